@@ -1,0 +1,27 @@
+# make demo, make test: on a fresh machine with Python 3.10 or newer, make and git.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test env check
+
+demo: env
+	$(BIN)/python recipes/compare.py --source toy_studio --target toy_street \
+	    --methods source_only dann safn mcd --losses ce di difc --out runs/demo
+
+test: env
+	$(BIN)/python -m pytest
+
+check: env
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+env: $(READY)
+
+$(READY): pyproject.toml .ci/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "error: Python %d.%d is too old: pa_difc needs 3.10 or newer (make PYTHON=python3.11 …)" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[dev]'
+	@touch $@
+	@$(BIN)/python -c 'import platform, torch; print(f"environment ready ($(VENV), Python {platform.python_version()}, torch {torch.__version__})")'

@@ -1,0 +1,26 @@
+"""The one door to pytorch-adapt 0.0.83 names that are not exported, and the defects that we route around.
+
+Nothing else in the package imports from a private module of the host. Each line says where the name lives and why
+it is needed.
+"""
+
+import warnings
+
+with warnings.catch_warnings():
+    # torchmetrics 0.9.3, which the host pins, imports pkg_resources; its advice is not for our users.
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    import torchmetrics  # noqa: F401
+
+# Host: hooks/base.py:11 and :188. What every hook of ours extends.
+from pytorch_adapt.hooks.base import BaseHook, BaseWrapperHook
+
+# Host: hooks/optimizer.py:11 and :74. MCDHook builds MultipleCLossHook() itself (hooks/mcd.py:73 and :76), so that
+# no classification loss can be passed in: ours is assembled from the same parts.
+from pytorch_adapt.hooks.optimizer import OptimizerHook, SummaryHook
+
+# Host: hooks/utils.py:226. The only hook that applies a module to context values; needed to give DANN a gradient
+# reversal whose weight ramps (GradientReversalHook, hooks/dann.py:14, holds a constant one). Never with
+# is_loss=True: then its call returns the values as outputs and always raises KeyError.
+from pytorch_adapt.hooks.utils import ApplyFnHook
+
+__all__ = ["ApplyFnHook", "BaseHook", "BaseWrapperHook", "OptimizerHook", "SummaryHook"]

@@ -1,0 +1,66 @@
+"""The windows of a feature map around five facial landmarks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+NUM_LANDMARKS = 5
+WINDOW = 7  #: side of a window, in cells
+_REACH = WINDOW // 2
+
+
+def landmark_cells(landmarks: Tensor, width_px: int, map_size: int) -> Tensor:
+    """The cell of a square map in which each point lies: ``int(x · map_size / width_px)``.
+
+    Points near or beyond the border are moved inwards, to [3, map_size − 4] (3 to 24 in a 28×28 map), so that a 7×7
+    window around each lies within the map.
+
+    Args:
+        landmarks: ``(N, 5, 2)`` (x, y) in pixels of the image.
+        width_px: side of the image.
+        map_size: side of the map, in cells.
+
+    Returns:
+        ``(N, 5, 2)`` int64 (column, row).
+
+    Raises:
+        ValueError: a point is NaN or infinite.
+    """
+    if not landmarks.isfinite().all():
+        faces = (~landmarks.isfinite()).flatten(1).any(1).sum().item()
+        raise ValueError(
+            f"{faces} of {len(landmarks)} faces have no landmarks (NaN): detect them first, "
+            "or take head='global_only', which needs none"
+        )
+    # In double precision, as a loop of Python numbers would: a point exactly on an edge lands in the same cell.
+    cells = (landmarks.double() * map_size / width_px).long()
+    return cells.clamp(_REACH, map_size - 1 - _REACH)
+
+
+def landmark_windows(feature_map: Tensor, landmarks: Tensor, width_px: int) -> Tensor:
+    """The 7×7 window of a feature map around each landmark, for all faces in one gather; differentiable.
+
+    Sreenivas et al. 2022, section 5.2, after AGRA (Chen et al. 2022, arXiv:2008.00859): windows of 7×7×128 in the
+    28×28×128 map of IR-50.
+
+    Args:
+        feature_map: ``(N, C, S, S)``, S at least 7.
+        landmarks: ``(N, 5, 2)`` (x, y) in pixels of the image.
+        width_px: side of the image.
+
+    Returns:
+        ``(N, 5, C, 7, 7)``, in the landmarks' order.
+
+    Raises:
+        ValueError: a landmark is NaN or infinite.
+    """
+    n, channels, size, _ = feature_map.shape
+    cells = landmark_cells(landmarks, width_px, size)  # (N, 5, 2)
+    offsets = torch.arange(-_REACH, _REACH + 1, device=cells.device)
+    columns = cells[..., 0, None] + offsets  # (N, 5, 7)
+    rows = cells[..., 1, None] + offsets  # (N, 5, 7)
+    places = rows[..., :, None] * size + columns[..., None, :]  # (N, 5, 7, 7)
+    places = places.reshape(n, 1, -1).expand(-1, channels, -1)  # (N, C, 245)
+    windows = feature_map.flatten(2).gather(2, places)  # (N, C, 245)
+    return windows.view(n, channels, NUM_LANDMARKS, WINDOW, WINDOW).transpose(1, 2)  # (N, 5, C, 7, 7)

@@ -1,0 +1,41 @@
+"""A small network for CPU work: an epoch over 15,000 faces of 48 px takes seconds to tens of seconds on two cores."""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from ..data.faces import Face
+
+
+class SmallNet(nn.Module):
+    """Four convolution blocks, 48 → 24 → 12 → 6 → 3 px and 16 → 32 → 64 → 128 channels, then average pooling.
+
+    Takes ``Face`` images ``(N, 3, P, P)`` in [0, 1] of any P from 32 px on; landmarks are not looked at.
+    Gives features ``(N, 128)``.
+    """
+
+    num_features = 128
+    input_px = 48
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (3, 16, 32, 64, 128)
+        self.blocks = nn.Sequential(
+            *(_block(i, o, stride=2 if i == 3 else 1) for i, o in pairwise(widths))
+        )
+        self.pool = nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, face: Face) -> Tensor:
+        x = (face.image - 0.5) / 0.25  # (N, 3, P, P)
+        return self.pool(self.blocks(x)).flatten(1)  # (N, 128)
+
+
+def _block(channels_in: int, channels_out: int, stride: int) -> nn.Module:
+    layers: list[nn.Module] = [
+        nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    ]
+    if stride == 1:
+        layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers)

@@ -1,0 +1,177 @@
+"""From a frozen config to a trained method and its record: the one place where the rooms meet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_adapt.containers import LRSchedulers, Models, Optimizers
+
+from .backbones import BACKBONES, make_backbone
+from .checkpoint import seed_everything
+from .config import Config
+from .data import Domain, EvalLoader, PairLoader, load_domain
+from .data.datasets import require_every_class
+from .data.labels import NUM_CLASSES
+from .engine import fit, set_device
+from .errors import UserError
+from .evaluation import predict, score
+from .losses import ClassificationLoss, make_loss
+from .methods import METHODS, LossSlot
+from .names import lookup
+from .record import RunFolder
+from .schedule import Schedule, learning_rate_factor
+
+
+def resolve(config: Config) -> Config:
+    """The config with every None that follows from other values filled in.
+
+    The paper's 20 + 20 epochs with re-weighting from epoch 5 become halves and an eighth of ``epochs``; a run of one
+    epoch has no second phase.
+
+    Raises:
+        UserError: the backbone is unknown.
+    """
+    spec = lookup("backbone", config.backbone, BACKBONES)
+    epochs = config.epochs
+    defaults = {
+        "crop_px": spec.input_px,
+        "lr": spec.lr,
+        "weight": METHODS[config.method].default_weight,
+        "confusion_epoch": max(1, epochs // 2),
+        "reweight_epoch": max(1, round(epochs / 8)),
+    }
+    return replace(config, **{k: v for k, v in defaults.items() if getattr(config, k) is None})
+
+
+def load_pair(config: Config) -> tuple[Domain, Domain]:
+    """Source and target of a resolved config.
+
+    Raises:
+        UserError: a dataset is missing or not as it should be, or a source class is empty.
+    """
+    load = partial(
+        load_domain, data_root=Path(config.data_root), size_px=config.crop_px, on_bad_image=config.on_bad_image
+    )
+    source = load(config.source)
+    require_every_class(source.train, config.source)
+    return source, load(config.target)
+
+
+def make_loader(config: Config, source: Domain, target: Domain) -> PairLoader:
+    """The training batches of a resolved config."""
+    return PairLoader(
+        source.train,
+        target.train,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        flip=config.flip,
+        device=set_device(config.device, config.deterministic),
+    )
+
+
+def make_schedule(config: Config, steps_per_epoch: int) -> Schedule:
+    """When the loss's ingredients begin, for a resolved config."""
+    return Schedule(
+        steps_per_epoch=steps_per_epoch,
+        warmup_epochs=config.warmup_epochs,
+        confusion_epoch=config.confusion_epoch,
+        reweight_epoch=config.reweight_epoch,
+        reweight_with_confusion=config.reweight_with_confusion,
+    )
+
+
+def make_slot_loss(config: Config, source: Domain, steps_per_epoch: int) -> ClassificationLoss:
+    """The classification loss of a resolved config.
+
+    Raises:
+        UserError: a value is out of range.
+    """
+    options = ("max_margin", "epsilon", "beta", "class_weights", "scale", "unseen", "refresh", "estimate")
+    try:
+        return make_loss(
+            config.loss,
+            source.train.class_counts,
+            make_schedule(config, steps_per_epoch),
+            **{name: getattr(config, name) for name in options},
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def make_containers(config: Config, models: Models, steps_per_epoch: int) -> tuple[Optimizers, LRSchedulers]:
+    """SGD for every model, with the paper's drop of the learning rate at the switch to the DIFC phase.
+
+    Every method and loss gets the same schedule, so that a table compares what it says it compares.
+    """
+    settings = {"lr": config.lr, "momentum": config.momentum, "weight_decay": config.weight_decay}
+    drop_step = config.confusion_epoch * steps_per_epoch
+    factor = partial(learning_rate_factor, drop_step=drop_step, drop=config.lr_drop)
+    schedulers = {name: (torch.optim.lr_scheduler.LambdaLR, {"lr_lambda": factor}) for name in models}
+    return Optimizers((torch.optim.SGD, settings)), LRSchedulers(schedulers)
+
+
+def make_adapter(config: Config, source: Domain, steps_per_epoch: int) -> LossSlot:
+    """The method of a resolved config with fresh weights; the extractor's are the same for every method of a seed."""
+    seed_everything(config.seed)
+    method = METHODS[config.method]
+    extractor = make_backbone(config.backbone)
+    models = Models({"G": extractor, **method.heads(extractor.num_features, NUM_CLASSES)})
+    optimizers, lr_schedulers = make_containers(config, models, steps_per_epoch)
+    return method(
+        models,
+        optimizers,
+        lr_schedulers,
+        loss=make_slot_loss(config, source, steps_per_epoch),
+        weight=config.weight,
+        **method.schedule_options(config.epochs * steps_per_epoch),
+    )
+
+
+def run_cell(
+    config: Config, source: Domain, target: Domain, out: Path, *, title: str = "", progress: bool = True
+) -> dict[str, Any]:
+    """Trains and scores one cell of a grid, or returns its record if it has one.
+
+    Args:
+        config: a resolved config.
+        source, target: as :func:`load_pair` gives them.
+        out: below it lies the run's folder.
+        title: of the progress bar.
+        progress: whether a bar is shown.
+
+    Raises:
+        UserError: see :func:`.engine.fit`; a record or checkpoint is damaged; a file can't be written.
+    """
+    folder = RunFolder.of(out, config, source, target)
+    if (record := folder.record()) is not None:
+        return record
+    loader = make_loader(config, source, target)
+    adapter = make_adapter(config, source, len(loader))
+    title = title or f"{config.method} · {config.loss}"
+    history = fit(
+        adapter, loader, epochs=config.epochs, folder=folder.path, key=folder.key, title=title, progress=progress
+    )
+    return finish(adapter, config, source, target, folder, history)
+
+
+def finish(
+    adapter: LossSlot,
+    config: Config,
+    source: Domain,
+    target: Domain,
+    folder: RunFolder,
+    history: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Scores a trained method on both test splits and writes its record. Only here are target labels looked at."""
+    scores, norms = {}, {}
+    for side, domain, number in (("source", source, 0), ("target", target, 1)):
+        predictions = predict(adapter, EvalLoader(domain.test, device=config.device), domain=number)
+        scores[side] = score(domain.test.labels, predictions.probs.numpy())
+        norms[side] = predictions.feature_norms.mean().item()
+    parameters = {name: sum(p.numel() for p in model.parameters()) for name, model in adapter.models.items()}
+    summary = {"parameters": parameters, "mean_feature_norm": norms}
+    return folder.write(config, source, target, history=history, scores=scores, adapter_summary=summary)

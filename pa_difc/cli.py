@@ -1,0 +1,123 @@
+"""What the commands share: flags for a config, and errors on one line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .backbones import BACKBONES
+from .build import resolve
+from .config import Config, apply_settings, describe_keys
+from .data import EXPRESSIONS
+from .data.datasets import DATASETS
+from .engine import Stopped
+from .errors import UserError
+from .losses import LOSSES
+
+_FLAGS = ("source", "target", "data_root", "epochs", "backbone", "device", "on_bad_image", "deterministic")
+
+
+def make_parser(about: str, examples: str) -> argparse.ArgumentParser:
+    """A parser with the flags that every training command has; ``--set`` reaches the rest."""
+    parser = argparse.ArgumentParser(
+        description=about,
+        epilog=f"examples:\n{examples}\n\nkeys for --set:\n{describe_keys()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    default = Config()
+    parser.add_argument(
+        "--source",
+        default=default.source,
+        help=f"labelled dataset: {', '.join(DATASETS)}, folder:PATH or legend:PATH (default: %(default)s)",
+    )
+    parser.add_argument("--target", default=default.target, help="unlabelled dataset, likewise (default: %(default)s)")
+    parser.add_argument(
+        "--data-root",
+        default=default.data_root,
+        metavar="DIR",
+        help="folder that holds the datasets, each in a folder of its name (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        default=default.epochs,
+        metavar="N",
+        help="passes over the longer domain (default: %(default)s; the paper: 40)",
+    )
+    parser.add_argument(
+        "--backbone", default=default.backbone, help=f"feature extractor: {', '.join(BACKBONES)} (default: %(default)s)"
+    )
+    parser.add_argument("--device", default=default.device, help="cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--deterministic", action="store_true", help="deterministic algorithms only (slower on CUDA)")
+    parser.add_argument(
+        "--on-bad-image",
+        default=default.on_bad_image,
+        choices=("skip", "error"),
+        help="images that can't be read: leave out and count, or stop (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs"),
+        metavar="DIR",
+        help="where records, checkpoints and tables go (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="any other key; listed below"
+    )
+    return parser
+
+
+def config_from(arguments: argparse.Namespace, **fixed: object) -> Config:
+    """The resolved config of parsed flags; what ``fixed`` names wins.
+
+    Raises:
+        UserError: a value is not valid.
+    """
+    flags = {name: getattr(arguments, name) for name in _FLAGS}
+    return resolve(replace(apply_settings(Config(**flags), arguments.set), **fixed))
+
+
+def recipe_config(about: str, method: str, argv: Sequence[str] | None = None) -> tuple[Config, Path]:
+    """Flags of a recipe that trains one method with one loss: its resolved config, and where its output goes."""
+    name = Path(sys.argv[0]).name
+    parser = make_parser(about, f"  python recipes/{name} --loss difc\n  python recipes/{name} --loss ce --epochs 2")
+    parser.add_argument(
+        "--loss", default="difc", help=f"classification loss: {', '.join(LOSSES)} (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of weights, batches and dropout (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    return config_from(arguments, method=method, loss=arguments.loss, seed=arguments.seed), arguments.out
+
+
+def print_scores(record: dict[str, Any], folder: Path) -> None:
+    """A run's scores on the target, and where its record lies."""
+    scores = record["scores"]["target"]
+    print(f"target {record['config']['target']}, last epoch, no target label used:")
+    names = {"accuracy": "accuracy", "macro_recall": "mean recall", "macro_f1": "macro-F1"}
+    print("  " + "   ".join(f"{name} {scores[key]:.1%}" for key, name in names.items()))
+    recalls = zip(EXPRESSIONS, scores["recall"], strict=True)
+    print("  recall   " + "   ".join(f"{name} {'–' if r is None else format(r, '.0%')}" for name, r in recalls))
+    if scores["collapsed"]:
+        print("  collapsed: fewer than half of the classes were ever predicted")
+    print(f"record: {folder / 'record.json'}")
+
+
+def run_command(main: Callable[[], int | None]) -> None:
+    """Runs a command and exits: 2 and one line for what the user can mend, 130 after Ctrl-C."""
+    try:
+        code = main() or 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except Stopped as stop:
+        print(f"{stop}. Go on with the same command.", file=sys.stderr)
+        code = 130
+    except KeyboardInterrupt:
+        print("stopped.", file=sys.stderr)
+        code = 130
+    sys.exit(code)

@@ -1,0 +1,131 @@
+"""What a run is made from: one frozen set of values, each declared once with its default, unit and meaning."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from math import isfinite
+from typing import Any
+
+from .errors import UserError
+from .losses import LOSSES
+from .methods import METHODS
+from .names import lookup, unknown
+
+
+def _value(default: Any, about: str) -> Any:
+    return field(default=default, metadata={"about": about})
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run's settings; None means "follows from the others", see :func:`pa_difc.build.resolve`.
+
+    Raises:
+        UserError: a value is out of range, or a method or loss is unknown.
+    """
+
+    source: str = _value("toy_studio", "the labelled dataset")
+    target: str = _value("toy_street", "the unlabelled dataset")
+    method: str = _value("mcd", "the adaptation method")
+    loss: str = _value("difc", "the classification loss")
+    seed: int = _value(0, "of weights, batches and dropout")
+    epochs: int = _value(6, "passes over the longer domain; the paper trains 40")
+    backbone: str = _value("small", "the feature extractor")
+    crop_px: int | None = _value(None, "side of the faces, in pixels; None: the backbone's own")
+    batch_size: int = _value(32, "samples per domain and step")
+    lr: float | None = _value(None, "learning rate until the switch; None: the backbone's own")
+    lr_drop: float = _value(0.1, "factor on the learning rate from confusion_epoch on, for every loss alike")
+    momentum: float = _value(0.9, "of SGD")
+    weight_decay: float = _value(5e-4, "of SGD")
+    flip: bool = _value(True, "mirror training faces at random")
+    weight: float | None = _value(None, "of the method's own loss; None: the method's default")
+    max_margin: float = _value(0.3, "the largest class margin, in logit units; γ follows from it")
+    epsilon: float = _value(0.02, "ε, the largest increment for confusion, in logit units")
+    confusion_epoch: int | None = _value(None, "T1, first epoch of the DIFC phase; None: half of epochs")
+    reweight_epoch: int | None = _value(None, "first epoch with class weights; None: an eighth of epochs")
+    reweight_with_confusion: bool = _value(True, "class weights stay on in the DIFC phase")
+    warmup_epochs: int = _value(0, "epochs of plain cross-entropy before the margins begin")
+    beta: float = _value(0.9999, "β of the class weights, in [0, 1]")
+    class_weights: tuple[float, ...] | None = _value(None, "class weights by hand, seven numbers; None: from β")
+    scale: float = _value(1.0, "s, the factor on logits in the loss")
+    unseen: str = _value("most", "rank of a class never predicted: most, least or last")
+    refresh: str = _value("epoch", "when margins follow confusion: epoch, once or step")
+    estimate: str = _value("training", "what confusion is estimated from: training or evaluation")
+    deterministic: bool = _value(False, "deterministic algorithms only (slower on CUDA)")
+    device: str = _value("cpu", "cpu, cuda or cuda:N")
+    data_root: str = _value("data", "the folder that holds datasets")
+    on_bad_image: str = _value("skip", "skip leaves out images that can't be read, error stops")
+
+    def __post_init__(self) -> None:
+        lookup("method", self.method, METHODS)
+        lookup("loss", self.loss, LOSSES)
+        for name in ("seed", "warmup_epochs", "confusion_epoch", "reweight_epoch", "epsilon", "max_margin"):
+            self._check(name, at_least=0)
+        for name in ("momentum", "weight_decay", "weight"):
+            self._check(name, at_least=0)
+        self._check("epochs", at_least=1)
+        self._check("batch_size", at_least=2)
+        self._check("crop_px", at_least=32)
+        for name in ("lr", "lr_drop", "scale"):
+            self._check(name, above=0)
+        if not 0 <= self.beta <= 1:
+            raise UserError(f"beta={self.beta}: must lie in [0, 1]")
+
+    def _check(self, name: str, at_least: float | None = None, above: float | None = None) -> None:
+        value = getattr(self, name)
+        if value is None:
+            return
+        bound = f"at least {at_least}" if at_least is not None else f"above {above}"
+        inside = value >= at_least if at_least is not None else value > above
+        if not (isfinite(value) and inside):
+            raise UserError(f"{name}={value}: must be a finite number {bound}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All values as plain ones, as they are written into records."""
+        return asdict(self)
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two runs the same: everything but where the data lies (its fingerprint stands for it)."""
+        return {k: v for k, v in self.to_dict().items() if k not in ("data_root", "on_bad_image")}
+
+
+def apply_settings(config: Config, settings: Sequence[str]) -> Config:
+    """The config with ``key=value`` settings applied.
+
+    Raises:
+        UserError: a key is unknown, or a value is not of its type.
+    """
+    hints = typing.get_type_hints(Config)
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise UserError(f"--set {setting!r}: must be key=value")
+        if key not in hints:
+            raise unknown("key", key, hints)
+        changes[key] = _parse(key, text.strip(), hints[key])
+    return replace(config, **changes)
+
+
+def describe_keys() -> str:
+    """A line for each key, for help texts."""
+    return "\n".join(f"  {f.name}={f.default}: {f.metadata['about']}" for f in fields(Config))
+
+
+def _parse(key: str, text: str, hint: Any) -> Any:
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if text.lower() == "none" and type(None) in kinds:
+        return None
+    kind = kinds[0]
+    try:
+        if kind is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        if typing.get_origin(kind) is tuple:
+            return tuple(float(part) for part in text.split(","))
+        return kind(text)
+    except (ValueError, KeyError):
+        wanted = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "numbers with commas")
+        raise UserError(f"--set {key}={text}: must be {wanted}") from None

@@ -1,0 +1,109 @@
+"""What travels through loaders, hooks and models: faces, one by one, in batches and as whole sets."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from .labels import NUM_CLASSES
+
+
+class Face(NamedTuple):
+    """A face or a batch of faces.
+
+    A NamedTuple because that is what goes through the host end to end: default collation and pinning understand it,
+    and the host's ``batch_to_device`` calls :meth:`to`. Nested dicts and lists break there, and an unlabelled plain
+    pair would be taken for (image, label).
+    """
+
+    image: Tensor  #: ``(3, P, P)`` or ``(N, 3, P, P)``, RGB in [0, 1]
+    landmarks: Tensor  #: ``(5, 2)`` or ``(N, 5, 2)``, (x, y) in pixels, as :data:`LANDMARKS`; NaN where unknown
+
+    @property
+    def device(self) -> torch.device:
+        return self.image.device
+
+    def to(self, *args, **kwargs) -> Face:
+        """Both tensors moved; arguments as for ``torch.Tensor.to``."""
+        return Face(self.image.to(*args, **kwargs), self.landmarks.to(*args, **kwargs))
+
+
+#: The five points in order; left and right as seen in the image.
+LANDMARKS = ("left eye", "right eye", "nose", "left mouth corner", "right mouth corner")
+
+#: Where the points go when the image is mirrored: the left eye becomes the right one.
+MIRRORED = (1, 0, 2, 4, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class FaceSet:
+    """A set of decoded faces in memory (or in a memory map); every image keeps its name.
+
+    Attributes:
+        images: ``(N, 3, P, P)`` uint8, RGB.
+        landmarks: ``(N, 5, 2)`` float32 in pixels, NaN where unknown.
+        labels: ``(N,)`` int64 classes.
+        names: ``N`` names, unique within a dataset: the path below its root, or a row of its list.
+    """
+
+    images: np.ndarray
+    landmarks: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        n = len(self.images)
+        if not (len(self.landmarks) == len(self.labels) == len(self.names) == n):
+            raise ValueError(
+                f"{n} images, {len(self.landmarks)} landmark sets, {len(self.labels)} labels, "
+                f"{len(self.names)} names: must be equally many"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def size_px(self) -> int:
+        """P, the side of an image."""
+        return self.images.shape[-1]
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Samples per class, ``(K,)``; 0 for a class without samples."""
+        return np.bincount(self.labels, minlength=NUM_CLASSES).tolist()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of everything in the set: equal fingerprints mean equal data."""
+        digest = hashlib.blake2b(digest_size=8)
+        digest.update("\n".join(self.names).encode())
+        for array in (self.images, self.landmarks, self.labels):
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+class FaceDataset(Dataset):
+    """A :class:`FaceSet` as the host's dataset wrappers take it: ``(Face, label)`` by index.
+
+    Args:
+        faces: the set.
+    """
+
+    def __init__(self, faces: FaceSet) -> None:
+        self.faces = faces
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __getitem__(self, index: int) -> tuple[Face, int]:
+        image = torch.from_numpy(self.faces.images[index].copy()).float().div_(255)
+        landmarks = torch.from_numpy(self.faces.landmarks[index].copy())
+        return Face(image, landmarks), int(self.faces.labels[index])

@@ -1,0 +1,136 @@
+"""Batches of source and target faces, for training and for evaluation.
+
+An epoch is one full shuffled pass over the longer domain, while the shorter one is cycled, shuffled anew on each pass
+(as in the CD-FER benchmark that the paper follows). The host's combined dataset has the target's length and draws the
+source with replacement: with 213 target images, its "epoch" would be 6 steps of 32.
+
+Which sample comes when is a function of seed and position alone, so resuming at an epoch needs no saved state.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .augment import flip_faces
+from .faces import Face, FaceSet
+
+
+class PairLoader:
+    """Training batches of a labelled source and an unlabelled target, with the host's keys.
+
+    Args:
+        source: the labelled domain.
+        target: the unlabelled domain; its labels are never looked at.
+        batch_size: samples per domain and step. The last batch of an epoch is smaller; a last batch of one sample,
+            which BatchNorm can't take, is joined to the one before.
+        seed: of shuffling and flips.
+        flip: whether faces are mirrored at random, landmarks with them.
+        device: where batches are put.
+
+    Raises:
+        ValueError: a domain is empty, or ``batch_size`` is below 2.
+    """
+
+    def __init__(
+        self,
+        source: FaceSet,
+        target: FaceSet,
+        *,
+        batch_size: int = 32,
+        seed: int = 0,
+        flip: bool = True,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if batch_size < 2:
+            raise ValueError(f"{batch_size=}: must be at least 2, BatchNorm needs it")
+        if not len(source) or not len(target):
+            raise ValueError(f"{len(source)} source and {len(target)} target samples: both must be above 0")
+        self.source, self.target = source, target
+        self.batch_size, self.seed, self.flip, self.device = batch_size, seed, flip, torch.device(device)
+        self.samples_per_epoch = max(len(source), len(target))
+        self._sizes = _batch_sizes(self.samples_per_epoch, batch_size)
+
+    def __len__(self) -> int:
+        """Steps in an epoch."""
+        return len(self._sizes)
+
+    def epoch(self, epoch: int) -> Iterator[dict[str, Face | Tensor]]:
+        """The batches of an epoch, counted from 0.
+
+        Yields:
+            "src_imgs", "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs", "target_domain" (1) and
+            "target_sample_idx"; there is no key for target labels.
+        """
+        src = self._order("source", len(self.source), epoch)
+        target = self._order("target", len(self.target), epoch)
+        coins = np.random.default_rng([self.seed, epoch, 2])
+        start = 0
+        for size in self._sizes:
+            stop = start + size
+            src_idx, target_idx = src[start:stop], target[start:stop]
+            yield {
+                "src_imgs": self._faces(self.source, src_idx, coins),
+                "src_labels": torch.from_numpy(self.source.labels[src_idx]).to(self.device),
+                "src_domain": torch.zeros(size, dtype=torch.long, device=self.device),
+                "src_sample_idx": torch.from_numpy(src_idx),
+                "target_imgs": self._faces(self.target, target_idx, coins),
+                "target_domain": torch.ones(size, dtype=torch.long, device=self.device),
+                "target_sample_idx": torch.from_numpy(target_idx),
+            }
+            start = stop
+
+    def _order(self, domain: str, length: int, epoch: int) -> np.ndarray:
+        """Sample indices ``(samples_per_epoch,)`` of a domain: its shuffled passes, cut at the epoch's borders."""
+        first = epoch * self.samples_per_epoch
+        last = first + self.samples_per_epoch
+        passes = range(first // length, (last - 1) // length + 1)
+        stream = 0 if domain == "source" else 1
+        order = np.concatenate([np.random.default_rng([self.seed, p, stream]).permutation(length) for p in passes])
+        offset = first - passes[0] * length
+        return order[offset : offset + self.samples_per_epoch]
+
+    def _faces(self, faces: FaceSet, indices: np.ndarray, coins: np.random.Generator) -> Face:
+        batch = gather(faces, indices, self.device)
+        if not self.flip:
+            return batch
+        return flip_faces(batch, torch.from_numpy(coins.random(len(indices)) < 0.5).to(self.device))
+
+
+class EvalLoader:
+    """Batches of one domain in its own order, every sample once.
+
+    Args:
+        faces: the domain.
+        batch_size: samples per batch.
+        device: where batches are put.
+    """
+
+    def __init__(self, faces: FaceSet, *, batch_size: int = 256, device: torch.device | str = "cpu") -> None:
+        self.faces, self.batch_size, self.device = faces, batch_size, torch.device(device)
+
+    def __len__(self) -> int:
+        return -(-len(self.faces) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Face]:
+        for start in range(0, len(self.faces), self.batch_size):
+            indices = np.arange(start, min(start + self.batch_size, len(self.faces)))
+            yield gather(self.faces, indices, self.device)
+
+
+def gather(faces: FaceSet, indices: np.ndarray, device: torch.device) -> Face:
+    """A batch of faces by index: bytes travel to the device, floats are made there."""
+    images = torch.from_numpy(faces.images[indices]).to(device)  # (N, 3, P, P)
+    landmarks = torch.from_numpy(faces.landmarks[indices]).to(device)  # (N, 5, 2)
+    return Face(images.float().div_(255), landmarks)
+
+
+def _batch_sizes(samples: int, batch_size: int) -> list[int]:
+    full, rest = divmod(samples, batch_size)
+    sizes = [batch_size] * full
+    if rest == 1 and sizes:
+        sizes[-1] += 1
+    elif rest:
+        sizes.append(rest)
+    return sizes

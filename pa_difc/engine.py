@@ -1,0 +1,152 @@
+"""Training a method: epochs, progress, checkpoints, exact resume."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import defaultdict
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from .checkpoint import load_checkpoint, save_checkpoint
+from .data.loaders import EvalLoader, PairLoader
+from .errors import DivergedError, UserError
+from .evaluation import predict
+from .files import write_text
+from .losses import DIFCLoss
+from .methods import LossSlot
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C during training, after which the run can be gone on with."""
+
+
+def fit(
+    adapter: LossSlot,
+    loader: PairLoader,
+    *,
+    epochs: int,
+    folder: Path | None = None,
+    key: str = "",
+    title: str = "",
+    progress: bool = True,
+) -> list[dict[str, Any]]:
+    """Trains a method to its last epoch, going on from the folder's checkpoint if there is one.
+
+    Resuming is exact: a run that was stopped, or killed, ends with the numbers of one that never was.
+
+    Args:
+        adapter: a method; its models are moved to the loader's device.
+        loader: the training batches.
+        epochs: the number of epochs to have done in the end.
+        folder: where ``checkpoint.pt`` and ``log.jsonl`` are written after each epoch; None for nowhere.
+        key: of the run, kept in the checkpoint.
+        title: of the progress bar and of errors, such as "mcd · difc".
+        progress: whether a bar is shown; never where the output is not a terminal.
+
+    Returns:
+        A dict per epoch: "epoch" (from 1), "seconds", "lr", "losses" (means by name) and, for a loss with state,
+        "difc".
+
+    Raises:
+        DivergedError: a loss is not finite; the last epoch's checkpoint stays.
+        Stopped: Ctrl-C.
+    """
+    _to_device(adapter, loader.device)
+    done, history = 0, []
+    checkpoint = folder / "checkpoint.pt" if folder else None
+    if checkpoint and checkpoint.exists():
+        done, history = load_checkpoint(checkpoint, adapter, key=key)
+    steps = len(loader)
+    bar = tqdm(
+        total=epochs * steps,
+        initial=done * steps,
+        unit="step",
+        disable=None if progress else True,
+        leave=False,
+        dynamic_ncols=True,
+    )
+    with bar:
+        try:
+            for epoch in range(done, epochs):
+                bar.set_description(f"{title} epoch {epoch + 1}/{epochs}")
+                history.append(_epoch(adapter, loader, epoch, bar, title))
+                if checkpoint:
+                    save_checkpoint(checkpoint, adapter, key=key, epoch=epoch + 1, history=history)
+                    write_text(checkpoint.with_name("log.jsonl"), "".join(json.dumps(h) + "\n" for h in history))
+        except KeyboardInterrupt:
+            kept = f"checkpoint {len(history)} written" if checkpoint and history else "no checkpoint yet"
+            raise Stopped(f"stopped after epoch {len(history)} of {epochs} ({kept})") from None
+    return history
+
+
+def set_device(device: str, deterministic: bool) -> torch.device:
+    """The device by name, and torch set to deterministic algorithms if asked for.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError):
+        found = f"cuda:0 … cuda:{torch.cuda.device_count() - 1}" if torch.cuda.is_available() else "no CUDA device"
+        raise UserError(f"device {device!r} can't be used: must be cpu or cuda ({found} here)") from None
+    return chosen
+
+
+def _epoch(adapter: LossSlot, loader: PairLoader, epoch: int, bar: tqdm, title: str) -> dict[str, Any]:
+    started = time.perf_counter()
+    _estimate_confusion(adapter, loader)
+    adapter.models.train()
+    learning_rate = next(iter(adapter.optimizers.values())).param_groups[0]["lr"]
+    state = {"difc": adapter.loss.describe()} if isinstance(adapter.loss, DIFCLoss) else {}
+    sums: dict[str, float] = defaultdict(float)
+    for step, batch in enumerate(loader.epoch(epoch)):
+        losses = _flatten(adapter.training_step(batch))
+        adapter.lr_schedulers.step("per_step")
+        for name, value in losses.items():
+            if not isfinite(value):
+                raise DivergedError(
+                    f"{title}: {name} is {value} at step {step + 1} of epoch {epoch + 1}; "
+                    f"the checkpoint of epoch {epoch} stays. Lower --set lr (now {learning_rate:g})"
+                )
+            sums[name] += value
+        bar.set_postfix_str(f"loss {next(iter(losses.values())):.3f}", refresh=False)
+        bar.update()
+    return {
+        "epoch": epoch + 1,
+        "seconds": round(time.perf_counter() - started, 3),
+        "lr": learning_rate,
+        "losses": {name: value / len(loader) for name, value in sums.items()},
+        **state,
+    }
+
+
+def _estimate_confusion(adapter: LossSlot, loader: PairLoader) -> None:
+    """The clean pass over the target's training set, for a loss that asks for one."""
+    if isinstance(adapter.loss, DIFCLoss) and adapter.loss.needs_evaluation:
+        probs = predict(adapter, EvalLoader(loader.target, device=loader.device)).probs
+        adapter.loss.update_from_evaluation(probs.to(loader.device))
+
+
+def _flatten(losses: dict[str, dict[str, float]]) -> dict[str, float]:
+    """{"x_loss": {"total": 1.0, …}} → {"x_loss/total": 1.0, …}, totals first."""
+    flat = {f"{step}/{name}": value for step, parts in losses.items() for name, value in parts.items()}
+    return dict(sorted(flat.items(), key=lambda item: not item[0].endswith("/total")))
+
+
+def _to_device(adapter: LossSlot, device: torch.device) -> None:
+    adapter.models.to(device)
+    for item in adapter.misc.values():  # the host's own frameworks leave misc behind
+        if isinstance(item, torch.nn.Module):
+            item.to(device)

@@ -1,0 +1,238 @@
+"""The paper's equations as pure functions: tensors in, tensors out.
+
+Read beside Sreenivas et al. 2022 (DIFC). K is the number of classes, N a number of samples, N_k the number of
+source samples of class k. Margins are in logit units.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Counts = Sequence[int] | Sequence[float] | Tensor
+
+#: The smallest gap between the two largest probabilities that is told apart from a tie; keeps eq. 5 finite.
+MIN_GAP = 1e-6
+
+
+def imbalance_ratio(class_counts: Counts) -> Tensor:
+    """How many times larger each class is than the smallest one.
+
+    ratio_k = N_k / min_j N_j (Sreenivas et al. 2022, eq. 1).
+
+    Args:
+        class_counts: ``(K,)`` samples per class.
+
+    Returns:
+        ``(K,)``, at least 1 everywhere.
+
+    Raises:
+        ValueError: a class has no sample.
+
+    Example:
+        >>> imbalance_ratio([10, 5, 20])
+        tensor([2., 1., 4.])
+    """
+    counts, dtype = _counts(class_counts)
+    return (counts / counts.min()).to(dtype)
+
+
+def class_margins(class_counts: Counts, max_margin: float = 0.3) -> Tensor:
+    """Margins that are larger for rarer classes, the largest being ``max_margin``.
+
+    Δ_k = γ / N_k^(1/4) with γ = max_margin · min_j N_j^(1/4) (Sreenivas et al. 2022, eq. 3 and section 5.2;
+    Cao et al. 2019, arXiv:1906.07413, eq. 13).
+
+    Args:
+        class_counts: ``(K,)`` source samples per class.
+        max_margin: the cap, in logit units; γ follows from it.
+
+    Returns:
+        ``(K,)`` margins in logit units.
+
+    Raises:
+        ValueError: a class has no source sample, or ``max_margin`` is negative or not finite.
+
+    Example:
+        >>> class_margins([16, 1, 81])
+        tensor([0.1500, 0.3000, 0.1000])
+    """
+    _check_size("max_margin", max_margin)
+    counts, dtype = _counts(class_counts)
+    return (max_margin * (counts.min() / counts) ** 0.25).to(dtype)
+
+
+def drw_weights(class_counts: Counts, beta: float = 0.9999) -> Tensor:
+    """Class weights of deferred re-weighting: the inverse effective number of samples, with mean 1.
+
+    w_k ∝ (1 − β) / (1 − β^N_k), scaled so that Σ_k w_k = K (Cui et al. 2019, arXiv:1901.05555, eq. 2).
+    β = 0 gives equal weights; β → 1 the inverse frequency, which is what β = 1 returns.
+
+    Args:
+        class_counts: ``(K,)`` source samples per class.
+        beta: in [0, 1].
+
+    Returns:
+        ``(K,)`` weights that sum to K.
+
+    Raises:
+        ValueError: a class has no source sample, or ``beta`` lies outside [0, 1].
+
+    Example:
+        >>> drw_weights([100, 100])
+        tensor([1., 1.])
+    """
+    if not 0.0 <= beta <= 1.0:
+        raise ValueError(f"{beta=}: must lie in [0, 1]")
+    counts, dtype = _counts(class_counts)
+    if beta == 1.0:
+        inverse = 1.0 / counts
+    else:
+        # 1 − β^N = −expm1(N·log β): β^N next to 1 would lose every digit when subtracted.
+        log_beta = torch.log(torch.tensor(beta, dtype=counts.dtype, device=counts.device))
+        inverse = (1.0 - beta) / -torch.expm1(counts * log_beta)
+    return (inverse * (counts.numel() / inverse.sum())).to(dtype)
+
+
+def di_loss(
+    logits: Tensor, labels: Tensor, margins: Tensor, class_weights: Tensor | None = None, scale: float = 1.0
+) -> Tensor:
+    """Cross-entropy in which the true class has to win by its margin.
+
+    CE(s·(z − Δ_y·onehot(y)), y) (Sreenivas et al. 2022, eq. 3), averaged as Σ w_y·ℓ / Σ w_y.
+
+    Args:
+        logits: ``(N, K)``.
+        labels: ``(N,)`` integers in [0, K).
+        margins: ``(K,)`` in logit units.
+        class_weights: ``(K,)``, or None for ones.
+        scale: s; 1 as in the paper, 30 in Cao et al. 2019, whose logits are cosines.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ValueError: shapes that do not fit together.
+    """
+    if logits.dim() != 2 or labels.shape != logits.shape[:1] or margins.shape != logits.shape[1:]:
+        raise ValueError(
+            f"logits {tuple(logits.shape)}, labels {tuple(labels.shape)}, margins {tuple(margins.shape)}: "
+            "must be (N, K), (N,), (K,)"
+        )
+    onehot = F.one_hot(labels, logits.shape[1]).to(logits.dtype)  # (N, K)
+    lowered = logits - onehot * margins.to(logits.dtype)  # (N, K): only the true class's logit moves
+    losses = F.cross_entropy(scale * lowered, labels, reduction="none")  # (N,)
+    if class_weights is None:
+        return losses.mean()
+    weights = class_weights.to(logits.dtype)[labels]  # (N,)
+    return (weights * losses).sum() / weights.sum()
+
+
+def gap_sums(probs: Tensor) -> tuple[Tensor, Tensor]:
+    """The sums from which class confusion is computed; they add up over batches.
+
+    Args:
+        probs: ``(N, K)`` class probabilities of target samples.
+
+    Returns:
+        ``(K,)`` sums of the gap between the two largest probabilities over the samples predicted as each class
+        (the sets S_k of eq. 4), and ``(K,)`` sizes of these sets.
+
+    Raises:
+        ValueError: ``probs`` is not ``(N, K)`` with K of at least 2.
+    """
+    if probs.dim() != 2 or probs.shape[1] < 2:
+        raise ValueError(f"probs {tuple(probs.shape)}: must be (N, K) with K of at least 2")
+    top, classes = probs.topk(2, dim=1)  # (N, 2)
+    gaps = (top[:, 0] - top[:, 1]).clamp_min(MIN_GAP)  # (N,)
+    # One-hot sums instead of index_add: the latter adds in any order on CUDA, and margins must come out again.
+    members = F.one_hot(classes[:, 0], probs.shape[1]).to(probs.dtype)  # (N, K)
+    return (members * gaps[:, None]).sum(0), members.sum(0)
+
+
+def confusion_from_sums(sums: Tensor, sizes: Tensor) -> Tensor:
+    """Confusion per class from what :func:`gap_sums` returns: size over sum, +inf for an empty class."""
+    inf = torch.full_like(sums, torch.inf)
+    return torch.where(sizes > 0, sizes / sums, inf)
+
+
+def confusion_scores(probs: Tensor) -> Tensor:
+    """How confused the target samples that are predicted as each class are.
+
+    conf_k = 1 / mean_{x ∈ S_k} (p¹(x) − p²(x)), S_k the samples whose argmax is k, p¹ and p² the two largest
+    probabilities (Sreenivas et al. 2022, eqs. 4 and 5).
+
+    The paper leaves open what an empty S_k scores: here +inf, for all samples of such a class were swallowed by
+    its neighbours. A gap counts as at least 1e-6, so that ties stay finite.
+
+    Args:
+        probs: ``(N, K)`` class probabilities of target samples.
+
+    Returns:
+        ``(K,)``, each at least 1.
+
+    Raises:
+        ValueError: ``probs`` is not ``(N, K)`` with K of at least 2.
+
+    Example:
+        >>> confusion_scores(torch.tensor([[0.75, 0.25, 0.0], [0.25, 0.75, 0.0]]))
+        tensor([2., 2., inf])
+    """
+    return confusion_from_sums(*gap_sums(probs))
+
+
+def confusion_margins(margins: Tensor, confusion: Tensor, epsilon: float = 0.02) -> Tensor:
+    """Margins raised for the classes that the target's predictions confuse most.
+
+    Δ'_{C[j]} = Δ_{C[j]} + ε / 2^(j−1), C the classes sorted by confusion, largest first (Sreenivas et al. 2022,
+    eq. 6). Equal scores keep the order of the classes. The cap of :func:`class_margins` is not applied again.
+
+    Args:
+        margins: ``(K,)`` base margins; they are not changed in place.
+        confusion: ``(K,)`` scores; +inf ranks first, −inf last.
+        epsilon: the largest increment, in logit units.
+
+    Returns:
+        ``(K,)`` margins in the dtype of ``margins``.
+
+    Raises:
+        ValueError: shapes differ, a score is NaN, or ``epsilon`` is negative or not finite.
+
+    Example:
+        >>> confusion_margins(torch.zeros(3), torch.tensor([1.0, 5.0, 2.0]), epsilon=0.4)
+        tensor([0.1000, 0.4000, 0.2000])
+    """
+    _check_size("epsilon", epsilon)
+    if margins.dim() != 1 or margins.shape != confusion.shape:
+        raise ValueError(f"margins {tuple(margins.shape)} and confusion {tuple(confusion.shape)}: must both be (K,)")
+    if confusion.isnan().any():
+        raise ValueError(f"confusion={confusion.tolist()}: NaN has no rank")
+    order = confusion.sort(descending=True, stable=True).indices  # (K,): C of eq. 6
+    halvings = torch.arange(margins.numel(), device=margins.device, dtype=margins.dtype)  # j − 1
+    increments = torch.empty_like(margins)
+    increments[order.to(margins.device)] = epsilon * 0.5**halvings
+    return margins + increments
+
+
+def _counts(class_counts: Counts) -> tuple[Tensor, torch.dtype]:
+    """Counts in float64 for the arithmetic, and the dtype that the result should have."""
+    counts = torch.as_tensor(class_counts)
+    dtype = counts.dtype if isinstance(class_counts, Tensor) and counts.is_floating_point() else None
+    counts = counts.to(torch.float64)
+    if counts.dim() != 1 or counts.numel() == 0:
+        raise ValueError(f"class_counts of shape {tuple(counts.shape)}: must be (K,), one number per class")
+    empty = [k for k, count in enumerate(counts.tolist()) if not 0 < count < float("inf")]
+    if empty:
+        names = ", ".join(map(str, empty))
+        raise ValueError(
+            f"class {names} has no source sample (class_counts={counts.long().tolist()}): every class needs one"
+            if counts.isfinite().all()
+            else f"class_counts={counts.tolist()}: class {names} must be a finite number above 0"
+        )
+    return counts, dtype or torch.get_default_dtype()
+
+
+def _check_size(name: str, value: float) -> None:
+    if not 0.0 <= value < float("inf"):
+        raise ValueError(f"{name}={value}: must be a finite number of at least 0")

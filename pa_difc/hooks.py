@@ -1,0 +1,68 @@
+"""The hook that writes target confusion into the loss, once a step, after the last read.
+
+The reading side needs no hook of its own: pytorch-adapt's classification hooks take the loss as ``loss_fn``, and it
+replaces the value under ``src_c_loss``. It never adds a key, for the host's default weighter divides by their number.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from ._host import BaseHook
+from .losses import SteppedLoss
+
+
+class ConfusionHook(BaseHook):
+    """Ends a step of the loss: gives it the target logits if it needs them, and counts the step.
+
+    Where the method has not computed target logits itself, ``models`` are applied to ``start`` without gradients and
+    in eval mode, so that no BatchNorm statistic moves and no random number is drawn: training goes on exactly as it
+    would have without the hook.
+
+    Args:
+        loss: the object that the method's classification hook reads.
+        start: the context key to begin with: target logits, or what ``models`` turn into target logits.
+        models: names of the models to apply in turn.
+    """
+
+    def __init__(self, loss: SteppedLoss, start: str, models: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.loss, self.start, self.models = loss, start, tuple(models)
+        self.set_in_keys([start])
+
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict, dict]:
+        self.loss.update(self._target_logits(inputs) if self.loss.needs_target_logits else None)
+        return {}, {}
+
+    def _target_logits(self, inputs: dict[str, Any]) -> Any:
+        x = inputs[self.start]
+        modules = [inputs[name] for name in self.models]
+        with torch.no_grad(), eval_mode(*modules):
+            for module in modules:
+                x = module(x)
+        return x
+
+    def _loss_keys(self) -> list[str]:
+        return []
+
+    def _out_keys(self) -> list[str]:
+        return []
+
+
+@contextmanager
+def eval_mode(*modules: nn.Module) -> Iterator[None]:
+    """Eval mode inside the block; afterwards every submodule is in the mode it was in before.
+
+    The host's FrozenModelHook (hooks/features.py:468) calls ``eval()`` and never restores the mode.
+    """
+    before = [(m, m.training) for module in modules for m in module.modules()]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training

@@ -1,0 +1,287 @@
+"""The DIFC loss: a classification loss that knows source imbalance and target confusion, and all of its state."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite, isnan
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..functional import (
+    Counts,
+    class_margins,
+    confusion_from_sums,
+    confusion_margins,
+    di_loss,
+    drw_weights,
+    gap_sums,
+)
+from ..schedule import Phase, Schedule
+
+
+class DIFCLoss(nn.Module):
+    """Cross-entropy with class margins against source imbalance, raised for the classes the target confuses.
+
+    L_DI with margins Δ_k = γ / N_k^(1/4) until ``schedule.confusion_epoch``, then L_DIFC with margins
+    Δ'_{C[j]} = Δ_{C[j]} + ε / 2^(j−1) (Sreenivas et al. 2022, eqs. 3 to 6); class weights join at
+    ``schedule.reweight_epoch`` (deferred re-weighting, Cao et al. 2019, arXiv:1906.07413).
+
+    One training step reads once or more and then writes once::
+
+        loss = criterion(source_logits, source_labels)  # reads margins and class weights
+        ...
+        criterion.update(target_logits)                 # adds to the confusion sums and counts the step
+
+    Differs from the paper, which leaves these open: margins are refreshed at every epoch of the DIFC phase, always
+    from the base margins (``refresh="once"`` is Algorithm 1 read literally); confusion is estimated from the target
+    logits that training computes anyway, summed over the epoch before; a class that is never predicted counts as
+    the most confused; the cap is not applied again after ε is added.
+
+    Args:
+        class_counts: ``(K,)`` source samples per class.
+        schedule: when the phases begin.
+        max_margin: the largest base margin, in logit units; γ follows from it.
+        epsilon: ε, the largest increment for confusion, in logit units.
+        beta: β of the class weights, in [0, 1].
+        class_weights: ``(K,)`` weights to use instead of the formula, as given: they are not rescaled.
+        scale: s, by which lowered logits are multiplied; 1 in the paper, 30 with cosine logits in LDAM.
+        unseen: where a class that is never predicted ranks: "most" or "least" confused, or by its "last" score.
+        refresh: "epoch": at the start of each epoch of the DIFC phase; "once": at the switch only; "step": after
+            each step, from sums that forget with a horizon of one epoch.
+        estimate: "training": from what :meth:`update` is given; "evaluation": from what
+            :meth:`update_from_evaluation` is given at the start of an epoch.
+
+    Raises:
+        ValueError: a class has no sample, or a value is out of range.
+    """
+
+    margins: Tensor  #: ``(K,)`` in logit units: what the next step reads
+    confusion: Tensor  #: ``(K,)`` the scores behind ``margins``; NaN where no score was ever known
+    gap_sums: Tensor  #: ``(K,)`` running sums of eq. 5, per predicted class
+    gap_counts: Tensor  #: ``(K,)`` how many target samples stand behind them
+    base_margins: Tensor  #: ``(K,)`` margins of the DI phase
+    class_weights: Tensor  #: ``(K,)`` weights once re-weighting has begun
+
+    def __init__(
+        self,
+        class_counts: Counts,
+        schedule: Schedule,
+        *,
+        max_margin: float = 0.3,
+        epsilon: float = 0.02,
+        beta: float = 0.9999,
+        class_weights: Sequence[float] | Tensor | None = None,
+        scale: float = 1.0,
+        unseen: Literal["most", "least", "last"] = "most",
+        refresh: Literal["epoch", "once", "step"] = "epoch",
+        estimate: Literal["training", "evaluation"] = "training",
+    ) -> None:
+        super().__init__()
+        _check_choice("unseen", unseen, ("most", "least", "last"))
+        _check_choice("refresh", refresh, ("epoch", "once", "step"))
+        _check_choice("estimate", estimate, ("training", "evaluation"))
+        if not scale > 0:
+            raise ValueError(f"{scale=}: must be above 0")
+        if estimate == "evaluation" and refresh == "step":
+            raise ValueError("estimate='evaluation' comes once an epoch: refresh must be 'epoch' or 'once'")
+        counts = torch.as_tensor(class_counts).tolist()
+        base = class_margins(counts, max_margin)  # (K,)
+        weights = drw_weights(counts, beta) if class_weights is None else _given_weights(class_weights, len(base))
+        confusion_margins(base, torch.zeros_like(base), epsilon)  # checks epsilon
+        self.schedule, self.scale, self.epsilon = schedule, scale, epsilon
+        self.unseen, self.refresh, self.estimate = unseen, refresh, estimate
+        self.step = 0  #: optimisation steps done
+        self._made_with = {
+            "class_counts": counts,
+            "schedule": schedule.to_dict(),
+            "max_margin": max_margin,
+            "epsilon": epsilon,
+            "class_weights": [round(w, 6) for w in weights.tolist()],
+            "scale": scale,
+            "unseen": unseen,
+            "refresh": refresh,
+            "estimate": estimate,
+        }
+        self.register_buffer("base_margins", base)
+        self.register_buffer("class_weights", weights)
+        self.register_buffer("margins", torch.zeros_like(base) if self.phase is Phase.WARMUP else base.clone())
+        self.register_buffer("confusion", torch.full_like(base, torch.nan))
+        self.register_buffer("gap_sums", torch.zeros(len(base), dtype=torch.float64))
+        self.register_buffer("gap_counts", torch.zeros(len(base), dtype=torch.float64))
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that the next step belongs to."""
+        return self.schedule.phase(self.step)
+
+    @property
+    def reweighted(self) -> bool:
+        """Whether the next step uses class weights."""
+        return self.schedule.reweighted(self.step)
+
+    @property
+    def needs_target_logits(self) -> bool:
+        """Whether :meth:`update` needs target logits in this step: none are asked for that no refresh reads."""
+        if self.estimate == "evaluation" or not self._uses_confusion:
+            return False
+        if self.refresh == "step":
+            return self.phase is Phase.DIFC
+        next_epoch = self.step - self.step % self.schedule.steps_per_epoch + self.schedule.steps_per_epoch
+        return self._refreshes_at(next_epoch)
+
+    @property
+    def needs_evaluation(self) -> bool:
+        """Whether :meth:`update_from_evaluation` has to be called before the next step."""
+        return self.estimate == "evaluation" and self._uses_confusion and self._refreshes_at(self.step)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The weighted mean loss of a labelled source batch; changes no state.
+
+        Args:
+            logits: ``(N, K)``.
+            labels: ``(N,)`` integers in [0, K).
+
+        Returns:
+            A scalar.
+        """
+        return di_loss(logits, labels, self.margins, self.class_weights if self.reweighted else None, self.scale)
+
+    @torch.no_grad()
+    def update(self, target_logits: Tensor | Sequence[Tensor] | None = None) -> None:
+        """Ends a step: adds target confusion to the sums, counts the step, refreshes the margins where one is due.
+
+        Args:
+            target_logits: ``(N, K)``, or one such tensor per classifier, whose softmaxes are averaged (eq. 8).
+                May be None where :attr:`needs_target_logits` is False.
+
+        Raises:
+            ValueError: target logits are needed and were not given.
+        """
+        if self.needs_target_logits:
+            if target_logits is None:
+                raise ValueError(f"step {self.step}: confusion is being estimated, update() needs target_logits")
+            self._observe(mean_probs(target_logits, self.scale))
+        self.step += 1
+        phase = self.phase
+        if self.schedule.starts_epoch(self.step):
+            self._start_epoch(phase)
+        elif self.refresh == "step" and phase is Phase.DIFC and self._uses_confusion:
+            self._refresh()
+
+    @torch.no_grad()
+    def update_from_evaluation(self, probs: Tensor) -> None:
+        """Refreshes the margins from a clean pass over the target training set, at the start of an epoch.
+
+        Args:
+            probs: ``(N, K)`` class probabilities.
+
+        Raises:
+            ValueError: no evaluation is due (see :attr:`needs_evaluation`).
+        """
+        if not self.needs_evaluation:
+            raise ValueError(f"step {self.step}: no evaluation is due (estimate={self.estimate!r})")
+        self.gap_sums.zero_()
+        self.gap_counts.zero_()
+        self._observe(probs)
+        self._refresh()
+
+    def describe(self) -> dict[str, Any]:
+        """The state as plain values, for logs and records; an unknown score is None, an infinite one "inf"."""
+        return {
+            "phase": self.phase.value,
+            "reweighted": self.reweighted,
+            "margins": self.margins.tolist(),
+            "confusion": [c if isfinite(c) else None if isnan(c) else str(c) for c in self.confusion.tolist()],
+        }
+
+    @property
+    def _uses_confusion(self) -> bool:
+        return self.schedule.confusion_epoch is not None and self.epsilon > 0
+
+    def _refreshes_at(self, epoch_start: int) -> bool:
+        """Whether an epoch that starts at this step gets new margins from confusion."""
+        if self.schedule.phase(epoch_start) is not Phase.DIFC or not self.schedule.starts_epoch(epoch_start):
+            return False
+        switch = self.schedule.epoch(epoch_start) == self.schedule.confusion_epoch
+        return switch or self.refresh != "once"
+
+    def _observe(self, probs: Tensor) -> None:
+        if self.refresh == "step":
+            forget = 1.0 - 1.0 / self.schedule.steps_per_epoch
+            self.gap_sums.mul_(forget)
+            self.gap_counts.mul_(forget)
+        sums, counts = gap_sums(probs)
+        self.gap_sums.add_(sums)
+        self.gap_counts.add_(counts)
+
+    def _start_epoch(self, phase: Phase) -> None:
+        if phase is not Phase.WARMUP and self.schedule.phase(self.step - 1) is Phase.WARMUP:
+            self.margins.copy_(self.base_margins)
+        if self.estimate == "training" and self._uses_confusion and self._refreshes_at(self.step):
+            self._refresh()
+        if self.refresh != "step":
+            self.gap_sums.zero_()
+            self.gap_counts.zero_()
+
+    def _refresh(self) -> None:
+        """Margins of eq. 6, always from the base margins; without a single observation they stay as they are."""
+        if not self.gap_counts.any():
+            return
+        scores = confusion_from_sums(self.gap_sums, self.gap_counts)  # (K,)
+        if self.unseen == "least":
+            scores = scores.where(self.gap_counts > 0, -torch.inf)
+        elif self.unseen == "last":
+            known = (self.gap_counts == 0) & ~self.confusion.isnan()
+            scores = scores.where(~known, self.confusion.to(scores.dtype))
+        self.confusion.copy_(scores)
+        self.margins.copy_(confusion_margins(self.base_margins, scores, self.epsilon))
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"step": self.step, "made_with": self._made_with}
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        self.step = int(state["step"])
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # Before any buffer is copied: a refused checkpoint must leave the loss as it was.
+        extra = state_dict.get(f"{prefix}_extra_state")
+        if extra is not None:
+            then, now = extra["made_with"], self._made_with
+            differing = [k for k in now if then.get(k) != now[k]]
+            if differing:
+                what = "; ".join(f"{k} was {then.get(k)}, is {now[k]}" for k in differing)
+                raise ValueError(f"this DIFC state was made under other settings: {what}")
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def extra_repr(self) -> str:
+        shown = ("max_margin", "epsilon", "scale", "unseen", "refresh", "estimate")
+        return ", ".join(f"{k}={self._made_with[k]!r}" for k in shown) + f", {self.schedule}"
+
+
+def mean_probs(logits: Tensor | Sequence[Tensor], scale: float = 1.0) -> Tensor:
+    """Class probabilities: the softmax, or the mean of several classifiers' softmaxes.
+
+    p = ½ (softmax(z₁) + softmax(z₂)) (Sreenivas et al. 2022, eq. 8).
+
+    Args:
+        logits: ``(N, K)``, or one such tensor per classifier.
+        scale: s, the same as in the loss that trained them.
+
+    Returns:
+        ``(N, K)``.
+    """
+    if isinstance(logits, Tensor):
+        return (scale * logits).softmax(dim=1)
+    return torch.stack([(scale * z).softmax(dim=1) for z in logits]).mean(dim=0)
+
+
+def _given_weights(class_weights: Sequence[float] | Tensor, num_classes: int) -> Tensor:
+    weights = torch.as_tensor(class_weights, dtype=torch.get_default_dtype())
+    if weights.shape != (num_classes,) or not (weights > 0).all() or not weights.isfinite().all():
+        raise ValueError(f"class_weights={weights.tolist()}: must be {num_classes} finite numbers above 0")
+    return weights
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}={value!r}: must be one of {', '.join(choices)}")

@@ -1,0 +1,96 @@
+"""Maximum classifier discrepancy (MCD): Saito et al. 2018, arXiv:1712.02560; Sreenivas et al. 2022, eq. 7.
+
+    A  min_{F,C1,C2}  L_cls(C1(F(x_s)), y_s) + L_cls(C2(F(x_s)), y_s)
+    B  min_{C1,C2}    L_cls(C1) + L_cls(C2) − w · d(x_t)
+    C  min_F          w · d(x_t), repeated n times
+
+d(x) = mean over samples and classes of |softmax(C1(F(x))) − softmax(C2(F(x)))|, w = 1, n = 4. DIFC's paper writes
+step B without the source losses; Saito's paper and its own authors' code keep them, and so does this.
+"""
+
+from typing import Any
+
+from pytorch_adapt.adapters import MCD as HostMCD
+from pytorch_adapt.adapters.utils import with_opt
+from pytorch_adapt.hooks import ChainHook, MCDLossHook, MultipleCLossHook, ParallelHook, RepeatHook
+from pytorch_adapt.layers import MultipleModels
+from pytorch_adapt.weighters import BaseWeighter, SumWeighter
+from torch import nn
+
+from .._host import BaseHook, BaseWrapperHook, OptimizerHook, SummaryHook
+from ..losses import ClassificationLoss
+from .slot import LossSlot, mean_softmax_inference
+
+
+class MCD(LossSlot, HostMCD):
+    """The host's ``MCD`` with a slot for the classification loss; "C" gives a list of two logits.
+
+    Differs from the host: losses within a step are summed, not averaged (pass ``hook_kwargs={"weighter":
+    MeanWeighter}`` for the host's), and predictions are the mean of the two softmaxes (eq. 8), not the sum of the
+    logits. With the host's weighter and "ce" training is the host's to the bit. Confusion costs no pass at all: step B
+    has computed the target logits.
+
+    Args:
+        see :class:`LossSlot`; ``weight`` is w, and ``hook_kwargs`` takes ``repeat`` (n), ``weighter`` and
+        ``discrepancy_loss_fn``.
+    """
+
+    about = "two classifiers find target samples outside the source's support, features move in"
+    default_weight = 1.0
+
+    def __init__(self, *args: Any, inference_fn: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, inference_fn=inference_fn or mean_softmax_inference, **kwargs)
+
+    @classmethod
+    def heads(cls, num_features: int, num_classes: int) -> dict[str, nn.Module]:
+        return {"C": MultipleModels(*(nn.Linear(num_features, num_classes) for _ in range(2)))}
+
+    def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
+        self.hook = MCDHook(
+            g_opts=with_opt(["G"]),
+            c_opts=with_opt(["C"]),
+            loss_fn=self.loss,
+            weight=self.weight,
+            post=self.confusion_writer("target_imgs_features_detached_logits"),
+            **hook_kwargs,
+        )
+
+
+class MCDHook(BaseWrapperHook):
+    """The host's ``MCDHook`` (hooks/mcd.py:46), which can't be given a classification loss, assembled anew.
+
+    Args:
+        g_opts, c_opts: names of the optimisers of F and of the classifiers.
+        loss_fn: the classification loss, used in steps A and B.
+        discrepancy_loss_fn: d; the host's L1 by default.
+        weight: of the discrepancy.
+        weighter: the class that adds up a step's losses.
+        repeat: n, repetitions of step C.
+        post: hooks that follow the three steps.
+    """
+
+    def __init__(
+        self,
+        g_opts: list[str],
+        c_opts: list[str],
+        loss_fn: ClassificationLoss,
+        discrepancy_loss_fn: nn.Module | None = None,
+        weight: float = 1.0,
+        weighter: type[BaseWeighter] = SumWeighter,
+        repeat: int = 4,
+        post: list[BaseHook] | None = None,
+    ) -> None:
+        super().__init__()
+        weighted = {"weights": {"discrepancy_loss": weight}}
+        a = MultipleCLossHook(loss_fn=loss_fn)
+        b = ChainHook(
+            MultipleCLossHook(loss_fn=loss_fn, detach_features=True),
+            MCDLossHook(detach_features=True, minimize=False, loss_fn=discrepancy_loss_fn),
+        )
+        c = MCDLossHook(loss_fn=discrepancy_loss_fn)
+        a = OptimizerHook(a, [*c_opts, *g_opts], weighter())
+        b = OptimizerHook(b, c_opts, weighter(**weighted))
+        c = OptimizerHook(c, g_opts, weighter(**weighted))
+        summary = SummaryHook({"x_loss": a, "y_loss": b, "z_loss": c})
+        steps = ParallelHook(a, b, RepeatHook(c, repeat, keep_only_last=True))
+        self.hook = ChainHook(steps, *(post or []), summary)

@@ -1,0 +1,46 @@
+"""Stepwise adaptive feature norm (SAFN): Xu et al. 2019, arXiv:1811.07456, eq. 7.
+
+    min_{G,C}  L_cls(C(G(x_s)), y_s) + w · Σ_{d ∈ {s,t}} mean_i (‖f_i‖₂ − (stopgrad ‖f_i‖₂ + Δr))²
+
+f = G(x), w = 0.05, Δr = 1. Each step asks the feature norms of both domains to grow by Δr; dropout before the
+classifier preserves the L2 norm.
+"""
+
+from typing import Any
+
+from pytorch_adapt.adapters import Classifier
+from pytorch_adapt.adapters.utils import with_opt
+from pytorch_adapt.hooks import AFNHook, ClassifierHook
+from pytorch_adapt.layers import L2PreservedDropout
+from pytorch_adapt.weighters import SumWeighter
+from torch import nn
+
+from .slot import LossSlot
+
+
+class SAFN(LossSlot, Classifier):
+    """The host's ``Classifier`` and ``AFNHook`` joined, with a slot for the classification loss.
+
+    The host has the loss but no adapter. Differs from its defaults: losses are summed, the norm loss weighted by
+    ``weight``. With the host's weighter and "ce" it is the host's Classifier with ``post=[AFNHook()]`` to the bit.
+    Confusion costs one pass of C over target features that exist already.
+
+    Args:
+        see :class:`LossSlot`; ``weight`` is w.
+    """
+
+    about = "features whose norms grow step by step in both domains"
+    default_weight = 0.05
+
+    @classmethod
+    def heads(cls, num_features: int, num_classes: int) -> dict[str, nn.Module]:
+        return {"C": nn.Sequential(L2PreservedDropout(0.5), nn.Linear(num_features, num_classes))}
+
+    def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
+        defaults = {
+            "weighter": SumWeighter(weights={"afn_loss": self.weight}),
+            "loss_fn": self.loss,
+            "post": [AFNHook(), *self.confusion_writer("target_imgs_features", "C")],
+        }
+        opts = with_opt(list(self.optimizers.keys()))
+        self.hook = ClassifierHook(opts=opts, **{**defaults, **hook_kwargs})

@@ -1,0 +1,91 @@
+"""What every method shares: the slot for a classification loss."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from pytorch_adapt.containers import LRSchedulers, Misc, Models, Optimizers
+from torch import Tensor, nn
+
+from ..functional import Counts
+from ..hooks import ConfusionHook
+from ..losses import ClassificationLoss, SteppedLoss, loss_state, make_loss
+from ..schedule import Schedule
+
+
+class LossSlot:
+    """Mixin for pytorch-adapt adapters that lets any classification loss take the place of cross-entropy.
+
+    Args:
+        models, optimizers, lr_schedulers, misc: the host's containers.
+        loss: a name of :data:`pa_difc.losses.LOSSES`, or any callable of logits and labels. A loss with state
+            is put into ``misc["difc"]``, so that the host's checkpoints hold it.
+        class_counts: ``(K,)`` source samples per class; for every named loss but "ce".
+        schedule: when the loss's ingredients begin; likewise.
+        loss_options: further arguments of :class:`pa_difc.DIFCLoss`.
+        weight: of the method's own loss; None for the method's default.
+        hook_kwargs: passed on to the method's hook; what is given here wins over our defaults.
+        **host_kwargs: further arguments of the host's adapter.
+    """
+
+    about: ClassVar[str]  #: the idea in a line
+    default_weight: ClassVar[float]  #: of the method's own loss
+
+    def __init__(
+        self,
+        models: Models | None = None,
+        optimizers: Optimizers | None = None,
+        lr_schedulers: LRSchedulers | None = None,
+        misc: Misc | None = None,
+        *,
+        loss: str | ClassificationLoss = "ce",
+        class_counts: Counts | None = None,
+        schedule: Schedule | None = None,
+        loss_options: Mapping[str, Any] | None = None,
+        weight: float | None = None,
+        hook_kwargs: Mapping[str, Any] | None = None,
+        **host_kwargs: Any,
+    ) -> None:
+        self.loss = make_loss(loss, class_counts, schedule, **(loss_options or {}))
+        self.weight = self.default_weight if weight is None else weight
+        misc = Misc({**(misc or {}), **loss_state(self.loss), **self.method_state()})
+        super().__init__(
+            models=models,
+            optimizers=optimizers,
+            lr_schedulers=lr_schedulers,
+            misc=misc,
+            hook_kwargs=dict(hook_kwargs or {}),
+            **host_kwargs,
+        )
+
+    @classmethod
+    def heads(cls, num_features: int, num_classes: int) -> dict[str, nn.Module]:
+        """The models that the method needs beside the feature extractor "G", as its paper has them."""
+        return {"C": nn.Linear(num_features, num_classes)}
+
+    @classmethod
+    def schedule_options(cls, total_steps: int) -> dict[str, Any]:
+        """Constructor arguments that depend on how long training will take."""
+        return {}
+
+    def method_state(self) -> dict[str, Any]:
+        """State of the method's own that has to be resumed; kept in ``misc`` beside the loss's."""
+        return {}
+
+    def confusion_writer(self, start: str, *models: str) -> list[ConfusionHook]:
+        """The writer for the loss in the slot: none for a loss without state."""
+        return [ConfusionHook(self.loss, start, models)] if isinstance(self.loss, SteppedLoss) else []
+
+
+def mean_softmax_inference(x: Any, models: Models, **_: Any) -> dict[str, Tensor]:
+    """Inference of methods with several classifiers: the mean of their softmaxes.
+
+    p = ½ (softmax(C₁(f)) + softmax(C₂(f))) (Sreenivas et al. 2022, eq. 8). Returned as log p, whose softmax is p, so
+    that whatever applies a softmax to logits sees it. The host's ``mcd_fn`` sums logits, whose argmax differs.
+
+    Returns:
+        "features" ``(N, D)`` and "logits" ``(N, K)``.
+    """
+    features = models["G"](x)
+    log_probs = torch.stack([z.log_softmax(dim=1) for z in models["C"](features)])  # (2, N, K)
+    return {"features": features, "logits": log_probs.logsumexp(dim=0) - torch.tensor(len(log_probs)).log()}

@@ -1,0 +1,33 @@
+"""Source only: no adaptation, the floor that every method is measured from.
+
+    min_{G,C}  L_cls(C(G(x_s)), y_s)
+
+With the "difc" loss the unlabelled target still speaks: through the order of confusion, and through nothing else.
+"""
+
+from typing import Any
+
+from pytorch_adapt.adapters import Classifier
+from pytorch_adapt.adapters.utils import with_opt
+from pytorch_adapt.hooks import ClassifierHook
+
+from .slot import LossSlot
+
+
+class SourceOnly(LossSlot, Classifier):
+    """The host's ``Classifier`` with a slot for the classification loss.
+
+    With "ce" it is the host's adapter to the bit. With "difc", target logits come from one more pass of G and C in
+    eval mode, in the epochs whose confusion is going to be used: no BatchNorm statistic sees the target.
+
+    Args:
+        see :class:`LossSlot`; ``weight`` has no effect.
+    """
+
+    about = "no adaptation: the floor"
+    default_weight = 0.0
+
+    def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
+        defaults = {"loss_fn": self.loss, "post": self.confusion_writer("target_imgs", "G", "C")}
+        opts = with_opt(list(self.optimizers.keys()))
+        self.hook = ClassifierHook(opts=opts, **{**defaults, **hook_kwargs})

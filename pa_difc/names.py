@@ -1,0 +1,29 @@
+"""Looking up what a user named, with the nearest valid names where there is no such thing."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import TypeVar
+
+from .errors import UserError
+
+T = TypeVar("T")
+
+
+def lookup(kind: str, name: str, registry: Mapping[str, T]) -> T:
+    """The entry of a registry, or a one-line error with the nearest names.
+
+    Raises:
+        UserError: no entry has this name.
+    """
+    if name not in registry:
+        raise unknown(kind, name, registry)
+    return registry[name]
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
+    """The error for a name that is not valid: "unknown loss 'dfic': did you mean 'difc'? (ce, di, difc)"."""
+    valid = sorted(valid)
+    near = get_close_matches(name.lower(), valid, n=3, cutoff=0.5)
+    guess = f"did you mean {' or '.join(map(repr, near))}? " if near else "valid: "
+    names = ", ".join(valid)
+    return UserError(f"unknown {kind} {name!r}: {guess}{f'({names})' if near else names}")

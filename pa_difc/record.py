@@ -1,0 +1,157 @@
+"""One run, one folder, one JSON record: what was run, on what, and what came out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from .config import Config
+from .data import Domain
+from .errors import UserError
+from .files import read_json, write_json
+
+_PACKAGE = Path(__file__).parent
+_REQUIRED = ("key", "identity", "scores", "history")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run; its name ends in a hash of everything that its numbers depend on.
+
+    Another version of the package, another code or other data is another folder: a record is never taken for what it
+    is not.
+    """
+
+    path: Path
+    identity: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls, out: Path, config: Config, source: Domain, target: Domain, recipe: str | Path | None = None
+    ) -> RunFolder:
+        """The folder of a run below ``out``; nothing is made on the disk yet.
+
+        Args:
+            out: the folder of all runs.
+            config: a resolved config.
+            source, target: the data.
+            recipe: the file that composes the method, where it is not the package that does; an edited one is
+                another run.
+        """
+        identity = {
+            "config": config.identity(),
+            "package": {"version": _version("pa-difc"), "code": code_digest()},
+            "data": [
+                source.train.fingerprint,
+                source.test.fingerprint,
+                target.train.fingerprint,
+                target.test.fingerprint,
+            ],
+        }
+        if recipe is not None:
+            identity["recipe"] = hashlib.blake2b(Path(recipe).read_bytes(), digest_size=6).hexdigest()
+        name = f"{config.method}-{config.loss}-seed{config.seed}-{_hash(identity)}"
+        return cls(out / "runs" / name, identity)
+
+    @property
+    def key(self) -> str:
+        """The hash in the folder's name."""
+        return self.path.name.rpartition("-")[2]
+
+    def record(self) -> dict[str, Any] | None:
+        """The run's record, or None if there is none yet.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        path = self.path / "record.json"
+        if not path.exists():
+            return None
+        record = read_json(path)
+        if not isinstance(record, dict) or any(name not in record for name in _REQUIRED):
+            raise UserError(f"record {path} is not whole; remove it to have it made anew")
+        if record["key"] != self.key:
+            raise UserError(f"record {path} belongs to another run ({record['key']}); remove it")
+        return record
+
+    def write(
+        self,
+        config: Config,
+        source: Domain,
+        target: Domain,
+        *,
+        history: list[dict[str, Any]],
+        scores: dict[str, Any],
+        adapter_summary: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Writes the record and returns it.
+
+        Raises:
+            UserError: the file can't be written.
+        """
+        record = {
+            "key": self.key,
+            "identity": self.identity,
+            "config": config.to_dict(),
+            "versions": versions(),
+            "git": git_revision(),
+            "data": {"source": source.summary(), "target": target.summary()},
+            "target_labels": "none",
+            "selection": "last epoch",
+            "scores": scores,
+            "model": adapter_summary,
+            "history": history,
+            "seconds": {"training": round(sum(epoch["seconds"] for epoch in history), 3)},
+            "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        }
+        write_json(self.path / "record.json", record)
+        return record
+
+
+def versions() -> dict[str, str]:
+    """The versions that numbers may depend on."""
+    names = ("pa-difc", "pytorch-adapt", "torch", "torchvision", "numpy", "pillow", "scikit-learn")
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
+
+
+@cache
+def code_digest() -> str:
+    """A hash of the package's source files."""
+    digest = hashlib.blake2b(digest_size=6)
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(_PACKAGE).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+@cache
+def git_revision() -> str | None:
+    """The commit of the checkout that the package runs from, "+changes" if files differ; None outside of one."""
+    try:
+        head = _git("rev-parse", "HEAD")
+        return head + ("+changes" if _git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(_PACKAGE.parent), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+
+def _hash(value: Any) -> str:
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=5).hexdigest()
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

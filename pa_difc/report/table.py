@@ -1,0 +1,130 @@
+"""The comparison table: a row per method and loss, means and spreads over seeds, differences to cross-entropy."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Any
+
+METRICS = ("accuracy", "macro_recall", "macro_f1")
+BASELINE_LOSS = "ce"
+COLLAPSE_MARK = "†"
+COLLAPSE_NOTE = (
+    f"{COLLAPSE_MARK} collapsed: in at least one run fewer than half of the classes were ever predicted on the target"
+)
+FOOTER = "target test split, last epoch, no target label used in training or selection"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method and a loss over its seeds; scores in [0, 1]."""
+
+    method: str
+    loss: str
+    seeds: tuple[int, ...]
+    means: dict[str, float]
+    stds: dict[str, float | None]  #: sample standard deviations; None for a single seed
+    seconds: float  #: training time of a run, mean over seeds
+    collapsed: bool
+    recall_gain: float | None  #: mean difference in macro recall to cross-entropy over shared seeds, if there are any
+
+
+def rows_from_records(records: Iterable[dict[str, Any]]) -> list[Row]:
+    """One row per method and loss, in the order of their first records."""
+    cells: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
+    for record in records:
+        config = record["config"]
+        cells.setdefault((config["method"], config["loss"]), {})[config["seed"]] = record
+    return [
+        _row(method, loss, by_seed, cells.get((method, BASELINE_LOSS), {})) for (method, loss), by_seed in cells.items()
+    ]
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """The table for programs: scores in [0, 1], an empty spread for a single seed."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    spread = [f"{metric}_{part}" for metric in METRICS for part in ("mean", "std")]
+    writer.writerow(["method", "loss", "seeds", *spread, "seconds", "macro_recall_vs_ce", "collapsed"])
+    for row in rows:
+        numbers: list[Any] = []
+        for metric in METRICS:
+            std = row.stds[metric]
+            numbers += [f"{row.means[metric]:.6f}", "" if std is None else f"{std:.6f}"]
+        gain = "" if row.recall_gain is None else f"{row.recall_gain:.6f}"
+        seeds = " ".join(map(str, row.seeds))
+        writer.writerow([row.method, row.loss, seeds, *numbers, f"{row.seconds:.1f}", gain, row.collapsed])
+    return buffer.getvalue()
+
+
+def to_markdown(rows: Sequence[Row], title: str) -> str:
+    """The table for people, in percent."""
+    head, *body = _cells(rows, lambda name: name)
+    lines = [f"# {title}", "", _markdown_line(head), _markdown_line(["---"] * 2 + ["---:"] * (len(head) - 2))]
+    lines += [_markdown_line(cells) for cells in body]
+    return "\n".join([*lines, "", f"In %, {FOOTER}.", *_notes(rows)]) + "\n"
+
+
+def to_terminal(rows: Sequence[Row]) -> str:
+    """The table for a terminal, in percent; a method's name stands once."""
+    shown: set[str] = set()
+
+    def once(name: str) -> str:
+        return "" if name in shown else (shown.add(name) or name)
+
+    table = _cells(rows, once)
+    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in table]
+    return "\n".join([*lines, f"in %, {FOOTER}", *_notes(rows)])
+
+
+def _row(method: str, loss: str, by_seed: dict[int, dict], baseline: dict[int, dict]) -> Row:
+    scores = [record["scores"]["target"] for record in by_seed.values()]
+    values = {metric: [s[metric] for s in scores] for metric in METRICS}
+    shared = [seed for seed in by_seed if seed in baseline]
+    gains = [_recall(by_seed[seed]) - _recall(baseline[seed]) for seed in shared]
+    return Row(
+        method=method,
+        loss=loss,
+        seeds=tuple(by_seed),
+        means={metric: mean(v) for metric, v in values.items()},
+        stds={metric: stdev(v) if len(v) > 1 else None for metric, v in values.items()},
+        seconds=mean(record["seconds"]["training"] for record in by_seed.values()),
+        collapsed=any(s["collapsed"] for s in scores),
+        recall_gain=mean(gains) if gains and loss != BASELINE_LOSS else None,
+    )
+
+
+def _recall(record: dict[str, Any]) -> float:
+    return record["scores"]["target"]["macro_recall"]
+
+
+def _cells(rows: Sequence[Row], method_name: Callable[[str], str]) -> list[list[str]]:
+    head = ["method", "loss", "accuracy", "mean recall", "macro-F1", "Δ recall vs ce", "time"]
+    table = [head]
+    for row in rows:
+        table.append(
+            [
+                method_name(row.method),
+                row.loss + (f" {COLLAPSE_MARK}" if row.collapsed else ""),
+                *(_percent(row.means[metric], row.stds[metric]) for metric in METRICS),
+                "" if row.recall_gain is None else f"{100 * row.recall_gain:+.1f}",
+                f"{int(row.seconds) // 60}:{int(row.seconds) % 60:02d}",
+            ]
+        )
+    return table
+
+
+def _percent(value: float, std: float | None) -> str:
+    return f"{100 * value:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    return [COLLAPSE_NOTE] if any(row.collapsed for row in rows) else []
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,93 @@
+"""When each ingredient of DIFC begins: steps in, phases out. Pure; nothing here counts or holds state."""
+
+from dataclasses import asdict, dataclass
+from enum import Enum
+from math import exp
+
+
+class Phase(str, Enum):
+    """What the margins are made of."""
+
+    WARMUP = "warmup"  #: no margins: cross-entropy
+    DI = "di"  #: margins against source imbalance
+    DIFC = "difc"  #: the same, raised for confused target classes
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The epochs at which DIFC changes what it does (Sreenivas et al. 2022, Algorithm 1 and section 5.2).
+
+    An adapter's ``training_step`` is told no epoch, so everything is asked by step. Epochs are counted from 0:
+    ``reweight_epoch=5`` leaves epochs 0 to 4 unweighted.
+
+    Args:
+        steps_per_epoch: optimisation steps in an epoch; at least 1.
+        warmup_epochs: epochs of plain cross-entropy before the margins begin.
+        confusion_epoch: T1, the first epoch whose margins follow target confusion; None for never (DI alone).
+        reweight_epoch: the first epoch with class weights; None for never. The paper says "after a few epochs";
+            its authors' earlier code says 5.
+        reweight_with_confusion: whether the class weights stay on in the DIFC phase.
+
+    Raises:
+        ValueError: a value that is out of range, or phases out of order.
+    """
+
+    steps_per_epoch: int
+    warmup_epochs: int = 0
+    confusion_epoch: int | None = 20
+    reweight_epoch: int | None = 5
+    reweight_with_confusion: bool = True
+
+    def __post_init__(self) -> None:
+        if self.steps_per_epoch < 1:
+            raise ValueError(f"steps_per_epoch={self.steps_per_epoch}: must be at least 1")
+        for name in ("warmup_epochs", "confusion_epoch", "reweight_epoch"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"{name}={value}: must be at least 0")
+        if self.confusion_epoch is not None and self.confusion_epoch < self.warmup_epochs:
+            raise ValueError(
+                f"confusion_epoch={self.confusion_epoch} lies inside the warm-up "
+                f"(warmup_epochs={self.warmup_epochs}): it must not begin before the margins do"
+            )
+
+    def epoch(self, step: int) -> int:
+        """The epoch, from 0, that ``step`` belongs to."""
+        return step // self.steps_per_epoch
+
+    def starts_epoch(self, step: int) -> bool:
+        """Whether ``step`` is the first of an epoch."""
+        return step % self.steps_per_epoch == 0
+
+    def phase(self, step: int) -> Phase:
+        """What the margins are made of at ``step``."""
+        epoch = self.epoch(step)
+        if epoch < self.warmup_epochs:
+            return Phase.WARMUP
+        if self.confusion_epoch is None or epoch < self.confusion_epoch:
+            return Phase.DI
+        return Phase.DIFC
+
+    def reweighted(self, step: int) -> bool:
+        """Whether class weights are on at ``step``."""
+        if self.reweight_epoch is None or self.epoch(step) < self.reweight_epoch:
+            return False
+        return self.reweight_with_confusion or self.phase(step) is not Phase.DIFC
+
+    def to_dict(self) -> dict[str, int | bool | None]:
+        """The fields as plain values, as they are kept in checkpoints."""
+        return asdict(self)
+
+
+def learning_rate_factor(step: int, drop_step: int, drop: float) -> float:
+    """1 before ``drop_step``, ``drop`` from then on: the paper's 1e-3 → 1e-4 at T1 is a drop of 0.1."""
+    return 1.0 if step < drop_step else drop
+
+
+def adversarial_ramp(progress: float) -> float:
+    """λ = 2 / (1 + e^(−10p)) − 1, from 0 to 1 (Ganin et al. 2016, arXiv:1505.07818, section 5.2.2).
+
+    Args:
+        progress: p, the share of training that is done, in [0, 1].
+    """
+    return 2.0 / (1.0 + exp(-10.0 * progress)) - 1.0

@@ -1,0 +1,114 @@
+"""Compare adaptation methods × classification losses × seeds on one source → target pair.
+
+Each cell is trained once: a cell with a record is not run again, an interrupted grid goes on where it stopped, and a
+cell that fails is reported while the others finish. Ends with a table here, and in table.csv and table.md.
+"""
+
+import argparse
+import sys
+import time
+from itertools import product
+from pathlib import Path
+
+from pa_difc.build import load_pair, run_cell
+from pa_difc.cli import config_from, make_parser, run_command
+from pa_difc.config import Config
+from pa_difc.data import Domain
+from pa_difc.data.datasets import describe_counts
+from pa_difc.errors import UserError
+from pa_difc.files import write_text
+from pa_difc.losses import LOSSES
+from pa_difc.methods import METHODS
+from pa_difc.names import lookup
+from pa_difc.report import rows_from_records, to_csv, to_markdown, to_terminal
+
+EXAMPLES = """\
+  python recipes/compare.py
+  python recipes/compare.py --methods dann mcd --losses ce drw margin di difc --seeds 0 1 2
+  python recipes/compare.py --source muxspace --target fer2013 --data-root data --epochs 3 --out runs/mux2fer"""
+
+
+def main() -> int:
+    arguments = parse()
+    # Every config is made, and so checked, before anything is read or trained.
+    grid = product(expand("method", arguments.methods), expand("loss", arguments.losses), arguments.seeds)
+    configs = [config_from(arguments, method=m, loss=loss, seed=s) for m, loss, s in grid]
+    write_text(arguments.out / "command.txt", " ".join(["python", *sys.argv]) + "\n")  # fails here if it can't
+    source, target = load_pair(configs[0])
+    announce(source, target)
+    records, failures = run_grid(configs, source, target, arguments.out)
+    if records:
+        rows = rows_from_records(records)
+        title = f"{source.name} → {target.name}"
+        write_text(arguments.out / "table.csv", to_csv(rows))
+        write_text(arguments.out / "table.md", to_markdown(rows, title))
+        print(f"\n{to_terminal(rows)}\nwritten: {arguments.out / 'table.md'}, {arguments.out / 'table.csv'}")
+    for name, problem in failures:
+        print(f"failed: {name}: {problem}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def parse() -> argparse.Namespace:
+    parser = make_parser(__doc__, EXAMPLES)
+    parser.add_argument("--methods", nargs="+", default=["all"], help=f"all, or some of {', '.join(METHODS)}")
+    parser.add_argument(
+        "--losses",
+        nargs="+",
+        default=["ce", "di", "difc"],
+        help=f"all, or some of {', '.join(LOSSES)} (default: ce di difc)",
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="N", help="(default: 0)")
+    return parser.parse_args()
+
+
+def expand(kind: str, names: list[str]) -> list[str]:
+    """The named entries, each once and in the order given; "all" stands for the whole registry."""
+    registry = METHODS if kind == "method" else LOSSES
+    names = list(registry) if "all" in names else names
+    for name in names:
+        lookup(kind, name, registry)
+    return list(dict.fromkeys(names))
+
+
+def announce(source: Domain, target: Domain) -> None:
+    print(f"{source.name} → {target.name}")
+    print(f"  source  {describe_counts(source.train.class_counts)}")
+    print(f"  target  {len(target.train):,} faces, unlabelled in training; scored on {len(target.test):,} others")
+    for domain in (source, target):
+        if domain.bad_images:
+            first = domain.bad_images[0]
+            number = len(domain.bad_images)
+            print(f"  left out of {domain.name}: {number} unreadable images, such as {first.name} ({first.reason})")
+        if domain.excluded:
+            print(f"  left out of {domain.name}: {domain.excluded} images of expressions that are not among the seven")
+    print(flush=True)
+
+
+def run_grid(
+    configs: list[Config], source: Domain, target: Domain, out: Path
+) -> tuple[list[dict], list[tuple[str, str]]]:
+    """The records of all cells, and what went wrong with the others."""
+    records, failures = [], []
+    several_seeds = len({c.seed for c in configs}) > 1
+    for number, config in enumerate(configs, 1):
+        name = f"{config.method} · {config.loss}" + (f" · seed {config.seed}" if several_seeds else "")
+        title = f"{number}/{len(configs)}  {name}"
+        started = time.perf_counter()
+        try:
+            record = run_cell(config, source, target, out, title=title)
+        except (UserError, RuntimeError) as error:
+            failures.append((name, str(error).splitlines()[0]))
+            print(f"{title}  failed", flush=True)
+            continue
+        records.append(record)
+        scores = record["scores"]["target"]
+        took = time.perf_counter() - started
+        print(
+            f"{title:<32} accuracy {scores['accuracy']:6.1%}  mean recall {scores['macro_recall']:6.1%}  {took:4.0f} s",
+            flush=True,
+        )
+    return records, failures
+
+
+if __name__ == "__main__":
+    run_command(main)

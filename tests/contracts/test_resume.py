@@ -1,0 +1,222 @@
+"""Every method × every loss: finite, deterministic, resumed to the bit, the same predictions after save and load."""
+
+import numpy as np
+import pytest
+import torch
+
+import pa_difc.engine as engine
+from pa_difc.build import finish, make_adapter, make_loader, resolve, run_cell
+from pa_difc.checkpoint import load_checkpoint
+from pa_difc.config import Config
+from pa_difc.data import EvalLoader
+from pa_difc.engine import Stopped, fit
+from pa_difc.errors import DivergedError, UserError
+from pa_difc.evaluation import predict
+from pa_difc.losses import LOSSES
+from pa_difc.methods import METHODS
+from pa_difc.record import RunFolder
+
+EVERY = [(m, loss) for m in METHODS for loss in LOSSES]
+
+
+def config(method="mcd", loss="difc", **kwargs):
+    return resolve(Config(method=method, loss=loss, **{"epochs": 4, "batch_size": 16, "crop_px": 32, **kwargs}))
+
+
+def train(config, source, target, folder, epochs=None, key="k"):
+    loader = make_loader(config, source, target)
+    adapter = make_adapter(config, source, len(loader))
+    history = fit(adapter, loader, epochs=epochs or config.epochs, folder=folder, key=key, progress=False)
+    return adapter, history
+
+
+def state(adapter):
+    parts = {name: getattr(adapter, name).state_dict() for name in ("models", "optimizers", "lr_schedulers", "misc")}
+    return flatten(parts) | {"rng": torch.get_rng_state()}
+
+
+def flatten(value, prefix=""):
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else None
+    if items is None:
+        return {prefix: value}
+    flat = {}
+    for key, inner in items:
+        flat |= flatten(inner, f"{prefix}/{key}")
+    return flat
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    for key, value in a.items():
+        same = torch.equal(value.nan_to_num(), b[key].nan_to_num()) if isinstance(value, torch.Tensor) else value == b[key]
+        assert same, key
+
+
+@pytest.mark.parametrize(("method", "loss"), EVERY)
+def test_n_and_reload_and_n_is_2n(method, loss, source, target, tmp_path):
+    cfg = config(method, loss)
+    straight, history = train(cfg, source, target, None)
+    train(cfg, source, target, tmp_path, epochs=2)
+    torch.manual_seed(99)  # what another process would have
+    resumed, resumed_history = train(cfg, source, target, tmp_path)
+    torch.manual_seed(0)
+    a, b = state(straight), state(resumed)
+    assert_same(a, b)
+    drop = lambda h: [{k: v for k, v in e.items() if k != "seconds"} for e in h]  # noqa: E731
+    assert drop(history) == drop(resumed_history)
+    assert all(np.isfinite(list(e["losses"].values())).all() for e in history)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_predictions_after_save_and_load(method, source, target, tmp_path):
+    cfg = config(method)
+    trained, _ = train(cfg, source, target, tmp_path)
+    fresh = make_adapter(cfg, source, len(make_loader(cfg, source, target)))
+    load_checkpoint(tmp_path / "checkpoint.pt", fresh, key="k")
+    before, after = (predict(a, EvalLoader(target.test)).probs for a in (trained, fresh))
+    assert torch.equal(before, after)
+    assert before.sum(dim=1).allclose(torch.ones(len(target.test)))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_batches_of_two_and_a_short_last_batch(method, source, target):
+    train(config(method, batch_size=2, epochs=1), source, target, None)
+
+
+def test_mcd_predicts_with_the_mean_of_two_softmaxes(source, target):
+    adapter, _ = train(config("mcd", epochs=1), source, target, None)
+    adapter.models.eval()
+    with torch.no_grad():
+        faces = next(iter(EvalLoader(target.test)))
+        first, second = adapter.models["C"](adapter.models["G"](faces))
+    expected = (first.softmax(1) + second.softmax(1)) / 2
+    torch.testing.assert_close(predict(adapter, EvalLoader(target.test)).probs, expected)
+
+
+def test_methods_of_a_seed_start_from_the_same_extractor(source, target):
+    steps = len(make_loader(config(), source, target))
+    weights = [make_adapter(config(m), source, steps).models["G"].state_dict() for m in METHODS]
+    for other in weights[1:]:
+        assert_same(weights[0], other)
+
+
+def test_an_evaluation_pass_estimates_confusion(source, target, tmp_path):
+    cfg = config("dann", estimate="evaluation", epsilon=0.5)
+    straight, history = train(cfg, source, target, None)
+    assert history[-1]["difc"]["phase"] == "difc"
+    assert not straight.loss.margins.equal(straight.loss.base_margins)
+
+
+def test_target_labels_are_never_looked_at(source, target):
+    """Training and its state are the same with the target's labels permuted."""
+    straight = state(train(config("mcd"), source, target, None)[0])
+    target.train.labels[:] = target.train.labels[::-1].copy()
+    target.test.labels[:] = 0
+    assert_same(straight, state(train(config("mcd"), source, target, None)[0]))
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(source, target, tmp_path):
+    cfg = config("safn")
+    train(cfg, source, target, tmp_path, epochs=1)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    loader = make_loader(cfg, source, target)
+    adapter = make_adapter(cfg, source, len(loader))
+    target.train.landmarks[:] = 0
+    with torch.no_grad():
+        load_checkpoint(tmp_path / "checkpoint.pt", adapter, key="k")
+    poison = iter([False, True])
+    step = adapter.training_step
+
+    def nan_in_the_second_step(batch):
+        losses = step(batch)
+        if next(poison):
+            losses["total_loss"]["total"] = float("nan")
+        return losses
+
+    adapter.training_step = nan_in_the_second_step
+    with pytest.raises(DivergedError, match=r"safn · difc: .*nan at step 2 of epoch 2.*lr"):
+        fit(adapter, loader, epochs=4, folder=tmp_path, key="k", title="safn · difc", progress=False)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_ctrl_c_says_what_was_kept(source, target, tmp_path, monkeypatch):
+    calls = []
+    epoch = engine._epoch
+
+    def interrupted(*args):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return epoch(*args)
+
+    monkeypatch.setattr(engine, "_epoch", interrupted)
+    with pytest.raises(Stopped, match=r"stopped after epoch 2 of 4 \(checkpoint 2 written\)"):
+        train(config(), source, target, tmp_path)
+    monkeypatch.undo()
+    straight = state(train(config(), source, target, None)[0])
+    assert_same(straight, state(train(config(), source, target, tmp_path)[0]))
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "other"])
+def test_a_checkpoint_that_is_none(source, target, tmp_path, damage):
+    cfg = config("source_only", "ce")
+    train(cfg, source, target, tmp_path, epochs=1, key="another" if damage == "other" else "k")
+    path = tmp_path / "checkpoint.pt"
+    whole = path.read_bytes()
+    if damage != "other":
+        path.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "text": b"hello"}[damage])
+    with pytest.raises(UserError, match=r"checkpoint\.pt (is damaged|belongs to another run)") as error:
+        train(cfg, source, target, tmp_path)
+    assert "\n" not in str(error.value) and path.exists()
+
+
+def test_a_malicious_checkpoint_does_not_execute(source, target, tmp_path):
+    import pickle
+
+    class Malice:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "executed"), "w"))
+
+    torch.save({"key": "k", "epoch": Malice()}, tmp_path / "checkpoint.pt")
+    with pytest.raises(UserError, match="damaged"):
+        train(config("source_only", "ce"), source, target, tmp_path)
+    (tmp_path / "checkpoint.pt").write_bytes(pickle.dumps(Malice()))
+    with pytest.raises(UserError, match="damaged"):
+        train(config("source_only", "ce"), source, target, tmp_path)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_cell_with_a_record_is_not_run_again(source, target, tmp_path, monkeypatch):
+    cfg = config("source_only", epochs=1)
+    record = run_cell(cfg, source, target, tmp_path, progress=False)
+    monkeypatch.setattr("pa_difc.build.fit", lambda *a, **k: pytest.fail("trained again"))
+    assert run_cell(cfg, source, target, tmp_path, progress=False) == record
+    assert record["target_labels"] == "none" and record["scores"]["target"]["recall"]
+
+
+def test_other_code_other_data_other_settings_are_other_runs(source, target, tmp_path, monkeypatch):
+    def key(cfg=None):
+        return RunFolder.of(tmp_path, cfg or config(), source, target).key
+
+    base = key()
+    assert key() == base
+    assert key(config(epsilon=0.03)) != base and key(config(seed=1)) != base
+    assert key(config(data_root="elsewhere")) == base  # the same data wherever they lie
+    with monkeypatch.context() as patch:
+        patch.setattr("pa_difc.record.code_digest", lambda: "other")
+        assert key() != base
+    source.train.images[0, 0, 0, 0] ^= 1
+    del source.train.__dict__["fingerprint"]
+    assert key() != base
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"{}"])
+def test_a_record_that_is_cut_short(source, target, tmp_path, damage):
+    cfg = config("source_only", "ce", epochs=1)
+    folder = RunFolder.of(tmp_path, cfg, source, target)
+    adapter, history = train(cfg, source, target, None)
+    finish(adapter, cfg, source, target, folder, history)
+    (folder.path / "record.json").write_bytes(damage)
+    with pytest.raises(UserError, match=r"record\.json"):
+        run_cell(cfg, source, target, tmp_path, progress=False)
+    assert (folder.path / "record.json").read_bytes() == damage

@@ -1,0 +1,104 @@
+"""Epochs: the longer domain in full, the shorter one cycled, the same order for the same seed."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import random_faces
+from torch.utils.data import DataLoader
+
+from pa_difc.data import EvalLoader, Face, FaceDataset, PairLoader
+from pa_difc.data.augment import flip_faces
+
+
+def indices(loader, epoch, domain):
+    return np.concatenate([b[f"{domain}_sample_idx"].numpy() for b in loader.epoch(epoch)])
+
+
+@pytest.mark.parametrize(("n_source", "n_target"), [(50, 21), (21, 50), (7, 100)])
+def test_an_epoch_is_a_full_pass_over_the_longer_domain(n_source, n_target):
+    loader = PairLoader(random_faces(n_source, 0), random_faces(n_target, 1), batch_size=8)
+    longer, shorter = ("src", "target") if n_source > n_target else ("target", "src")
+    for epoch in range(3):
+        assert sorted(indices(loader, epoch, longer)) == list(range(max(n_source, n_target)))
+    seen = np.concatenate([indices(loader, e, shorter) for e in range(min(n_source, n_target))])
+    assert set(np.bincount(seen)) == {max(n_source, n_target)}  # cycled: every sample equally often
+
+
+def test_213_target_images_make_no_epoch_of_6_steps():
+    assert len(PairLoader(random_faces(12_271, 0, 8), random_faces(213, 1, 8), batch_size=32)) == 384
+
+
+@pytest.mark.parametrize(("samples", "sizes"), [(16, [8, 8]), (19, [8, 8, 3]), (17, [8, 9]), (3, [3]), (1, [1])])
+def test_the_last_batch_is_short_but_never_a_single_sample_after_another(samples, sizes):
+    loader = PairLoader(random_faces(samples, 0), random_faces(1, 1), batch_size=8)
+    batches = list(loader.epoch(0))
+    assert [len(b["src_labels"]) for b in batches] == [len(b["target_domain"]) for b in batches] == sizes
+    assert len(loader) == len(sizes)
+
+
+def test_the_same_seed_gives_the_same_batches_and_another_one_does_not():
+    make = lambda seed: PairLoader(random_faces(30, 0), random_faces(40, 1), batch_size=8, seed=seed)  # noqa: E731
+    for a, b in zip(make(3).epoch(2), make(3).epoch(2), strict=True):
+        assert torch.equal(a["target_imgs"].image, b["target_imgs"].image)
+        assert torch.equal(a["src_labels"], b["src_labels"])
+    assert not np.array_equal(indices(make(3), 2, "src"), indices(make(4), 2, "src"))
+    assert not np.array_equal(indices(make(3), 2, "src"), indices(make(3), 3, "src"))
+
+
+def test_labels_belong_to_their_images_and_the_target_has_none():
+    source = random_faces(30, 0)
+    loader = PairLoader(source, random_faces(40, 1), batch_size=8, flip=False)
+    batch = next(iter(loader.epoch(0)))
+    assert set(batch) == {
+        "src_imgs", "src_labels", "src_domain", "src_sample_idx", "target_imgs", "target_domain", "target_sample_idx",
+    }  # fmt: skip
+    idx = batch["src_sample_idx"].numpy()
+    assert batch["src_labels"].tolist() == source.labels[idx].tolist()
+    assert torch.equal(batch["src_imgs"].image, torch.from_numpy(source.images[idx]).float() / 255)
+    assert torch.equal(batch["src_imgs"].landmarks, torch.from_numpy(source.landmarks[idx]))
+
+
+def test_flips_move_pixels_points_and_the_points_order():
+    faces = random_faces(2, 0, size_px=32)
+    landmarks = torch.tensor([[[8.0, 10], [22, 11], [15, 16], [10, 24], [20, 25]]] * 2)
+    image = torch.from_numpy(faces.images).float()
+    flipped = flip_faces(Face(image, landmarks), torch.tensor([True, False]))
+    assert torch.equal(flipped.image[0], image[0].flip(-1)) and torch.equal(flipped.image[1], image[1])
+    assert flipped.landmarks[0].tolist() == [[9, 11], [23, 10], [16, 16], [11, 25], [21, 24]]
+    assert torch.equal(flipped.landmarks[1], landmarks[1])
+    assert flipped.landmarks[0, 0, 0] < flipped.landmarks[0, 1, 0]  # the left eye is still on the left
+    for x, y in flipped.landmarks[0].long().tolist():  # the same pixels lie under the points
+        assert image[0, 0, y, 31 - x] == flipped.image[0, 0, y, x]
+
+
+def test_flipping_twice_is_nothing():
+    faces = Face(torch.rand(3, 3, 8, 8), torch.rand(3, 5, 2) * 8)
+    twice = flip_faces(flip_faces(faces, torch.ones(3, dtype=torch.bool)), torch.ones(3, dtype=torch.bool))
+    torch.testing.assert_close(twice.landmarks, faces.landmarks)
+    assert torch.equal(twice.image, faces.image)
+
+
+def test_evaluation_sees_every_face_once_in_order():
+    faces = random_faces(23, 0)
+    images = torch.cat([batch.image for batch in EvalLoader(faces, batch_size=5)])
+    assert torch.equal(images, torch.from_numpy(faces.images).float() / 255)
+
+
+def test_faces_collate_and_move_as_the_host_needs():
+    loader = DataLoader(FaceDataset(random_faces(6, 0)), batch_size=3)
+    faces, labels = next(iter(loader))
+    assert isinstance(faces, Face) and faces.image.shape == (3, 3, 32, 32) and faces.landmarks.shape == (3, 5, 2)
+    assert faces.to(torch.float64).landmarks.dtype == torch.float64 and faces.device.type == "cpu"
+    assert labels.shape == (3,)
+
+
+def test_batches_of_one_are_refused():
+    with pytest.raises(ValueError, match="batch_size=1"):
+        PairLoader(random_faces(3, 0), random_faces(3, 1), batch_size=1)
+
+
+def test_fingerprints_tell_any_change():
+    a, same, changed = (random_faces(5, 0) for _ in range(3))
+    changed.images[3, 0, 0, 0] += 1
+    assert a.fingerprint == same.fingerprint != changed.fingerprint
+    assert a.fingerprint != random_faces(5, 0, prefix="other").fingerprint
