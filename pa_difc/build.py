@@ -33,7 +33,7 @@ def resolve(config: Config) -> Config:
     epoch has no second phase.
 
     Raises:
-        UserError: the backbone is unknown.
+        UserError: the backbone is unknown, or the values do not fit together.
     """
     spec = lookup("backbone", config.backbone, BACKBONES)
     epochs = config.epochs
@@ -44,15 +44,18 @@ def resolve(config: Config) -> Config:
         "confusion_epoch": max(1, epochs // 2),
         "reweight_epoch": max(1, round(epochs / 8)),
     }
-    return replace(config, **{k: v for k, v in defaults.items() if getattr(config, k) is None})
+    resolved = replace(config, **{k: v for k, v in defaults.items() if getattr(config, k) is None})
+    _make_loss(resolved, "difc", [1] * NUM_CLASSES, steps_per_epoch=1)  # refuses here, before any data is read
+    return resolved
 
 
 def load_pair(config: Config) -> tuple[Domain, Domain]:
     """Source and target of a resolved config.
 
     Raises:
-        UserError: a dataset is missing or not as it should be, or a source class is empty.
+        UserError: the device can't be used, a dataset is missing or not as it should be, or a source class is empty.
     """
+    set_device(config.device, config.deterministic)  # a wrong one should not cost the reading
     load = partial(
         load_domain, data_root=Path(config.data_root), size_px=config.crop_px, on_bad_image=config.on_bad_image
     )
@@ -85,21 +88,8 @@ def make_schedule(config: Config, steps_per_epoch: int) -> Schedule:
 
 
 def make_slot_loss(config: Config, source: Domain, steps_per_epoch: int) -> ClassificationLoss:
-    """The classification loss of a resolved config.
-
-    Raises:
-        UserError: a value is out of range.
-    """
-    options = ("max_margin", "epsilon", "beta", "class_weights", "scale", "unseen", "refresh", "estimate")
-    try:
-        return make_loss(
-            config.loss,
-            source.train.class_counts,
-            make_schedule(config, steps_per_epoch),
-            **{name: getattr(config, name) for name in options},
-        )
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    """The classification loss of a resolved config."""
+    return _make_loss(config, config.loss, source.train.class_counts, steps_per_epoch)
 
 
 def make_containers(config: Config, models: Models, steps_per_epoch: int) -> tuple[Optimizers, LRSchedulers]:
@@ -175,3 +165,12 @@ def finish(
     parameters = {name: sum(p.numel() for p in model.parameters()) for name, model in adapter.models.items()}
     summary = {"parameters": parameters, "mean_feature_norm": norms}
     return folder.write(config, source, target, history=history, scores=scores, adapter_summary=summary)
+
+
+def _make_loss(config: Config, loss: str, class_counts: list[int], steps_per_epoch: int) -> ClassificationLoss:
+    options = ("max_margin", "epsilon", "beta", "class_weights", "scale", "unseen", "refresh", "estimate")
+    try:
+        schedule = make_schedule(config, steps_per_epoch)
+        return make_loss(loss, class_counts, schedule, **{name: getattr(config, name) for name in options})
+    except ValueError as error:
+        raise UserError(str(error)) from None

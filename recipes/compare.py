@@ -44,8 +44,9 @@ def main() -> int:
         write_text(arguments.out / "table.md", to_markdown(rows, title))
         print(f"\n{to_terminal(rows)}\nwritten: {arguments.out / 'table.md'}, {arguments.out / 'table.csv'}")
     for name, problem in failures:
-        print(f"failed: {name}: {problem}", file=sys.stderr)
-    return 1 if failures else 0
+        print(f"failed: {name}: {first_line(problem)}", file=sys.stderr)
+    mendable = all(isinstance(problem, UserError) for _, problem in failures)
+    return 0 if not failures else 2 if mendable else 1
 
 
 def parse() -> argparse.Namespace:
@@ -86,7 +87,7 @@ def announce(source: Domain, target: Domain) -> None:
 
 def run_grid(
     configs: list[Config], source: Domain, target: Domain, out: Path
-) -> tuple[list[dict], list[tuple[str, str]]]:
+) -> tuple[list[dict], list[tuple[str, Exception]]]:
     """The records of all cells, and what went wrong with the others."""
     records, failures = [], []
     several_seeds = len({c.seed for c in configs}) > 1
@@ -97,7 +98,7 @@ def run_grid(
         try:
             record = run_cell(config, source, target, out, title=title)
         except (UserError, RuntimeError) as error:
-            failures.append((name, str(error).splitlines()[0]))
+            failures.append((name, error))
             print(f"{title}  failed", flush=True)
             continue
         records.append(record)
@@ -108,6 +109,10 @@ def run_grid(
             flush=True,
         )
     return records, failures
+
+
+def first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import torch
 
 from pa_difc.data import Domain, FaceSet
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # the batches are tiny; threads would wait for each other
 
 
 def random_faces(n, seed, size_px=32, prefix="face"):

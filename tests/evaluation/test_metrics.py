@@ -1,0 +1,38 @@
+"""Scores against scikit-learn and by hand."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+
+from pa_difc.evaluation import score
+
+
+def onehot(predicted):
+    return np.eye(7)[predicted]
+
+
+def test_against_scikit_learn():
+    rng = np.random.default_rng(0)
+    labels, probs = rng.integers(0, 7, 300), rng.random((300, 7))
+    result, predicted = score(labels, probs), probs.argmax(1)
+    assert result["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
+    assert result["macro_recall"] == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert result["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert np.sum(result["confusion"]) == 300 and sum(result["predicted"]) == 300
+
+
+def test_an_absent_class_is_not_scored_but_predicting_it_costs():
+    result = score(np.array([0, 0, 1, 1]), onehot([0, 6, 1, 1]))
+    assert result["recall"] == [0.5, 1.0] + [None] * 5
+    assert result["macro_recall"] == 0.75 and result["accuracy"] == 0.75
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert result["macro_recall"] == pytest.approx(balanced_accuracy_score([0, 0, 1, 1], [0, 6, 1, 1]))
+
+
+@pytest.mark.parametrize(("classes", "collapsed"), [(1, True), (3, True), (4, False), (7, False)])
+def test_collapse_is_fewer_than_half_of_the_classes(classes, collapsed):
+    labels = np.arange(70) % 7
+    assert score(labels, onehot(labels % classes))["collapsed"] is collapsed

@@ -1,0 +1,54 @@
+"""Tables from records made by hand."""
+
+import csv
+import io
+
+import pytest
+
+from pa_difc.report import rows_from_records, to_csv, to_markdown, to_terminal
+
+
+def record(method, loss, seed, recall, accuracy=0.5, f1=0.4, seconds=61.0, collapsed=False):
+    scores = {"accuracy": accuracy, "macro_recall": recall, "macro_f1": f1, "collapsed": collapsed}
+    return {
+        "config": {"method": method, "loss": loss, "seed": seed},
+        "scores": {"target": scores},
+        "seconds": {"training": seconds},
+    }
+
+
+RECORDS = [
+    record("mcd", "ce", 0, 0.40),
+    record("mcd", "ce", 1, 0.44),
+    record("mcd", "difc", 0, 0.50, accuracy=0.6),
+    record("mcd", "difc", 1, 0.52, accuracy=0.7),
+    record("safn", "difc", 0, 0.2, collapsed=True),
+]
+
+
+def test_columns_and_numbers():
+    rows = list(csv.DictReader(io.StringIO(to_csv(rows_from_records(RECORDS)))))
+    assert list(rows[0])[:10] == [
+        "method", "loss", "seeds", "accuracy_mean", "accuracy_std", "macro_recall_mean", "macro_recall_std",
+        "macro_f1_mean", "macro_f1_std", "seconds",
+    ]  # fmt: skip
+    difc = rows[1]
+    assert (difc["method"], difc["loss"], difc["seeds"]) == ("mcd", "difc", "0 1")
+    assert float(difc["macro_recall_mean"]) == pytest.approx(0.51)
+    assert float(difc["macro_recall_std"]) == pytest.approx(0.0141421, abs=1e-6)
+    assert float(difc["accuracy_mean"]) == pytest.approx(0.65)
+    assert float(difc["macro_recall_vs_ce"]) == pytest.approx(0.09)
+    assert rows[2]["accuracy_std"] == "" and rows[2]["macro_recall_vs_ce"] == ""
+
+
+def test_differences_are_paired_over_shared_seeds():
+    rows = rows_from_records([*RECORDS, record("mcd", "difc", 2, 0.99)])
+    assert rows[1].recall_gain == pytest.approx(0.09)
+
+
+def test_collapsed_cells_are_marked():
+    markdown, terminal = (f for f in (to_markdown(rows_from_records(RECORDS), "a → b"), to_terminal(rows_from_records(RECORDS))))  # fmt: skip
+    for text in (markdown, terminal):
+        assert "difc †" in text and "collapsed" in text and "+9.0" in text and "1:01" in text
+    assert "†" not in to_terminal(rows_from_records(RECORDS[:4]))
+    assert "no target label used" in markdown

@@ -1,0 +1,194 @@
+"""The commands as people run them: real processes, real kills, real bad input."""
+
+import csv
+import json
+import os
+import resource
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pa_difc.data import EXPRESSIONS
+
+ROOT = Path(__file__).parent.parent
+PYTHON = [sys.executable, "-W", "ignore"]
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory):
+    """Two sets of class folders, small enough to train on in a second."""
+    root = tmp_path_factory.mktemp("data")
+    for name, seed, per_class in (("bright", 0, 6), ("dim", 1, 9)):
+        rng = np.random.default_rng(seed)
+        for split in ("train", "test"):
+            for k, expression in enumerate(EXPRESSIONS):
+                folder = root / name / split / expression
+                folder.mkdir(parents=True)
+                for i in range(per_class):
+                    pixels = rng.integers(0, 120, (32, 32)) + 18 * k
+                    Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
+    return root
+
+
+def flags(data_root, out, *more):
+    return [
+        "--source", "folder:bright", "--target", "folder:dim", "--data-root", str(data_root), "--out", str(out),
+        "--set", "crop_px=32", "batch_size=16", *more,
+    ]  # fmt: skip
+
+
+def start(script, *arguments, **kwargs):
+    return subprocess.Popen(
+        [*PYTHON, str(ROOT / script), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        **kwargs,
+    )
+
+
+def run(script, *arguments, **kwargs):
+    process = start(script, *arguments, **kwargs)
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+def table(out):
+    with (out / "table.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+GRID = ["--methods", "dann", "mcd", "--losses", "ce", "difc", "--seeds", "0", "1", "--epochs", "4"]
+
+
+def test_compare_killed_and_restarted_gives_the_table_of_an_undisturbed_run(data_root, tmp_path):
+    code, out, err = run("recipes/compare.py", *flags(data_root, tmp_path / "a"), *GRID)
+    assert code == 0, err
+    assert "folder:bright → folder:dim" in out and "table.md" in out
+    undisturbed = table(tmp_path / "a")
+    assert [(r["method"], r["loss"], r["seeds"]) for r in undisturbed] == [
+        (m, loss, "0 1") for m in ("dann", "mcd") for loss in ("ce", "difc")
+    ]
+
+    process = start("recipes/compare.py", *flags(data_root, tmp_path / "b"), *GRID)
+    deadline = time.time() + 120
+    while not list((tmp_path / "b").glob("runs/mcd-*/checkpoint.pt")):
+        assert time.time() < deadline and process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    finished = {p: p.stat().st_mtime_ns for p in (tmp_path / "b").glob("runs/*/record.json")}
+    assert len(finished) < 8 and not (tmp_path / "b" / "table.csv").exists()
+
+    code, _, err = run("recipes/compare.py", *flags(data_root, tmp_path / "b"), *GRID)
+    assert code == 0, err
+    assert table(tmp_path / "b") == undisturbed
+    assert all(path.stat().st_mtime_ns == then for path, then in finished.items())  # none was run again
+
+
+def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(data_root, tmp_path):
+    more = ["--loss", "difc", "--epochs", "4000"]
+    process = start("recipes/source_only.py", *flags(data_root, tmp_path), *more)
+    deadline = time.time() + 120
+    while not list(tmp_path.glob("runs/*/checkpoint.pt")):
+        assert time.time() < deadline and process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Go on with the same command" in err and "Traceback" not in err and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("method", ["source_only", "dann", "mcd", "safn"])
+def test_each_recipe_gives_the_numbers_of_the_grid(method, data_root, tmp_path):
+    code, out, err = run(f"recipes/{method}.py", *flags(data_root, tmp_path / "recipe", "beta=0.9"), "--epochs", "2")
+    assert code == 0, err
+    assert "mean recall" in out and "last epoch" in out
+    grid = ["--methods", method, "--losses", "difc", "--epochs", "2"]
+    code, _, err = run("recipes/compare.py", *flags(data_root, tmp_path / "grid", "beta=0.9"), *grid)
+    assert code == 0, err
+    scores = [
+        json.loads(next((tmp_path / side).glob("runs/*/record.json")).read_text())["scores"]
+        for side in ("recipe", "grid")
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_a_full_disk_is_one_line_and_the_grid_goes_on_when_there_is_room(data_root, tmp_path):
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    grid = ["--methods", "source_only", "--losses", "ce", "--epochs", "2"]
+    code, _, err = run("recipes/compare.py", *flags(data_root, tmp_path), *grid, preexec_fn=small_files)
+    assert code == 2 and "cannot write" in err and "Traceback" not in err
+    assert not list(tmp_path.glob("runs/*/checkpoint.pt")) and not list(tmp_path.glob("runs/*/.checkpoint*"))
+    code, _, err = run("recipes/compare.py", *flags(data_root, tmp_path), *grid)
+    assert code == 0, err
+
+
+def command(monkeypatch, capsys, script, *arguments):
+    """A command in this process; quick enough for many of them."""
+    monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+    return stop.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--source", "toy_studo"], "unknown dataset 'toy_studo': did you mean 'toy_studio'"),
+        (["--methods", "mdc"], "unknown method 'mdc': did you mean 'mcd'"),
+        (["--losses", "dfic"], "unknown loss 'dfic': did you mean 'difc'"),
+        (["--set", "epsilo=1"], "unknown key 'epsilo': did you mean 'epsilon'"),
+        (["--set", "epsilon=much"], "epsilon=much: must be a number"),
+        (["--set", "flip=perhaps"], "true or false"),
+        (["--set", "epsilon"], "must be key=value"),
+        (["--set", "epsilon=-1"], "epsilon=-1.0: must be a finite number"),
+        (["--set", "beta=2"], "beta=2.0"),
+        (["--set", "unseen=never"], "unseen='never'"),
+        (["--epochs", "0"], "epochs=0"),
+        (["--backbone", "smal"], "unknown backbone 'smal': did you mean 'small'"),
+        (["--device", "tpu"], "device 'tpu'"),
+        (["--source", "fer2013", "--data-root", "/nowhere"], "toy_street needs none"),
+    ],
+)
+def test_bad_input_gets_one_line_and_exit_code_2(arguments, words, data_root, tmp_path, monkeypatch, capsys):
+    given = flags(data_root, tmp_path / "out")
+    code, err = command(monkeypatch, capsys, "recipes/compare.py", *given, "--losses", "difc", *arguments)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert err.startswith("error: ") and words in err
+
+
+def test_an_empty_source_class_is_named(data_root, tmp_path, monkeypatch, capsys):
+    import shutil
+
+    shutil.copytree(data_root, tmp_path / "data")
+    shutil.rmtree(tmp_path / "data" / "bright" / "train" / "fear")
+    code, err = command(monkeypatch, capsys, "recipes/compare.py", *flags(tmp_path / "data", tmp_path / "out"))
+    assert code == 2 and "no training sample of fear" in err and err.count("\n") == 1
+
+
+def test_an_output_that_can_t_be_written(data_root, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("in the way")
+    code, err = command(monkeypatch, capsys, "recipes/compare.py", *flags(data_root, tmp_path / "file" / "out"))
+    assert code == 2 and "cannot write" in err and err.count("\n") == 1
+
+
+def test_a_failing_cell_is_reported_and_the_others_finish(data_root, tmp_path, monkeypatch, capsys):
+    grid = ["--methods", "source_only", "--losses", "ce", "di", "--epochs", "1"]
+    assert command(monkeypatch, capsys, "recipes/compare.py", *flags(data_root, tmp_path), *grid)[0] == 0
+    record = next(tmp_path.glob("runs/source_only-ce-*/record.json"))
+    record.write_text("{")
+    code, err = command(monkeypatch, capsys, "recipes/compare.py", *flags(data_root, tmp_path), *grid)
+    assert code == 2 and "source_only · ce" in err and "record.json" in err and "Traceback" not in err
+    assert [row["loss"] for row in table(tmp_path)] == ["di"]
+    assert record.read_text() == "{"
