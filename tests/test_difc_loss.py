@@ -123,7 +123,7 @@ def test_refresh_each_step_moves_within_an_epoch():
 
 def test_an_evaluation_pass_replaces_the_running_estimate():
     loss = DIFCLoss(COUNTS, schedule(), epsilon=0.5, estimate="evaluation")
-    for step in range(6):
+    for _ in range(6):
         assert not loss.needs_target_logits and not loss.needs_evaluation
         loss.update()
     assert loss.needs_evaluation

@@ -1,6 +1,7 @@
 """What is true of the equations for any input."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -31,7 +32,7 @@ def test_the_rarest_class_gets_the_cap_and_rarer_never_gets_less(counts, cap):
     margins = class_margins(torch.tensor(counts).double(), cap)
     assert margins.max().item() == pytest.approx(cap)
     order = sorted(range(len(counts)), key=lambda k: counts[k])
-    assert all(margins[a] >= margins[b] for a, b in zip(order, order[1:], strict=False))
+    assert all(margins[a] >= margins[b] for a, b in pairwise(order))
 
 
 @given(counts_lists, st.randoms())
@@ -167,3 +168,12 @@ def test_shapes_and_values_that_do_not_fit(call):
     with pytest.raises(ValueError) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+def test_the_examples_in_the_docstrings():
+    import doctest
+
+    import pa_difc.functional
+
+    result = doctest.testmod(pa_difc.functional, extraglobs={"torch": torch})
+    assert result.attempted >= 5 and result.failed == 0

@@ -20,9 +20,7 @@ class SmallNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = (3, 16, 32, 64, 128)
-        self.blocks = nn.Sequential(
-            *(_block(i, o, stride=2 if i == 3 else 1) for i, o in pairwise(widths))
-        )
+        self.blocks = nn.Sequential(*(_block(i, o, stride=2 if i == 3 else 1) for i, o in pairwise(widths)))
         self.pool = nn.AdaptiveAvgPool2d(1)
 
     def forward(self, face: Face) -> Tensor:

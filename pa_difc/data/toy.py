@@ -194,9 +194,7 @@ _NOSE_DEPTH = 0.16
 _BLACK, _WHITE = np.float32(0.05), np.float32(0.95)
 
 
-def draw_faces(
-    labels: np.ndarray, domain: ToyDomain, seed: int, size_px: int = 48
-) -> tuple[np.ndarray, np.ndarray]:
+def draw_faces(labels: np.ndarray, domain: ToyDomain, seed: int, size_px: int = 48) -> tuple[np.ndarray, np.ndarray]:
     """Draws one face per label.
 
     Args:
@@ -284,7 +282,10 @@ def _random_faces(labels: np.ndarray, domain: ToyDomain, rng: np.random.Generato
         name: np.float32(low) + np.float32(high - low) * u
         for (name, (low, high)), u in zip(ranges.items(), uniform[: len(ranges)], strict=True)
     }
-    flags = {name: (u < rate).astype(np.float32) for (name, rate), u in zip(rates.items(), uniform[len(ranges) :], strict=True)}
+    flags = {
+        name: (u < rate).astype(np.float32)
+        for (name, rate), u in zip(rates.items(), uniform[len(ranges) :], strict=True)
+    }
     first, second = _EXPRESSIONS[labels].transpose(1, 2, 0)  # (units, N)
     textbook = second + (first - second) * values["version"]
     units = values["intensity"] * textbook + values["blend"] * _EXPRESSIONS[values["other"].astype(int), 0].T
@@ -336,9 +337,7 @@ def _scene_rates(domain: ToyDomain) -> dict[str, float]:
     }
 
 
-def _random_colours(
-    values: dict[str, np.ndarray], random: np.ndarray, domain: ToyDomain
-) -> dict[str, np.ndarray]:
+def _random_colours(values: dict[str, np.ndarray], random: np.ndarray, domain: ToyDomain) -> dict[str, np.ndarray]:
     """Colours ``(3, N)`` of all that is painted, from the tones of a face and uniform ``random`` ``(3, 6, N)``."""
     backdrop, clutter_a, clutter_b, shirt, occluder, cast = random.swapaxes(0, 1)
     clutter, spread = np.float32(domain.clutter), np.float32(0.25 + 0.6 * domain.clutter)
@@ -617,7 +616,9 @@ def _draw_nose(canvas: _Canvas, face: SimpleNamespace) -> None:
     canvas.paint(0.3 * np.clip(1.3 - np.hypot(u / 0.07, (v + 0.02) / 0.07), 0, 1), _WHITE)
     wing = np.hypot(np.abs(u) - width + 0.05, v - 0.01) - 0.055
     canvas.paint(0.6 * canvas.stroke(wing, 0.013) * canvas.inside(width - 0.045 - np.abs(u)), face.line)
-    canvas.paint(0.7 * canvas.inside((np.hypot((np.abs(u) - 0.05) / 0.035, (v - 0.05) / 0.02) - 1) * 0.02), face.line * 0.5)
+    canvas.paint(
+        0.7 * canvas.inside((np.hypot((np.abs(u) - 0.05) / 0.035, (v - 0.05) / 0.02) - 1) * 0.02), face.line * 0.5
+    )
     canvas.paint(0.4 * canvas.stroke(v - 0.075 + 2 * u * u, 0.013) * canvas.inside(np.abs(u) - 0.08), face.line)
     folded = np.clip(face.wrinkle, 0, 1) * face.crease
     for above in (0.13, 0.2, 0.27):
@@ -649,7 +650,9 @@ def _draw_mouth(canvas: _Canvas, face: SimpleNamespace) -> None:
     line = np.hypot(v - seam, np.maximum(beside, 0))
     canvas.paint(0.85 * (1 - is_open) * canvas.stroke(line, 0.014), face.line * 0.6)
     canvas.paint(0.8 * canvas.inside(np.hypot(np.abs(u) - width, v - corner) - 0.024), face.line * 0.6)
-    canvas.paint(0.3 * canvas.stroke(v - bottom - 1.35 * thickness - 0.05, 0.02) * canvas.inside(beside + 0.12), face.line)
+    canvas.paint(
+        0.3 * canvas.stroke(v - bottom - 1.35 * thickness - 0.05, 0.02) * canvas.inside(beside + 0.12), face.line
+    )
     _draw_folds(canvas, face, width, corner)
 
 

@@ -29,7 +29,9 @@ def models(method):
     )
     made = {"G": extractor, "C": MultipleModels(head(2), head(3)) if method == "mcd" else head(2)}
     if method == "dann":
-        made["D"] = torch.nn.Sequential(torch.nn.Linear(16, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1), torch.nn.Flatten(0))  # fmt: skip
+        made["D"] = torch.nn.Sequential(
+            torch.nn.Linear(16, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1), torch.nn.Flatten(0)
+        )
     return made
 
 
@@ -75,7 +77,7 @@ def neutral_difc():
 
 
 def train(adapter):
-    counts = {name: 0 for name in adapter.models}
+    counts = dict.fromkeys(adapter.models, 0)
 
     def count(name):
         def hook(*_):

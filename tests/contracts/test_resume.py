@@ -48,7 +48,9 @@ def flatten(value, prefix=""):
 def assert_same(a, b):
     assert a.keys() == b.keys()
     for key, value in a.items():
-        same = torch.equal(value.nan_to_num(), b[key].nan_to_num()) if isinstance(value, torch.Tensor) else value == b[key]
+        same = (
+            torch.equal(value.nan_to_num(), b[key].nan_to_num()) if isinstance(value, torch.Tensor) else value == b[key]
+        )
         assert same, key
 
 

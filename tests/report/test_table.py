@@ -47,7 +47,8 @@ def test_differences_are_paired_over_shared_seeds():
 
 
 def test_collapsed_cells_are_marked():
-    markdown, terminal = (f for f in (to_markdown(rows_from_records(RECORDS), "a → b"), to_terminal(rows_from_records(RECORDS))))  # fmt: skip
+    rows = rows_from_records(RECORDS)
+    markdown, terminal = to_markdown(rows, "a → b"), to_terminal(rows)
     for text in (markdown, terminal):
         assert "difc †" in text and "collapsed" in text and "+9.0" in text and "1:01" in text
     assert "†" not in to_terminal(rows_from_records(RECORDS[:4]))

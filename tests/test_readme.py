@@ -1,0 +1,35 @@
+"""What the README shows, runs."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_plain_loop_runs_and_is_short(capsys):
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (loop,) = [b for b in blocks if "DIFCLoss(" in b]
+    body = loop[loop.index("criterion = ") :]
+    assert len(body.splitlines()) <= 20
+    exec(compile(loop, "README.md", "exec"), {})
+    phases = re.findall(r"'phase': '(\w+)'", capsys.readouterr().out)
+    assert phases == ["di", "difc", "difc", "difc"]
+
+
+def test_the_two_commands_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in ("demo", "test", "env"):
+        assert f"make {target}" in README and f"\n{target}:" in makefile
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_nothing_else_lies_at_the_top():
+    import subprocess
+
+    tracked = subprocess.run(["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True)
+    if tracked.returncode:
+        return  # not a checkout
+    top = {name.split("/")[0] for name in tracked.stdout.split()}
+    allowed = {"pa_difc", "hpo", "recipes", "tests", "docs", "pyproject.toml", "README.md", "LICENSE", "Makefile"}
+    assert {name for name in top if not name.startswith(".")} <= allowed
