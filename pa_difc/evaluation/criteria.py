@@ -1,0 +1,160 @@
+"""Choosing a model without target labels: criteria by name, larger is better, each with its known failures.
+
+N target training samples, M source validation samples, K classes, D features. All are our own: of the host's
+validators, those we need average over samples only, and a collapsed model wins some of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+from scipy.stats import rankdata
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import adjusted_mutual_info_score
+from sklearn.preprocessing import normalize
+
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a trained candidate shows to a criterion; there is no field for target labels."""
+
+    target_probs: np.ndarray  #: ``(N, K)`` on the target's training set
+    target_features: np.ndarray  #: ``(N, D)``
+    source_probs: np.ndarray  #: ``(M, K)`` on the source's held-out set
+    source_features: np.ndarray  #: ``(M, D)``
+    source_labels: np.ndarray  #: ``(M,)``
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A way to score one candidate."""
+
+    score: Callable[[Evidence], float]
+    about: str
+
+
+def information_maximization(evidence: Evidence) -> float:
+    """Entropy of the mean prediction minus mean entropy of predictions, in nats (Musgrave et al. 2022, arXiv:2208.07360).
+
+    Favours a uniform class prior: on an imbalanced target it rewards balance that isn't there.
+    """
+    p = evidence.target_probs
+    return float(_entropy(p.mean(axis=0)) - _entropy(p).mean())
+
+
+def batch_nuclear_norm(evidence: Evidence) -> float:
+    """Nuclear norm of the prediction matrix over its bound √(N·K) (Cui et al. 2020, arXiv:2003.12237).
+
+    Favours a uniform class prior, as information maximisation does.
+    """
+    p = evidence.target_probs
+    gram = p.T @ p  # (K, K): its eigenvalues are the squared singular values of p
+    singular = np.sqrt(np.clip(np.linalg.eigvalsh(gram), 0, None))
+    return float(singular.sum() / np.sqrt(p.size))
+
+
+def soft_neighborhood_density(evidence: Evidence, temperature: float = 0.05, most: int = 2000) -> float:
+    """Mean entropy of softmaxed similarities between predictions (Saito et al. 2021, arXiv:2108.10860, eq. 2).
+
+    Prefers collapsed models: where all predictions are alike, every neighbourhood is dense.
+    """
+    p = normalize(_every_kth(evidence.target_probs, most))
+    similarity = p @ p.T / temperature
+    np.fill_diagonal(similarity, -np.inf)
+    return float(_entropy(softmax(similarity, axis=1)).mean())
+
+
+def class_ami(evidence: Evidence, most: int = 5000) -> float:
+    """Adjusted mutual information of predictions with k-means clusters of unit features started at their class means.
+
+    ClassAMI of Musgrave et al. 2022, arXiv:2208.07360. Says nothing of which cluster is which class.
+    """
+    features = normalize(_every_kth(evidence.target_features, most))
+    predicted = _every_kth(evidence.target_probs, most).argmax(axis=1)
+    classes = np.unique(predicted)
+    if len(classes) < 2:
+        return 0.0
+    centres = np.stack([features[predicted == k].mean(axis=0) for k in classes])
+    clusters = KMeans(len(classes), init=centres, n_init=1).fit_predict(features)
+    return float(adjusted_mutual_info_score(predicted, clusters))
+
+
+def source_macro_recall(evidence: Evidence) -> float:
+    """Mean per-class recall on the source's held-out set. Blind to the target."""
+    predicted = evidence.source_probs.argmax(axis=1)
+    return macro_recall(evidence.source_labels, predicted)
+
+
+def deep_embedded_validation(evidence: Evidence) -> float:
+    """Minus the source's held-out risk, weighted by target/source density with a control variate.
+
+    DEV (You et al. 2019, "Towards Accurate Model Selection in Deep UDA", ICML). The densities come from a logistic
+    regression between the domains' features: where they are separable, a few samples carry all the weight.
+    """
+    source, target = evidence.source_features, evidence.target_features
+    domain = np.repeat([0, 1], [len(source), len(target)])
+    both = np.concatenate([source, target])
+    both = (both - both.mean(axis=0)) / (both.std(axis=0) + 1e-6)
+    p_target = LogisticRegression(max_iter=200).fit(both, domain).predict_proba(both[: len(source)])[:, 1]
+    weights = (len(source) / len(target)) * p_target / np.clip(1 - p_target, 1e-6, None)  # (M,)
+    picked = evidence.source_probs[np.arange(len(source)), evidence.source_labels]
+    losses = weights * -np.log(np.clip(picked, _TINY, None))
+    variance = weights.var(ddof=1)
+    eta = -np.cov(losses, weights)[0, 1] / variance if variance > 0 else 0.0
+    return float(-(losses.mean() + eta * weights.mean() - eta))
+
+
+CRITERIA: dict[str, Criterion] = {
+    "im": Criterion(information_maximization, "information maximisation; favours a uniform class prior"),
+    "class_ami": Criterion(class_ami, "predictions against feature clusters; can't tell which cluster is which class"),
+    "bnm": Criterion(batch_nuclear_norm, "nuclear norm of predictions; favours a uniform class prior"),
+    "snd": Criterion(soft_neighborhood_density, "density of neighbourhoods; prefers collapsed models"),
+    "dev": Criterion(deep_embedded_validation, "density-weighted source risk; few samples decide when domains separate"),
+    "src_macro": Criterion(source_macro_recall, "mean recall on held-out source; blind to the target"),
+}
+
+
+def ensemble_agreement(candidates: Sequence[np.ndarray]) -> list[float]:
+    """How well each candidate's predictions agree with those of all candidates' mean, by mean per-class recall.
+
+    EnsV (Hu et al. 2024, "Towards Reliable Model Selection for UDA", NeurIPS), macro instead of micro. A pool in which
+    most candidates fail alike agrees with the failure.
+
+    Args:
+        candidates: each ``(N, K)`` class probabilities on the same target samples.
+
+    Returns:
+        A score per candidate, in [0, 1].
+    """
+    pseudo = np.mean(candidates, axis=0).argmax(axis=1)
+    return [macro_recall(pseudo, p.argmax(axis=1)) for p in candidates]
+
+
+def consensus(scores: Sequence[Sequence[float]]) -> list[float]:
+    """The mean Borda rank of each candidate over several criteria, larger is better; ties share their rank.
+
+    Args:
+        scores: a list per criterion, each with a score per candidate.
+    """
+    return np.mean([rankdata(column) for column in scores], axis=0).tolist()
+
+
+def macro_recall(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Mean recall over the classes that ``labels`` holds."""
+    return float(np.mean([(predicted[labels == k] == k).mean() for k in np.unique(labels)]))
+
+
+def _entropy(p: np.ndarray) -> np.ndarray:
+    """Entropy over the last axis, in nats."""
+    return -(p * np.log(np.clip(p, _TINY, None))).sum(axis=-1)
+
+
+def _every_kth(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most about ``most`` rows, evenly spaced: quadratic and clustering criteria need no more."""
+    return rows[:: max(1, -(-len(rows) // most))]
