@@ -21,6 +21,7 @@ from .errors import UserError
 from .evaluation import predict, score
 from .losses import ClassificationLoss, make_loss
 from .methods import METHODS, LossSlot
+from .methods.heads import classifier
 from .names import lookup
 from .record import RunFolder
 from .schedule import Schedule, learning_rate_factor
@@ -109,7 +110,8 @@ def make_adapter(config: Config, source: Domain, steps_per_epoch: int) -> LossSl
     seed_everything(config.seed)
     method = METHODS[config.method]
     extractor = make_backbone(config.backbone)
-    models = Models({"G": extractor, **method.heads(extractor.num_features, NUM_CLASSES)})
+    make = partial(classifier, head=config.head, scale=config.scale)
+    models = Models({"G": extractor, **method.heads(extractor.num_features, NUM_CLASSES, make)})
     optimizers, lr_schedulers = make_containers(config, models, steps_per_epoch)
     return method(
         models,
@@ -168,9 +170,10 @@ def finish(
 
 
 def _make_loss(config: Config, loss: str, class_counts: list[int], steps_per_epoch: int) -> ClassificationLoss:
-    options = ("max_margin", "epsilon", "beta", "class_weights", "scale", "unseen", "refresh", "estimate")
+    options = {name: getattr(config, name) for name in ("beta", "class_weights", "unseen", "refresh", "estimate")}
+    # s·(z − Δ) = s·z − s·Δ: the classifier gives s·z already, for predictions and discrepancies to see it too.
+    options |= {"max_margin": config.scale * config.max_margin, "epsilon": config.scale * config.epsilon}
     try:
-        schedule = make_schedule(config, steps_per_epoch)
-        return make_loss(loss, class_counts, schedule, **{name: getattr(config, name) for name in options})
+        return make_loss(loss, class_counts, make_schedule(config, steps_per_epoch), **options)
     except ValueError as error:
         raise UserError(str(error)) from None

@@ -12,6 +12,7 @@ from typing import Any
 from .errors import UserError
 from .losses import LOSSES
 from .methods import METHODS
+from .methods.heads import HEADS
 from .names import lookup, unknown
 
 
@@ -50,7 +51,8 @@ class Config:
     warmup_epochs: int = _value(0, "epochs of plain cross-entropy before the margins begin")
     beta: float = _value(0.9999, "β of the class weights, in [0, 1]")
     class_weights: tuple[float, ...] | None = _value(None, "class weights by hand, seven numbers; None: from β")
-    scale: float = _value(1.0, "s, the factor on logits in the loss")
+    head: str = _value("linear", "the classifier: linear or cosine")
+    scale: float = _value(1.0, "s, the factor on the classifier's logits; margins and ε are in units before it")
     unseen: str = _value("most", "rank of a class never predicted: most, least or last")
     refresh: str = _value("epoch", "when margins follow confusion: epoch, once or step")
     estimate: str = _value("training", "what confusion is estimated from: training or evaluation")
@@ -71,6 +73,8 @@ class Config:
         self._check("crop_px", at_least=32)
         for name in ("lr", "lr_drop", "scale"):
             self._check(name, above=0)
+        if self.head not in HEADS:
+            raise unknown("head", self.head, HEADS)
         if not 0 <= self.beta <= 1:
             raise UserError(f"beta={self.beta}: must lie in [0, 1]")
 

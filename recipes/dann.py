@@ -13,7 +13,7 @@ from pa_difc.checkpoint import seed_everything
 from pa_difc.cli import print_scores, recipe_config, run_command
 from pa_difc.data import NUM_CLASSES, PairLoader
 from pa_difc.engine import fit, set_device
-from pa_difc.methods.dann import discriminator
+from pa_difc.methods.heads import classifier, discriminator
 from pa_difc.record import RunFolder
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     # Models: a feature extractor G, a classifier C and a domain discriminator D.
     seed_everything(config.seed)
     G = make_backbone(config.backbone)
-    C = torch.nn.Linear(G.num_features, NUM_CLASSES)
+    C = classifier(G.num_features, NUM_CLASSES, config.head, config.scale)
     D = discriminator(G.num_features)
     models = Models({"G": G, "C": C, "D": D})
 

@@ -14,6 +14,7 @@ from pa_difc.checkpoint import seed_everything
 from pa_difc.cli import print_scores, recipe_config, run_command
 from pa_difc.data import NUM_CLASSES, PairLoader
 from pa_difc.engine import fit, set_device
+from pa_difc.methods.heads import classifier
 from pa_difc.record import RunFolder
 
 
@@ -30,7 +31,7 @@ def main() -> None:
     # Models: a feature extractor G, and two classifiers that start out different.
     seed_everything(config.seed)
     G = make_backbone(config.backbone)
-    C = MultipleModels(*(torch.nn.Linear(G.num_features, NUM_CLASSES) for _ in range(2)))
+    C = MultipleModels(*(classifier(G.num_features, NUM_CLASSES, config.head, config.scale) for _ in range(2)))
     models = Models({"G": G, "C": C})
 
     # Optimisers: SGD, with a tenth of the learning rate once target confusion joins (the paper's 1e-3 → 1e-4).

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -40,6 +40,23 @@ LANDMARKS = ("left eye", "right eye", "nose", "left mouth corner", "right mouth 
 
 #: Where the points go when the image is mirrored: the left eye becomes the right one.
 MIRRORED = (1, 0, 2, 4, 3)
+
+
+class Samples(Protocol):
+    """A labelled set that loaders can draw batches from: faces, or features of faces."""
+
+    labels: np.ndarray
+    names: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: np.ndarray, device: torch.device) -> Face | Tensor: ...
+
+    @property
+    def class_counts(self) -> list[int]: ...
+
+    @property
+    def fingerprint(self) -> str: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +95,16 @@ class FaceSet:
     def class_counts(self) -> list[int]:
         """Samples per class, ``(K,)``; 0 for a class without samples."""
         return np.bincount(self.labels, minlength=NUM_CLASSES).tolist()
+
+    def batch(self, indices: np.ndarray, device: torch.device) -> Face:
+        """Faces by index: bytes travel to the device, floats are made there."""
+        images = torch.from_numpy(self.images[indices]).to(device)  # (N, 3, P, P)
+        landmarks = torch.from_numpy(self.landmarks[indices]).to(device)  # (N, 5, 2)
+        return Face(images.float().div_(255), landmarks)
+
+    def without_labels(self) -> FaceSet:
+        """The same faces with every label -1."""
+        return replace(self, labels=np.full_like(self.labels, -1))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .augment import flip_faces
-from .faces import Face, FaceSet
+from .faces import Face, Samples
 
 
 class PairLoader:
@@ -26,7 +26,7 @@ class PairLoader:
         batch_size: samples per domain and step. The last batch of an epoch is smaller; a last batch of one sample,
             which BatchNorm can't take, is joined to the one before.
         seed: of shuffling and flips.
-        flip: whether faces are mirrored at random, landmarks with them.
+        flip: whether faces are mirrored at random, landmarks with them; features are left as they are.
         device: where batches are put.
 
     Raises:
@@ -35,8 +35,8 @@ class PairLoader:
 
     def __init__(
         self,
-        source: FaceSet,
-        target: FaceSet,
+        source: Samples,
+        target: Samples,
         *,
         batch_size: int = 32,
         seed: int = 0,
@@ -71,11 +71,11 @@ class PairLoader:
             stop = start + size
             src_idx, target_idx = src[start:stop], target[start:stop]
             yield {
-                "src_imgs": self._faces(self.source, src_idx, coins),
+                "src_imgs": self._batch(self.source, src_idx, coins),
                 "src_labels": torch.from_numpy(self.source.labels[src_idx]).to(self.device),
                 "src_domain": torch.zeros(size, dtype=torch.long, device=self.device),
                 "src_sample_idx": torch.from_numpy(src_idx),
-                "target_imgs": self._faces(self.target, target_idx, coins),
+                "target_imgs": self._batch(self.target, target_idx, coins),
                 "target_domain": torch.ones(size, dtype=torch.long, device=self.device),
                 "target_sample_idx": torch.from_numpy(target_idx),
             }
@@ -91,9 +91,9 @@ class PairLoader:
         offset = first - passes[0] * length
         return order[offset : offset + self.samples_per_epoch]
 
-    def _faces(self, faces: FaceSet, indices: np.ndarray, coins: np.random.Generator) -> Face:
-        batch = gather(faces, indices, self.device)
-        if not self.flip:
+    def _batch(self, domain: Samples, indices: np.ndarray, coins: np.random.Generator) -> Face | Tensor:
+        batch = domain.batch(indices, self.device)
+        if not self.flip or not isinstance(batch, Face):
             return batch
         return flip_faces(batch, torch.from_numpy(coins.random(len(indices)) < 0.5).to(self.device))
 
@@ -107,23 +107,16 @@ class EvalLoader:
         device: where batches are put.
     """
 
-    def __init__(self, faces: FaceSet, *, batch_size: int = 256, device: torch.device | str = "cpu") -> None:
+    def __init__(self, faces: Samples, *, batch_size: int = 256, device: torch.device | str = "cpu") -> None:
         self.faces, self.batch_size, self.device = faces, batch_size, torch.device(device)
 
     def __len__(self) -> int:
         return -(-len(self.faces) // self.batch_size)
 
-    def __iter__(self) -> Iterator[Face]:
+    def __iter__(self) -> Iterator[Face | Tensor]:
         for start in range(0, len(self.faces), self.batch_size):
             indices = np.arange(start, min(start + self.batch_size, len(self.faces)))
-            yield gather(self.faces, indices, self.device)
-
-
-def gather(faces: FaceSet, indices: np.ndarray, device: torch.device) -> Face:
-    """A batch of faces by index: bytes travel to the device, floats are made there."""
-    images = torch.from_numpy(faces.images[indices]).to(device)  # (N, 3, P, P)
-    landmarks = torch.from_numpy(faces.landmarks[indices]).to(device)  # (N, 5, 2)
-    return Face(images.float().div_(255), landmarks)
+            yield self.faces.batch(indices, self.device)
 
 
 def _batch_sizes(samples: int, batch_size: int) -> list[int]:

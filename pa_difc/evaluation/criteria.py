@@ -40,7 +40,7 @@ class Criterion:
 
 
 def information_maximization(evidence: Evidence) -> float:
-    """Entropy of the mean prediction minus mean entropy of predictions, in nats (Musgrave et al. 2022, arXiv:2208.07360).
+    """Entropy of the mean prediction minus mean entropy, in nats (IM of Musgrave et al. 2022, arXiv:2208.07360).
 
     Favours a uniform class prior: on an imbalanced target it rewards balance that isn't there.
     """
@@ -115,7 +115,7 @@ CRITERIA: dict[str, Criterion] = {
     "class_ami": Criterion(class_ami, "predictions against feature clusters; can't tell which cluster is which class"),
     "bnm": Criterion(batch_nuclear_norm, "nuclear norm of predictions; favours a uniform class prior"),
     "snd": Criterion(soft_neighborhood_density, "density of neighbourhoods; prefers collapsed models"),
-    "dev": Criterion(deep_embedded_validation, "density-weighted source risk; few samples decide when domains separate"),
+    "dev": Criterion(deep_embedded_validation, "density-weighted source risk; few samples decide where domains part"),
     "src_macro": Criterion(source_macro_recall, "mean recall on held-out source; blind to the target"),
 }
 

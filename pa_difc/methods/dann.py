@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from .._host import ApplyFnHook, BaseHook
 from ..schedule import adversarial_ramp
+from .heads import ClassifierFactory, classifier, discriminator
 from .slot import LossSlot
 
 
@@ -41,8 +42,8 @@ class DANN(LossSlot, HostDANN):
         super().__init__(*args, **kwargs)
 
     @classmethod
-    def heads(cls, num_features: int, num_classes: int) -> dict[str, nn.Module]:
-        return {**super().heads(num_features, num_classes), "D": discriminator(num_features)}
+    def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:
+        return {**super().heads(num_features, num_classes, make), "D": discriminator(num_features)}
 
     @classmethod
     def schedule_options(cls, total_steps: int) -> dict[str, Any]:
@@ -115,17 +116,3 @@ class _AdvanceHook(BaseHook):
 
     def _out_keys(self) -> list[str]:
         return []
-
-
-def discriminator(num_features: int, hidden: int = 256) -> nn.Module:
-    """A domain discriminator: ``(N, D)`` features in, ``(N,)`` logits out."""
-    return nn.Sequential(
-        nn.Linear(num_features, hidden),
-        nn.ReLU(),
-        nn.Dropout(0.5),
-        nn.Linear(hidden, hidden),
-        nn.ReLU(),
-        nn.Dropout(0.5),
-        nn.Linear(hidden, 1),
-        nn.Flatten(start_dim=0),
-    )

@@ -19,6 +19,7 @@ from torch import nn
 
 from .._host import BaseHook, BaseWrapperHook, OptimizerHook, SummaryHook
 from ..losses import ClassificationLoss
+from .heads import ClassifierFactory, classifier
 from .slot import LossSlot, mean_softmax_inference
 
 
@@ -42,8 +43,8 @@ class MCD(LossSlot, HostMCD):
         super().__init__(*args, inference_fn=inference_fn or mean_softmax_inference, **kwargs)
 
     @classmethod
-    def heads(cls, num_features: int, num_classes: int) -> dict[str, nn.Module]:
-        return {"C": MultipleModels(*(nn.Linear(num_features, num_classes) for _ in range(2)))}
+    def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:
+        return {"C": MultipleModels(*(make(num_features, num_classes) for _ in range(2)))}
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         self.hook = MCDHook(

@@ -15,6 +15,7 @@ from pytorch_adapt.layers import L2PreservedDropout
 from pytorch_adapt.weighters import SumWeighter
 from torch import nn
 
+from .heads import ClassifierFactory, classifier
 from .slot import LossSlot
 
 
@@ -33,8 +34,8 @@ class SAFN(LossSlot, Classifier):
     default_weight = 0.05
 
     @classmethod
-    def heads(cls, num_features: int, num_classes: int) -> dict[str, nn.Module]:
-        return {"C": nn.Sequential(L2PreservedDropout(0.5), nn.Linear(num_features, num_classes))}
+    def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:
+        return {"C": nn.Sequential(L2PreservedDropout(0.5), make(num_features, num_classes))}
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         defaults = {

@@ -11,6 +11,7 @@ from ..functional import Counts
 from ..hooks import ConfusionHook
 from ..losses import ClassificationLoss, SteppedLoss, loss_state, make_loss
 from ..schedule import Schedule
+from .heads import ClassifierFactory, classifier
 
 
 class LossSlot:
@@ -59,9 +60,15 @@ class LossSlot:
         )
 
     @classmethod
-    def heads(cls, num_features: int, num_classes: int) -> dict[str, nn.Module]:
-        """The models that the method needs beside the feature extractor "G", as its paper has them."""
-        return {"C": nn.Linear(num_features, num_classes)}
+    def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:
+        """The models that the method needs beside the feature extractor "G", as its paper has them.
+
+        Args:
+            num_features: D, of G's output.
+            num_classes: K.
+            make: makes a classifier.
+        """
+        return {"C": make(num_features, num_classes)}
 
     @classmethod
     def schedule_options(cls, total_steps: int) -> dict[str, Any]:

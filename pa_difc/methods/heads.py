@@ -1,0 +1,76 @@
+"""The small networks that methods put on top of features: classifiers and domain discriminators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+#: Number of features and of classes in, a classifier out.
+ClassifierFactory = Callable[[int, int], nn.Module]
+
+HEADS = ("linear", "cosine")
+
+
+def classifier(num_features: int, num_classes: int, head: str = "linear", scale: float = 1.0) -> nn.Module:
+    """A classifier whose logits are multiplied by ``scale``.
+
+    The scale sits in the classifier, so that losses, discrepancies, confusion and predictions all see the same logits.
+
+    Args:
+        num_features: D.
+        num_classes: K.
+        head: "linear", or "cosine" for logits s·cos(f, w_k) (as in LDAM: Cao et al. 2019, arXiv:1906.07413, s = 30).
+        scale: s.
+
+    Returns:
+        A module from ``(N, D)`` to ``(N, K)``.
+    """
+    layer = CosineLinear(num_features, num_classes) if head == "cosine" else nn.Linear(num_features, num_classes)
+    return layer if scale == 1.0 else nn.Sequential(layer, Scale(scale))
+
+
+class CosineLinear(nn.Linear):
+    """Cosines between features and class weights, in [−1, 1]; no bias.
+
+    Takes ``(N, D)``, gives ``(N, K)``.
+    """
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__(num_features, num_classes, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.linear(F.normalize(features, dim=1), F.normalize(self.weight, dim=1))
+
+
+class Scale(nn.Module):
+    """Multiplies by a constant.
+
+    Args:
+        factor: the constant.
+    """
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x
+
+    def extra_repr(self) -> str:
+        return f"{self.factor:g}"
+
+
+def discriminator(num_features: int, hidden: int = 256) -> nn.Module:
+    """A domain discriminator: ``(N, D)`` features in, ``(N,)`` logits out."""
+    return nn.Sequential(
+        nn.Linear(num_features, hidden),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(hidden, 1),
+        nn.Flatten(start_dim=0),
+    )
