@@ -163,7 +163,7 @@ def finish(
     for side, domain, number in (("source", source, 0), ("target", target, 1)):
         predictions = predict(adapter, EvalLoader(domain.test, device=config.device), domain=number)
         scores[side] = score(domain.test.labels, predictions.probs.numpy())
-        norms[side] = predictions.feature_norms.mean().item()
+        norms[side] = predictions.features.norm(dim=1).mean().item()
     parameters = {name: sum(p.numel() for p in model.parameters()) for name, model in adapter.models.items()}
     summary = {"parameters": parameters, "mean_feature_norm": norms}
     return folder.write(config, source, target, history=history, scores=scores, adapter_summary=summary)

@@ -72,23 +72,23 @@ TOY_DOMAINS: dict[str, ToyDomain] = {
         train_count=3000,
         test_count=1500,
         intensity=(0.3, 1.1),
-        yaw_deg=16.0,
-        pitch_deg=8.0,
-        roll_deg=9.0,
-        scale=(0.95, 1.2),
-        shift=0.06,
-        light=(0.0, 0.3),
-        shadow=(0.0, 0.35),
-        exposure=(0.7, 1.15),
+        yaw_deg=13.0,
+        pitch_deg=7.0,
+        roll_deg=8.0,
+        scale=(1.0, 1.18),
+        shift=0.05,
+        light=(0.0, 0.25),
+        shadow=(0.0, 0.3),
+        exposure=(0.75, 1.15),
         contrast=(0.75, 1.05),
-        cast=0.12,
+        cast=0.1,
         gray_rate=0.2,
-        blur=(0.0, 11.0),
-        coarse_rate=0.15,
+        blur=(0.0, 8.0),
+        coarse_rate=0.1,
         occlusion_rate=0.25,
         spectacles_rate=0.2,
-        clutter=0.5,
-        noise=(0.0, 0.035),
+        clutter=0.4,
+        noise=(0.0, 0.025),
     ),
 }
 
@@ -473,9 +473,9 @@ def _draw(face: SimpleNamespace, size_px: int) -> np.ndarray:
     _draw_hair(canvas, face)
     nose_u, nose_v = _nose_tip(face)
     _, mouth_v, _ = _mouth(face)
-    _draw_part(canvas, face, _draw_forehead, (0 * nose_u, face.eye_y - face.brow_gap - 0.1), 0.36)
+    _draw_part(canvas, face, _draw_forehead, (0.0, face.eye_y - face.brow_gap - 0.1), 0.36)
     _draw_part(canvas, face, _draw_nose, (nose_u / 2, nose_v - 0.06), 0.34)
-    _draw_part(canvas, face, _draw_mouth, (0 * nose_u, mouth_v), 0.5)
+    _draw_part(canvas, face, _draw_mouth, (0.0, mouth_v), 0.5)
     for side in (-1, 1):
         _draw_part(canvas, face, partial(_draw_eye, side=side), (side * face.eye_x, face.eye_y - 0.06), 0.36)
     _draw_on(canvas, face, _spectacles, face.spectacles > 0)

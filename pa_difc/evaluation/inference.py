@@ -17,7 +17,7 @@ class Predictions:
     """What a method says of a set of faces, in the set's order, on the CPU."""
 
     probs: Tensor  #: ``(N, K)`` class probabilities
-    feature_norms: Tensor  #: ``(N,)`` L2 norms of the features
+    features: Tensor  #: ``(N, D)``
 
 
 @torch.no_grad()
@@ -29,10 +29,10 @@ def predict(adapter: LossSlot, loader: EvalLoader, domain: int = 1) -> Predictio
         loader: the faces.
         domain: 0 for the source, 1 for the target; only methods with domain-wise parts look at it.
     """
-    probs, norms = [], []
+    probs, features = [], []
     with eval_mode(*adapter.models.values()):
         for faces in loader:
             out = adapter.inference(faces, domain=domain)
             probs.append(out["logits"].softmax(dim=1).float().cpu())
-            norms.append(out["features"].norm(dim=1).float().cpu())
-    return Predictions(torch.cat(probs), torch.cat(norms))
+            features.append(out["features"].float().cpu())
+    return Predictions(torch.cat(probs), torch.cat(features))

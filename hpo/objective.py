@@ -1,0 +1,143 @@
+"""One trial: train a candidate, and keep what selection may look at. There is no way here to a target label."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from spaces import Dimension, suggest
+
+from pa_difc.build import make_adapter, make_loader, resolve
+from pa_difc.config import Config
+from pa_difc.data import Domain, EvalLoader
+from pa_difc.engine import fit
+from pa_difc.errors import DivergedError
+from pa_difc.evaluation import predict
+from pa_difc.evaluation.criteria import CRITERIA, Evidence, macro_recall
+from pa_difc.methods import LossSlot
+from pa_difc.record import RunFolder
+
+#: How far below source-only's a candidate's mean recall on held-out source may lie.
+SOURCE_TOLERANCE = 0.03
+
+#: Target samples whose probabilities a trial keeps, evenly spaced.
+KEPT_SAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a study's trials share. The target's labels are -1, all of them: :func:`blind` made it so."""
+
+    config: Config
+    source: Domain
+    target: Domain
+    out: Path
+    criterion: str  #: the key of CRITERIA that is maximised
+    source_floor: float  #: the least mean recall on held-out source
+    prune: bool
+
+
+def blind(target: Domain) -> Domain:
+    """A target without labels: training, criteria, run folders and hashes can't depend on what isn't there."""
+    return replace(target, train=target.train.without_labels(), test=target.test.without_labels())
+
+
+class Objective:
+    """The function that a study maximises: a criterion on the unlabelled target's training set.
+
+    Args:
+        task: what the trials share.
+        space: what is searched.
+        title: makes a trial's title for progress.
+    """
+
+    def __init__(self, task: Task, space: dict[str, Dimension], title: Callable[[optuna.Trial], str]) -> None:
+        self.task, self.space, self.title = task, space, title
+
+    def __call__(self, trial: optuna.Trial) -> float:
+        config = candidate_config(self.task.config, suggest(trial, self.space))
+        try:
+            adapter, seconds = self._train(config, trial)
+        except DivergedError as error:
+            trial.set_user_attr("diverged", str(error))
+            raise optuna.TrialPruned(str(error)) from None
+        evidence = show(adapter, self.task, config.device)
+        recall = macro_recall(evidence.source_labels, evidence.source_probs.argmax(axis=1))
+        test = predict(adapter, EvalLoader(self.task.target.test, device=config.device)).probs
+        kept = {
+            "config": config.to_dict(),
+            "criteria": {name: criterion.score(evidence) for name, criterion in CRITERIA.items()},
+            "target_probs": pack(thin(evidence.target_probs).astype(np.float16)),
+            "test_predictions": pack(test.argmax(dim=1).numpy().astype(np.uint8)),
+            "seconds": seconds,
+        }
+        for key, value in kept.items():
+            trial.set_user_attr(key, value)
+        trial.set_constraint("source", self.task.source_floor - recall)
+        return kept["criteria"][self.task.criterion]
+
+    def _train(self, config: Config, trial: optuna.Trial) -> tuple[LossSlot, float]:
+        """Trains in the folder of the config, so that a retried trial goes on from the lost one's checkpoint."""
+        task = self.task
+        loader = make_loader(config, task.source, task.target)
+        adapter = make_adapter(config, task.source, len(loader))
+
+        def report(epoch: int) -> None:
+            trial.report(CRITERIA[task.criterion].score(show(adapter, task, config.device)), epoch)
+            if epoch < config.epochs and trial.should_prune():
+                raise optuna.TrialPruned(f"pruned after epoch {epoch}")
+
+        folder = RunFolder.of(task.out, config, task.source, task.target)
+        history = fit(
+            adapter,
+            loader,
+            epochs=config.epochs,
+            folder=folder.path,
+            key=folder.key,
+            title=self.title(trial),
+            after_epoch=report if task.prune else None,
+        )
+        return adapter, sum(epoch["seconds"] for epoch in history)
+
+
+def candidate_config(base: Config, values: dict[str, Any]) -> Config:
+    """The config of suggested values; re-weighting that is switched off begins after the last epoch."""
+    values = dict(values)
+    if values.pop("reweight", True) is False:
+        values["reweight_epoch"] = base.epochs
+    return resolve(replace(base, **values))
+
+
+def show(adapter: LossSlot, task: Task, device: str) -> Evidence:
+    """What a candidate shows: its predictions and features on unlabelled target and held-out source."""
+    target = predict(adapter, EvalLoader(task.target.train, device=device), domain=1)
+    source = predict(adapter, EvalLoader(task.source.test, device=device), domain=0)
+    return Evidence(
+        target_probs=target.probs.numpy(),
+        target_features=target.features.numpy(),
+        source_probs=source.probs.numpy(),
+        source_features=source.features.numpy(),
+        source_labels=task.source.test.labels,
+    )
+
+
+def thin(rows: np.ndarray) -> np.ndarray:
+    """At most :data:`KEPT_SAMPLES` rows, evenly spaced; the same ones for every trial."""
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), KEPT_SAMPLES)).astype(int)]
+
+
+def pack(array: np.ndarray) -> dict[str, Any]:
+    """An array as JSON: it goes through the study's storage to whichever machine makes the choice."""
+    data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+    return {"dtype": str(array.dtype), "shape": list(array.shape), "data": data}
+
+
+def unpack(packed: dict[str, Any]) -> np.ndarray:
+    """The array that :func:`pack` was given."""
+    flat = np.frombuffer(base64.b64decode(packed["data"]), dtype=packed["dtype"])
+    return flat.reshape(packed["shape"])

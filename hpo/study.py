@@ -1,0 +1,168 @@
+"""A study: its identity, its trials one by one, and the choice at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from objective import Objective, unpack
+from optuna.trial import FrozenTrial, TrialState
+from storage import requeue
+
+from pa_difc.engine import Stopped
+from pa_difc.errors import UserError
+from pa_difc.evaluation.criteria import CRITERIA, consensus, ensemble_agreement
+
+#: What the consensus ranks by; each fails in its own way (see pa_difc.evaluation.criteria).
+CONSENSUS = ("im", "class_ami", "ensv")
+
+#: How the final choice may be made.
+SELECTIONS: dict[str, str] = {
+    "consensus": "mean rank by im, class_ami and ensv, among trials that keep the source's recall",
+    **{name: criterion.about for name, criterion in CRITERIA.items()},
+    "ensv": "agreement with the mean of all trials; a pool that mostly fails agrees with the failure",
+    "oracle": "target test labels: NOT A RESULT, only a bound (needs --allow-target-labels)",
+}
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+SAMPLERS = ("tpe", "gp")
+PRUNERS = ("none", "median", "hyperband")
+
+
+def objective_criterion(selection: str) -> str:
+    """What trials maximise under a selection: the criterion itself where it scores one trial alone, else IM."""
+    return selection if selection in CRITERIA else "im"
+
+
+def open_study(
+    storage: optuna.storages.BaseStorage,
+    name: str,
+    identity: dict[str, Any],
+    *,
+    sampler: str,
+    pruner: str,
+    seed: int,
+    must_exist: bool,
+) -> optuna.Study:
+    """The study by name, made if need be.
+
+    Args:
+        storage: see :mod:`storage`.
+        name: of the study.
+        identity: everything that its trials' values depend on, as plain values; a study made under another is refused.
+        sampler, pruner: keys of :data:`SAMPLERS` and :data:`PRUNERS`.
+        seed: of the sampler.
+        must_exist: refuse to begin a new one.
+
+    Raises:
+        UserError: the study was made under other settings, or must exist and does not.
+    """
+    exists = name in {summary.study_name for summary in optuna.get_all_study_summaries(storage)}
+    if must_exist and not exists:
+        raise UserError(f"--resume: there is no study {name!r} in this storage")
+    study = optuna.create_study(
+        storage=storage,
+        study_name=name,
+        direction="maximize",
+        load_if_exists=True,
+        sampler=_sampler(sampler, seed),
+        pruner=_pruner(pruner),
+    )
+    then = study.user_attrs.get("identity")
+    if then is None:
+        study.set_user_attr("identity", identity)
+    elif then != identity:
+        differing = sorted(k for k in {*then, *identity} if then.get(k) != identity.get(k))
+        what = "; ".join(f"{k} was {then.get(k)}, is {identity.get(k)}" for k in differing)
+        raise UserError(
+            f"study {name!r} was made under other settings ({what[:400]}): choose another --out or --storage"
+        )
+    return study
+
+
+def run_trials(study: optuna.Study, objective: Objective, defaults: dict[str, Any], budget: int, poll_s: float) -> None:
+    """Runs trials until the study, all workers together, has finished ``budget``; trial 0 is the defaults.
+
+    With W workers at once it may end with up to budget + W − 1: each looks before it begins a trial.
+
+    Raises:
+        Stopped: Ctrl-C; the trial is queued again.
+    """
+    if not study.get_trials(deepcopy=False):
+        study.enqueue_trial(defaults, user_attrs={"origin": "defaults"}, skip_if_exists=True)
+    while (left := _left(study, budget)) != 0:
+        if left < 0:  # others are running the rest; one of them may be lost
+            optuna.storages.fail_stale_trials(study)
+            time.sleep(poll_s)
+            continue
+        try:
+            study.optimize(objective, n_trials=1)
+        except Stopped:
+            requeue(study, study.get_trials(deepcopy=False)[-1])
+            raise
+
+
+def _left(study: optuna.Study, budget: int) -> int:
+    """1 if a trial has to be begun, 0 if all are done, -1 if others are at work on the rest."""
+    states = [trial.state for trial in study.get_trials(deepcopy=False)]
+    finished = sum(state in FINISHED for state in states)
+    if finished >= budget:
+        return 0
+    return -1 if finished + states.count(TrialState.RUNNING) >= budget else 1
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What selection chose, and how every candidate did by every criterion."""
+
+    chosen: FrozenTrial
+    candidates: list[FrozenTrial]
+    scores: dict[str, list[float]]  #: by criterion, per candidate; larger is better
+    feasible: list[bool]  #: whether a candidate keeps the source's recall
+
+
+def choose(study: optuna.Study, selection: str, oracle_scores: Sequence[float] | None = None) -> Choice:
+    """Makes the final choice.
+
+    Args:
+        study: with at least one complete trial.
+        selection: a key of :data:`SELECTIONS`.
+        oracle_scores: per complete trial, for "oracle" alone.
+
+    Raises:
+        UserError: no trial is complete.
+    """
+    candidates = complete_trials(study)
+    if not candidates:
+        raise UserError("no trial has come to its end: nothing to choose from")
+    scores: dict[str, list[float]] = {name: [t.user_attrs["criteria"][name] for t in candidates] for name in CRITERIA}
+    scores["ensv"] = ensemble_agreement([unpack(t.user_attrs["target_probs"]).astype(np.float64) for t in candidates])
+    scores["consensus"] = consensus([scores[name] for name in CONSENSUS])
+    feasible = [all(value <= 0 for value in t.constraints.values()) for t in candidates]
+    ranking = list(oracle_scores) if selection == "oracle" and oracle_scores is not None else scores[selection]
+    allowed = feasible if any(feasible) and selection != "oracle" else [True] * len(candidates)
+    best = max((i for i, ok in enumerate(allowed) if ok), key=lambda i: ranking[i])
+    return Choice(candidates[best], candidates, scores, feasible)
+
+
+def complete_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that came to their end, in their order."""
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+    if name == "gp":
+        return optuna.samplers.GPSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed)
+
+
+def _pruner(name: str) -> optuna.pruners.BasePruner:
+    if name == "median":
+        return optuna.pruners.MedianPruner()
+    if name == "hyperband":
+        return optuna.pruners.HyperbandPruner()
+    return optuna.pruners.NopPruner()

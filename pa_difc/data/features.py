@@ -1,0 +1,53 @@
+"""Features of faces in the place of faces: extracted once, trained on many times."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .labels import NUM_CLASSES
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSet:
+    """A set of feature vectors; what loaders need of a :class:`.FaceSet`, without images.
+
+    Attributes:
+        features: ``(N, D)`` float32.
+        labels: ``(N,)`` int64 classes.
+        names: ``N`` names, as the faces had them.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def num_features(self) -> int:
+        """D."""
+        return self.features.shape[1]
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Samples per class, ``(K,)``."""
+        return np.bincount(self.labels, minlength=NUM_CLASSES).tolist()
+
+    def batch(self, indices: np.ndarray, device: torch.device) -> Tensor:
+        """Features ``(N, D)`` by index."""
+        return torch.from_numpy(self.features[indices]).to(device)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of everything in the set."""
+        digest = hashlib.blake2b("\n".join(self.names).encode(), digest_size=8)
+        for array in (self.features, self.labels):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
