@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pa_difc.data import Domain, EvalLoader
 from pa_difc.engine import fit
 from pa_difc.errors import DivergedError
 from pa_difc.evaluation import predict
-from pa_difc.evaluation.criteria import CRITERIA, Evidence, macro_recall
+from pa_difc.evaluation.criteria import CRITERIA, Evidence
 from pa_difc.methods import LossSlot
 from pa_difc.record import RunFolder
 
@@ -38,8 +39,8 @@ class Task:
     target: Domain
     out: Path
     criterion: str  #: the key of CRITERIA that is maximised
-    source_floor: float  #: the least mean recall on held-out source
-    prune: bool
+    prune: bool = False  #: whether trials report after each epoch and may be stopped
+    source_floor: float = 0.0  #: the least mean recall on held-out source
 
 
 def blind(target: Domain) -> Domain:
@@ -67,7 +68,6 @@ class Objective:
             trial.set_user_attr("diverged", str(error))
             raise optuna.TrialPruned(str(error)) from None
         evidence = show(adapter, self.task, config.device)
-        recall = macro_recall(evidence.source_labels, evidence.source_probs.argmax(axis=1))
         test = predict(adapter, EvalLoader(self.task.target.test, device=config.device)).probs
         kept = {
             "config": config.to_dict(),
@@ -78,31 +78,47 @@ class Objective:
         }
         for key, value in kept.items():
             trial.set_user_attr(key, value)
-        trial.set_constraint("source", self.task.source_floor - recall)
+        trial.set_constraint("source", self.task.source_floor - source_recall(evidence))
         return kept["criteria"][self.task.criterion]
 
     def _train(self, config: Config, trial: optuna.Trial) -> tuple[LossSlot, float]:
-        """Trains in the folder of the config, so that a retried trial goes on from the lost one's checkpoint."""
         task = self.task
-        loader = make_loader(config, task.source, task.target)
-        adapter = make_adapter(config, task.source, len(loader))
 
-        def report(epoch: int) -> None:
+        def report(adapter: LossSlot, epoch: int) -> None:
             trial.report(CRITERIA[task.criterion].score(show(adapter, task, config.device)), epoch)
             if epoch < config.epochs and trial.should_prune():
                 raise optuna.TrialPruned(f"pruned after epoch {epoch}")
 
-        folder = RunFolder.of(task.out, config, task.source, task.target)
-        history = fit(
-            adapter,
-            loader,
-            epochs=config.epochs,
-            folder=folder.path,
-            key=folder.key,
-            title=self.title(trial),
-            after_epoch=report if task.prune else None,
-        )
-        return adapter, sum(epoch["seconds"] for epoch in history)
+        return train(config, task, self.title(trial), report if task.prune else None)
+
+
+def train(
+    config: Config, task: Task, title: str, report: Callable[[LossSlot, int], None] | None = None
+) -> tuple[LossSlot, float]:
+    """Trains in the folder of the config, so that a retried trial goes on from the lost one's checkpoint.
+
+    Returns:
+        The method and its training time in seconds.
+    """
+    loader = make_loader(config, task.source, task.target)
+    adapter = make_adapter(config, task.source, len(loader))
+    folder = RunFolder.of(task.out, config, task.source, task.target)
+    after_epoch = None if report is None else partial(report, adapter)
+    history = fit(
+        adapter,
+        loader,
+        epochs=config.epochs,
+        folder=folder.path,
+        key=folder.key,
+        title=title,
+        after_epoch=after_epoch,
+    )
+    return adapter, sum(epoch["seconds"] for epoch in history)
+
+
+def source_recall(evidence: Evidence) -> float:
+    """Mean recall on the source's held-out set."""
+    return CRITERIA["src_macro"].score(evidence)
 
 
 def candidate_config(base: Config, values: dict[str, Any]) -> Config:

@@ -78,9 +78,7 @@ def open_study(
     elif then != identity:
         differing = sorted(k for k in {*then, *identity} if then.get(k) != identity.get(k))
         what = "; ".join(f"{k} was {then.get(k)}, is {identity.get(k)}" for k in differing)
-        raise UserError(
-            f"study {name!r} was made under other settings ({what[:400]}): choose another --out or --storage"
-        )
+        raise UserError(f"study {name!r} was made under other settings ({what[:400]}): choose another --out")
     return study
 
 

@@ -9,19 +9,21 @@ from typing import Any
 
 import torch
 from pytorch_adapt.containers import LRSchedulers, Models, Optimizers
+from torch import nn
 
 from .backbones import BACKBONES, make_backbone
 from .checkpoint import seed_everything
 from .config import Config
 from .data import Domain, EvalLoader, PairLoader, load_domain
 from .data.datasets import require_every_class
+from .data.features import FeatureSet
 from .data.labels import NUM_CLASSES
 from .engine import fit, set_device
 from .errors import UserError
 from .evaluation import predict, score
 from .losses import ClassificationLoss, make_loss
 from .methods import METHODS, LossSlot
-from .methods.heads import classifier
+from .methods.heads import FeatureHead, classifier
 from .names import lookup
 from .record import RunFolder
 from .schedule import Schedule, learning_rate_factor
@@ -109,7 +111,7 @@ def make_adapter(config: Config, source: Domain, steps_per_epoch: int) -> LossSl
     """The method of a resolved config with fresh weights; the extractor's are the same for every method of a seed."""
     seed_everything(config.seed)
     method = METHODS[config.method]
-    extractor = make_backbone(config.backbone)
+    extractor = _extractor(config, source)
     make = partial(classifier, head=config.head, scale=config.scale)
     models = Models({"G": extractor, **method.heads(extractor.num_features, NUM_CLASSES, make)})
     optimizers, lr_schedulers = make_containers(config, models, steps_per_epoch)
@@ -121,6 +123,13 @@ def make_adapter(config: Config, source: Domain, steps_per_epoch: int) -> LossSl
         weight=config.weight,
         **method.schedule_options(config.epochs * steps_per_epoch),
     )
+
+
+def _extractor(config: Config, source: Domain) -> nn.Module:
+    """The backbone; for features that were extracted before, a small head that takes its place."""
+    if isinstance(source.train, FeatureSet):
+        return FeatureHead(source.train.num_features)
+    return make_backbone(config.backbone)
 
 
 def run_cell(

@@ -27,6 +27,7 @@ def landmark_cells(landmarks: Tensor, width_px: int, map_size: int) -> Tensor:
     Raises:
         ValueError: a point is NaN or infinite.
     """
+    # On a GPU this waits for the landmarks; without it, NaN would silently become the upper left corner.
     if not landmarks.isfinite().all():
         faces = (~landmarks.isfinite()).flatten(1).any(1).sum().item()
         raise ValueError(
@@ -41,7 +42,7 @@ def landmark_cells(landmarks: Tensor, width_px: int, map_size: int) -> Tensor:
 def landmark_windows(feature_map: Tensor, landmarks: Tensor, width_px: int) -> Tensor:
     """The 7×7 window of a feature map around each landmark, for all faces in one gather; differentiable.
 
-    Sreenivas et al. 2022, section 5.2, after AGRA (Chen et al. 2022, arXiv:2008.00859): windows of 7×7×128 in the
+    Sreenivas et al. 2022, section 5.2, after AGRA (Chen et al. 2022, arXiv:2008.00923): windows of 7×7×128 in the
     28×28×128 map of IR-50.
 
     Args:

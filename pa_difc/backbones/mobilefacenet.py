@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .normalize import IMAGENET
+from .trunk import IMAGENET, Trunk
 
 #: (expansion, channels, blocks, stride of the first) of each stage of bottlenecks.
 _STAGES = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
 _MID_BLOCKS = 5  # the first stage: up to here the map is 28×28
 
 
-class MobileFaceNetTrunk(nn.Module):
-    """The convolutions of MobileFaceNet: images ``(N, 3, 112, 112)`` to a 28×28×64 and a 7×7×512 map.
+class MobileFaceNetTrunk(Trunk):
+    """The convolutions of MobileFaceNet; gives its 28×28×64 map and the 7×7×512 one.
 
-    Differs from the paper as the public MS1M weights do: ReLU6 and ReLU in place of PReLU, and ImageNet's statistics
-    for the input. The modules carry the names those weights have.
+    The keys are those of the public MS1M weights, without the embedding that follows the last map there (``gdconv``,
+    ``conv3``, ``bn``), which is made to tell people apart whatever their expression.
+
+    Differs from the paper as those weights do: ReLU6 and ReLU in place of PReLU, 3×3 depthwise convolution with a 1×1
+    one after it in the second layer, ImageNet's statistics for the input.
     """
 
-    input_px = 112
-    mid_channels = 64
-    last_channels = 512
-    statistics = IMAGENET
-
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(IMAGENET, input_px=112, mid_channels=64, last_channels=512)
         self.conv1 = _conv_bn_relu(3, 64, kernel=3, stride=2)
         self.dw_conv = _DepthwiseSeparable(64)
         blocks, channels = [], 64
@@ -33,30 +31,12 @@ class MobileFaceNetTrunk(nn.Module):
                 blocks.append(_Bottleneck(channels, width, expansion, stride if index == 0 else 1))
                 channels = width
         self.features = nn.Sequential(*blocks)
-        self.conv2 = _conv_bn_relu(channels, self.last_channels, kernel=1)
+        self.conv2 = _conv_bn_relu(channels, 512, kernel=1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.dw_conv(self.conv1(image))  # (N, 64, 56, 56)
+        x = self.dw_conv(self.conv1(self.normalize(image)))  # (N, 64, 56, 56)
         mid = self.features[:_MID_BLOCKS](x)  # (N, 64, 28, 28)
         return mid, self.conv2(self.features[_MID_BLOCKS:](mid))  # (N, 512, 7, 7)
-
-
-class MobileFaceNetEmbedding(nn.Module):
-    """MobileFaceNet's own way from its last map to one vector: a learned weight for each place, then 128 features.
-
-    The global depthwise convolution stands where others have average pooling (section 3.1 of the paper).
-    """
-
-    num_features = 128
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gdconv = _GlobalDepthwise(MobileFaceNetTrunk.last_channels)
-        self.conv3 = nn.Conv2d(MobileFaceNetTrunk.last_channels, self.num_features, 1)
-        self.bn = nn.BatchNorm2d(self.num_features)
-
-    def forward(self, mid: Tensor, last: Tensor, landmarks: Tensor) -> Tensor:
-        return self.bn(self.conv3(self.gdconv(last))).flatten(1)  # (N, 128)
 
 
 class _DepthwiseSeparable(nn.Module):
@@ -72,18 +52,6 @@ class _DepthwiseSeparable(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.bn1(self.depthwise(x)).relu()
         return self.bn2(self.pointwise(x)).relu()
-
-
-class _GlobalDepthwise(nn.Module):
-    """One 7×7 filter a channel over the whole map, and BatchNorm."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.depthwise = nn.Conv2d(channels, channels, 7, groups=channels, bias=False)
-        self.bn = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.bn(self.depthwise(x))  # (N, C, 1, 1)
 
 
 class _Bottleneck(nn.Module):

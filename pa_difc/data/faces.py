@@ -94,7 +94,7 @@ class FaceSet:
     @property
     def class_counts(self) -> list[int]:
         """Samples per class, ``(K,)``; 0 for a class without samples."""
-        return np.bincount(self.labels, minlength=NUM_CLASSES).tolist()
+        return np.bincount(self.labels[self.labels >= 0], minlength=NUM_CLASSES).tolist()
 
     def batch(self, indices: np.ndarray, device: torch.device) -> Face:
         """Faces by index: bytes travel to the device, floats are made there."""

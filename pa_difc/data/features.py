@@ -38,7 +38,7 @@ class FeatureSet:
     @property
     def class_counts(self) -> list[int]:
         """Samples per class, ``(K,)``."""
-        return np.bincount(self.labels, minlength=NUM_CLASSES).tolist()
+        return np.bincount(self.labels[self.labels >= 0], minlength=NUM_CLASSES).tolist()
 
     def batch(self, indices: np.ndarray, device: torch.device) -> Tensor:
         """Features ``(N, D)`` by index."""

@@ -2,7 +2,7 @@
 
 A face is drawn from the facial action units of its expression (Ekman & Friesen, 1978) over a random identity, in a
 scene that the domain describes. All geometry is in face units: the head is about 1.4 wide and 1.8 high around
-(0, 0), x to the right, y down, and an upright face at scale 1 fills the image, which spans -1..1. A face is a
+(0, 0), x to the right, y down, and at scale 1 the head just fits the image, which spans -1..1. A face is a
 function of the seed, its index and its label alone, and the same at every size.
 """
 
@@ -34,7 +34,7 @@ class ToyDomain:
     yaw_deg: float = 0.0  #: largest turn to either side
     pitch_deg: float = 0.0  #: largest nod up or down
     roll_deg: float = 0.0  #: largest tilt to either shoulder
-    scale: Range = (1.0, 1.0)  #: size of the head; 1 fills the image
+    scale: Range = (1.0, 1.0)  #: size of the head; at 1 its height just fits the image
     shift: float = 0.0  #: largest displacement along x and y, in half image sides
     skin_tone: Range = (0.0, 1.0)  #: 0 palest, 1 darkest
     light: Range = (0.0, 0.0)  #: brightness change from the centre to the edge, along a random direction
@@ -44,7 +44,7 @@ class ToyDomain:
     cast: float = 0.0  #: largest gain or loss of a colour channel
     gray_rate: float = 0.0  #: share of gray images
     blur: Range = (0.0, 0.0)  #: standard deviation of a Gaussian blur, in thousandths of the image side
-    coarse_rate: float = 0.0  #: share of images seen at 3/4 to 1/2 of their resolution
+    coarse_rate: float = 0.0  #: share of images seen at about 3/4 to 1/2 of a resolution of 48 px
     occlusion_rate: float = 0.0  #: share of faces behind sunglasses, a hand, an object, a scarf or a cap
     spectacles_rate: float = 0.1  #: share of faces with spectacles
     clutter: float = 0.0  #: contrast of the shapes in the background; 1 is full
@@ -227,6 +227,7 @@ def draw_faces(labels: np.ndarray, domain: ToyDomain, seed: int, size_px: int = 
         images[chunk] = _photograph(_draw(face, size_px), face, rng)
         landmarks[chunk] = (_landmarks(face) + 1) * (size_px / 2) - 0.5
 
+    # Threads, as numpy lets go of the interpreter's lock while it computes.
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         list(pool.map(draw, range(0, len(labels), _CHUNK)))
     return images, landmarks
@@ -329,6 +330,7 @@ def _scene_ranges(domain: ToyDomain) -> dict[str, Range]:
 
 
 def _scene_rates(domain: ToyDomain) -> dict[str, float]:
+    """The shares of faces with what does not belong to a face's identity."""
     return {
         "gray": domain.gray_rate,
         "coarse": domain.coarse_rate,
@@ -593,6 +595,7 @@ def _draw_eye(canvas: _Canvas, face: SimpleNamespace, side: int) -> None:
 
 
 def _draw_brow(canvas: _Canvas, face: SimpleNamespace, out: np.ndarray, v: np.ndarray) -> None:
+    """A line that tapers outwards, its two ends and its arch moved by the brow's action units."""
     start, end = -0.16 - 0.055 * face.brow_down, 0.2 - 0.01 * face.brow_down
     inner = -face.brow_gap - 0.11 * face.inner_up + 0.1 * face.brow_down
     outer = -face.brow_gap - 0.1 * face.outer_up + 0.03 * face.brow_down
@@ -696,8 +699,7 @@ def _sunglasses(canvas: _Canvas, face: SimpleNamespace) -> None:
 def _hand(canvas: _Canvas, face: SimpleNamespace) -> None:
     """Four fingers and a palm that come from below, over a cheek, the mouth or the chin."""
     px, py = _occluder_frame(canvas, face, 0.45 * face.occluder_x, 0.75 + 0.15 * face.occluder_y)
-    distance = np.hypot(px / 0.32, np.maximum(0, -py) / 0.25) - 1
-    distance = 0.3 * distance
+    distance = 0.3 * (np.hypot(px / 0.32, np.maximum(-py, 0) / 0.25) - 1)
     for finger, length in ((-0.23, 0.5), (-0.08, 0.6), (0.07, 0.58), (0.22, 0.45)):
         across = px - finger - 0.12 * finger * np.minimum(py, 0)
         distance = np.minimum(distance, np.hypot(across, py - np.clip(py, -length, 0)) - 0.07)

@@ -62,6 +62,18 @@ class Scale(nn.Module):
         return f"{self.factor:g}"
 
 
+class FeatureHead(nn.Sequential):
+    """What is trained in the place of a feature extractor when features are frozen: ``(N, D)`` to ``(N, 256)``.
+
+    Args:
+        num_features: D.
+    """
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__(nn.Linear(num_features, 256), nn.ReLU())
+        self.num_features = 256
+
+
 def discriminator(num_features: int, hidden: int = 256) -> nn.Module:
     """A domain discriminator: ``(N, D)`` features in, ``(N,)`` logits out."""
     return nn.Sequential(

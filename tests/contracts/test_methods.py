@@ -79,7 +79,7 @@ def test_safn_lets_norms_of_both_domains_grow():
 def test_mcd_against_the_equations():
     made, data = adapter("mcd", hook_kwargs={"repeat": 1}), batch()
     with torch.no_grad():
-        source = [z for z in made.models["C"](made.models["G"](data["src_imgs"]))]
+        source = made.models["C"](made.models["G"](data["src_imgs"]))
         losses = [torch.nn.functional.cross_entropy(z, data["src_labels"]).item() for z in source]
     first = made.training_step(data)
     assert first["x_loss"]["total"] == pytest.approx(sum(losses), rel=1e-5)

@@ -80,6 +80,12 @@ def test_predictions_after_save_and_load(method, source, target, tmp_path):
     assert before.sum(dim=1).allclose(torch.ones(len(target.test)))
 
 
+@pytest.mark.parametrize("loss", ["ce", "difc"])
+def test_the_learning_rate_drops_at_the_switch_for_every_loss(loss, source, target):
+    history = train(config("mcd", loss, lr=0.02), source, target, None)[1]
+    assert [epoch["lr"] for epoch in history] == pytest.approx([0.02, 0.02, 0.002, 0.002])
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_batches_of_two_and_a_short_last_batch(method, source, target):
     train(config(method, batch_size=2, epochs=1), source, target, None)

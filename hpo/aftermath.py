@@ -1,0 +1,127 @@
+"""After the choice: target test labels, read once, to see how good the choice was and what tuning bought."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+from objective import Task, candidate_config, unpack
+from optuna.trial import FrozenTrial
+from regimes import source_only
+from scipy.stats import spearmanr
+from spaces import Dimension, defaults
+from study import Choice
+
+from pa_difc.build import load_pair, run_cell
+from pa_difc.config import Config
+from pa_difc.data import Domain
+from pa_difc.evaluation.criteria import macro_recall
+
+METRICS = ("accuracy", "macro_recall", "macro_f1")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the main table: a configuration over its seeds."""
+
+    name: str
+    values: dict[str, list[float]]  #: by metric, per seed, in [0, 1]
+    recall: list[float | None]  #: per class, of the first seed
+    predicted: list[int]  #: per class, of the first seed
+    collapsed: bool
+    note: str = ""
+
+    def cell(self, metric: str) -> str:
+        values = self.values[metric]
+        spread = f" ± {100 * stdev(values):.1f}" if len(values) > 1 else ""
+        return f"{100 * mean(values):.1f}{spread}"
+
+
+@dataclass(frozen=True)
+class Aftermath:
+    """What target test labels said once the choice was frozen; scores in [0, 1]."""
+
+    lines: list[Line]
+    recalls: list[float]  #: per candidate, mean recall on the target's test split
+    regret: dict[str, float]  #: by criterion: oracle's mean recall minus that of the criterion's pick
+    correlation: dict[str, float]  #: by criterion: Spearman's with the candidates' mean recall
+
+
+def test_recalls(candidates: Sequence[FrozenTrial], target: Domain) -> list[float]:
+    """Mean recall of every candidate's kept predictions on the target's test split: reads labels."""
+    return [macro_recall(target.test.labels, unpack(t.user_attrs["test_predictions"])) for t in candidates]
+
+
+def look_back(
+    choice: Choice, task: Task, target: Domain, space: dict[str, Dimension], arguments: argparse.Namespace
+) -> Aftermath:
+    """Scores all candidates, and re-trains the choice, the defaults and source-only over seeds.
+
+    Args:
+        choice: made and written down already.
+        task: of the study; its target has no labels.
+        target: the faces with their labels.
+        space: what was searched.
+        arguments: of the command.
+    """
+    recalls = test_recalls(choice.candidates, target)
+    chosen = candidate_config(task.config, choice.chosen.params)
+    labelled = replace(task.target, test=replace(task.target.test, labels=target.test.labels))
+    base = candidate_config(task.config, defaults(task.config, space))
+    wanted = {"selected": chosen, "defaults (trial 0)": base, "source-only": source_only(task.config)}
+    seeds = arguments.confirm_seeds
+    lines = [_line(name, config, task, labelled, seeds) for name, config in wanted.items()]
+    for name, index, note in (
+        ("worst of the pool", int(np.argmin(recalls)), ""),
+        ("oracle best", int(np.argmax(recalls)), "uses target labels: not a result"),
+    ):
+        config = candidate_config(task.config, choice.candidates[index].params)
+        lines.append(replace(_line(name, config, task, labelled, seeds), note=note))
+    if arguments.confirm:
+        lines += _confirm(choice, task, arguments)
+    best = max(recalls)
+    picks = {name: int(np.argmax(scores)) for name, scores in choice.scores.items()}
+    return Aftermath(
+        lines=lines,
+        recalls=recalls,
+        regret={name: best - recalls[i] for name, i in picks.items()},
+        correlation={name: _spearman(scores, recalls) for name, scores in choice.scores.items()},
+    )
+
+
+def _confirm(choice: Choice, task: Task, arguments: argparse.Namespace) -> list[Line]:
+    """The K best and the defaults with the whole network, whatever regime was tuned."""
+    source, target = load_pair(task.config)
+    full = replace(task, source=source, target=target)
+    ranking = sorted(range(len(choice.candidates)), key=lambda i: -choice.scores["consensus"][i])
+    best = [choice.candidates[i] for i in ranking[: arguments.confirm]]
+    configs = {f"full network: trial {t.number}": candidate_config(task.config, t.params) for t in best}
+    configs["full network: defaults"] = task.config
+    configs["full network: source-only"] = source_only(task.config)
+    return [_line(name, config, full, target, arguments.confirm_seeds) for name, config in configs.items()]
+
+
+def _line(name: str, config: Config, task: Task, target: Domain, seeds: Sequence[int]) -> Line:
+    records: list[dict[str, Any]] = [
+        run_cell(replace(config, seed=seed), task.source, target, task.out / "after", title=f"{name} · seed {seed}")
+        for seed in seeds
+    ]
+    scores = [record["scores"]["target"] for record in records]
+    return Line(
+        name=name,
+        values={metric: [s[metric] for s in scores] for metric in METRICS},
+        recall=scores[0]["recall"],
+        predicted=scores[0]["predicted"],
+        collapsed=any(s["collapsed"] for s in scores),
+    )
+
+
+def _spearman(a: Sequence[float], b: Sequence[float]) -> float:
+    """Rank correlation; 0 where one side has a single value."""
+    if len(set(a)) < 2 or len(set(b)) < 2:
+        return 0.0
+    return float(spearmanr(a, b).statistic)

@@ -1,0 +1,120 @@
+"""The figures of a study, as SVG text that stands in the page itself."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import optuna
+from aftermath import Aftermath
+from matplotlib.axes import Axes
+from study import Choice
+
+from pa_difc.data import EXPRESSIONS
+
+#: Blue and orange of Okabe & Ito's palette, told apart by everyone; gray for text, legible on white and on black.
+BLUE, ORANGE, GRAY = "#0072B2", "#D55E00", "#808080"
+
+
+def figures(study: optuna.Study, choice: Choice, aftermath: Aftermath) -> dict[str, str]:
+    """Every figure that the study has data for: title → SVG."""
+    drawn = {
+        "History": svg(lambda ax: history(ax, study)),
+        "Margin cap × ε": svg(lambda ax: surface(ax, choice)),
+        "Parallel coordinates": svg(lambda ax: parallel(ax, choice)),
+        "Target predictions": svg(lambda ax: predictions(ax, aftermath)),
+        "Recall per class on the target": svg(lambda ax: recalls(ax, aftermath)),
+    }
+    weights = importance(study)
+    if weights:
+        drawn["Importance"] = svg(lambda ax: bars(ax, weights))
+    return drawn
+
+
+def svg(draw: Callable[[Axes], None]) -> str:
+    """An SVG with gray text on nothing, for light and dark pages; the same bytes for the same data."""
+    style = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), GRAY)
+    with plt.rc_context({**style, "svg.hashsalt": "pa_difc", "font.size": 9, "legend.framealpha": 0}):
+        figure, ax = plt.subplots(figsize=(5.4, 3.2), layout="constrained")
+        draw(ax)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_facecolor("none")
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        plt.close(figure)
+    return re.sub(r"^.*?(?=<svg )", "", buffer.getvalue(), flags=re.DOTALL)
+
+
+def history(ax: Axes, study: optuna.Study) -> None:
+    trials = [t for t in study.get_trials(deepcopy=False) if t.value is not None and t.state.name == "COMPLETE"]
+    values = [t.value for t in trials]
+    ax.plot([t.number for t in trials], values, "o", color=BLUE, label="trial")
+    ax.step([t.number for t in trials], np.maximum.accumulate(values), color=ORANGE, where="post", label="best so far")
+    ax.set(xlabel="trial", ylabel="objective")
+    ax.legend()
+
+
+def surface(ax: Axes, choice: Choice) -> None:
+    x = [t.params["max_margin"] for t in choice.candidates]
+    y = [t.params["epsilon"] for t in choice.candidates]
+    points = ax.scatter(x, y, c=[t.value for t in choice.candidates], cmap="cividis", s=45)
+    chosen = choice.chosen.params
+    ax.plot(chosen["max_margin"], chosen["epsilon"], "s", ms=13, mfc="none", mec=ORANGE, mew=2, label="chosen")
+    ax.plot(0.3, 0.02, "D", ms=11, mfc="none", mec=GRAY, label="the paper's")
+    ax.set(xscale="log", yscale="log", xlabel="margin cap (logit units)", ylabel="ε (logit units)")
+    ax.figure.colorbar(points, ax=ax, label="objective")
+    ax.legend()
+
+
+def parallel(ax: Axes, choice: Choice) -> None:
+    keys = list(choice.chosen.params)
+    columns = [_ranked([t.params[k] for t in choice.candidates]) for k in keys]
+    columns.append(_ranked([t.value for t in choice.candidates]))
+    for i, trial in enumerate(choice.candidates):
+        chosen = trial.number == choice.chosen.number
+        heights = [column[i] for column in columns]
+        ax.plot(heights, color=ORANGE if chosen else BLUE, lw=2.5 if chosen else 0.8, alpha=1 if chosen else 0.5)
+    ax.set_xticks(range(len(columns)), [*keys, "objective"])
+    ax.set_ylabel("rank within the study")
+
+
+def predictions(ax: Axes, aftermath: Aftermath) -> None:
+    _grouped(ax, {line.name: line.predicted for line in aftermath.lines[:3]})
+    ax.set_ylabel("faces predicted")
+
+
+def recalls(ax: Axes, aftermath: Aftermath) -> None:
+    _grouped(ax, {line.name: [np.nan if r is None else 100 * r for r in line.recall] for line in aftermath.lines[:3]})
+    ax.set_ylabel("recall (%)")
+
+
+def bars(ax: Axes, weights: dict[str, float]) -> None:
+    ax.barh(list(weights), list(weights.values()), color=BLUE)
+    ax.set_xlabel("share of the objective's variance (PED-ANOVA)")
+
+
+def importance(study: optuna.Study) -> dict[str, float]:
+    """How much each value mattered; empty where there are too few trials to say."""
+    try:
+        return optuna.importance.get_param_importances(study, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
+    except (ValueError, RuntimeError):
+        return {}
+
+
+def _grouped(ax: Axes, series: dict[str, list]) -> None:
+    width = 0.8 / len(series)
+    for i, ((name, values), color) in enumerate(zip(series.items(), (ORANGE, BLUE, GRAY), strict=False)):
+        ax.bar(np.arange(len(EXPRESSIONS)) + (i - 1) * width, values, width, color=color, label=name)
+    ax.set_xticks(range(len(EXPRESSIONS)), EXPRESSIONS, rotation=20)
+    ax.legend()
+
+
+def _ranked(values: list) -> np.ndarray:
+    order = {v: i for i, v in enumerate(sorted(set(values), key=str if isinstance(values[0], str) else None))}
+    return np.array([order[v] for v in values]) / max(1, len(order) - 1)

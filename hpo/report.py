@@ -1,0 +1,161 @@
+"""A study's report: one page that needs no network, and the same in Markdown."""
+
+from __future__ import annotations
+
+import argparse
+import html
+from pathlib import Path
+from statistics import mean
+
+import optuna
+from aftermath import METRICS, Aftermath, Line
+from figures import figures
+from objective import Task
+from spaces import Dimension, defaults
+from study import SELECTIONS, Choice
+
+from pa_difc.files import write_text
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8886; --mark: #D55E00; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: auto; padding: 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+.lead { font-size: 1.15rem; } .warn { border-left: 4px solid var(--mark); padding: .3rem .8rem; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; } caption { text-align: left; }
+th, td { padding: .25rem .8rem .25rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1rem; }
+figure { margin: 0; } figure svg { width: 100%; height: auto; } code { overflow-wrap: anywhere; }
+"""
+
+
+def write_report(
+    out: Path,
+    study: optuna.Study,
+    choice: Choice,
+    aftermath: Aftermath,
+    task: Task,
+    space: dict[str, Dimension],
+    arguments: argparse.Namespace,
+) -> str:
+    """Writes report.html and report.md below ``out``; returns the main table as text for a terminal."""
+    lead, warnings = sentence(aftermath, arguments), warn(aftermath, arguments)
+    tables = [
+        ("On the target's test split", main_table(aftermath)),
+        ("Criteria", criteria_table(choice, aftermath)),
+        ("Trials", trials_table(choice, aftermath)),
+        ("Search space", space_table(task, space)),
+    ]
+    count = len(choice.candidates)
+    facts = (
+        f"{study.study_name}: {count} complete trials, {arguments.features} features, "
+        f"final choice by {arguments.select} ({SELECTIONS[arguments.select]})."
+    )
+    url = arguments.storage or f"sqlite:///{out / 'study.db'}"
+    how = f"`optuna-dashboard {url}` opens the study (`pip install optuna-dashboard`)."
+    command = (out / "command.txt").read_text().strip()
+    markdown = [f"# {study.study_name}", lead, *(f"**{w}**" for w in warnings), facts]
+    page = [f"<p class='lead'>{html.escape(lead)}</p>", *(f"<p class='warn'>{html.escape(w)}</p>" for w in warnings)]
+    page.append(f"<p>{html.escape(facts)}</p>")
+    for title, rows in tables:
+        markdown += [f"## {title}", _markdown(rows)]
+        region = f"<div class='scroll' tabindex='0' role='region' aria-label='{title}'>"
+        page.append(f"<h2>{title}</h2>{region}{_html(rows)}</div>")
+    drawn = "".join(_figure(title, svg) for title, svg in figures(study, choice, aftermath).items())
+    page.append(f"<h2>Figures</h2><div class='figures'>{drawn}</div>")
+    page.append(f"<h2>Again</h2><p><code>{html.escape(command)}</code></p><p>{html.escape(how)}</p>")
+    markdown += ["## Again", f"```sh\n{command}\n```", how]
+    write_text(out / "report.md", "\n\n".join(markdown) + "\n")
+    write_text(out / "report.html", _page(study.study_name, "\n".join(page)))
+    lines = ([f"{row[0]:<28}", *(f"{cell:<15}" for cell in row[1:])] for row in main_table(aftermath))
+    return "\n".join("".join(line).rstrip() for line in lines)
+
+
+def sentence(aftermath: Aftermath, arguments: argparse.Namespace) -> str:
+    """What a busy person takes away."""
+    selected, base = (mean(line.values["macro_recall"]) for line in aftermath.lines[:2])
+    gain = 100 * (selected - base)
+    word = "did not change" if abs(gain) < 0.05 else "raised" if gain > 0 else "lowered"
+    amount = "" if abs(gain) < 0.05 else f" by {abs(gain):.1f} points"
+    seeds = len(arguments.confirm_seeds)
+    return (
+        f"Tuning {word} mean recall on {arguments.target}{amount}: {100 * selected:.1f} % against {100 * base:.1f} % "
+        f"with the defaults, mean over {seeds} seed{'s' if seeds > 1 else ''}."
+    )
+
+
+def warn(aftermath: Aftermath, arguments: argparse.Namespace) -> list[str]:
+    """What must not be overlooked."""
+    warnings = []
+    if arguments.select == "oracle":
+        warnings.append("This study chose by TARGET LABELS: a bound, not a result.")
+    warnings += [
+        f"{line.name}: collapsed, fewer than half of the classes were ever predicted."
+        for line in aftermath.lines
+        if line.collapsed
+    ]
+    return warnings
+
+
+def main_table(aftermath: Aftermath) -> list[list[str]]:
+    """Selected, defaults, source-only, worst, oracle: means and spreads over seeds."""
+
+    def row(line: Line) -> list[str]:
+        name = line.name + (" †" if line.collapsed else "")
+        return [name, *(line.cell(metric) for metric in METRICS), line.note]
+
+    return [["", "accuracy %", "mean recall %", "macro-F1 %", ""], *map(row, aftermath.lines)]
+
+
+def criteria_table(choice: Choice, aftermath: Aftermath) -> list[list[str]]:
+    """What each criterion would have picked, and how far that is from the best there was."""
+    rows = [["criterion", "regret, points", "Spearman", "known failure"]]
+    for name in choice.scores:
+        regret, rho = 100 * aftermath.regret[name], aftermath.correlation[name]
+        rows.append([name, f"{regret:.1f}", f"{rho:+.2f}", SELECTIONS[name]])
+    return rows
+
+
+def trials_table(choice: Choice, aftermath: Aftermath) -> list[list[str]]:
+    """Every complete trial; the last column was looked at after the choice."""
+    keys = list(choice.chosen.params)
+    rows = [["trial", *keys, "objective", "keeps source recall", "target mean recall %"]]
+    for trial, ok, recall in zip(choice.candidates, choice.feasible, aftermath.recalls, strict=True):
+        mark = " (chosen)" if trial.number == choice.chosen.number else ""
+        values = (f"{v:.3g}" if isinstance(v, float) else str(v) for v in trial.params.values())
+        rows.append(
+            [f"{trial.number}{mark}", *values, f"{trial.value:.4f}", "yes" if ok else "no", f"{100 * recall:.1f}"]
+        )
+    return rows
+
+
+def space_table(task: Task, space: dict[str, Dimension]) -> list[list[str]]:
+    """Each searched value with its range, unit and default."""
+    own = defaults(task.config, space)
+    return [["value", "what it is"], *([key, d.describe(key, own[key]).partition(": ")[2]] for key, d in space.items())]
+
+
+def _markdown(rows: list[list[str]]) -> str:
+    head, *body = rows
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *body])
+
+
+def _html(rows: list[list[str]]) -> str:
+    head, *body = ([html.escape(cell) for cell in row] for row in rows)
+    lines = ["<tr>" + "".join(f"<th scope='col'>{cell}</th>" for cell in head) + "</tr>"]
+    lines += ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in body]
+    return f"<table>{''.join(lines)}</table>"
+
+
+def _figure(title: str, svg: str) -> str:
+    title = html.escape(title)
+    return f"<figure><figcaption>{title}</figcaption><div role='img' aria-label='{title}'>{svg}</div></figure>"
+
+
+def _page(title: str, body: str) -> str:
+    title = html.escape(title)
+    meta = "<meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>"
+    return (
+        f"<!doctype html><html lang='en'><head>{meta}<title>{title}</title><style>{STYLE}</style></head>"
+        f"<body><main><h1>{title}</h1>{body}</main></body></html>\n"
+    )

@@ -1,0 +1,206 @@
+"""Tune DIFC's margin cap and ε for a target without labels, and report whether tuning was worth it.
+
+The study maximises an unsupervised criterion under the constraint that recall on held-out source stays near
+source-only's. Trial 0 is the paper's defaults. Target test labels are read once, after the choice is written down.
+The same command goes on where it stopped; with a database as storage, any number of machines run it at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+from aftermath import look_back, test_recalls
+from objective import SOURCE_TOLERANCE, Objective, Task, blind, candidate_config, show, source_recall, train
+from regimes import FEATURES, freeze, source_only
+from report import write_report
+from spaces import defaults, search_space, tunable
+from storage import open_storage, recover_lost_trials
+from study import (
+    PRUNERS,
+    SAMPLERS,
+    SELECTIONS,
+    choose,
+    complete_trials,
+    objective_criterion,
+    open_study,
+    run_trials,
+)
+
+from pa_difc.build import load_pair
+from pa_difc.cli import config_from, make_parser, run_command
+from pa_difc.config import Config
+from pa_difc.data import Domain
+from pa_difc.engine import Stopped
+from pa_difc.errors import UserError
+from pa_difc.files import write_text
+from pa_difc.methods import METHODS
+from pa_difc.names import lookup
+from pa_difc.record import code_digest
+
+EXAMPLES = """\
+  python hpo/search.py --target toy_street --features frozen --trials 12
+  python hpo/search.py --target fer2013 --source muxspace --data-root data --features frozen --trials 30
+  python hpo/search.py --target fer2013 --storage postgresql+psycopg2://me@db/studies   # on every machine"""
+
+
+def main() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    arguments = parse()
+    config = config_from(arguments, method=arguments.method, loss="difc", seed=arguments.seed)
+    space = search_space(config, arguments.tune)
+    lookup("selection", arguments.select, SELECTIONS)
+    if arguments.select == "oracle" and not arguments.allow_target_labels:
+        raise UserError("--select oracle reads target labels and is no result: it needs --allow-target-labels")
+    name = study_name(arguments, config)
+    out = arguments.out / name
+    write_text(out / "command.txt", again() + "\n")  # fails here if it can't
+    url = arguments.storage or f"sqlite:///{out / 'study.db'}"
+    storage = open_storage(url, arguments.heartbeat)
+
+    source, target = load_pair(config)
+    hidden = blind(target)
+    train_on, hidden = (source, hidden) if arguments.features == "full" else freeze(config, source, hidden, out)
+    task = Task(config, train_on, hidden, out, objective_criterion(arguments.select), prune=arguments.pruner != "none")
+    reference = show(train(source_only(config), task, "source-only reference")[0], task, config.device)
+    task = replace(task, source_floor=source_recall(reference) - SOURCE_TOLERANCE)
+    study = open_study(
+        storage,
+        name,
+        identity(arguments, config, train_on, hidden),
+        sampler=arguments.sampler,
+        pruner=arguments.pruner,
+        seed=arguments.seed,
+        must_exist=arguments.resume,
+    )
+    recover_lost_trials(study, url)
+    progress = Progress(study, arguments.trials)
+    try:
+        run_trials(study, Objective(task, space, progress.title), defaults(config, space), arguments.trials, progress)
+    except Stopped as stop:
+        raise Stopped(f"{stop}; {len(complete_trials(study))} trials done. {again()}") from None
+    finish(arguments, study, task, target, space)
+
+
+def parse() -> argparse.Namespace:
+    parser = make_parser(__doc__, EXAMPLES)
+    parser.set_defaults(source=None, target="fer2013", out=Path("runs/search"))
+    add = parser.add_argument
+    add("--method", default="mcd", help=f"{', '.join(METHODS)} (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of weights, batches and the sampler (default: 0)")
+    add("--trials", type=int, default=30, metavar="N", help="all workers together (default: 30)")
+    add("--tune", nargs="+", default=[], metavar="KEY", help=f"search these too: {', '.join(tunable(Config()))}")
+    add("--features", choices=FEATURES, default="full", help="tune all of the network, or heads on frozen features")
+    choices = "; ".join(f"{name}: {about}" for name, about in SELECTIONS.items())
+    add("--select", default="consensus", metavar="NAME", help=f"the final choice (default: consensus). {choices}")
+    add("--allow-target-labels", action="store_true", help="for --select oracle; marks everything")
+    kinds = "sqlite:///FILE (one process), postgresql+psycopg2://…, journal:FILE, grpc://HOST:PORT"
+    add("--storage", metavar="URL", help=f"{kinds} (default: an sqlite file below --out)")
+    beats = "seconds between a worker's heartbeats; after three without, its trial is lost (default: 60)"
+    add("--heartbeat", type=int, default=60, metavar="S", help=beats)
+    add("--sampler", choices=SAMPLERS, default="tpe", help="(default: tpe)")
+    add(
+        "--pruner",
+        choices=PRUNERS,
+        default="none",
+        help="stops poor trials early; early scores mislead (default: none)",
+    )
+    add("--confirm", type=int, default=0, metavar="K", help="re-train the K best with the whole network")
+    add("--confirm-seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="of re-training (default: 0 1 2)")
+    add("--resume", action="store_true", help="refuse to begin a new study")
+    arguments = parser.parse_args()
+    if arguments.trials < 1:
+        raise UserError(f"--trials {arguments.trials}: must be at least 1")
+    if arguments.source is None:
+        arguments.source = "toy_studio" if arguments.target.startswith("toy_") else "raf_db"
+    return arguments
+
+
+def study_name(arguments: argparse.Namespace, config: Config) -> str:
+    """A name that says what was tuned, and aloud if labels chose."""
+    parts = [config.source, config.target, config.method, config.backbone, arguments.features, arguments.select]
+    mark = "-USES-TARGET-LABELS" if arguments.select == "oracle" else ""
+    return "-".join(parts).replace(":", "_").replace("/", "_") + mark
+
+
+def identity(arguments: argparse.Namespace, config: Config, source: Domain, hidden: Domain) -> dict:
+    """Everything that trials' values depend on."""
+    return {
+        "config": config.identity(),
+        "tune": sorted(arguments.tune),
+        "select": arguments.select,
+        "features": arguments.features,
+        "sampler": arguments.sampler,
+        "pruner": arguments.pruner,
+        "code": code_digest(),
+        "data": [source.train.fingerprint, source.test.fingerprint, hidden.train.fingerprint, hidden.test.fingerprint],
+    }
+
+
+def finish(arguments: argparse.Namespace, study: optuna.Study, task: Task, target: Domain, space: dict) -> None:
+    """Writes the choice down, and only then looks at target labels."""
+    oracle = test_recalls(complete_trials(study), target) if arguments.select == "oracle" else None
+    choice = choose(study, arguments.select, oracle)
+    chosen = candidate_config(task.config, choice.chosen.params)
+    best = task.out / "best.toml"
+    write_text(best, best_toml(chosen, choice.chosen, arguments))
+    values = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in choice.chosen.params.items())
+    print(f"\nchosen: trial {choice.chosen.number}  " + "  ".join(values), flush=True)
+    aftermath = look_back(choice, task, target, space, arguments)
+    report = write_report(task.out, study, choice, aftermath, task, space, arguments)
+    print(f"{report}\nwritten: {best}, {task.out / 'report.html'}, {task.out / 'report.md'}")
+
+
+def best_toml(config: Config, trial: optuna.trial.FrozenTrial, arguments: argparse.Namespace) -> str:
+    """The chosen values as a file that the recipes take with --config."""
+    oracle = arguments.select == "oracle"
+    lines = [
+        f"# Trial {trial.number}, chosen by {arguments.select} from {arguments.trials} ({arguments.features} features).",
+        "# USES TARGET LABELS: a bound, not a result." if oracle else "# No target label was used.",
+    ]
+    names = [name for name in (*trial.params, "reweight_epoch") if name != "reweight"]
+    for name in dict.fromkeys(names):
+        value = getattr(config, name)
+        lines.append(f'{name} = "{value}"' if isinstance(value, str) else f"{name} = {str(value).lower()}")
+    return "\n".join(lines) + "\n"
+
+
+def again() -> str:
+    """The command line, to be given again."""
+    return shlex.join(["python", *sys.argv])
+
+
+class Progress:
+    """Titles of trials with what is left and the best so far; called between polls, it waits.
+
+    Args:
+        study: the study.
+        budget: trials in all.
+    """
+
+    def __init__(self, study: optuna.Study, budget: int) -> None:
+        self.study, self.budget, self.started, self.before = study, budget, time.monotonic(), None
+
+    def title(self, trial: optuna.Trial) -> str:
+        done = complete_trials(self.study)
+        if self.before is None:
+            self.before = len(done)
+        text = f"trial {trial.number + 1}/{self.budget}"
+        if done:
+            text += f" · best {max(t.value for t in done):.3f}"
+        new = len(done) - self.before
+        if new:
+            left = (time.monotonic() - self.started) / new * (self.budget - len(done))
+            text += f" · eta {int(left) // 60}:{int(left) % 60:02d}"
+        if not sys.stderr.isatty():
+            print(text, flush=True)
+        return text
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,34 @@
+"""facenet-pytorch's Inception-ResNet v1 as a trunk, with the keys of that package's own weights."""
+
+from __future__ import annotations
+
+from facenet_pytorch import InceptionResnetV1
+from torch import Tensor
+
+from .trunk import FACENET, Trunk
+
+#: The convolutional part, in order; what follows there is an embedding that tells people apart.
+_LAYERS = (
+    *("conv2d_1a", "conv2d_2a", "conv2d_2b", "maxpool_3a", "conv2d_3b", "conv2d_4a", "conv2d_4b"),
+    *("repeat_1", "mixed_6a", "repeat_2", "mixed_7a", "repeat_3", "block8"),
+)
+
+
+class InceptionResnetTrunk(Trunk):
+    """Inception-ResNet v1 (Szegedy et al. 2017, arXiv:1602.07261) for faces of 160 px; its last map is 3×3×1792.
+
+    None of its maps is 28×28 (some convolutions have no padding: 38, 36, 17, 8, 3), so it goes with
+    ``head="global_only"`` alone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(FACENET, input_px=160, mid_channels=None, last_channels=1792)
+        net = InceptionResnetV1(pretrained=None)
+        for name in _LAYERS:
+            self.add_module(name, getattr(net, name))
+
+    def forward(self, image: Tensor) -> tuple[None, Tensor]:
+        x = self.normalize(image)  # (N, 3, 160, 160)
+        for name in _LAYERS:
+            x = self.get_submodule(name)(x)
+        return None, x  # (N, 1792, 3, 3)

@@ -1,0 +1,68 @@
+"""torchvision's ResNets and MobileNetV2 as trunks, with the keys of torchvision's own weights.
+
+At 112 px their maps are larger than IR's at one depth: 28×28 is reached before the first stage of a ResNet, so the
+landmarks are looked up after that stage.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torchvision import models
+
+from .trunk import IMAGENET, Trunk
+
+
+class ResNetTrunk(Trunk):
+    """A torchvision ResNet (He et al. 2016, arXiv:1512.03385) without its classifier.
+
+    112 → 56 → **28×28** (``layer1``: 64 channels, 256 with bottlenecks) → 14 → 7 → **4×4** (``layer4``: 512 or 2048).
+
+    Args:
+        net: the network, taken apart.
+    """
+
+    def __init__(self, net: models.ResNet) -> None:
+        channels = net.fc.in_features
+        super().__init__(IMAGENET, input_px=112, mid_channels=channels // 8, last_channels=channels)
+        self.conv1 = net.conv1
+        self.bn1 = net.bn1
+        self.relu = net.relu
+        self.maxpool = net.maxpool
+        self.layer1 = net.layer1
+        self.layer2 = net.layer2
+        self.layer3 = net.layer3
+        self.layer4 = net.layer4
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.relu(self.bn1(self.conv1(self.normalize(image))))  # (N, 64, 56, 56)
+        mid = self.layer1(self.maxpool(x))  # (N, C1, 28, 28)
+        return mid, self.layer4(self.layer3(self.layer2(mid)))  # (N, C2, 4, 4)
+
+
+class MobileNetV2Trunk(Trunk):
+    """torchvision's MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) without its classifier.
+
+    112 → 56 → **28×28×24** (after the fourth of ``features``) → 14 → 7 → **4×4×1280**.
+    """
+
+    _MID_BLOCKS = 4
+
+    def __init__(self) -> None:
+        super().__init__(IMAGENET, input_px=112, mid_channels=24, last_channels=1280)
+        features = models.mobilenet_v2(weights=None).features
+        assert isinstance(features, nn.Sequential)
+        self.features = features
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        mid = self.features[: self._MID_BLOCKS](self.normalize(image))  # (N, 24, 28, 28)
+        return mid, self.features[self._MID_BLOCKS :](mid)  # (N, 1280, 4, 4)
+
+
+def resnet18() -> ResNetTrunk:
+    """ResNet-18: 28×28×64 and 4×4×512."""
+    return ResNetTrunk(models.resnet18(weights=None))
+
+
+def resnet50() -> ResNetTrunk:
+    """ResNet-50: 28×28×256 and 4×4×2048."""
+    return ResNetTrunk(models.resnet50(weights=None))
