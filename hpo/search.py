@@ -160,7 +160,7 @@ def best_toml(config: Config, trial: optuna.trial.FrozenTrial, arguments: argpar
     """The chosen values as a file that the recipes take with --config."""
     oracle = arguments.select == "oracle"
     lines = [
-        f"# Trial {trial.number}, chosen by {arguments.select} from {arguments.trials} ({arguments.features} features).",
+        f"# Trial {trial.number}, chosen by {arguments.select} from {arguments.trials} ({arguments.features}).",
         "# USES TARGET LABELS: a bound, not a result." if oracle else "# No target label was used.",
     ]
     names = [name for name in (*trial.params, "reweight_epoch") if name != "reweight"]

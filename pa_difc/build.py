@@ -11,11 +11,11 @@ import torch
 from pytorch_adapt.containers import LRSchedulers, Models, Optimizers
 from torch import nn
 
-from .backbones import BACKBONES, make_backbone
+from .backbones import BACKBONES, load_pretrained, make_backbone, parameter_groups
 from .checkpoint import seed_everything
 from .config import Config
 from .data import Domain, EvalLoader, PairLoader, load_domain
-from .data.datasets import require_every_class
+from .data.datasets import require_every_class, require_landmarks
 from .data.features import FeatureSet
 from .data.labels import NUM_CLASSES
 from .engine import fit, set_device
@@ -32,8 +32,8 @@ from .schedule import Schedule, learning_rate_factor
 def resolve(config: Config) -> Config:
     """The config with every None that follows from other values filled in.
 
-    The paper's 20 + 20 epochs with re-weighting from epoch 5 become halves and an eighth of ``epochs``; a run of one
-    epoch has no second phase.
+    The paper's 20 + 20 epochs become halves of ``epochs``; a run of one epoch has no second phase. Re-weighting begins
+    at epoch 5, as in its authors' earlier code, but no later than the second phase.
 
     Raises:
         UserError: the backbone is unknown, or the values do not fit together.
@@ -41,11 +41,12 @@ def resolve(config: Config) -> Config:
     spec = lookup("backbone", config.backbone, BACKBONES)
     epochs = config.epochs
     defaults = {
+        "backbone_head": spec.head,
         "crop_px": spec.input_px,
         "lr": spec.lr,
         "weight": METHODS[config.method].default_weight,
         "confusion_epoch": max(1, epochs // 2),
-        "reweight_epoch": max(1, round(epochs / 8)),
+        "reweight_epoch": min(5, max(1, epochs // 2)),
     }
     resolved = replace(config, **{k: v for k, v in defaults.items() if getattr(config, k) is None})
     _make_loss(resolved, "difc", [1] * NUM_CLASSES, steps_per_epoch=1)  # refuses here, before any data is read
@@ -64,7 +65,10 @@ def load_pair(config: Config) -> tuple[Domain, Domain]:
     )
     source = load(config.source)
     require_every_class(source.train, config.source)
-    return source, load(config.target)
+    target = load(config.target)
+    if config.backbone != "small" and config.backbone_head == "global_local":
+        require_landmarks(source, target)
+    return source, target
 
 
 def make_loader(config: Config, source: Domain, target: Domain) -> PairLoader:
@@ -100,11 +104,16 @@ def make_containers(config: Config, models: Models, steps_per_epoch: int) -> tup
 
     Every method and loss gets the same schedule, so that a table compares what it says it compares.
     """
-    settings = {"lr": config.lr, "momentum": config.momentum, "weight_decay": config.weight_decay}
+
+    def optimizer(model: nn.Module) -> torch.optim.Optimizer:
+        multipliers = (config.new_lr_multiplier, config.new_decay_multiplier)
+        groups = parameter_groups(model, config.lr, config.weight_decay, *multipliers)
+        return torch.optim.SGD(groups, momentum=config.momentum)
+
     drop_step = config.confusion_epoch * steps_per_epoch
     factor = partial(learning_rate_factor, drop_step=drop_step, drop=config.lr_drop)
     schedulers = {name: (torch.optim.lr_scheduler.LambdaLR, {"lr_lambda": factor}) for name in models}
-    return Optimizers((torch.optim.SGD, settings)), LRSchedulers(schedulers)
+    return Optimizers({name: optimizer(model) for name, model in models.items()}), LRSchedulers(schedulers)
 
 
 def make_adapter(config: Config, source: Domain, steps_per_epoch: int) -> LossSlot:
@@ -125,11 +134,24 @@ def make_adapter(config: Config, source: Domain, steps_per_epoch: int) -> LossSl
     )
 
 
+def make_extractor(config: Config) -> nn.Module:
+    """The backbone of a resolved config, with pretrained weights if it names any.
+
+    Raises:
+        UserError: an option does not go with the backbone, or the weights do not fit.
+    """
+    backbone = make_backbone(config.backbone, head=config.backbone_head, local_head=config.local_head)
+    if config.pretrained:
+        report = load_pretrained(backbone, config.pretrained)
+        print(f"weights {config.pretrained}: {report}", flush=True)
+    return backbone
+
+
 def _extractor(config: Config, source: Domain) -> nn.Module:
     """The backbone; for features that were extracted before, a small head that takes its place."""
     if isinstance(source.train, FeatureSet):
         return FeatureHead(source.train.num_features)
-    return make_backbone(config.backbone)
+    return make_extractor(config)
 
 
 def run_cell(

@@ -18,7 +18,19 @@ from .engine import Stopped
 from .errors import UserError
 from .losses import LOSSES
 
-_FLAGS = ("source", "target", "data_root", "epochs", "backbone", "device", "on_bad_image", "deterministic")
+_FLAGS = (
+    "source",
+    "target",
+    "data_root",
+    "epochs",
+    "backbone",
+    "backbone_head",
+    "local_head",
+    "pretrained",
+    "device",
+    "on_bad_image",
+    "deterministic",
+)
 
 
 def make_parser(about: str, examples: str) -> argparse.ArgumentParser:
@@ -29,46 +41,25 @@ def make_parser(about: str, examples: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     default = Config()
-    parser.add_argument(
-        "--source",
-        default=default.source,
-        help=f"labelled dataset: {', '.join(DATASETS)}, folder:PATH or legend:PATH (default: %(default)s)",
+    parser.set_defaults(**{name: getattr(default, name) for name in _FLAGS}, set=[])
+    add = parser.add_argument
+    names = ", ".join([*DATASETS, "folder:PATH", "legend:PATH"])
+    add("--source", metavar="NAME", help=f"labelled dataset: {names} (default: %(default)s)")
+    add("--target", metavar="NAME", help="unlabelled dataset, likewise (default: %(default)s)")
+    add("--data-root", metavar="DIR", help="folder of datasets, each in a folder of its name (default: %(default)s)")
+    add("--epochs", type=int, metavar="N", help="passes over the longer domain (default: %(default)s; the paper: 40)")
+    add("--backbone", metavar="NAME", help=f"feature extractor: {', '.join(BACKBONES)} (default: %(default)s)")
+    add("--backbone-head", metavar="NAME", help="global_local or global_only (default: the backbone's own)")
+    add("--local-head", metavar="NAME", help="branch of a landmark: conv or ir (default: %(default)s)")
+    add("--pretrained", metavar="FILE", help="weights for the backbone")
+    add("--device", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")
+    add("--deterministic", action="store_true", help="deterministic algorithms only (slower on CUDA)")
+    add(
+        "--on-bad-image", choices=("skip", "error"), help="leave out images that can't be read, or stop (default: skip)"
     )
-    parser.add_argument("--target", default=default.target, help="unlabelled dataset, likewise (default: %(default)s)")
-    parser.add_argument(
-        "--data-root",
-        default=default.data_root,
-        metavar="DIR",
-        help="folder that holds the datasets, each in a folder of its name (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--epochs",
-        type=int,
-        default=default.epochs,
-        metavar="N",
-        help="passes over the longer domain (default: %(default)s; the paper: 40)",
-    )
-    parser.add_argument(
-        "--backbone", default=default.backbone, help=f"feature extractor: {', '.join(BACKBONES)} (default: %(default)s)"
-    )
-    parser.add_argument("--device", default=default.device, help="cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument("--deterministic", action="store_true", help="deterministic algorithms only (slower on CUDA)")
-    parser.add_argument(
-        "--on-bad-image",
-        default=default.on_bad_image,
-        choices=("skip", "error"),
-        help="images that can't be read: leave out and count, or stop (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("runs"),
-        metavar="DIR",
-        help="where records, checkpoints and tables go (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="any other key; listed below"
-    )
+    out = "where records, checkpoints and tables go (default: %(default)s)"
+    add("--out", type=Path, default=Path("runs"), metavar="DIR", help=out)
+    add("--set", nargs="+", action="extend", metavar="KEY=VALUE", help="any other key; listed below")
     return parser
 
 

@@ -7,9 +7,11 @@ import typing
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+from .files import file_digest
 from .losses import LOSSES
 from .methods import METHODS
 from .methods.heads import HEADS
@@ -33,8 +35,13 @@ class Config:
     method: str = _value("mcd", "the adaptation method")
     loss: str = _value("difc", "the classification loss")
     seed: int = _value(0, "of weights, batches and dropout")
-    epochs: int = _value(6, "passes over the longer domain; the paper trains 40")
+    epochs: int = _value(5, "passes over the longer domain; the paper trains 40")
     backbone: str = _value("small", "the feature extractor")
+    backbone_head: str | None = _value(None, "global_local (the paper's 384 features) or global_only; None: its own")
+    local_head: str = _value("conv", "branch of a landmark: conv (the paper's text) or ir (the benchmark's)")
+    pretrained: str | None = _value(None, "file of weights for the backbone")
+    new_lr_multiplier: float = _value(1.0, "learning rate of layers that pretraining did not fill; the benchmark: 10")
+    new_decay_multiplier: float = _value(1.0, "weight decay of these layers; the benchmark: 2")
     crop_px: int | None = _value(None, "side of the faces, in pixels; None: the backbone's own")
     batch_size: int = _value(32, "samples per domain and step")
     lr: float | None = _value(None, "learning rate until the switch; None: the backbone's own")
@@ -46,7 +53,7 @@ class Config:
     max_margin: float = _value(0.3, "the largest class margin, in logit units; γ follows from it")
     epsilon: float = _value(0.02, "ε, the largest increment for confusion, in logit units")
     confusion_epoch: int | None = _value(None, "T1, first epoch of the DIFC phase; None: half of epochs")
-    reweight_epoch: int | None = _value(None, "first epoch with class weights; None: an eighth of epochs")
+    reweight_epoch: int | None = _value(None, "first epoch with class weights; None: 5, or half of epochs")
     reweight_with_confusion: bool = _value(True, "class weights stay on in the DIFC phase")
     warmup_epochs: int = _value(0, "epochs of plain cross-entropy before the margins begin")
     beta: float = _value(0.9999, "β of the class weights, in [0, 1]")
@@ -71,7 +78,7 @@ class Config:
         self._check("epochs", at_least=1)
         self._check("batch_size", at_least=2)
         self._check("crop_px", at_least=32)
-        for name in ("lr", "lr_drop", "scale"):
+        for name in ("lr", "lr_drop", "scale", "new_lr_multiplier", "new_decay_multiplier"):
             self._check(name, above=0)
         if self.head not in HEADS:
             raise unknown("head", self.head, HEADS)
@@ -92,8 +99,9 @@ class Config:
         return asdict(self)
 
     def identity(self) -> dict[str, Any]:
-        """What makes two runs the same: everything but where the data lies (its fingerprint stands for it)."""
-        return {k: v for k, v in self.to_dict().items() if k not in ("data_root", "on_bad_image")}
+        """What makes two runs the same: everything but where files lie; hashes of their contents stand for them."""
+        values = {k: v for k, v in self.to_dict().items() if k not in ("data_root", "on_bad_image")}
+        return values | {"pretrained": self.pretrained and file_digest(Path(self.pretrained))}
 
 
 def apply_settings(config: Config, settings: Sequence[str]) -> Config:

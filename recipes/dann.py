@@ -3,12 +3,10 @@
 A third model, the discriminator D, tells source features from target ones; reversed gradients make G fool it.
 """
 
-import torch
-from pytorch_adapt.containers import LRSchedulers, Models, Optimizers
+from pytorch_adapt.containers import Models
 
 from pa_difc import DANN
-from pa_difc.backbones import make_backbone
-from pa_difc.build import finish, load_pair, make_slot_loss
+from pa_difc.build import finish, load_pair, make_containers, make_extractor, make_slot_loss
 from pa_difc.checkpoint import seed_everything
 from pa_difc.cli import print_scores, recipe_config, run_command
 from pa_difc.data import NUM_CLASSES, PairLoader
@@ -29,17 +27,14 @@ def main() -> None:
 
     # Models: a feature extractor G, a classifier C and a domain discriminator D.
     seed_everything(config.seed)
-    G = make_backbone(config.backbone)
+    G = make_extractor(config)
     C = classifier(G.num_features, NUM_CLASSES, config.head, config.scale)
     D = discriminator(G.num_features)
     models = Models({"G": G, "C": C, "D": D})
 
-    # Optimisers: SGD, with a tenth of the learning rate once target confusion joins (the paper's 1e-3 → 1e-4).
-    sgd = {"lr": config.lr, "momentum": config.momentum, "weight_decay": config.weight_decay}
-    switch = config.confusion_epoch * len(batches)
-    drop = {"lr_lambda": lambda step: config.lr_drop if step >= switch else 1.0}
-    optimizers = Optimizers((torch.optim.SGD, sgd))
-    lr_schedulers = LRSchedulers(dict.fromkeys(models, (torch.optim.lr_scheduler.LambdaLR, drop)))
+    # Optimisers: SGD for each model, with a tenth of the learning rate once target confusion joins (the paper's
+    # 1e-3 → 1e-4); both go into the host's containers.
+    optimizers, lr_schedulers = make_containers(config, models, steps_per_epoch=len(batches))
 
     # The classification loss: for "difc", margins from the source's class counts, raised for what the target confuses.
     loss = make_slot_loss(config, source, steps_per_epoch=len(batches))

@@ -39,6 +39,7 @@ class BackboneSpec:
     input_px: int  #: side of the faces it takes
     lr: float  #: default learning rate
     about: str
+    head: str = "global_local"  #: default head
 
 
 def _small(*, head: str = "global_local", local_head: str = "conv") -> SmallNet:
@@ -58,7 +59,7 @@ BACKBONES: dict[str, BackboneSpec] = {
     "resnet18": BackboneSpec(partial(extractor_on, resnet18), 112, 0.001, "torchvision's ResNet-18"),
     "resnet50": BackboneSpec(partial(extractor_on, resnet50), 112, 0.001, "torchvision's ResNet-50"),
     "inception_resnet_v1": BackboneSpec(
-        partial(extractor_on, InceptionResnetTrunk), 160, 0.001, "facenet-pytorch's network; head global_only alone"
+        partial(extractor_on, InceptionResnetTrunk), 160, 0.001, "facenet-pytorch's network", head="global_only"
     ),
 }
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import UserError
 from ..functional import imbalance_ratio
 from ..names import unknown
@@ -108,6 +110,22 @@ def require_every_class(faces: FaceSet, name: str) -> None:
     empty = [EXPRESSIONS[k] for k, count in enumerate(faces.class_counts) if count == 0]
     if empty:
         raise UserError(f"source {name}: no training sample of {', '.join(empty)}; a source needs every class")
+
+
+def require_landmarks(*domains: Domain) -> None:
+    """A head with landmark branches needs the five points of every face.
+
+    Raises:
+        UserError: it names the first domain with a face that has none.
+    """
+    for domain in domains:
+        missing = [np.isnan(faces.landmarks).any(axis=(1, 2)).sum() for faces in (domain.train, domain.test)]
+        unknown_points = int(sum(missing))
+        if unknown_points:
+            raise UserError(
+                f"{domain.name}: {unknown_points:,} faces have no landmarks, which the backbone's head needs: "
+                "detect them with python -m pa_difc prepare, or take --backbone-head global_only"
+            )
 
 
 def describe_counts(class_counts: Sequence[int]) -> str:

@@ -71,7 +71,9 @@ def test_better_candidates_score_higher(name):
 @pytest.mark.parametrize(("name", "fooled"), [("im", False), ("bnm", False), ("snd", True)])
 def test_what_a_collapsed_candidate_does_to_them(name, fooled):
     good = evidence(2.0)[0]
-    collapsed = Evidence(np.full((400, K), [0.97, 0.01, 0.01, 0.01]), good.target_features, *list(vars(good).values())[2:])
+    collapsed = Evidence(
+        np.full((400, K), [0.97, 0.01, 0.01, 0.01]), good.target_features, *list(vars(good).values())[2:]
+    )
     assert (CRITERIA[name].score(collapsed) > CRITERIA[name].score(good)) is fooled
 
 
