@@ -19,9 +19,10 @@ check: env
 env: $(READY)
 
 $(READY): pyproject.toml .ci/constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "error: Python %d.%d is too old: pa_difc needs 3.10 or newer (make PYTHON=python3.11 …)" % sys.version_info[:2])'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[dev]'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "error: Python %d.%d is too old: pa_difc needs 3.10 or newer (make PYTHON=python3.11 …)" % sys.version_info[:2])'
+	@echo "making the environment in $(VENV): some minutes, several GB"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[dev]'
 	@touch $@
 	@$(BIN)/python -c 'import platform, torch; print(f"environment ready ($(VENV), Python {platform.python_version()}, torch {torch.__version__})")'

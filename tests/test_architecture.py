@@ -23,7 +23,7 @@ ALLOWED = {
     "backbones": {"data", "names", "errors"},
     "evaluation": {"data", "hooks", "methods"},
     "report": {"data"},
-    "config": {"errors", "names", "losses", "methods"},
+    "config": {"errors", "files", "names", "losses", "methods"},
     "checkpoint": {"errors", "files", "methods"},
     "record": {"config", "data", "errors", "files"},
     "engine": {"checkpoint", "data", "errors", "evaluation", "files", "losses", "methods"},

@@ -4,6 +4,10 @@
 
 f = G(x), w = 0.05, Δr = 1. Each step asks the feature norms of both domains to grow by Δr; dropout before the
 classifier preserves the L2 norm.
+
+Differs from the paper: dropout is 0 unless asked for. Its 0.5 stands behind 1,000 features of a pretrained network; in
+front of 128 features trained from scratch it took 21 points of mean recall (28 against 50 %, source-only 36 %, on the
+drawn faces with cross-entropy, 5 epochs, mean of 3 seeds), whatever the weight of the norm loss.
 """
 
 from typing import Any
@@ -34,8 +38,10 @@ class SAFN(LossSlot, Classifier):
     default_weight = 0.05
 
     @classmethod
-    def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:
-        return {"C": nn.Sequential(L2PreservedDropout(0.5), make(num_features, num_classes))}
+    def heads(
+        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, dropout: float = 0.0
+    ) -> dict[str, nn.Module]:
+        return {"C": nn.Sequential(L2PreservedDropout(dropout), make(num_features, num_classes))}
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         defaults = {
