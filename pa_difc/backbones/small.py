@@ -23,11 +23,10 @@ class SmallNet(nn.Module):
         widths = (3, 16, 32, 64, 128)
         self.blocks = nn.Sequential(*(_block(i, o, stride=2 if i == 3 else 1) for i, o in pairwise(widths)))
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.to(memory_format=torch.channels_last)  # a step takes 0.7 of the time on a CPU
 
     def forward(self, face: Face) -> Tensor:
         x = (face.image - 0.5) / 0.25  # (N, 3, P, P)
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = x.contiguous(memory_format=torch.channels_last)  # a step takes 0.7 of the time on a CPU
         return self.pool(self.blocks(x)).flatten(1)  # (N, 128)
 
 
