@@ -18,7 +18,8 @@ from study import Choice
 
 from pa_difc.build import load_pair, run_cell
 from pa_difc.config import Config
-from pa_difc.data import Domain
+from pa_difc.data import NUM_CLASSES, Domain
+from pa_difc.evaluation import score
 from pa_difc.evaluation.criteria import macro_recall
 
 METRICS = ("accuracy", "macro_recall", "macro_f1")
@@ -75,12 +76,11 @@ def look_back(
     wanted = {"selected": chosen, "defaults (trial 0)": base, "source-only": source_only(task.config)}
     seeds = arguments.confirm_seeds
     lines = [_line(name, config, task, labelled, seeds) for name, config in wanted.items()]
-    for name, index, note in (
-        ("worst of the pool", int(np.argmin(recalls)), ""),
-        ("oracle best", int(np.argmax(recalls)), "uses target labels: not a result"),
-    ):
-        config = candidate_config(task.config, choice.candidates[index].params)
-        lines.append(replace(_line(name, config, task, labelled, seeds), note=note))
+    worst, oracle = (int(pick(recalls)) for pick in (np.argmin, np.argmax))
+    lines.append(_pooled("worst of the pool", choice.candidates[worst], target, "one seed"))
+    lines.append(
+        _pooled("oracle best", choice.candidates[oracle], target, "one seed; uses target labels: not a result")
+    )
     if arguments.confirm:
         lines += _confirm(choice, task, arguments)
     best = max(recalls)
@@ -111,12 +111,23 @@ def _line(name: str, config: Config, task: Task, target: Domain, seeds: Sequence
         for seed in seeds
     ]
     scores = [record["scores"]["target"] for record in records]
+    return _scored(name, scores)
+
+
+def _pooled(name: str, trial: FrozenTrial, target: Domain, note: str) -> Line:
+    """A candidate as it was in the pool, from the predictions that it left there."""
+    predicted = unpack(trial.user_attrs["test_predictions"])
+    return _scored(name, [score(target.test.labels, np.eye(NUM_CLASSES)[predicted])], note)
+
+
+def _scored(name: str, scores: list[dict[str, Any]], note: str = "") -> Line:
     return Line(
         name=name,
         values={metric: [s[metric] for s in scores] for metric in METRICS},
         recall=scores[0]["recall"],
         predicted=scores[0]["predicted"],
         collapsed=any(s["collapsed"] for s in scores),
+        note=note,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna.trial import FrozenTrial
 from spaces import Dimension, suggest
 
 from pa_difc.build import make_adapter, make_loader, resolve
@@ -59,9 +60,17 @@ class Objective:
 
     def __init__(self, task: Task, space: dict[str, Dimension], title: Callable[[optuna.Trial], str]) -> None:
         self.task, self.space, self.title = task, space, title
+        self.trial: FrozenTrial | None = None  #: the one at work
 
     def __call__(self, trial: optuna.Trial) -> float:
-        config = candidate_config(self.task.config, suggest(trial, self.space))
+        values = suggest(trial, self.space)
+        self.trial = trial.study.get_trials(deepcopy=False)[trial.number]
+        value = self._evaluate(trial, values)
+        self.trial = None
+        return value
+
+    def _evaluate(self, trial: optuna.Trial, values: dict[str, Any]) -> float:
+        config = candidate_config(self.task.config, values)
         try:
             adapter, seconds = self._train(config, trial)
         except DivergedError as error:

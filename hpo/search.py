@@ -81,9 +81,10 @@ def main() -> None:
     recover_lost_trials(study, url)
     progress = Progress(study, arguments.trials)
     try:
-        run_trials(study, Objective(task, space, progress.title), defaults(config, space), arguments.trials, progress)
-    except Stopped as stop:
-        raise Stopped(f"{stop}; {len(complete_trials(study))} trials done. {again()}") from None
+        run_trials(study, Objective(task, space, progress.title), defaults(config, space), arguments.trials)
+    except KeyboardInterrupt as stop:
+        done = f"{len(complete_trials(study))} of {arguments.trials} trials done"
+        raise Stopped("; ".join(filter(None, [str(stop), done, again()]))) from None
     finish(arguments, study, task, target, space)
 
 

@@ -13,7 +13,6 @@ from objective import Objective, unpack
 from optuna.trial import FrozenTrial, TrialState
 from storage import requeue
 
-from pa_difc.engine import Stopped
 from pa_difc.errors import UserError
 from pa_difc.evaluation.criteria import CRITERIA, consensus, ensemble_agreement
 
@@ -27,6 +26,9 @@ SELECTIONS: dict[str, str] = {
     "ensv": "agreement with the mean of all trials; a pool that mostly fails agrees with the failure",
     "oracle": "target test labels: NOT A RESULT, only a bound (needs --allow-target-labels)",
 }
+
+#: Seconds between looks at what other workers are doing.
+POLL_S = 1.0
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 SAMPLERS = ("tpe", "gp")
@@ -82,25 +84,26 @@ def open_study(
     return study
 
 
-def run_trials(study: optuna.Study, objective: Objective, defaults: dict[str, Any], budget: int, poll_s: float) -> None:
+def run_trials(study: optuna.Study, objective: Objective, defaults: dict[str, Any], budget: int) -> None:
     """Runs trials until the study, all workers together, has finished ``budget``; trial 0 is the defaults.
 
     With W workers at once it may end with up to budget + W − 1: each looks before it begins a trial.
 
     Raises:
-        Stopped: Ctrl-C; the trial is queued again.
+        KeyboardInterrupt: the trial is queued again.
     """
     if not study.get_trials(deepcopy=False):
         study.enqueue_trial(defaults, user_attrs={"origin": "defaults"}, skip_if_exists=True)
     while (left := _left(study, budget)) != 0:
         if left < 0:  # others are running the rest; one of them may be lost
             optuna.storages.fail_stale_trials(study)
-            time.sleep(poll_s)
+            time.sleep(POLL_S)
             continue
         try:
             study.optimize(objective, n_trials=1)
-        except Stopped:
-            requeue(study, study.get_trials(deepcopy=False)[-1])
+        except KeyboardInterrupt:
+            if objective.trial is not None:
+                requeue(study, objective.trial)
             raise
 
 

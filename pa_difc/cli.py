@@ -11,7 +11,7 @@ from typing import Any
 
 from .backbones import BACKBONES
 from .build import resolve
-from .config import Config, apply_settings, describe_keys
+from .config import Config, apply_settings, describe_keys, read_settings
 from .data import EXPRESSIONS
 from .data.datasets import DATASETS
 from .engine import Stopped
@@ -59,6 +59,7 @@ def make_parser(about: str, examples: str) -> argparse.ArgumentParser:
     )
     out = "where records, checkpoints and tables go (default: %(default)s)"
     add("--out", type=Path, default=Path("runs"), metavar="DIR", help=out)
+    add("--config", type=Path, metavar="FILE", help="a TOML file of keys, such as the best.toml of a study")
     add("--set", nargs="+", action="extend", metavar="KEY=VALUE", help="any other key; listed below")
     return parser
 
@@ -70,7 +71,8 @@ def config_from(arguments: argparse.Namespace, **fixed: object) -> Config:
         UserError: a value is not valid.
     """
     flags = {name: getattr(arguments, name) for name in _FLAGS}
-    return resolve(replace(apply_settings(Config(**flags), arguments.set), **fixed))
+    file = read_settings(arguments.config) if arguments.config else []
+    return resolve(replace(apply_settings(Config(**flags), [*file, *arguments.set]), **fixed))
 
 
 def recipe_config(about: str, method: str, argv: Sequence[str] | None = None) -> tuple[Config, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 import typing
 from collections.abc import Sequence
@@ -16,6 +17,11 @@ from .losses import LOSSES
 from .methods import METHODS
 from .methods.heads import HEADS
 from .names import lookup, unknown
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 def _value(default: Any, about: str) -> Any:
@@ -120,6 +126,24 @@ def apply_settings(config: Config, settings: Sequence[str]) -> Config:
             raise unknown("key", key, hints)
         changes[key] = _parse(key, text.strip(), hints[key])
     return replace(config, **changes)
+
+
+def read_settings(path: Path) -> list[str]:
+    """The ``key=value`` settings of a TOML file, such as the best.toml of a study.
+
+    Raises:
+        UserError: the file can't be read or is no flat TOML table.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are kinds of it
+        raise UserError(f"{path}: not TOML ({error})") from None
+    nested = [key for key, value in table.items() if isinstance(value, (dict, list))]
+    if nested:
+        raise UserError(f"{path}: {nested[0]} must be a single value")
+    return [f"{key}={value}" for key, value in table.items()]
 
 
 def describe_keys() -> str:

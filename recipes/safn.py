@@ -27,8 +27,8 @@ def main() -> None:
         source.train, target.train, batch_size=config.batch_size, seed=config.seed, flip=config.flip, device=device
     )
 
-    # Models: a feature extractor G, and a classifier C behind a dropout that preserves the features' L2 norm (0.5 in the
-    # paper, on wide features of a pretrained network; narrow ones from scratch do better without).
+    # Models: a feature extractor G, and a classifier C behind a dropout that preserves the features' L2 norm (0.5 in
+    # the paper, on wide features of a pretrained network; narrow ones from scratch do better without).
     seed_everything(config.seed)
     G = make_extractor(config)
     C = torch.nn.Sequential(L2PreservedDropout(0.0), classifier(G.num_features, NUM_CLASSES, config.head, config.scale))

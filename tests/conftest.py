@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from pa_difc.data import Domain, FaceSet
+from pa_difc.data import EXPRESSIONS, Domain, FaceSet
 
 torch.set_num_threads(1)  # the batches are tiny; threads would wait for each other
 
@@ -27,3 +28,19 @@ def source():
 @pytest.fixture
 def target():
     return Domain("dim", random_faces(61, 3), random_faces(21, 4))
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory):
+    """Two sets of class folders, small enough to train on in a second."""
+    root = tmp_path_factory.mktemp("data")
+    for name, seed, per_class in (("bright", 0, 6), ("dim", 1, 9)):
+        rng = np.random.default_rng(seed)
+        for split in ("train", "test"):
+            for k, expression in enumerate(EXPRESSIONS):
+                folder = root / name / split / expression
+                folder.mkdir(parents=True)
+                for i in range(per_class):
+                    pixels = rng.integers(0, 120, (32, 32)) + 18 * k
+                    Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
+    return root

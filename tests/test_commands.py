@@ -2,39 +2,14 @@
 
 import csv
 import json
-import os
 import resource
 import runpy
 import signal
-import subprocess
 import sys
 import time
-from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
-
-from pa_difc.data import EXPRESSIONS
-
-ROOT = Path(__file__).parent.parent
-PYTHON = [sys.executable, "-W", "ignore"]
-
-
-@pytest.fixture(scope="module")
-def data_root(tmp_path_factory):
-    """Two sets of class folders, small enough to train on in a second."""
-    root = tmp_path_factory.mktemp("data")
-    for name, seed, per_class in (("bright", 0, 6), ("dim", 1, 9)):
-        rng = np.random.default_rng(seed)
-        for split in ("train", "test"):
-            for k, expression in enumerate(EXPRESSIONS):
-                folder = root / name / split / expression
-                folder.mkdir(parents=True)
-                for i in range(per_class):
-                    pixels = rng.integers(0, 120, (32, 32)) + 18 * k
-                    Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
-    return root
+from processes import ROOT, run, start
 
 
 def flags(data_root, out, *more):
@@ -42,23 +17,6 @@ def flags(data_root, out, *more):
         "--source", "folder:bright", "--target", "folder:dim", "--data-root", str(data_root), "--out", str(out),
         "--set", "crop_px=32", "batch_size=16", *more,
     ]  # fmt: skip
-
-
-def start(script, *arguments, **kwargs):
-    return subprocess.Popen(
-        [*PYTHON, str(ROOT / script), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        **kwargs,
-    )
-
-
-def run(script, *arguments, **kwargs):
-    process = start(script, *arguments, **kwargs)
-    out, err = process.communicate(timeout=240)
-    return process.returncode, out, err
 
 
 def table(out):

@@ -1,0 +1,178 @@
+"""The search command as people run it: real processes, kills, a real PostgreSQL server."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import optuna
+import pytest
+from processes import run, start
+
+SEARCH = "hpo/search.py"
+
+
+def flags(data_root, out, *more, trials=3):
+    return [
+        "--source", "folder:bright", "--target", "folder:dim", "--data-root", str(data_root), "--out", str(out),
+        "--epochs", "2", "--method", "source_only", "--trials", str(trials), "--confirm-seeds", "0", "1", *more,
+        "--set", "crop_px=32", "batch_size=16",
+    ]  # fmt: skip
+
+
+def studies(out):
+    (database,) = out.glob("*/study.db")
+    url = f"sqlite:///{database}"
+    (summary,) = optuna.get_all_study_summaries(url)
+    return optuna.load_study(study_name=summary.study_name, storage=url)
+
+
+def test_a_study_ends_in_a_report_and_a_file_that_recipes_take(data_root, tmp_path):
+    code, out, err = run(SEARCH, *flags(data_root, tmp_path, "--features", "frozen", "--confirm", "1"))
+    assert code == 0, err
+    assert "chosen: trial" in out and "defaults (trial 0)" in out and "uses target labels: not a result" in out
+    (folder,) = tmp_path.iterdir()
+    page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
+    for word in (
+        "Tuning",
+        "regret",
+        "Spearman",
+        "source-only",
+        "worst of the pool",
+        "dashboard",
+        "full network",
+    ):
+        assert word in page and word in text
+    assert page.count("<svg") >= 5 and not re.search(r"(src|href)=.https?:", page)  # nothing needs a network
+    best = folder / "best.toml"
+    assert "No target label was used" in best.read_text()
+    recipe = [f for f in flags(data_root, tmp_path / "r") if f not in ("--confirm-seeds", "1")]
+    recipe = recipe[: recipe.index("--method")] + recipe[recipe.index("--set") :]
+    code, _, err = run("recipes/source_only.py", *recipe, "--config", best)
+    assert code == 0, err
+    record = json.loads(next((tmp_path / "r").glob("runs/*/record.json")).read_text())
+    chosen = best.read_text()
+    assert f"max_margin = {record['config']['max_margin']}" in chosen
+
+
+def test_killed_and_given_again_it_ends_with_all_trials(data_root, tmp_path):
+    process = start(SEARCH, *flags(data_root, tmp_path, trials=4))
+    deadline = time.time() + 120
+    while len(list(tmp_path.glob("*/runs/*difc*/checkpoint.pt"))) < 2:
+        assert time.time() < deadline and process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert len(studies(tmp_path).trials) < 4
+    code, _, err = run(SEARCH, *flags(data_root, tmp_path, "--resume", trials=4))
+    assert code == 0, err
+    states = Counter(t.state.name for t in studies(tmp_path).trials)
+    assert states["COMPLETE"] == 4 and states["RUNNING"] == states["WAITING"] == 0
+    code, _, err = run(SEARCH, *flags(data_root, tmp_path, trials=4))  # done already: the report again
+    assert code == 0 and len(studies(tmp_path).trials) == sum(states.values())
+
+
+def test_one_line_for_what_can_t_work(data_root, tmp_path):
+    (tmp_path / "file").write_text("")
+    wrong = {
+        "unknown selection 'consensu'": ["--select", "consensu"],
+        "needs --allow-target-labels": ["--select", "oracle"],
+        "must be sqlite:///FILE": ["--storage", "redis://x"],
+        "can't be opened": ["--storage", "postgresql+psycopg2://me:secret@127.0.0.1:9/none"],
+        "no study": ["--resume"],
+        "cannot write": ["--out", str(tmp_path / "file" / "out")],
+    }
+    for words, more in wrong.items():
+        code, _, err = run(SEARCH, *flags(data_root, tmp_path / "out"), *more)
+        assert code == 2 and err.count("\n") == 1 and words in err and "secret" not in err, err
+
+
+def test_without_data_the_help_is_near(tmp_path):
+    code, _, err = run(
+        SEARCH, "--target", "fer2013", "--source", "muxspace", "--data-root", tmp_path, "--out", tmp_path
+    )
+    assert code == 2 and "--target toy_street needs none" in err and err.count("\n") == 1
+
+
+def test_sqlite_takes_one_writer(data_root, tmp_path):
+    first = start(SEARCH, *flags(data_root, tmp_path, trials=500))
+    deadline = time.time() + 120
+    while not list(tmp_path.glob("*/study.db")):
+        assert time.time() < deadline and first.poll() is None, first.communicate()
+        time.sleep(0.05)
+    code, _, err = run(SEARCH, *flags(data_root, tmp_path, trials=500))
+    assert code == 2 and f"process {first.pid} is writing there" in err and "postgresql" in err
+    first.send_signal(signal.SIGINT)
+    _, err = first.communicate(timeout=60)
+    assert first.returncode == 130 and "hpo/search.py" in err and "Go on" in err and "Traceback" not in err
+
+
+BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+
+
+@pytest.fixture
+def postgres(tmp_path):
+    """A PostgreSQL server of our own on a free loopback port; its URL."""
+    if BIN is None:
+        pytest.skip("no PostgreSQL server installed (Debian: apt-get install postgresql)")
+    folder = tmp_path / "pg"
+    folder.mkdir(mode=0o700)
+    as_user = []
+    if os.geteuid() == 0:  # the server refuses to run as root
+        shutil.chown(folder, "postgres")
+        for parent in folder.parents:
+            if parent.stat().st_uid == 0 and "pytest" in str(parent):
+                parent.chmod(0o755)
+        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    init = [*as_user, str(BIN / "initdb"), "-D", str(folder), "-A", "trust", "-U", "tester", "--no-sync"]
+    subprocess.run(init, check=True, capture_output=True, cwd="/")
+    options = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-c", "fsync=off"]
+    command = [*as_user, str(BIN / "postgres"), "-D", str(folder), *options]
+    server = subprocess.Popen(command, cwd="/", stderr=subprocess.DEVNULL)
+    try:
+        ready = [str(BIN / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
+        deadline = time.time() + 60
+        while subprocess.run(ready, capture_output=True).returncode:
+            assert time.time() < deadline and server.poll() is None
+            time.sleep(0.1)
+        yield f"postgresql+psycopg2://tester@127.0.0.1:{port}/postgres"
+    finally:
+        server.send_signal(signal.SIGINT)  # a fast shutdown: clients are sent away
+        server.wait(30)
+
+
+def test_three_workers_one_killed_and_no_trial_is_lost(data_root, tmp_path, postgres):
+    budget, workers = 8, 3
+    more = ["--storage", postgres, "--heartbeat", "1", "--confirm-seeds", "0"]
+    arguments = flags(data_root, tmp_path / "out", *more, trials=budget)
+    arguments[arguments.index("--epochs") + 1] = "40"
+    processes = [start(SEARCH, *arguments) for _ in range(workers)]
+    states = lambda: Counter(  # noqa: E731
+        t.state.name
+        for summary in optuna.get_all_study_summaries(postgres)
+        for t in optuna.load_study(study_name=summary.study_name, storage=postgres).trials
+    )
+    deadline = time.time() + 200
+    while states()["RUNNING"] < workers:
+        assert time.time() < deadline and all(p.poll() is None for p in processes)
+        time.sleep(0.05)
+    processes[0].send_signal(signal.SIGKILL)
+    outputs = [p.communicate(timeout=250) for p in processes]
+    assert [p.returncode for p in processes[1:]] == [0, 0], outputs
+    end = states()
+    assert end["RUNNING"] == end["WAITING"] == 0, end
+    assert budget <= end["COMPLETE"] + end["PRUNED"] <= budget + workers - 1
+    assert end["FAIL"] >= 1  # the lost one, whose values were tried again
+    (summary,) = optuna.get_all_study_summaries(postgres)
+    trials = optuna.load_study(study_name=summary.study_name, storage=postgres).trials
+    complete = [t.params for t in trials if t.state.name == "COMPLETE"]
+    assert all(t.params in complete for t in trials if t.state.name == "FAIL" and t.params)

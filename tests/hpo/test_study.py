@@ -1,0 +1,140 @@
+"""A study sees no target label, keeps its identity, and chooses as it says."""
+
+import numpy as np
+import optuna
+import pytest
+from objective import Objective, Task, blind, candidate_config, pack, show, source_recall, thin, train, unpack
+from spaces import defaults, search_space, suggest
+from study import choose, objective_criterion, open_study, run_trials
+
+from pa_difc.build import resolve
+from pa_difc.config import Config
+from pa_difc.errors import UserError
+from pa_difc.evaluation.criteria import CRITERIA
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def config(**kwargs):
+    return resolve(Config(method="dann", loss="difc", epochs=2, batch_size=16, crop_px=32, **kwargs))
+
+
+def study_of(source, target, out, trials=3, tune=(), select="consensus", **config_kwargs):
+    base = config(**config_kwargs)
+    task = Task(base, source, blind(target), out, objective_criterion(select))
+    space = search_space(base, tune)
+    study = open_study(
+        optuna.storages.InMemoryStorage(), "s", {}, sampler="tpe", pruner="none", seed=0, must_exist=False
+    )
+    run_trials(study, Objective(task, space, lambda _: ""), defaults(base, space), trials)
+    return study, task
+
+
+def test_trial_0_is_the_defaults_and_the_ranges_span_decades(source, target, tmp_path):
+    every = ("lr", "head", "reweight", "confusion_epoch", "beta", "scale", "weight", "reweight_epoch")
+    study, task = study_of(source, target, tmp_path, tune=every)
+    first = study.trials[0]
+    assert first.user_attrs["origin"] == "defaults"
+    assert (first.params["max_margin"], first.params["epsilon"]) == (0.3, 0.02)
+    assert first.params["lr"] == task.config.lr and first.params["reweight"] is True
+    space = search_space(task.config)
+    assert list(space) == ["max_margin", "epsilon"]
+    assert (space["max_margin"].low, space["max_margin"].high, space["max_margin"].log) == (0.05, 3.0, True)
+    assert (space["epsilon"].low, space["epsilon"].high, space["epsilon"].log) == (0.005, 1.0, True)
+
+
+def test_permuted_target_labels_give_a_bit_identical_study(source, target, tmp_path):
+    study, _ = study_of(source, target, tmp_path / "a")
+    rng = np.random.default_rng(0)
+    for faces in (target.train, target.test):
+        faces.labels[:] = rng.permutation(faces.labels)
+    permuted, _ = study_of(source, target, tmp_path / "b")
+    for a, b in zip(study.trials, permuted.trials, strict=True):
+        assert (a.params, a.value) == (b.params, b.value)
+        assert {k: v for k, v in a.user_attrs.items() if k != "seconds"} == {
+            k: v for k, v in b.user_attrs.items() if k != "seconds"
+        }
+    assert choose(study, "consensus").chosen.number == choose(permuted, "consensus").chosen.number
+
+
+def test_a_blind_target_has_no_labels(target):
+    hidden = blind(target)
+    assert (hidden.train.labels == -1).all() and (hidden.test.labels == -1).all()
+    assert (target.train.labels >= 0).all()
+    assert np.array_equal(hidden.train.images, target.train.images)
+
+
+def test_the_objective_and_its_constraint(source, target, tmp_path):
+    study, task = study_of(source, target, tmp_path)
+    trial = study.trials[0]
+    adapter, _ = train(candidate_config(task.config, trial.params), task, "")
+    evidence = show(adapter, task, "cpu")
+    assert trial.value == pytest.approx(CRITERIA["im"].score(evidence))
+    assert trial.constraints["source"] == pytest.approx(task.source_floor - source_recall(evidence))
+    assert unpack(trial.user_attrs["target_probs"]).shape == (61, 7)
+    assert unpack(trial.user_attrs["test_predictions"]).shape == (21,)
+
+
+def test_switching_reweighting_off_leaves_it_off():
+    assert candidate_config(config(), {"reweight": False}).reweight_epoch == 2
+    assert candidate_config(config(), {"reweight": True}).reweight_epoch == config().reweight_epoch
+
+
+def fake_study(rows):
+    """Trials with given criteria, feasibility and predictions."""
+    study = optuna.create_study(direction="maximize")
+    for im, class_ami, slack, probs in rows:
+        criteria = dict.fromkeys(CRITERIA, im) | {"class_ami": class_ami}
+        attrs = {"criteria": criteria, "target_probs": pack(probs.astype(np.float16))}
+        study.add_trial(
+            optuna.trial.create_trial(values=[im], user_attrs=attrs, system_attrs={"constraints:source": slack})
+        )
+    return study
+
+
+def test_the_choice_keeps_the_source_and_follows_the_consensus():
+    rng = np.random.default_rng(0)
+    good = rng.dirichlet(np.ones(7) * 0.3, 50)
+    odd = np.roll(good, 1, axis=1)
+    study = fake_study([(1.0, 0.5, -0.1, good), (0.9, 0.6, -0.1, good), (2.0, 0.9, 0.2, odd)])
+    choice = choose(study, "im")
+    assert choice.feasible == [True, True, False] and choice.chosen.number == 0
+    assert choose(study, "class_ami").chosen.number == 1
+    assert choose(study, "oracle", [0.1, 0.2, 0.9]).chosen.number == 2
+    assert choice.scores["ensv"][0] > choice.scores["ensv"][2]
+
+
+def test_nothing_to_choose_from():
+    with pytest.raises(UserError, match="nothing to choose from"):
+        choose(optuna.create_study(), "im")
+
+
+def test_a_study_of_other_settings_is_refused():
+    storage = optuna.storages.InMemoryStorage()
+    make = lambda **kw: open_study(  # noqa: E731
+        storage, "s", {"select": "im", **kw}, sampler="tpe", pruner="none", seed=0, must_exist=False
+    )
+    make()
+    make()
+    with pytest.raises(UserError, match="select was im, is oracle"):
+        make(select="oracle")
+    with pytest.raises(UserError, match="there is no study 'x'"):
+        open_study(storage, "x", {}, sampler="gp", pruner="median", seed=0, must_exist=True)
+
+
+def test_packing_is_lossless_and_thinning_even():
+    array = np.arange(12, dtype=np.float16).reshape(4, 3)
+    assert np.array_equal(unpack(pack(array)), array) and unpack(pack(array)).dtype == np.float16
+    assert len(thin(np.zeros((5000, 7)))) == 2000 and len(thin(np.zeros((50, 7)))) == 50
+
+
+def test_unknown_keys_to_tune():
+    with pytest.raises(UserError, match="unknown key to tune 'epsilom': did you mean 'epsilon'"):
+        search_space(config(), ["epsilom"])
+
+
+def test_suggestions_are_config_values():
+    space = search_space(config(), ["head", "beta"])
+    trial = optuna.trial.FixedTrial({"max_margin": 1.0, "epsilon": 0.1, "head": "cosine", "beta": 0.99})
+    made = candidate_config(config(), suggest(trial, space))
+    assert (made.max_margin, made.head, made.beta) == (1.0, "cosine", 0.99)

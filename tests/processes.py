@@ -1,0 +1,26 @@
+"""Commands as real processes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PYTHON = [sys.executable, "-W", "ignore"]
+
+
+def start(script, *arguments, **kwargs):
+    return subprocess.Popen(
+        [*PYTHON, str(ROOT / script), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        **kwargs,
+    )
+
+
+def run(script, *arguments, **kwargs):
+    process = start(script, *arguments, **kwargs)
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
