@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import html
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 
 import optuna
 from aftermath import METRICS, Aftermath, Line
@@ -23,7 +23,8 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 .lead { font-size: 1.15rem; } .warn { border-left: 4px solid var(--mark); padding: .3rem .8rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; } caption { text-align: left; }
 th, td { padding: .25rem .8rem .25rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child, .words { text-align: left; }
+td.words { white-space: normal; min-width: 14rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1rem; }
 figure { margin: 0; } figure svg { width: 100%; height: auto; } code { overflow-wrap: anywhere; }
 """
@@ -73,14 +74,18 @@ def write_report(
 
 def sentence(aftermath: Aftermath, arguments: argparse.Namespace) -> str:
     """What a busy person takes away."""
-    selected, base = (mean(line.values["macro_recall"]) for line in aftermath.lines[:2])
+    both = [line.values["macro_recall"] for line in aftermath.lines[:2]]
+    selected, base = map(mean, both)
     gain = 100 * (selected - base)
+    differences = [100 * (a - b) for a, b in zip(*both, strict=True)]
+    within = len(differences) > 1 and abs(gain) <= stdev(differences)
     word = "did not change" if abs(gain) < 0.05 else "raised" if gain > 0 else "lowered"
     amount = "" if abs(gain) < 0.05 else f" by {abs(gain):.1f} points"
     seeds = len(arguments.confirm_seeds)
     return (
         f"Tuning {word} mean recall on {arguments.target}{amount}: {100 * selected:.1f} % against {100 * base:.1f} % "
         f"with the defaults, mean over {seeds} seed{'s' if seeds > 1 else ''}."
+        + (" The difference is no larger than its spread over seeds: tuning was not worth it here." if within else "")
     )
 
 
@@ -142,8 +147,10 @@ def _markdown(rows: list[list[str]]) -> str:
 
 def _html(rows: list[list[str]]) -> str:
     head, *body = ([html.escape(cell) for cell in row] for row in rows)
-    lines = ["<tr>" + "".join(f"<th scope='col'>{cell}</th>" for cell in head) + "</tr>"]
-    lines += ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in body]
+    wordy = [any(len(row[i]) > 20 for row in body) and i > 0 for i in range(len(head))]
+    kinds = [" class='words'" if words else "" for words in wordy]
+    lines = ["<tr>" + "".join(f"<th scope='col'{k}>{c}</th>" for c, k in zip(head, kinds, strict=True)) + "</tr>"]
+    lines += ["<tr>" + "".join(f"<td{k}>{c}</td>" for c, k in zip(row, kinds, strict=True)) + "</tr>" for row in body]
     return f"<table>{''.join(lines)}</table>"
 
 

@@ -20,7 +20,7 @@ MAX_RETRIES = 2
 _LOCKS: list[IO[str]] = []
 
 
-def open_storage(url: str, heartbeat_s: int = 60) -> BaseStorage:
+def open_storage(url: str, heartbeat_s: int = 60, wait_s: int = 10) -> BaseStorage:
     """The storage for a URL.
 
     ``sqlite:///FILE``: one process. ``postgresql+psycopg2://…``: many workers on many machines, with heartbeats, so
@@ -30,6 +30,7 @@ def open_storage(url: str, heartbeat_s: int = 60) -> BaseStorage:
     Args:
         url: where to.
         heartbeat_s: seconds between heartbeats; a trial is stale after three.
+        wait_s: seconds to wait for a proxy.
 
     Raises:
         UserError: the kind is unknown, the server can't be reached, or an sqlite file has a writer already.
@@ -49,13 +50,16 @@ def open_storage(url: str, heartbeat_s: int = 60) -> BaseStorage:
         if kind == "grpc":
             _say("grpc storage has no heartbeat: a killed worker's trial stays RUNNING and is not retried")
             host, _, port = url.removeprefix("grpc://").partition(":")
-            storage = GrpcStorageProxy(host=host, port=int(port or 13000))
-            storage.wait_server_ready(timeout=10)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                storage = GrpcStorageProxy(host=host, port=int(port or 13000))
+            storage.wait_server_ready(timeout=wait_s)
             return storage
     except UserError:
         raise
     except ModuleNotFoundError as error:
-        raise UserError(f"storage {kind}: needs the package {error.name}: pip install 'pa-difc[postgres]'") from None
+        extra = "grpc" if kind == "grpc" else "postgres"
+        raise UserError(f"storage {kind}: needs the package {error.name}: pip install 'pa-difc[{extra}]'") from None
     except Exception as error:  # each driver has errors of its own
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise UserError(f"storage {_without_password(url)} can't be opened: {reason}") from None

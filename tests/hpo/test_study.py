@@ -122,6 +122,21 @@ def test_a_study_of_other_settings_is_refused():
         open_study(storage, "x", {}, sampler="gp", pruner="median", seed=0, must_exist=True)
 
 
+def test_pruned_trials_count_and_are_not_chosen(source, target, tmp_path):
+    base = config()
+    task = Task(base, source, blind(target), tmp_path, "im", prune=True)
+    space = search_space(base)
+    study = open_study(
+        optuna.storages.InMemoryStorage(), "s", {}, sampler="gp", pruner="median", seed=0, must_exist=False
+    )
+    study.pruner = optuna.pruners.ThresholdPruner(upper=-1.0)  # everything is too good: all but the last epoch prunes
+    run_trials(study, Objective(task, space, lambda _: ""), defaults(base, space), 2)
+    assert [t.state.name for t in study.trials] == ["PRUNED", "PRUNED"]
+    assert all(t.intermediate_values for t in study.trials)
+    with pytest.raises(UserError, match="nothing to choose from"):
+        choose(study, "im")
+
+
 def test_packing_is_lossless_and_thinning_even():
     array = np.arange(12, dtype=np.float16).reshape(4, 3)
     assert np.array_equal(unpack(pack(array)), array) and unpack(pack(array)).dtype == np.float16
