@@ -62,9 +62,8 @@ def test_another_process_draws_the_same_bytes():
         "arrays = draw_faces(np.arange(70) % 7, TOY_DOMAINS['toy_street'], seed=3);"
         "print(hashlib.sha256(b''.join(a.tobytes() for a in arrays)).hexdigest())"
     )
-    folder = str(
-        Path(toy.__file__).parent
-    )  # the file by itself: it needs nothing of the package, which is slow to load
+    # The folder by itself: it needs nothing of the package, which is slow to load.
+    folder = str(Path(toy.__file__).parent.parent)
     env = {**os.environ, "PYTHONPATH": folder, "PYTHONHASHSEED": "7"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == digest(*draw_faces(LABELS, STREET, seed=3))
