@@ -150,3 +150,32 @@ def test_a_failing_cell_is_reported_and_the_others_finish(data_root, tmp_path, m
     assert code == 2 and "source_only · ce" in err and "record.json" in err and "Traceback" not in err
     assert [row["loss"] for row in table(tmp_path)] == ["di"]
     assert record.read_text() == "{"
+
+
+def test_landmark_branches_without_landmarks_say_what_to_do(data_root, tmp_path, monkeypatch, capsys):
+    given = [f for f in flags(data_root, tmp_path) if f != "crop_px=32"]
+    code, err = command(monkeypatch, capsys, "recipes/compare.py", *given, "--backbone", "ir18")
+    assert code == 2 and "have no landmarks" in err and "global_only" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--pretrained", "nowhere.pt"], "nowhere.pt"),
+        (["--config", "nowhere.toml"], "nowhere.toml"),
+        (["--local-head", "ir"], "small"),
+        (["--set", "head=sine"], "unknown head 'sine'"),
+    ],
+)
+def test_backbone_and_config_files(more, words, data_root, tmp_path, monkeypatch, capsys):
+    grid = ["--methods", "source_only", "--losses", "ce"]
+    code, err = command(monkeypatch, capsys, "recipes/compare.py", *flags(data_root, tmp_path), *grid, *more)
+    assert code == 2 and words in err and "Traceback" not in err and err.count("\n") == 1, err
+
+
+def test_a_config_file_of_keys(data_root, tmp_path, monkeypatch, capsys):
+    for text, words in (("epsilo = 1", "unknown key 'epsilo'"), ("a = [1]", "single value"), ("=", "not TOML")):
+        (tmp_path / "c.toml").write_text(text)
+        given = flags(data_root, tmp_path / "out")
+        code, err = command(monkeypatch, capsys, "recipes/compare.py", *given, "--config", tmp_path / "c.toml")
+        assert code == 2 and words in err and err.count("\n") == 1, err

@@ -124,7 +124,7 @@ def require_landmarks(*domains: Domain) -> None:
         if unknown_points:
             raise UserError(
                 f"{domain.name}: {unknown_points:,} faces have no landmarks, which the backbone's head needs: "
-                "detect them with python -m pa_difc prepare, or take --backbone-head global_only"
+                "take --backbone-head global_only"
             )
 
 
