@@ -26,9 +26,10 @@ def source_only(config: Config) -> Config:
 
 
 def freeze(config: Config, source: Domain, target: Domain, out: Path) -> tuple[Domain, Domain]:
-    """Both domains as features of a source-only network, standardised per domain; kept in a file below ``out``.
+    """Both domains as features of a network, standardised per domain; kept in a file below ``out``.
 
-    The network is trained first, as the first reference of the study; its checkpoint, like any other, is gone on with.
+    A network with pretrained weights is taken as it is; another is trained on the source first, and its checkpoint,
+    like any other, is gone on with.
     Features of each domain are shifted and scaled by the mean and standard deviation of its own training set.
 
     Args:
@@ -42,7 +43,8 @@ def freeze(config: Config, source: Domain, target: Domain, out: Path) -> tuple[D
     if not store.exists():
         loader = make_loader(config, source, target)
         adapter = make_adapter(config, source, len(loader))
-        fit(adapter, loader, epochs=config.epochs, folder=folder.path, key=folder.key, title="features")
+        if config.pretrained is None:
+            fit(adapter, loader, epochs=config.epochs, folder=folder.path, key=folder.key, title="features")
         sets = {"source": source, "target": target}
         arrays = {
             f"{name}_{split}": predict(adapter, EvalLoader(getattr(domain, split), device=config.device)).features

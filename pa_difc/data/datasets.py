@@ -16,6 +16,7 @@ from . import toy
 from .decode import BadImage, decode_samples
 from .faces import FaceSet
 from .labels import EXPRESSIONS
+from .raf_db import read_raf_db
 from .readers import Reader, read_class_folders, read_fer2013, read_legend_csv, read_muxspace
 
 
@@ -32,6 +33,12 @@ class DatasetSpec:
 DATASETS: dict[str, DatasetSpec] = {
     "toy_studio": DatasetSpec("drawn faces, clean and frontal, RAF-DB's class proportions: the default source", None),
     "toy_street": DatasetSpec("drawn faces in pose, bad light, blur and occlusion: the default target", None),
+    "raf_db": DatasetSpec(
+        "RAF-DB basic (Li et al. 2017): 100×100 aligned web photographs, 12,271 / 3,068, the paper's source",
+        read_raf_db,
+        "its authors, on request (www.whdeng.cn/RAF/model1.html); non-commercial research",
+        "raf_db/basic/EmoLabel/list_patition_label.txt and raf_db/basic/Image/aligned/*_aligned.jpg",
+    ),
     "fer2013": DatasetSpec(
         "FER2013 (Goodfellow et al. 2013, arXiv:1307.0414): 48×48 gray web photographs, 28,709 / 3,589 / 3,589",
         read_fer2013,

@@ -6,6 +6,7 @@ from PIL import Image
 
 from pa_difc.data import EXPRESSIONS, load_domain
 from pa_difc.data.labels import expression_index
+from pa_difc.data.raf_db import read_raf_db
 from pa_difc.data.readers import read_class_folders, read_fer2013, read_legend_csv, read_muxspace
 from pa_difc.errors import UserError
 
@@ -211,3 +212,45 @@ def test_an_empty_folder_and_a_strange_one(tmp_path):
         read_class_folders(tmp_path / "strange")
     with pytest.raises(UserError, match=r"no FER2013 here"):
         read_fer2013(tmp_path / "empty")
+
+
+def raf_db(root, lines):
+    (root / "basic" / "EmoLabel").mkdir(parents=True, exist_ok=True)
+    (root / "basic" / "EmoLabel" / "list_patition_label.txt").write_text("\n".join(lines) + "\n")
+
+
+def test_raf_db(tmp_path):
+    root = tmp_path / "raf_db"
+    raf_db(root, [f"{split}_{i:05d}.jpg {i}" for split in ("train", "test") for i in range(1, 8)])
+    for split in ("train", "test"):
+        for i in range(1, 8):
+            picture(root / "basic" / "Image" / "aligned" / f"{split}_{i:05d}_aligned.jpg", size=(100, 100))
+    domain = load_domain("raf_db", tmp_path, size_px=48)
+    assert domain.train.labels.tolist() == domain.test.labels.tolist() == list(range(7))  # label − 1, in our order
+    assert domain.train.names[0] == "train_00001.jpg" and not domain.bad_images
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("train_00001.jpg", "must be like"),
+        ("valid_00001.jpg 3", "must be like"),
+        ("train_../../x.jpg 3", "must be like"),
+        ("train_00001.jpg 0", "label '0' must be 1..7"),
+        ("train_00001.jpg 8", "label '8'"),
+        ("train_00001.jpg five", "label 'five'"),
+    ],
+)
+def test_bad_raf_db_lines(tmp_path, line, words):
+    raf_db(tmp_path, ["test_00001.jpg 1", line])
+    with pytest.raises(UserError) as error:
+        read_raf_db(tmp_path)
+    assert words in str(error.value) and ":2:" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_no_raf_db_and_an_empty_list(tmp_path):
+    with pytest.raises(UserError, match="no RAF-DB here"):
+        read_raf_db(tmp_path)
+    raf_db(tmp_path, ["test_1.jpg 1", "test_1.jpg 2"])
+    with pytest.raises(UserError, match="listed twice"):
+        read_raf_db(tmp_path)

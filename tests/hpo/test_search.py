@@ -94,10 +94,11 @@ def test_one_line_for_what_can_t_work(data_root, tmp_path):
 
 
 def test_without_data_the_help_is_near(tmp_path):
-    code, _, err = run(
-        SEARCH, "--target", "fer2013", "--source", "muxspace", "--data-root", tmp_path, "--out", tmp_path
-    )
-    assert code == 2 and "--target toy_street needs none" in err and err.count("\n") == 1
+    where = ["--target", "fer2013", "--data-root", tmp_path, "--out", tmp_path]
+    for more, words in ((["--source", "muxspace"], "dataset muxspace"), ([], "dataset raf_db")):  # the paper's source
+        code, _, err = run(SEARCH, *where, *more)
+        assert code == 2 and f"{words}: no folder" in err and "--target toy_street needs none" in err
+        assert err.count("\n") == 1
 
 
 def test_sqlite_takes_one_writer(data_root, tmp_path):
