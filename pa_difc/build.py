@@ -15,7 +15,7 @@ from .backbones import BACKBONES, load_pretrained, make_backbone, parameter_grou
 from .checkpoint import seed_everything
 from .config import Config
 from .data import Domain, EvalLoader, PairLoader, load_domain
-from .data.datasets import require_every_class, require_landmarks
+from .data.domains import require_every_class, require_landmarks, require_same_crop
 from .data.features import FeatureSet
 from .data.labels import NUM_CLASSES
 from .engine import fit, set_device
@@ -61,11 +61,16 @@ def load_pair(config: Config) -> tuple[Domain, Domain]:
     """
     set_device(config.device, config.deterministic)  # a wrong one should not cost the reading
     load = partial(
-        load_domain, data_root=Path(config.data_root), size_px=config.crop_px, on_bad_image=config.on_bad_image
+        load_domain,
+        data_root=Path(config.data_root),
+        size_px=config.crop_px,
+        on_bad_image=config.on_bad_image,
+        deduplicate=config.deduplicate,
     )
     source = load(config.source)
     require_every_class(source.train, config.source)
     target = load(config.target)
+    require_same_crop(source, target)
     if config.backbone != "small" and config.backbone_head == "global_local":
         require_landmarks(source, target)
     return source, target
@@ -79,6 +84,7 @@ def make_loader(config: Config, source: Domain, target: Domain) -> PairLoader:
         batch_size=config.batch_size,
         seed=config.seed,
         flip=config.flip,
+        zoom=config.zoom,
         device=set_device(config.device, config.deterministic),
     )
 

@@ -13,7 +13,7 @@ from .backbones import BACKBONES
 from .build import resolve
 from .config import Config, apply_settings, describe_keys, read_settings
 from .data import EXPRESSIONS
-from .data.datasets import DATASETS
+from .data.datasets import dataset_names
 from .engine import Stopped
 from .errors import UserError
 from .losses import LOSSES
@@ -30,6 +30,7 @@ _FLAGS = (
     "device",
     "on_bad_image",
     "deterministic",
+    "deduplicate",
 )
 
 
@@ -43,7 +44,7 @@ def make_parser(about: str, examples: str) -> argparse.ArgumentParser:
     default = Config()
     parser.set_defaults(**{name: getattr(default, name) for name in _FLAGS}, set=[])
     add = parser.add_argument
-    names = ", ".join([*DATASETS, "folder:PATH", "legend:PATH"])
+    names = ", ".join(dataset_names())
     add("--source", metavar="NAME", help=f"labelled dataset: {names} (default: %(default)s)")
     add("--target", metavar="NAME", help="unlabelled dataset, likewise (default: %(default)s)")
     add("--data-root", metavar="DIR", help="folder of datasets, each in a folder of its name (default: %(default)s)")
@@ -53,6 +54,7 @@ def make_parser(about: str, examples: str) -> argparse.ArgumentParser:
     add("--local-head", metavar="NAME", help="branch of a landmark: conv or ir (default: %(default)s)")
     add("--pretrained", metavar="FILE", help="weights for the backbone")
     add("--device", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")
+    add("--deduplicate", action="store_true", help="leave out exact duplicates, also across splits, and report them")
     add("--deterministic", action="store_true", help="deterministic algorithms only (slower on CUDA)")
     add(
         "--on-bad-image", choices=("skip", "error"), help="leave out images that can't be read, or stop (default: skip)"

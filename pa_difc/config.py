@@ -55,6 +55,7 @@ class Config:
     momentum: float = _value(0.9, "of SGD")
     weight_decay: float = _value(5e-4, "of SGD")
     flip: bool = _value(True, "mirror training faces at random")
+    zoom: float = _value(0.0, "zoom into training faces at random by up to this share of a side; the benchmark: 0.083")
     weight: float | None = _value(None, "of the method's own loss; None: the method's default")
     max_margin: float = _value(0.3, "the largest class margin, in logit units; γ follows from it")
     epsilon: float = _value(0.02, "ε, the largest increment for confusion, in logit units")
@@ -72,6 +73,7 @@ class Config:
     deterministic: bool = _value(False, "deterministic algorithms only (slower on CUDA)")
     device: str = _value("cpu", "cpu, cuda or cuda:N")
     data_root: str = _value("data", "the folder that holds datasets")
+    deduplicate: bool = _value(False, "leave out exact duplicates, also across splits")
     on_bad_image: str = _value("skip", "skip leaves out images that can't be read, error stops")
 
     def __post_init__(self) -> None:
@@ -86,6 +88,8 @@ class Config:
         self._check("crop_px", at_least=32)
         for name in ("lr", "lr_drop", "scale", "new_lr_multiplier", "new_decay_multiplier"):
             self._check(name, above=0)
+        if not 0 <= self.zoom < 0.5:
+            raise UserError(f"zoom={self.zoom}: must lie in [0, 0.5)")
         if self.head not in HEADS:
             raise unknown("head", self.head, HEADS)
         if not 0 <= self.beta <= 1:

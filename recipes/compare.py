@@ -14,7 +14,7 @@ from pa_difc.build import load_pair, run_cell
 from pa_difc.cli import config_from, make_parser, run_command
 from pa_difc.config import Config
 from pa_difc.data import Domain
-from pa_difc.data.datasets import describe_counts
+from pa_difc.data.domains import describe_counts
 from pa_difc.errors import UserError
 from pa_difc.files import write_text
 from pa_difc.losses import LOSSES
@@ -74,12 +74,17 @@ def expand(kind: str, names: list[str]) -> list[str]:
 def announce(source: Domain, target: Domain) -> None:
     print(f"{source.name} → {target.name}")
     print(f"  source  {describe_counts(source.train.class_counts)}")
-    print(f"  target  {len(target.train):,} faces, unlabelled in training; scored on {len(target.test):,} others")
+    others = "the same ones" if target.transductive else f"{len(target.test):,} others"
+    print(f"  target  {len(target.train):,} faces, unlabelled in training; scored on {others}")
     for domain in (source, target):
         if domain.bad_images:
             first = domain.bad_images[0]
             number = len(domain.bad_images)
             print(f"  left out of {domain.name}: {number} unreadable images, such as {first.name} ({first.reason})")
+        if domain.duplicates:
+            print(f"  in {domain.name}: {domain.duplicates}")
+        if domain.store and domain.store["without_face"]:
+            print(f"  not in the store of {domain.name}: {domain.store['without_face']:,} images without a face")
         if domain.excluded:
             print(f"  left out of {domain.name}: {domain.excluded} images of expressions that are not among the seven")
     print(flush=True)

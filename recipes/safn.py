@@ -8,11 +8,11 @@ from pytorch_adapt.containers import Models
 from pytorch_adapt.layers import L2PreservedDropout
 
 from pa_difc import SAFN
-from pa_difc.build import finish, load_pair, make_containers, make_extractor, make_slot_loss
+from pa_difc.build import finish, load_pair, make_containers, make_extractor, make_loader, make_slot_loss
 from pa_difc.checkpoint import seed_everything
 from pa_difc.cli import print_scores, recipe_config, run_command
-from pa_difc.data import NUM_CLASSES, PairLoader
-from pa_difc.engine import fit, set_device
+from pa_difc.data import NUM_CLASSES
+from pa_difc.engine import fit
 from pa_difc.methods.heads import classifier
 from pa_difc.record import RunFolder
 
@@ -22,10 +22,7 @@ def main() -> None:
 
     # Data: labelled source, unlabelled target; an epoch is a pass over the longer of the two.
     source, target = load_pair(config)
-    device = set_device(config.device, config.deterministic)
-    batches = PairLoader(
-        source.train, target.train, batch_size=config.batch_size, seed=config.seed, flip=config.flip, device=device
-    )
+    batches = make_loader(config, source, target)
 
     # Models: a feature extractor G, and a classifier C behind a dropout that preserves the features' L2 norm (0.5 in
     # the paper, on wide features of a pretrained network; narrow ones from scratch do better without).

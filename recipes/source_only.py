@@ -6,11 +6,11 @@ The floor that every method is measured from, and the simplest recipe: start rea
 from pytorch_adapt.containers import Models
 
 from pa_difc import SourceOnly
-from pa_difc.build import finish, load_pair, make_containers, make_extractor, make_slot_loss
+from pa_difc.build import finish, load_pair, make_containers, make_extractor, make_loader, make_slot_loss
 from pa_difc.checkpoint import seed_everything
 from pa_difc.cli import print_scores, recipe_config, run_command
-from pa_difc.data import NUM_CLASSES, PairLoader
-from pa_difc.engine import fit, set_device
+from pa_difc.data import NUM_CLASSES
+from pa_difc.engine import fit
 from pa_difc.methods.heads import classifier
 from pa_difc.record import RunFolder
 
@@ -20,10 +20,7 @@ def main() -> None:
 
     # Data: labelled source, unlabelled target (of which "difc" asks which classes it confuses, and nothing else does).
     source, target = load_pair(config)
-    device = set_device(config.device, config.deterministic)
-    batches = PairLoader(
-        source.train, target.train, batch_size=config.batch_size, seed=config.seed, flip=config.flip, device=device
-    )
+    batches = make_loader(config, source, target)
 
     # Models: a feature extractor G and a classifier C.
     seed_everything(config.seed)

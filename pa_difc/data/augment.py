@@ -2,8 +2,12 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
 
 from .faces import MIRRORED, Face
+
+#: The protocol's zoom into crops of "cdfer": at most the padding, a tenth of the box's side, on each side.
+PROTOCOL_ZOOM = 1 / 12
 
 
 def flip_faces(faces: Face, flipped: Tensor) -> Face:
@@ -19,5 +23,24 @@ def flip_faces(faces: Face, flipped: Tensor) -> Face:
     width = faces.image.shape[-1]
     image = torch.where(flipped[:, None, None, None], faces.image.flip(-1), faces.image)
     mirrored = faces.landmarks[:, list(MIRRORED)].clone()  # (N, 5, 2)
-    mirrored[..., 0] = width - 1 - mirrored[..., 0]
+    mirrored[..., 0] = width - mirrored[..., 0]
     return Face(image, torch.where(flipped[:, None, None], mirrored, faces.landmarks))
+
+
+def zoom_faces(faces: Face, cut: Tensor) -> Face:
+    """Zooms into each face of a batch, symmetrically: image (bilinear) and landmark positions.
+
+    The CD-FER benchmark's jitter: the box is drawn in by a random part of its padding, the same on each side.
+
+    Args:
+        faces: a batch ``(N, ...)``.
+        cut: ``(N,)`` in [0, 0.5): what is cut away on each side, as a share of the side; 0 leaves a face as it is.
+    """
+    width = faces.image.shape[-1]
+    keep = 1 - 2 * cut.to(faces.image)
+    turn = torch.zeros(len(keep), 2, 3, device=keep.device, dtype=keep.dtype)
+    turn[:, 0, 0] = turn[:, 1, 1] = keep
+    grid = affine_grid(turn, list(faces.image.shape), align_corners=False)
+    image = grid_sample(faces.image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    centre = width / 2
+    return Face(image, (faces.landmarks - centre) / keep[:, None, None] + centre)

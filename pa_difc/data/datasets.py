@@ -1,34 +1,44 @@
-"""The datasets by name, and loading one: list, decode, check, summarise."""
+"""The datasets by name: how each is read, where it comes from, and what is looked for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from ..errors import UserError
-from ..functional import imbalance_ratio
 from ..names import unknown
-from . import toy
-from .decode import BadImage, decode_samples
-from .faces import FaceSet
-from .labels import EXPRESSIONS
-from .raf_db import read_raf_db
-from .readers import Reader, read_class_folders, read_fer2013, read_legend_csv, read_muxspace
+from ..plugins import plugins
+from .readers import (
+    Reader,
+    read_ck48,
+    read_ck_plus,
+    read_class_folders,
+    read_expw,
+    read_fer2013,
+    read_jaffe,
+    read_kdef,
+    read_legend_csv,
+    read_muxspace,
+    read_raf_db,
+    read_raf_db_original,
+    read_sfew,
+)
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A dataset as the commands know it."""
+    """A dataset as the commands know it. Other packages add theirs under the entry point ``pa_difc.datasets``."""
 
     about: str
-    reader: Reader | None  #: None for faces that are drawn, not read
+    reader: Reader | None  #: takes the dataset's folder; None for faces that are drawn, not read
     obtain: str = ""  #: where the set comes from and under which terms
-    layout: str = ""  #: what is looked for below ``--data-root``
+    layout: str = ""  #: what is looked for in the dataset's folder
+    split: str = "official"  #: where the test split comes from
+    folder: str | None = None  #: the folder's name below ``--data-root``; None: the dataset's own
 
+
+_BY_PERSON = "none; about a fifth of the people is held out, by a hash of their names"
+_BY_NAME = "none; about a fifth of the images is held out, by a hash of their names"
 
 DATASETS: dict[str, DatasetSpec] = {
     "toy_studio": DatasetSpec("drawn faces, clean and frontal, RAF-DB's class proportions: the default source", None),
@@ -37,135 +47,121 @@ DATASETS: dict[str, DatasetSpec] = {
         "RAF-DB basic (Li et al. 2017): 100×100 aligned web photographs, 12,271 / 3,068, the paper's source",
         read_raf_db,
         "its authors, on request (www.whdeng.cn/RAF/model1.html); non-commercial research",
-        "raf_db/basic/EmoLabel/list_patition_label.txt and raf_db/basic/Image/aligned/*_aligned.jpg",
+        "basic/EmoLabel/list_patition_label.txt and basic/Image/aligned/*_aligned.jpg",
+    ),
+    "raf_db_original": DatasetSpec(
+        "RAF-DB basic, the original photographs, cut out by the boxes that come with them",
+        read_raf_db_original,
+        "as raf_db",
+        "basic/EmoLabel/list_patition_label.txt, basic/Image/original/*.jpg, "
+        "basic/Annotation/boundingbox/*_boundingbox.txt and, if there, the five points of basic/Annotation/auto/*.txt",
+        folder="raf_db",
     ),
     "fer2013": DatasetSpec(
         "FER2013 (Goodfellow et al. 2013, arXiv:1307.0414): 48×48 gray web photographs, 28,709 / 3,589 / 3,589",
         read_fer2013,
         "Kaggle, 'Challenges in Representation Learning: Facial Expression Recognition Challenge'; research use",
-        "fer2013/fer2013.csv, fer2013/icml_face_data.csv or fer2013/{train,test}/<class>/*.jpg",
+        "fer2013.csv, icml_face_data.csv or {train,test}/<class>/*.jpg; the image folders hold 1,449 groups of exact "
+        "duplicates, 463 of them across train and test (--deduplicate)",
+    ),
+    "expw": DatasetSpec(
+        "ExpW (Zhang et al. 2018, arXiv:1609.06426): 91,793 faces in web photographs, several in an image",
+        read_expw,
+        "its authors (mmlab.ie.cuhk.edu.hk/projects/socialrelation); non-commercial research",
+        "label/label.lst and image/origin/*.jpg",
+        _BY_NAME,
+    ),
+    "jaffe": DatasetSpec(
+        "JAFFE (Lyons et al. 1998): 213 posed photographs of ten women",
+        read_jaffe,
+        "its authors, on request (zenodo.org/records/3451524); non-commercial research, images not to be published",
+        "*.tiff, named like KA.AN1.39.tiff",
+        "none; every image is training and test image, as in the CD-FER protocol, and tables say so",
+    ),
+    "sfew": DatasetSpec(
+        "SFEW 2.0 (Dhall et al. 2011): film stills, 958 / 436",
+        read_sfew,
+        "its authors, on request (users.cecs.anu.edu.au/~few_group/AFEW.html); research",
+        "Train/<Class>/*.png and Val/<Class>/*.png",
+        "official: Train, and Val as test split",
+    ),
+    "ck_plus": DatasetSpec(
+        "CK+ (Lucey et al. 2010): posed sequences; three peak frames, and the first as neutral",
+        read_ck_plus,
+        "its authors, on request (jeffcohn.net/Resources); research",
+        "cohn-kanade-images/S005/001/*.png and Emotion/S005/001/*_emotion.txt, or <class>/*.png",
+        _BY_PERSON,
+    ),
+    "ck48": DatasetSpec(
+        "CK+48: 48×48 crops of CK+; no neutral, contempt left out: scored over the six classes present",
+        read_ck48,
+        "copies on Kaggle ('CKPLUS'); the terms are CK+'s",
+        "<class>/S010_004_00000017.png",
+        _BY_PERSON,
+    ),
+    "kdef": DatasetSpec(
+        "KDEF (Lundqvist et al. 1998): posed photographs of 70 people; straight views",
+        read_kdef,
+        "kdef.se; non-commercial research",
+        "AF01/AF01ANS.JPG, or <class>/*.jpg",
+        _BY_PERSON,
+    ),
+    "afe": DatasetSpec(
+        "AFE (Chen et al. 2022, arXiv:2008.00923): Asian faces from film and television",
+        read_class_folders,
+        "its authors, on request (github.com/HCPLab-SYSU/CD-FER-Benchmark); non-commercial research",
+        "<class>/*.jpg or {train,test}/<class>/*.jpg",
+        "official where there are split folders; else as folder:PATH",
     ),
     "muxspace": DatasetSpec(
         "muxspace/facial_expressions: gray news photographs, extremely imbalanced, no official split",
         read_muxspace,
         "github.com/muxspace/facial_expressions; its licence file says Apache-2.0",
-        "muxspace/legend.csv and muxspace/images/*.jpg",
+        "legend.csv and images/*.jpg",
+        _BY_PERSON,
     ),
 }
 
 #: Readers for data of the user's own: "folder:NAME" and "legend:NAME", NAME a path below --data-root or absolute.
 OWN_DATA: dict[str, Reader] = {"folder": read_class_folders, "legend": read_legend_csv}
 
-
-@dataclass(frozen=True)
-class Domain:
-    """A loaded dataset: what it trains on, what it is scored on, and what was left out."""
-
-    name: str
-    train: FaceSet
-    test: FaceSet
-    bad_images: list[BadImage] = field(default_factory=list)
-    excluded: int = 0  #: samples of expressions that are not among the seven
-
-    def summary(self) -> dict[str, Any]:
-        """Counts, imbalance and fingerprints as plain values, for records."""
-        return {
-            "name": self.name,
-            "train_counts": self.train.class_counts,
-            "test_counts": self.test.class_counts,
-            "train_fingerprint": self.train.fingerprint,
-            "test_fingerprint": self.test.fingerprint,
-            "bad_images": [{"name": b.name, "reason": b.reason} for b in self.bad_images],
-            "excluded": self.excluded,
-        }
+#: The word before the path of a face store.
+STORE = "store"
 
 
-def load_domain(name: str, data_root: Path, *, size_px: int, on_bad_image: str = "skip") -> Domain:
-    """Loads a dataset's train and test splits.
+def all_datasets() -> dict[str, DatasetSpec]:
+    """Our datasets, and those of other packages."""
+    return {**plugins("pa_difc.datasets"), **DATASETS}
 
-    Args:
-        name: a key of :data:`DATASETS`, or ``folder:PATH`` or ``legend:PATH`` for data of one's own.
-        data_root: the folder that holds datasets, each in a folder of its name.
-        size_px: the side of the faces.
-        on_bad_image: see :func:`.decode_samples`.
+
+def dataset_names() -> list[str]:
+    """What can be given as a dataset, for help texts and errors."""
+    return [*all_datasets(), *(f"{kind}:PATH" for kind in (*OWN_DATA, STORE))]
+
+
+def find_dataset(name: str, data_root: Path) -> tuple[Reader | None, Path]:
+    """The reader of a dataset (None for drawn faces and for stores) and the folder that holds it.
 
     Raises:
-        UserError: there is no such dataset, it is not below ``data_root``, or it is not as it should be.
+        UserError: there is no such dataset, or no such folder.
     """
-    reader, root = _find(name, data_root)
-    if reader is None:
-        return Domain(name, *(_toy_faces(name, split, size_px) for split in ("train", "test")))
-    listing = reader(root)
-    bad: list[BadImage] = []
-    sets = []
-    for split in ("train", "test"):
-        samples = [s for s in listing.samples if s.split == split]
-        if not samples:
-            raise UserError(f"dataset {name}: its {split} split is empty (looked in {root})")
-        faces, problems = decode_samples(samples, size_px, on_bad_image=on_bad_image, title=f"reading {name} {split}")
-        sets.append(faces)
-        bad += problems
-    return Domain(name, *sets, bad_images=bad, excluded=listing.excluded)
-
-
-def require_every_class(faces: FaceSet, name: str) -> None:
-    """A source needs samples of all seven classes: its margins are made from their numbers.
-
-    Raises:
-        UserError: it names the empty classes.
-    """
-    empty = [EXPRESSIONS[k] for k, count in enumerate(faces.class_counts) if count == 0]
-    if empty:
-        raise UserError(f"source {name}: no training sample of {', '.join(empty)}; a source needs every class")
-
-
-def require_landmarks(*domains: Domain) -> None:
-    """A head with landmark branches needs the five points of every face.
-
-    Raises:
-        UserError: it names the first domain with a face that has none.
-    """
-    for domain in domains:
-        missing = [np.isnan(faces.landmarks).any(axis=(1, 2)).sum() for faces in (domain.train, domain.test)]
-        unknown_points = int(sum(missing))
-        if unknown_points:
-            raise UserError(
-                f"{domain.name}: {unknown_points:,} faces have no landmarks, which the backbone's head needs: "
-                "take --backbone-head global_only"
-            )
-
-
-def describe_counts(class_counts: Sequence[int]) -> str:
-    """ "4,000 faces, imbalance 17.0:1 (happy 1,555 … fear 92)"; an empty class has no ratio."""
-    total = sum(class_counts)
-    ranked = sorted(range(len(class_counts)), key=lambda k: class_counts[k])
-    low, high = ranked[0], ranked[-1]
-    span = f"({EXPRESSIONS[high]} {class_counts[high]:,} … {EXPRESSIONS[low]} {class_counts[low]:,})"
-    if class_counts[low] == 0:
-        return f"{total:,} faces {span}"
-    return f"{total:,} faces, imbalance {imbalance_ratio(class_counts).max().item():.1f}:1 {span}"
-
-
-def _find(name: str, data_root: Path) -> tuple[Reader | None, Path]:
-    """The reader for a dataset and the folder that it should read."""
     kind, colon, path = name.partition(":")
-    if colon and kind in OWN_DATA:
+    if colon and kind in (*OWN_DATA, STORE):
         root = data_root / path
         if not root.is_dir():
             raise UserError(f"dataset {name}: no folder {root}")
-        return OWN_DATA[kind], root
-    if name not in DATASETS:
-        raise unknown("dataset", name, [*DATASETS, *(f"{k}:PATH" for k in OWN_DATA)])
-    spec = DATASETS[name]
+        return OWN_DATA.get(kind), root
+    datasets = all_datasets()
+    if name not in datasets:
+        raise unknown("dataset", name, dataset_names())
+    spec = datasets[name]
     root = data_root / name
+    if not root.is_dir():
+        root = data_root / (spec.folder or name)
     if spec.reader is not None and not root.is_dir():
         raise UserError(
-            f"dataset {name}: no folder {root} (looked for {spec.layout}). Get it from: {spec.obtain}. "
+            f"dataset {name}: no folder {root} (looked for {spec.layout}); "
+            f"`python -m pa_difc datasets {name}` says where it comes from. "
             "No data at hand? --source toy_studio --target toy_street needs none."
         )
     return spec.reader, root
-
-
-def _toy_faces(name: str, split: str, size_px: int) -> FaceSet:
-    images, landmarks, labels = toy.toy_dataset(name, split, size_px)
-    return FaceSet(images, landmarks, labels, tuple(f"{name}/{split}/{i:05d}" for i in range(len(images))))

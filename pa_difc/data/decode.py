@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from ..errors import UserError
+from .crops import pad_box
 from .faces import FaceSet
 from .readers import Sample
 
 #: Images with more pixels are taken for a decompression bomb and not opened.
 MAX_PIXELS = 50_000_000
+
+#: What opening a broken image raises; SyntaxError is Pillow's word for a broken PNG, struct.error a TIFF's.
+BROKEN = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,9 @@ class BadImage:
 def decode_samples(
     samples: Sequence[Sample], size_px: int, *, on_bad_image: str = "skip", title: str = "reading"
 ) -> tuple[FaceSet, list[BadImage]]:
-    """Opens, crops to the centre square and resizes images; landmarks are unknown (NaN).
+    """Opens, crops and resizes images; landmarks are unknown (NaN).
+
+    A face whose box the dataset gives is cut out with the protocol's padding; of other images it is the centre square.
 
     Args:
         samples: from a reader.
@@ -52,9 +59,9 @@ def decode_samples(
     def decode(item: tuple[int, Sample]) -> BadImage | None:
         index, sample = item
         try:
-            images[index] = load_image(sample, size_px)
-        except (OSError, ValueError, SyntaxError) as error:  # SyntaxError: Pillow's word for a broken PNG
-            return BadImage(sample.name, _reason(error))
+            images[index] = _to_array(open_image(sample), sample, size_px)
+        except BROKEN as error:
+            return BadImage(sample.name, reason(error))
         kept[index] = True
         return None
 
@@ -79,36 +86,51 @@ def decode_samples(
     return faces, bad
 
 
-def load_image(sample: Sample, size_px: int) -> np.ndarray:
-    """The centre square of an image as ``(3, size_px, size_px)`` uint8, RGB.
+def open_image(sample: Sample) -> Image.Image:
+    """The image of a sample, upright and RGB, whatever its mode (gray, palette, 16 bits, CMYK, transparent).
 
     Raises:
-        OSError, ValueError: the image can't be read.
+        one of :data:`BROKEN`: it can't be read.
     """
     if sample.pixels is not None:
-        return _to_array(Image.fromarray(sample.pixels), size_px)
-    assert sample.path is not None
-    with Image.open(sample.path) as image:
+        return Image.fromarray(sample.pixels).convert("RGB")
+    return read_image(raw_bytes(sample))
+
+
+def read_image(data: bytes) -> Image.Image:
+    """An image file's content as :func:`open_image` gives it."""
+    with Image.open(io.BytesIO(data)) as image:
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
-        return _to_array(image, size_px)
+        if image.mode.startswith("I;16"):
+            image = image.point(lambda value: value / 256).convert("L")
+        return ImageOps.exif_transpose(image).convert("RGB")
 
 
-def _to_array(image: Image.Image, size_px: int) -> np.ndarray:
-    image = image.convert("RGB")  # palette modes included
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    box = (left, top, left + side, top + side)
-    if (side, side) != (size_px, size_px):
-        image = image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=box)
-    else:
-        image = image.crop(box)
-    return np.asarray(image).transpose(2, 0, 1)  # (3, P, P)
+def raw_bytes(sample: Sample) -> bytes:
+    """What a sample's image is made from: the file's content, or its pixels."""
+    if sample.pixels is not None:
+        return sample.pixels.tobytes()
+    assert sample.path is not None
+    return sample.path.read_bytes()
 
 
-def _reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
+    """One line on why an image could not be read."""
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, Image.UnidentifiedImageError):
         return "not an image that can be read"
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _to_array(image: Image.Image, sample: Sample, size_px: int) -> np.ndarray:
+    """``(3, size_px, size_px)`` uint8."""
+    if sample.box is not None:
+        box = pad_box(sample.box, *image.size)
+    else:
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        box = (left, top, left + side, top + side)
+    image = image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=box)
+    return np.asarray(image).transpose(2, 0, 1)

@@ -24,7 +24,9 @@ class Face(NamedTuple):
     """
 
     image: Tensor  #: ``(3, P, P)`` or ``(N, 3, P, P)``, RGB in [0, 1]
-    landmarks: Tensor  #: ``(5, 2)`` or ``(N, 5, 2)``, (x, y) in pixels, as :data:`LANDMARKS`; NaN where unknown
+    #: ``(5, 2)`` or ``(N, 5, 2)``, (x, y) in pixels, as :data:`LANDMARKS`; NaN where unknown. The left edge is 0 and
+    #: the right one P: the centre of the first pixel is 0.5.
+    landmarks: Tensor
 
     @property
     def device(self) -> torch.device:
@@ -68,12 +70,14 @@ class FaceSet:
         landmarks: ``(N, 5, 2)`` float32 in pixels, NaN where unknown.
         labels: ``(N,)`` int64 classes.
         names: ``N`` names, unique within a dataset: the path below its root, or a row of its list.
+        known_fingerprint: the fingerprint where it is known already, as that of a store is.
     """
 
     images: np.ndarray
     landmarks: np.ndarray
     labels: np.ndarray
     names: tuple[str, ...]
+    known_fingerprint: str | None = None
 
     def __post_init__(self) -> None:
         n = len(self.images)
@@ -104,13 +108,16 @@ class FaceSet:
 
     def without_labels(self) -> FaceSet:
         """The same faces with every label -1."""
-        return replace(self, labels=np.full_like(self.labels, -1))
+        fingerprint = self.known_fingerprint and f"{self.known_fingerprint}-unlabelled"
+        return replace(self, labels=np.full_like(self.labels, -1), known_fingerprint=fingerprint)
 
     @cached_property
     def fingerprint(self) -> str:
         """A hash of everything in the set: equal fingerprints mean equal data."""
+        if self.known_fingerprint is not None:
+            return self.known_fingerprint
         digest = hashlib.blake2b(digest_size=8)
-        digest.update("\n".join(self.names).encode())
+        digest.update("\n".join(self.names).encode(errors="surrogateescape"))
         for array in (self.images, self.landmarks, self.labels):
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)

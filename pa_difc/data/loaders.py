@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .augment import flip_faces
+from .augment import flip_faces, zoom_faces
 from .faces import Face, Samples
 
 
@@ -27,6 +27,7 @@ class PairLoader:
             which BatchNorm can't take, is joined to the one before.
         seed: of shuffling and flips.
         flip: whether faces are mirrored at random, landmarks with them; features are left as they are.
+        zoom: the most that is cut away at random on each side of a face, as a share of the side; likewise.
         device: where batches are put.
 
     Raises:
@@ -41,6 +42,7 @@ class PairLoader:
         batch_size: int = 32,
         seed: int = 0,
         flip: bool = True,
+        zoom: float = 0.0,
         device: torch.device | str = "cpu",
     ) -> None:
         if batch_size < 2:
@@ -48,7 +50,8 @@ class PairLoader:
         if not len(source) or not len(target):
             raise ValueError(f"{len(source)} source and {len(target)} target samples: both must be above 0")
         self.source, self.target = source, target
-        self.batch_size, self.seed, self.flip, self.device = batch_size, seed, flip, torch.device(device)
+        self.batch_size, self.seed, self.device = batch_size, seed, torch.device(device)
+        self.flip, self.zoom = flip, zoom
         self.samples_per_epoch = max(len(source), len(target))
         self._sizes = _batch_sizes(self.samples_per_epoch, batch_size)
 
@@ -93,9 +96,13 @@ class PairLoader:
 
     def _batch(self, domain: Samples, indices: np.ndarray, coins: np.random.Generator) -> Face | Tensor:
         batch = domain.batch(indices, self.device)
-        if not self.flip or not isinstance(batch, Face):
+        if not isinstance(batch, Face):
             return batch
-        return flip_faces(batch, torch.from_numpy(coins.random(len(indices)) < 0.5).to(self.device))
+        if self.flip:
+            batch = flip_faces(batch, torch.from_numpy(coins.random(len(indices)) < 0.5).to(self.device))
+        if self.zoom:
+            batch = zoom_faces(batch, torch.from_numpy(coins.random(len(indices)) * self.zoom).to(self.device))
+        return batch
 
 
 class EvalLoader:

@@ -15,6 +15,10 @@ COLLAPSE_MARK = "†"
 COLLAPSE_NOTE = (
     f"{COLLAPSE_MARK} collapsed: in at least one run fewer than half of the classes were ever predicted on the target"
 )
+TRANSDUCTIVE_MARK = "‡"
+TRANSDUCTIVE_NOTE = (
+    f"{TRANSDUCTIVE_MARK} the target has one split: scored on the faces that it was adapted to, as in CD-FER"
+)
 FOOTER = "target test split, last epoch, no target label used in training or selection"
 
 
@@ -29,6 +33,7 @@ class Row:
     stds: dict[str, float | None]  #: sample standard deviations; None for a single seed
     seconds: float  #: training time of a run, mean over seeds
     collapsed: bool
+    transductive: bool  #: scored on the target's training faces
     recall_gain: float | None  #: mean difference in macro recall to cross-entropy over shared seeds, if there are any
 
 
@@ -94,6 +99,7 @@ def _row(method: str, loss: str, by_seed: dict[int, dict], baseline: dict[int, d
         stds={metric: stdev(v) if len(v) > 1 else None for metric, v in values.items()},
         seconds=mean(record["seconds"]["training"] for record in by_seed.values()),
         collapsed=any(s["collapsed"] for s in scores),
+        transductive=any(record["data"]["target"]["transductive"] for record in by_seed.values()),
         recall_gain=mean(gains) if gains and loss != BASELINE_LOSS else None,
     )
 
@@ -109,7 +115,7 @@ def _cells(rows: Sequence[Row], method_name: Callable[[str], str]) -> list[list[
         table.append(
             [
                 method_name(row.method),
-                row.loss + (f" {COLLAPSE_MARK}" if row.collapsed else ""),
+                " ".join([row.loss, *_marks(row)]),
                 *(_percent(row.means[metric], row.stds[metric]) for metric in METRICS),
                 "" if row.recall_gain is None else f"{100 * row.recall_gain:+.1f}",
                 f"{int(row.seconds) // 60}:{int(row.seconds) % 60:02d}",
@@ -122,8 +128,15 @@ def _percent(value: float, std: float | None) -> str:
     return f"{100 * value:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")
 
 
+def _marks(row: Row) -> list[str]:
+    marks = {COLLAPSE_MARK: row.collapsed, TRANSDUCTIVE_MARK: row.transductive}
+    return [mark for mark, applies in marks.items() if applies]
+
+
 def _notes(rows: Sequence[Row]) -> list[str]:
-    return [COLLAPSE_NOTE] if any(row.collapsed for row in rows) else []
+    marks = {mark for row in rows for mark in _marks(row)}
+    notes = {COLLAPSE_MARK: COLLAPSE_NOTE, TRANSDUCTIVE_MARK: TRANSDUCTIVE_NOTE}
+    return [note for mark, note in notes.items() if mark in marks]
 
 
 def _markdown_line(cells: Sequence[str]) -> str:

@@ -6,8 +6,9 @@ import torch
 from conftest import random_faces
 from torch.utils.data import DataLoader
 
+from pa_difc.backbones.landmarks import landmark_cells
 from pa_difc.data import EvalLoader, Face, FaceDataset, PairLoader
-from pa_difc.data.augment import flip_faces
+from pa_difc.data.augment import flip_faces, zoom_faces
 
 
 def indices(loader, epoch, domain):
@@ -60,15 +61,49 @@ def test_labels_belong_to_their_images_and_the_target_has_none():
 
 def test_flips_move_pixels_points_and_the_points_order():
     faces = random_faces(2, 0, size_px=32)
-    landmarks = torch.tensor([[[8.0, 10], [22, 11], [15, 16], [10, 24], [20, 25]]] * 2)
+    landmarks = torch.tensor([[[8.5, 10.5], [22.5, 11.5], [15.5, 16.5], [10.5, 24.5], [20.5, 25.5]]] * 2)
     image = torch.from_numpy(faces.images).float()
     flipped = flip_faces(Face(image, landmarks), torch.tensor([True, False]))
     assert torch.equal(flipped.image[0], image[0].flip(-1)) and torch.equal(flipped.image[1], image[1])
-    assert flipped.landmarks[0].tolist() == [[9, 11], [23, 10], [16, 16], [11, 25], [21, 24]]
+    assert flipped.landmarks[0].tolist() == [[9.5, 11.5], [23.5, 10.5], [16.5, 16.5], [11.5, 25.5], [21.5, 24.5]]
     assert torch.equal(flipped.landmarks[1], landmarks[1])
     assert flipped.landmarks[0, 0, 0] < flipped.landmarks[0, 1, 0]  # the left eye is still on the left
-    for x, y in flipped.landmarks[0].long().tolist():  # the same pixels lie under the points
-        assert image[0, 0, y, 31 - x] == flipped.image[0, 0, y, x]
+    mirrored = landmarks[0, [1, 0, 2, 4, 3]].long()
+    for (x, y), (old_x, old_y) in zip(flipped.landmarks[0].long(), mirrored, strict=True):
+        assert image[0, 0, old_y, old_x] == flipped.image[0, 0, y, x]  # the same pixels lie under the points
+
+
+def test_flipped_points_lie_in_mirrored_cells_of_the_map():
+    """What the landmark branches see of a mirrored face is the mirrored window."""
+    faces = Face(torch.rand(200, 3, 4, 4), torch.rand(200, 5, 2) * 112)
+    wide = Face(torch.zeros(200, 3, 112, 112), faces.landmarks)
+    cells = landmark_cells(wide.landmarks, 112, 28)
+    flipped = landmark_cells(flip_faces(wide, torch.ones(200, dtype=torch.bool)).landmarks, 112, 28)
+    assert torch.equal(flipped[..., 0], 27 - cells[:, [1, 0, 2, 4, 3], 0])
+
+
+def test_zooming_keeps_points_on_their_pixels():
+    image = torch.zeros(2, 3, 60, 60)
+    points = torch.tensor([[20.5, 22.5], [40.5, 20.5], [30.5, 30.5], [22.5, 40.5], [38.5, 41.5]])
+    for x, y in points.long():
+        image[:, :, y - 1 : y + 2, x - 1 : x + 2] = 1.0
+    zoomed = zoom_faces(Face(image, points.expand(2, 5, 2).clone()), torch.tensor([0.0, 0.1]))
+    torch.testing.assert_close(zoomed.image[0], image[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(zoomed.landmarks[0], points)
+    torch.testing.assert_close(zoomed.landmarks[1], (points - 6) / 0.8)  # a tenth of 60 px is cut away on each side
+    for x, y in zoomed.landmarks[1].long():
+        assert zoomed.image[1, 0, y, x] > 0.9
+
+
+def test_zoom_is_seeded_bounded_and_only_where_asked():
+    make = lambda seed, **kwargs: next(iter(PairLoader(a, b, batch_size=8, seed=seed, flip=False, **kwargs).epoch(1)))  # noqa: E731
+    a, b = random_faces(20, 0), random_faces(20, 1)
+    plain, one, same, other = make(0), make(0, zoom=0.1), make(0, zoom=0.1), make(1, zoom=0.1)
+    assert torch.equal(one["target_imgs"].image, same["target_imgs"].image)
+    assert not torch.equal(one["target_imgs"].image, plain["target_imgs"].image)
+    assert not torch.equal(one["target_imgs"].landmarks, other["target_imgs"].landmarks)
+    moved = (one["src_imgs"].landmarks - 16) / (plain["src_imgs"].landmarks - 16)
+    assert moved.min() >= 1 and moved.max() <= 1.25 + 1e-4
 
 
 def test_flipping_twice_is_nothing():

@@ -6,8 +6,7 @@ from PIL import Image
 
 from pa_difc.data import EXPRESSIONS, load_domain
 from pa_difc.data.labels import expression_index
-from pa_difc.data.raf_db import read_raf_db
-from pa_difc.data.readers import read_class_folders, read_fer2013, read_legend_csv, read_muxspace
+from pa_difc.data.readers import read_class_folders, read_fer2013, read_legend_csv, read_muxspace, read_raf_db
 from pa_difc.errors import UserError
 
 KAGGLE = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")

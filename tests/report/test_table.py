@@ -8,11 +8,12 @@ import pytest
 from pa_difc.report import rows_from_records, to_csv, to_markdown, to_terminal
 
 
-def record(method, loss, seed, recall, accuracy=0.5, f1=0.4, seconds=61.0, collapsed=False):
+def record(method, loss, seed, recall, accuracy=0.5, f1=0.4, seconds=61.0, collapsed=False, transductive=False):
     scores = {"accuracy": accuracy, "macro_recall": recall, "macro_f1": f1, "collapsed": collapsed}
     return {
         "config": {"method": method, "loss": loss, "seed": seed},
         "scores": {"target": scores},
+        "data": {"target": {"transductive": transductive}},
         "seconds": {"training": seconds},
     }
 

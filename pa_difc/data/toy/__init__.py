@@ -54,7 +54,7 @@ def draw_faces(labels: np.ndarray, domain: ToyDomain, seed: int, size_px: int = 
         rng = np.random.default_rng((seed, start // CHUNK))
         face = random_faces(labels[chunk].astype(np.int64), domain, rng)
         images[chunk] = photograph(draw_face(face, size_px), face, rng)
-        landmarks[chunk] = (face_landmarks(face) + 1) * (size_px / 2) - 0.5
+        landmarks[chunk] = (face_landmarks(face) + 1) * (size_px / 2)
 
     # Threads, as numpy lets go of the interpreter's lock while it computes.
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:

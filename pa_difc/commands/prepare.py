@@ -1,0 +1,113 @@
+"""``python -m pa_difc prepare``: finds, cuts out and stores the faces of a dataset, once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ..data.crops import CROPS
+from ..data.datasets import find_dataset
+from ..data.prepare import FACES, ON_MISSING, Settings, prepare_store
+from ..data.store import check_store, is_store
+from ..engine import set_device
+from ..errors import UserError
+
+ABOUT = "find the faces of a dataset and their landmarks, cut them out, and write a face store for training"
+EXAMPLES = """\
+  python -m pa_difc prepare --dataset fer2013 --data-root data --out stores/fer2013
+  python -m pa_difc prepare --dataset folder:my_faces --data-root . --out stores/my_faces --crop arcface
+  python -m pa_difc prepare --check stores/fer2013
+  python recipes/compare.py --source raf_db --target fer2013 --data-root stores --backbone ir18"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    default = Settings()
+    add = parser.add_argument
+    add("--dataset", metavar="NAME", help="see `python -m pa_difc datasets`")
+    add("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of datasets (default: %(default)s)")
+    add("--out", type=Path, metavar="STORE", help="folder of the store")
+    add("--check", type=Path, metavar="STORE", help="compare a store's files with their hashes, and do nothing else")
+    add(
+        "--crop",
+        default=default.crop,
+        help=f"{', '.join(CROPS)}: the box and about 10 %% around it (the paper's protocol), aligned by the five "
+        "points, or the whole image (default: %(default)s)",
+    )
+    add("--crop-px", type=int, default=default.crop_px, metavar="P", help="side of a face (default: %(default)s)")
+    add(
+        "--on-missing",
+        default=default.on_missing,
+        help=f"{', '.join(ON_MISSING)}: what becomes of images without a face; whole takes the image and typical "
+        "points (default: %(default)s)",
+    )
+    add("--on-bad-image", default=default.on_bad_image, help="skip or error (default: %(default)s)")
+    add("--face", default=default.face, help=f"which of several: {', '.join(FACES)} (default: %(default)s)")
+    add(
+        "--detect-px",
+        type=int,
+        default=default.detect_px,
+        metavar="P",
+        help="longer side of images when faces are looked for; more finds smaller ones, slower (default: %(default)s)",
+    )
+    add("--deduplicate", action="store_true", help="leave out exact duplicates, also across splits")
+    cores = os.cpu_count() or 1
+    add("--processes", type=int, default=cores, metavar="N", help="(default: all cores, %(default)s)")
+    add("--device", default="cpu", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    if parsed.check is not None:
+        return _check(parsed.check)
+    if parsed.dataset is None or parsed.out is None:
+        raise UserError("--dataset and --out must be given (or --check STORE)")
+    if parsed.processes < 1:
+        raise UserError(f"--processes {parsed.processes}: must be at least 1")
+    names = ("crop", "crop_px", "on_missing", "on_bad_image", "face", "detect_px", "deduplicate")
+    settings = Settings(**{name: getattr(parsed, name) for name in names})
+    set_device(parsed.device, False)
+    reader, root = find_dataset(parsed.dataset, parsed.data_root)
+    if reader is None:
+        raise UserError(f"dataset {parsed.dataset}: it is no set of photographs, and needs no store")
+    if is_store(root):
+        raise UserError(f"{root} is a face store already")
+    started = time.perf_counter()
+    try:
+        manifest, worked = prepare_store(
+            parsed.dataset, reader(root), parsed.out, settings, processes=parsed.processes, device=parsed.device
+        )
+    except KeyboardInterrupt:
+        print("\nstopped; nothing is lost. Go on with the same command.")
+        return 130
+    _summary(manifest, worked, time.perf_counter() - started, parsed.out)
+    return 0
+
+
+def _check(path: Path) -> int:
+    problems = check_store(path)
+    for problem in problems:
+        print(f"{path}: {problem}")
+    if not problems:
+        print(f"{path}: whole")
+    return 1 if problems else 0
+
+
+def _summary(manifest: dict[str, Any], worked: int, seconds: float, out: Path) -> None:
+    listed, missing, unreadable = manifest["listed"], manifest["without_face"], manifest["unreadable"]
+    if not worked:
+        print(f"{out} is up to date: {manifest['faces']:,} faces, nothing to do")
+        return
+    print(f"{out}: {manifest['faces']:,} faces of {listed:,} images, {worked / seconds:.0f} images/s")
+    kept = "kept whole, with typical points" if manifest["parameters"]["on_missing"] == "whole" else "left out"
+    if missing:
+        print(f"  without a face: {len(missing):,} ({len(missing) / listed:.1%}), {kept}")
+    if unreadable:
+        first = unreadable[0]
+        print(f"  unreadable: {len(unreadable):,}, such as {first['name']} ({first['reason']})")
+    if manifest["duplicates"]:
+        print(f"  duplicates: {manifest['duplicates']['dropped']:,} left out")
+    for split, counts in manifest["counts"].items():
+        print(f"  {split:<6} " + "  ".join(f"{name} {count:,}" for name, count in counts.items()))
+    print(f"  look at {out / 'contact_sheet.png'}")

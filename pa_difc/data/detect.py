@@ -1,0 +1,92 @@
+"""Finding faces and their five points with MTCNN (Zhang et al. 2016, arXiv:1604.02878), facenet-pytorch's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from facenet_pytorch import MTCNN
+from PIL import Image
+
+#: Sides of images are enlarged to this at most fourfold, and made smaller to it: MTCNN's speed and reach depend on it.
+DETECT_PX = 256
+_MAX_ENLARGEMENT = 4
+_MARGIN = 0.15  #: gray added around an image: of 256 FER2013 faces 91 % were found with it, 84 % without
+_GRAY = 128
+
+#: Smallest face, as a share of the longer side: in a crop of a face, and in a photograph.
+_CLOSE, _FAR = 0.33, 0.1
+
+
+class Detection(NamedTuple):
+    """A face that was found, in pixels of the image."""
+
+    box: tuple[float, float, float, float]  #: left, top, right, bottom; may reach beyond the image
+    points: np.ndarray  #: ``(5, 2)`` float32: left eye, right eye, nose, left and right mouth corner, as seen
+    confidence: float  #: MTCNN's probability
+
+
+class FaceDetector:
+    """MTCNN on batches of images of any size, each scaled and padded to a square of the batch's size.
+
+    Args:
+        device: where it runs.
+        detect_px: the longer side of images when faces are looked for.
+    """
+
+    def __init__(self, device: torch.device | str = "cpu", detect_px: int = DETECT_PX) -> None:
+        self.detect_px = detect_px
+        self._mtcnn = MTCNN(keep_all=True, select_largest=False, device=torch.device(device))
+
+    def detect(self, images: Sequence[Image.Image], close: Sequence[bool]) -> list[list[Detection]]:
+        """All faces of each image, the most probable first.
+
+        Args:
+            images: RGB.
+            close: for each, whether it is the crop of a face: then small ones aren't looked for, which is faster.
+        """
+        groups: dict[tuple[int, bool], list[int]] = {}
+        for index, (image, near) in enumerate(zip(images, close, strict=True)):
+            side = min(self.detect_px, _MAX_ENLARGEMENT * max(image.size))
+            groups.setdefault((max(64, side), near), []).append(index)
+        found: list[list[Detection]] = [[] for _ in images]
+        for (side, near), members in groups.items():
+            self._mtcnn.min_face_size = max(20, int(side * (_CLOSE if near else _FAR)))
+            for index, faces in zip(members, self._batch([images[i] for i in members], side), strict=True):
+                found[index] = faces
+        return found
+
+    def _batch(self, images: list[Image.Image], side: int) -> list[list[Detection]]:
+        margin = round(_MARGIN * side)
+        scales = [side / max(image.size) for image in images]
+        canvases = [_canvas(image, scale, side, margin) for image, scale in zip(images, scales, strict=True)]
+        try:
+            boxes, probs, points = self._mtcnn.detect(canvases, landmarks=True)
+        except RuntimeError:
+            # facenet-pytorch joins an empty list when all candidates of a batch lie outside; alone, that is no face.
+            if len(images) == 1:
+                return [[]]
+            return [self._batch([image], side)[0] for image in images]
+        return [
+            [Detection(*face) for face in _faces(*arrays, margin, scale)]
+            for *arrays, scale in zip(boxes, probs, points, scales, strict=True)
+        ]
+
+
+def _canvas(image: Image.Image, scale: float, side: int, margin: int) -> Image.Image:
+    size = tuple(max(1, round(scale * length)) for length in image.size)
+    canvas = Image.new("RGB", (side + 2 * margin,) * 2, (_GRAY,) * 3)
+    canvas.paste(image.resize(size, Image.Resampling.BILINEAR), (margin, margin))
+    return canvas
+
+
+def _faces(boxes, probs, points, margin: int, scale: float) -> Iterable[tuple]:
+    if boxes is None:
+        return
+    for i in np.argsort([-float(p) for p in probs], kind="stable"):
+        box = (np.asarray(boxes[i], dtype=np.float64) - margin) / scale
+        marks = (np.asarray(points[i], dtype=np.float64) - margin) / scale
+        if np.isfinite(box).all() and np.isfinite(marks).all():
+            yield tuple(float(b) for b in box), marks.astype(np.float32), float(probs[i])

@@ -1,0 +1,172 @@
+"""A dataset as training and scoring take it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import UserError
+from ..functional import imbalance_ratio
+from . import toy
+from .datasets import STORE, find_dataset
+from .decode import BadImage, decode_samples
+from .duplicates import Duplicates, content_digests, drop_duplicates
+from .faces import FaceSet
+from .labels import EXPRESSIONS
+from .readers import BOTH, Listing
+from .store import Store, is_store, open_store, resized
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A loaded dataset: what it trains on, what it is scored on, and what was left out."""
+
+    name: str
+    train: FaceSet
+    test: FaceSet
+    bad_images: list[BadImage] = field(default_factory=list)
+    excluded: int = 0  #: samples of expressions that are not among the seven
+    transductive: bool = False  #: the test split is the training split: a target is scored on what it was adapted to
+    duplicates: Duplicates | None = None  #: what was left out as such, if that was asked for
+    store: dict[str, Any] | None = None  #: how a store's faces were found and cut out
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, imbalance and fingerprints as plain values, for records."""
+        return {
+            "name": self.name,
+            "train_counts": self.train.class_counts,
+            "test_counts": self.test.class_counts,
+            "train_fingerprint": self.train.fingerprint,
+            "test_fingerprint": self.test.fingerprint,
+            "bad_images": [asdict(b) for b in self.bad_images],
+            "excluded": self.excluded,
+            "transductive": self.transductive,
+            "duplicates": self.duplicates and self.duplicates.to_dict(),
+            "store": self.store,
+        }
+
+
+def load_domain(
+    name: str, data_root: Path, *, size_px: int, on_bad_image: str = "skip", deduplicate: bool = False
+) -> Domain:
+    """Loads a dataset's train and test splits.
+
+    Args:
+        name: a dataset, or ``folder:PATH``, ``legend:PATH`` or ``store:PATH`` for data of one's own.
+        data_root: the folder that holds datasets, each in a folder of its name; a face store is taken as it is.
+        size_px: the side of the faces.
+        on_bad_image: see :func:`.decode_samples`.
+        deduplicate: whether exact duplicates are left out; see :func:`.drop_duplicates`.
+
+    Raises:
+        UserError: there is no such dataset, it is not below ``data_root``, or it is not as it should be.
+    """
+    reader, root = find_dataset(name, data_root)
+    if is_store(root) or name.startswith(f"{STORE}:"):
+        return _from_store(name, open_store(root), size_px, deduplicate)
+    if reader is None:
+        return Domain(name, *(_toy_faces(name, split, size_px) for split in ("train", "test")))
+    return _from_listing(name, reader(root), root, size_px, on_bad_image, deduplicate)
+
+
+def require_every_class(faces: FaceSet, name: str) -> None:
+    """A source needs samples of all seven classes: its margins are made from their numbers.
+
+    Raises:
+        UserError: it names the empty classes.
+    """
+    empty = [EXPRESSIONS[k] for k, count in enumerate(faces.class_counts) if count == 0]
+    if empty:
+        raise UserError(f"source {name}: no training sample of {', '.join(empty)}; a source needs every class")
+
+
+def require_landmarks(*domains: Domain) -> None:
+    """A head with landmark branches needs the five points of every face.
+
+    Raises:
+        UserError: it names the first domain with a face that has none.
+    """
+    for domain in domains:
+        missing = [np.isnan(faces.landmarks).any(axis=(1, 2)).sum() for faces in (domain.train, domain.test)]
+        unknown_points = int(sum(missing))
+        if unknown_points:
+            raise UserError(
+                f"{domain.name}: {unknown_points:,} faces have no landmarks, which the backbone's head needs: make a "
+                f"face store (`python -m pa_difc prepare --dataset {domain.name} --out …`) or take "
+                "--backbone-head global_only"
+            )
+
+
+def require_same_crop(*domains: Domain) -> None:
+    """Faces of all domains must be cut out in one way, or a method adapts to the cut.
+
+    Raises:
+        UserError: two stores differ.
+    """
+    crops = {domain.name: domain.store["crop"] for domain in domains if domain.store}
+    if len(set(crops.values())) > 1:
+        raise UserError(
+            f"the stores are cut out differently ({', '.join(f'{n}: {c}' for n, c in crops.items())}): "
+            "prepare them with the same --crop"
+        )
+
+
+def describe_counts(class_counts: Sequence[int]) -> str:
+    """ "4,000 faces, imbalance 17.0:1 (happy 1,555 … fear 92)"; an empty class has no ratio."""
+    total = sum(class_counts)
+    ranked = sorted(range(len(class_counts)), key=lambda k: class_counts[k])
+    low, high = ranked[0], ranked[-1]
+    span = f"({EXPRESSIONS[high]} {class_counts[high]:,} … {EXPRESSIONS[low]} {class_counts[low]:,})"
+    if class_counts[low] == 0:
+        return f"{total:,} faces {span}"
+    return f"{total:,} faces, imbalance {imbalance_ratio(class_counts).max().item():.1f}:1 {span}"
+
+
+def _from_listing(
+    name: str, listing: Listing, root: Path, size_px: int, on_bad_image: str, deduplicate: bool
+) -> Domain:
+    samples, duplicates = listing.samples, None
+    if deduplicate:
+        samples, duplicates = drop_duplicates(samples, content_digests(samples))
+    transductive = any(s.split == BOTH for s in samples)
+    sets, bad = {}, []
+    for split in (BOTH,) if transductive else ("train", "test"):
+        members = [s for s in samples if s.split == split]
+        if not members:
+            raise UserError(f"dataset {name}: its {split} split is empty (looked in {root})")
+        title = f"reading {name} {split}"
+        sets[split], problems = decode_samples(members, size_px, on_bad_image=on_bad_image, title=title)
+        bad += problems
+    train, test = (sets.get(split, sets.get(BOTH)) for split in ("train", "test"))
+    return Domain(name, train, test, bad, listing.excluded, transductive, duplicates)
+
+
+def _from_store(name: str, store: Store, size_px: int, deduplicate: bool) -> Domain:
+    if deduplicate and not store.parameters["deduplicate"]:
+        raise UserError(f"{name}: the store {store.path} was prepared without --deduplicate; prepare it again with it")
+    transductive = BOTH in store.splits
+    splits = (BOTH, BOTH) if transductive else ("train", "test")
+    missing = [split for split in splits if split not in store.splits]
+    if missing:
+        raise UserError(f"{name}: the store {store.path} has no {missing[0]} split (it has {', '.join(store.splits)})")
+    train, test = (resized(store.splits[split], size_px) for split in splits)
+    manifest = store.manifest
+    return Domain(
+        name,
+        train,
+        train if transductive else test,
+        bad_images=[BadImage(**entry) for entry in manifest["unreadable"]],
+        excluded=manifest["excluded"],
+        transductive=transductive,
+        duplicates=Duplicates(**manifest["duplicates"]) if manifest["duplicates"] else None,
+        store=store.parameters | {"without_face": len(manifest["without_face"]), "identity": manifest["identity"]},
+    )
+
+
+def _toy_faces(name: str, split: str, size_px: int) -> FaceSet:
+    images, landmarks, labels = toy.toy_dataset(name, split, size_px)
+    return FaceSet(images, landmarks, labels, tuple(f"{name}/{split}/{i:05d}" for i in range(len(images))))

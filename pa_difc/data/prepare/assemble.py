@@ -1,0 +1,132 @@
+"""From chunks to a store's files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import UserError
+from ...files import file_digest, write_json
+from ..labels import EXPRESSIONS, NUM_CLASSES
+from ..readers import Sample
+from ..store import ARRAYS, FILES, FORMAT
+from .plan import CHUNK, Plan
+from .settings import Settings
+from .sheet import draw_sheet
+
+#: What the content of a store may depend on.
+_PACKAGES = ("pa-difc", "facenet-pytorch", "torch", "torchvision", "pillow", "numpy")
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What became of a chunk's samples; positions within the chunk."""
+
+    kept: list[int]
+    missing: list[int]
+    bad: list[tuple[int, str]]
+
+    def require(self, settings: Settings, samples: Sequence[Sample]) -> None:
+        """Stops where the settings ask for it.
+
+        Raises:
+            UserError: an image can't be read or has no face, and that is to be an error.
+        """
+        if self.bad and settings.on_bad_image == "error":
+            index, why = self.bad[0]
+            raise UserError(f"{samples[index].name}: {why} (--on-bad-image skip leaves such images out)")
+        if self.missing and settings.on_missing == "error":
+            name = samples[self.missing[0]].name
+            raise UserError(f"{name}: no face found (--on-missing drop or whole goes on)")
+
+
+def read_notes(path: Path) -> Notes:
+    """What became of a chunk's samples."""
+    with np.load(path, allow_pickle=False) as chunk:
+        notes = json.loads(chunk["notes"].tobytes())
+        return Notes(chunk["index"].tolist(), notes["missing"], [(i, why) for i, why in notes["bad"]])
+
+
+def assemble(plan: Plan, out: Path, part: Path, chunks: Sequence[Path]) -> dict[str, Any]:
+    """Writes a store's files, all but the manifest, which it returns.
+
+    Raises:
+        UserError: no face was kept, or a file can't be written.
+    """
+    notes = [read_notes(path) for path in chunks]
+    for note, samples in zip(notes, plan.chunks, strict=True):
+        note.require(plan.settings, samples)
+    kept = _global([note.kept for note in notes])
+    missing = _global([note.missing for note in notes])
+    bad = [(CHUNK * c + i, why) for c, note in enumerate(notes) for i, why in note.bad]
+    if not kept:
+        raise UserError(f"dataset {plan.dataset}: no face in {len(plan.samples)} images ({len(bad)} can't be read)")
+    samples = [plan.samples[i] for i in kept]
+    try:
+        _write_arrays(part, chunks, [s.label for s in samples], plan.settings.crop_px)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror or error}") from None
+    write_json(part / "names.json", [s.name for s in samples])
+    draw_sheet(part, plan.samples, kept, missing)
+    files = {f: {"bytes": (part / f).stat().st_size, "blake2b": file_digest(part / f)} for f in FILES}
+    for name in FILES:
+        (part / name).replace(out / name)
+    return {
+        "format": FORMAT,
+        "dataset": plan.dataset,
+        "identity": plan.identity,
+        "parameters": plan.settings.to_dict(),
+        "faces": len(samples),
+        "splits": _ranges(samples),
+        "counts": _counts(samples),
+        "listed": len(plan.samples),
+        "excluded": plan.excluded,
+        "duplicates": plan.duplicates and plan.duplicates.to_dict(),
+        "without_face": [plan.samples[i].name for i in missing],
+        "unreadable": [{"name": plan.samples[i].name, "reason": why} for i, why in bad],
+        "files": files,
+        "versions": {name: version(name) for name in _PACKAGES},
+    }
+
+
+def _global(positions: list[list[int]]) -> list[int]:
+    """Positions in chunks as positions in the list."""
+    return [CHUNK * c + i for c, members in enumerate(positions) for i in members]
+
+
+def _write_arrays(part: Path, chunks: Sequence[Path], labels: list[int], size_px: int) -> None:
+    n = len(labels)
+    np.save(part / "labels.npy", np.array(labels, dtype=ARRAYS["labels"][0]))
+    for name in ("images", "landmarks", "boxes", "confidence"):
+        dtype, shape = ARRAYS[name]
+        full = (n, *(size_px if side == "P" else int(side) for side in shape))
+        with (part / f"{name}.npy").open("wb") as file:
+            header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": full}
+            np.lib.format.write_array_header_1_0(file, header)
+            for path in chunks:
+                with np.load(path, allow_pickle=False) as chunk:
+                    file.write(np.ascontiguousarray(chunk[name]).data)
+
+
+def _ranges(samples: Sequence[Sample]) -> dict[str, list[int]]:
+    """First and last-but-one position of each split."""
+    ranges, start = {}, 0
+    for split, members in groupby(samples, key=lambda s: s.split):
+        stop = start + len(list(members))
+        ranges[split] = [start, stop]
+        start = stop
+    return ranges
+
+
+def _counts(samples: Sequence[Sample]) -> dict[str, dict[str, int]]:
+    counts = {split: [0] * NUM_CLASSES for split in _ranges(samples)}
+    for sample in samples:
+        counts[sample.split][sample.label] += 1
+    return {split: dict(zip(EXPRESSIONS, row, strict=True)) for split, row in counts.items()}

@@ -1,0 +1,59 @@
+"""What a store is to be made from, and the hash by which an unfinished or finished one is known again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...errors import UserError
+from ..duplicates import Duplicates, content_digests, drop_duplicates
+from ..readers import Listing, Sample
+from ..store import FORMAT
+from .settings import Settings
+
+#: Samples of one unit of work; a store's content does not depend on who did which, only on this number.
+CHUNK = 128
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made."""
+
+    dataset: str
+    settings: Settings
+    samples: list[Sample]  #: split by split
+    excluded: int
+    duplicates: Duplicates | None  #: what was left out, if that was asked for
+    identity: str  #: a hash of everything that the store's content depends on
+
+    @property
+    def chunks(self) -> list[Sequence[Sample]]:
+        """The units of work."""
+        return [self.samples[start : start + CHUNK] for start in range(0, len(self.samples), CHUNK)]
+
+
+def make_plan(dataset: str, listing: Listing, settings: Settings) -> Plan:
+    """The plan for a dataset; reads the bytes of every image once, for their hashes.
+
+    Raises:
+        UserError: no sample is left.
+    """
+    samples, duplicates = listing.samples, None
+    digests = dict(zip((s.name for s in samples), content_digests(samples), strict=True))
+    if settings.deduplicate:
+        samples, duplicates = drop_duplicates(samples, list(digests.values()))
+    if not samples:
+        raise UserError(f"dataset {dataset}: no sample is left")
+    samples = sorted(samples, key=lambda s: s.split)  # stable: the list's order within a split
+    identity = _identity(settings, samples, [digests[s.name] for s in samples])
+    return Plan(dataset, settings, samples, listing.excluded, duplicates, identity)
+
+
+def _identity(settings: Settings, samples: Sequence[Sample], digests: Sequence[str]) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(json.dumps({"format": FORMAT, "chunk": CHUNK, **settings.to_dict()}, sort_keys=True).encode())
+    for sample, content in zip(samples, digests, strict=True):
+        digest.update(json.dumps([sample.name, sample.label, sample.split, sample.whole, content]).encode())
+    return digest.hexdigest()

@@ -1,0 +1,100 @@
+"""From a plan to a store: chunks by many processes, then one file each, then the manifest."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ...errors import UserError
+from ...files import read_json, write_json
+from ..readers import Listing
+from ..store import MANIFEST, read_manifest
+from .assemble import assemble, read_notes
+from .plan import Plan, make_plan
+from .settings import Settings
+from .work import make_chunk, start_worker
+
+#: The folder of unfinished work in a store's folder.
+PART = ".part"
+
+
+def prepare_store(
+    dataset: str, listing: Listing, out: Path, settings: Settings, *, processes: int = 1, device: str = "cpu"
+) -> tuple[dict[str, Any], int]:
+    """Makes a store, or goes on with one that was interrupted; a whole one from the same input is left as it is.
+
+    Args:
+        dataset: its name.
+        listing: from its reader.
+        out: the store's folder.
+        settings: how faces are found and cut out.
+        processes: how many work at a time; the result does not depend on it.
+        device: where faces are detected.
+
+    Returns:
+        The manifest, and the number of samples that were worked on in this call.
+
+    Raises:
+        UserError: ``out`` holds something else, a file can't be written, or an image is not as the settings demand.
+    """
+    plan = make_plan(dataset, listing, settings)
+    part = out / PART
+    if (out / MANIFEST).exists():
+        manifest = read_manifest(out)
+        if (manifest["identity"], manifest["dataset"]) != (plan.identity, dataset):
+            raise UserError(f"{out} holds a store of other images or settings: remove it, or give another --out")
+        shutil.rmtree(part, ignore_errors=True)
+        return manifest, 0
+    _open_part(out, part, plan)
+    paths = [part / f"{index:06d}.npz" for index in range(len(plan.chunks))]
+    worked = _work(plan, paths, processes, device)
+    manifest = assemble(plan, out, part, paths)
+    write_json(out / MANIFEST, manifest)
+    shutil.rmtree(part, ignore_errors=True)
+    return manifest, worked
+
+
+def _open_part(out: Path, part: Path, plan: Plan) -> None:
+    """The folder for chunks; chunks of other images or settings are removed."""
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not part.is_dir()):
+        raise UserError(f"{out} is not empty and no store: give another --out")
+    mark = part / "identity.json"
+    if mark.exists() and read_json(mark) != plan.identity:
+        shutil.rmtree(part)
+    write_json(mark, plan.identity)
+
+
+def _work(plan: Plan, paths: list[Path], processes: int, device: str) -> int:
+    """Makes the chunks that are not there; returns the number of their samples."""
+    todo = [(path, samples) for path, samples in zip(paths, plan.chunks, strict=True) if not path.exists()]
+    if not todo:
+        return 0
+    left = sum(len(samples) for _, samples in todo)
+    total = len(plan.samples)
+    pool = ProcessPoolExecutor(
+        min(processes, len(todo)),
+        multiprocessing.get_context("spawn"),
+        start_worker,
+        (device, plan.settings.detect_px),
+    )
+    title = f"preparing {plan.dataset}"
+    with tqdm(total=total, initial=total - left, desc=title, unit="face", disable=None, leave=False) as bar:
+        try:
+            futures = {pool.submit(make_chunk, path, s, plan.settings): (path, s) for path, s in todo}
+            for future in as_completed(futures):
+                path, samples = futures[future]
+                bar.update(future.result())
+                read_notes(path).require(plan.settings, samples)
+        except BrokenProcessPool:
+            raise UserError(
+                "a worker process died (out of memory?): fewer --processes; the same command goes on"
+            ) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)  # what is being worked on is finished and kept
+    return left

@@ -1,0 +1,71 @@
+"""Reading CK+ (Lucey et al. 2010): the distributed sequences, and the 48×48 crops known as CK+48."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ...errors import UserError
+from .folders import read_class_folders
+from .listing import Listing, Sample, held_out, images_below, read_lines
+
+#: Codes of the emotion files: neutral, anger, contempt (left out), disgust, fear, happy, sadness, surprise.
+CODES = {0: 6, 1: 5, 2: None, 3: 2, 4: 1, 5: 3, 6: 4, 7: 0}
+PEAK_FRAMES = 3
+
+
+def read_ck_plus(root: Path) -> Listing:
+    """CK+ as distributed: ``cohn-kanade-images/S005/001/*.png`` and ``Emotion/S005/001/*_emotion.txt``.
+
+    From each labelled sequence the last three frames show the expression, and the first one is neutral; contempt is
+    left out. Class folders of frames are read as well. About a fifth of the people is held out as "test".
+    """
+    images = root / "cohn-kanade-images"
+    emotions = next((p for n in ("Emotion", "Emotion_labels") if (p := root / n).is_dir()), None)
+    if not images.is_dir():
+        return read_class_folders(root, group=_person)
+    if emotions is None:
+        raise UserError(f"{root}: no labels of CK+ here (looked for Emotion/S005/001/*_emotion.txt)")
+    samples: list[Sample] = []
+    excluded = 0
+    for path in sorted(emotions.rglob("*_emotion.txt")):
+        sequence = images / path.parent.relative_to(emotions)
+        frames = [p for p in images_below(sequence) if p.parent == sequence]
+        if not frames:
+            raise UserError(f"{path}: no frames of this sequence in {sequence}")
+        label = _code(path)
+        split = held_out(sequence.parent.name)
+        labelled = [(frames[0], CODES[0])] + [(f, label) for f in frames[1:][-PEAK_FRAMES:]]
+        for frame, k in labelled:
+            if k is None:
+                excluded += 1
+            else:
+                samples.append(Sample(frame.relative_to(root).as_posix(), k, split, frame))
+    if not samples:
+        raise UserError(f"{emotions}: no *_emotion.txt in it")
+    return Listing(samples, excluded)
+
+
+def read_ck48(root: Path) -> Listing:
+    """CK+48: class folders of 48×48 crops such as ``anger/S010_004_00000017.png``; without neutral.
+
+    Contempt is left out. About a fifth of the people is held out as "test"; scores are over the classes present.
+    """
+    listing = read_class_folders(root, group=_person)
+    return Listing([replace(s, whole=True) for s in listing.samples], listing.excluded)
+
+
+def _person(name: str) -> str:
+    """ "S010" of ``anger/S010_004_00000017.png``."""
+    return Path(name).name.partition("_")[0]
+
+
+def _code(path: Path) -> int | None:
+    words = [word for _, line in read_lines(path) for word in line]
+    try:
+        code = float(words[0])
+        if code not in CODES:
+            raise ValueError
+        return CODES[int(code)]
+    except (ValueError, IndexError):
+        raise UserError(f"{path}: {' '.join(words)[:40]!r} must be a code of 0..7") from None

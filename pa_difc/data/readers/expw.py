@@ -1,0 +1,46 @@
+"""Reading ExpW (Zhang et al. 2018, arXiv:1609.06426)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...errors import UserError
+from ..labels import FER2013_CODES
+from .listing import Listing, Sample, held_out, plain_name, read_lines
+
+_LISTS = ("label/label.lst", "label.lst")
+_IMAGES = ("image/origin", "origin", "image", "images")
+
+
+def read_expw(root: Path) -> Listing:
+    """ExpW: ``label/label.lst`` and ``image/origin/``; several faces in an image, each a sample.
+
+    A line is image, face id, **top, left**, right, bottom, confidence, label. The benchmark's split lists are lost:
+    about a fifth is held out as "test", by a hash of the image's name, so that all faces of an image are in one split.
+    """
+    path = next((root / name for name in _LISTS if (root / name).is_file()), None)
+    images = next((root / name for name in _IMAGES if (root / name).is_dir()), None)
+    if path is None or images is None:
+        raise UserError(f"{root}: no ExpW here (looked for {_LISTS[0]} and {_IMAGES[0]}/)")
+    samples = [_sample(images, where, words) for where, words in read_lines(path)]
+    if not samples:
+        raise UserError(f"{path}: the list is empty")
+    try:
+        return Listing(samples)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _sample(images: Path, where: str, words: list[str]) -> Sample:
+    try:
+        name, face, top, left, right, bottom, _, code = words
+        box = (float(left), float(top), float(right), float(bottom))
+        label = FER2013_CODES[int(code)]
+    except (ValueError, KeyError):
+        raise UserError(
+            f"{where}: {' '.join(words)[:80]!r} must be image, id, top, left, right, bottom, confidence, label 0..6"
+        ) from None
+    if not (box[0] < box[2] and box[1] < box[3]):
+        raise UserError(f"{where}: top {top}, left {left}, right {right}, bottom {bottom} is no box")
+    name = plain_name(name, where, images.name)
+    return Sample(f"{name}#{face}", label, held_out(name), images / name, box=box)

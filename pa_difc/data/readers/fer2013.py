@@ -1,0 +1,56 @@
+"""Reading FER2013 (Goodfellow et al. 2013, arXiv:1307.0414) in its three layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import UserError
+from ..labels import FER2013_CODES
+from .folders import read_class_folders
+from .listing import Listing, Sample, csv_rows
+
+_SPLITS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
+
+
+def read_fer2013(root: Path) -> Listing:
+    """FER2013 as ``fer2013.csv``, ``icml_face_data.csv`` or image folders ``train/<class>/``, ``test/<class>/``.
+
+    In the CSVs, Training is "train", PrivateTest "test" and PublicTest "val"; the folders' "test" holds both. The
+    whole image is the face's box (CD-FER).
+    """
+    for name in ("fer2013.csv", "icml_face_data.csv"):
+        if (root / name).is_file():
+            return Listing(list(_rows(root / name)))
+    if (root / "train").is_dir():
+        listing = read_class_folders(root)
+        return Listing([replace(s, whole=True) for s in listing.samples], listing.excluded)
+    raise UserError(
+        f"{root}: no FER2013 here (looked for fer2013.csv, icml_face_data.csv, train/<class>/ and test/<class>/)"
+    )
+
+
+def _rows(path: Path) -> Iterator[Sample]:
+    for where, row in csv_rows(path, ("emotion", "pixels", "Usage")):
+        code = row["emotion"].strip()
+        if not code.isascii() or not code.isdigit() or int(code) not in FER2013_CODES:
+            raise UserError(f"{where}: emotion {code!r} must be 0..6")
+        if (usage := row["Usage"].strip()) not in _SPLITS:
+            raise UserError(f"{where}: Usage {usage!r} must be one of {', '.join(_SPLITS)}")
+        pixels = _pixels(row["pixels"], where)
+        name = f"{path.name}:{where.rpartition(':')[2]}"
+        yield Sample(name, FER2013_CODES[int(code)], _SPLITS[usage], pixels=pixels, whole=True)
+
+
+def _pixels(text: str, where: str) -> np.ndarray:
+    """48×48 gray values of a pixel string."""
+    try:
+        values = np.array(text.split(), dtype=np.int64)
+    except (ValueError, OverflowError):
+        raise UserError(f"{where}: pixels must be numbers separated by spaces") from None
+    if values.size != 48 * 48 or values.min() < 0 or values.max() > 255:
+        raise UserError(f"{where}: pixels must be 2304 numbers of 0..255, found {values.size}")
+    return values.astype(np.uint8).reshape(48, 48)

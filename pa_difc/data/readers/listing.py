@@ -1,0 +1,134 @@
+"""What readers have in common: samples, listings, and how lists and folders of images are read."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from ...errors import UserError
+from ..labels import NUM_CLASSES
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+
+#: The share of a dataset without official splits that is held out as its test split.
+HELD_OUT = 0.2
+
+#: The split of samples that are both unlabelled training data and test data, as the protocol has small sets.
+BOTH = "both"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One face of a dataset's list; either ``path`` or ``pixels`` is given."""
+
+    name: str  #: unique in the dataset: the path below its folder, or file and row of a list
+    label: int  #: 0..6
+    split: str  #: "train", "test", "both", or another one that no recipe uses
+    path: Path | None = None
+    pixels: np.ndarray | None = field(default=None, compare=False)  #: ``(H, W)`` uint8
+    box: tuple[float, float, float, float] | None = None  #: left, top, right, bottom of the face, in pixels
+    landmarks: np.ndarray | None = field(default=None, compare=False)  #: ``(5, 2)`` in pixels of the image
+    whole: bool = False  #: the image is a face's crop already: all of it is the box
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a reader found: the samples, and how many it left out by expression.
+
+    Raises:
+        UserError: two samples have the same name.
+    """
+
+    samples: list[Sample]
+    excluded: int = 0
+
+    def __post_init__(self) -> None:
+        repeated = [name for name, times in Counter(s.name for s in self.samples).items() if times > 1]
+        if repeated:
+            raise UserError(f"{repeated[0]} is listed twice")
+
+    @property
+    def counts(self) -> dict[str, list[int]]:
+        """Samples per class, ``(K,)``, by split."""
+        table: dict[str, list[int]] = {}
+        for sample in self.samples:
+            table.setdefault(sample.split, [0] * NUM_CLASSES)[sample.label] += 1
+        return table
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the list: names, labels and splits, in order."""
+        rows = (f"{s.name}\t{s.label}\t{s.split}" for s in self.samples)
+        return hashlib.blake2b("\n".join(rows).encode(errors="surrogateescape"), digest_size=8).hexdigest()
+
+
+Reader = Callable[[Path], Listing]
+
+
+def held_out(key: str) -> str:
+    """The split of a sample of a dataset without official splits: a function of its key alone."""
+    bits = hashlib.sha256(key.encode(errors="surrogateescape")).digest()[:8]
+    return "test" if int.from_bytes(bits, "big") < HELD_OUT * 2**64 else "train"
+
+
+def images_below(folder: Path) -> list[Path]:
+    """The image files below a folder, by name; hidden ones are left out."""
+    paths = (p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    return sorted(paths)
+
+
+def plain_name(name: str, where: str, folder: str) -> str:
+    """A file name out of a list, refused if it leads out of the folder that it should lie in.
+
+    Raises:
+        UserError: it is empty, absolute or climbs.
+    """
+    if not name or "\0" in name or "\\" in name or PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+        raise UserError(f"{where}: image {name!r} must be a path below {folder}/")
+    return name
+
+
+def read_lines(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """ "FILE:NUMBER" and the words of each line of a list that is not empty.
+
+    Raises:
+        UserError: the file can't be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    for number, line in enumerate(lines, 1):
+        if words := line.split():
+            yield f"{path}:{number}", words
+
+
+def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    """ "FILE:NUMBER" and the row, of a CSV whose header may hold spaces (as icml_face_data.csv's does).
+
+    Raises:
+        UserError: the file is no CSV, or lacks one of ``columns``.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            header = [name.strip() for name in reader.fieldnames or []]
+            missing = [c for c in columns if c not in header]
+            if missing:
+                raise UserError(
+                    f"{path}: no column {missing[0]!r} (found {', '.join(header) or 'nothing'}; "
+                    f"needs {', '.join(columns)})"
+                )
+            reader.fieldnames = header
+            for row in reader:
+                if any(row[c] is None for c in columns):
+                    raise UserError(f"{path}:{reader.line_num}: the row is cut short")
+                yield f"{path}:{reader.line_num}", row
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a readable CSV ({error})") from None

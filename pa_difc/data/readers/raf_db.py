@@ -1,0 +1,89 @@
+"""Reading RAF-DB (Li et al. 2017), the paper's source, aligned or original."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import UserError
+from .listing import Listing, Sample, plain_name, read_lines
+
+LABELS = Path("basic") / "EmoLabel" / "list_patition_label.txt"  # spelt so in the distribution
+ALIGNED = Path("basic") / "Image" / "aligned"
+ORIGINAL = Path("basic") / "Image" / "original"
+BOXES = Path("basic") / "Annotation" / "boundingbox"
+POINTS = Path("basic") / "Annotation" / "auto"
+
+
+def read_raf_db(root: Path) -> Listing:
+    """RAF-DB's basic set: the list of labels and the aligned 100×100 faces, each a crop already.
+
+    A line of the list is ``train_00001.jpg 5``; the class is the number minus one, in this package's own order. The
+    prefix of the name is the official split: 12,271 train, 3,068 test.
+    """
+    return _read(root, lambda stem, suffix: {"path": root / ALIGNED / f"{stem}_aligned{suffix}", "whole": True})
+
+
+def read_raf_db_original(root: Path) -> Listing:
+    """RAF-DB's basic set: the same list, and the original photographs with the boxes that come with them.
+
+    A file of five points in Annotation/auto is taken where there is one; other points are detected.
+    """
+    if not (root / BOXES).is_dir():
+        raise UserError(f"{root}: no boxes of RAF-DB here (looked for {BOXES}/*_boundingbox.txt)")
+    points = {path.name: path for path in sorted((root / POINTS).glob("*.txt"))}
+
+    def files(stem: str, suffix: str) -> dict:
+        box = _numbers(root / BOXES / f"{stem}_boundingbox.txt")[:4]
+        if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
+            raise UserError(
+                f"{root / BOXES / f'{stem}_boundingbox.txt'}: {box} must be left, top, right, bottom of a face"
+            )
+        known = next((points[n] for n in (f"{stem}_auto_attri.txt", f"{stem}_auto.txt") if n in points), None)
+        landmarks = _five_points(known) if known else None
+        return {"path": root / ORIGINAL / f"{stem}{suffix}", "box": tuple(box), "landmarks": landmarks}
+
+    return _read(root, files)
+
+
+def _read(root: Path, files) -> Listing:
+    path = root / LABELS
+    if not path.is_file():
+        raise UserError(f"{root}: no RAF-DB here (looked for {LABELS} and {ALIGNED}/)")
+    samples = []
+    for where, words in read_lines(path):
+        name, label, split = _line(where, words)
+        file = Path(name)
+        samples.append(Sample(name, label, split, **files(file.stem, file.suffix)))
+    if not samples:
+        raise UserError(f"{path}: the list is empty")
+    try:
+        return Listing(samples)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _line(where: str, words: list[str]) -> tuple[str, int, str]:
+    split, _, rest = words[0].partition("_")
+    if len(words) != 2 or split not in ("train", "test") or not rest or "/" in rest or not Path(rest).suffix:
+        raise UserError(f"{where}: {' '.join(words)[:60]!r} must be like 'train_00001.jpg 5'")
+    if words[1] not in tuple("1234567"):
+        raise UserError(f"{where}: label {words[1]!r} must be 1..7")
+    return plain_name(words[0], where, ALIGNED.as_posix()), int(words[1]) - 1, split
+
+
+def _numbers(path: Path) -> list[float]:
+    try:
+        return [float(word) for _, words in read_lines(path) for word in words]
+    except ValueError as error:
+        raise UserError(f"{path}: must hold numbers ({error})") from None
+
+
+def _five_points(path: Path) -> np.ndarray | None:
+    """The five points of a file, or None if it holds other ones (37 points, attributes alone)."""
+    pairs = [words for _, words in read_lines(path) if len(words) == 2]
+    try:
+        return np.array(pairs, dtype=np.float32) if len(pairs) == 5 else None
+    except ValueError as error:
+        raise UserError(f"{path}: points must be numbers ({error})") from None

@@ -1,0 +1,153 @@
+"""The face store: faces cut out once, their points and labels, in files that are mapped into memory.
+
+STORE/
+  manifest.json      what the store is made from and the hash of each file; written last, and only when all is whole
+  images.npy         (N, 3, P, P) uint8, RGB
+  landmarks.npy      (N, 5, 2) float32, in pixels of the crop
+  boxes.npy          (N, 4) float32: left, top, right, bottom of the face in the image
+  confidence.npy     (N,) float32: the detector's, NaN for faces whose points it did not find
+  labels.npy         (N,) int64
+  names.json         N names
+  contact_sheet.png  some of the faces with boxes and points, and some of the images without
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+
+from ..errors import UserError
+from ..files import file_digest, read_json
+from .faces import FaceSet
+from .labels import NUM_CLASSES
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+#: Arrays of a store: dtype, and shape after the number of faces; P stands for the side.
+ARRAYS: dict[str, tuple[str, tuple[int | str, ...]]] = {
+    "images": ("uint8", (3, "P", "P")),
+    "landmarks": ("float32", (5, 2)),
+    "boxes": ("float32", (4,)),
+    "confidence": ("float32", ()),
+    "labels": ("int64", ()),
+}
+FILES = (*(f"{name}.npy" for name in ARRAYS), "names.json", "contact_sheet.png")
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store.
+
+    Attributes:
+        path: its folder.
+        manifest: see :mod:`.prepare`.
+        splits: the faces of each split, mapped from the disk.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    splits: dict[str, FaceSet] = field(repr=False)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """How faces were found and cut out."""
+        return self.manifest["parameters"]
+
+
+def is_store(path: Path) -> bool:
+    """Whether a folder is a whole store, or at least claims to be one."""
+    return (path / MANIFEST).is_file()
+
+
+def open_store(path: Path) -> Store:
+    """Opens a store; sizes are checked, hashes are not (see :func:`check_store`).
+
+    Raises:
+        UserError: it is not whole, of another format, or its arrays do not fit together.
+    """
+    manifest = read_manifest(path)
+    for name, entry in manifest["files"].items():
+        size = (path / name).stat().st_size if (path / name).is_file() else None
+        if size != entry["bytes"]:
+            raise UserError(f"store {path}: {name} has {size} bytes, not {entry['bytes']}: prepare it again")
+    n, size_px = manifest["faces"], manifest["parameters"]["crop_px"]
+    arrays = {name: _map(path / f"{name}.npy", n, size_px, *ARRAYS[name]) for name in ARRAYS}
+    names = read_json(path / "names.json")
+    labels = np.array(arrays["labels"])
+    if len(names) != n or (n and not (labels.min() >= 0 and labels.max() < NUM_CLASSES)):
+        raise UserError(f"store {path}: {len(names)} names, labels {np.unique(labels).tolist()}: prepare it again")
+    splits = {}
+    for split, (start, stop) in manifest["splits"].items():
+        splits[split] = FaceSet(
+            images=arrays["images"][start:stop],
+            landmarks=arrays["landmarks"][start:stop],
+            labels=labels[start:stop],
+            names=tuple(names[start:stop]),
+            known_fingerprint=f"{_content(manifest)}-{split}",
+        )
+    return Store(path, manifest, splits)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a store.
+
+    Raises:
+        UserError: there is none, or it is not one of ours.
+    """
+    manifest = read_json(path / MANIFEST)
+    keys = {"format", "identity", "files", "faces", "splits", "parameters", "dataset"}
+    if not isinstance(manifest, dict) or not keys <= manifest.keys():
+        raise UserError(f"store {path}: {MANIFEST} is not one of a store")
+    if manifest["format"] != FORMAT:
+        raise UserError(f"store {path}: its format is {manifest['format']}, this version reads {FORMAT}")
+    return manifest
+
+
+def check_store(path: Path) -> list[str]:
+    """What is wrong with a store's files: a line for each one that is missing or differs from its hash."""
+    manifest = read_manifest(path)
+    problems = []
+    for name, entry in manifest["files"].items():
+        if not (path / name).is_file():
+            problems.append(f"{name}: missing")
+        elif file_digest(path / name) != entry["blake2b"]:
+            problems.append(f"{name}: its content is not what was written")
+    return problems
+
+
+def resized(faces: FaceSet, size_px: int) -> FaceSet:
+    """The faces at another size, in memory, points with them; the same set if the size is right already."""
+    if faces.size_px == size_px:
+        return faces
+    images = np.empty((len(faces), 3, size_px, size_px), dtype=np.uint8)
+    for start in range(0, len(faces), 256):
+        part = torch.from_numpy(np.array(faces.images[start : start + 256])).float()
+        part = interpolate(part, size=(size_px, size_px), mode="bilinear", antialias=True)
+        images[start : start + 256] = part.round_().clamp_(0, 255).byte().numpy()
+    scale = np.float32(size_px / faces.size_px)
+    fingerprint = faces.known_fingerprint and f"{faces.known_fingerprint}-{size_px}px"
+    return replace(faces, images=images, landmarks=faces.landmarks * scale, known_fingerprint=fingerprint)
+
+
+def _content(manifest: dict[str, Any]) -> str:
+    """One hash for the hashes of all arrays."""
+    hashes = [entry["blake2b"] for name, entry in sorted(manifest["files"].items()) if name != "contact_sheet.png"]
+    return hashlib.blake2b(" ".join(hashes).encode(), digest_size=8).hexdigest()
+
+
+def _map(path: Path, n: int, size_px: int, dtype: str, shape: tuple[int | str, ...]) -> np.ndarray:
+    expected = (n, *(size_px if side == "P" else side for side in shape))
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a readable array ({error})") from None
+    if array.shape != expected or array.dtype != dtype:
+        raise UserError(f"{path}: {array.dtype} {array.shape}, must be {dtype} {expected}: prepare it again")
+    return array
