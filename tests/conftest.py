@@ -1,11 +1,15 @@
 """Faces that tests are made of: tiny, seeded, no downloads."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from pa_difc.data import EXPRESSIONS, Domain, FaceSet
+
+ROOT = Path(__file__).parent.parent
 
 torch.set_num_threads(1)  # the batches are tiny; threads would wait for each other
 

@@ -10,8 +10,9 @@ PYTHON = [sys.executable, "-W", "ignore"]
 
 
 def start(script, *arguments, **kwargs):
+    """A script of the repository, or "-m" and a module."""
     return subprocess.Popen(
-        [*PYTHON, str(ROOT / script), *map(str, arguments)],
+        [*PYTHON, script if script == "-m" else str(ROOT / script), *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -9,7 +9,6 @@ from pa_difc.data.duplicates import content_digests, drop_duplicates
 from pa_difc.data.readers import Sample
 
 
-
 def sample(name, value, label=0, split="train", **kwargs):
     return Sample(name, label, split, pixels=np.full((4, 4), value, dtype=np.uint8), **kwargs)
 

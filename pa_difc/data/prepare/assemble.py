@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import groupby
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ...files import file_digest, write_json
 from ..labels import EXPRESSIONS, NUM_CLASSES
 from ..readers import Sample
 from ..store import ARRAYS, FILES, FORMAT
-from .plan import CHUNK, Plan
+from .plan import Plan
 from .settings import Settings
 from .sheet import draw_sheet
 
@@ -63,9 +63,11 @@ def assemble(plan: Plan, out: Path, part: Path, chunks: Sequence[Path]) -> dict[
     notes = [read_notes(path) for path in chunks]
     for note, samples in zip(notes, plan.chunks, strict=True):
         note.require(plan.settings, samples)
-    kept = _global([note.kept for note in notes])
-    missing = _global([note.missing for note in notes])
-    bad = [(CHUNK * c + i, why) for c, note in enumerate(notes) for i, why in note.bad]
+    starts = list(accumulate((len(samples) for samples in plan.chunks), initial=0))
+    placed = list(zip(starts, notes, strict=False))  # one start more than chunks
+    kept = [start + i for start, note in placed for i in note.kept]  # positions in the list
+    missing = [start + i for start, note in placed for i in note.missing]
+    bad = [(start + i, why) for start, note in placed for i, why in note.bad]
     if not kept:
         raise UserError(f"dataset {plan.dataset}: no face in {len(plan.samples)} images ({len(bad)} can't be read)")
     samples = [plan.samples[i] for i in kept]
@@ -94,11 +96,6 @@ def assemble(plan: Plan, out: Path, part: Path, chunks: Sequence[Path]) -> dict[
         "files": files,
         "versions": {name: version(name) for name in _PACKAGES},
     }
-
-
-def _global(positions: list[list[int]]) -> list[int]:
-    """Positions in chunks as positions in the list."""
-    return [CHUNK * c + i for c, members in enumerate(positions) for i in members]
 
 
 def _write_arrays(part: Path, chunks: Sequence[Path], labels: list[int], size_px: int) -> None:

@@ -1,0 +1,322 @@
+"""Preparing a face store: what is in it, and that nothing can make it half of one."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from processes import run, start
+
+from pa_difc.data import EXPRESSIONS, load_domain
+from pa_difc.data.crops import TYPICAL_POINTS
+from pa_difc.data.datasets import find_dataset
+from pa_difc.data.prepare import Settings, prepare_store
+from pa_difc.data.prepare import plan as plan_module
+from pa_difc.data.store import FILES, check_store, open_store
+from pa_difc.data.toy import toy_dataset
+from pa_difc.errors import UserError
+
+
+def photographs(root, n=39, side=96):
+    """Class folders of drawn faces in wider gray pictures; returns where each face's points are."""
+    faces, points, labels = toy_dataset("toy_studio", "test", side)
+    where = {}
+    for i in range(n):
+        split, left, top = "train" if i % 3 else "test", 20 + i % 5, 10 + i % 7
+        canvas = np.full((side + 40, side + 60, 3), 190, dtype=np.uint8)
+        canvas[top : top + side, left : left + side] = faces[i].transpose(1, 2, 0)
+        path = root / split / EXPRESSIONS[labels[i]] / f"{i:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(canvas).save(path)
+        where[path.relative_to(root).as_posix()] = points[i] + [left, top]
+    return where
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("photographs")
+    where = photographs(root / "faces")
+    Image.fromarray(np.full((80, 80), 120, dtype=np.uint8)).save(root / "faces" / "train" / "happy" / "wall.png")
+    (root / "faces" / "train" / "happy" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n half of an image")
+    return root, where
+
+
+@pytest.fixture(scope="module")
+def store(folder, tmp_path_factory):
+    return prepare(folder[0], tmp_path_factory.mktemp("stores") / "faces")
+
+
+def prepare(root, out, processes=1, name="folder:faces", **settings):
+    reader, path = find_dataset(name, root)
+    prepare_store(name, reader(path), out, Settings(**settings), processes=processes)
+    return out
+
+
+def content(path):
+    return {p.name: p.read_bytes() for p in sorted(path.iterdir())}
+
+
+# What is in it
+
+
+def test_a_store_holds_the_faces_and_their_points(folder, store):
+    _, where = folder
+    opened = open_store(store)
+    assert set(opened.splits) == {"train", "test"} and opened.manifest["faces"] == 39
+    boxes = np.load(store / "boxes.npy")
+    names = [n for s in sorted(opened.splits) for n in opened.splits[s].names]
+    assert names == json.loads((store / "names.json").read_text())
+    for faces in opened.splits.values():
+        for i, name in enumerate(faces.names):
+            assert EXPRESSIONS[faces.labels[i]] == name.split("/")[1] and name.split("/")[0] in opened.splits
+            left, top, right, bottom = boxes[names.index(name)]
+            across, along = int(0.5 * int(0.2 * (right - left))), int(0.5 * int(0.2 * (bottom - top)))
+            left, top = max(0, left - across), max(0, top - along)
+            right, bottom = min(156, right + across), min(136, bottom + along)
+            back = faces.landmarks[i] * np.array([right - left, bottom - top]) / 112 + [left, top]
+            assert np.abs(back - where[name]).mean() < 4  # pixels of 96: the detector's own error
+    assert (np.load(store / "confidence.npy") > 0.9).mean() > 0.9
+
+
+def test_what_is_not_in_it_is_listed(store):
+    manifest = open_store(store).manifest
+    assert manifest["without_face"] == ["train/happy/wall.png"]
+    assert [bad["name"] for bad in manifest["unreadable"]] == ["train/happy/cut.png"]
+    assert manifest["listed"] == 41 and sum(sum(c.values()) for c in manifest["counts"].values()) == 39
+    assert set(manifest["parameters"]) == set(Settings().to_dict()) and manifest["versions"]["facenet-pytorch"]
+
+
+def test_the_contact_sheet_is_a_picture(store):
+    with Image.open(store / "contact_sheet.png") as sheet:
+        assert sheet.width == 1440 and sheet.height > 600
+        assert (np.asarray(sheet.convert("RGB")) == [255, 45, 85]).all(-1).any()  # a box
+
+
+@pytest.mark.parametrize("mode", ["arcface", "none"])
+def test_other_crops(folder, tmp_path, mode):
+    root, where = folder
+    opened = open_store(prepare(root, tmp_path / mode, crop=mode, crop_px=64))
+    faces = opened.splits["test"]
+    assert faces.size_px == 64
+    if mode == "none":
+        expected = np.array([where[n] for n in faces.names]) * 64 / np.array([156, 136])
+        assert np.abs(faces.landmarks - expected).mean() < 2
+    else:
+        assert faces.landmarks.std(axis=0).max() < 3  # every face has its points in nearly the same place
+
+
+def test_images_without_a_face_are_kept_whole_where_asked(folder, tmp_path):
+    opened = open_store(prepare(folder[0], tmp_path / "s", on_missing="whole"))
+    faces = opened.splits["train"]
+    wall = faces.names.index("train/happy/wall.png")
+    np.testing.assert_allclose(faces.landmarks[wall], TYPICAL_POINTS)
+    assert (faces.images[wall] == 120).all() and opened.manifest["without_face"] == ["train/happy/wall.png"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"on_missing": "error"}, "wall.png: no face found"), ({"on_bad_image": "error"}, "cut.png: ")],
+)
+def test_either_stops_where_asked(folder, tmp_path, settings, words):
+    with pytest.raises(UserError, match=words):
+        prepare(folder[0], tmp_path / "s", **settings)
+    assert not (tmp_path / "s" / "manifest.json").exists()
+
+
+def test_a_given_box_is_the_box_and_its_face_is_taken(tmp_path):
+    """Two faces in a picture, each with its line in ExpW's list."""
+    faces, _, labels = toy_dataset("toy_studio", "test", 96)
+    root = tmp_path / "expw"
+    (root / "label").mkdir(parents=True)
+    (root / "image" / "origin").mkdir(parents=True)
+    lines = []
+    for i in range(0, 40, 2):
+        canvas = np.full((110, 230, 3), 190, dtype=np.uint8)
+        canvas[7:103, 10:106], canvas[7:103, 120:216] = (faces[j].transpose(1, 2, 0) for j in (i, i + 1))
+        Image.fromarray(canvas).save(root / "image" / "origin" / f"{i}.png")
+        codes = {v: k for k, v in {0: 5, 1: 2, 2: 1, 3: 3, 4: 4, 5: 0, 6: 6}.items()}
+        for j, left in enumerate((10, 120)):  # top left right bottom
+            lines.append(f"{i}.png {j} 17 {left + 10} {left + 86} 98 99 {codes[int(labels[i + j])]}")
+    (root / "label" / "label.lst").write_text("\n".join(lines))
+    opened = open_store(prepare(tmp_path, tmp_path / "store", name="expw"))
+    names = json.loads((tmp_path / "store" / "names.json").read_text())
+    boxes = np.load(tmp_path / "store" / "boxes.npy")
+    assert len(names) >= 36
+    for name, box in zip(names, boxes, strict=True):
+        left = (10, 120)[int(name.rpartition("#")[2])]
+        assert box.tolist() == [left + 10, 17, left + 86, 98]
+    points = np.concatenate([s.landmarks for s in opened.splits.values()])
+    assert (points > 0).mean() > 0.99 and (points < 112).mean() > 0.99  # of the face in the box, not of its neighbour
+
+
+def test_duplicates_are_left_out_where_asked(folder, store, tmp_path):
+    shutil.copytree(folder[0] / "faces", tmp_path / "faces")
+    test_image = next((tmp_path / "faces" / "test").rglob("*.png"))
+    shutil.copy(test_image, tmp_path / "faces" / "train" / test_image.parent.name / "copy.png")
+    shutil.copytree(store, tmp_path / "plain")
+    clean = open_store(prepare(tmp_path, tmp_path / "clean", deduplicate=True))
+    assert open_store(tmp_path / "plain").manifest["duplicates"] is None
+    assert clean.manifest["duplicates"]["across_splits"] == 1 and clean.manifest["faces"] == 39
+    with pytest.raises(UserError, match="prepared without --deduplicate"):
+        load_domain("store:plain", tmp_path, size_px=112, deduplicate=True)
+    assert load_domain("store:clean", tmp_path, size_px=112, deduplicate=True).duplicates.dropped == 1
+
+
+# Nothing can make it half of one
+
+
+def test_it_does_not_depend_on_the_number_of_processes_nor_on_interruptions(folder, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan_module, "CHUNK", 16)
+    several = prepare(folder[0], tmp_path / "several", processes=2)
+    again = prepare(folder[0], tmp_path / "again")
+    assert content(several) == content(again)
+    assert np.array_equal(np.load(several / "images.npy"), np.load(store / "images.npy"))
+
+
+def test_a_second_call_does_nothing(folder, store):
+    before = {p.name: (p.stat().st_mtime_ns, p.stat().st_ino) for p in store.iterdir()}
+    prepare(folder[0], store)
+    assert before == {p.name: (p.stat().st_mtime_ns, p.stat().st_ino) for p in store.iterdir()}
+
+
+def test_other_images_or_settings_do_not_overwrite_it(folder, store, tmp_path):
+    with pytest.raises(UserError, match="holds a store of other images or settings"):
+        prepare(folder[0], store, crop="none")
+    shutil.copytree(folder[0] / "faces", tmp_path / "faces")
+    changed = next((tmp_path / "faces" / "train" / "happy").glob("0*.png"))
+    Image.fromarray(np.asarray(Image.open(changed)) // 2).save(changed)
+    with pytest.raises(UserError, match="other images"):
+        prepare(tmp_path, store)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("not to be lost")
+    with pytest.raises(UserError, match="not empty and no store"):
+        prepare(folder[0], tmp_path / "mine")
+
+
+def test_unfinished_work_of_other_settings_is_not_used(folder, store, tmp_path):
+    out = tmp_path / "s"
+    with pytest.raises(UserError, match="no face found"):
+        prepare(folder[0], out, on_missing="error")
+    assert list((out / ".part").glob("*.npz"))
+    prepare(folder[0], out)
+    assert content(out) == content(store)
+
+
+@pytest.mark.parametrize("missing", ["manifest.json", "images.npy"])
+def test_a_store_that_is_not_whole_is_not_read(store, tmp_path, missing):
+    broken = shutil.copytree(store, tmp_path / "faces")
+    (broken / missing).unlink()
+    with pytest.raises(UserError) as error:
+        load_domain("store:faces", tmp_path, size_px=112)
+    assert missing in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_check_finds_a_changed_byte(store, tmp_path, name):
+    assert check_store(store) == []
+    broken = shutil.copytree(store, tmp_path / "s")
+    data = bytearray((broken / name).read_bytes())
+    data[-1] ^= 1
+    (broken / name).write_bytes(bytes(data))
+    problems = check_store(broken)
+    assert len(problems) == 1 and problems[0].startswith(name)
+
+
+def children(pid):
+    """Processes whose parent is ``pid``."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(status.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(status.parent.name))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def alive(pid):
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+COMMAND = ("-m", "pa_difc", "prepare", "--dataset", "folder:faces", "--processes", 2)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_killed_at_any_time_the_same_command_gives_the_same_bytes(tmp_path):
+    photographs(tmp_path / "faces", n=300)
+    whole = run(*COMMAND, "--data-root", tmp_path, "--out", tmp_path / "whole")
+    assert whole[0] == 0, whole[2]
+    out = tmp_path / "killed"
+    process = start(*COMMAND, "--data-root", tmp_path, "--out", out)
+    deadline = time.monotonic() + 120
+    while not list(out.glob(".part/0*.npz")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    workers = children(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (out / "manifest.json").exists()
+    while any(alive(pid) for pid in workers):  # nobody works on when the command is gone
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    code, _, error = run(*COMMAND, "--data-root", tmp_path, "--out", out)
+    assert code == 0, error
+    assert content(out) == content(tmp_path / "whole")
+    again = run(*COMMAND, "--data-root", tmp_path, "--out", out)
+    assert again[0] == 0 and "nothing to do" in again[1]
+    assert run("-m", "pa_difc", "prepare", "--check", out)[1].strip().endswith("whole")
+
+
+def test_ctrl_c_keeps_what_was_done(tmp_path):
+    photographs(tmp_path / "faces", n=400)
+    out = tmp_path / "out"
+    process = start(*COMMAND, "--data-root", tmp_path, "--out", out, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(out.glob(".part/0*.npz")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    text, error = process.communicate(timeout=60)
+    if process.returncode == 0:
+        pytest.skip("it was done before the signal came")
+    assert process.returncode == 130 and "Go on with the same command" in text and "Traceback" not in error
+    assert not (out / "manifest.json").exists() and list(out.glob(".part/0*.npz"))
+
+
+# What training reads
+
+
+def test_domains_read_stores_by_name_and_by_path(folder, store, tmp_path):
+    shutil.copytree(store, tmp_path / "fer2013")
+    by_name = load_domain("fer2013", tmp_path, size_px=112)
+    by_path = load_domain("store:fer2013", tmp_path, size_px=112)
+    assert by_name.train.fingerprint == by_path.train.fingerprint != by_name.test.fingerprint
+    assert isinstance(by_name.train.images.base, np.memmap) or isinstance(by_name.train.images, np.memmap)
+    summary = by_name.summary()
+    assert summary["store"]["crop"] == "cdfer" and summary["store"]["without_face"] == 1
+    assert [bad["name"] for bad in summary["bad_images"]] == ["train/happy/cut.png"]
+
+
+def test_another_size_is_resized_with_its_points(store, tmp_path):
+    shutil.copytree(store, tmp_path / "s")
+    large, small = (load_domain("store:s", tmp_path, size_px=p).train for p in (112, 56))
+    np.testing.assert_allclose(small.landmarks * 2, large.landmarks, rtol=1e-5)
+    assert small.images.shape[-1] == 56 and small.fingerprint != large.fingerprint
+    difference = large.images.reshape(-1, 3, 56, 2, 56, 2).mean((3, 5)) - small.images
+    assert np.abs(difference).mean() < 2
+
+
+@pytest.mark.parametrize(("key", "value"), [("crop", "square"), ("on_missing", "skip"), ("face", "first")])
+def test_settings_are_checked(key, value):
+    with pytest.raises(UserError, match=f"unknown {key.replace('_', '-')} {value!r}"):
+        Settings(**{key: value})
+    with pytest.raises(UserError, match="crop_px=5: must be 16 to 1024"):
+        Settings(crop_px=5)
