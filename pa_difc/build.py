@@ -21,7 +21,7 @@ from .data.labels import NUM_CLASSES
 from .engine import fit, set_device
 from .errors import UserError
 from .evaluation import predict, score
-from .losses import ClassificationLoss, make_loss
+from .losses import LOSSES, ClassificationLoss, make_loss
 from .methods import METHODS, LossSlot
 from .methods.heads import FeatureHead, classifier
 from .names import lookup
@@ -39,9 +39,11 @@ def resolve(config: Config) -> Config:
         UserError: the backbone is unknown, or the values do not fit together.
     """
     spec = lookup("backbone", config.backbone, BACKBONES)
-    epochs = config.epochs
+    epochs, loss = config.epochs, LOSSES[config.loss]
     defaults = {
-        "backbone_head": spec.head,
+        "head": loss.head,
+        "scale": loss.scale if config.head in (None, loss.head) else 1.0,
+        "backbone_head": "global_local" if METHODS[config.method].needs_regions else spec.head,
         "crop_px": spec.input_px,
         "lr": spec.lr,
         "weight": METHODS[config.method].default_weight,
@@ -49,6 +51,8 @@ def resolve(config: Config) -> Config:
         "reweight_epoch": min(5, max(1, epochs // 2)),
     }
     resolved = replace(config, **{k: v for k, v in defaults.items() if getattr(config, k) is None})
+    if resolved.head not in loss.heads:
+        raise UserError(f"loss {config.loss} needs --set head={loss.heads[0]}, not {resolved.head}")
     _make_loss(resolved, "difc", [1] * NUM_CLASSES, steps_per_epoch=1)  # refuses here, before any data is read
     return resolved
 
@@ -71,7 +75,7 @@ def load_pair(config: Config) -> tuple[Domain, Domain]:
     require_every_class(source.train, config.source)
     target = load(config.target)
     require_same_crop(source, target)
-    if config.backbone != "small" and config.backbone_head == "global_local":
+    if config.backbone_head == "global_local":
         require_landmarks(source, target)
     return source, target
 
@@ -126,7 +130,7 @@ def make_adapter(config: Config, source: Domain, steps_per_epoch: int) -> LossSl
     """The method of a resolved config with fresh weights; the extractor's are the same for every method of a seed."""
     seed_everything(config.seed)
     method = METHODS[config.method]
-    extractor = _extractor(config, source)
+    extractor = method.extractor(_extractor(config, source))
     make = partial(classifier, head=config.head, scale=config.scale)
     models = Models({"G": extractor, **method.heads(extractor.num_features, NUM_CLASSES, make)})
     optimizers, lr_schedulers = make_containers(config, models, steps_per_epoch)
@@ -206,11 +210,12 @@ def finish(
     return folder.write(config, source, target, history=history, scores=scores, adapter_summary=summary)
 
 
+_LOSS_OPTIONS = ("max_margin", "epsilon", "beta", "class_weights", "unseen", "refresh", "estimate")
+
+
 def _make_loss(config: Config, loss: str, class_counts: list[int], steps_per_epoch: int) -> ClassificationLoss:
-    options = {name: getattr(config, name) for name in ("beta", "class_weights", "unseen", "refresh", "estimate")}
-    # s·(z − Δ) = s·z − s·Δ: the classifier gives s·z already, for predictions and discrepancies to see it too.
-    options |= {"max_margin": config.scale * config.max_margin, "epsilon": config.scale * config.epsilon}
+    options = {name: getattr(config, name) for name in _LOSS_OPTIONS}
     try:
-        return make_loss(loss, class_counts, make_schedule(config, steps_per_epoch), **options)
+        return make_loss(loss, class_counts, make_schedule(config, steps_per_epoch), scale=config.scale, **options)
     except ValueError as error:
         raise UserError(str(error)) from None

@@ -65,8 +65,8 @@ class Config:
     warmup_epochs: int = _value(0, "epochs of plain cross-entropy before the margins begin")
     beta: float = _value(0.9999, "β of the class weights, in [0, 1]")
     class_weights: tuple[float, ...] | None = _value(None, "class weights by hand, seven numbers; None: from β")
-    head: str = _value("linear", "the classifier: linear or cosine")
-    scale: float = _value(1.0, "s, the factor on the classifier's logits; margins and ε are in units before it")
+    head: str | None = _value(None, "the classifier: linear or cosine; None: the loss's own")
+    scale: float | None = _value(None, "s, factor on its logits; margins and ε are in units before it; None: likewise")
     unseen: str = _value("most", "rank of a class never predicted: most, least or last")
     refresh: str = _value("epoch", "when margins follow confusion: epoch, once or step")
     estimate: str = _value("training", "what confusion is estimated from: training or evaluation")
@@ -90,7 +90,7 @@ class Config:
             self._check(name, above=0)
         if not 0 <= self.zoom < 0.5:
             raise UserError(f"zoom={self.zoom}: must lie in [0, 0.5)")
-        if self.head not in HEADS:
+        if self.head is not None and self.head not in HEADS:
             raise unknown("head", self.head, HEADS)
         if not 0 <= self.beta <= 1:
             raise UserError(f"beta={self.beta}: must lie in [0, 1]")

@@ -65,7 +65,8 @@ def parse() -> argparse.Namespace:
 def expand(kind: str, names: list[str]) -> list[str]:
     """The named entries, each once and in the order given; "all" stands for the whole registry."""
     registry = METHODS if kind == "method" else LOSSES
-    names = list(registry) if "all" in names else names
+    if "all" in names:
+        names = [n for n, spec in registry.items() if getattr(spec, "same_as", None) not in registry]
     for name in names:
         lookup(kind, name, registry)
     return list(dict.fromkeys(names))

@@ -18,7 +18,7 @@ ALLOWED = {
     "losses": {"functional", "schedule", "names"},
     "_host": set(),
     "hooks": {"_host", "losses"},
-    "methods": {"_host", "hooks", "losses", "functional", "schedule"},
+    "methods": {"_host", "hooks", "losses", "functional", "schedule", "errors"},
     "plugins": set(),
     "data": {"errors", "names", "functional", "files", "plugins"},
     "backbones": {"data", "names", "errors"},

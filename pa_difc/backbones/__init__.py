@@ -8,7 +8,6 @@ from functools import partial
 
 from torch import nn
 
-from ..errors import UserError
 from ..names import lookup
 from .extractor import FaceExtractor, extractor_on
 from .facenet import InceptionResnetTrunk
@@ -16,7 +15,7 @@ from .groups import parameter_groups
 from .ir import ir18, ir50
 from .mobilefacenet import MobileFaceNetTrunk
 from .pretrained import PretrainedReport, load_pretrained
-from .small import SmallNet
+from .small import SmallNet, SmallTrunk
 from .torchvision_nets import MobileNetV2Trunk, resnet18, resnet50
 
 __all__ = [
@@ -42,14 +41,14 @@ class BackboneSpec:
     head: str = "global_local"  #: default head
 
 
-def _small(*, head: str = "global_local", local_head: str = "conv") -> SmallNet:
-    if (head, local_head) != ("global_local", "conv"):
-        raise UserError(f"head={head!r}, local_head={local_head!r}: the small backbone has no heads; leave them out")
-    return SmallNet()
+def _small(*, head: str = "global_only", local_head: str = "conv") -> nn.Module:
+    if (head, local_head) == ("global_only", "conv"):
+        return SmallNet()
+    return extractor_on(SmallTrunk, head=head, local_head=local_head)
 
 
 BACKBONES: dict[str, BackboneSpec] = {
-    "small": BackboneSpec(_small, 48, 0.02, "four convolution blocks, for CPU work"),
+    "small": BackboneSpec(_small, 48, 0.02, "four convolution blocks, for CPU work", head="global_only"),
     "ir18": BackboneSpec(partial(extractor_on, ir18), 112, 0.001, "the paper's smaller face network (Table 5)"),
     "ir50": BackboneSpec(partial(extractor_on, ir50), 112, 0.001, "the paper's face network"),
     "mobilefacenet": BackboneSpec(
@@ -64,16 +63,16 @@ BACKBONES: dict[str, BackboneSpec] = {
 }
 
 
-def make_backbone(name: str, *, head: str = "global_local", local_head: str = "conv") -> nn.Module:
+def make_backbone(name: str, *, head: str | None = None, local_head: str = "conv") -> nn.Module:
     """A feature extractor with fresh weights.
 
     Args:
         name: one of :data:`BACKBONES`.
-        head: "global_local", the paper's 384 features, or "global_only", the average of the last map. The small
-            network has a way of its own and takes neither.
+        head: "global_local", the paper's 384 features, or "global_only", the average of the last map.
         local_head: "conv" or "ir", the branch of a landmark; see :class:`.head.GlobalLocalHead`.
 
     Raises:
         UserError: the name or an option is unknown, or the backbone can't have it.
     """
-    return lookup("backbone", name, BACKBONES).build(head=head, local_head=local_head)
+    spec = lookup("backbone", name, BACKBONES)
+    return spec.build(head=head or spec.head, local_head=local_head)

@@ -45,7 +45,7 @@ class FaceExtractor(nn.Module):
             ValueError: the images have another size than ``input_px``, or a landmark that is needed is NaN.
         """
         mid, last = self.trunk(face.image)
-        return self.head(mid, last, face.landmarks, self.input_px)
+        return self.head(mid, last, face.landmarks, face.image.shape[-1])
 
 
 def extractor_on(trunk: Callable[[], Trunk], *, head: str = "global_local", local_head: str = "conv") -> FaceExtractor:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from pytorch_adapt.containers import LRSchedulers, Misc, Models, Optimizers
+from pytorch_adapt.containers import KeyEnforcer, LRSchedulers, Misc, Models, Optimizers
 from torch import Tensor, nn
 
 from ..functional import Counts
@@ -31,6 +31,8 @@ class LossSlot:
 
     about: ClassVar[str]  #: the idea in a line
     default_weight: ClassVar[float]  #: of the method's own loss
+    extra_models: ClassVar[tuple[str, ...]] = ()  #: names of models that the host's adapter does not know
+    needs_regions: ClassVar[bool] = False  #: whether it works on the regions of a landmark backbone
 
     def __init__(
         self,
@@ -71,9 +73,20 @@ class LossSlot:
         return {"C": make(num_features, num_classes)}
 
     @classmethod
+    def extractor(cls, extractor: nn.Module) -> nn.Module:
+        """The feature extractor as the method needs it."""
+        return extractor
+
+    @classmethod
     def schedule_options(cls, total_steps: int) -> dict[str, Any]:
         """Constructor arguments that depend on how long training will take."""
         return {}
+
+    def get_key_enforcer(self) -> KeyEnforcer:
+        enforcer = super().get_key_enforcer()
+        for container in ("models", "optimizers"):
+            enforcer.requirements[container] = [*enforcer.requirements[container], *self.extra_models]
+        return enforcer
 
     def method_state(self) -> dict[str, Any]:
         """State of the method's own that has to be resumed; kept in ``misc`` beside the loss's."""

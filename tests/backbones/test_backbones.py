@@ -101,9 +101,8 @@ def test_global_only_does_not_look_at_landmarks():
         ("ir18", {"head": "global"}, r"unknown head 'global': did you mean .*'global_only'"),
         ("ir18", {"local_head": "irr"}, r"unknown local head 'irr': did you mean 'ir'"),
         ("ir18", {"head": "global_only", "local_head": "ir"}, r"local_head='ir' has no effect with head='global_only'"),
-        ("small", {"local_head": "ir"}, r"the small backbone has no heads"),
-        ("small", {"head": "global_only"}, r"the small backbone has no heads"),
-        ("inception_resnet_v1", {}, r"no map for landmarks; take head='global_only'"),
+        ("small", {"local_head": "ir"}, r"local_head='ir' has no effect with head='global_only'"),
+        ("inception_resnet_v1", {"head": "global_local"}, r"no map for landmarks; take head='global_only'"),
     ],
 )
 def test_options_that_make_no_sense(name, options, message):

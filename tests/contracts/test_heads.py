@@ -26,7 +26,7 @@ def test_cosine_logits_are_cosines_times_the_scale():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_takes_any_classifier(method):
-    heads = METHODS[method].heads(6, 3, partial(classifier, head="cosine"))
+    heads = METHODS[method].heads(384 if METHODS[method].needs_regions else 6, 3, partial(classifier, head="cosine"))
     assert any("Cosine" in type(m).__name__ for m in heads["C"].modules())
 
 

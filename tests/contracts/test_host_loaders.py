@@ -19,7 +19,7 @@ def test_training_on_the_host_s_combined_dataset(method, source, target):
     )
     loader = DataloaderCreator(batch_size=16)(train=combined)["train"]
     cls = METHODS[method]
-    extractor = make_backbone("small")
+    extractor = cls.extractor(make_backbone("small", head="global_local" if cls.needs_regions else None))
     adapter = cls(
         Models({"G": extractor, **cls.heads(extractor.num_features, NUM_CLASSES)}),
         Optimizers((torch.optim.SGD, {"lr": 0.01})),

@@ -10,9 +10,12 @@ from pytorch_adapt.hooks import AFNHook
 from pytorch_adapt.layers import MultipleModels
 from pytorch_adapt.weighters import MeanWeighter
 
-from pa_difc import DANN, MCD, METHODS, SAFN, DIFCLoss, Schedule, SourceOnly
+from pa_difc import DANN, MCD, SAFN, DIFCLoss, Schedule, SourceOnly
 
 STEPS, N, K, D = 6, 12, 5, 10
+
+#: The methods for which the host has all parts.
+OF_THE_HOST = ("source_only", "dann", "safn", "mcd")
 
 
 def head(seed):
@@ -93,7 +96,7 @@ def train(adapter):
     return losses, counts, torch.get_rng_state()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", OF_THE_HOST)
 @pytest.mark.parametrize("loss", ["ce", "difc"])
 def test_bit_identical_to_the_host(method, loss):
     our_adapter = ours(method, "ce" if loss == "ce" else neutral_difc())

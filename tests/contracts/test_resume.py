@@ -103,7 +103,9 @@ def test_mcd_predicts_with_the_mean_of_two_softmaxes(source, target):
 
 def test_methods_of_a_seed_start_from_the_same_extractor(source, target):
     steps = len(make_loader(config(), source, target))
-    weights = [make_adapter(config(m), source, steps).models["G"].state_dict() for m in METHODS]
+    weights = [
+        make_adapter(config(m), source, steps).models["G"].state_dict() for m in METHODS if not METHODS[m].needs_regions
+    ]
     for other in weights[1:]:
         assert_same(weights[0], other)
 

@@ -1,0 +1,28 @@
+"""Emotion-conditional adaptation network (ECAN): Li and Deng 2020, arXiv:1904.11150.
+
+    min_{G,C}  L_cls(C(f_s), y_s) + γ · [ MMD²_α(f_s, f_t) + λ · mean_k MMD²(f_s | y = k, f_t | ŷ = k) ]
+
+DETN's re-weighted marginal term, and one between the classes of both domains, the target's by prediction.
+
+Differs from the paper: as DETN; γ = 1 and λ = 0.1 could not be verified.
+"""
+
+from torch import Tensor
+
+from .detn import DETN, conditional_mmd
+from .penalty import Step
+
+LAMBDA = 0.1
+
+
+class ECAN(DETN):
+    """ECAN with a slot for the classification loss.
+
+    Args:
+        see :class:`.slot.LossSlot`; ``weight`` is γ.
+    """
+
+    about = "as detn, and class by class"
+
+    def penalty(self, step: Step) -> Tensor:
+        return super().penalty(step) + LAMBDA * conditional_mmd(step, self.num_classes)

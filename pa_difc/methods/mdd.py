@@ -1,0 +1,62 @@
+"""Margin disparity discrepancy (MDD): Zhang et al. 2019, arXiv:1904.05801, eqs. 29 and 30.
+
+    min_{G,C}  L_cls(C(f_s), y_s) + η · D(G)
+    D(G) = max_{C'}  mean log(1 − softmax(C'(f_t))_{k_t}) − γ CE(C'(f_s), k_s)
+
+k = argmax C(f) is the main classifier's word. The adversary C' agrees with it on the source and disagrees on the
+target; features make that impossible. γ = 4. One step: C' minimises what G, behind a gradient reversal whose λ ramps
+from 0 to 0.1, maximises; η = weight.
+
+Differs from the paper: C and C' are as the ``make`` of :meth:`.slot.LossSlot.heads` has them (there: two layers after
+a bottleneck), and the learning rate is every method's.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from .heads import ClassifierFactory, classifier
+from .penalty import PenaltyMethod, Step
+from .reversal import Ramped
+
+GAMMA = 4.0
+
+
+class MDD(Ramped, PenaltyMethod):
+    """MDD with a slot for the classification loss; the main classifier alone predicts.
+
+    Args:
+        ramp_steps: see :class:`.reversal.Ramped`.
+        **kwargs: see :class:`.slot.LossSlot`; ``weight`` is η.
+    """
+
+    about = "features on which no second classifier can disagree on the target alone"
+    default_weight = 1.0
+    max_reversal = 0.1
+    extra_models = ("C_adv",)
+    loss_name = "disparity_loss"
+
+    @classmethod
+    def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:
+        return {**super().heads(num_features, num_classes, make), "C_adv": make(num_features, num_classes)}
+
+    def penalty(self, step: Step) -> Tensor:
+        adversary = self.models["C_adv"]
+        source = adversary(self.reversal(step.src_features))
+        target = adversary(self.reversal(step.target_features))
+        agree = cross_entropy(source, step.src_logits.argmax(dim=1))
+        return GAMMA * agree - log_one_minus_prob(target, step.target_logits.argmax(dim=1)).mean()
+
+
+def log_one_minus_prob(logits: Tensor, classes: Tensor) -> Tensor:
+    """log(1 − softmax(logits)_k), stable where the probability is nearly 1.
+
+    Args:
+        logits: ``(N, K)``.
+        classes: ``(N,)``, k.
+
+    Returns:
+        ``(N,)``.
+    """
+    others = logits.scatter(1, classes[:, None], -torch.inf)
+    return others.logsumexp(dim=1) - logits.logsumexp(dim=1)

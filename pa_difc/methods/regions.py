@@ -1,0 +1,106 @@
+"""The graph of facial regions over two domains, with its running means: AGRA's network and state."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+REGIONS = 6  #: the whole face and five landmarks
+REGION_FEATURES = 64
+
+_HIDDEN = 128
+_MOMENTUM = 0.9  #: how much of a running mean remains after a batch with its class
+
+#: Links: within a face (whole–landmark, landmark–landmark), across domains (same region, whole–landmark, landmarks).
+_WITHIN = (0.8, 0.5)
+_ACROSS = (0.9, 0.4, 0.25)
+
+
+class RegionGraph(nn.Module):
+    """Regions ``(N, 384)`` of one domain's faces to ones that have seen each other and the other domain.
+
+    State that is resumed: the running mean of each region of each class in each domain, and BatchNorm by domain.
+
+    Args:
+        num_classes: K.
+    """
+
+    means: Tensor  #: ``(2, K, 6, 64)``
+    seen: Tensor  #: ``(2, K)`` bool: which of them were ever written
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.within = nn.ModuleList(
+            [nn.Linear(REGION_FEATURES, _HIDDEN, bias=False), nn.Linear(_HIDDEN, REGION_FEATURES, bias=False)]
+        )
+        self.across = nn.Linear(REGION_FEATURES, REGION_FEATURES, bias=False)
+        sizes = (_HIDDEN, REGION_FEATURES, REGION_FEATURES)
+        self.norms = nn.ModuleList(nn.ModuleList(nn.BatchNorm1d(size) for _ in range(2)) for size in sizes)
+        self.register_buffer("within_links", _normalized(_face_links()), persistent=False)
+        self.register_buffer("across_links", _normalized(_domain_links()), persistent=False)
+        self.register_buffer("means", torch.zeros(2, num_classes, REGIONS, REGION_FEATURES))
+        self.register_buffer("seen", torch.zeros(2, num_classes, dtype=torch.bool))
+
+    def forward(self, features: Tensor, domain: int) -> Tensor:
+        """``(N, 384)`` to ``(N, 384)``; ``domain`` is 0 for the source and 1 for the target."""
+        own = features.view(-1, REGIONS, REGION_FEATURES)
+        other = self.nearest_means(own, 1 - domain)
+        nodes = torch.cat([self._face(own, domain, self.training), self._face(other, 1 - domain, False)], dim=1)
+        mixed = self._norm(2, self.across(self.across_links @ nodes)[:, :REGIONS], domain, self.training)
+        return mixed.relu().flatten(1)
+
+    def nearest_means(self, own: Tensor, domain: int) -> Tensor:
+        """For each face ``(N, 6, 64)`` the means of the nearest class of a domain; itself where there are none."""
+        if not self.seen[domain].any():
+            return own.detach()
+        known = self.means[domain][self.seen[domain]]  # (k, 6, 64)
+        nearest = torch.cdist(own.detach().flatten(1), known.flatten(1).to(own)).argmin(dim=1)
+        return known[nearest].to(own)
+
+    @torch.no_grad()
+    def update(self, features: Tensor, classes: Tensor, domain: int) -> None:
+        """Adds a batch ``(N, 384)`` with its classes ``(N,)`` to the running means of a domain."""
+        nodes = features.view(-1, REGIONS, REGION_FEATURES)
+        for k in classes.unique().tolist():
+            mean = nodes[classes == k].mean(dim=0).to(self.means)
+            before = self.means[domain, k]
+            self.means[domain, k] = torch.lerp(mean, before, _MOMENTUM) if self.seen[domain, k] else mean
+            self.seen[domain, k] = True
+
+    def _face(self, nodes: Tensor, domain: int, training: bool) -> Tensor:
+        """Two layers within a face: ``(N, 6, 64)`` to ``(N, 6, 64)``."""
+        for layer, linear in enumerate(self.within):
+            nodes = self._norm(layer, linear(self.within_links @ nodes), domain, training).relu()
+        return nodes
+
+    def _norm(self, layer: int, nodes: Tensor, domain: int, training: bool) -> Tensor:
+        """BatchNorm of a domain over faces and regions; means of the other domain never enter its statistics."""
+        norm: nn.BatchNorm1d = self.norms[layer][domain]
+        flat = nodes.flatten(0, 1)
+        if training:
+            return norm(flat).view_as(nodes)
+        args = (norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps)
+        return nn.functional.batch_norm(flat, *args).view_as(nodes)
+
+
+def _face_links() -> Tensor:
+    """``(6, 6)``: every region with itself 1, the whole with landmarks, landmarks with each other."""
+    links = torch.full((REGIONS, REGIONS), _WITHIN[1])
+    links[0], links[:, 0] = _WITHIN[0], _WITHIN[0]
+    return links.fill_diagonal_(1.0)
+
+
+def _domain_links() -> Tensor:
+    """``(12, 12)``: only across domains, and every region with itself 1."""
+    same, whole, other = _ACROSS
+    across = torch.full((REGIONS, REGIONS), other)
+    across[0], across[:, 0] = whole, whole
+    across.fill_diagonal_(same)
+    empty = torch.zeros(REGIONS, REGIONS)
+    return torch.cat([torch.cat([empty, across], 1), torch.cat([across, empty], 1)]) + torch.eye(2 * REGIONS)
+
+
+def _normalized(links: Tensor) -> Tensor:
+    """D^(−1/2) A D^(−1/2) (Kipf and Welling 2017, arXiv:1609.02907)."""
+    scale = links.sum(dim=1).rsqrt()
+    return scale[:, None] * links * scale[None, :]
