@@ -21,6 +21,8 @@ from .data.labels import NUM_CLASSES
 from .engine import fit, set_device
 from .errors import UserError
 from .evaluation import predict, score
+from .evaluation.prior import estimate
+from .evaluation.quality import feature_quality
 from .losses import LOSSES, ClassificationLoss, make_loss
 from .methods import METHODS, LossSlot
 from .methods.heads import FeatureHead, classifier
@@ -89,6 +91,8 @@ def make_loader(config: Config, source: Domain, target: Domain) -> PairLoader:
         seed=config.seed,
         flip=config.flip,
         zoom=config.zoom,
+        sampler=config.sampler,
+        target_sampler=config.target_sampler,
         device=set_device(config.device, config.deterministic),
     )
 
@@ -200,13 +204,23 @@ def finish(
     history: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Scores a trained method on both test splits and writes its record. Only here are target labels looked at."""
-    scores, norms = {}, {}
+    scores: dict[str, Any] = {}
+    summary: dict[str, Any] = {"mean_feature_norm": {}, "feature_quality": {}}
+    adjustment = None
     for side, domain, number in (("source", source, 0), ("target", target, 1)):
         predictions = predict(adapter, EvalLoader(domain.test, device=config.device), domain=number)
-        scores[side] = score(domain.test.labels, predictions.probs.numpy())
-        norms[side] = predictions.features.norm(dim=1).mean().item()
-    parameters = {name: sum(p.numel() for p in model.parameters()) for name, model in adapter.models.items()}
-    summary = {"parameters": parameters, "mean_feature_norm": norms}
+        probs = predictions.probs.numpy()
+        if side == "source" and config.adjust != "none":
+            unlabelled = predict(adapter, EvalLoader(target.train, device=config.device), domain=1).probs.numpy()
+            adjustment = estimate(config.adjust, probs, domain.test.labels, unlabelled)
+        elif side == "target" and adjustment is not None:
+            scores["target_unadjusted"] = score(domain.test.labels, probs)
+            probs = adjustment.apply(probs)
+        scores[side] = score(domain.test.labels, probs)
+        summary["mean_feature_norm"][side] = predictions.features.norm(dim=1).mean().item()
+        summary["feature_quality"][side] = feature_quality(predictions.features, domain.test.labels)
+    summary["parameters"] = {n: sum(p.numel() for p in model.parameters()) for n, model in adapter.models.items()}
+    summary["adjustment"] = adjustment and adjustment.to_dict()
     return folder.write(config, source, target, history=history, scores=scores, adapter_summary=summary)
 
 

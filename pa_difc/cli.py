@@ -14,8 +14,10 @@ from .build import resolve
 from .config import Config, apply_settings, describe_keys, read_settings
 from .data import EXPRESSIONS
 from .data.datasets import dataset_names
+from .data.sampling import SAMPLERS, TARGET_SAMPLERS
 from .engine import Stopped
 from .errors import UserError
+from .evaluation.prior import ESTIMATORS
 from .losses import LOSSES
 
 _FLAGS = (
@@ -31,6 +33,9 @@ _FLAGS = (
     "on_bad_image",
     "deterministic",
     "deduplicate",
+    "sampler",
+    "target_sampler",
+    "adjust",
 )
 
 
@@ -54,6 +59,10 @@ def make_parser(about: str, examples: str) -> argparse.ArgumentParser:
     add("--local-head", metavar="NAME", help="branch of a landmark: conv or ir (default: %(default)s)")
     add("--pretrained", metavar="FILE", help="weights for the backbone")
     add("--device", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")
+    add("--sampler", metavar="NAME", help=f"how the source is drawn: {', '.join(SAMPLERS)} (default: %(default)s)")
+    add("--target-sampler", metavar="NAME", help=f"the target: {', '.join(TARGET_SAMPLERS)} (default: %(default)s)")
+    adjust = f"predictions for an estimated target class prior: none, {', '.join(ESTIMATORS)} (default: %(default)s)"
+    add("--adjust", metavar="NAME", help=adjust)
     add("--deduplicate", action="store_true", help="leave out exact duplicates, also across splits, and report them")
     add("--deterministic", action="store_true", help="deterministic algorithms only (slower on CUDA)")
     add(

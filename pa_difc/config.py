@@ -11,7 +11,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from .data.sampling import SAMPLERS, TARGET_SAMPLERS
 from .errors import UserError
+from .evaluation.prior import ESTIMATORS
 from .files import file_digest
 from .losses import LOSSES
 from .methods import METHODS
@@ -56,6 +58,9 @@ class Config:
     weight_decay: float = _value(5e-4, "of SGD")
     flip: bool = _value(True, "mirror training faces at random")
     zoom: float = _value(0.0, "zoom into training faces at random by up to this share of a side; the benchmark: 0.083")
+    sampler: str = _value("shuffled", "how the source is drawn: shuffled or class_balanced")
+    target_sampler: str = _value("shuffled", "and the target: shuffled, or pseudo_balanced by predicted class")
+    adjust: str = _value("none", "predictions for an estimated target class prior: none, bbse, rlls or mlls")
     weight: float | None = _value(None, "of the method's own loss; None: the method's default")
     max_margin: float = _value(0.3, "the largest class margin, in logit units; γ follows from it")
     epsilon: float = _value(0.02, "ε, the largest increment for confusion, in logit units")
@@ -88,6 +93,10 @@ class Config:
         self._check("crop_px", at_least=32)
         for name in ("lr", "lr_drop", "scale", "new_lr_multiplier", "new_decay_multiplier"):
             self._check(name, above=0)
+        choices = {"sampler": SAMPLERS, "target_sampler": TARGET_SAMPLERS, "adjust": ("none", *ESTIMATORS)}
+        for name, valid in choices.items():
+            if getattr(self, name) not in valid:
+                raise unknown(name.replace("_", "-"), getattr(self, name), valid)
         if not 0 <= self.zoom < 0.5:
             raise UserError(f"zoom={self.zoom}: must lie in [0, 0.5)")
         if self.head is not None and self.head not in HEADS:

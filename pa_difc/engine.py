@@ -11,6 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -111,12 +112,12 @@ def set_device(device: str, deterministic: bool) -> torch.device:
 
 def _epoch(adapter: LossSlot, loader: PairLoader, epoch: int, bar: tqdm, title: str) -> dict[str, Any]:
     started = time.perf_counter()
-    _estimate_confusion(adapter, loader)
+    predicted = _predict_target(adapter, loader, epoch)
     adapter.models.train()
     learning_rate = next(iter(adapter.optimizers.values())).param_groups[0]["lr"]
     state = {"difc": adapter.loss.describe()} if isinstance(adapter.loss, DIFCLoss) else {}
     sums: dict[str, float] = defaultdict(float)
-    for step, batch in enumerate(loader.epoch(epoch)):
+    for step, batch in enumerate(loader.epoch(epoch, predicted)):
         losses = _flatten(adapter.training_step(batch))
         adapter.lr_schedulers.step("per_step")
         for name, value in losses.items():
@@ -137,11 +138,15 @@ def _epoch(adapter: LossSlot, loader: PairLoader, epoch: int, bar: tqdm, title: 
     }
 
 
-def _estimate_confusion(adapter: LossSlot, loader: PairLoader) -> None:
-    """The clean pass over the target's training set, for a loss that asks for one."""
-    if isinstance(adapter.loss, DIFCLoss) and adapter.loss.needs_evaluation:
-        probs = predict(adapter, EvalLoader(loader.target, device=loader.device)).probs
+def _predict_target(adapter: LossSlot, loader: PairLoader, epoch: int) -> np.ndarray | None:
+    """The clean pass over the target's training set, for a loss or a sampler that asks for one: predicted classes."""
+    estimate = isinstance(adapter.loss, DIFCLoss) and adapter.loss.needs_evaluation
+    if not estimate and not loader.needs_predictions(epoch):
+        return None
+    probs = predict(adapter, EvalLoader(loader.target, device=loader.device)).probs
+    if estimate:
         adapter.loss.update_from_evaluation(probs.to(loader.device))
+    return probs.argmax(dim=1).numpy()
 
 
 def _flatten(losses: dict[str, dict[str, float]]) -> dict[str, float]:

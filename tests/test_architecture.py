@@ -24,7 +24,7 @@ ALLOWED = {
     "backbones": {"data", "names", "errors"},
     "evaluation": {"data", "hooks", "methods"},
     "report": {"data"},
-    "config": {"errors", "files", "names", "losses", "methods"},
+    "config": {"data", "errors", "evaluation", "files", "names", "losses", "methods"},
     "checkpoint": {"errors", "files", "methods"},
     "record": {"config", "data", "errors", "files"},
     "engine": {"checkpoint", "data", "errors", "evaluation", "files", "losses", "methods"},

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .augment import flip_faces, zoom_faces
 from .faces import Face, Samples
+from .sampling import class_balanced, shuffled
 
 
 class PairLoader:
@@ -28,6 +29,9 @@ class PairLoader:
         seed: of shuffling and flips.
         flip: whether faces are mirrored at random, landmarks with them; features are left as they are.
         zoom: the most that is cut away at random on each side of a face, as a share of the side; likewise.
+        sampler: one of :data:`.sampling.SAMPLERS`, for the source.
+        target_sampler: one of :data:`.sampling.TARGET_SAMPLERS`; "pseudo_balanced" draws each class that the method
+            predicts equally often (RLSbench: Garg et al. 2023, arXiv:2302.03020), from the second epoch on.
         device: where batches are put.
 
     Raises:
@@ -43,6 +47,8 @@ class PairLoader:
         seed: int = 0,
         flip: bool = True,
         zoom: float = 0.0,
+        sampler: str = "shuffled",
+        target_sampler: str = "shuffled",
         device: torch.device | str = "cpu",
     ) -> None:
         if batch_size < 2:
@@ -51,7 +57,7 @@ class PairLoader:
             raise ValueError(f"{len(source)} source and {len(target)} target samples: both must be above 0")
         self.source, self.target = source, target
         self.batch_size, self.seed, self.device = batch_size, seed, torch.device(device)
-        self.flip, self.zoom = flip, zoom
+        self.flip, self.zoom, self.sampler, self.target_sampler = flip, zoom, sampler, target_sampler
         self.samples_per_epoch = max(len(source), len(target))
         self._sizes = _batch_sizes(self.samples_per_epoch, batch_size)
 
@@ -59,15 +65,23 @@ class PairLoader:
         """Steps in an epoch."""
         return len(self._sizes)
 
-    def epoch(self, epoch: int) -> Iterator[dict[str, Face | Tensor]]:
+    def needs_predictions(self, epoch: int) -> bool:
+        """Whether an epoch is drawn by predicted classes; not the first one, when nothing has been learnt."""
+        return self.target_sampler == "pseudo_balanced" and epoch > 0
+
+    def epoch(self, epoch: int, predicted: np.ndarray | None = None) -> Iterator[dict[str, Face | Tensor]]:
         """The batches of an epoch, counted from 0.
+
+        Args:
+            epoch: which one.
+            predicted: ``(M,)`` classes that the method predicts for the target, if :meth:`needs_predictions`.
 
         Yields:
             "src_imgs", "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs", "target_domain" (1) and
             "target_sample_idx"; there is no key for target labels.
         """
-        src = self._order("source", len(self.source), epoch)
-        target = self._order("target", len(self.target), epoch)
+        src = self._order(len(self.source), epoch, 0, self.source.labels if self.sampler == "class_balanced" else None)
+        target = self._order(len(self.target), epoch, 1, predicted if self.needs_predictions(epoch) else None)
         coins = np.random.default_rng([self.seed, epoch, 2])
         start = 0
         for size in self._sizes:
@@ -84,15 +98,11 @@ class PairLoader:
             }
             start = stop
 
-    def _order(self, domain: str, length: int, epoch: int) -> np.ndarray:
-        """Sample indices ``(samples_per_epoch,)`` of a domain: its shuffled passes, cut at the epoch's borders."""
-        first = epoch * self.samples_per_epoch
-        last = first + self.samples_per_epoch
-        passes = range(first // length, (last - 1) // length + 1)
-        stream = 0 if domain == "source" else 1
-        order = np.concatenate([np.random.default_rng([self.seed, p, stream]).permutation(length) for p in passes])
-        offset = first - passes[0] * length
-        return order[offset : offset + self.samples_per_epoch]
+    def _order(self, length: int, epoch: int, domain: int, classes: np.ndarray | None) -> np.ndarray:
+        """Indices ``(samples_per_epoch,)`` of a domain's epoch; balanced by ``classes`` if there are any."""
+        if classes is None:
+            return shuffled(length, self.samples_per_epoch, epoch, [self.seed, domain])
+        return class_balanced(classes, self.samples_per_epoch, epoch, [self.seed, domain])
 
     def _batch(self, domain: Samples, indices: np.ndarray, coins: np.random.Generator) -> Face | Tensor:
         batch = domain.batch(indices, self.device)

@@ -1,0 +1,166 @@
+"""The target's class proportions, estimated without its labels, and predictions adjusted for them.
+
+RLSbench's second step (Garg et al. 2023, arXiv:2302.03020): probabilities are calibrated on held-out source samples,
+the ratio of target to source class proportions is estimated from the target's predictions, and multiplies these.
+Everything assumes that a class looks the same in both domains and only their proportions differ; under a shift of looks
+the estimate can be far off, so that a collapsed one is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize, nnls
+
+#: A ratio is kept within this factor.
+LARGEST_RATIO = 20.0
+_FLOOR = 1e-12
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """An estimate and what it does to probabilities.
+
+    Attributes:
+        prior: ``(K,)`` estimated target class proportions.
+        ratio: ``(K,)`` target over source; ones if refused.
+        log_scale, bias: of the calibration: log p → scale · log p + bias.
+        refused: why the estimate is not used, or None.
+    """
+
+    prior: np.ndarray
+    ratio: np.ndarray
+    scale: float
+    bias: np.ndarray
+    refused: str | None
+
+    def apply(self, probs: np.ndarray) -> np.ndarray:
+        """Adjusted probabilities ``(N, K)``; as they are if the estimate was refused."""
+        if self.refused:
+            return probs
+        return _normalized(_calibrated(probs, self.scale, self.bias) * self.ratio)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for records."""
+        return {
+            "prior": self.prior.tolist(),
+            "ratio": self.ratio.tolist(),
+            "calibration": {"scale": self.scale, "bias": self.bias.tolist()},
+            "refused": self.refused,
+        }
+
+
+def estimate(name: str, source_probs: np.ndarray, source_labels: np.ndarray, target_probs: np.ndarray) -> Adjustment:
+    """Estimates the target's class proportions.
+
+    Args:
+        name: one of :data:`ESTIMATORS`.
+        source_probs: ``(N, K)`` predictions on held-out source samples.
+        source_labels: ``(N,)`` their classes; every class must occur.
+        target_probs: ``(M, K)`` predictions on unlabelled target samples.
+    """
+    k = source_probs.shape[1]
+    counts = np.bincount(source_labels, minlength=k)
+    if (counts == 0).any():
+        why = f"no held-out source sample of {(counts == 0).sum()} classes"
+        return Adjustment(np.full(k, np.nan), np.ones(k), 1.0, np.zeros(k), why)
+    scale, bias = calibrate(source_probs, source_labels)
+    source, target = (_calibrated(p, scale, bias) for p in (source_probs, target_probs))
+    source_prior = counts / counts.sum()
+    ratio = ESTIMATORS[name](source, source_labels, target).clip(1 / LARGEST_RATIO, LARGEST_RATIO)
+    prior = _normalized(ratio * source_prior)
+    refused = _collapsed(prior, source_probs, target_probs)
+    return Adjustment(prior, np.ones(k) if refused else prior / source_prior, scale, bias, refused)
+
+
+def calibrate(probs: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """Bias-corrected temperature scaling (Alexandari et al. 2020, arXiv:1901.06852): the scale and biases ``(K,)`` of
+    log p with the highest likelihood, the biases held near 0 by a weak Gaussian prior (rare classes have few samples).
+    """
+    log_probs, k = np.log(probs.clip(_FLOOR)), probs.shape[1]
+    rows = np.arange(len(labels))
+
+    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+        scale, bias = np.exp(values[0]), values[1:]
+        logits = scale * log_probs + bias
+        logits -= logits.max(axis=1, keepdims=True)
+        p = _normalized(np.exp(logits))
+        slope = p.copy()
+        slope[rows, labels] -= 1  # (N, K)
+        nll = -np.log(p[rows, labels].clip(_FLOOR)).sum() + 0.5 * (values**2).sum()
+        gradient = np.concatenate([[scale * (slope * log_probs).sum()], slope.sum(axis=0)]) + values
+        return nll / len(labels), gradient / len(labels)
+
+    found = minimize(loss, np.zeros(k + 1), jac=True, method="L-BFGS-B").x
+    return float(np.exp(found[0])), found[1:]
+
+
+def bbse(source_probs: np.ndarray, source_labels: np.ndarray, target_probs: np.ndarray) -> np.ndarray:
+    """Black-box shift estimation (Lipton et al. 2018, arXiv:1802.03916): w ≥ 0 with C w = μ, in least squares.
+
+    C_ij is the share of source samples that are predicted as i and belong to j, μ_i that of target samples predicted as
+    i, both by probabilities instead of counts.
+    """
+    joint, mean = _joint(source_probs, source_labels), target_probs.mean(axis=0)
+    return nnls(joint, mean)[0]
+
+
+def rlls(source_probs: np.ndarray, source_labels: np.ndarray, target_probs: np.ndarray) -> np.ndarray:
+    """Regularised learning under label shift (Azizzadenesheli et al. 2019, arXiv:1903.09734): w = 1 + θ, where θ is the
+    least-squares solution of C θ = μ − C 1 with a penalty on its norm that falls with the number of samples.
+    """
+    joint, mean = _joint(source_probs, source_labels), target_probs.mean(axis=0)
+    k = len(mean)
+    penalty = np.sqrt(np.log(k) * (1 / len(source_labels) + 1 / len(target_probs)))
+    rows = np.vstack([joint, penalty * np.eye(k)])
+    goal = np.concatenate([mean - joint.sum(axis=1), np.zeros(k)])
+    return (1 + np.linalg.lstsq(rows, goal, rcond=None)[0]).clip(0)
+
+
+def mlls(source_probs: np.ndarray, source_labels: np.ndarray, target_probs: np.ndarray) -> np.ndarray:
+    """Maximum likelihood by expectation maximisation (Saerens et al. 2002; calibrated: Alexandari et al. 2020)."""
+    source = np.bincount(source_labels, minlength=source_probs.shape[1]) / len(source_labels)
+    prior = source.copy()
+    for _ in range(1000):
+        posterior = _normalized(target_probs * (prior / source))
+        after = posterior.mean(axis=0)
+        if np.abs(after - prior).max() < 1e-8:
+            break
+        prior = after
+    return prior / source
+
+
+Estimator = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+ESTIMATORS: dict[str, Estimator] = {"bbse": bbse, "rlls": rlls, "mlls": mlls}
+
+
+def _joint(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """``(K, K)``: mean predicted probability of i together with class j."""
+    return probs.T @ np.eye(probs.shape[1])[labels] / len(labels)
+
+
+def _collapsed(prior: np.ndarray, source_probs: np.ndarray, target_probs: np.ndarray) -> str | None:
+    """Why an estimate is not to be believed, or None."""
+    k = len(prior)
+    predicted = len(np.unique(target_probs.argmax(axis=1)))
+    if predicted < k / 2:
+        return f"only {predicted} of {k} classes are ever predicted on the target"
+    if not np.isfinite(prior).all():
+        return "the estimate is not finite"
+    effective = float(np.exp(-(prior * np.log(prior.clip(_FLOOR))).sum()))
+    floor = 0.5 * float(np.exp(-(m := target_probs.mean(axis=0)) @ np.log(m.clip(_FLOOR))))
+    if effective < floor:
+        return f"the estimate has collapsed to {effective:.1f} effective classes (predictions have {2 * floor:.1f})"
+    return None
+
+
+def _calibrated(probs: np.ndarray, scale: float, bias: np.ndarray) -> np.ndarray:
+    logits = scale * np.log(probs.clip(_FLOOR)) + bias
+    return _normalized(np.exp(logits - logits.max(axis=1, keepdims=True)))
+
+
+def _normalized(values: np.ndarray) -> np.ndarray:
+    return values / values.sum(axis=-1, keepdims=True)

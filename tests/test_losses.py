@@ -1,0 +1,184 @@
+"""The losses beside DIFC's family, against plain loops written from their papers."""
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from pa_difc import LOSSES, Schedule, make_loss
+from pa_difc.build import resolve
+from pa_difc.config import Config
+from pa_difc.errors import UserError
+from pa_difc.losses.baselines import (
+    ArcFaceOnCosines,
+    CosFaceOnCosines,
+    FocalLoss,
+    LogitAdjustedLoss,
+    MarginHeadLoss,
+    WeightedLoss,
+)
+
+N, K = 12, 5
+COUNTS = [40, 3, 17, 120, 9]
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    return 3 * torch.randn(N, K, generator=generator, dtype=torch.float64), torch.arange(N) % K
+
+
+def probs(row):
+    top = max(row)
+    exp = [math.exp(z - top) for z in row]
+    return [e / sum(exp) for e in exp]
+
+
+def made(name, counts=COUNTS, **kwargs):
+    return make_loss(name, counts, Schedule(steps_per_epoch=2, confusion_epoch=1, reweight_epoch=1), **kwargs)
+
+
+def loop(batch, value):
+    """Mean over samples of value(logits, label)."""
+    rows = [value(row.tolist(), int(y)) for row, y in zip(*batch, strict=True)]
+    return sum(rows) / len(rows)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
+def test_focal(batch, gamma):
+    expected = loop(batch, lambda z, y: -((1 - probs(z)[y]) ** gamma) * math.log(probs(z)[y]))
+    assert FocalLoss(gamma)(*batch).item() == pytest.approx(expected, rel=1e-9)
+    assert made("focal")(*batch).item() == pytest.approx(FocalLoss(2.0)(*batch).item())
+
+
+def test_focal_has_a_gradient_where_nothing_is_missed():
+    logits = torch.tensor([[80.0, 0.0]], requires_grad=True)
+    FocalLoss(0.5)(logits, torch.tensor([0])).backward()
+    assert logits.grad.isfinite().all()
+    with pytest.raises(ValueError, match="gamma=-1"):
+        FocalLoss(-1)
+
+
+@pytest.mark.parametrize("tau", [0.5, 1.0, 2.0])
+def test_logit_adjustment(batch, tau):
+    shares = [n / sum(COUNTS) for n in COUNTS]
+    adjusted = lambda z: probs([v + tau * math.log(s) for v, s in zip(z, shares, strict=True)])  # noqa: E731
+    expected = loop(batch, lambda z, y: -math.log(adjusted(z)[y]))
+    assert LogitAdjustedLoss(COUNTS, tau)(*batch).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_balanced_softmax_is_logit_adjustment_at_one(batch):
+    """Ren et al.: n_y e^{z_y} / Σ_k n_k e^{z_k}."""
+
+    def value(z, y):
+        weighted = [n * math.exp(v) for n, v in zip(COUNTS, z, strict=True)]
+        return -math.log(weighted[y] / sum(weighted))
+
+    assert made("balanced_softmax")(*batch).item() == pytest.approx(loop(batch, value), rel=1e-6)
+    assert made("logit_adjusted")(*batch).equal(made("balanced_softmax")(*batch))
+    assert LOSSES["balanced_softmax"].same_as == "logit_adjusted"
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("weighted_inverse", [1 / n for n in COUNTS]),
+        ("weighted_effective", [(1 - 0.9999) / (1 - 0.9999**n) for n in COUNTS]),
+    ],
+)
+def test_class_weights_from_the_first_step(batch, name, weights):
+    logits, labels = batch
+    total = sum(weights[int(y)] * -math.log(probs(z.tolist())[int(y)]) for z, y in zip(logits, labels, strict=True))
+    expected = total / sum(weights[int(y)] for y in labels)
+    assert made(name)(*batch).item() == pytest.approx(expected, rel=1e-5)
+    assert WeightedLoss(torch.ones(K))(*batch).item() == pytest.approx(cross_entropy(*batch).item())
+
+
+def test_effective_number_follows_beta(batch):
+    a, b = made("weighted_effective", beta=0.9), made("weighted_effective", beta=0.9999)
+    assert not a(*batch).isclose(b(*batch))
+
+
+@pytest.mark.parametrize(("s", "m"), [(30.0, 0.35), (10.0, 0.2)])
+def test_cosface(s, m):
+    cosines = torch.rand(N, K, dtype=torch.float64) * 1.8 - 0.9
+    labels = torch.arange(N) % K
+    loss = MarginHeadLoss(CosFaceOnCosines(K, scale=s, margin=m), s)
+    expected = loop(
+        (cosines, labels), lambda c, y: -math.log(probs([s * (v - m * (k == y)) for k, v in enumerate(c)])[y])
+    )
+    assert loss(s * cosines, labels).item() == pytest.approx(expected, rel=1e-6)
+    assert not list(loss.parameters())
+
+
+@pytest.mark.parametrize(("s", "degrees"), [(30.0, 28.6), (12.0, 10.0)])
+def test_arcface(s, degrees):
+    cosines = torch.rand(N, K, dtype=torch.float64) * 1.6 - 0.8
+    labels = torch.arange(N) % K
+    m = math.radians(degrees)
+
+    def value(c, y):
+        return -math.log(probs([s * (math.cos(math.acos(v) + m) if k == y else v) for k, v in enumerate(c)])[y])
+
+    loss = MarginHeadLoss(ArcFaceOnCosines(K, scale=s, margin=degrees), s)
+    assert loss(s * cosines, labels).item() == pytest.approx(loop((cosines, labels), value), rel=1e-6)
+
+
+def test_arcface_s_gradient_is_finite_at_the_ends():
+    logits = torch.tensor([[30.0, -30.0, 0.0]], requires_grad=True)
+    made("arcface", counts=[1, 1, 1], scale=30.0)(logits, torch.tensor([0])).backward()
+    assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("reweighted", [False, True])
+def test_ldam(reweighted):
+    """s·(cos θ_y − 0.5 (N_min / N_y)^¼), weights from the second epoch on with drw."""
+    s, labels = 30.0, torch.arange(N) % K
+    cosines = torch.rand(N, K) * 1.8 - 0.9
+    margins = [0.5 * (min(COUNTS) / n) ** 0.25 for n in COUNTS]
+    expected = loop(
+        (cosines, labels),
+        lambda c, y: -math.log(probs([s * (v - margins[y] * (k == y)) for k, v in enumerate(c)])[y]),
+    )
+    loss = made("ldam_drw" if reweighted else "ldam", scale=s)
+    assert loss(s * cosines, labels).item() == pytest.approx(expected, rel=1e-4)
+    for _ in range(4):
+        loss.update()
+    assert loss.reweighted == reweighted
+
+
+@pytest.mark.parametrize("name", [n for n in LOSSES if n != "ce"])
+def test_classes_are_interchangeable(name, batch):
+    logits, labels = batch[0].float() / 10, batch[1]
+    order = torch.tensor([3, 0, 4, 1, 2])
+    scale = LOSSES[name].scale
+    loss = made(name, scale=scale)(scale * logits, labels)
+    permuted = made(name, counts=[COUNTS[k] for k in order], scale=scale)
+    assert permuted(scale * logits[:, order], order.argsort()[labels]).item() == pytest.approx(loss.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["weighted_inverse", "weighted_effective", "logit_adjusted", "focal"])
+def test_a_constant_added_to_logits_changes_nothing(name, batch):
+    loss = made(name)
+    assert loss(batch[0] + 7, batch[1]).item() == pytest.approx(loss(*batch).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["weighted_inverse", "weighted_effective", "logit_adjusted"])
+def test_equal_counts_are_cross_entropy(name, batch):
+    assert made(name, counts=[50] * K)(*batch).item() == pytest.approx(cross_entropy(*batch).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["weighted_inverse", "logit_adjusted", "ldam"])
+def test_a_class_without_a_sample_is_an_error(name):
+    with pytest.raises(ValueError, match=f"loss '{name}': "):
+        made(name, counts=[1, 0, 2])
+
+
+def test_losses_bring_their_classifier():
+    ldam = resolve(Config(loss="ldam"))
+    assert (ldam.head, ldam.scale) == ("cosine", 30.0)
+    assert (resolve(Config(loss="difc")).head, resolve(Config(loss="difc")).scale) == ("linear", 1.0)
+    assert resolve(Config(loss="ldam", head="linear")).scale == 1.0
+    with pytest.raises(UserError, match="loss cosface needs --set head=cosine, not linear"):
+        resolve(Config(loss="cosface", head="linear"))
