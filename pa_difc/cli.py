@@ -19,6 +19,8 @@ from .engine import Stopped
 from .errors import UserError
 from .evaluation.prior import ESTIMATORS
 from .losses import LOSSES
+from .methods import METHODS
+from .plugins import plugins
 
 _FLAGS = (
     "source",
@@ -41,6 +43,7 @@ _FLAGS = (
 
 def make_parser(about: str, examples: str) -> argparse.ArgumentParser:
     """A parser with the flags that every training command has; ``--set`` reaches the rest."""
+    register_plugins()
     parser = argparse.ArgumentParser(
         description=about,
         epilog=f"examples:\n{examples}\n\nkeys for --set:\n{describe_keys()}",
@@ -73,6 +76,13 @@ def make_parser(about: str, examples: str) -> argparse.ArgumentParser:
     add("--config", type=Path, metavar="FILE", help="a TOML file of keys, such as the best.toml of a study")
     add("--set", nargs="+", action="extend", metavar="KEY=VALUE", help="any other key; listed below")
     return parser
+
+
+def register_plugins() -> None:
+    """Puts the methods, losses and backbones of other packages into the registries; names of ours stay ours."""
+    for kind, registry in (("methods", METHODS), ("losses", LOSSES), ("backbones", BACKBONES)):
+        for name, entry in plugins(f"pa_difc.{kind}").items():
+            registry.setdefault(name, entry)
 
 
 def config_from(arguments: argparse.Namespace, **fixed: object) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import platform
 import subprocess
@@ -16,7 +17,9 @@ from typing import Any
 from .config import Config
 from .data import Domain
 from .errors import UserError
-from .files import read_json, write_json
+from .files import file_digest, read_json, write_json
+from .losses import LOSSES
+from .methods import METHODS
 
 _PACKAGE = Path(__file__).parent
 _REQUIRED = ("key", "identity", "scores", "history")
@@ -56,6 +59,8 @@ class RunFolder:
                 target.test.fingerprint,
             ],
         }
+        if foreign := _foreign_code(config):
+            identity["plugins"] = foreign
         if recipe is not None:
             identity["recipe"] = hashlib.blake2b(Path(recipe).read_bytes(), digest_size=6).hexdigest()
         name = f"{config.method}-{config.loss}-seed{config.seed}-{_hash(identity)}"
@@ -129,6 +134,13 @@ def code_digest() -> str:
     for path in sorted(_PACKAGE.rglob("*.py")):
         digest.update(path.relative_to(_PACKAGE).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def _foreign_code(config: Config) -> dict[str, str]:
+    """Hashes of the files of a method and a loss that other packages bring."""
+    entries = {"method": METHODS[config.method], "loss": LOSSES[config.loss].build}
+    files = {kind: inspect.getsourcefile(entry) for kind, entry in entries.items()}
+    return {kind: file_digest(Path(f)) for kind, f in files.items() if f and _PACKAGE not in Path(f).parents}
 
 
 @cache

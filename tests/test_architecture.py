@@ -26,7 +26,7 @@ ALLOWED = {
     "report": {"data"},
     "config": {"data", "errors", "evaluation", "files", "names", "losses", "methods"},
     "checkpoint": {"errors", "files", "methods"},
-    "record": {"config", "data", "errors", "files"},
+    "record": {"config", "data", "errors", "files", "losses", "methods"},
     "engine": {"checkpoint", "data", "errors", "evaluation", "files", "losses", "methods"},
 }
 #: Rooms in which everything meets.

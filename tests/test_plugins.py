@@ -1,6 +1,7 @@
 """What other packages add, through entry points of tiny packages made here."""
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -62,6 +63,37 @@ def test_a_dataset_of_another_package(package, tmp_path):
     command = [sys.executable, "-m", "pa_difc", "datasets", "somebodys_faces", "--data-root", str(tmp_path / "data")]
     said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert said.returncode == 0 and "ten faces of somebody" in said.stdout and "14 samples" in said.stdout
+
+
+METHOD = (ROOT / "recipes" / "your_own_method.py").read_text()
+
+
+def test_a_method_and_a_loss_of_another_package_in_the_table(package, data_root, tmp_path):
+    loss = "from pa_difc.losses import LossSpec, FocalLoss\nSHARP = LossSpec('sharp', lambda inputs: FocalLoss(5.0))\n"
+    where = package(
+        METHOD + loss,
+        "[pa_difc.methods]\ncoral = somebodys_package:CORAL\nmcd = somebodys_package:CORAL\n\n"
+        "[pa_difc.losses]\nsharp = somebodys_package:SHARP\n",
+    )
+    command = [sys.executable, "-W", "ignore", str(ROOT / "recipes" / "compare.py"), "--methods", "coral", "mcd"]
+    command += ["--losses", "ce", "sharp", "--source", "folder:bright", "--target", "folder:dim", "--epochs", "1"]
+    command += ["--data-root", str(data_root), "--out", str(tmp_path / "out"), "--set", "crop_px=32"]
+    environment = {**os.environ, "PYTHONPATH": f"{where}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert said.returncode == 0, said.stderr
+    table = (tmp_path / "out" / "table.csv").read_text().splitlines()
+    assert [tuple(line.split(",")[:2]) for line in table[1:]] == [
+        ("coral", "ce"), ("coral", "sharp"), ("mcd", "ce"), ("mcd", "sharp"),
+    ]  # fmt: skip
+    records = [p.read_text() for p in (tmp_path / "out" / "runs").glob("*/record.json")]
+    assert sum("coral_loss" in r for r in records) == 2  # a name of ours stays ours
+    foreign = [json.loads(r)["identity"].get("plugins", {}) for r in records]
+    assert sorted(sorted(f) for f in foreign) == [
+        [],
+        ["loss"],
+        ["loss", "method"],
+        ["method"],
+    ]  # edited, it is another run
 
 
 def test_a_broken_package_is_a_warning_and_no_error(package):

@@ -10,12 +10,14 @@ from .jumbot import JUMBOT
 from .lpl import LPL
 from .mcd import MCD
 from .mdd import MDD
+from .penalty import PenaltyMethod, Step
 from .safn import SAFN
 from .slot import LossSlot
 from .source_only import SourceOnly
 from .star import STAR
 from .swd import SWD
 
+#: Ours, and those of other packages under the entry point ``pa_difc.methods``.
 METHODS: dict[str, type[LossSlot]] = {
     "source_only": SourceOnly,
     "lpl": LPL,
@@ -49,5 +51,7 @@ __all__ = [
     "STAR",
     "SWD",
     "LossSlot",
+    "PenaltyMethod",
     "SourceOnly",
+    "Step",
 ]

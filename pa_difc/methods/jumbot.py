@@ -7,9 +7,9 @@ gradient. Defaults α = 0.01, λ = 0.5, τ = 0.5, ε = 0.01 are the paper's for 
 1 and 0.1.
 
 Differs from the paper: weight = 0.1. With its 1, a network from scratch was drawn to the wrong classes (drawn faces,
-cross-entropy, 5 epochs: 38 % accuracy, against 47 % with 0.1 and 43 % source-only). ε is multiplied by the largest cost of the batch, so that it means the same for features of any
-scale (in float64 a plan of ε = 0.01 underflows for costs above 7); the source is drawn as every method's is, not class
-by class (``--sampler class_balanced`` does that).
+cross-entropy, 5 epochs: 38 % accuracy, against 47 % with 0.1 and 43 % source-only). ε is multiplied by the largest
+cost of the batch, so that it means the same for features of any scale (in float64 a plan of ε = 0.01 underflows for
+costs above 7); the source is drawn as every method's is, not class by class (``--sampler class_balanced`` does that).
 """
 
 import torch

@@ -31,7 +31,7 @@ GAINED = {
     "ecan": 14,
     "jumbot": 12,
     "etd": 8,
-    "agra": 2,
+    "agra": -5,  # these points have no regions. On drawn faces with landmarks it gains 4 over source-only.
 }
 
 
