@@ -51,7 +51,9 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = make_parser(__doc__, EXAMPLES)
-    parser.add_argument("--methods", nargs="+", default=["all"], help=f"all, or some of {', '.join(METHODS)}")
+    default = ["source_only", "dann", "safn", "mcd"]
+    about = f"all, or some of {', '.join(METHODS)} (default: {' '.join(default)})"
+    parser.add_argument("--methods", nargs="+", default=default, metavar="NAME", help=about)
     parser.add_argument(
         "--losses",
         nargs="+",
