@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Callable
-
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 import optuna
 from aftermath import Aftermath
@@ -17,9 +9,7 @@ from matplotlib.axes import Axes
 from study import Choice
 
 from pa_difc.data import EXPRESSIONS
-
-#: Blue and orange of Okabe & Ito's palette, told apart by everyone; gray for text, legible on white and on black.
-BLUE, ORANGE, GRAY = "#0072B2", "#D55E00", "#808080"
+from pa_difc.report.page import BLUE, GRAY, ORANGE, svg
 
 
 def figures(study: optuna.Study, choice: Choice, aftermath: Aftermath) -> dict[str, str]:
@@ -35,20 +25,6 @@ def figures(study: optuna.Study, choice: Choice, aftermath: Aftermath) -> dict[s
     if weights:
         drawn["Importance"] = svg(lambda ax: bars(ax, weights))
     return drawn
-
-
-def svg(draw: Callable[[Axes], None]) -> str:
-    """An SVG with gray text on nothing, for light and dark pages; the same bytes for the same data."""
-    style = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), GRAY)
-    with plt.rc_context({**style, "svg.hashsalt": "pa_difc", "font.size": 9, "legend.framealpha": 0}):
-        figure, ax = plt.subplots(figsize=(5.4, 3.2), layout="constrained")
-        draw(ax)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.set_facecolor("none")
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-        plt.close(figure)
-    return re.sub(r"^.*?(?=<svg )", "", buffer.getvalue(), flags=re.DOTALL)
 
 
 def history(ax: Axes, study: optuna.Study) -> None:

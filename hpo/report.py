@@ -15,19 +15,7 @@ from spaces import Dimension, defaults
 from study import SELECTIONS, Choice
 
 from pa_difc.files import write_text
-
-STYLE = """
-:root { color-scheme: light dark; --line: #8886; --mark: #D55E00; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: auto; padding: 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-.lead { font-size: 1.15rem; } .warn { border-left: 4px solid var(--mark); padding: .3rem .8rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; } caption { text-align: left; }
-th, td { padding: .25rem .8rem .25rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child, .words { text-align: left; }
-td.words { white-space: normal; min-width: 14rem; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1rem; }
-figure { margin: 0; } figure svg { width: 100%; height: auto; } code { overflow-wrap: anywhere; }
-"""
+from pa_difc.report.page import html_figure, html_page, html_table, markdown_table
 
 
 def write_report(
@@ -59,15 +47,14 @@ def write_report(
     page = [f"<p class='lead'>{html.escape(lead)}</p>", *(f"<p class='warn'>{html.escape(w)}</p>" for w in warnings)]
     page.append(f"<p>{html.escape(facts)}</p>")
     for title, rows in tables:
-        markdown += [f"## {title}", _markdown(rows)]
-        region = f"<div class='scroll' tabindex='0' role='region' aria-label='{title}'>"
-        page.append(f"<h2>{title}</h2>{region}{_html(rows)}</div>")
-    drawn = "".join(_figure(title, svg) for title, svg in figures(study, choice, aftermath).items())
+        markdown += [f"## {title}", markdown_table(rows)]
+        page.append(f"<h2>{title}</h2>{html_table(rows, title)}")
+    drawn = "".join(html_figure(title, picture) for title, picture in figures(study, choice, aftermath).items())
     page.append(f"<h2>Figures</h2><div class='figures'>{drawn}</div>")
     page.append(f"<h2>Again</h2><p><code>{html.escape(command)}</code></p><p>{html.escape(how)}</p>")
     markdown += ["## Again", f"```sh\n{command}\n```", how]
     write_text(out / "report.md", "\n\n".join(markdown) + "\n")
-    write_text(out / "report.html", _page(study.study_name, "\n".join(page)))
+    write_text(out / "report.html", html_page(study.study_name, "\n".join(page)))
     lines = ([f"{row[0]:<28}", *(f"{cell:<15}" for cell in row[1:])] for row in main_table(aftermath))
     return "\n".join("".join(line).rstrip() for line in lines)
 
@@ -138,31 +125,3 @@ def space_table(task: Task, space: dict[str, Dimension]) -> list[list[str]]:
     """Each searched value with its range, unit and default."""
     own = defaults(task.config, space)
     return [["value", "what it is"], *([key, d.describe(key, own[key]).partition(": ")[2]] for key, d in space.items())]
-
-
-def _markdown(rows: list[list[str]]) -> str:
-    head, *body = rows
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *body])
-
-
-def _html(rows: list[list[str]]) -> str:
-    head, *body = ([html.escape(cell) for cell in row] for row in rows)
-    wordy = [any(len(row[i]) > 20 for row in body) and i > 0 for i in range(len(head))]
-    kinds = [" class='words'" if words else "" for words in wordy]
-    lines = ["<tr>" + "".join(f"<th scope='col'{k}>{c}</th>" for c, k in zip(head, kinds, strict=True)) + "</tr>"]
-    lines += ["<tr>" + "".join(f"<td{k}>{c}</td>" for c, k in zip(row, kinds, strict=True)) + "</tr>" for row in body]
-    return f"<table>{''.join(lines)}</table>"
-
-
-def _figure(title: str, svg: str) -> str:
-    title = html.escape(title)
-    return f"<figure><figcaption>{title}</figcaption><div role='img' aria-label='{title}'>{svg}</div></figure>"
-
-
-def _page(title: str, body: str) -> str:
-    title = html.escape(title)
-    meta = "<meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>"
-    return (
-        f"<!doctype html><html lang='en'><head>{meta}<title>{title}</title><style>{STYLE}</style></head>"
-        f"<body><main><h1>{title}</h1>{body}</main></body></html>\n"
-    )

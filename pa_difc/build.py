@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_adapt.containers import LRSchedulers, Models, Optimizers
 from torch import nn
@@ -20,7 +21,7 @@ from .data.features import FeatureSet
 from .data.labels import NUM_CLASSES
 from .engine import fit, set_device
 from .errors import UserError
-from .evaluation import predict, score
+from .evaluation import Predictions, predict, score
 from .evaluation.prior import estimate
 from .evaluation.quality import feature_quality
 from .losses import LOSSES, ClassificationLoss, make_loss
@@ -214,6 +215,7 @@ def finish(
     scores: dict[str, Any] = {}
     summary: dict[str, Any] = {"mean_feature_norm": {}, "feature_quality": {}}
     adjustment = None
+    outputs: dict[str, np.ndarray] = {}
     for side, domain, number in (("source", source, 0), ("target", target, 1)):
         predictions = predict(adapter, EvalLoader(domain.test, device=config.device), domain=number)
         probs = predictions.probs.numpy()
@@ -224,11 +226,29 @@ def finish(
             scores["target_unadjusted"] = score(domain.test.labels, probs)
             probs = adjustment.apply(probs)
         scores[side] = score(domain.test.labels, probs)
+        outputs |= _outputs(side, domain, predictions, probs)
         summary["mean_feature_norm"][side] = predictions.features.norm(dim=1).mean().item()
         summary["feature_quality"][side] = feature_quality(predictions.features, domain.test.labels)
     summary["parameters"] = {n: sum(p.numel() for p in model.parameters()) for n, model in adapter.models.items()}
     summary["adjustment"] = adjustment and adjustment.to_dict()
+    folder.write_outputs(outputs)
     return folder.write(config, source, target, history=history, scores=scores, adapter_summary=summary)
+
+
+#: Of each test split, at most this many feature vectors are kept for pictures.
+_KEPT_FEATURES = 500
+
+
+def _outputs(side: str, domain: Domain, predictions: Predictions, probs: np.ndarray) -> dict[str, np.ndarray]:
+    """What figures need of a test split: labels, probabilities, and an even choice of features with their positions."""
+    n = len(domain.test)
+    kept = np.linspace(0, n - 1, min(n, _KEPT_FEATURES)).astype(np.int64)
+    return {
+        f"{side}_labels": domain.test.labels.astype(np.int8),
+        f"{side}_probs": probs.astype(np.float32),
+        f"{side}_kept": kept,
+        f"{side}_features": predictions.features[kept].numpy().astype(np.float16),
+    }
 
 
 _LOSS_OPTIONS = ("max_margin", "epsilon", "beta", "class_weights", "unseen", "refresh", "estimate")

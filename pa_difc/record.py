@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import io
 import json
 import platform
 import subprocess
@@ -14,14 +15,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .config import Config
 from .data import Domain
 from .errors import UserError
-from .files import file_digest, read_json, write_json
+from .files import file_digest, read_json, write_atomic, write_json
 from .losses import LOSSES
 from .methods import METHODS
 
 _PACKAGE = Path(__file__).parent
+#: The file beside a record that holds predictions.
+OUTPUTS = "outputs.npz"
+
 _REQUIRED = ("key", "identity", "scores", "history")
 
 
@@ -119,6 +125,16 @@ class RunFolder:
         }
         write_json(self.path / "record.json", record)
         return record
+
+    def write_outputs(self, arrays: dict[str, np.ndarray]) -> None:
+        """Writes what figures need beside the record: predictions, labels and some features of the test splits.
+
+        Raises:
+            UserError: the file can't be written.
+        """
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        write_atomic(self.path / OUTPUTS, lambda file: file.write(buffer.getbuffer()))
 
 
 def versions() -> dict[str, str]:

@@ -23,7 +23,7 @@ ALLOWED = {
     "data": {"errors", "names", "functional", "files", "plugins"},
     "backbones": {"data", "names", "errors"},
     "evaluation": {"data", "hooks", "methods"},
-    "report": {"data"},
+    "report": {"data", "errors", "files", "record"},
     "config": {"data", "errors", "evaluation", "files", "names", "losses", "methods"},
     "checkpoint": {"errors", "files", "methods"},
     "record": {"config", "data", "errors", "files", "losses", "methods"},

@@ -1,0 +1,24 @@
+"""``python -m pa_difc report``: one page from the records of a grid."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..report.grid_report import write_grid_report
+
+ABOUT = "write one self-contained page, tables and figures from the records of a grid"
+EXAMPLES = """\
+  python -m pa_difc report runs/demo
+  python recipes/report.py runs/mux2fer --out mux2fer_report"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", type=Path, help="a folder with runs below it, such as the --out of compare.py")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="(default: the folder's own report/)")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    for page in write_grid_report(parsed.runs, parsed.out or parsed.runs / "report"):
+        print(f"written: {page}, report.md, tables/*.csv, figures/*.svg")
+    return 0

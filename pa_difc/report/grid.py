@@ -1,0 +1,97 @@
+"""The runs of a grid, as they lie on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import UserError
+from ..files import read_json
+from ..record import OUTPUTS
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder and its record."""
+
+    path: Path
+    record: dict[str, Any]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.record["config"]
+
+    @property
+    def cell(self) -> tuple[str, str, int]:
+        """Method, loss and seed."""
+        return self.config["method"], self.config["loss"], self.config["seed"]
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """On the target's test split."""
+        return self.record["scores"]["target"]
+
+    @cached_property
+    def outputs(self) -> dict[str, np.ndarray] | None:
+        """Labels, probabilities and features of the test splits; None where they were not kept."""
+        path = self.path / OUTPUTS
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return dict(file)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{path}: not readable ({error})") from None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The runs on one source → target pair, one for each method, loss and seed."""
+
+    source: str
+    target: str
+    runs: Sequence[Run]
+    replaced: int = 0  #: runs left out because a newer one has the same method, loss and seed
+
+    @property
+    def title(self) -> str:
+        return f"{self.source} → {self.target}"
+
+    @property
+    def methods(self) -> list[str]:
+        return list(dict.fromkeys(run.cell[0] for run in self.runs))
+
+    @property
+    def losses(self) -> list[str]:
+        return list(dict.fromkeys(run.cell[1] for run in self.runs))
+
+    def of(self, method: str, loss: str) -> dict[int, Run]:
+        """The runs of a method and a loss, by seed."""
+        return {run.cell[2]: run for run in self.runs if run.cell[:2] == (method, loss)}
+
+
+def load_grids(folder: Path) -> list[Grid]:
+    """All runs below a folder, by source → target pair.
+
+    Raises:
+        UserError: there is none, or a record is damaged.
+    """
+    runs = [Run(path.parent, read_json(path)) for path in sorted(folder.rglob("record.json"))]
+    if not runs:
+        raise UserError(f"{folder}: no record.json below it; train something first (python recipes/compare.py)")
+    for run in runs:
+        if not isinstance(run.record, dict) or not {"config", "scores", "history", "data"} <= run.record.keys():
+            raise UserError(f"{run.path / 'record.json'}: not the record of a run")
+    pairs: dict[tuple[str, str], list[Run]] = {}
+    for run in sorted(runs, key=lambda r: r.record["finished"]):
+        pairs.setdefault((run.config["source"], run.config["target"]), []).append(run)
+    grids = []
+    for (source, target), members in pairs.items():
+        newest = {run.cell: run for run in members}
+        grids.append(Grid(source, target, list(newest.values()), len(members) - len(newest)))
+    return grids

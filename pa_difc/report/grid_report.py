@@ -1,0 +1,129 @@
+"""From a folder of runs to one page, its Markdown, its tables as CSV and its figures."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+from pathlib import Path
+from statistics import mean
+
+from ..files import write_text
+from . import tables
+from .figures import figures
+from .grid import Grid, load_grids
+from .page import html_figure, html_page, html_table, markdown_table
+from .published import NOTE
+from .table import COLLAPSE_NOTE, TRANSDUCTIVE_NOTE
+
+
+def write_grid_report(runs: Path, out: Path) -> list[Path]:
+    """Writes report.html, report.md, tables/*.csv and figures/*.svg below ``out``; returns the pages.
+
+    Everything is read from records; nothing is trained or predicted.
+
+    Raises:
+        UserError: there are no runs, a record is damaged, or a file can't be written.
+    """
+    grids = load_grids(runs)
+    pages = []
+    for grid in grids:
+        folder = out if len(grids) == 1 else out / _slug(grid.title)
+        _write(grid, folder, command=_command(runs))
+        pages.append(folder / "report.html")
+    return pages
+
+
+def sentence(grid: Grid) -> str:
+    """What a busy person takes away: the best cell by mean recall, and what its loss gained over cross-entropy."""
+    cells = {(m, k): runs for m in grid.methods for k in grid.losses if (runs := grid.of(m, k))}
+    value = {cell: mean(r.scores["macro_recall"] for r in runs.values()) for cell, runs in cells.items()}
+    method, loss = best = max(value, key=lambda cell: value[cell])
+    seeds = len(cells[best])
+    recalls = tables.spread([100 * r.scores["macro_recall"] for r in cells[best].values()])
+    text = f"{method} + {loss} has the highest mean recall on {grid.target}, {recalls} %"
+    if loss != tables.BASE and (base := grid.of(method, tables.BASE)):
+        gain, p = tables.paired(cells[best], base)
+        text += f", {gain} points over cross-entropy" + (f" (p = {p}, {seeds} seeds)" if p not in ("", "–") else "")
+        text += _classes_that_moved(grid, method, loss)
+    else:
+        text += "; no loss gained over cross-entropy there"
+    return text + (". One seed: an anecdote, not a result." if seeds == 1 else ".")
+
+
+def _classes_that_moved(grid: Grid, method: str, loss: str) -> str:
+    def average(name: str) -> list[float]:
+        rows = [r.scores["recall"] for r in grid.of(method, name).values()]
+        return [mean(v or 0.0 for v in column) for column in zip(*rows, strict=True)]
+
+    change = [100 * (b - a) for a, b in zip(average(tables.BASE), average(loss), strict=True)]
+    order = sorted(range(len(change)), key=lambda k: change[k])
+    names = tables.EXPRESSIONS
+    return (
+        f"; {names[order[-1]]} gains most ({change[order[-1]]:+.0f}), {names[order[0]]} least ({change[order[0]]:+.0f})"
+    )
+
+
+def _write(grid: Grid, out: Path, command: str | None) -> None:
+    lead = sentence(grid)
+    content = {
+        "Methods and losses": tables.ablation(grid),
+        "Mean recall, methods × losses": tables.methods_by_losses(grid, "macro_recall"),
+        "Accuracy, methods × losses": tables.methods_by_losses(grid, "accuracy"),
+        "Order of confusion on the target": tables.confusion_order(grid),
+        "Recall of confused and other classes": tables.confusing_recall(grid),
+        "Predictions that DIFC changed": tables.changed_predictions(grid),
+        "Samples per class": tables.imbalance(grid),
+    }
+    content = {title: rows for title, rows in content.items() if len(rows) > 1}
+    notes = _notes(grid, content["Methods and losses"])
+    pictures = figures(grid)
+    markdown = [f"# {grid.title}", lead, *notes]
+    links = "".join(f"<a href='#{_slug(title)}'>{html.escape(title)}</a>" for title in [*content, "Figures"])
+    page = [f"<p class='lead'>{html.escape(lead)}</p>", f"<nav aria-label='Contents'>{links}</nav>"]
+    page += [f"<p>{html.escape(note)}</p>" for note in notes]
+    for title, rows in content.items():
+        markdown += [f"## {title}", markdown_table(rows)]
+        page.append(f"<h2 id='{_slug(title)}'>{html.escape(title)}</h2>{html_table(rows, title)}")
+        write_text(out / "tables" / f"{_slug(title)}.csv", _csv(rows))
+    drawn = "".join(html_figure(title, picture) for title, picture in pictures.items())
+    page.append(f"<h2 id='figures'>Figures</h2><div class='figures'>{drawn}</div>")
+    for title, picture in pictures.items():
+        write_text(out / "figures" / f"{_slug(title)}.svg", picture)
+    if command:
+        page.append(f"<h2>Again</h2><p><code>{html.escape(command)}</code></p>")
+        markdown += ["## Again", f"```sh\n{command}\n```"]
+    write_text(out / "report.md", "\n\n".join(markdown) + "\n")
+    write_text(out / "report.html", html_page(grid.title, "\n".join(page)))
+
+
+def _notes(grid: Grid, main: tables.Rows) -> list[str]:
+    notes = [
+        "In %, target test split, mean ± standard deviation over seeds, last epoch; no target label was used in "
+        "training or selection. Δ and p are paired by seed (t-test, from three seeds on)."
+    ]
+    if any("†" in row[1] for row in main):
+        notes.append(COLLAPSE_NOTE + ".")
+    if grid.runs[0].record["data"]["target"].get("transductive"):
+        notes.append(TRANSDUCTIVE_NOTE + ".")
+    if main[0][-1].startswith("published"):
+        notes.append(NOTE)
+    if grid.replaced:
+        notes.append(f"{grid.replaced} older runs of the same cells, with other settings or code, are left out.")
+    return notes
+
+
+def _command(runs: Path) -> str | None:
+    path = runs / "command.txt"
+    return path.read_text(encoding="utf-8").strip() if path.exists() else None
+
+
+def _csv(rows: tables.Rows) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower().replace("→", "to").replace("×", "x")).strip("-")

@@ -1,0 +1,97 @@
+"""Pages and pictures: self-contained HTML that prints and reads on a phone, needs no network, and the same in Markdown."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Callable, Sequence
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+#: Okabe and Ito's palette, told apart by everyone, and a gray that is legible on white and on black.
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+SKY, YELLOW, GRAY = "#56B4E9", "#E69F00", "#808080"
+COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, GRAY)
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8886; --mark: #D55E00; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: auto; padding: 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+.lead { font-size: 1.15rem; } .warn { border-left: 4px solid var(--mark); padding: .3rem .8rem; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; } caption { text-align: left; }
+th, td { padding: .25rem .8rem .25rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th:first-child, td:first-child, .words { text-align: left; }
+td.words { white-space: normal; min-width: 14rem; }
+th.published, td.published { border-left: 3px double var(--line); padding-left: .8rem; font-style: italic; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1.2rem; }
+figure { margin: 0; min-width: 0; } figure svg { width: 100%; height: auto; } code { overflow-wrap: anywhere; }
+nav a { margin-right: .8rem; } :focus-visible { outline: 3px solid var(--mark); }
+@media print { .scroll { overflow: visible; } nav { display: none; } figure { break-inside: avoid; } }
+"""
+
+Rows = Sequence[Sequence[str]]
+
+
+def markdown_table(rows: Rows) -> str:
+    """A table whose first row is the head."""
+    head, *body = rows
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *body])
+
+
+def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
+    """A table that scrolls by itself on a narrow screen; columns of published numbers are set apart.
+
+    Args:
+        rows: the first one is the head.
+        title: for screen readers.
+        published: how the head of a column begins that is not ours.
+    """
+    head, *body = ([html.escape(cell) for cell in row] for row in rows)
+    kinds = []
+    for i, name in enumerate(head):
+        wordy = i > 0 and any(len(row[i]) > 20 for row in body)
+        kinds.append(" class='published'" if name.startswith(published) else " class='words'" if wordy else "")
+    lines = ["<tr>" + "".join(f"<th scope='col'{k}>{c}</th>" for c, k in zip(head, kinds, strict=True)) + "</tr>"]
+    lines += ["<tr>" + "".join(f"<td{k}>{c}</td>" for c, k in zip(row, kinds, strict=True)) + "</tr>" for row in body]
+    region = f"<div class='scroll' tabindex='0' role='region' aria-label='{html.escape(title)}'>"
+    return f"{region}<table>{''.join(lines)}</table></div>"
+
+
+def html_figure(title: str, picture: str) -> str:
+    """A figure of an SVG's text."""
+    title = html.escape(title)
+    return f"<figure><figcaption>{title}</figcaption><div role='img' aria-label='{title}'>{picture}</div></figure>"
+
+
+def html_page(title: str, body: str) -> str:
+    """A whole page."""
+    title = html.escape(title)
+    meta = "<meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>"
+    return (
+        f"<!doctype html><html lang='en'><head>{meta}<title>{title}</title><style>{STYLE}</style></head>"
+        f"<body><main><h1>{title}</h1>{body}</main></body></html>\n"
+    )
+
+
+def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5.4, 3.2)) -> str:
+    """An SVG with gray text on nothing, for light and dark pages; the same bytes for the same data.
+
+    Args:
+        draw: is given the axes.
+        size: in inches.
+    """
+    style = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), GRAY)
+    with plt.rc_context({**style, "svg.hashsalt": "pa_difc", "font.size": 9, "legend.framealpha": 0}):
+        figure, ax = plt.subplots(figsize=size, layout="constrained")
+        draw(ax)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_facecolor("none")
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        plt.close(figure)
+    return re.sub(r"^.*?(?=<svg )", "", buffer.getvalue(), flags=re.DOTALL)
