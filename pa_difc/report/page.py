@@ -1,4 +1,4 @@
-"""Pages and pictures: self-contained HTML that prints and reads on a phone, needs no network, and the same in Markdown."""
+"""Self-contained pages that print and read on a phone, the same in Markdown, and pictures for them."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
 """Numbers of the paper, to stand beside ours in columns of their own: Sreenivas et al. 2022, Tables 2 and 5.
 
-Target accuracy in %, source RAF-DB, IR-50 (Table 5: IR-18), 20 + 20 epochs. Its SFEW numbers of DIFC fit a test set of 415
-images, undetected faces dropped; some of the benchmark's methods, which it follows, chose their epoch on target labels.
+Target accuracy in %, source RAF-DB, IR-50 (Table 5: IR-18), 20 + 20 epochs. Its SFEW numbers of DIFC fit a test set of
+415 images, undetected faces dropped; some methods of the benchmark that it follows chose their epoch on target labels.
 """
 
 from __future__ import annotations
 
 SOURCE = "Sreenivas et al. 2022"
 NOTE = (
-    "Published numbers are the paper's (RAF-DB, IR-50; sfew with dann and safn: IR-18), accuracy in %: another network, "
-    "another number of epochs, and by its account not always the same test images. They are for orientation."
+    "Published numbers are the paper's (RAF-DB, IR-50; sfew with dann and safn: IR-18), accuracy in %: "
+    "another network, another number of epochs, and by its account not always the same test images. They are for orientation."
 )
 
 _TABLE_2 = {

@@ -112,9 +112,9 @@ def both_outputs(grid: Grid, method: str):
     """Seed and outputs with cross-entropy and with DIFC, where both were kept on the same faces."""
     before, after = grid.of(method, BASE), grid.of(method, "difc")
     for seed, run in after.items():
-        if seed in before and run.outputs and before[seed].outputs:
-            if len(run.outputs["target_labels"]) == len(before[seed].outputs["target_labels"]):
-                yield seed, before[seed].outputs, run.outputs
+        a, b = before[seed].outputs if seed in before else None, run.outputs
+        if a and b and len(a["target_labels"]) == len(b["target_labels"]):
+            yield seed, a, b
 
 
 def spread(values: Sequence[float]) -> str:
