@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from .cli import run_command
 
 #: Modules of :mod:`pa_difc.commands`, in the order of a newcomer's path.
-COMMANDS = ("datasets", "prepare", "report")
+COMMANDS = ("datasets", "prepare", "report", "predict", "export")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -47,17 +47,27 @@ def load_checkpoint(path: Path, adapter: LossSlot, *, key: str) -> tuple[int, li
     Raises:
         UserError: the file is damaged, or belongs to another run.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        then = state["key"]
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError, ValueError):
-        raise UserError(f"checkpoint {path} is damaged; remove it to start this run again") from None
-    if then != key:
+    state = read_state(path)
+    if (then := state["key"]) != key:
         raise UserError(f"checkpoint {path} belongs to another run ({then}, not {key}); remove it or change --out")
     for name in _CONTAINERS:
         getattr(adapter, name).load_state_dict(state[name])
     _set_random_state(state["random"])
     return state["epoch"], state["history"]
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, on the CPU; nothing in it is executed.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        state["key"], state["models"]
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError, ValueError):
+        raise UserError(f"checkpoint {path} is damaged; remove it to start this run again") from None
+    return state
 
 
 def seed_everything(seed: int) -> None:

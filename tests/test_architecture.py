@@ -74,7 +74,7 @@ def test_packages_have_one_door(path):
         assert top <= {"torch", "collections"}
     if room(path) in {"losses", "schedule", "functional"}:
         assert "pytorch_adapt" not in top
-    exported = {"adapters", "adapters.utils", "containers", "hooks", "layers", "weighters"}
+    exported = {"adapters", "adapters.utils", "containers", "hooks", "inference", "layers", "weighters"}
     private = {n for n in names if n.startswith("pytorch_adapt") and n.removeprefix("pytorch_adapt.") not in exported}
     assert not private or path.stem == "_host", private
 

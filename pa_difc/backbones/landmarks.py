@@ -28,7 +28,8 @@ def landmark_cells(landmarks: Tensor, width_px: int, map_size: int) -> Tensor:
         ValueError: a point is NaN or infinite.
     """
     # On a GPU this waits for the landmarks; without it, NaN would silently become the upper left corner.
-    if not landmarks.isfinite().all():
+    # An exported model can't branch on values: there, whoever calls it has to know.
+    if not torch.compiler.is_compiling() and not landmarks.isfinite().all():
         faces = (~landmarks.isfinite()).flatten(1).any(1).sum().item()
         raise ValueError(
             f"{faces} of {len(landmarks)} faces have no landmarks (NaN): detect them first, "

@@ -37,6 +37,12 @@ from .reversal import Ramped
 from .slot import LossSlot
 
 
+def domain_inference(x: Any, models: Models, domain: int = 1, **_: Any) -> dict[str, Tensor]:
+    """Inference through the graph of a face's own domain: "features" ``(N, 384)`` and "logits" ``(N, K)``."""
+    features = models["R"](models["G"](x), domain)
+    return {"features": features, "logits": models["C"](features)}
+
+
 class AGRA(Ramped, LossSlot, Classifier):
     """AGRA with a slot for the classification loss; its predictions depend on the domain of the face.
 
@@ -51,10 +57,9 @@ class AGRA(Ramped, LossSlot, Classifier):
     about = "regions of a face in a graph with the means of the other domain's"
     default_weight = 1.0
     extra_models = ("R", "D")
+    inference_models = ("G", "R", "C")
+    infer = staticmethod(domain_inference)
     needs_regions = True
-
-    def __init__(self, *args: Any, inference_fn: Any = None, **kwargs: Any) -> None:
-        super().__init__(*args, inference_fn=inference_fn or domain_inference, **kwargs)
 
     @classmethod
     def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:
@@ -125,9 +130,3 @@ class RegionsHook(BaseHook):
 
     def _out_keys(self) -> list[str]:
         return [self.target_logits]
-
-
-def domain_inference(x: Any, models: Models, domain: int = 1, **_: Any) -> dict[str, Tensor]:
-    """Inference through the graph of a face's own domain: "features" ``(N, 384)`` and "logits" ``(N, K)``."""
-    features = models["R"](models["G"](x), domain)
-    return {"features": features, "logits": models["C"](features)}

@@ -38,9 +38,7 @@ class MCD(LossSlot, HostMCD):
 
     about = "two classifiers find target samples outside the source's support, features move in"
     default_weight = 1.0
-
-    def __init__(self, *args: Any, inference_fn: Any = None, **kwargs: Any) -> None:
-        super().__init__(*args, inference_fn=inference_fn or mean_softmax_inference, **kwargs)
+    infer = staticmethod(mean_softmax_inference)
 
     @classmethod
     def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:

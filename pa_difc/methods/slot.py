@@ -1,10 +1,12 @@
 """What every method shares: the slot for a classification loss."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
 from pytorch_adapt.containers import KeyEnforcer, LRSchedulers, Misc, Models, Optimizers
+from pytorch_adapt.inference import default_fn
 from torch import Tensor, nn
 
 from ..functional import Counts
@@ -32,6 +34,8 @@ class LossSlot:
     about: ClassVar[str]  #: the idea in a line
     default_weight: ClassVar[float]  #: of the method's own loss
     extra_models: ClassVar[tuple[str, ...]] = ()  #: names of models that the host's adapter does not know
+    inference_models: ClassVar[tuple[str, ...]] = ("G", "C")  #: what predictions are made with
+    infer: ClassVar[Callable[..., dict[str, Tensor]]] = staticmethod(default_fn)  #: the method's way to predict
     needs_regions: ClassVar[bool] = False  #: whether it works on the regions of a landmark backbone
 
     def __init__(
@@ -51,6 +55,7 @@ class LossSlot:
     ) -> None:
         self.loss = make_loss(loss, class_counts, schedule, **(loss_options or {}))
         self.weight = self.default_weight if weight is None else weight
+        host_kwargs.setdefault("inference_fn", self.infer)
         misc = Misc({**(misc or {}), **loss_state(self.loss), **self.method_state()})
         super().__init__(
             models=models,
@@ -108,4 +113,4 @@ def mean_softmax_inference(x: Any, models: Models, **_: Any) -> dict[str, Tensor
     """
     features = models["G"](x)
     log_probs = torch.stack([z.log_softmax(dim=1) for z in models["C"](features)])  # (2, N, K)
-    return {"features": features, "logits": log_probs.logsumexp(dim=0) - torch.tensor(len(log_probs)).log()}
+    return {"features": features, "logits": log_probs.logsumexp(dim=0) - math.log(len(log_probs))}

@@ -6,10 +6,9 @@ Target accuracy in %, source RAF-DB, IR-50 (Table 5: IR-18), 20 + 20 epochs. Its
 
 from __future__ import annotations
 
-SOURCE = "Sreenivas et al. 2022"
 NOTE = (
-    "Published numbers are the paper's (RAF-DB, IR-50; sfew with dann and safn: IR-18), accuracy in %: "
-    "another network, another number of epochs, and by its account not always the same test images. They are for orientation."
+    "Published numbers are the paper's (RAF-DB, IR-50; sfew with dann and safn: IR-18), accuracy in %: another "
+    "network, other epochs, and by its account not always the same test images. They are for orientation."
 )
 
 _TABLE_2 = {

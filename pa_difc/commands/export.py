@@ -1,0 +1,35 @@
+"""``python -m pa_difc export``: a model to keep and to give to other programs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..export import FORMATS, export_model, read_record
+from ..model import load_model
+
+ABOUT = "write a finished run's model as one folder: weights, settings, card, and other formats"
+EXAMPLES = """\
+  python -m pa_difc export --model runs/demo/runs/mcd-difc-seed0-… --out my_model
+  python -m pa_difc export --model my_model --out my_model --format onnx pt2"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--model", type=Path, required=True, metavar="DIR", help="a finished run's folder, or an exported model")
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    add(
+        "--format",
+        nargs="+",
+        default=["safetensors"],
+        choices=FORMATS,
+        metavar="NAME",
+        help=f"{', '.join(FORMATS)} (torch.export); safetensors is always written (default: %(default)s)",
+    )
+
+
+def run(parsed: argparse.Namespace) -> int:
+    model = load_model(parsed.model)
+    for line in export_model(model, parsed.out, tuple(parsed.format), read_record(parsed.model)):
+        print(line)
+    return 0

@@ -1,0 +1,71 @@
+"""``python -m pa_difc predict``: expressions of the faces in images."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..engine import set_device
+from ..errors import UserError
+from ..files import write_text
+from ..model import load_model
+from ..predict import Prediction, columns, find_images, predict_images
+
+ABOUT = "find the faces in images and say what they express"
+EXAMPLES = """\
+  python -m pa_difc predict --model runs/demo/runs/mcd-difc-seed0-… photo.jpg
+  python -m pa_difc predict --model my_model holiday/ --out holiday.csv --annotate holiday_annotated
+  python -m pa_difc predict --model my_model *.jpg --format json"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("images", nargs="+", type=Path, help="image files, or folders of them")
+    add("--model", type=Path, required=True, metavar="DIR", help="a finished run's folder, or an exported model")
+    add("--format", default="csv", choices=("csv", "json"), help="(default: %(default)s)")
+    add("--out", type=Path, metavar="FILE", help="(default: standard output)")
+    add("--annotate", type=Path, metavar="DIR", help="write each picture there, with boxes, points and bars")
+    add("--device", default="cpu", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    set_device(parsed.device, False)
+    model = load_model(parsed.model)
+    images = find_images(parsed.images)
+    if parsed.annotate:
+        try:
+            parsed.annotate.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write {parsed.annotate}: {error.strerror}") from None
+    found = predict_images(model, images, device=parsed.device, annotate=parsed.annotate)
+    bar = tqdm(found, total=len(images), desc="predicting", unit="image", disable=None, leave=False)
+    predictions = [p for faces in bar for p in faces]
+    text = _text(predictions, model.settings["classes"], parsed.format)
+    if parsed.out:
+        write_text(parsed.out, text)
+    else:
+        sys.stdout.write(text)
+    if problems := sum(bool(p.problem) for p in predictions):
+        print(f"{problems} of {len(images)} images without a prediction; see the column 'problem'", file=sys.stderr)
+    return 0
+
+
+def _text(predictions: list[Prediction], classes: list[str], kind: str) -> str:
+    rows = [p.row(classes) for p in predictions]
+    if kind == "json":
+        return json.dumps(rows, indent=1) + "\n"
+    lines: list[str] = []
+
+    class Lines:
+        def write(self, text: str) -> None:
+            lines.append(text)
+
+    writer = csv.DictWriter(Lines(), columns(classes), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return "".join(lines)

@@ -1,0 +1,113 @@
+"""A model in the formats that other programs read, each checked against the model itself."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .data.crops import typical_points
+from .errors import UserError
+from .files import read_json, write_atomic, write_text
+from .model import FaceModel, save_model
+from .report.card import model_card
+
+FORMATS = ("safetensors", "onnx", "pt2")
+TOLERANCE = 1e-4  #: largest difference of a probability
+
+
+def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: dict[str, Any] | None) -> list[str]:
+    """Writes a model's folder: safetensors and settings always, a card if there is a record, and other formats.
+
+    Args:
+        model: in eval mode, on the CPU.
+        out: the folder.
+        formats: of :data:`FORMATS`.
+        record: of the model's run.
+
+    Returns:
+        A line for each file and how it was checked.
+
+    Raises:
+        UserError: a format needs a package that is not there, differs from the model, or can't be written.
+    """
+    save_model(model, out)
+    lines = [f"{out / 'model.safetensors'}: {sum(p.numel() for p in model.parameters()):,} weights"]
+    if record is not None:
+        write_text(out / "README.md", model_card(record, model.settings))
+        lines.append(f"{out / 'README.md'}: the model's card")
+    if "onnx" in formats:
+        lines.append(_onnx(model, out / "model.onnx"))
+    if "pt2" in formats:
+        lines.append(_pt2(model, out / "model.pt2"))
+    return lines
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The record of a run's folder, if it is one."""
+    path = folder / "record.json"
+    return read_json(path) if path.exists() else None
+
+
+def example(model: FaceModel, n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """A batch to trace and to check with: noise, and points around where a face has them."""
+    generator = torch.Generator().manual_seed(seed)
+    p = model.size_px
+    points = torch.from_numpy(typical_points(model.settings["input"]["crop"], p))
+    jitter = torch.randn(n, 5, 2, generator=generator) * p / 30
+    return torch.rand(n, 3, p, p, generator=generator), points + jitter
+
+
+def _program(model: FaceModel) -> torch.export.ExportedProgram:
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    return torch.export.export(model, example(model, 3), dynamic_shapes={"image": {0: batch}, "landmarks": {0: batch}})
+
+
+def _pt2(model: FaceModel, path: Path) -> str:
+    program = _program(model)
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    write_atomic(path, lambda file: file.write(buffer.getbuffer()))
+    loaded = torch.export.load(path).module()
+    return _checked(model, path, lambda image, points: loaded(image, points).detach().numpy())
+
+
+def _onnx(model: FaceModel, path: Path) -> str:
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"ONNX needs {error.name}: pip install 'pa-difc[onnx]'") from None
+    program = torch.onnx.export(
+        _program(model), dynamo=True, input_names=["image", "landmarks"], output_names=["probabilities"], verbose=False
+    )
+    write_atomic(path, lambda file: file.write(program.model_proto.SerializeToString()))
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [i.name for i in session.get_inputs()]
+
+    def run(image: Tensor, points: Tensor) -> np.ndarray:
+        values = {"image": image.numpy(), "landmarks": points.numpy()}
+        return session.run(None, {name: values[name] for name in names})[0]
+
+    return _checked(model, path, run)
+
+
+@torch.no_grad()
+def _checked(model: FaceModel, path: Path, run) -> str:
+    """Compares predictions on batches of other sizes than the traced one.
+
+    Raises:
+        UserError: they differ; the file is removed.
+    """
+    worst = 0.0
+    for n in (1, 5, 8):
+        image, points = example(model, n, seed=n)
+        worst = max(worst, float(np.abs(model(image, points).numpy() - run(image, points)).max()))
+    if not worst <= TOLERANCE:
+        path.unlink()
+        raise UserError(f"{path}: its probabilities differ by {worst:.1e} from the model's (at most {TOLERANCE:g})")
+    return f"{path}: probabilities within {worst:.0e} of the model's"

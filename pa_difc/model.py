@@ -1,0 +1,150 @@
+"""A trained model to keep: one folder, one module from faces to probabilities."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from .backbones import make_backbone
+from .checkpoint import read_state
+from .config import Config
+from .data import EXPRESSIONS, Face
+from .errors import UserError
+from .files import read_json, write_atomic, write_json
+from .methods import METHODS
+from .methods.heads import classifier
+
+WEIGHTS, SETTINGS = "model.safetensors", "config.json"
+FORMAT = 1
+
+
+class FaceModel(nn.Module):
+    """What remains of a method when training is over: faces in, class probabilities out.
+
+    Args:
+        settings: as :func:`model_settings` gives them.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__()
+        self.settings = settings
+        config = _config(settings["config"])
+        method = METHODS[config.method]
+        extractor = make_backbone(config.backbone, head=config.backbone_head, local_head=config.local_head)
+        extractor = method.extractor(extractor)
+        k = len(settings["classes"])
+        heads = method.heads(extractor.num_features, k, lambda d, n: classifier(d, n, config.head, config.scale))
+        models = {"G": extractor, **heads}
+        self.models = nn.ModuleDict({name: models[name] for name in method.inference_models})
+        self._infer = method.infer
+        adjustment = settings["adjustment"] or {"scale": 1.0, "bias": [0.0] * k, "ratio": [1.0] * k}
+        self.scale = float(adjustment["scale"])
+        for name in ("bias", "ratio"):
+            self.register_buffer(name, torch.tensor(adjustment[name]), persistent=False)
+
+    @property
+    def size_px(self) -> int:
+        """The side of the faces it takes."""
+        return self.settings["input"]["size_px"]
+
+    def forward(self, image: Tensor, landmarks: Tensor) -> Tensor:
+        """Class probabilities.
+
+        Args:
+            image: ``(N, 3, P, P)``, RGB in [0, 1].
+            landmarks: ``(N, 5, 2)`` in pixels; not looked at by a model without landmark branches.
+
+        Returns:
+            ``(N, K)``, in the order of ``settings["classes"]``.
+        """
+        log_probs = self._infer(Face(image, landmarks), models=self.models, domain=1)["logits"].log_softmax(dim=1)
+        # The calibration and ratio of an estimated target prior, if the run had one: p^scale · e^bias · ratio.
+        return (self.scale * log_probs + self.bias + self.ratio.log()).softmax(dim=1)
+
+
+def model_settings(record: dict[str, Any]) -> dict[str, Any]:
+    """What a model's folder says about it, out of its run's record."""
+    store = record["data"]["target"].get("store") or {}
+    adjustment = record["model"].get("adjustment")
+    if adjustment and not adjustment["refused"]:
+        adjustment = {"ratio": adjustment["ratio"], **adjustment["calibration"]}
+    else:
+        adjustment = None
+    config = record["config"]
+    return {
+        "format": FORMAT,
+        "classes": list(EXPRESSIONS),
+        "input": {
+            "size_px": config["crop_px"],
+            "crop": store.get("crop", "cdfer"),
+            "prepared": bool(store),
+            "landmarks": config["backbone_head"] == "global_local",
+        },
+        "config": {k: v for k, v in config.items() if k not in ("data_root", "pretrained", "device")},
+        "adjustment": adjustment,
+        "run": record["key"],
+        "versions": record["versions"],
+    }
+
+
+def load_model(folder: Path) -> FaceModel:
+    """The model of a run's folder, or of a folder that :func:`save_model` wrote; in eval mode.
+
+    Raises:
+        UserError: there is no model, or it is damaged.
+    """
+    if (folder / SETTINGS).exists():
+        settings = read_json(folder / SETTINGS)
+        if not isinstance(settings, dict) or settings.get("format") != FORMAT:
+            raise UserError(f"{folder / SETTINGS}: not the settings of a model of format {FORMAT}")
+        model = FaceModel(settings)
+        _fill(model, _weights(folder / WEIGHTS), folder / WEIGHTS)
+    elif (folder / "record.json").exists():
+        model = FaceModel(model_settings(read_json(folder / "record.json")))
+        state = read_state(folder / "checkpoint.pt")["models"]
+        flat = {f"models.{n}.{k}": v for n in model.models for k, v in state[n].items()}
+        _fill(model, flat, folder / "checkpoint.pt")
+    else:
+        raise UserError(f"{folder}: no model here (looked for {SETTINGS}, and for record.json of a finished run)")
+    return model.eval()
+
+
+def save_model(model: FaceModel, folder: Path) -> None:
+    """Writes weights and settings; the settings, without which it is no model, come last.
+
+    Raises:
+        UserError: a file can't be written.
+    """
+    state = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
+    write_atomic(folder / WEIGHTS, lambda file: file.write(save(state)))
+    write_json(folder / SETTINGS, json.loads(json.dumps(model.settings)))
+
+
+def _config(values: dict[str, Any]) -> Config:
+    known = {f.name for f in fields(Config)}
+    if unknown := sorted(set(values) - known):
+        raise UserError(f"model of another version: unknown settings {', '.join(unknown)}")
+    weights = values.get("class_weights")
+    return replace(Config(), **{**values, "class_weights": tuple(weights) if weights else None})
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
+
+
+def _fill(model: FaceModel, state: dict[str, Tensor], path: Path) -> None:
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        why = str(error).splitlines()[-1].strip()[:200]
+        raise UserError(f"{path}: the weights do not fit the settings ({why})") from None

@@ -1,0 +1,70 @@
+"""A model's card, written from its run's record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..data.labels import EXPRESSIONS
+
+
+def model_card(record: dict[str, Any], settings: dict[str, Any]) -> str:
+    """Markdown: what the model is, what it was trained on, how it was chosen, how good it is and where it fails.
+
+    Args:
+        record: of the run.
+        settings: of the model's folder.
+    """
+    config, scores, data = record["config"], record["scores"], record["data"]
+    target, source = scores["target"], scores["source"]
+    recalls = [
+        f"| {name} | {_percent(s)} | {_percent(t)} | {n:,} |"
+        for name, s, t, n in zip(
+            EXPRESSIONS, source["recall"], target["recall"], data["target"]["test_counts"], strict=True
+        )
+    ]
+    warning = "\n**It has collapsed: fewer than half of the classes are ever predicted.**\n"
+    collapsed = warning if target["collapsed"] else ""
+    counts = {side: f"{data[side]['name']}, {sum(data[side]['train_counts']):,} faces" for side in ("source", "target")}
+    versions = ", ".join(f"{name} {record['versions'][name]}" for name in ("pa-difc", "torch"))
+    crop = settings["input"]["crop"]
+    how = f"cut out as `{crop}`" if settings["input"]["prepared"] else "taken as they are"
+    return f"""# {config["method"]} + {config["loss"]}, {config["source"]} → {config["target"]}
+
+A classifier of seven facial expressions for the domain "{config["target"]}", whose labels it never saw.
+
+## Made from
+
+- labelled: {counts["source"]}; unlabelled: {counts["target"]}; {how}, {config["crop_px"]} px
+- method {config["method"]}, loss {config["loss"]}, network {config["backbone"]} ({config["backbone_head"]}),
+  {config["epochs"]} epochs, seed {config["seed"]}
+- selection: {record["selection"]}; target labels used in training or selection: {record["target_labels"]}
+- run {record["key"]}, {record["finished"]}, {versions}
+
+## How good it is
+
+Target test split: accuracy {_percent(target["accuracy"])}, mean recall {_percent(target["macro_recall"])}, macro-F1
+{_percent(target["macro_f1"])}. Labels of the target were read to write these numbers, and for nothing else.
+{collapsed}
+| class | recall, source | recall, target | target test faces |
+| --- | ---: | ---: | ---: |
+{chr(10).join(recalls)}
+
+A recall from few faces says little.
+
+## What it can't do
+
+It says which of seven words people would have chosen for a picture of a face. That is not what the person feels: faces
+of the same feeling differ between people, cultures and situations, and faces can be put on. Its errors are not spread
+evenly over age, sex, skin and pose, and this record does not measure that. Do not use it to judge people: not for work,
+police, school or health. Faces that the detector does not find get no prediction.
+
+The datasets have terms of their own, which may extend to models made from them.
+
+## Use
+
+    python -m pa_difc predict --model . photo.jpg --annotate out
+"""
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
