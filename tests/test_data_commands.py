@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import random_faces
+from made import random_faces
 from PIL import Image
 
 from pa_difc.__main__ import main

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from made import ROOT
 
 from pa_difc.plugins import plugins
 

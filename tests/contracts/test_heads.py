@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import random_faces
+from made import random_faces
 
 from pa_difc.build import make_adapter, make_slot_loss, resolve
 from pa_difc.config import Config

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import random_faces
+from made import random_faces
 from torch.utils.data import DataLoader
 
 from pa_difc.backbones.landmarks import landmark_cells

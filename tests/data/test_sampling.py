@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import random_faces
+from made import random_faces
 
 from pa_difc.build import make_adapter, make_loader, resolve, run_cell
 from pa_difc.config import Config

@@ -1,0 +1,19 @@
+"""What several tests make or look up. Not in conftest.py: there are two of those, and only one can be imported."""
+
+from pathlib import Path
+
+import numpy as np
+
+from pa_difc.data import FaceSet
+
+ROOT = Path(__file__).parent.parent
+
+
+def random_faces(n, seed, size_px=32, prefix="face"):
+    """Faces of noise whose brightness tells the class, all seven present."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 7
+    rng.shuffle(labels)
+    images = rng.integers(0, 120, (n, 3, size_px, size_px)) + 18 * labels[:, None, None, None]
+    landmarks = rng.uniform(4, size_px - 4, (n, 5, 2)).astype(np.float32)
+    return FaceSet(images.astype(np.uint8), landmarks, labels, tuple(f"{prefix}{i}" for i in range(n)))
