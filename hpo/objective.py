@@ -93,7 +93,8 @@ class Objective:
     def _train(self, config: Config, trial: optuna.Trial) -> tuple[LossSlot, float]:
         task = self.task
 
-        def report(adapter: LossSlot, epoch: int) -> None:
+        def report(adapter: LossSlot, history: list[dict[str, Any]]) -> None:
+            epoch = len(history)
             trial.report(CRITERIA[task.criterion].score(show(adapter, task, config.device)), epoch)
             if epoch < config.epochs and trial.should_prune():
                 raise optuna.TrialPruned(f"pruned after epoch {epoch}")
@@ -102,7 +103,7 @@ class Objective:
 
 
 def train(
-    config: Config, task: Task, title: str, report: Callable[[LossSlot, int], None] | None = None
+    config: Config, task: Task, title: str, report: Callable[[LossSlot, list], None] | None = None
 ) -> tuple[LossSlot, float]:
     """Trains in the folder of the config, so that a retried trial goes on from the lost one's checkpoint.
 

@@ -33,7 +33,7 @@ from study import (
 )
 
 from pa_difc.build import load_pair
-from pa_difc.cli import config_from, make_parser, run_command
+from pa_difc.cli import add_training_flags, config_from, run_command
 from pa_difc.config import Config
 from pa_difc.data import Domain
 from pa_difc.engine import Stopped
@@ -50,46 +50,60 @@ EXAMPLES = """\
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=f"examples:\n{EXAMPLES}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments(parser)
+    run(parser.parse_args())
+
+
+def run(parsed: argparse.Namespace) -> None:
+    """Runs, or goes on with, the study that the flags name.
+
+    Raises:
+        UserError: a value is not valid, or something is missing.
+    """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    arguments = parse()
-    config = config_from(arguments, method=arguments.method, loss="difc", seed=arguments.seed)
-    space = search_space(config, arguments.tune)
-    lookup("selection", arguments.select, SELECTIONS)
-    if arguments.select == "oracle" and not arguments.allow_target_labels:
+    check(parsed)
+    config = config_from(parsed, method=parsed.method, loss="difc", seed=parsed.seed)
+    space = search_space(config, parsed.tune)
+    lookup("selection", parsed.select, SELECTIONS)
+    if parsed.select == "oracle" and not parsed.allow_target_labels:
         raise UserError("--select oracle reads target labels and is no result: it needs --allow-target-labels")
-    name = study_name(arguments, config)
-    out = arguments.out / name
+    name = study_name(parsed, config)
+    out = parsed.out / name
     write_text(out / "command.txt", again() + "\n")  # fails here if it can't
-    url = arguments.storage or f"sqlite:///{out / 'study.db'}"
-    storage = open_storage(url, arguments.heartbeat)
+    url = parsed.storage or f"sqlite:///{out / 'study.db'}"
+    storage = open_storage(url, parsed.heartbeat)
 
     source, target = load_pair(config)
     hidden = blind(target)
-    train_on, hidden = (source, hidden) if arguments.features == "full" else freeze(config, source, hidden, out)
-    task = Task(config, train_on, hidden, out, objective_criterion(arguments.select), prune=arguments.pruner != "none")
+    train_on, hidden = (source, hidden) if parsed.features == "full" else freeze(config, source, hidden, out)
+    task = Task(config, train_on, hidden, out, objective_criterion(parsed.select), prune=parsed.pruner != "none")
     reference = show(train(source_only(config), task, "source-only reference")[0], task, config.device)
     task = replace(task, source_floor=source_recall(reference) - SOURCE_TOLERANCE)
     study = open_study(
         storage,
         name,
-        identity(arguments, config, train_on, hidden),
-        sampler=arguments.sampler,
-        pruner=arguments.pruner,
-        seed=arguments.seed,
-        must_exist=arguments.resume,
+        identity(parsed, config, train_on, hidden),
+        sampler=parsed.study_sampler,
+        pruner=parsed.pruner,
+        seed=parsed.seed,
+        must_exist=parsed.resume,
     )
     recover_lost_trials(study, url)
-    progress = Progress(study, arguments.trials)
+    progress = Progress(study, parsed.trials)
     try:
-        run_trials(study, Objective(task, space, progress.title), defaults(config, space), arguments.trials)
+        run_trials(study, Objective(task, space, progress.title), defaults(config, space), parsed.trials)
     except KeyboardInterrupt as stop:
-        done = f"{len(complete_trials(study))} of {arguments.trials} trials done"
+        done = f"{len(complete_trials(study))} of {parsed.trials} trials done"
         raise Stopped("; ".join(filter(None, [str(stop), done, again()]))) from None
-    finish(arguments, study, task, target, space)
+    finish(parsed, study, task, target, space)
 
 
-def parse() -> argparse.Namespace:
-    parser = make_parser(__doc__, EXAMPLES)
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of a study."""
+    add_training_flags(parser)
     parser.set_defaults(source=None, target="fer2013", out=Path("runs/search"))
     add = parser.add_argument
     add("--method", default="mcd", help=f"{', '.join(METHODS)} (default: %(default)s)")
@@ -104,7 +118,7 @@ def parse() -> argparse.Namespace:
     add("--storage", metavar="URL", help=f"{kinds} (default: an sqlite file below --out)")
     beats = "seconds between a worker's heartbeats; after three without, its trial is lost (default: 60)"
     add("--heartbeat", type=int, default=60, metavar="S", help=beats)
-    add("--sampler", choices=SAMPLERS, default="tpe", help="(default: tpe)")
+    add("--study-sampler", choices=SAMPLERS, default="tpe", help="how values are suggested (default: tpe)")
     add(
         "--pruner",
         choices=PRUNERS,
@@ -114,12 +128,14 @@ def parse() -> argparse.Namespace:
     add("--confirm", type=int, default=0, metavar="K", help="re-train the K best with the whole network")
     add("--confirm-seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="of re-training (default: 0 1 2)")
     add("--resume", action="store_true", help="refuse to begin a new study")
-    arguments = parser.parse_args()
-    if arguments.trials < 1:
-        raise UserError(f"--trials {arguments.trials}: must be at least 1")
-    if arguments.source is None:
-        arguments.source = "toy_studio" if arguments.target.startswith("toy_") else "raf_db"
-    return arguments
+
+
+def check(parsed: argparse.Namespace) -> None:
+    """Refuses what can't be, and fills in the source that follows from the target."""
+    if parsed.trials < 1:
+        raise UserError(f"--trials {parsed.trials}: must be at least 1")
+    if parsed.source is None:
+        parsed.source = "toy_studio" if parsed.target.startswith("toy_") else "raf_db"
 
 
 def study_name(arguments: argparse.Namespace, config: Config) -> str:
@@ -136,7 +152,7 @@ def identity(arguments: argparse.Namespace, config: Config, source: Domain, hidd
         "tune": sorted(arguments.tune),
         "select": arguments.select,
         "features": arguments.features,
-        "sampler": arguments.sampler,
+        "sampler": arguments.study_sampler,
         "pruner": arguments.pruner,
         "code": code_digest(),
         "data": [source.train.fingerprint, source.test.fingerprint, hidden.train.fingerprint, hidden.test.fingerprint],

@@ -24,6 +24,7 @@ from .errors import UserError
 from .evaluation import Predictions, predict, score
 from .evaluation.prior import estimate
 from .evaluation.quality import feature_quality
+from .loggers import History, final_scores, make_logger
 from .losses import LOSSES, ClassificationLoss, make_loss
 from .methods import METHODS, LossSlot
 from .methods.heads import FeatureHead, classifier
@@ -176,7 +177,14 @@ def _extractor(config: Config, source: Domain) -> nn.Module:
 
 
 def run_cell(
-    config: Config, source: Domain, target: Domain, out: Path, *, title: str = "", progress: bool = True
+    config: Config,
+    source: Domain,
+    target: Domain,
+    out: Path,
+    *,
+    title: str = "",
+    progress: bool = True,
+    log: str | None = None,
 ) -> dict[str, Any]:
     """Trains and scores one cell of a grid, or returns its record if it has one.
 
@@ -186,9 +194,11 @@ def run_cell(
         out: below it lies the run's folder.
         title: of the progress bar.
         progress: whether a bar is shown.
+        log: a logger's name; see :mod:`.loggers`.
 
     Raises:
-        UserError: see :func:`.engine.fit`; a record or checkpoint is damaged; a file can't be written.
+        UserError: see :func:`.engine.fit`; there is no such logger; a record or checkpoint is damaged; a file can't be
+            written.
     """
     folder = RunFolder.of(out, config, source, target)
     if (record := folder.record()) is not None:
@@ -197,10 +207,24 @@ def run_cell(
     loader = make_loader(config, source, target)
     adapter = make_adapter(config, source, len(loader))
     title = title or f"{config.method} · {config.loss}"
+    logger = make_logger(log, folder.path, title, config.to_dict()) if log else None
+    to_log = History(logger) if logger else None
     history = fit(
-        adapter, loader, epochs=config.epochs, folder=folder.path, key=folder.key, title=title, progress=progress
+        adapter,
+        loader,
+        epochs=config.epochs,
+        folder=folder.path,
+        key=folder.key,
+        title=title,
+        progress=progress,
+        after_epoch=to_log,
     )
-    return finish(adapter, config, source, target, folder, history)
+    record = finish(adapter, config, source, target, folder, history)
+    if logger and to_log:
+        to_log(history)  # all of it, if the last epoch's checkpoint was there already
+        logger.log(config.epochs, final_scores(record))
+        logger.close()
+    return record
 
 
 def finish(

@@ -18,6 +18,7 @@ from .data.sampling import SAMPLERS, TARGET_SAMPLERS
 from .engine import Stopped
 from .errors import UserError
 from .evaluation.prior import ESTIMATORS
+from .loggers import LOGGERS
 from .losses import LOSSES
 from .methods import METHODS
 from .plugins import plugins
@@ -42,13 +43,18 @@ _FLAGS = (
 
 
 def make_parser(about: str, examples: str) -> argparse.ArgumentParser:
-    """A parser with the flags that every training command has; ``--set`` reaches the rest."""
+    """A parser with the flags that every training command has."""
+    epilog = f"examples:\n{examples}"
+    kind = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=about, epilog=epilog, formatter_class=kind)
+    add_training_flags(parser)
+    return parser
+
+
+def add_training_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that every training command has; ``--set`` reaches the rest."""
     register_plugins()
-    parser = argparse.ArgumentParser(
-        description=about,
-        epilog=f"examples:\n{examples}\n\nkeys for --set:\n{describe_keys()}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser.epilog = f"{parser.epilog}\n\nkeys for --set:\n{describe_keys()}"
     default = Config()
     parser.set_defaults(**{name: getattr(default, name) for name in _FLAGS}, set=[])
     add = parser.add_argument
@@ -75,7 +81,12 @@ def make_parser(about: str, examples: str) -> argparse.ArgumentParser:
     add("--out", type=Path, default=Path("runs"), metavar="DIR", help=out)
     add("--config", type=Path, metavar="FILE", help="a TOML file of keys, such as the best.toml of a study")
     add("--set", nargs="+", action="extend", metavar="KEY=VALUE", help="any other key; listed below")
-    return parser
+
+
+def add_log_flag(parser: argparse.ArgumentParser) -> None:
+    """``--log``, for commands that train by themselves."""
+    about = f"also give the scalars of every epoch to {', '.join(LOGGERS)} or a logger of another package"
+    parser.add_argument("--log", metavar="NAME", help=about)
 
 
 def register_plugins() -> None:

@@ -37,7 +37,7 @@ def fit(
     key: str = "",
     title: str = "",
     progress: bool = True,
-    after_epoch: Callable[[int], None] | None = None,
+    after_epoch: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Trains a method to its last epoch, going on from the folder's checkpoint if there is one.
 
@@ -51,7 +51,7 @@ def fit(
         key: of the run, kept in the checkpoint.
         title: of the progress bar and of errors, such as "mcd · difc".
         progress: whether a bar is shown; never where the output is not a terminal.
-        after_epoch: called with the number of epochs done, after the checkpoint; what it raises ends training.
+        after_epoch: called with the history so far, after the checkpoint; what it raises ends training.
 
     Returns:
         A dict per epoch: "epoch" (from 1), "seconds", "lr", "losses" (means by name) and, for a loss with state,
@@ -84,7 +84,7 @@ def fit(
                     save_checkpoint(checkpoint, adapter, key=key, epoch=epoch + 1, history=history)
                     write_text(checkpoint.with_name("log.jsonl"), "".join(json.dumps(h) + "\n" for h in history))
                 if after_epoch:
-                    after_epoch(epoch + 1)
+                    after_epoch(history)
         except KeyboardInterrupt:
             kept = f"checkpoint {len(history)} written" if checkpoint and history else "no checkpoint yet"
             raise Stopped(f"stopped after epoch {len(history)} of {epochs} ({kept})") from None

@@ -1,1 +1,1 @@
-"""The commands of ``python -m pa_difc``; each module has ``ABOUT``, ``arguments(parser)`` and ``run(parsed)``."""
+"""The commands of ``pa-difc``; each module has ``EXAMPLES``, ``arguments(parser)`` and ``run(parsed)``."""

@@ -1,4 +1,4 @@
-"""``python -m pa_difc datasets``: what there is, where it comes from, and what was found."""
+"""``pa-difc datasets``: what there is, where it comes from, and what was found."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from ..data.store import is_store, open_store
 from ..errors import UserError
 from ..names import unknown
 
-ABOUT = "list the datasets; with a name, say where it comes from, what is looked for and what was found"
 EXAMPLES = """\
-  python -m pa_difc datasets
-  python -m pa_difc datasets raf_db --data-root data
-  python -m pa_difc datasets folder:my_faces --data-root ."""
+  pa-difc datasets
+  pa-difc datasets raf_db --data-root data
+  pa-difc datasets folder:my_faces --data-root ."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

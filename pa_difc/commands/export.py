@@ -1,4 +1,4 @@
-"""``python -m pa_difc export``: a model to keep and to give to other programs."""
+"""``pa-difc export``: a model to keep and to give to other programs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 from ..export import FORMATS, export_model, read_record
 from ..model import load_model
 
-ABOUT = "write a finished run's model as one folder: weights, settings, card, and other formats"
 EXAMPLES = """\
-  python -m pa_difc export --model runs/demo/runs/mcd-difc-seed0-… --out my_model
-  python -m pa_difc export --model my_model --out my_model --format onnx pt2"""
+  pa-difc export --model runs/demo/runs/mcd-difc-seed0-… --out my_model
+  pa-difc export --model my_model --out my_model --format onnx pt2"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

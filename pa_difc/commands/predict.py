@@ -1,4 +1,4 @@
-"""``python -m pa_difc predict``: expressions of the faces in images."""
+"""``pa-difc predict``: expressions of the faces in images."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from ..files import write_text
 from ..model import load_model
 from ..predict import Prediction, columns, find_images, predict_images
 
-ABOUT = "find the faces in images and say what they express"
 EXAMPLES = """\
-  python -m pa_difc predict --model runs/demo/runs/mcd-difc-seed0-… photo.jpg
-  python -m pa_difc predict --model my_model holiday/ --out holiday.csv --annotate holiday_annotated
-  python -m pa_difc predict --model my_model *.jpg --format json"""
+  pa-difc predict --model runs/demo/runs/mcd-difc-seed0-… photo.jpg
+  pa-difc predict --model my_model holiday/ --out holiday.csv --annotate holiday_annotated
+  pa-difc predict --model my_model *.jpg --format json"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""``python -m pa_difc prepare``: finds, cuts out and stores the faces of a dataset, once."""
+"""``pa-difc prepare``: finds, cuts out and stores the faces of a dataset, once."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from ..data.store import check_store, is_store
 from ..engine import set_device
 from ..errors import UserError
 
-ABOUT = "find the faces of a dataset and their landmarks, cut them out, and write a face store for training"
 EXAMPLES = """\
-  python -m pa_difc prepare --dataset fer2013 --data-root data --out stores/fer2013
-  python -m pa_difc prepare --dataset folder:my_faces --data-root . --out stores/my_faces --crop arcface
-  python -m pa_difc prepare --check stores/fer2013
+  pa-difc prepare --dataset fer2013 --data-root data --out stores/fer2013
+  pa-difc prepare --dataset folder:my_faces --data-root . --out stores/my_faces --crop arcface
+  pa-difc prepare --check stores/fer2013
   python recipes/compare.py --source raf_db --target fer2013 --data-root stores --backbone ir18"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     default = Settings()
     add = parser.add_argument
-    add("--dataset", metavar="NAME", help="see `python -m pa_difc datasets`")
+    add("--dataset", metavar="NAME", help="see `pa-difc datasets`")
     add("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of datasets (default: %(default)s)")
     add("--out", type=Path, metavar="STORE", help="folder of the store")
     add("--check", type=Path, metavar="STORE", help="compare a store's files with their hashes, and do nothing else")

@@ -1,4 +1,4 @@
-"""``python -m pa_difc report``: one page from the records of a grid."""
+"""``pa-difc report``: one page from the records of a grid."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 
 from ..report.grid_report import write_grid_report
 
-ABOUT = "write one self-contained page, tables and figures from the records of a grid"
 EXAMPLES = """\
-  python -m pa_difc report runs/demo
+  pa-difc report runs/demo
   python recipes/report.py runs/mux2fer --out mux2fer_report"""
 
 

@@ -1,0 +1,209 @@
+"""``pa-difc doctor``: what is installed, what is found, whether every method takes a step, and what to do."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .. import _host
+from ..build import make_adapter, make_loader, resolve
+from ..cli import register_plugins
+from ..config import Config
+from ..data import Domain, FaceSet
+from ..data.datasets import all_datasets, find_dataset
+from ..data.domains import describe_counts
+from ..data.store import is_store, open_store
+from ..engine import set_device
+from ..errors import UserError
+from ..methods import METHODS
+
+EXAMPLES = """\
+  pa-difc doctor
+  pa-difc doctor --data-root data --device cuda"""
+
+#: The versions that the tests were last seen to pass with.
+TESTED = {
+    "torch": "2.15.0",
+    "torchvision": "0.29.2",
+    "pytorch-adapt": "0.0.83",
+    "pytorch-metric-learning": "1.6.3",
+    "facenet-pytorch": "2.5.3",
+    "torchmetrics": "0.9.3",
+    "numpy": "2.4.6",
+    "scipy": "1.17.1",
+    "scikit-learn": "1.9.1",
+    "POT": "0.9.7.post1",
+    "optuna": "5.0.0",
+    "safetensors": "0.8.0",
+    "pillow": "13.0.0",
+    "matplotlib": "3.11.2",
+}
+#: These must be exactly as tested.
+_PINNED = ("pytorch-adapt", "facenet-pytorch")
+_EXTRAS = {
+    "onnx": ("onnxruntime", "export --format onnx"),
+    "tensorboard": ("tensorboard", "--log tensorboard"),
+    "postgres": ("psycopg2-binary", "studies on many machines"),
+    "completion": ("shtab", "--print-completion"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A line of the report; with advice if something should be done."""
+
+    text: str
+    good: bool = True
+    advice: str = ""
+
+    def __str__(self) -> str:
+        line = f"  {'✓' if self.good else '✗' if self.advice else '·'} {self.text}"
+        return line + (f"\n      → {self.advice}" if self.advice else "")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of datasets (default: %(default)s)")
+    add("--device", default="cpu", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    register_plugins()
+    sections = {
+        "versions (tested ones in brackets where they differ)": versions(),
+        "optional parts": extras(),
+        "pytorch-adapt": host(),
+        "device": device(parsed.device),
+        f"data in {parsed.data_root}": datasets(parsed.data_root),
+        "a step of every method, with DIFC": steps(parsed.device),
+    }
+    problems = 0
+    for title, findings in sections.items():
+        print(title)
+        for finding in findings:
+            problems += bool(finding.advice)
+            print(finding, flush=True)
+    print("all is well" if not problems else f"{problems} problem{'s' * (problems > 1)}, each with what to do behind →")
+    return 1 if problems else 0
+
+
+def versions() -> Iterator[Finding]:
+    """Installed versions beside the tested ones; another one is a problem only where it is known to be."""
+    for name, tested in TESTED.items():
+        found = _version(name)
+        if found is None:
+            yield Finding(f"{name} is not installed", False, f"pip install {name}=={tested}")
+        elif name in _PINNED and found != tested:
+            yield Finding(f"{name} {found} does not work ({tested} does)", False, f"pip install {name}=={tested}")
+        else:
+            same = found.partition("+")[0] == tested
+            yield Finding(f"{name} {found}" + ("" if same else f" [{tested}]"), same)
+
+
+def extras() -> Iterator[Finding]:
+    """What is there of the extras."""
+    for extra, (package, use) in _EXTRAS.items():
+        found = _version(package)
+        text = f"{package} {found}" if found else f"{use}: pip install 'pa-difc[{extra}]'"
+        yield Finding(text, found is not None)
+
+
+def host() -> Iterator[Finding]:
+    """The names of the host that are not part of its public face."""
+    missing = [name for name in _host.__all__ if not hasattr(_host, name)]
+    if missing:
+        advice = f"pip install pytorch-adapt=={TESTED['pytorch-adapt']}"
+        yield Finding(f"without {', '.join(missing)}", False, advice)
+    else:
+        yield Finding(f"its {len(_host.__all__)} names that we build on are there")
+
+
+def device(name: str) -> Iterator[Finding]:
+    """What it computes on."""
+    try:
+        chosen = set_device(name, False)
+    except UserError as error:
+        yield Finding(str(error), False, "take --device cpu, or a torch build for this machine's accelerator")
+        return
+    yield Finding(f"{chosen}; torch uses {torch.get_num_threads()} threads")
+    if chosen.type == "cuda":
+        properties = torch.cuda.get_device_properties(chosen)
+        yield Finding(f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB")
+
+
+def datasets(root: Path) -> Iterator[Finding]:
+    """The sets that are found, with their training counts."""
+    found = False
+    stores = [p.name for p in sorted(root.glob("*")) if is_store(p)] if root.is_dir() else []
+    for name in dict.fromkeys([*all_datasets(), *stores]):
+        spec = all_datasets().get(name)
+        if spec is not None and (spec.reader is None or not (root / (spec.folder or name)).is_dir()):
+            continue
+        found = True
+        yield _dataset(name if spec else f"store:{name}", root)
+    if not found:
+        yield Finding(
+            "no dataset here; toy_studio and toy_street need none (`pa-difc datasets` lists the others)", False
+        )
+
+
+def _dataset(name: str, root: Path) -> Finding:
+    try:
+        reader, path = find_dataset(name, root)
+        if is_store(path):
+            store = open_store(path)
+            counts = {split: faces.class_counts for split, faces in store.splits.items()}
+        elif reader is not None:
+            counts = reader(path).counts
+    except UserError as error:
+        return Finding(f"{name}: {error}", False, f"pa-difc datasets {name} --data-root {root}")
+    split = "train" if "train" in counts else next(iter(counts))
+    kind = "face store" if is_store(path) else "images"
+    return Finding(f"{name} ({kind}), {split}: {describe_counts(counts[split])}")
+
+
+def steps(device: str) -> Iterator[Finding]:
+    """One training step of each method on noise."""
+    try:
+        set_device(device, False)
+    except UserError:
+        return
+    source, target = (Domain(name, _noise(seed), _noise(seed + 2)) for name, seed in (("a", 0), ("b", 1)))
+    for name in METHODS:
+        try:
+            config = resolve(Config(method=name, loss="difc", epochs=1, batch_size=16, crop_px=48, device=device))
+            adapter = make_adapter(config, source, steps_per_epoch=2)
+            adapter.models.to(device)
+            adapter.models.train()
+            batches = list(make_loader(config, source, target).epoch(0))
+            adapter.training_step(batches[0])
+            started = time.perf_counter()
+            adapter.training_step(batches[1])
+        except Exception as error:  # whatever it is: that is what this command is for
+            reason = (str(error).splitlines() or [""])[0]
+            advice = "compare the versions above with the tested ones; a plugin's method is its package's"
+            yield Finding(f"{name}: {type(error).__name__}: {reason}", False, advice)
+        else:
+            yield Finding(f"{name}: {1000 * (time.perf_counter() - started):.0f} ms")
+
+
+def _noise(seed: int) -> FaceSet:
+    rng = np.random.default_rng(seed)
+    n = 35
+    images = rng.integers(0, 256, (n, 3, 48, 48), dtype=np.uint8)
+    points = rng.uniform(8, 40, (n, 5, 2)).astype(np.float32)
+    return FaceSet(images, points, np.arange(n) % 7, tuple(f"noise{i}" for i in range(n)))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

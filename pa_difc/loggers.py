@@ -1,0 +1,99 @@
+"""Scalars of training for other programs: TensorBoard, and whatever another package brings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from .data.labels import EXPRESSIONS
+from .errors import UserError
+from .names import lookup
+from .plugins import plugins
+
+
+class Logger(Protocol):
+    """What receives a run's scalars; made by ``factory(folder, title, config)``.
+
+    A run that goes on after an interruption logs its earlier epochs again, so that nothing is missing or stands twice
+    in a logger that begins anew (TensorBoard does).
+    """
+
+    def log(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Takes the means of an epoch, counted from 1, or the final scores, given with the last epoch."""
+
+    def close(self) -> None:
+        """The run is over."""
+
+
+class TensorBoardLogger:
+    """Event files in a folder ``tensorboard`` of the run's.
+
+    Raises:
+        UserError: the package ``tensorboard`` is not installed.
+    """
+
+    def __init__(self, folder: Path, title: str, config: Mapping[str, Any]) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise UserError("--log tensorboard needs the package: pip install 'pa-difc[tensorboard]'") from None
+        # What an interrupted run had written from step 1 on is passed over by TensorBoard: all is written again.
+        self._writer = SummaryWriter(folder / "tensorboard", purge_step=1)
+        self._writer.add_text("config", "\n\n".join(f"{k} = {v}" for k, v in config.items()))
+
+    def log(self, epoch: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, epoch)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+#: ``--log NAME``; other packages add to it under the entry point "pa_difc.loggers".
+LOGGERS: dict[str, Callable[[Path, str, Mapping[str, Any]], Logger]] = {"tensorboard": TensorBoardLogger}
+
+
+def make_logger(name: str, folder: Path, title: str, config: Mapping[str, Any]) -> Logger:
+    """The logger of a name for a run.
+
+    Raises:
+        UserError: there is none of the name, or it can't be made.
+    """
+    return lookup("logger", name, LOGGERS | plugins("pa_difc.loggers"))(folder, title, config)
+
+
+class History:
+    """Gives a logger every epoch of a growing history once.
+
+    Args:
+        logger: takes the epochs.
+    """
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+        self._logged = 0
+
+    def __call__(self, history: list[dict[str, Any]]) -> None:
+        for entry in history[self._logged :]:
+            self._logger.log(entry["epoch"], scalars(entry))
+        self._logged = len(history)
+
+
+def scalars(entry: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of an epoch by name: losses, learning rate, seconds, and DIFC's margins and confusion per class."""
+    values = {**entry["losses"], "lr": entry["lr"], "seconds": entry["seconds"]}
+    for key in ("margins", "confusion"):
+        for name, value in zip(EXPRESSIONS, entry.get("difc", {}).get(key, ()), strict=False):
+            if isinstance(value, float):  # not the ∞ of a class that was never predicted
+                values[f"{key}/{name}"] = value
+    return values
+
+
+def final_scores(record: Mapping[str, Any]) -> dict[str, float]:
+    """A finished run's scores by name, of both test splits."""
+    return {
+        f"{side}/{key}": record["scores"][side][key]
+        for side in ("source", "target")
+        for key in ("accuracy", "macro_recall", "macro_f1")
+    }
