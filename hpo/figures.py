@@ -33,7 +33,6 @@ def history(ax: Axes, study: optuna.Study) -> None:
     ax.plot([t.number for t in trials], values, "o", color=BLUE, label="trial")
     ax.step([t.number for t in trials], np.maximum.accumulate(values), color=ORANGE, where="post", label="best so far")
     ax.set(xlabel="trial", ylabel="objective")
-    ax.legend()
 
 
 def surface(ax: Axes, choice: Choice) -> None:
@@ -45,7 +44,6 @@ def surface(ax: Axes, choice: Choice) -> None:
     ax.plot(0.3, 0.02, "D", ms=11, mfc="none", mec=GRAY, label="the paper's")
     ax.set(xscale="log", yscale="log", xlabel="margin cap (logit units)", ylabel="ε (logit units)")
     ax.figure.colorbar(points, ax=ax, label="objective")
-    ax.legend()
 
 
 def parallel(ax: Axes, choice: Choice) -> None:
@@ -88,7 +86,6 @@ def _grouped(ax: Axes, series: dict[str, list]) -> None:
     for i, ((name, values), color) in enumerate(zip(series.items(), (ORANGE, BLUE, GRAY), strict=False)):
         ax.bar(np.arange(len(EXPRESSIONS)) + (i - 1) * width, values, width, color=color, label=name)
     ax.set_xticks(range(len(EXPRESSIONS)), EXPRESSIONS, rotation=20)
-    ax.legend()
 
 
 def _ranked(values: list) -> np.ndarray:

@@ -15,9 +15,14 @@ EXAMPLES = """\
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", type=Path, help="a folder with runs below it, such as the --out of compare.py")
     parser.add_argument("--out", type=Path, metavar="DIR", help="(default: the folder's own report/)")
+    about = "put faces into the page whose prediction DIFC changed; mind the terms of the data before you share it"
+    parser.add_argument("--with-images", action="store_true", help=about)
+    about = "folder of datasets, for --with-images (default: %(default)s)"
+    parser.add_argument("--data-root", type=Path, default=Path("data"), metavar="DIR", help=about)
 
 
 def run(parsed: argparse.Namespace) -> int:
-    for page in write_grid_report(parsed.runs, parsed.out or parsed.runs / "report"):
+    out = parsed.out or parsed.runs / "report"
+    for page in write_grid_report(parsed.runs, out, parsed.data_root if parsed.with_images else None):
         print(f"written: {page}, report.md, tables/*.csv, figures/*.svg")
     return 0

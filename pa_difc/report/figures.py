@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from matplotlib.axes import Axes
 from sklearn.manifold import TSNE
@@ -16,26 +14,31 @@ from .tables import BASE
 _BINS = 10
 
 
-def figures(grid: Grid) -> dict[str, str]:
-    """Every figure that the runs have data for: title → SVG."""
-    drawn: dict[str, Callable[[Axes], None]] = {"Class proportions": lambda ax: imbalance(ax, grid)}
-    tall: dict[str, Callable[[Axes], None]] = {}
-    for method in grid.methods:
-        first = {loss: _first(grid, method, loss) for loss in grid.losses}
-        drawn[f"{method}: recall per class"] = lambda ax, m=method: recalls(ax, grid, m)
-        run = first.get("difc")
-        if run and any("difc" in h for h in run.record["history"]):
-            drawn[f"{method} · difc: margins"] = lambda ax, r=run: trajectory(ax, r, "margins")
-            drawn[f"{method} · difc: confusion"] = lambda ax, r=run: trajectory(ax, r, "confusion")
-        best = run or next((r for r in first.values() if r), None)
-        if best and best.outputs:
-            tall[f"{method} · {best.cell[1]}: confusion matrix"] = lambda ax, r=best: matrix(ax, r)
-            drawn[f"{method} · {best.cell[1]}: reliability"] = lambda ax, r=best: reliability(ax, r)
-            points = embed(best)
-            tall[f"{method} · {best.cell[1]}: features by class"] = lambda ax, p=points: by_class(ax, *p)
-            tall[f"{method} · {best.cell[1]}: features by domain"] = lambda ax, p=points: by_domain(ax, *p)
-    pictures = {title: svg(draw) for title, draw in drawn.items()}
-    return pictures | {title: svg(draw, (5.0, 4.2)) for title, draw in tall.items()}
+#: Width and height of figures that need room, in inches.
+_TALL = (5.0, 4.2)
+
+
+def figures(grid: Grid) -> dict[str, dict[str, str]]:
+    """Every figure that the runs have data for: heading → title → SVG."""
+    drawn = {"Data": {"Class proportions": svg(lambda ax: imbalance(ax, grid))}}
+    return drawn | {method: _of_method(grid, method) for method in grid.methods}
+
+
+def _of_method(grid: Grid, method: str) -> dict[str, str]:
+    """A method's recalls over losses, and what DIFC's first run shows, or else the first run that there is."""
+    drawn = {f"{method}: recall per class": svg(lambda ax: recalls(ax, grid, method))}
+    run = _first(grid, method, "difc") or next(r for k in grid.losses if (r := _first(grid, method, k)))
+    name = f"{method} · {run.cell[1]}"
+    if any("difc" in h for h in run.record["history"]):
+        drawn[f"{name}: margins"] = svg(lambda ax: trajectory(ax, run, "margins"))
+        drawn[f"{name}: confusion"] = svg(lambda ax: trajectory(ax, run, "confusion"))
+    if run.outputs:
+        points = embed(run)
+        drawn[f"{name}: reliability"] = svg(lambda ax: reliability(ax, run))
+        drawn[f"{name}: features by class"] = svg(lambda ax: by_class(ax, *points), _TALL)
+        drawn[f"{name}: features by domain"] = svg(lambda ax: by_domain(ax, *points), _TALL)
+    drawn[f"{name}: confusion matrix"] = svg(lambda ax: matrix(ax, run), _TALL)
+    return drawn
 
 
 def imbalance(ax: Axes, grid: Grid) -> None:
@@ -43,7 +46,7 @@ def imbalance(ax: Axes, grid: Grid) -> None:
     data = grid.runs[0].record["data"]
     for i, (side, color) in enumerate((("source", BLUE), ("target", ORANGE))):
         counts = np.array(data[side]["train_counts"], dtype=float)
-        name = grid.source if side == "source" else f"{grid.target} (never seen in training)"
+        name = grid.source if side == "source" else f"{grid.target} (labels never seen)"
         ax.bar(np.arange(len(counts)) + 0.4 * i - 0.2, 100 * counts / counts.sum(), 0.4, color=color, label=name)
     _classes(ax, "share of the training set (%)")
 
@@ -68,25 +71,18 @@ def trajectory(ax: Axes, run: Run, key: str) -> None:
     for k, name in enumerate(EXPRESSIONS):
         values = [np.nan if e[key][k] in (None, "inf") else float(e[key][k]) for _, e in entries]
         ax.plot([epoch for epoch, _ in entries], values, "o-", ms=3, color=COLORS[k], label=name)
-    for first, label, color in (
-        (next((n for n, e in entries if e["reweighted"]), None), "class weights", GRAY),
-        (next((n for n, e in entries if e["phase"] == "difc"), None), "confusion", ORANGE),
-    ):
-        if first is not None:
-            ax.axvline(first - 0.5, color=color, ls="--", lw=1)
-            ax.annotate(
-                label,
-                (first - 0.5, 1.0),
-                xycoords=("data", "axes fraction"),
-                fontsize=7,
-                color=color,
-                rotation=90,
-                va="top",
-                ha="right",
-            )
-    ax.set(xlabel="epoch", ylabel={"margins": "margin (logits)", "confusion": "confusion 1 / mean gap"}[key])
+    switches = {
+        "class weights": next((n for n, e in entries if e["reweighted"]), None),
+        "confusion": next((n for n, e in entries if e["phase"] == "difc"), None),
+    }
+    for first in sorted({n for n in switches.values() if n is not None}):
+        begun = " and ".join(name for name, n in switches.items() if n == first)
+        place, where = (first - 0.5, 0.5), ("data", "axes fraction")
+        ax.axvline(first - 0.5, color=ORANGE, ls="--", lw=1)
+        ax.annotate(f"{begun} →", place, xycoords=where, fontsize=7, rotation=90, va="center", ha="right", color=GRAY)
+    labels = {"margins": "margin (logits)", "confusion": "confusion (1 / mean gap)"}
+    ax.set(xlabel="epoch", ylabel=labels[key], xlim=(entries[0][0] - 0.6, entries[-1][0] + 0.2))
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.legend(ncols=2, fontsize=7)
 
 
 def matrix(ax: Axes, run: Run) -> None:
@@ -130,7 +126,6 @@ def reliability(ax: Axes, run: Run) -> None:
         label="share of faces",
     )
     ax.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
-    ax.legend()
 
 
 def embed(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -162,13 +157,11 @@ def by_domain(ax: Axes, points: np.ndarray, labels: np.ndarray, domains: np.ndar
 
 def _no_axes(ax: Axes) -> None:
     ax.set(xticks=[], yticks=[], xlabel="t-SNE")
-    ax.legend(fontsize=7, ncols=2)
 
 
 def _classes(ax: Axes, label: str) -> None:
     ax.set_xticks(range(len(EXPRESSIONS)), EXPRESSIONS, rotation=20)
     ax.set_ylabel(label)
-    ax.legend()
 
 
 def _first(grid: Grid, method: str, loss: str) -> Run | None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from ..errors import UserError
 from ..files import read_json
 from ..record import OUTPUTS
+
+_OUTPUTS = [f"{side}_{part}" for side in ("source", "target") for part in ("labels", "probs", "kept", "features")]
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ class Run:
             return None
         try:
             with np.load(path, allow_pickle=False) as file:
-                return dict(file)
-        except (OSError, ValueError, KeyError) as error:
+                return {name: file[name] for name in _OUTPUTS}
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
             raise UserError(f"{path}: not readable ({error})") from None
 
 

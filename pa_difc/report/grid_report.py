@@ -11,6 +11,7 @@ from statistics import mean
 
 from ..files import write_text
 from . import tables
+from .examples import changed_faces
 from .figures import figures
 from .grid import Grid, load_grids
 from .page import html_figure, html_page, html_table, markdown_table
@@ -18,10 +19,15 @@ from .published import NOTE
 from .table import COLLAPSE_NOTE, TRANSDUCTIVE_NOTE
 
 
-def write_grid_report(runs: Path, out: Path) -> list[Path]:
+def write_grid_report(runs: Path, out: Path, data_root: Path | None = None) -> list[Path]:
     """Writes report.html, report.md, tables/*.csv and figures/*.svg below ``out``; returns the pages.
 
     Everything is read from records; nothing is trained or predicted.
+
+    Args:
+        runs: below it lie the runs.
+        out: the folder to write.
+        data_root: the folder of datasets, for faces whose prediction DIFC changed in the page (Table 6); None for none.
 
     Raises:
         UserError: there are no runs, a record is damaged, or a file can't be written.
@@ -30,7 +36,7 @@ def write_grid_report(runs: Path, out: Path) -> list[Path]:
     pages = []
     for grid in grids:
         folder = out if len(grids) == 1 else out / _slug(grid.title)
-        _write(grid, folder, command=_command(runs))
+        _write(grid, folder, _command(runs), data_root)
         pages.append(folder / "report.html")
     return pages
 
@@ -65,7 +71,7 @@ def _classes_that_moved(grid: Grid, method: str, loss: str) -> str:
     )
 
 
-def _write(grid: Grid, out: Path, command: str | None) -> None:
+def _write(grid: Grid, out: Path, command: str | None, data_root: Path | None) -> None:
     lead = sentence(grid)
     content = {
         "Methods and losses": tables.ablation(grid),
@@ -80,17 +86,23 @@ def _write(grid: Grid, out: Path, command: str | None) -> None:
     notes = _notes(grid, content["Methods and losses"])
     pictures = figures(grid)
     markdown = [f"# {grid.title}", lead, *notes]
-    links = "".join(f"<a href='#{_slug(title)}'>{html.escape(title)}</a>" for title in [*content, "Figures"])
+    heads = [*content, "Figures", *(["Faces"] if data_root else [])]
+    links = "".join(f"<a href='#{_slug(title)}'>{html.escape(title)}</a>" for title in heads)
     page = [f"<p class='lead'>{html.escape(lead)}</p>", f"<nav aria-label='Contents'>{links}</nav>"]
     page += [f"<p>{html.escape(note)}</p>" for note in notes]
     for title, rows in content.items():
         markdown += [f"## {title}", markdown_table(rows)]
         page.append(f"<h2 id='{_slug(title)}'>{html.escape(title)}</h2>{html_table(rows, title)}")
         write_text(out / "tables" / f"{_slug(title)}.csv", _csv(rows))
-    drawn = "".join(html_figure(title, picture) for title, picture in pictures.items())
-    page.append(f"<h2 id='figures'>Figures</h2><div class='figures'>{drawn}</div>")
-    for title, picture in pictures.items():
-        write_text(out / "figures" / f"{_slug(title)}.svg", picture)
+    page.append("<h2 id='figures'>Figures</h2>")
+    for heading, drawn in pictures.items():
+        shown = "".join(html_figure(title, picture) for title, picture in drawn.items())
+        page.append(f"<h3>{html.escape(heading)}</h3><div class='figures'>{shown}</div>")
+        for title, picture in drawn.items():
+            write_text(out / "figures" / f"{_slug(title)}.svg", picture)
+    if data_root is not None:
+        faces = "".join(html_figure(title, image) for title, image in changed_faces(grid, data_root).items())
+        page.append(f"<h2 id='faces'>Faces whose prediction DIFC changed</h2><div class='figures'>{faces}</div>")
     if command:
         page.append(f"<h2>Again</h2><p><code>{html.escape(command)}</code></p>")
         markdown += ["## Again", f"```sh\n{command}\n```"]
@@ -101,7 +113,8 @@ def _write(grid: Grid, out: Path, command: str | None) -> None:
 def _notes(grid: Grid, main: tables.Rows) -> list[str]:
     notes = [
         "In %, target test split, mean ± standard deviation over seeds, last epoch; no target label was used in "
-        "training or selection. Δ and p are paired by seed (t-test, from three seeds on)."
+        "training or selection. Δ and p are paired by seed (t-test, from three seeds on).",
+        "Naming the best cell reads test labels: it describes this grid and is no way to select a model.",
     ]
     if any("†" in row[1] for row in main):
         notes.append(COLLAPSE_NOTE + ".")

@@ -21,15 +21,16 @@ COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, GRAY)
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; --mark: #D55E00; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: auto; padding: 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; } h3 { font-size: 1rem; }
 .lead { font-size: 1.15rem; } .warn { border-left: 4px solid var(--mark); padding: .3rem .8rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; } caption { text-align: left; }
 th, td { padding: .25rem .8rem .25rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child, .words { text-align: left; }
+th:first-child, td:first-child, .words, .text { text-align: left; }
 td.words { white-space: normal; min-width: 14rem; }
 th.published, td.published { border-left: 3px double var(--line); padding-left: .8rem; font-style: italic; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1.2rem; }
-figure { margin: 0; min-width: 0; } figure svg { width: 100%; height: auto; } code { overflow-wrap: anywhere; }
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(24rem, 100%), 1fr)); gap: 1.2rem; }
+figure { margin: 0; min-width: 0; } figure svg, figure img { width: 100%; height: auto; }
+code { overflow-wrap: anywhere; }
 nav a { margin-right: .8rem; } :focus-visible { outline: 3px solid var(--mark); }
 @media print { .scroll { overflow: visible; } nav { display: none; } figure { break-inside: avoid; } }
 """
@@ -54,8 +55,11 @@ def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
     head, *body = ([html.escape(cell) for cell in row] for row in rows)
     kinds = []
     for i, name in enumerate(head):
-        wordy = i > 0 and any(len(row[i]) > 20 for row in body)
-        kinds.append(" class='published'" if name.startswith(published) else " class='words'" if wordy else "")
+        column = [row[i] for row in body]
+        wordy = i > 0 and any(len(cell) > 20 for cell in column)
+        text = all(not cell or cell[0].isalpha() for cell in column)
+        kind = "published" if name.startswith(published) else "words" if wordy else "text" if text else ""
+        kinds.append(f" class='{kind}'" if kind else "")
     lines = ["<tr>" + "".join(f"<th scope='col'{k}>{c}</th>" for c, k in zip(head, kinds, strict=True)) + "</tr>"]
     lines += ["<tr>" + "".join(f"<td{k}>{c}</td>" for c, k in zip(row, kinds, strict=True)) + "</tr>" for row in body]
     region = f"<div class='scroll' tabindex='0' role='region' aria-label='{html.escape(title)}'>"
@@ -89,6 +93,9 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5.4, 3.2)) ->
     with plt.rc_context({**style, "svg.hashsalt": "pa_difc", "font.size": 9, "legend.framealpha": 0}):
         figure, ax = plt.subplots(figsize=size, layout="constrained")
         draw(ax)
+        if handles := ax.get_legend_handles_labels()[0]:  # above the axes, where it hides nothing
+            columns = min(len(handles), 4)
+            ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, fontsize=8, borderaxespad=0.2)
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_facecolor("none")
         buffer = io.StringIO()

@@ -1,0 +1,219 @@
+"""A grid's report from records written by hand, whose numbers were worked out on paper."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+from statistics import mean
+
+import numpy as np
+import pytest
+
+from pa_difc.data import EXPRESSIONS
+from pa_difc.errors import UserError
+from pa_difc.report.grid import load_grids
+from pa_difc.report.grid_report import sentence, write_grid_report
+from pa_difc.report.tables import (
+    ablation,
+    changed_predictions,
+    confusing_recall,
+    confusion_order,
+    imbalance,
+    methods_by_losses,
+)
+
+#: Order of confusion: sad, disgust, fear first; "inf" is a class never predicted, None one that is not known.
+CONFUSION = [1.0, 3.0, 4.0, 0.5, "inf", 2.0, 1.5]
+LABELS = np.array([0, 1, 2, 3, 4, 5, 6, 0])
+#: CE says 0 to all; DIFC puts rows 1 and 2 right, row 0 wrong, row 3 from wrong to other wrong.
+SAID = {"ce": [0, 0, 0, 0, 0, 0, 0, 0], "difc": [1, 1, 2, 5, 0, 0, 0, 0]}
+RECALL = {"ce": [0.6, 0.2, 0.1, 0.9, 0.3, 0.5, 0.7], "difc": [0.5, 0.4, 0.3, 0.9, 0.5, 0.5, 0.6]}
+
+
+def write_run(folder, method, loss, seed, *, recall=None, source="toy_studio", finished="2026-01-01", **config):
+    recall = [r + 0.01 * seed for r in (recall or RECALL[loss])]
+    confusion = np.zeros((7, 7), dtype=int)
+    np.add.at(confusion, (LABELS, SAID[loss]), 1)
+    scores = {
+        "accuracy": mean(recall),
+        "macro_recall": mean(recall),
+        "macro_f1": mean(recall),
+        "recall": recall,
+        "collapsed": False,
+        "confusion": confusion.tolist(),
+    }
+    epoch = {"epoch": 1, "seconds": 1.0, "lr": 0.1, "losses": {}}
+    phases = [("di", [None] * 7, False), ("difc", CONFUSION, True)]
+    history = [
+        epoch
+        | {"epoch": i}
+        | (
+            {"difc": {"margins": [0.1] * 7, "confusion": c, "phase": p, "reweighted": r}}
+            if loss == "difc"
+            else {}
+        )
+        for i, (p, c, r) in enumerate(phases, 1)
+    ]  # fmt: skip
+    data = {
+        side: {"name": side, "train_counts": [10, 2, 5, 40, 10, 10, 20], "test_counts": [2, 1, 1, 1, 1, 1, 1]}
+        for side in ("source", "target")
+    }
+    config = {"method": method, "loss": loss, "seed": seed, "source": source, "target": "fer2013", **config}
+    record = {"config": config, "scores": {"target": scores, "source": scores}, "history": history}
+    path = folder / "runs" / f"{method}-{loss}-{seed}-{finished}"
+    path.mkdir(parents=True)
+    (path / "record.json").write_text(json.dumps(record | {"data": data, "finished": finished, "key": "k"}))
+    probs = np.eye(7)[SAID[loss]].astype(np.float32)
+    kept, features = np.arange(8), np.random.default_rng(seed).normal(size=(8, 5)).astype(np.float16)
+    arrays = {"labels": LABELS.astype(np.int8), "probs": probs, "kept": kept, "features": features}
+    np.savez(path / "outputs.npz", **{f"{s}_{k}": v for s in ("source", "target") for k, v in arrays.items()})
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for seed in (0, 1, 2):
+        write_run(tmp_path, "mcd", "ce", seed)
+        write_run(tmp_path, "mcd", "difc", seed, recall=[r + (0, 0.02, -0.02)[seed] for r in RECALL["difc"]])
+    write_run(tmp_path, "dann", "ce", 0)
+    (tmp_path / "command.txt").write_text("python recipes/compare.py --losses ce difc\n")
+    return tmp_path
+
+
+def grid_of(folder):
+    (grid,) = load_grids(folder)
+    return grid
+
+
+def test_the_ablation_is_paired_by_seed(folder):
+    head, *rows = ablation(grid_of(folder))
+    assert head[-1] == "seeds"  # no published numbers for this pair
+    (difc,) = [r for r in rows if r[:2] == ["mcd", "difc"]]
+    # Mean recalls: CE 33/70 + 0.01 s; DIFC 37/70 + 0.01 s + (0, 0.02, −0.02). Differences 400/70 + (0, 2, −2) points:
+    # t = (40/7) / (2 / √3) = 4.949, p = 0.0385 with two degrees of freedom.
+    assert difc[3] == f"{100 * (3.7 / 7 + 0.01):.1f} ± 1.7"  # sd of (0, 3, 0) is √3
+    assert difc[5:] == ["+5.7", "0.038", "3"]
+    (dann,) = [r for r in rows if r[0] == "dann"]
+    assert dann[3] == f"{100 * 3.3 / 7:.1f}" and dann[-1] == "1"
+
+
+def test_methods_by_losses_leaves_missing_cells_empty(folder):
+    assert methods_by_losses(grid_of(folder), "accuracy")[0] == ["method", "ce", "difc"]
+    assert [r[2] == "" for r in methods_by_losses(grid_of(folder), "accuracy")[1:]] == [True, False]
+
+
+def test_the_most_confused_come_first_and_one_never_predicted_before_all(folder):
+    _, row = confusion_order(grid_of(folder))
+    assert row == ["mcd", "sad", "disgust", "fear", "anger", "neutral", "surprise", "happy"]
+
+
+def test_recall_of_confused_classes_rises_by_what_it_did(folder):
+    _, confused, others = confusing_recall(grid_of(folder))
+    # sad, disgust, fear: CE (.3 + .1 + .2) / 3, DIFC (.5 + .3 + .4) / 3: 20 points; the seeds' offsets cancel.
+    assert confused[0] == "mcd" and "sad, disgust, fear" in confused[1] and confused[-1] == "+20.0"
+    assert others[-1] == "-5.0"  # surprise −.1, neutral −.1, happy and anger 0: −.2 / 4
+
+
+def test_changed_predictions_are_counted_by_what_they_became(folder):
+    _, row = changed_predictions(grid_of(folder))
+    assert row == ["mcd", "24", "12", "6", "3", "3"]  # three seeds of 8 faces
+
+
+def test_imbalance_is_over_the_classes_present(folder):
+    assert imbalance(grid_of(folder))[1][-1] == "20 : 1"
+
+
+def test_published_numbers_stand_apart_and_only_for_the_paper_s_source(tmp_path):
+    write_run(tmp_path, "mcd", "difc", 0, source="raf_db")
+    head, row = ablation(grid_of(tmp_path))
+    assert head[-1] == "published accuracy" and row[-1] == "58.06"
+    write_grid_report(tmp_path, tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "class='published'>58.06" in page and "for orientation" in page
+
+
+def test_an_older_run_of_the_same_cell_is_left_out_and_counted(folder):
+    write_run(folder, "dann", "ce", 0, finished="2025-01-01", recall=[0.0] * 7)
+    grid = grid_of(folder)
+    assert grid.replaced == 1 and grid.of("dann", "ce")[0].scores["macro_recall"] > 0.4
+    write_grid_report(folder, folder / "out")
+    assert "1 older runs" in (folder / "out" / "report.md").read_text()
+
+
+def test_the_sentence_says_who_gained_and_that_one_seed_is_none(folder, tmp_path_factory):
+    text = sentence(grid_of(folder))
+    assert text.startswith("mcd + difc has the highest mean recall on fer2013, 53.9 ± 1.7 %, +5.7 points")
+    assert "p = 0.038, 3 seeds" in text and "surprise least (-10)" in text
+    other = tmp_path_factory.mktemp("one")
+    write_run(other, "mcd", "ce", 0)
+    assert sentence(grid_of(other)).endswith("One seed: an anecdote, not a result.")
+
+
+def test_page_markdown_tables_and_figures_say_the_same(folder):
+    (page,) = write_grid_report(folder, folder / "out")
+    text = page.read_text()
+    assert not re.search(r"(src|href)=.https?:", text)  # nothing needs a network
+    assert text.count("<figure>") == len(list((folder / "out" / "figures").glob("*.svg"))) == 13
+    assert "python recipes/compare.py --losses ce difc" in text
+    with (folder / "out" / "tables" / "methods-and-losses.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert rows == ablation(grid_of(folder))
+    markdown = (folder / "out" / "report.md").read_text()
+    for row in rows:
+        assert "| " + " | ".join(row) + " |" in markdown
+        assert all(f">{cell}</t" in text for cell in row)
+    before = text
+    write_grid_report(folder, folder / "out")
+    assert page.read_text() == before  # the same records give the same bytes
+
+
+def test_two_pairs_are_two_pages(folder):
+    write_run(folder, "mcd", "ce", 0, source="other", finished="2026-01-02")
+    pages = write_grid_report(folder, folder / "out")
+    assert [p.parent.name for p in pages] == ["toy-studio-to-fer2013", "other-to-fer2013"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("{", "record.json"), ("[]", "not the record of a run"), ("{}", "not the record")]
+)
+def test_a_damaged_record_is_named(folder, text, words):
+    next(folder.rglob("record.json")).write_text(text)
+    with pytest.raises(UserError, match=words):
+        write_grid_report(folder, folder / "out")
+
+
+def test_damaged_outputs_are_named(folder):
+    (folder / "runs" / "dann-ce-0-2026-01-01" / "outputs.npz").write_bytes(b"PK\x03\x04 no")
+    with pytest.raises(UserError, match=r"outputs\.npz: not readable"):
+        write_grid_report(folder, folder / "out")
+
+
+def test_a_folder_without_runs(tmp_path):
+    with pytest.raises(UserError, match=r"no record\.json below it"):
+        write_grid_report(tmp_path, tmp_path / "out")
+
+
+def test_names_are_escaped(tmp_path):
+    write_run(tmp_path, "mcd", "ce", 0, source="folder:<b>&")
+    write_grid_report(tmp_path, tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "folder:&lt;b&gt;&amp;" in page and "<b>&" not in page
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+@pytest.mark.parametrize("width", [500, 1400])
+def test_a_browser_shows_it_without_overflow_or_complaint(folder, width):
+    (page,) = write_grid_report(folder, folder / "out")
+    probe = "<script>document.title = document.documentElement.scrollWidth + '/' + innerWidth</script>"
+    page.write_text(page.read_text() + probe)
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
+    command = [CHROMIUM, *flags, f"--window-size={width},900", page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    scroll, inner = map(int, re.search(r"<title>(\d+)/(\d+)</title>", done.stdout).groups())
+    assert scroll <= inner and abs(inner - width) < 30
+    assert "CONSOLE" not in done.stderr
+    assert all(name in done.stdout for name in EXPRESSIONS)
