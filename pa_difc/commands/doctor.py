@@ -149,9 +149,7 @@ def datasets(root: Path) -> Iterator[Finding]:
         found = True
         yield _dataset(name if spec else f"store:{name}", root)
     if not found:
-        yield Finding(
-            "no dataset here; toy_studio and toy_street need none (`pa-difc datasets` lists the others)", False
-        )
+        yield Finding("none; toy_studio and toy_street need none (`pa-difc datasets` lists the others)", False)
 
 
 def _dataset(name: str, root: Path) -> Finding:

@@ -1,0 +1,100 @@
+"""What a logger is given: each epoch once, whatever happened in between, and the scores at the end."""
+
+import pytest
+from made import random_faces
+
+from pa_difc import loggers
+from pa_difc.build import resolve, run_cell
+from pa_difc.config import Config
+from pa_difc.data import Domain
+from pa_difc.errors import DivergedError, UserError
+
+made: list = []
+
+
+class Told:
+    """Keeps what it is told."""
+
+    def __init__(self, folder, title, config):
+        self.folder, self.title, self.config, self.said, self.closed = folder, title, config, [], False
+        made.append(self)
+
+    def log(self, epoch, values):
+        self.said.append((epoch, dict(values)))
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def told(monkeypatch):
+    made.clear()
+    monkeypatch.setitem(loggers.LOGGERS, "told", Told)
+    return made
+
+
+@pytest.fixture
+def pair():
+    return Domain("a", random_faces(45, 1), random_faces(14, 2)), Domain("b", random_faces(61, 3), random_faces(21, 4))
+
+
+def config(**more):
+    return resolve(Config(method="dann", loss="difc", epochs=3, crop_px=32, batch_size=16, **more))
+
+
+def test_every_epoch_and_then_the_scores(pair, told, tmp_path):
+    record = run_cell(config(), *pair, tmp_path, title="dann · difc", progress=False, log="told")
+    (logger,) = told
+    assert [epoch for epoch, _ in logger.said] == [1, 2, 3, 3] and logger.closed
+    assert logger.title == "dann · difc" and logger.config["epsilon"] == 0.02
+    for (_, values), entry in zip(logger.said, record["history"], strict=False):
+        assert values["lr"] == entry["lr"] and values["margins/fear"] == entry["difc"]["margins"][1]
+        assert all(isinstance(v, float) for v in values.values())
+    assert logger.said[-1][1]["target/macro_recall"] == record["scores"]["target"]["macro_recall"]
+
+
+def test_a_run_that_goes_on_tells_a_new_logger_all_of_it(pair, told, tmp_path, monkeypatch):
+    def stop(self, epoch, values):
+        self.said.append((epoch, dict(values)))
+        if epoch == 2:
+            raise DivergedError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Told, "log", stop)
+        with pytest.raises(DivergedError):
+            run_cell(config(), *pair, tmp_path, progress=False, log="told")
+    run_cell(config(), *pair, tmp_path, progress=False, log="told")
+    first, second = told
+    assert [e for e, _ in first.said] == [1, 2] and [e for e, _ in second.said] == [1, 2, 3, 3]
+    assert second.said[:2] == first.said
+
+
+def test_logging_changes_no_number_and_no_identity(pair, told, tmp_path):
+    a = run_cell(config(), *pair, tmp_path / "a", progress=False, log="told")
+    b = run_cell(config(), *pair, tmp_path / "b", progress=False)
+    assert a["key"] == b["key"] and a["scores"] == b["scores"]
+
+
+def test_tensorboard_shows_an_interrupted_run_as_an_undisturbed_one(pair, tmp_path, monkeypatch):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def power_cut(record):
+        raise DivergedError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pa_difc.build.final_scores", power_cut)  # after all epochs were logged, before the close
+        with pytest.raises(DivergedError):
+            run_cell(config(), *pair, tmp_path, progress=False, log="tensorboard")
+    next(tmp_path.rglob("record.json")).unlink()
+    record = run_cell(config(), *pair, tmp_path, progress=False, log="tensorboard")
+    events = EventAccumulator(str(next(tmp_path.rglob("tensorboard"))))
+    events.Reload()
+    margins = [(e.step, e.value) for e in events.Scalars("margins/fear")]
+    expected = [(h["epoch"], h["difc"]["margins"][1]) for h in record["history"]]
+    assert [s for s, _ in margins] == [s for s, _ in expected]
+    assert [v for _, v in margins] == pytest.approx([v for _, v in expected])
+
+
+def test_an_unknown_logger_is_one_line(pair, tmp_path):
+    with pytest.raises(UserError, match="unknown logger 'tensorbord': did you mean 'tensorboard'"):
+        run_cell(config(), *pair, tmp_path, progress=False, log="tensorbord")

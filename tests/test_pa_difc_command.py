@@ -1,0 +1,108 @@
+"""``pa-difc`` as one thing: its commands, doctor, train, search and completion."""
+
+import re
+import subprocess
+
+import pytest
+from made import ROOT
+from processes import PYTHON, run
+
+from pa_difc.__main__ import COMMANDS, main, make_parser
+from pa_difc.commands import doctor
+from pa_difc.methods import METHODS
+
+
+def test_help_lists_every_command_and_each_has_examples_that_parse(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    parser = make_parser(None)
+    for name in COMMANDS:
+        assert f"\n    {name} " in text
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        shown = capsys.readouterr().out
+        examples = re.findall(r"^  pa-difc (.*)$", shown, re.MULTILINE)
+        assert examples, name
+        for example in examples:
+            words = example.partition("#")[0].split()
+            assert words[0] in COMMANDS
+            parser.parse_args(words)  # exits if a flag is not there
+
+
+def test_recipes_and_commands_are_the_same_thing(data_root, tmp_path):
+    given = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", data_root, "--epochs", "1"]
+    given += ["--set", "crop_px=32", "batch_size=16"]
+    code, out, err = run("-m", "pa_difc", "train", "--method", "dann", *given, "--out", tmp_path / "a")
+    assert code == 0 and "mean recall" in out, err
+    grid = ["--methods", "dann", "--losses", "difc"]
+    for number, words in enumerate((["-m", "pa_difc", "compare"], ["recipes/compare.py"])):
+        code, _, err = run(*words, *grid, *given, "--out", tmp_path / str(number))
+        assert code == 0, err
+    names = {p.parent.name for p in tmp_path.rglob("record.json")}
+    assert len(names) == 1 and len(list(tmp_path.rglob("record.json"))) == 3
+    tables = {re.sub(r"\d:\d\d|,\d+\.\d,", "", (tmp_path / n / "table.csv").read_text()) for n in "01"}
+    assert len(tables) == 1
+
+
+def test_search_is_the_study(tmp_path):
+    code, _, err = run("-m", "pa_difc", "search", "--trials", "0", "--target", "toy_street", "--out", tmp_path)
+    assert code == 2 and "--trials 0: must be at least 1" in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_knows_commands_and_flags(shell):
+    code, out, err = run("-m", "pa_difc", "--print-completion", shell)
+    assert code == 0, err
+    assert all(word in out for word in (*COMMANDS, "--target-sampler", "--annotate", "--trials"))
+    if shell == "bash":
+        subprocess.run(["bash", "-n"], input=out, text=True, check=True)
+
+
+def test_doctor_finds_a_sound_house(data_root, tmp_path, capsys):
+    code = main(["doctor", "--data-root", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert code == 0 and out.strip().endswith("all is well")
+    assert all(re.search(rf"✓ {name}: \d+ ms", out) for name in METHODS)
+    assert "· none; toy_studio and toy_street need none" in out
+    (tmp_path / "afe").symlink_to(data_root / "bright")  # class folders under a known name
+    assert main(["doctor", "--data-root", str(tmp_path)]) == 0
+    assert "✓ afe (images), train: 42 faces" in capsys.readouterr().out
+
+
+def test_doctor_says_what_to_do(tmp_path, capsys, monkeypatch):
+    versions = {"torch": "2.4.1", "optuna": None, "pytorch-adapt": "0.0.82", "onnxruntime": None}
+    known = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: versions.get(name, known(name)))
+
+    def broken(*args, **kwargs):
+        raise TypeError("no such argument\nmore")
+
+    monkeypatch.setattr(METHODS["dann"], "schedule_options", broken)
+    (tmp_path / "fer2013").mkdir()
+    code = main(["doctor", "--data-root", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert code == 1 and "4 problems" in out
+    assert "· torch 2.4.1 [" in out
+    assert "✗ optuna is not installed\n      → pip install optuna==" in out
+    assert "✗ pytorch-adapt 0.0.82 does not work" in out
+    assert "· export --format onnx: pip install 'pa-difc[onnx]'" in out
+    assert "✗ dann: TypeError: no such argument\n" in out
+    assert "✗ fer2013: " in out and "→ pa-difc datasets fer2013" in out
+
+
+def test_doctor_on_a_device_that_is_not_there(capsys, tmp_path):
+    assert main(["doctor", "--device", "tpu", "--data-root", str(tmp_path)]) == 1
+    assert "device 'tpu' can't be used" in capsys.readouterr().out
+
+
+def test_the_tested_versions_are_the_constraints():
+    text = (ROOT / ".ci" / "constraints.txt").read_text()
+    pinned = dict(re.findall(r"^([\w-]+)==([^;\s]+)", text, re.MULTILINE))
+    assert {name: pinned[name] for name in doctor.TESTED} == doctor.TESTED
+
+
+def test_version():
+    done = subprocess.run([*PYTHON, "-m", "pa_difc", "--version"], capture_output=True, text=True, cwd=ROOT)
+    assert re.fullmatch(r"pa-difc \d+\.\d+\.\d+\n", done.stdout)
