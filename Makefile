@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test env check
+.PHONY: demo test env check docs
 
 demo: env
 	$(BIN)/python recipes/compare.py --source toy_studio --target toy_street \
@@ -15,6 +15,10 @@ test: env
 
 check: env
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+docs: env
+	$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt '.[docs]'
+	$(BIN)/mkdocs build --quiet --strict --config-file .ci/mkdocs.yml && echo "written: .site/index.html"
 
 env: $(READY)
 

@@ -10,8 +10,7 @@ import platform
 import subprocess
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from .config import Config
 from .data import Domain
 from .errors import UserError
 from .files import file_digest, read_json, write_atomic, write_json
+from .installed import installed_version
 from .losses import LOSSES
 from .methods import METHODS
 
@@ -155,8 +155,14 @@ def code_digest() -> str:
 def _foreign_code(config: Config) -> dict[str, str]:
     """Hashes of the files of a method and a loss that other packages bring."""
     entries = {"method": METHODS[config.method], "loss": LOSSES[config.loss].build}
-    files = {kind: inspect.getsourcefile(entry) for kind, entry in entries.items()}
+    files = {kind: inspect.getsourcefile(_definition(entry)) for kind, entry in entries.items()}
     return {kind: file_digest(Path(f)) for kind, f in files.items() if f and _PACKAGE not in Path(f).parents}
+
+
+def _definition(entry: Any) -> Any:
+    """The function or class behind a partial or a callable object."""
+    entry = entry.func if isinstance(entry, partial) else entry
+    return entry if inspect.isclass(entry) or inspect.isfunction(entry) else type(entry)
 
 
 @cache
@@ -179,7 +185,4 @@ def _hash(value: Any) -> str:
 
 
 def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
+    return installed_version(name) or "not installed"

@@ -20,7 +20,8 @@ ALLOWED = {
     "hooks": {"_host", "losses"},
     "methods": {"_host", "hooks", "losses", "functional", "schedule", "errors"},
     "plugins": set(),
-    "data": {"errors", "names", "functional", "files", "plugins"},
+    "installed": set(),
+    "data": {"errors", "names", "functional", "files", "plugins", "installed"},
     "backbones": {"data", "names", "errors"},
     "evaluation": {"data", "hooks", "methods"},
     "report": {"data", "errors", "files", "record"},
@@ -30,7 +31,7 @@ ALLOWED = {
     "export": {"data", "errors", "files", "model", "report"},
     "config": {"data", "errors", "evaluation", "files", "names", "losses", "methods"},
     "checkpoint": {"errors", "files", "methods"},
-    "record": {"config", "data", "errors", "files", "losses", "methods"},
+    "record": {"config", "data", "errors", "files", "installed", "losses", "methods"},
     "engine": {"checkpoint", "data", "errors", "evaluation", "files", "losses", "methods"},
 }
 #: Rooms in which everything meets.

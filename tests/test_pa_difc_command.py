@@ -73,8 +73,8 @@ def test_doctor_finds_a_sound_house(data_root, tmp_path, capsys):
 
 def test_doctor_says_what_to_do(tmp_path, capsys, monkeypatch):
     versions = {"torch": "2.4.1", "optuna": None, "pytorch-adapt": "0.0.82", "onnxruntime": None}
-    known = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda name: versions.get(name, known(name)))
+    known = doctor.installed_version
+    monkeypatch.setattr(doctor, "installed_version", lambda name: versions.get(name, known(name)))
 
     def broken(*args, **kwargs):
         raise TypeError("no such argument\nmore")

@@ -6,7 +6,6 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from ..data.domains import describe_counts
 from ..data.store import is_store, open_store
 from ..engine import set_device
 from ..errors import UserError
+from ..installed import installed_version
 from ..methods import METHODS
 
 EXAMPLES = """\
@@ -97,7 +97,7 @@ def run(parsed: argparse.Namespace) -> int:
 def versions() -> Iterator[Finding]:
     """Installed versions beside the tested ones; another one is a problem only where it is known to be."""
     for name, tested in TESTED.items():
-        found = _version(name)
+        found = installed_version(name)
         if found is None:
             yield Finding(f"{name} is not installed", False, f"pip install {name}=={tested}")
         elif name in _PINNED and found != tested:
@@ -110,7 +110,7 @@ def versions() -> Iterator[Finding]:
 def extras() -> Iterator[Finding]:
     """What is there of the extras."""
     for extra, (package, use) in _EXTRAS.items():
-        found = _version(package)
+        found = installed_version(package)
         text = f"{package} {found}" if found else f"{use}: pip install 'pa-difc[{extra}]'"
         yield Finding(text, found is not None)
 
@@ -198,10 +198,3 @@ def _noise(seed: int) -> FaceSet:
     images = rng.integers(0, 256, (n, 3, 48, 48), dtype=np.uint8)
     points = rng.uniform(8, 40, (n, 5, 2)).astype(np.float32)
     return FaceSet(images, points, np.arange(n) % 7, tuple(f"noise{i}" for i in range(n)))
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

@@ -161,7 +161,7 @@ def find_dataset(name: str, data_root: Path) -> tuple[Reader | None, Path]:
     if spec.reader is not None and not root.is_dir():
         raise UserError(
             f"dataset {name}: no folder {root} (looked for {spec.layout}); "
-            f"`python -m pa_difc datasets {name}` says where it comes from. "
+            f"`pa-difc datasets {name}` says where it comes from. "
             "No data at hand? --source toy_studio --target toy_street needs none."
         )
     return spec.reader, root

@@ -96,7 +96,7 @@ def require_landmarks(*domains: Domain) -> None:
         if unknown_points:
             raise UserError(
                 f"{domain.name}: {unknown_points:,} faces have no landmarks, which the backbone's head needs: make a "
-                f"face store (`python -m pa_difc prepare --dataset {domain.name} --out …`) or take "
+                f"face store (`pa-difc prepare --dataset {domain.name} --out …`) or take "
                 "--backbone-head global_only"
             )
 

@@ -18,8 +18,7 @@ LAMBDA = 0.1
 class ECAN(DETN):
     """ECAN with a slot for the classification loss.
 
-    Args:
-        see :class:`.slot.LossSlot`; ``weight`` is γ.
+    Arguments are those of :class:`.slot.LossSlot`; ``weight`` is γ.
     """
 
     about = "as detn, and class by class"

@@ -29,8 +29,7 @@ _LARGEST_PLAN = 10.0
 class ETD(PenaltyMethod):
     """ETD with a slot for the classification loss.
 
-    Args:
-        see :class:`.slot.LossSlot`; ``weight`` multiplies transport and entropy.
+    Arguments are those of :class:`.slot.LossSlot`; ``weight`` multiplies transport and entropy.
     """
 
     about = "transport whose distances attention re-weights and whose potentials are learnt"

@@ -26,8 +26,7 @@ TAU, EPSILON = 0.5, 0.01
 class JUMBOT(PenaltyMethod):
     """JUMBOT with a slot for the classification loss.
 
-    Args:
-        see :class:`.slot.LossSlot`; ``weight`` multiplies the transport cost.
+    Arguments are those of :class:`.slot.LossSlot`; ``weight`` multiplies the transport cost.
     """
 
     about = "target samples moved to near source samples of a likely class, as many as fit"

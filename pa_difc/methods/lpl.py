@@ -22,8 +22,7 @@ NEIGHBOURS = 20
 class LPL(PenaltyMethod):
     """LPL with a slot for the classification loss.
 
-    Args:
-        see :class:`.slot.LossSlot`; ``weight`` is λ.
+    Arguments are those of :class:`.slot.LossSlot`; ``weight`` is λ.
     """
 
     about = "source only, each sample drawn to its neighbours of the same class"

@@ -31,9 +31,8 @@ class MCD(LossSlot, HostMCD):
     logits. With the host's weighter and "ce" training is the host's to the bit. Confusion costs no pass at all: step B
     has computed the target logits.
 
-    Args:
-        see :class:`LossSlot`; ``weight`` is w, and ``hook_kwargs`` takes ``repeat`` (n), ``weighter`` and
-        ``discrepancy_loss_fn``.
+    Arguments are those of :class:`LossSlot`; ``weight`` is w, and ``hook_kwargs`` takes ``repeat`` (n), ``weighter``
+    and ``discrepancy_loss_fn``.
     """
 
     about = "two classifiers find target samples outside the source's support, features move in"

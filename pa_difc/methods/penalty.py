@@ -36,8 +36,7 @@ class PenaltyMethod(LossSlot, Classifier):
     A subclass says what the penalty is. Losses are summed. Confusion costs nothing: the penalty's target logits are
     read, not made.
 
-    Args:
-        see :class:`LossSlot`; ``weight`` multiplies the penalty.
+    Arguments are those of :class:`LossSlot`; ``weight`` multiplies the penalty.
     """
 
     loss_name: ClassVar[str]  #: the penalty's name in logs

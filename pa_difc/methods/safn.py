@@ -30,8 +30,7 @@ class SAFN(LossSlot, Classifier):
     ``weight``. With the host's weighter and "ce" it is the host's Classifier with ``post=[AFNHook()]`` to the bit.
     Confusion costs one pass of C over target features that exist already.
 
-    Args:
-        see :class:`LossSlot`; ``weight`` is w.
+    Arguments are those of :class:`LossSlot`; ``weight`` is w.
     """
 
     about = "features whose norms grow step by step in both domains"

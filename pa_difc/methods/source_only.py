@@ -20,8 +20,7 @@ class SourceOnly(LossSlot, Classifier):
     With "ce" it is the host's adapter to the bit. With "difc", target logits come from one more pass of G and C in
     eval mode, in the epochs whose confusion is going to be used: no BatchNorm statistic sees the target.
 
-    Args:
-        see :class:`LossSlot`; ``weight`` has no effect.
+    Arguments are those of :class:`LossSlot`; ``weight`` has no effect.
     """
 
     about = "no adaptation: the floor"

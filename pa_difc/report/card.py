@@ -62,7 +62,7 @@ The datasets have terms of their own, which may extend to models made from them.
 
 ## Use
 
-    python -m pa_difc predict --model . photo.jpg --annotate out
+    pa-difc predict --model . photo.jpg --annotate out
 """
 
 

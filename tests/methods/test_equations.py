@@ -130,7 +130,7 @@ def test_mdd_against_the_equation():
 
 
 def test_mdd_s_main_classifier_gets_no_gradient_and_features_a_tenth_reversed():
-    made, data = adapter("mdd"), batch()
+    made, data = adapter("mdd", weight=1.0), batch()
     found = grads(made, data)
     assert found["C"] == 0 and found["C_adv"] > 0
     reversed_grad = made.models["G"].weight.grad.clone()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from ...errors import UserError
 from ...files import file_digest, write_json
+from ...installed import installed_version
 from ..labels import EXPRESSIONS, NUM_CLASSES
 from ..readers import Sample
 from ..store import ARRAYS, FILES, FORMAT
@@ -94,7 +94,7 @@ def assemble(plan: Plan, out: Path, part: Path, chunks: Sequence[Path]) -> dict[
         "without_face": [plan.samples[i].name for i in missing],
         "unreadable": [{"name": plan.samples[i].name, "reason": why} for i, why in bad],
         "files": files,
-        "versions": {name: version(name) for name in _PACKAGES},
+        "versions": {name: installed_version(name) or "not installed" for name in _PACKAGES},
     }
 
 

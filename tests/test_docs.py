@@ -1,0 +1,152 @@
+"""Every command and every program that the documentation shows, run; on less data and for fewer epochs."""
+
+import dataclasses
+import glob
+import re
+import runpy
+import shlex
+import sys
+import types
+
+import numpy as np
+import pytest
+from made import ROOT
+from PIL import Image
+
+from pa_difc.__main__ import main
+from pa_difc.cli import run_command
+from pa_difc.data import EXPRESSIONS, toy
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+#: Added at the end, where the last flag wins: the same commands, smaller.
+SMALLER = {
+    "compare": "--epochs 1 --methods source_only mcd --losses ce difc --seeds 0 --set batch_size=16",
+    "train": "--epochs 1 --set batch_size=16",
+    "search": "--epochs 1 --trials 2 --set batch_size=16",
+    "your_own_method": "--epochs 1 --set batch_size=16",
+    "mcd": "--epochs 1 --set batch_size=16",
+}
+#: Not run here, and why.
+ELSEWHERE = {
+    "make": "test_readme.py; CI begins with make test",
+    "python3 -m venv": "what make env does",
+    ".venv/bin/pip": "what make env does",
+    ".venv/bin/python -m pytest": "these are the tests",
+    "postgresql": "hpo/test_search.py starts a server",
+}
+
+
+def commands(page):
+    text = page.read_text()
+    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words and not any(key in line for key in ELSEWHERE):
+                yield words
+
+
+def balanced(path, rng, face, number):
+    """Pictures with a face, of varied brightness: (file, class)."""
+    path.mkdir(parents=True)
+    for i in range(number):
+        pixels = np.clip(face * rng.uniform(0.7, 1.2) + rng.normal(0, 3, face.shape), 0, 255)
+        Image.fromarray(pixels.astype(np.uint8)).save(path / f"{i}.jpg")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder as a reader has it: the scripts, the datasets that the pages speak of, a photograph."""
+    from skimage.data import astronaut
+
+    home, rng = tmp_path_factory.mktemp("home"), np.random.default_rng(0)
+    for name in ("recipes", "hpo"):
+        (home / name).symlink_to(ROOT / name)
+    face = np.asarray(Image.fromarray(astronaut()[30:220, 140:310]).resize((100, 112))).astype(float)
+    (home / "data" / "muxspace" / "images").mkdir(parents=True)
+    legend = ["image,emotion"]
+    for expression in EXPRESSIONS:
+        for split, number in (("train", 5), ("test", 2)):
+            balanced(home / "data" / "fer2013" / split / expression, rng, face, number)
+        balanced(home / "my_labelled_faces" / expression, rng, face, 9)
+        for file in sorted((home / "my_labelled_faces" / expression).iterdir()):
+            name = f"{expression}{file.stem}_0001.jpg"  # a person each: persons stay in one split
+            (home / "data" / "muxspace" / "images" / name).write_bytes(file.read_bytes())
+            legend.append(f"{name},{expression}")
+    (home / "data" / "muxspace" / "legend.csv").write_text("\n".join(legend) + "\n")
+    (home / "my_other_faces").symlink_to(home / "data" / "muxspace")
+    Image.fromarray(astronaut()).save(home / "photo.jpg")
+    (home / "holiday").mkdir()
+    (home / "holiday" / "beach.jpg").write_bytes((home / "photo.jpg").read_bytes())
+    return home
+
+
+def run(words, monkeypatch):
+    """A command line in this process; returns its exit code."""
+    script = words.pop(0)
+    if script.endswith("python"):
+        script = words.pop(0)
+    kind = words[0] if script == "pa-difc" else script.rpartition("/")[2].removesuffix(".py")
+    words = [found for word in words for found in (sorted(glob.glob(word)) if "*" in word else [word])]
+    words += shlex.split(SMALLER.get(kind, ""))
+    if "--backbone" in words:
+        words += ["--methods", "source_only", "--losses", "difc"]
+    if kind == "search":  # one writer to a study's file, and this process is still it
+        words += ["--out", f"runs/search{len(glob.glob('runs/search*'))}"]
+    monkeypatch.setattr(sys, "argv", [script, *words])
+    with pytest.raises(SystemExit) as stop:
+        if script == "pa-difc":
+            run_command(main)
+        else:
+            runpy.run_path(script, run_name="__main__")
+    return stop.value.code
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if list(commands(p))], ids=lambda p: p.stem)
+def test_every_command_runs(page, home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(sys, "path", [str(ROOT / "hpo"), *sys.path])
+    for name, domain in toy.TOY_DOMAINS.items():
+        monkeypatch.setitem(toy.TOY_DOMAINS, name, dataclasses.replace(domain, train_count=160, test_count=60))
+    for words in commands(page):
+        said = shlex.join(words)
+        code = run(words, monkeypatch)
+        out = capsys.readouterr()
+        assert code == 0, f"{said}\n{out.out}\n{out.err}"
+
+
+def test_what_is_run_elsewhere_is_still_shown():
+    text = "\n".join(p.read_text() for p in PAGES)
+    assert all(key in text for key in ELSEWHERE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_programs_in_the_page_on_adding_run(monkeypatch):
+    told = []
+    fake = types.ModuleType("mlflow")
+    fake.start_run = lambda run_name: told.append(run_name)
+    fake.log_params = told.append
+    fake.log_metrics = lambda values, step: told.append((step, values))
+    fake.end_run = lambda: told.append("end")
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    scope = {}
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "adding.md").read_text(), re.DOTALL):
+        exec(compile(block, "adding.md", "exec"), scope)
+    logger = scope["MLflowLogger"](None, "mcd · difc", {"lr": 1})
+    logger.log(1, {"lr": 0.5})
+    logger.close()
+    assert told == ["mcd · difc", {"lr": 1}, (1, {"lr": 0.5}), "end"]
+
+    import torch
+
+    from pa_difc.losses import LOSSES, make_loss
+
+    monkeypatch.setitem(LOSSES, "smooth", scope["smooth"])
+    z, y = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
+    expected = 0.95 * np.log1p(np.exp(-2)) + 0.05 * np.log1p(np.exp(2))
+    assert make_loss("smooth")(z, y).item() == pytest.approx(expected)
