@@ -12,7 +12,7 @@ import torch
 from pytorch_adapt.containers import LRSchedulers, Models, Optimizers
 from torch import nn
 
-from .backbones import BACKBONES, load_pretrained, make_backbone, parameter_groups
+from .backbones import BACKBONES, for_speed, load_pretrained, make_backbone, parameter_groups
 from .checkpoint import seed_everything
 from .config import Config
 from .data import Domain, EvalLoader, PairLoader, load_domain
@@ -157,7 +157,7 @@ def make_adapter(config: Config, source: Domain, steps_per_epoch: int) -> LossSl
 
 
 def make_extractor(config: Config) -> nn.Module:
-    """The backbone of a resolved config, with pretrained weights if it names any.
+    """The backbone of a resolved config, with pretrained weights if it names any, as fast as it asks for.
 
     Raises:
         UserError: an option does not go with the backbone, or the weights do not fit.
@@ -166,6 +166,7 @@ def make_extractor(config: Config) -> nn.Module:
     if config.pretrained:
         report = load_pretrained(backbone, config.pretrained)
         print(f"weights {config.pretrained}: {report}", flush=True)
+    for_speed(backbone, precision=config.precision, channels_last=config.channels_last, compiled=config.compile)
     return backbone
 
 

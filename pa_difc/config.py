@@ -11,6 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from .backbones import PRECISIONS
 from .data.sampling import SAMPLERS, TARGET_SAMPLERS
 from .errors import UserError
 from .evaluation.prior import ESTIMATORS
@@ -76,6 +77,9 @@ class Config:
     refresh: str = _value("epoch", "when margins follow confusion: epoch, once or step")
     estimate: str = _value("training", "what confusion is estimated from: training or evaluation")
     deterministic: bool = _value(False, "deterministic algorithms only (slower on CUDA)")
+    precision: str = _value("float32", "of the extractor in training: float32 or bf16 (autocast); all else is float32")
+    channels_last: bool = _value(False, "images with their channels last in memory")
+    compile: bool = _value(False, "the extractor through torch.compile; the first steps of each shape take minutes")
     device: str = _value("cpu", "cpu, cuda or cuda:N")
     data_root: str = _value("data", "the folder that holds datasets")
     deduplicate: bool = _value(False, "leave out exact duplicates, also across splits")
@@ -93,7 +97,12 @@ class Config:
         self._check("crop_px", at_least=32)
         for name in ("lr", "lr_drop", "scale", "new_lr_multiplier", "new_decay_multiplier"):
             self._check(name, above=0)
-        choices = {"sampler": SAMPLERS, "target_sampler": TARGET_SAMPLERS, "adjust": ("none", *ESTIMATORS)}
+        choices = {
+            "sampler": SAMPLERS,
+            "target_sampler": TARGET_SAMPLERS,
+            "adjust": ("none", *ESTIMATORS),
+            "precision": PRECISIONS,
+        }
         for name, valid in choices.items():
             if getattr(self, name) not in valid:
                 raise unknown(name.replace("_", "-"), getattr(self, name), valid)

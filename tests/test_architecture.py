@@ -29,7 +29,7 @@ ALLOWED = {
     "model": {"backbones", "checkpoint", "config", "data", "errors", "files", "methods"},
     "predict": {"data", "errors", "model"},
     "export": {"data", "errors", "files", "model", "report"},
-    "config": {"data", "errors", "evaluation", "files", "names", "losses", "methods"},
+    "config": {"backbones", "data", "errors", "evaluation", "files", "names", "losses", "methods"},
     "checkpoint": {"errors", "files", "methods"},
     "record": {"config", "data", "errors", "files", "installed", "losses", "methods"},
     "engine": {"checkpoint", "data", "errors", "evaluation", "files", "losses", "methods"},

@@ -16,14 +16,17 @@ from .ir import ir18, ir50
 from .mobilefacenet import MobileFaceNetTrunk
 from .pretrained import PretrainedReport, load_pretrained
 from .small import SmallNet, SmallTrunk
+from .speed import PRECISIONS, for_speed
 from .torchvision_nets import MobileNetV2Trunk, resnet18, resnet50
 
 __all__ = [
     "BACKBONES",
+    "PRECISIONS",
     "BackboneSpec",
     "FaceExtractor",
     "PretrainedReport",
     "SmallNet",
+    "for_speed",
     "load_pretrained",
     "make_backbone",
     "parameter_groups",

@@ -9,6 +9,7 @@ from .etd import ETD
 from .jumbot import JUMBOT
 from .lpl import LPL
 from .mcd import MCD
+from .mcd_onestep import MCDOneStep
 from .mdd import MDD
 from .penalty import PenaltyMethod, Step
 from .safn import SAFN
@@ -25,6 +26,7 @@ METHODS: dict[str, type[LossSlot]] = {
     "cdan": CDAN,
     "mdd": MDD,
     "mcd": MCD,
+    "mcd_onestep": MCDOneStep,
     "swd": SWD,
     "star": STAR,
     "safn": SAFN,
@@ -51,6 +53,7 @@ __all__ = [
     "STAR",
     "SWD",
     "LossSlot",
+    "MCDOneStep",
     "PenaltyMethod",
     "SourceOnly",
     "Step",

@@ -12,7 +12,7 @@ from typing import Any
 
 from pytorch_adapt.adapters import MCD as HostMCD
 from pytorch_adapt.adapters.utils import with_opt
-from pytorch_adapt.hooks import ChainHook, MCDLossHook, MultipleCLossHook, ParallelHook, RepeatHook
+from pytorch_adapt.hooks import ChainHook, FeaturesHook, MCDLossHook, MultipleCLossHook, ParallelHook, RepeatHook
 from pytorch_adapt.layers import MultipleModels
 from pytorch_adapt.weighters import BaseWeighter, SumWeighter
 from torch import nn
@@ -31,8 +31,8 @@ class MCD(LossSlot, HostMCD):
     logits. With the host's weighter and "ce" training is the host's to the bit. Confusion costs no pass at all: step B
     has computed the target logits.
 
-    Arguments are those of :class:`LossSlot`; ``weight`` is w, and ``hook_kwargs`` takes ``repeat`` (n), ``weighter``
-    and ``discrepancy_loss_fn``.
+    Arguments are those of :class:`LossSlot`; ``weight`` is w, and ``hook_kwargs`` takes ``repeat`` (n), ``weighter``,
+    ``discrepancy_loss_fn`` and ``reuse_features``.
     """
 
     about = "two classifiers find target samples outside the source's support, features move in"
@@ -64,6 +64,8 @@ class MCDHook(BaseWrapperHook):
         weight: of the discrepancy.
         weighter: the class that adds up a step's losses.
         repeat: n, repetitions of step C.
+        reuse_features: whether the first repetition takes the target features of step B, which has not moved F. One
+            pass of F less; the host makes it, and with it one more update of BatchNorm's running statistics.
         post: hooks that follow the three steps.
     """
 
@@ -76,19 +78,22 @@ class MCDHook(BaseWrapperHook):
         weight: float = 1.0,
         weighter: type[BaseWeighter] = SumWeighter,
         repeat: int = 4,
+        reuse_features: bool = False,
         post: list[BaseHook] | None = None,
     ) -> None:
         super().__init__()
         weighted = {"weights": {"discrepancy_loss": weight}}
         a = MultipleCLossHook(loss_fn=loss_fn)
         b = ChainHook(
+            *([FeaturesHook(domains=["target"])] if reuse_features else []),
             MultipleCLossHook(loss_fn=loss_fn, detach_features=True),
             MCDLossHook(detach_features=True, minimize=False, loss_fn=discrepancy_loss_fn),
         )
-        c = MCDLossHook(loss_fn=discrepancy_loss_fn)
         a = OptimizerHook(a, [*c_opts, *g_opts], weighter())
         b = OptimizerHook(b, c_opts, weighter(**weighted))
-        c = OptimizerHook(c, g_opts, weighter(**weighted))
+        c = OptimizerHook(MCDLossHook(loss_fn=discrepancy_loss_fn), g_opts, weighter(**weighted))
         summary = SummaryHook({"x_loss": a, "y_loss": b, "z_loss": c})
-        steps = ParallelHook(a, b, RepeatHook(c, repeat, keep_only_last=True))
+        if reuse_features:  # a chain hands on what a hook has computed, parallel hooks don't
+            b, repeat = ChainHook(b, c), repeat - 1
+        steps = ParallelHook(a, b, *([RepeatHook(c, repeat, keep_only_last=True)] if repeat else []))
         self.hook = ChainHook(steps, *(post or []), summary)

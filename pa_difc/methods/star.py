@@ -46,7 +46,7 @@ class StochasticClassifier(nn.Module):
 class STAR(MCD):
     """:class:`.mcd.MCD` with a stochastic classifier in the place of two.
 
-    Arguments are those of :class:`.mcd.MCD`; .
+    Arguments are those of :class:`.mcd.MCD`.
     """
 
     about = "as mcd, the two classifiers drawn anew from a distribution in each pass"

@@ -22,7 +22,7 @@ DIRECTIONS = 128
 class SWD(MCD):
     """:class:`.mcd.MCD` with the sliced Wasserstein distance as discrepancy.
 
-    Arguments are those of :class:`.mcd.MCD`; .
+    Arguments are those of :class:`.mcd.MCD`.
     """
 
     about = "as mcd, with the Wasserstein distance of the two predictions"

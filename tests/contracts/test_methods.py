@@ -11,6 +11,9 @@ from pa_difc.schedule import adversarial_ramp
 
 N, K, D = 8, 4, 6
 
+#: How often a step asks the classification loss, where there are two classifiers.
+CALLS = {"mcd": 4, "swd": 4, "star": 4, "mcd_onestep": 2}
+
 
 def adapter(method, loss="ce", **kwargs):
     torch.manual_seed(0)
@@ -33,7 +36,7 @@ def batch(seed=0):
     }
 
 
-@pytest.mark.parametrize(("method", "calls"), [(m, 4 if m in ("mcd", "star", "swd") else 1) for m in METHODS])
+@pytest.mark.parametrize(("method", "calls"), [(m, CALLS.get(m, 1)) for m in METHODS])
 def test_the_loss_in_the_slot_is_the_one_that_trains(method, calls):
     seen = []
 
@@ -137,3 +140,31 @@ def test_classifiers_of_mcd_start_out_different():
     first, second = MCD.heads(5, K)["C"].models
     assert not first.weight.equal(second.weight)
     assert classifier(5, K).weight.shape == (K, 5)
+
+
+def test_reusing_features_saves_a_pass_and_changes_nothing_without_batchnorm():
+    weights, passes = [], []
+    for reuse in (False, True):
+        made = adapter("mcd", hook_kwargs={"reuse_features": reuse})
+        count = []
+        made.models["G"].register_forward_hook(lambda *_, seen=count: seen.append(1))
+        for seed in range(3):
+            parts = made.training_step(batch(seed))
+            assert set(parts) == {"x_loss", "y_loss", "z_loss"}
+        weights.append(torch.cat([p.flatten() for m in made.models.values() for p in m.parameters()]))
+        passes.append(len(count))
+    assert torch.equal(*weights) and passes == [3 * 7, 3 * 6]
+
+
+def test_one_step_mcd_lowers_for_features_what_it_raises_for_classifiers():
+    made, data = adapter("mcd_onestep", loss=lambda z, y: 0.0 * z.sum(), weight=0.7), batch()
+    p1, p2 = (z.softmax(1) for z in made.models["C"](made.models["G"](data["target_imgs"])))
+    distance = (p1 - p2).abs().mean()
+    parameters = {name: list(made.models[name].parameters()) for name in ("G", "C")}
+    grads = {n: torch.autograd.grad(distance, ps, retain_graph=True) for n, ps in parameters.items()}
+    before = {n: [p.detach().clone() for p in ps] for n, ps in parameters.items()}
+    (parts,) = made.training_step(data).values()
+    assert parts["discrepancy_loss"] == pytest.approx(-0.7 * distance.item(), rel=1e-5)
+    for name, sign in (("G", -1.0), ("C", 1.0)):  # plain SGD at 0.01
+        for p, b, g in zip(parameters[name], before[name], grads[name], strict=True):
+            torch.testing.assert_close(p.detach(), b + sign * 0.01 * 0.7 * g)

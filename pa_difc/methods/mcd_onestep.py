@@ -1,0 +1,68 @@
+"""MCD in one optimisation step, by gradient reversal: about a third of the cost of :mod:`.mcd`.
+
+    min_{F,C1,C2}  L_cls(C1(F(x_s)), y_s) + L_cls(C2(F(x_s)), y_s) − w · d(C(R(F(x_t))))
+
+R is the identity whose gradient is reversed (Ganin and Lempitsky 2015, arXiv:1409.7495), so that the classifiers raise
+the discrepancy d while the features lower it. w = 1.
+
+Differs from Saito et al. 2018 (arXiv:1712.02560): one step instead of six, in which features and classifiers move at
+once; no step in which the features alone give way n times. Three passes' worth of work instead of about seventeen, and
+its accuracy is its own: the table says which.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytorch_adapt.adapters.utils import with_opt
+from pytorch_adapt.hooks import ChainHook, FeaturesHook, MultipleCLossHook
+from pytorch_adapt.layers import GradientReversal, MCDLoss
+from pytorch_adapt.weighters import SumWeighter
+from torch import nn
+
+from .._host import BaseHook, OptimizerHook, SummaryHook
+from .mcd import MCD
+
+_LOGITS = "target_imgs_features_reversed_logits"
+
+
+class MCDOneStep(MCD):
+    """:class:`.mcd.MCD` whose three steps are one.
+
+    Arguments are those of :class:`.slot.LossSlot`; ``weight`` is w. Confusion costs no pass: the step has the target's
+    logits.
+    """
+
+    about = "as mcd, in one step with reversed gradients"
+
+    def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
+        losses = ChainHook(MultipleCLossHook(loss_fn=self.loss), ReversedDiscrepancyHook(**hook_kwargs))
+        weighter = SumWeighter(weights={"discrepancy_loss": self.weight})
+        step = OptimizerHook(losses, with_opt(["G", "C"]), weighter)
+        self.hook = ChainHook(step, *self.confusion_writer(_LOGITS), SummaryHook({"total_loss": step}))
+
+
+class ReversedDiscrepancyHook(BaseHook):
+    """−d on target logits behind a gradient reversal.
+
+    Args:
+        discrepancy_loss_fn: d of two batches of logits; the host's L1 distance of softmaxes by default.
+    """
+
+    def __init__(self, discrepancy_loss_fn: nn.Module | None = None) -> None:
+        super().__init__()
+        self.features = FeaturesHook(domains=["target"])
+        self.reversal = GradientReversal()
+        self.distance = discrepancy_loss_fn or MCDLoss()
+
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict, dict]:
+        outputs = self.features(inputs, losses)[0]
+        features = {**inputs, **outputs}["target_imgs_features"]
+        logits = inputs["C"](self.reversal(features))
+        return {**outputs, _LOGITS: logits}, {"discrepancy_loss": -self.distance(*logits)}
+
+    def _loss_keys(self) -> list[str]:
+        return ["discrepancy_loss"]
+
+    def _out_keys(self) -> list[str]:
+        return [*self.features.out_keys, _LOGITS]
