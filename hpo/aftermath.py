@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from objective import Task, candidate_config, unpack
 from optuna.trial import FrozenTrial
-from regimes import source_only
 from scipy.stats import spearmanr
 from spaces import Dimension, defaults
 from study import Choice
@@ -21,6 +20,7 @@ from pa_difc.config import Config
 from pa_difc.data import NUM_CLASSES, Domain
 from pa_difc.evaluation import score
 from pa_difc.evaluation.criteria import macro_recall
+from pa_difc.frozen import source_only
 
 METRICS = ("accuracy", "macro_recall", "macro_f1")
 

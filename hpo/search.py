@@ -17,7 +17,6 @@ from pathlib import Path
 import optuna
 from aftermath import look_back, test_recalls
 from objective import SOURCE_TOLERANCE, Objective, Task, blind, candidate_config, show, source_recall, train
-from regimes import FEATURES, freeze, source_only
 from report import write_report
 from spaces import defaults, search_space, tunable
 from storage import open_storage, recover_lost_trials
@@ -39,6 +38,7 @@ from pa_difc.data import Domain
 from pa_difc.engine import Stopped
 from pa_difc.errors import UserError
 from pa_difc.files import write_text
+from pa_difc.frozen import FEATURES, freeze, source_only
 from pa_difc.methods import METHODS
 from pa_difc.names import lookup
 from pa_difc.record import code_digest

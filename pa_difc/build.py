@@ -18,6 +18,7 @@ from .config import Config
 from .data import Domain, EvalLoader, PairLoader, load_domain
 from .data.domains import require_every_class, require_landmarks, require_same_crop
 from .data.features import FeatureSet
+from .data.label_shift import shift_labels
 from .data.labels import NUM_CLASSES
 from .engine import fit, set_device
 from .errors import UserError
@@ -80,6 +81,8 @@ def load_pair(config: Config) -> tuple[Domain, Domain]:
     source = load(config.source)
     require_every_class(source.train, config.source)
     target = load(config.target)
+    if config.target_shift is not None:
+        target = shift_labels(target, config.target_shift, config.shift_draw)
     require_same_crop(source, target)
     _check_landmarks(config, source, target)
     return source, target
@@ -276,7 +279,7 @@ def _outputs(side: str, domain: Domain, predictions: Predictions, probs: np.ndar
     }
 
 
-_LOSS_OPTIONS = ("max_margin", "epsilon", "beta", "class_weights", "unseen", "refresh", "estimate")
+_LOSS_OPTIONS = ("max_margin", "epsilon", "margin_unit", "beta", "class_weights", "unseen", "refresh", "estimate")
 
 
 def _make_loss(config: Config, loss: str, class_counts: list[int], steps_per_epoch: int) -> ClassificationLoss:

@@ -62,9 +62,12 @@ class Config:
     sampler: str = _value("shuffled", "how the source is drawn: shuffled or class_balanced")
     target_sampler: str = _value("shuffled", "and the target: shuffled, or pseudo_balanced by predicted class")
     adjust: str = _value("none", "predictions for an estimated target class prior: none, bbse, rlls or mlls")
+    target_shift: float | None = _value(None, "α of a label shift made on purpose: q ~ Dirichlet(α·K·p); None: none")
+    shift_draw: int = _value(0, "which draw of these class proportions")
     weight: float | None = _value(None, "of the method's own loss; None: the method's default")
-    max_margin: float = _value(0.3, "the largest class margin, in logit units; γ follows from it")
-    epsilon: float = _value(0.02, "ε, the largest increment for confusion, in logit units")
+    max_margin: float = _value(0.3, "the largest class margin; γ follows from it")
+    epsilon: float = _value(0.02, "ε, the largest increment for confusion")
+    margin_unit: str = _value("logit", "of both: logit, or spread for multiples of the logits' standard deviation")
     confusion_epoch: int | None = _value(None, "T1, first epoch of the DIFC phase; None: half of epochs")
     reweight_epoch: int | None = _value(None, "first epoch with class weights; None: 5, or half of epochs")
     reweight_with_confusion: bool = _value(True, "class weights stay on in the DIFC phase")
@@ -88,14 +91,14 @@ class Config:
     def __post_init__(self) -> None:
         lookup("method", self.method, METHODS)
         lookup("loss", self.loss, LOSSES)
-        for name in ("seed", "warmup_epochs", "confusion_epoch", "reweight_epoch", "epsilon", "max_margin"):
+        for name in ("seed", "shift_draw", "warmup_epochs", "confusion_epoch", "reweight_epoch"):
             self._check(name, at_least=0)
-        for name in ("momentum", "weight_decay", "weight"):
+        for name in ("epsilon", "max_margin", "momentum", "weight_decay", "weight"):
             self._check(name, at_least=0)
         self._check("epochs", at_least=1)
         self._check("batch_size", at_least=2)
         self._check("crop_px", at_least=32)
-        for name in ("lr", "lr_drop", "scale", "new_lr_multiplier", "new_decay_multiplier"):
+        for name in ("lr", "lr_drop", "scale", "target_shift", "new_lr_multiplier", "new_decay_multiplier"):
             self._check(name, above=0)
         choices = {
             "sampler": SAMPLERS,

@@ -129,6 +129,24 @@ def di_loss(
     return (weights * losses).sum() / weights.sum()
 
 
+def logit_spread(logits: Tensor) -> Tensor:
+    """How far apart a batch's logits lie: their standard deviation over the classes, averaged over the samples.
+
+    Not in the paper, which measures margins in logit units, whatever a network makes of these.
+
+    Args:
+        logits: ``(N, K)``.
+
+    Returns:
+        A scalar without gradient.
+
+    Example:
+        >>> logit_spread(torch.tensor([[2.0, 0.0], [0.0, 6.0]]))
+        tensor(2.)
+    """
+    return logits.detach().std(dim=1, correction=0).mean()
+
+
 def gap_sums(probs: Tensor) -> tuple[Tensor, Tensor]:
     """The sums from which class confusion is computed; they add up over batches.
 

@@ -35,7 +35,7 @@ ALLOWED = {
     "engine": {"checkpoint", "data", "errors", "evaluation", "files", "losses", "methods"},
 }
 #: Rooms in which everything meets.
-MEETING = {"build", "cli", "__main__", "", "commands"}
+MEETING = {"build", "frozen", "cli", "__main__", "", "commands"}
 
 
 def room(path):

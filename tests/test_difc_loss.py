@@ -3,6 +3,7 @@
 import io
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -39,6 +40,15 @@ def save_and_load(state):
 def test_di_phase_is_the_paper_s_equation_3():
     loss, z, y = DIFCLoss(COUNTS, schedule()), logits(0), torch.arange(20) % 4
     assert loss(z, y).equal(di_loss(z, y, class_margins(COUNTS)))
+
+
+def test_margins_in_units_of_the_spread_scale_with_the_logits():
+    """A network whose logits are all c times as large gets c times the margin: its samples are lowered alike."""
+    loss, z, y = DIFCLoss(COUNTS, schedule(), margin_unit="spread"), logits(0), torch.arange(20) % 4
+    for c in (1.0, 7.0):
+        spread = np.std((c * z).numpy(), axis=1).mean()
+        torch.testing.assert_close(loss(c * z, y), di_loss(c * z, y, class_margins(COUNTS) * spread))
+    assert not loss(z, y).equal(DIFCLoss(COUNTS, schedule())(z, y))
 
 
 def test_class_weights_join_at_their_epoch():
@@ -211,6 +221,7 @@ def test_resuming_anywhere_is_exact(cut, unseen, refresh):
         ({"schedule": schedule(confusion_epoch=3)}, "schedule"),
         ({"epsilon": 0.03}, "epsilon"),
         ({"max_margin": 0.2}, "max_margin"),
+        ({"margin_unit": "spread"}, "margin_unit"),
         ({"unseen": "least"}, "unseen"),
         ({"beta": 0.9}, "class_weights"),
     ],

@@ -33,6 +33,8 @@ class Domain:
     transductive: bool = False  #: the test split is the training split: a target is scored on what it was adapted to
     duplicates: Duplicates | None = None  #: what was left out as such, if that was asked for
     store: dict[str, Any] | None = None  #: how a store's faces were found and cut out
+    features_of: str | None = None  #: key of the run whose network made features of the faces; None: they are faces
+    label_shift: dict[str, Any] | None = None  #: the proportions that the splits were resampled to, and their draw
 
     def summary(self) -> dict[str, Any]:
         """Counts, imbalance and fingerprints as plain values, for records."""
@@ -47,6 +49,8 @@ class Domain:
             "transductive": self.transductive,
             "duplicates": self.duplicates and self.duplicates.to_dict(),
             "store": self.store,
+            "features_of": self.features_of,
+            "label_shift": self.label_shift,
         }
 
 

@@ -54,6 +54,8 @@ class Samples(Protocol):
 
     def batch(self, indices: np.ndarray, device: torch.device) -> Face | Tensor: ...
 
+    def take(self, indices: np.ndarray) -> Samples: ...
+
     @property
     def class_counts(self) -> list[int]: ...
 
@@ -105,6 +107,11 @@ class FaceSet:
         images = torch.from_numpy(self.images[indices]).to(device)  # (N, 3, P, P)
         landmarks = torch.from_numpy(self.landmarks[indices]).to(device)  # (N, 5, 2)
         return Face(images.float().div_(255), landmarks)
+
+    def take(self, indices: np.ndarray) -> FaceSet:
+        """Some of the faces, by index; in memory."""
+        names = tuple(self.names[i] for i in indices)
+        return FaceSet(self.images[indices], self.landmarks[indices], self.labels[indices], names)
 
     def without_labels(self) -> FaceSet:
         """The same faces with every label -1."""

@@ -44,6 +44,10 @@ class FeatureSet:
         """Features ``(N, D)`` by index."""
         return torch.from_numpy(self.features[indices]).to(device)
 
+    def take(self, indices: np.ndarray) -> FeatureSet:
+        """Some of the vectors, by index."""
+        return FeatureSet(self.features[indices], self.labels[indices], tuple(self.names[i] for i in indices))
+
     @cached_property
     def fingerprint(self) -> str:
         """A hash of everything in the set."""

@@ -97,9 +97,10 @@ def _family(
         )
         options = dict(inputs.options)
         largest = options.get("max_margin", 0.3) if max_margin is None else max_margin
-        # s·(cos − Δ) = s·cos − s·Δ: the classifier gives s·cos already.
-        options["max_margin"] = inputs.scale * largest if margins else 0.0
-        options["epsilon"] = inputs.scale * options.get("epsilon", 0.02) if confusion else 0.0
+        # s·(cos − Δ) = s·cos − s·Δ: the classifier gives s·cos already. The spread of its logits holds s, too.
+        unit = 1.0 if options.get("margin_unit") == "spread" else inputs.scale
+        options["max_margin"] = unit * largest if margins else 0.0
+        options["epsilon"] = unit * options.get("epsilon", 0.02) if confusion else 0.0
         return DIFCLoss(inputs.counts, schedule, **options)
 
     return build

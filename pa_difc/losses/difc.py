@@ -15,6 +15,7 @@ from ..functional import (
     di_loss,
     drw_weights,
     gap_sums,
+    logit_spread,
 )
 from ..schedule import Phase, Schedule
 
@@ -40,11 +41,13 @@ class DIFCLoss(nn.Module):
     Args:
         class_counts: ``(K,)`` source samples per class.
         schedule: when the phases begin.
-        max_margin: the largest base margin, in logit units; γ follows from it.
-        epsilon: ε, the largest increment for confusion, in logit units.
+        max_margin: the largest base margin, in margin units; γ follows from it.
+        epsilon: ε, the largest increment for confusion, in margin units.
         beta: β of the class weights, in [0, 1].
         class_weights: ``(K,)`` weights to use instead of the formula, as given: they are not rescaled.
         scale: s, by which lowered logits are multiplied; 1 in the paper, 30 with cosine logits in LDAM.
+        margin_unit: "logit", as in the paper, or "spread": margins are multiples of the batch's :func:`.logit_spread`,
+            so that a cap means the same for a network whose logits are small and for one whose logits are large.
         unseen: where a class that is never predicted ranks: "most" or "least" confused, or by its "last" score.
         refresh: "epoch": at the start of each epoch of the DIFC phase; "once": at the switch only; "step": after
             each step, from sums that forget with a horizon of one epoch.
@@ -55,7 +58,7 @@ class DIFCLoss(nn.Module):
         ValueError: a class has no sample, or a value is out of range.
     """
 
-    margins: Tensor  #: ``(K,)`` in logit units: what the next step reads
+    margins: Tensor  #: ``(K,)`` in margin units: what the next step reads
     confusion: Tensor  #: ``(K,)`` the scores behind ``margins``; NaN where no score was ever known
     gap_sums: Tensor  #: ``(K,)`` running sums of eq. 5, per predicted class
     gap_counts: Tensor  #: ``(K,)`` how many target samples stand behind them
@@ -72,11 +75,13 @@ class DIFCLoss(nn.Module):
         beta: float = 0.9999,
         class_weights: Sequence[float] | Tensor | None = None,
         scale: float = 1.0,
+        margin_unit: Literal["logit", "spread"] = "logit",
         unseen: Literal["most", "least", "last"] = "most",
         refresh: Literal["epoch", "once", "step"] = "epoch",
         estimate: Literal["training", "evaluation"] = "training",
     ) -> None:
         super().__init__()
+        _check_choice("margin_unit", margin_unit, ("logit", "spread"))
         _check_choice("unseen", unseen, ("most", "least", "last"))
         _check_choice("refresh", refresh, ("epoch", "once", "step"))
         _check_choice("estimate", estimate, ("training", "evaluation"))
@@ -88,7 +93,7 @@ class DIFCLoss(nn.Module):
         base = class_margins(counts, max_margin)  # (K,)
         weights = drw_weights(counts, beta) if class_weights is None else _given_weights(class_weights, len(base))
         confusion_margins(base, torch.zeros_like(base), epsilon)  # checks epsilon
-        self.schedule, self.scale, self.epsilon = schedule, scale, epsilon
+        self.schedule, self.scale, self.epsilon, self.margin_unit = schedule, scale, epsilon, margin_unit
         self.unseen, self.refresh, self.estimate = unseen, refresh, estimate
         self.step = 0  #: optimisation steps done
         self._made_with = {
@@ -98,6 +103,7 @@ class DIFCLoss(nn.Module):
             "epsilon": epsilon,
             "class_weights": [round(w, 6) for w in weights.tolist()],
             "scale": scale,
+            "margin_unit": margin_unit,
             "unseen": unseen,
             "refresh": refresh,
             "estimate": estimate,
@@ -144,7 +150,8 @@ class DIFCLoss(nn.Module):
         Returns:
             A scalar.
         """
-        return di_loss(logits, labels, self.margins, self.class_weights if self.reweighted else None, self.scale)
+        margins = self.margins * logit_spread(logits) if self.margin_unit == "spread" else self.margins
+        return di_loss(logits, labels, margins, self.class_weights if self.reweighted else None, self.scale)
 
     @torch.no_grad()
     def update(self, target_logits: Tensor | Sequence[Tensor] | None = None) -> None:
@@ -254,7 +261,7 @@ class DIFCLoss(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:
-        shown = ("max_margin", "epsilon", "scale", "unseen", "refresh", "estimate")
+        shown = ("max_margin", "epsilon", "scale", "margin_unit", "unseen", "refresh", "estimate")
         return ", ".join(f"{k}={self._made_with[k]!r}" for k in shown) + f", {self.schedule}"
 
 

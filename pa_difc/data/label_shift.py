@@ -1,0 +1,56 @@
+"""A target whose class proportions are shifted on purpose, to see what methods make of it.
+
+RLSbench's protocol (Garg et al. 2023, arXiv:2302.03020): proportions are drawn from a Dirichlet distribution around
+the target's own, and both splits are resampled to them. Making the task reads target labels; training on it does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .domains import Domain
+from .labels import NUM_CLASSES
+
+
+def shift_labels(domain: Domain, alpha: float, draw: int) -> Domain:
+    """The domain with both splits resampled to class proportions q ~ Dirichlet(α · K · p), p its own in training.
+
+    The mean of q is p; the smaller α, the further q strays: at 0.3 one or two classes make up most samples. Splits keep
+    their sizes. Of a class that is asked for more often than it has samples, all are taken equally often, give or take
+    one. A class that the test split lacks stays absent there.
+
+    Args:
+        domain: faces or features, with their labels.
+        alpha: α, above 0.
+        draw: which of the draws with this α.
+    """
+    counts = np.array(domain.train.class_counts, dtype=float)
+    rng = np.random.default_rng([draw, round(1e6 * alpha)])
+    present = counts > 0
+    proportions = np.zeros(NUM_CLASSES)
+    proportions[present] = rng.dirichlet(alpha * present.sum() * counts[present] / counts.sum())
+    train = domain.train.take(resample(domain.train.labels, proportions, rng))
+    test = train if domain.transductive else domain.test.take(resample(domain.test.labels, proportions, rng))
+    shift = {"alpha": alpha, "draw": draw, "proportions": proportions.tolist()}
+    return replace(domain, train=train, test=test, label_shift=shift)
+
+
+def resample(labels: np.ndarray, proportions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Indices ``(N,)`` whose classes have the proportions, as nearly as whole samples can.
+
+    Args:
+        labels: ``(N,)`` classes.
+        proportions: ``(K,)``, to be shared among the classes that occur.
+        rng: draws the samples.
+    """
+    members = [np.flatnonzero(labels == k) for k in range(len(proportions))]
+    wanted = np.array([p if len(m) else 0.0 for p, m in zip(proportions, members, strict=True)])
+    bounds = np.rint(np.cumsum(wanted) / wanted.sum() * len(labels)).astype(int)
+    chosen = []
+    for m, n in zip(members, np.diff(bounds, prepend=0), strict=True):
+        if n:
+            whole, rest = divmod(int(n), len(m))
+            chosen += [*[m] * whole, rng.choice(m, rest, replace=False)]
+    return np.sort(np.concatenate(chosen))

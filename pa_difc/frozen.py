@@ -1,0 +1,83 @@
+"""Heads on frozen features: a second regime beside the whole network, a hundred times cheaper.
+
+Features are extracted once, kept in a file, and then take the place of faces; a method trains a small head on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .build import make_adapter, make_loader
+from .config import Config
+from .data import Domain, EvalLoader
+from .data.features import FeatureSet
+from .engine import fit
+from .evaluation import predict
+from .files import write_atomic
+from .record import RunFolder
+
+FEATURES = ("full", "frozen")
+
+
+def source_only(config: Config) -> Config:
+    """The same run without adaptation, with cross-entropy."""
+    return replace(config, method="source_only", loss="ce")
+
+
+def freeze(config: Config, source: Domain, target: Domain, out: Path) -> tuple[Domain, Domain]:
+    """Both domains as features of one network, each standardised by its own training set.
+
+    Args:
+        config: of the runs that will train on them.
+        source, target: faces; no target label is looked at.
+        out: where the network's folder lies.
+    """
+    source, target = extract(config, source, target, out)
+    return standardised(source), standardised(target)
+
+
+def extract(config: Config, source: Domain, target: Domain, out: Path) -> tuple[Domain, Domain]:
+    """Both domains as features of one network, kept in a file below ``out``.
+
+    A network with pretrained weights is taken as it is; another is trained on the source first, and its checkpoint,
+    like any other, is gone on with.
+
+    Args:
+        config, source, target, out: see :func:`freeze`.
+    """
+    config = source_only(config)
+    folder = RunFolder.of(out, config, source, target)
+    store = folder.path / "features.npz"
+    if not store.exists():
+        loader = make_loader(config, source, target)
+        adapter = make_adapter(config, source, len(loader))
+        if config.pretrained is None:
+            fit(adapter, loader, epochs=config.epochs, folder=folder.path, key=folder.key, title="features")
+        sets = {"source": source, "target": target}
+        arrays = {
+            f"{name}_{split}": predict(adapter, EvalLoader(getattr(domain, split), device=config.device)).features
+            for name, domain in sets.items()
+            for split in ("train", "test")
+        }
+        write_atomic(store, lambda file: np.savez(file, **{n: features.numpy() for n, features in arrays.items()}))
+    with np.load(store, allow_pickle=False) as arrays:
+        return _domain(source, "source", arrays, folder.key), _domain(target, "target", arrays, folder.key)
+
+
+def standardised(domain: Domain) -> Domain:
+    """Features shifted and scaled by the mean and standard deviation of the domain's training set."""
+    mean, std = domain.train.features.mean(axis=0), domain.train.features.std(axis=0) + 1e-6
+    train, test = (replace(part, features=(part.features - mean) / std) for part in (domain.train, domain.test))
+    return replace(domain, train=train, test=test)
+
+
+def _domain(faces: Domain, name: str, arrays: Any, key: str) -> Domain:
+    train, test = (
+        FeatureSet(arrays[f"{name}_{split}"], given.labels, given.names)
+        for split, given in (("train", faces.train), ("test", faces.test))
+    )
+    return replace(faces, train=train, test=test, features_of=key)
