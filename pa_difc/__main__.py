@@ -20,6 +20,7 @@ COMMANDS = {
     "prepare": "find the faces of a dataset and their landmarks, cut them out, and write a face store for training",
     "train": "train one method with one loss on one pair of datasets",
     "compare": "train methods × losses × seeds side by side on one pair of datasets, and print the table",
+    "shift": "compare methods and losses on a target whose class proportions are shifted on purpose, ever more",
     "search": "tune DIFC's margin cap and ε for a target without labels",
     "report": "write one self-contained page, tables and figures from the records of a grid",
     "predict": "find the faces in images and say what they express",

@@ -67,6 +67,11 @@ def run(parsed: argparse.Namespace) -> int:
         write_text(parsed.out / "table.csv", to_csv(rows))
         write_text(parsed.out / "table.md", to_markdown(rows, title))
         print(f"\n{to_terminal(rows)}\nwritten: {parsed.out / 'table.md'}, {parsed.out / 'table.csv'}")
+    return failed(failures)
+
+
+def failed(failures: list[tuple[str, Exception]]) -> int:
+    """Says which cells failed; returns the exit code."""
     for name, problem in failures:
         print(f"failed: {name}: {first_line(problem)}", file=sys.stderr)
     mendable = all(isinstance(problem, UserError) for _, problem in failures)
