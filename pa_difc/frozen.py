@@ -5,13 +5,13 @@ Features are extracted once, kept in a file, and then take the place of faces; a
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .build import make_adapter, make_loader
+from .build import make_adapter, make_loader, resolve
 from .config import Config
 from .data import Domain, EvalLoader
 from .data.features import FeatureSet
@@ -49,7 +49,7 @@ def extract(config: Config, source: Domain, target: Domain, out: Path) -> tuple[
     Args:
         config, source, target, out: see :func:`freeze`.
     """
-    config = source_only(config)
+    config = network_config(config)
     folder = RunFolder.of(out, config, source, target)
     store = folder.path / "features.npz"
     if not store.exists():
@@ -66,6 +66,50 @@ def extract(config: Config, source: Domain, target: Domain, out: Path) -> tuple[
         write_atomic(store, lambda file: np.savez(file, **{n: features.numpy() for n, features in arrays.items()}))
     with np.load(store, allow_pickle=False) as arrays:
         return _domain(source, "source", arrays, folder.key), _domain(target, "target", arrays, folder.key)
+
+
+#: What the features of a pretrained network depend on, beside the faces.
+_NETWORK = (
+    "source",
+    "target",
+    "backbone",
+    "backbone_head",
+    "local_head",
+    "pretrained",
+    "crop_px",
+    "device",
+    "data_root",
+)
+
+#: What training a network on the source with cross-entropy does not depend on.
+_ELSEWHERE = frozenset(
+    [
+        "max_margin",
+        "epsilon",
+        "margin_unit",
+        "beta",
+        "class_weights",
+        "unseen",
+        "refresh",
+        "estimate",
+        "warmup_epochs",
+        "reweight_epoch",
+        "reweight_with_confusion",
+        "head",
+        "scale",
+        "weight",
+        "adjust",
+        "target_sampler",
+        "target_shift",
+        "shift_draw",
+    ]
+)
+
+
+def network_config(config: Config) -> Config:
+    """The settings that features depend on; all others are the defaults, so that runs which differ there share them."""
+    names = {f.name for f in fields(config)} - _ELSEWHERE if config.pretrained is None else _NETWORK
+    return resolve(source_only(Config(**{name: getattr(config, name) for name in names})))
 
 
 def standardised(domain: Domain) -> Domain:

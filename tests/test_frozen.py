@@ -1,0 +1,56 @@
+"""Heads on frozen features: what they are made from, and what runs share."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from made import random_faces
+
+from pa_difc.build import make_adapter, resolve
+from pa_difc.config import Config
+from pa_difc.data import Domain
+from pa_difc.frozen import extract, freeze, network_config
+
+SOURCE, TARGET = (
+    Domain("s", random_faces(28, 0), random_faces(14, 1)),
+    Domain("t", random_faces(35, 2), random_faces(7, 3)),
+)
+
+
+def config(**values):
+    return resolve(Config(crop_px=32, epochs=1, batch_size=8, **values))
+
+
+def test_each_domain_is_standardised_by_its_own_training_set(tmp_path):
+    for domain in freeze(config(), SOURCE, TARGET, tmp_path):
+        train = domain.train.features
+        np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-4)
+        assert set(np.round(train.std(axis=0), 2)) <= {0.0, 1.0}  # 0: a feature that is the same everywhere
+        assert domain.features_of and domain.summary()["features_of"] == domain.features_of
+
+
+def test_features_are_those_of_the_network_that_cross_entropy_trains(tmp_path):
+    source, _ = extract(config(method="dann", loss="difc"), SOURCE, TARGET, tmp_path)
+    weights = next(tmp_path.glob("runs/source_only-ce-*/checkpoint.pt"))
+    adapter = make_adapter(config(method="source_only", loss="ce"), SOURCE, 5)
+    adapter.models.load_state_dict(torch.load(weights, weights_only=True)["models"])
+    adapter.models.eval()
+    with torch.no_grad():
+        expected = adapter.models["G"](SOURCE.test.batch(np.arange(14), torch.device("cpu")))
+    np.testing.assert_allclose(source.test.features, expected.numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("change", [{"max_margin": 3.0}, {"head": "cosine"}, {"target_shift": 1.0}, {"adjust": "rlls"}])
+def test_runs_that_differ_elsewhere_share_features(change):
+    assert network_config(config(**change)) == network_config(config())
+
+
+@pytest.mark.parametrize("change", [{"lr": 0.5}, {"seed": 3}, {"epochs": 2}, {"backbone_head": "global_local"}])
+def test_what_trains_the_network_makes_other_features(change):
+    assert network_config(replace(config(), **change)) != network_config(config())
+
+
+def test_a_pretrained_network_is_not_trained_and_its_features_do_not_depend_on_how():
+    pretrained = replace(config(), pretrained="weights.pt")
+    assert network_config(replace(pretrained, lr=0.5, seed=3)) == network_config(pretrained)
