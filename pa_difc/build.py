@@ -279,11 +279,12 @@ def _outputs(side: str, domain: Domain, predictions: Predictions, probs: np.ndar
     }
 
 
-_LOSS_OPTIONS = ("max_margin", "epsilon", "margin_unit", "beta", "class_weights", "unseen", "refresh", "estimate")
+#: Keys that are options of the classification loss.
+LOSS_OPTIONS = ("max_margin", "epsilon", "margin_unit", "beta", "class_weights", "unseen", "refresh", "estimate")
 
 
 def _make_loss(config: Config, loss: str, class_counts: list[int], steps_per_epoch: int) -> ClassificationLoss:
-    options = {name: getattr(config, name) for name in _LOSS_OPTIONS}
+    options = {name: getattr(config, name) for name in LOSS_OPTIONS}
     try:
         return make_loss(loss, class_counts, make_schedule(config, steps_per_epoch), scale=config.scale, **options)
     except ValueError as error:

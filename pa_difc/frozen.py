@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .build import make_adapter, make_loader, resolve
+from .build import LOSS_OPTIONS, make_adapter, make_loader, resolve
 from .config import Config
 from .data import Domain, EvalLoader
 from .data.features import FeatureSet
@@ -69,46 +69,18 @@ def extract(config: Config, source: Domain, target: Domain, out: Path) -> tuple[
 
 
 #: What the features of a pretrained network depend on, beside the faces.
-_NETWORK = (
-    "source",
-    "target",
-    "backbone",
-    "backbone_head",
-    "local_head",
-    "pretrained",
-    "crop_px",
-    "device",
-    "data_root",
-)
+_NETWORK = ("backbone", "backbone_head", "local_head", "pretrained", "crop_px")
+_DATA = ("source", "target", "device", "data_root")
 
 #: What training a network on the source with cross-entropy does not depend on.
-_ELSEWHERE = frozenset(
-    [
-        "max_margin",
-        "epsilon",
-        "margin_unit",
-        "beta",
-        "class_weights",
-        "unseen",
-        "refresh",
-        "estimate",
-        "warmup_epochs",
-        "reweight_epoch",
-        "reweight_with_confusion",
-        "head",
-        "scale",
-        "weight",
-        "adjust",
-        "target_sampler",
-        "target_shift",
-        "shift_draw",
-    ]
-)
+_SCHEDULE = ("warmup_epochs", "reweight_epoch", "reweight_with_confusion")
+_TARGET = ("weight", "adjust", "target_sampler", "target_shift", "shift_draw")
+_ELSEWHERE = frozenset((*LOSS_OPTIONS, *_SCHEDULE, *_TARGET, "head", "scale"))
 
 
 def network_config(config: Config) -> Config:
     """The settings that features depend on; all others are the defaults, so that runs which differ there share them."""
-    names = {f.name for f in fields(config)} - _ELSEWHERE if config.pretrained is None else _NETWORK
+    names = {f.name for f in fields(config)} - _ELSEWHERE if config.pretrained is None else (*_NETWORK, *_DATA)
     return resolve(source_only(Config(**{name: getattr(config, name) for name in names})))
 
 
