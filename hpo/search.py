@@ -35,6 +35,7 @@ from pa_difc.build import load_pair
 from pa_difc.cli import add_training_flags, config_from, run_command
 from pa_difc.config import Config
 from pa_difc.data import Domain
+from pa_difc.distributed import require_one_process
 from pa_difc.engine import Stopped
 from pa_difc.errors import UserError
 from pa_difc.files import write_text
@@ -63,6 +64,7 @@ def run(parsed: argparse.Namespace) -> None:
     Raises:
         UserError: a value is not valid, or something is missing.
     """
+    require_one_process("search")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     check(parsed)
     config = config_from(parsed, method=parsed.method, loss="difc", seed=parsed.seed)

@@ -11,6 +11,7 @@ from types import ModuleType
 
 from . import __version__
 from .cli import run_command
+from .distributed import require_one_process
 
 #: Modules of :mod:`pa_difc.commands` in the order of a newcomer's path; what they are about stands here, so that
 #: ``--help`` need not import them.
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command that ``argv`` names; returns its exit code."""
     argv = sys.argv[1:] if argv is None else list(argv)
     parsed = make_parser(argv[0] if argv else "").parse_args(argv)
+    if argv[0] != "train":
+        require_one_process(argv[0])
     return parsed.run(parsed)
 
 
@@ -58,7 +61,13 @@ def run_script(name: str) -> None:
     module = _module(name)
     parser = argparse.ArgumentParser(prog=Path(sys.argv[0]).name, **_texts(name, module))
     _fill(parser, module)
-    run_command(lambda: module.run(parser.parse_args()))
+
+    def main() -> int:
+        parsed = parser.parse_args()
+        require_one_process(name)
+        return module.run(parsed)
+
+    run_command(main)
 
 
 def _module(name: str) -> ModuleType:

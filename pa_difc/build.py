@@ -20,6 +20,7 @@ from .data.domains import require_every_class, require_landmarks, require_same_c
 from .data.features import FeatureSet
 from .data.label_shift import shift_labels
 from .data.labels import NUM_CLASSES
+from .distributed import from_first, join, on_first, processes, rank
 from .engine import fit, set_device
 from .errors import UserError
 from .evaluation import Predictions, predict, score
@@ -70,6 +71,7 @@ def load_pair(config: Config) -> tuple[Domain, Domain]:
     Raises:
         UserError: the device can't be used, a dataset is missing or not as it should be, or a source class is empty.
     """
+    join(config.device)
     set_device(config.device, config.deterministic)  # a wrong one should not cost the reading
     load = partial(
         load_domain,
@@ -105,6 +107,8 @@ def make_loader(config: Config, source: Domain, target: Domain) -> PairLoader:
         sampler=config.sampler,
         target_sampler=config.target_sampler,
         device=set_device(config.device, config.deterministic),
+        rank=rank(),
+        processes=processes(),
     )
 
 
@@ -205,13 +209,13 @@ def run_cell(
             written.
     """
     folder = RunFolder.of(out, config, source, target)
-    if (record := folder.record()) is not None:
+    if (record := from_first(folder.record)) is not None:
         return record
     _check_landmarks(config, source, target)
     loader = make_loader(config, source, target)
     adapter = make_adapter(config, source, len(loader))
     title = title or f"{config.method} · {config.loss}"
-    logger = make_logger(log, folder.path, title, config.to_dict()) if log else None
+    logger = make_logger(log, folder.path, title, config.to_dict()) if log and rank() == 0 else None
     to_log = History(logger) if logger else None
     history = fit(
         adapter,
@@ -231,6 +235,7 @@ def run_cell(
     return record
 
 
+@on_first
 def finish(
     adapter: LossSlot,
     config: Config,
@@ -239,7 +244,10 @@ def finish(
     folder: RunFolder,
     history: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Scores a trained method on both test splits and writes its record. Only here are target labels looked at."""
+    """Scores a trained method on both test splits and writes its record. Only here are target labels looked at.
+
+    Of several processes the first does it, and the others wait.
+    """
     scores: dict[str, Any] = {}
     summary: dict[str, Any] = {"mean_feature_norm": {}, "feature_quality": {}}
     adjustment = None

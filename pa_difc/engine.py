@@ -15,8 +15,17 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from .checkpoint import load_checkpoint, save_checkpoint
+from .checkpoint import load_checkpoint, save_checkpoint, seed_everything
 from .data.loaders import EvalLoader, PairLoader
+from .distributed import (
+    Replicas,
+    from_first,
+    joined,
+    means,
+    processes,
+    rank,
+    require_same,
+)
 from .errors import DivergedError, UserError
 from .evaluation import predict
 from .files import write_text
@@ -41,7 +50,8 @@ def fit(
 ) -> list[dict[str, Any]]:
     """Trains a method to its last epoch, going on from the folder's checkpoint if there is one.
 
-    Resuming is exact: a run that was stopped, or killed, ends with the numbers of one that never was.
+    Resuming is exact: a run that was stopped, or killed, ends with the numbers of one that never was. On several
+    processes each takes its part of every batch, and the first one writes.
 
     Args:
         adapter: a method; its models are moved to the loader's device.
@@ -59,19 +69,23 @@ def fit(
 
     Raises:
         DivergedError: a loss is not finite; the last epoch's checkpoint stays.
+        UserError: the method can't be trained on several processes, or they don't share a disk.
         Stopped: Ctrl-C.
     """
     _to_device(adapter, loader.device)
     done, history = 0, []
     checkpoint = folder / "checkpoint.pt" if folder else None
-    if checkpoint and checkpoint.exists():
+    if checkpoint and from_first(checkpoint.exists):
+        if not checkpoint.exists():
+            raise UserError(f"process {rank()} has no {checkpoint}: all processes must share the disk of --out")
         done, history = load_checkpoint(checkpoint, adapter, key=key)
+    replicas = _replicas(adapter)
     steps = len(loader)
     bar = tqdm(
         total=epochs * steps,
         initial=done * steps,
         unit="step",
-        disable=None if progress else True,
+        disable=None if progress and rank() == 0 else True,
         leave=False,
         dynamic_ncols=True,
     )
@@ -79,8 +93,8 @@ def fit(
         try:
             for epoch in range(done, epochs):
                 bar.set_description(f"{title} epoch {epoch + 1}/{epochs}")
-                history.append(_epoch(adapter, loader, epoch, bar, title))
-                if checkpoint:
+                history.append(_epoch(adapter, loader, epoch, bar, title, replicas))
+                if checkpoint and rank() == 0:
                     save_checkpoint(checkpoint, adapter, key=key, epoch=epoch + 1, history=history)
                     write_text(checkpoint.with_name("log.jsonl"), "".join(json.dumps(h) + "\n" for h in history))
                 if after_epoch:
@@ -110,15 +124,27 @@ def set_device(device: str, deterministic: bool) -> torch.device:
     return chosen
 
 
-def _epoch(adapter: LossSlot, loader: PairLoader, epoch: int, bar: tqdm, title: str) -> dict[str, Any]:
+def _replicas(adapter: LossSlot) -> Replicas:
+    if processes() > 1 and adapter.one_process:
+        raise UserError(f"{type(adapter).__name__}'s state is made from whole batches: train it in one process")
+    return Replicas(adapter.models)
+
+
+def _epoch(
+    adapter: LossSlot, loader: PairLoader, epoch: int, bar: tqdm, title: str, replicas: Replicas
+) -> dict[str, Any]:
     started = time.perf_counter()
     predicted = _predict_target(adapter, loader, epoch)
+    if processes() > 1:  # each draws noise of its own, and none has a state to keep
+        seed_everything(int(np.random.SeedSequence([loader.seed, epoch, rank()]).generate_state(1)[0]))
     adapter.models.train()
     learning_rate = next(iter(adapter.optimizers.values())).param_groups[0]["lr"]
     state = {"difc": adapter.loss.describe()} if isinstance(adapter.loss, DIFCLoss) else {}
     sums: dict[str, float] = defaultdict(float)
     for step, batch in enumerate(loader.epoch(epoch, predicted)):
-        losses = _flatten(adapter.training_step(batch))
+        replicas.share = loader.share(step)
+        with replicas.training():
+            losses = _flatten(adapter.training_step(batch))
         adapter.lr_schedulers.step("per_step")
         for name, value in losses.items():
             if not isfinite(value):
@@ -126,14 +152,17 @@ def _epoch(adapter: LossSlot, loader: PairLoader, epoch: int, bar: tqdm, title: 
                     f"{title}: {name} is {value} at step {step + 1} of epoch {epoch + 1}; "
                     f"the checkpoint of epoch {epoch} stays. Lower --set lr (now {learning_rate:g})"
                 )
-            sums[name] += value
+            sums[name] += value * replicas.share
         bar.set_postfix_str(f"loss {next(iter(losses.values())):.3f}", refresh=False)
         bar.update()
+    replicas.merge_statistics()
+    for name in ("models", "misc"):
+        require_same(f"{title}: the state of its {name}", getattr(adapter, name).state_dict())
     return {
         "epoch": epoch + 1,
         "seconds": round(time.perf_counter() - started, 3),
         "lr": learning_rate,
-        "losses": {name: value / len(loader) for name, value in sums.items()},
+        "losses": means({name: value / len(loader) for name, value in sums.items()}),
         **state,
     }
 
@@ -143,10 +172,11 @@ def _predict_target(adapter: LossSlot, loader: PairLoader, epoch: int) -> np.nda
     estimate = isinstance(adapter.loss, DIFCLoss) and adapter.loss.needs_evaluation
     if not estimate and not loader.needs_predictions(epoch):
         return None
-    probs = predict(adapter, EvalLoader(loader.target, device=loader.device)).probs
+    part = EvalLoader(loader.target, device=loader.device, rank=rank(), processes=processes())
+    probs = predict(adapter, part).probs
     if estimate:
         adapter.loss.update_from_evaluation(probs.to(loader.device))
-    return probs.argmax(dim=1).numpy()
+    return joined(probs.argmax(dim=1)).numpy()
 
 
 def _flatten(losses: dict[str, dict[str, float]]) -> dict[str, float]:

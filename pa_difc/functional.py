@@ -147,6 +147,23 @@ def logit_spread(logits: Tensor) -> Tensor:
     return logits.detach().std(dim=1, correction=0).mean()
 
 
+def mean_probs(logits: Tensor | Sequence[Tensor], scale: float = 1.0) -> Tensor:
+    """Class probabilities: the softmax, or the mean of several classifiers' softmaxes.
+
+    p = ½ (softmax(z₁) + softmax(z₂)) (Sreenivas et al. 2022, eq. 8).
+
+    Args:
+        logits: ``(N, K)``, or one such tensor per classifier.
+        scale: s, the same as in the loss that trained them.
+
+    Returns:
+        ``(N, K)``.
+    """
+    if isinstance(logits, Tensor):
+        return (scale * logits).softmax(dim=1)
+    return torch.stack([(scale * z).softmax(dim=1) for z in logits]).mean(dim=0)
+
+
 def gap_sums(probs: Tensor) -> tuple[Tensor, Tensor]:
     """The sums from which class confusion is computed; they add up over batches.
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from .config import Config
 from .data import Domain
+from .distributed import processes
 from .errors import UserError
 from .files import file_digest, read_json, write_atomic, write_json
 from .installed import installed_version
@@ -65,6 +66,8 @@ class RunFolder:
                 target.test.fingerprint,
             ],
         }
+        if (number := processes()) > 1:  # sums in another order, noise and CPU BatchNorm by process: other numbers
+            identity["processes"] = number
         if foreign := _foreign_code(config):
             identity["plugins"] = foreign
         if recipe is not None:

@@ -4,7 +4,8 @@ An epoch is one full shuffled pass over the longer domain, while the shorter one
 (as in the CD-FER benchmark that the paper follows). The host's combined dataset has the target's length and draws the
 source with replacement: with 213 target images, its "epoch" would be 6 steps of 32.
 
-Which sample comes when is a function of seed and position alone, so resuming at an epoch needs no saved state.
+Which sample comes when is a function of seed and position alone, so resuming at an epoch needs no saved state. Several
+processes divide each batch of the same sequence among them.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from .augment import flip_faces, zoom_faces
 from .faces import Face, Samples
 from .sampling import class_balanced, shuffled
@@ -25,7 +27,7 @@ class PairLoader:
         source: the labelled domain.
         target: the unlabelled domain; its labels are never looked at.
         batch_size: samples per domain and step. The last batch of an epoch is smaller; a last batch of one sample,
-            which BatchNorm can't take, is joined to the one before.
+            which BatchNorm can't take, is joined to the one before (on P processes, one of fewer than 2P).
         seed: of shuffling and flips.
         flip: whether faces are mirrored at random, landmarks with them; features are left as they are.
         zoom: the most that is cut away at random on each side of a face, as a share of the side; likewise.
@@ -33,9 +35,11 @@ class PairLoader:
         target_sampler: one of :data:`.sampling.TARGET_SAMPLERS`; "pseudo_balanced" draws each class that the method
             predicts equally often (RLSbench: Garg et al. 2023, arXiv:2302.03020), from the second epoch on.
         device: where batches are put.
+        rank, processes: which part of each batch is given, of how many.
 
     Raises:
         ValueError: a domain is empty, or ``batch_size`` is below 2.
+        UserError: there is too little for so many processes.
     """
 
     def __init__(
@@ -50,20 +54,31 @@ class PairLoader:
         sampler: str = "shuffled",
         target_sampler: str = "shuffled",
         device: torch.device | str = "cpu",
+        rank: int = 0,
+        processes: int = 1,
     ) -> None:
         if batch_size < 2:
             raise ValueError(f"{batch_size=}: must be at least 2, BatchNorm needs it")
         if not len(source) or not len(target):
             raise ValueError(f"{len(source)} source and {len(target)} target samples: both must be above 0")
+        if processes > min(batch_size // 2, len(source), len(target)):
+            numbers = f"batches of {batch_size}, {len(source)} source and {len(target)} target samples"
+            raise UserError(f"{processes} processes: too many for {numbers}; each needs two of a batch")
         self.source, self.target = source, target
         self.batch_size, self.seed, self.device = batch_size, seed, torch.device(device)
         self.flip, self.zoom, self.sampler, self.target_sampler = flip, zoom, sampler, target_sampler
         self.samples_per_epoch = max(len(source), len(target))
-        self._sizes = _batch_sizes(self.samples_per_epoch, batch_size)
+        self.rank, self.processes = rank, processes
+        self._sizes = _batch_sizes(self.samples_per_epoch, batch_size, least=2 * processes)
 
     def __len__(self) -> int:
         """Steps in an epoch."""
         return len(self._sizes)
+
+    def share(self, step: int) -> float:
+        """The part of a step's batch that is given, in units of an even one."""
+        part = part_of(self._sizes[step], self.rank, self.processes)
+        return (part.stop - part.start) * self.processes / self._sizes[step]
 
     def needs_predictions(self, epoch: int) -> bool:
         """Whether an epoch is drawn by predicted classes; not the first one, when nothing has been learnt."""
@@ -86,14 +101,16 @@ class PairLoader:
         start = 0
         for size in self._sizes:
             stop = start + size
-            src_idx, target_idx = src[start:stop], target[start:stop]
+            part = part_of(size, self.rank, self.processes)
+            src_idx, target_idx = src[start:stop][part], target[start:stop][part]
+            labels = torch.from_numpy(self.source.labels[src_idx]).to(self.device)
             yield {
-                "src_imgs": self._batch(self.source, src_idx, coins),
-                "src_labels": torch.from_numpy(self.source.labels[src_idx]).to(self.device),
-                "src_domain": torch.zeros(size, dtype=torch.long, device=self.device),
+                "src_imgs": self._batch(self.source, src_idx, self._draw(coins, size, part)),
+                "src_labels": labels,
+                "src_domain": torch.zeros_like(labels),
                 "src_sample_idx": torch.from_numpy(src_idx),
-                "target_imgs": self._batch(self.target, target_idx, coins),
-                "target_domain": torch.ones(size, dtype=torch.long, device=self.device),
+                "target_imgs": self._batch(self.target, target_idx, self._draw(coins, size, part)),
+                "target_domain": torch.ones_like(labels),
                 "target_sample_idx": torch.from_numpy(target_idx),
             }
             start = stop
@@ -104,14 +121,19 @@ class PairLoader:
             return shuffled(length, self.samples_per_epoch, epoch, [self.seed, domain])
         return class_balanced(classes, self.samples_per_epoch, epoch, [self.seed, domain])
 
-    def _batch(self, domain: Samples, indices: np.ndarray, coins: np.random.Generator) -> Face | Tensor:
+    def _draw(self, coins: np.random.Generator, size: int, part: slice) -> dict[str, np.ndarray]:
+        """What becomes of each face: drawn for the whole batch, so that no part depends on how it is divided."""
+        asked = {"flip": self.flip, "zoom": self.zoom}
+        return {name: coins.random(size)[part] for name, wanted in asked.items() if wanted}
+
+    def _batch(self, domain: Samples, indices: np.ndarray, draws: dict[str, np.ndarray]) -> Face | Tensor:
         batch = domain.batch(indices, self.device)
         if not isinstance(batch, Face):
             return batch
         if self.flip:
-            batch = flip_faces(batch, torch.from_numpy(coins.random(len(indices)) < 0.5).to(self.device))
+            batch = flip_faces(batch, torch.from_numpy(draws["flip"] < 0.5).to(self.device))
         if self.zoom:
-            batch = zoom_faces(batch, torch.from_numpy(coins.random(len(indices)) * self.zoom).to(self.device))
+            batch = zoom_faces(batch, torch.from_numpy(draws["zoom"] * self.zoom).to(self.device))
         return batch
 
 
@@ -122,25 +144,44 @@ class EvalLoader:
         faces: the domain.
         batch_size: samples per batch.
         device: where batches are put.
+        rank, processes: which part of the domain is given, of how many.
     """
 
-    def __init__(self, faces: Samples, *, batch_size: int = 256, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        faces: Samples,
+        *,
+        batch_size: int = 256,
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
         self.faces, self.batch_size, self.device = faces, batch_size, torch.device(device)
+        self.part = part_of(len(faces), rank, processes)
 
     def __len__(self) -> int:
-        return -(-len(self.faces) // self.batch_size)
+        return len(self._starts)
 
     def __iter__(self) -> Iterator[Face | Tensor]:
-        for start in range(0, len(self.faces), self.batch_size):
-            indices = np.arange(start, min(start + self.batch_size, len(self.faces)))
+        for start in self._starts:
+            indices = np.arange(start, min(start + self.batch_size, self.part.stop))
             yield self.faces.batch(indices, self.device)
 
+    @property
+    def _starts(self) -> range:
+        return range(self.part.start, self.part.stop, self.batch_size)
 
-def _batch_sizes(samples: int, batch_size: int) -> list[int]:
+
+def part_of(size: int, rank: int, processes: int) -> slice:
+    """The part of ``size`` samples in a row that one of several processes takes; they differ by one at most."""
+    return slice(rank * size // processes, (rank + 1) * size // processes)
+
+
+def _batch_sizes(samples: int, batch_size: int, least: int) -> list[int]:
     full, rest = divmod(samples, batch_size)
     sizes = [batch_size] * full
-    if rest == 1 and sizes:
-        sizes[-1] += 1
+    if rest < least and sizes:
+        sizes[-1] += rest
     elif rest:
         sizes.append(rest)
     return sizes

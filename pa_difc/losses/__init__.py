@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from ..functional import Counts, drw_weights
+from ..functional import Counts, drw_weights, mean_probs
 from ..names import lookup
 from ..schedule import Schedule
 from .baselines import (
@@ -18,7 +18,7 @@ from .baselines import (
     MarginHeadLoss,
     WeightedLoss,
 )
-from .difc import DIFCLoss, mean_probs
+from .difc import DIFCLoss
 
 __all__ = [
     "LOSSES",

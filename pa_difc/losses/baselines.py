@@ -9,11 +9,12 @@ from pytorch_metric_learning.losses import ArcFaceLoss, CosFaceLoss
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from ..distributed import part_of_weighted
 from ..functional import Counts
 
 
 class WeightedLoss(nn.Module):
-    """Cross-entropy with class weights from the first step on: Σ w_y ℓ / Σ w_y.
+    """Cross-entropy with class weights from the first step on: Σ w_y ℓ / Σ w_y, over the batch of all processes.
 
     Args:
         class_weights: ``(K,)``; only their ratios matter.
@@ -26,7 +27,8 @@ class WeightedLoss(nn.Module):
         self.register_buffer("weights", class_weights)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return cross_entropy(logits, labels, weight=self.weights.to(logits))
+        weights = self.weights.to(logits)
+        return part_of_weighted(cross_entropy(logits, labels, weight=weights), weights, labels)
 
 
 class FocalLoss(nn.Module):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ..distributed import part_of_weighted, total, whole_mean
 from ..functional import (
     Counts,
     class_margins,
@@ -16,6 +17,7 @@ from ..functional import (
     drw_weights,
     gap_sums,
     logit_spread,
+    mean_probs,
 )
 from ..schedule import Phase, Schedule
 
@@ -37,6 +39,9 @@ class DIFCLoss(nn.Module):
     from the base margins (``refresh="once"`` is Algorithm 1 read literally); confusion is estimated from the target
     logits that training computes anyway, summed over the epoch before; a class that is never predicted counts as
     the most confused; the cap is not applied again after ε is added.
+
+    On several processes (a torch.distributed group) each gives its part of the batch: sums are added up over them
+    before margins are made, and weights are normalised over the whole batch, so that all have to call alike.
 
     Args:
         class_counts: ``(K,)`` source samples per class.
@@ -150,8 +155,11 @@ class DIFCLoss(nn.Module):
         Returns:
             A scalar.
         """
-        margins = self.margins * logit_spread(logits) if self.margin_unit == "spread" else self.margins
-        return di_loss(logits, labels, margins, self.class_weights if self.reweighted else None, self.scale)
+        margins, weights = self.margins, self.class_weights if self.reweighted else None
+        if self.margin_unit == "spread":
+            margins = margins * whole_mean(logit_spread(logits), len(logits))
+        loss = di_loss(logits, labels, margins, weights, self.scale)
+        return loss if weights is None else part_of_weighted(loss, weights, labels)
 
     @torch.no_grad()
     def update(self, target_logits: Tensor | Sequence[Tensor] | None = None) -> None:
@@ -217,7 +225,8 @@ class DIFCLoss(nn.Module):
             forget = 1.0 - 1.0 / self.schedule.steps_per_epoch
             self.gap_sums.mul_(forget)
             self.gap_counts.mul_(forget)
-        sums, counts = gap_sums(probs)
+        sums = torch.stack(gap_sums(probs)).double()  # (2, K)
+        sums, counts = total(sums) if self.refresh == "step" else sums
         self.gap_sums.add_(sums)
         self.gap_counts.add_(counts)
 
@@ -232,6 +241,9 @@ class DIFCLoss(nn.Module):
 
     def _refresh(self) -> None:
         """Margins of eq. 6, always from the base margins; without a single observation they stay as they are."""
+        if self.refresh != "step":  # whose sums outlive an epoch, and so are of all processes already
+            for sums in (self.gap_sums, self.gap_counts):
+                sums.copy_(total(sums))
         if not self.gap_counts.any():
             return
         scores = confusion_from_sums(self.gap_sums, self.gap_counts)  # (K,)
@@ -263,23 +275,6 @@ class DIFCLoss(nn.Module):
     def extra_repr(self) -> str:
         shown = ("max_margin", "epsilon", "scale", "margin_unit", "unseen", "refresh", "estimate")
         return ", ".join(f"{k}={self._made_with[k]!r}" for k in shown) + f", {self.schedule}"
-
-
-def mean_probs(logits: Tensor | Sequence[Tensor], scale: float = 1.0) -> Tensor:
-    """Class probabilities: the softmax, or the mean of several classifiers' softmaxes.
-
-    p = ½ (softmax(z₁) + softmax(z₂)) (Sreenivas et al. 2022, eq. 8).
-
-    Args:
-        logits: ``(N, K)``, or one such tensor per classifier.
-        scale: s, the same as in the loss that trained them.
-
-    Returns:
-        ``(N, K)``.
-    """
-    if isinstance(logits, Tensor):
-        return (scale * logits).softmax(dim=1)
-    return torch.stack([(scale * z).softmax(dim=1) for z in logits]).mean(dim=0)
 
 
 def _given_weights(class_weights: Sequence[float] | Tensor, num_classes: int) -> Tensor:

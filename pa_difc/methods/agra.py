@@ -60,6 +60,7 @@ class AGRA(Ramped, LossSlot, Classifier):
     inference_models = ("G", "R", "C")
     infer = staticmethod(domain_inference)
     needs_regions = True
+    one_process = True  # the class means
 
     @classmethod
     def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:

@@ -8,6 +8,8 @@ import torch
 from pytorch_metric_learning.distances import LpDistance
 from torch import Tensor, nn
 
+from ..distributed import total
+
 #: Bandwidths in units of the mean squared distance of the batch (Long et al. 2015, arXiv:1502.02791, use such a range).
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
@@ -59,8 +61,8 @@ class ClassRatio(nn.Module):
         """Adds a batch: labels ``(N,)`` and logits ``(M, K)``."""
         k = len(self.source)
         for running, classes in ((self.source, src_labels), (self.target, target_logits.argmax(dim=1))):
-            share = torch.bincount(classes, minlength=k).to(running) / len(classes)
-            running.mul_(self.momentum).add_((1 - self.momentum) * share)
+            counts = total(torch.bincount(classes, minlength=k).to(running))
+            running.mul_(self.momentum).add_((1 - self.momentum) * (counts / counts.sum()))
 
     def get_extra_state(self) -> dict[str, Any]:
         return {"momentum": self.momentum, "largest": self.largest}

@@ -37,6 +37,7 @@ class LossSlot:
     inference_models: ClassVar[tuple[str, ...]] = ("G", "C")  #: what predictions are made with
     infer: ClassVar[Callable[..., dict[str, Tensor]]] = staticmethod(default_fn)  #: the method's way to predict
     needs_regions: ClassVar[bool] = False  #: whether it works on the regions of a landmark backbone
+    one_process: ClassVar[bool] = False  #: whether a part of a batch would give its state another meaning
 
     def __init__(
         self,
