@@ -12,6 +12,7 @@ import io
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -99,7 +100,8 @@ def whole_mean(mean: Tensor, number: int) -> Tensor:
     if processes() == 1:
         return mean
     weighted, samples = total(torch.stack([mean.double() * number, torch.full_like(mean, number).double()]))
-    return (weighted / samples).to(mean)
+    whole: Tensor = (weighted / samples).to(mean)
+    return whole
 
 
 def part_of_weighted(mean: Tensor, class_weights: Tensor, labels: Tensor) -> Tensor:
@@ -116,18 +118,17 @@ def part_of_weighted(mean: Tensor, class_weights: Tensor, labels: Tensor) -> Ten
     if processes() == 1:
         return mean
     weight = class_weights[labels].double().mean()
-    return mean * (weight / whole_mean(weight, len(labels))).to(mean)
+    part: Tensor = mean * (weight / whole_mean(weight, len(labels))).to(mean)
+    return part
 
 
-def joined(values: Tensor) -> Tensor:
-    """The tensors of all processes ``(n_r, …)`` one after another, in each of them."""
+def from_parts(values: Tensor, part: slice, size: int) -> Tensor:
+    """What the processes have, each for its part of ``size`` samples, for all of them."""
     if processes() == 1:
         return values
-    import ignite.distributed as idist
-
-    lengths: list[int] = cast(Tensor, idist.all_gather(torch.tensor([len(values)]))).tolist()
-    parts = idist.all_gather_tensors_with_shapes(values, [[n, *values.shape[1:]] for n in lengths])
-    return torch.cat(parts)
+    whole = values.new_zeros(size, *values.shape[1:])
+    whole[part] = values
+    return total(whole)
 
 
 def from_first(make: Callable[[], T]) -> T:
@@ -174,7 +175,8 @@ def require_same(what: str, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     number = int.from_bytes(hashlib.blake2b(buffer.getbuffer(), digest_size=4).digest(), "big")
-    if (joined(torch.tensor([number])) != number).any():
+    own = slice(rank(), rank() + 1)
+    if (from_parts(torch.tensor([number]), own, processes()) != number).any():
         raise UserError(f"{what} is no longer the same in all {processes()} processes: train it in one")
 
 
@@ -219,8 +221,10 @@ class Replicas:
     def _replica(self, model: nn.Module) -> nn.Module:
         if next(model.parameters()).is_cuda:
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-        # Sent in each forward pass, buffers would change between MCD's forward passes and their backward pass.
-        replica = _Replica(model, broadcast_buffers=False)
+        with warnings.catch_warnings():
+            # Renamed in newer torch. Sent in each forward pass, buffers would change under MCD's backward passes.
+            warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated", category=FutureWarning)
+            replica = _Replica(model, broadcast_buffers=False)
         replica.register_comm_hook(None, self._average)
         return replica
 

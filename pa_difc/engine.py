@@ -20,7 +20,7 @@ from .data.loaders import EvalLoader, PairLoader
 from .distributed import (
     Replicas,
     from_first,
-    joined,
+    from_parts,
     means,
     processes,
     rank,
@@ -157,7 +157,7 @@ def _epoch(
         bar.update()
     replicas.merge_statistics()
     for name in ("models", "misc"):
-        require_same(f"{title}: the state of its {name}", getattr(adapter, name).state_dict())
+        require_same(f"{title}: its {name}", getattr(adapter, name).state_dict())
     return {
         "epoch": epoch + 1,
         "seconds": round(time.perf_counter() - started, 3),
@@ -176,7 +176,7 @@ def _predict_target(adapter: LossSlot, loader: PairLoader, epoch: int) -> np.nda
     probs = predict(adapter, part).probs
     if estimate:
         adapter.loss.update_from_evaluation(probs.to(loader.device))
-    return joined(probs.argmax(dim=1)).numpy()
+    return from_parts(probs.argmax(dim=1), part.part, len(loader.target)).numpy()
 
 
 def _flatten(losses: dict[str, dict[str, float]]) -> dict[str, float]:

@@ -1,6 +1,6 @@
-"""Trains the cases of contracts/test_distributed.py; run by a launcher, or called. A network without BatchNorm and
-dropout, in float64, so that the number of processes changes nothing but the order of sums."""
+"""Trains what contracts/test_distributed.py compares: `several.py OUT cases|rest` by a launcher."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -12,16 +12,22 @@ from pa_difc.backbones import BACKBONES, BackboneSpec
 from pa_difc.build import resolve, run_cell
 from pa_difc.config import Config
 from pa_difc.data import Domain
-from pa_difc.distributed import join
+from pa_difc.distributed import join, rank, require_one_process
+from pa_difc.errors import UserError
+from pa_difc.methods import METHODS, SourceOnly
 
+#: Without BatchNorm and dropout, in float64, the number of processes changes nothing but the order of sums.
 CASES = {
     "mcd": {"method": "mcd"},
     "by_step": {"method": "mcd_onestep", "refresh": "step"},
     "by_evaluation": {"method": "safn", "estimate": "evaluation", "target_sampler": "pseudo_balanced"},
     "by_passes": {"method": "source_only", "sampler": "class_balanced", "zoom": 0.1},
+    "by_spread": {"method": "mcd", "margin_unit": "spread"},
     "weighted": {"method": "mdd", "loss": "weighted_inverse"},
-    "class_ratio": {"method": "detn", "weight": 0.0},  # its MMD is of a part's pairs, its state of the whole
+    "class_ratio": {"method": "detn", "weight": 0.0},  # its MMD is of the pairs in a part, its state of the whole
 }
+#: With both, in float32: that they train at all, and stay the same everywhere.
+EVERY = {name: {"method": name, "backbone": "small", "epochs": 2} for name in METHODS if not METHODS[name].one_process}
 
 
 class Plain(nn.Module):
@@ -35,18 +41,56 @@ class Plain(nn.Module):
         return self.net(face.image.double())
 
 
-def train(case, out):
+class Drifting(SourceOnly):
+    """What no one should train on several processes: a state that depends on which one it is."""
+
+    def method_state(self):
+        return {"own": nn.BatchNorm1d(1 + rank())}
+
+
+def train(case, out, options):
     """The record of a case."""
     BACKBONES["plain"] = BackboneSpec(Plain, 32, 0.05, "for equality", head="global_only")
-    options = {"loss": "difc", "epsilon": 0.5, "reweight_epoch": 1, **CASES[case]}
-    config = resolve(Config(backbone="plain", epochs=4, batch_size=16, crop_px=32, **options))
+    METHODS["drifting"] = Drifting
+    options = {"backbone": "plain", "loss": "difc", "epsilon": 0.5, "reweight_epoch": 1, "epochs": 4, **options}
+    config = resolve(Config(**{"batch_size": 16, "crop_px": 32, **options}))
     source = Domain("bright", random_faces(45, 1), random_faces(14, 2))
     target = Domain("dim", random_faces(61, 3), random_faces(21, 4))  # 16 + 16 + 16 + 13: the last parts are 6 and 7
     return run_cell(config, source, target, Path(out) / case, progress=False)
 
 
+def refused(out):
+    """What is said of runs that several processes can't make."""
+    ir = {"method": "agra", "backbone": "small", "backbone_head": "global_local", "crop_px": 48}
+    tries = {
+        "command": lambda: require_one_process("compare"),
+        "device": lambda: join("cuda:1"),
+        "none": lambda: join("cpu"),
+        "agra": lambda: train("agra", out, ir),
+        "batch": lambda: train("batch", out, {"batch_size": 2}),
+        "drifting": lambda: train("drifting", out, {"method": "drifting", "backbone": "small"}),
+    }
+    said = {}
+    for name, attempt in tries.items():
+        try:
+            attempt()
+        except UserError as error:
+            said[name] = str(error)
+    return said
+
+
+def main(out, what):
+    if what == "cases":
+        join("cpu")
+        torch.set_default_dtype(torch.float64)
+        chosen = CASES
+    else:
+        said = refused(out)
+        Path(out, f"{rank()}.json").write_text(json.dumps(said))
+        chosen = EVERY
+    for case, options in chosen.items():
+        train(case, out, options)
+
+
 if __name__ == "__main__":
-    join("cpu")
-    torch.set_default_dtype(torch.float64)
-    for case in CASES:
-        train(case, sys.argv[1])
+    main(*sys.argv[1:])

@@ -63,7 +63,7 @@ class PairLoader:
             raise ValueError(f"{len(source)} source and {len(target)} target samples: both must be above 0")
         if processes > min(batch_size // 2, len(source), len(target)):
             numbers = f"batches of {batch_size}, {len(source)} source and {len(target)} target samples"
-            raise UserError(f"{processes} processes: too many for {numbers}; each needs two of a batch")
+            raise UserError(f"{processes} processes: too many for {numbers}; each needs two samples")
         self.source, self.target = source, target
         self.batch_size, self.seed, self.device = batch_size, seed, torch.device(device)
         self.flip, self.zoom, self.sampler, self.target_sampler = flip, zoom, sampler, target_sampler
