@@ -59,12 +59,13 @@ def join(device: str) -> None:
         return
     import ignite.distributed as idist
 
-    kind, local = torch.device(device).type, int(os.environ.get("LOCAL_RANK", "0"))
     if device not in ("cpu", "cuda"):
         raise UserError(f"device {device!r} with several processes: must be cpu or cuda, of which each takes its own")
-    if kind == "cuda" and local >= torch.cuda.device_count():
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # idist puts what it sends on a GPU wherever it sees one
+    elif (local := int(os.environ.get("LOCAL_RANK", "0"))) >= torch.cuda.device_count():
         raise UserError(f"process {local} of this machine has no GPU: there are {torch.cuda.device_count()}")
-    idist.initialize("nccl" if kind == "cuda" else "gloo", timeout=_PATIENCE)
+    idist.initialize("nccl" if device == "cuda" else "gloo", timeout=_PATIENCE)
     atexit.register(idist.finalize)
     if rank() > 0:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
