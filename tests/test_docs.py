@@ -33,6 +33,7 @@ ELSEWHERE = {
     "python3 -m venv": "what make env does",
     ".venv/bin/pip": "what make env does",
     ".venv/bin/python -m pytest": "these are the tests",
+    "torch.distributed.run": "contracts/test_distributed.py: processes of their own",
     "postgresql": "hpo/test_search.py starts a server",
 }
 
