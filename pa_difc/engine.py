@@ -17,15 +17,7 @@ from tqdm import tqdm
 
 from .checkpoint import load_checkpoint, save_checkpoint, seed_everything
 from .data.loaders import EvalLoader, PairLoader
-from .distributed import (
-    Replicas,
-    from_first,
-    from_parts,
-    means,
-    processes,
-    rank,
-    require_same,
-)
+from .distributed import Replicas, from_parts, means, processes, rank, require_same, total
 from .errors import DivergedError, UserError
 from .evaluation import predict
 from .files import write_text
@@ -75,9 +67,7 @@ def fit(
     _to_device(adapter, loader.device)
     done, history = 0, []
     checkpoint = folder / "checkpoint.pt" if folder else None
-    if checkpoint and from_first(checkpoint.exists):
-        if not checkpoint.exists():
-            raise UserError(f"process {rank()} has no {checkpoint}: all processes must share the disk of --out")
+    if checkpoint and _is_there(checkpoint):
         done, history = load_checkpoint(checkpoint, adapter, key=key)
     replicas = _replicas(adapter)
     steps = len(loader)
@@ -124,6 +114,13 @@ def set_device(device: str, deterministic: bool) -> torch.device:
     return chosen
 
 
+def _is_there(checkpoint: Path) -> bool:
+    finders = int(total(torch.tensor(int(checkpoint.exists()))))
+    if finders not in (0, processes()):
+        raise UserError(f"{finders} of {processes()} processes find {checkpoint}: all must share the disk of --out")
+    return finders > 0
+
+
 def _replicas(adapter: LossSlot) -> Replicas:
     if processes() > 1 and adapter.one_process:
         raise UserError(f"{type(adapter).__name__}'s state is made from whole batches: train it in one process")
@@ -135,8 +132,7 @@ def _epoch(
 ) -> dict[str, Any]:
     started = time.perf_counter()
     predicted = _predict_target(adapter, loader, epoch)
-    if processes() > 1:  # each draws noise of its own, and none has a state to keep
-        seed_everything(int(np.random.SeedSequence([loader.seed, epoch, rank()]).generate_state(1)[0]))
+    _own_noise(loader.seed, epoch)
     adapter.models.train()
     learning_rate = next(iter(adapter.optimizers.values())).param_groups[0]["lr"]
     state = {"difc": adapter.loss.describe()} if isinstance(adapter.loss, DIFCLoss) else {}
@@ -155,9 +151,7 @@ def _epoch(
             sums[name] += value * replicas.share
         bar.set_postfix_str(f"loss {next(iter(losses.values())):.3f}", refresh=False)
         bar.update()
-    replicas.merge_statistics()
-    for name in ("models", "misc"):
-        require_same(f"{title}: its {name}", getattr(adapter, name).state_dict())
+    _agree(adapter, replicas, title)
     return {
         "epoch": epoch + 1,
         "seconds": round(time.perf_counter() - started, 3),
@@ -165,6 +159,19 @@ def _epoch(
         "losses": means({name: value / len(loader) for name, value in sums.items()}),
         **state,
     }
+
+
+def _own_noise(seed: int, epoch: int) -> None:
+    """Of several processes each draws other noise, from where it is: then none has a generator's state to keep."""
+    if processes() > 1:
+        seed_everything(int(np.random.SeedSequence([seed, epoch, rank()]).generate_state(1)[0]))
+
+
+def _agree(adapter: LossSlot, replicas: Replicas, title: str) -> None:
+    """What an epoch leaves behind is the same in every process, so that the first one can speak for all."""
+    replicas.merge_statistics()
+    for name in ("models", "misc"):
+        require_same(f"{title}: its {name}", getattr(adapter, name).state_dict())
 
 
 def _predict_target(adapter: LossSlot, loader: PairLoader, epoch: int) -> np.ndarray | None:
@@ -176,6 +183,8 @@ def _predict_target(adapter: LossSlot, loader: PairLoader, epoch: int) -> np.nda
     probs = predict(adapter, part).probs
     if estimate:
         adapter.loss.update_from_evaluation(probs.to(loader.device))
+    if not loader.needs_predictions(epoch):
+        return None
     return from_parts(probs.argmax(dim=1), part.part, len(loader.target)).numpy()
 
 

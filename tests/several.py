@@ -70,6 +70,15 @@ def refused(out):
         "batch": lambda: train("batch", out, {"batch_size": 2}),
         "drifting": lambda: train("drifting", out, {"method": "drifting", "backbone": "small"}),
     }
+
+    def two_disks():
+        own = Path(out, f"disk{rank()}")
+        for _ in range(2):
+            train("own", own, {"method": "source_only", "backbone": "small", "epochs": 1})
+            for record in own.glob("own/runs/*/record.json"):
+                record.unlink()
+
+    tries["disk"] = two_disks
     said = {}
     for name, attempt in tries.items():
         try:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -139,6 +140,9 @@ def test_every_method_trains_on_two_processes_or_says_why_not(tmp_path):
         assert np.isfinite(losses).all() and not any("module." in key for key in checkpoint["models"]["G"])
     for rank in range(2):
         said = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert re.fullmatch(
+            r"1 of 2 processes find .*checkpoint.pt: all must share the disk of --out", said.pop("disk")
+        )
         assert said == {
             "command": "compare runs in one process; several on one run are for `pa-difc train` and the recipes",
             "device": "device 'cuda:1' with several processes: must be cpu or cuda, of which each takes its own",
