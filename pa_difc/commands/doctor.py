@@ -41,6 +41,7 @@ TESTED = {
     "scikit-learn": "1.9.1",
     "POT": "0.9.7.post1",
     "optuna": "5.0.0",
+    "pytorch-ignite": "0.5.5",
     "safetensors": "0.8.0",
     "pillow": "13.0.0",
     "matplotlib": "3.11.2",
