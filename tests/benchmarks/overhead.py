@@ -1,0 +1,150 @@
+"""What the engine adds to the passes it makes, and how long an epoch waits for its batches."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from pa_difc.checkpoint import save_checkpoint
+from pa_difc.engine import fit
+
+from . import sides
+from .measure import Figure, interleaved, now, ratio
+
+STEPS = 20
+ROUNDS = {"source_only": 24, "dann": 14, "mcd": 8}
+
+
+def engine(device: str) -> list[Figure]:
+    """An epoch of `fit`, with its loader and hooks, over the same passes in a plain loop over batches that are there."""
+    figures = []
+    for method, rounds in ROUNDS.items():
+        adapter, loader = sides.ours(method, device=device), TimedLoader(sides.loader(STEPS, device=device))
+        plain = PLAIN[method](sides.models(method, device=device))
+        ready = list(sides.loader(STEPS, device=device).epoch(0))
+        epochs = {
+            "fit": lambda adapter=adapter, loader=loader: fit(adapter, loader, epochs=1, progress=False),
+            "plain": lambda plain=plain, ready=ready: [plain(batch) for batch in ready],
+        }
+        loader.begin()
+        seconds = interleaved(epochs, rounds, device, warmup=1)
+        name = f"{method}: an epoch of fit over its bare passes"
+        note = ""
+        figures.append(ratio("engine", name, seconds["fit"], seconds["plain"], ("≤", 1.05), note))
+        figures.append(loader.share(method, seconds["fit"]))
+    return [*figures, checkpoint(device)]
+
+
+class TimedLoader:
+    """A loader that counts the time until each of its batches is there."""
+
+    def __init__(self, loader) -> None:
+        self.loader, self.device = loader, loader.device
+        self.begin()
+
+    def begin(self) -> None:
+        self.waited: list[float] = []
+
+    def __getattr__(self, name):
+        return getattr(self.loader, name)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def epoch(self, *arguments):
+        waited, batches = 0.0, self.loader.epoch(*arguments)
+        while True:
+            start = now(self.device)
+            batch = next(batches, None)
+            waited += now(self.device) - start
+            if batch is None:
+                break
+            yield batch
+        self.waited.append(waited)
+
+    def share(self, method: str, seconds: list[float]) -> Figure:
+        """The share of an epoch that is spent waiting, over the timed epochs."""
+        waited = self.waited[-len(seconds) :]
+        share = ratio("engine", f"{method}: share of an epoch spent waiting for batches", waited, seconds)
+        low, high = share.quartiles
+        note = f"{1e3 * sum(waited) / len(waited) / STEPS:.2f} ms a step for 32 + 32 faces of 48 px"
+        return Figure(
+            "engine", share.name, 100 * share.value, "%", ("≤", 2), (100 * low, 100 * high), share.rounds, note
+        )
+
+
+def checkpoint(device: str) -> Figure:
+    """Writing an epoch's checkpoint, over one training step."""
+    adapter = sides.ours("mcd", sides.confusing(), device=device)
+    run = sides.step(adapter, sides.batches(device=device))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "checkpoint.pt"
+        save = {"save": lambda: save_checkpoint(path, adapter, key="", epoch=1, history=[]), "step": run}
+        seconds = interleaved(save, 20, device)
+    return ratio("engine", "mcd: an epoch's checkpoint over one step", seconds["save"], seconds["step"])
+
+
+def plain_source_only(models):
+    def step(batch):
+        loss = F.cross_entropy(models["C"](models["G"](batch["src_imgs"])), batch["src_labels"])
+        _move(loss, both)
+
+    both = _sgd(*models.values())
+    return step
+
+
+def plain_dann(models):
+    from pytorch_adapt.layers import GradientReversal
+
+    reverse, optimizers = GradientReversal(), _sgd(*models.values())
+
+    def step(batch):
+        source, target = models["G"](batch["src_imgs"]), models["G"](batch["target_imgs"])
+        domains = [models["D"](reverse(features)) for features in (source, target)]
+        loss = F.cross_entropy(models["C"](source), batch["src_labels"])
+        for logits, key in zip(domains, ("src_domain", "target_domain"), strict=True):
+            loss = loss + F.binary_cross_entropy_with_logits(logits, batch[key].float())
+        _move(loss, optimizers)
+
+    return step
+
+
+def plain_mcd(models):
+    g, c = _sgd(models["G"]), _sgd(models["C"])
+
+    def discrepancy(features):
+        first, second = (logits.softmax(1) for logits in models["C"](features))
+        return (first - second).abs().mean()
+
+    def classification(features, labels):
+        return sum(F.cross_entropy(logits, labels) for logits in models["C"](features))
+
+    def step(batch):
+        _move(classification(models["G"](batch["src_imgs"]), batch["src_labels"]), [*g, *c])
+        with torch.no_grad():
+            source, target = models["G"](batch["src_imgs"]), models["G"](batch["target_imgs"])
+        _move(classification(source, batch["src_labels"]) - discrepancy(target), c)
+        for _ in range(4):
+            _move(discrepancy(models["G"](batch["target_imgs"])), g)
+
+    return step
+
+
+PLAIN = {"source_only": plain_source_only, "dann": plain_dann, "mcd": plain_mcd}
+
+
+def _sgd(*models):
+    """An optimiser each, as the host has it."""
+    return [torch.optim.SGD(m.parameters(), lr=0.001, momentum=0.9, weight_decay=5e-4) for m in models]
+
+
+def _move(loss, optimizers):
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+    loss.backward()
+    for optimizer in optimizers:
+        optimizer.step()
