@@ -52,6 +52,37 @@ class ConfusionHook(BaseHook):
         return []
 
 
+class JointFeaturesHook(BaseHook):
+    """Source and target through G in one pass, for methods whose step uses both; what follows finds the features there.
+
+    Goes first in a hook: ``hook_kwargs={"pre": [JointFeaturesHook()]}`` with ``DANN``, ``SAFN`` or any method of one
+    loss. Differs from two passes where G has BatchNorm: a batch's statistics are then those of both domains together,
+    and are updated once.
+    """
+
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict, dict]:
+        parts = [inputs[f"{domain}_imgs"] for domain in ("src", "target")]
+        features = inputs["G"](_joined(*parts)).split([_length(part) for part in parts])
+        return dict(zip(self._out_keys(), features, strict=True)), {}
+
+    def _loss_keys(self) -> list[str]:
+        return []
+
+    def _out_keys(self) -> list[str]:
+        return ["src_imgs_features", "target_imgs_features"]
+
+
+def _joined(first: Any, second: Any) -> Any:
+    """Two batches one after the other: tensors, or named tuples of tensors such as faces."""
+    if isinstance(first, tuple):
+        return type(first)(*(torch.cat(pair) for pair in zip(first, second, strict=True)))
+    return torch.cat([first, second])
+
+
+def _length(batch: Any) -> int:
+    return len(batch[0]) if isinstance(batch, tuple) else len(batch)
+
+
 @contextmanager
 def eval_mode(*modules: nn.Module) -> Iterator[None]:
     """Eval mode inside the block; afterwards every submodule is in the mode it was in before.

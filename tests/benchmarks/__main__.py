@@ -11,10 +11,18 @@ import torch
 
 from pa_difc.files import write_json, write_text
 
-from . import cost, overhead
+from . import cost, overhead, variants, vision
 from .report import markdown, setting, to_dict
 
-SECTIONS = {"difc": cost.difc, "methods": cost.methods, "engine": overhead.engine}
+SECTIONS = {
+    "difc": cost.difc,
+    "methods": cost.methods,
+    "engine": overhead.engine,
+    "mcd": variants.mcd,
+    "flags": variants.flags,
+    "landmarks": vision.landmarks,
+    "prepare": vision.prepare,
+}
 
 
 def main() -> None:
