@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .labels import NUM_CLASSES
+from .mapped import ask_for
 
 
 class Face(NamedTuple):
@@ -104,6 +105,7 @@ class FaceSet:
 
     def batch(self, indices: np.ndarray, device: torch.device) -> Face:
         """Faces by index: bytes travel to the device, floats are made there."""
+        ask_for(self.images, indices)
         images = torch.from_numpy(self.images[indices]).to(device)  # (N, 3, P, P)
         landmarks = torch.from_numpy(self.landmarks[indices]).to(device)  # (N, 5, 2)
         return Face(images.float().div_(255), landmarks)

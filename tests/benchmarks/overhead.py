@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 from pathlib import Path
 
@@ -20,7 +19,7 @@ ROUNDS = {"source_only": 24, "dann": 14, "mcd": 8}
 
 
 def engine(device: str) -> list[Figure]:
-    """An epoch of `fit`, with its loader and hooks, over the same passes in a plain loop over batches that are there."""
+    """An epoch of `fit`, with its loader and hooks, over the same passes in a plain loop over ready batches."""
     figures = []
     for method, rounds in ROUNDS.items():
         adapter, loader = sides.ours(method, device=device), TimedLoader(sides.loader(STEPS, device=device))

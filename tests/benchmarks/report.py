@@ -40,7 +40,13 @@ def markdown(known: dict[str, Any], figures: Sequence[Figure]) -> str:
         "Median of paired, interleaved rounds [quartiles]; what was counted has neither.",
     ]
     for section, members in groupby(figures, key=lambda f: f.section):
-        lines += ["", f"### {section}", "", "| figure | value | rounds | bound | behind it |", "| --- | ---: | ---: | --- | --- |"]
+        lines += [
+            "",
+            f"### {section}",
+            "",
+            "| figure | value | rounds | bound | behind it |",
+            "| --- | ---: | ---: | --- | --- |",
+        ]
         lines += [_row(figure) for figure in members]
     return "\n".join(lines) + "\n"
 

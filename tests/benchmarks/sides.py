@@ -50,8 +50,8 @@ def models(method: str, backbone="small", classes=7, device="cpu", speed=None):
     return made
 
 
-def optimizers():
-    return Optimizers((torch.optim.SGD, {"lr": 0.001, "momentum": 0.9, "weight_decay": 5e-4}))
+def optimizers(lr=0.001):
+    return Optimizers((torch.optim.SGD, {"lr": lr, "momentum": 0.9, "weight_decay": 5e-4}))
 
 
 def ours(method: str, loss="ce", *, device="cpu", backbone="small", speed=None, **kwargs):
