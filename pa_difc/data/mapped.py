@@ -17,13 +17,13 @@ def ask_for(array: np.ndarray, rows: np.ndarray) -> None:
     mapped = getattr(array, "_mmap", None)  # numpy's memmap hands it on to views
     if mapped is None or not hasattr(mmap, "MADV_WILLNEED"):  # Windows has none
         return
-    for row in rows:
-        mapped.madvise(mmap.MADV_WILLNEED, *page_range(array, int(row)))
+    for start, length in page_ranges(array, rows):
+        mapped.madvise(mmap.MADV_WILLNEED, start, length)
 
 
-def page_range(array: np.ndarray, row: int) -> tuple[int, int]:
-    """Where a row of a mapped array lies in its map: offset and length in bytes, the offset at the start of a page."""
+def page_ranges(array: np.ndarray, rows: np.ndarray) -> list[tuple[int, int]]:
+    """Where rows of a mapped array lie in its map: offset and length in bytes, offsets at the start of a page."""
     base = np.frombuffer(array._mmap, dtype=np.uint8)  # type: ignore[attr-defined]
-    offset = array.ctypes.data - base.ctypes.data + row * array.strides[0]
-    start = offset - offset % mmap.PAGESIZE
-    return start, offset + array.strides[0] - start
+    offsets = array.ctypes.data - base.ctypes.data + np.asarray(rows) * array.strides[0]
+    starts = offsets - offsets % mmap.PAGESIZE
+    return list(zip(starts.tolist(), (offsets + array.strides[0] - starts).tolist(), strict=True))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pa_difc.data import FaceSet
-from pa_difc.data.mapped import ask_for, page_range
+from pa_difc.data.mapped import ask_for, page_ranges
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def path(tmp_path):
 @pytest.mark.parametrize("row", [0, 7, 249])
 def test_the_range_holds_the_row_and_little_else(path, cut, row):
     array = np.load(path, mmap_mode="r")[cut]
-    start, length = page_range(array, row)
+    ((start, length),) = page_ranges(array, np.array([row]))
     asked = path.read_bytes()[start : start + length]
     assert start % 4096 == 0 and length < 3000 + 4096 and len(asked) == length
     assert asked.endswith(array[row].tobytes())
