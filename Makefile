@@ -1,10 +1,11 @@
 # make demo, make test: on a fresh machine with Python 3.10 or newer, make and git.
+# make bench: what things cost, into runs/benchmarks; ONLY="difc engine" for some sections.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test env check docs
+.PHONY: demo test env check docs bench
 
 demo: env
 	$(BIN)/python recipes/compare.py --source toy_studio --target toy_street \
@@ -19,6 +20,10 @@ check: env
 docs: env
 	$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt '.[docs]'
 	$(BIN)/mkdocs build --quiet --strict --config-file .ci/mkdocs.yml && echo "written: .site/index.html"
+
+bench: env
+	@$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[bench]'
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -W ignore -m benchmarks $(ONLY)
 
 env: $(READY)
 

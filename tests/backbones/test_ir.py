@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pa_difc.backbones.ir import IRUnit, ir18, ir50
+from pa_difc.backbones.ir import GroupedConv2d, IRUnit, ir18, ir50
 
 
 @pytest.mark.parametrize("trunk", [ir18, ir50])
@@ -63,3 +63,16 @@ def test_images_go_to_minus_one_to_one():
     trunk = ir18()
     torch.testing.assert_close(trunk.normalize(torch.ones(1, 3, 112, 112)), torch.ones(1, 3, 112, 112))
     torch.testing.assert_close(trunk.normalize(torch.zeros(1, 3, 112, 112)), -torch.ones(1, 3, 112, 112))
+
+
+@pytest.mark.parametrize(("size", "stride", "padding"), [(3, 1, 1), (3, 2, 1), (1, 2, 0)])
+def test_groups_one_after_the_other_are_the_grouped_convolution(size, stride, padding):
+    torch.manual_seed(0)
+    conv = GroupedConv2d(10, 15, size, stride, padding, groups=5, bias=False)
+    x = torch.randn(3, 10, 7, 7, requires_grad=True)
+    results = []
+    for y in (conv(x), F.conv2d(x, conv.weight, None, stride, padding, groups=5)):
+        weights = torch.arange(y.numel(), dtype=y.dtype).view_as(y).sin()
+        results.append([y, *torch.autograd.grad((y * weights).sum(), [x, conv.weight])])
+    for ours, expected in zip(*results, strict=True):
+        torch.testing.assert_close(ours, expected)

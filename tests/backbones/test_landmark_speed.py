@@ -5,19 +5,9 @@ import time
 
 import pytest
 import torch
+from benchmarks.vision import loop_of_slices
 
 from pa_difc.backbones.landmarks import landmark_windows
-
-
-def loop_of_slices(feature_map, landmarks, width_px):
-    """The plain way. Each slice is of the whole batch, so its backward pass fills a zero map of the whole batch."""
-    windows = []
-    for face in range(len(feature_map)):
-        for x, y in landmarks[face].tolist():
-            column = min(max(int(x * 28 / width_px), 3), 24)
-            row = min(max(int(y * 28 / width_px), 3), 24)
-            windows.append(feature_map[face, :, row - 3 : row + 4, column - 3 : column + 4])
-    return torch.stack(windows).view(len(feature_map), 5, -1, 7, 7)
 
 
 def seconds(windows_of, repeats, feature_map, landmarks, gradient):

@@ -1,0 +1,34 @@
+"""make bench's command, as a process."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent.parent
+
+
+def bench(*arguments):
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks", *map(str, arguments)]
+    return subprocess.run(command, cwd=TESTS.parent, env=environment, capture_output=True, text=True, timeout=280)
+
+
+@pytest.mark.slow
+def test_a_section_is_measured_and_written(tmp_path):
+    done = bench("mcd", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "benchmarks.json").read_text())["figures"]
+    (onestep,) = (f for f in figures if "mcd_onestep" in f["name"])
+    assert 0.1 < onestep["value"] < 0.7 and onestep["rounds"] >= 20
+    table = (tmp_path / "benchmarks.md").read_text()
+    assert table in done.stdout and all(f["name"] in table for f in figures)
+
+
+@pytest.mark.slow
+def test_an_unknown_section_is_refused():
+    done = bench("nonsense")
+    assert done.returncode == 2 and "unknown section nonsense: must be of difc" in done.stderr
