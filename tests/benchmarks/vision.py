@@ -136,13 +136,23 @@ def _photographs(root: Path) -> None:
 
 
 def _bare(root: Path, settings: Settings, device: str):
-    """facenet-pytorch's MTCNN on the pixels that prepare gives it, ready in memory, in batches of the same size."""
-    side, canvases = min(settings.detect_px, 4 * 48), []
+    """facenet-pytorch's MTCNN on the same images, decoded and in memory, in batches of the same size.
+
+    It enlarges them as prepare does: at 48 px it would hardly find a face.
+    """
+    images = [Image.open(file).convert("RGB") for file in sorted(root.rglob("*.*"))]
+    side = min(settings.detect_px, 4 * images[0].width)
     margin = round(0.15 * side)
-    for file in sorted(root.rglob("*.png")):
-        canvas = Image.new("RGB", (side + 2 * margin,) * 2, (128,) * 3)
-        canvas.paste(Image.open(file).convert("RGB").resize((side, side), Image.Resampling.BILINEAR), (margin, margin))
-        canvases.append(canvas)
     detector = MTCNN(keep_all=True, select_largest=False, device=torch.device(device))
     detector.min_face_size = int(0.33 * side)
-    return lambda: [detector.detect(canvases[i : i + 32], landmarks=True) for i in range(0, len(canvases), 32)]
+
+    def canvas(image):
+        made = Image.new("RGB", (side + 2 * margin,) * 2, (128,) * 3)
+        made.paste(image.resize((side, side), Image.Resampling.BILINEAR), (margin, margin))
+        return made
+
+    def run():
+        for start in range(0, len(images), 32):
+            detector.detect([canvas(image) for image in images[start : start + 32]], landmarks=True)
+
+    return run
