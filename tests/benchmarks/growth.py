@@ -107,7 +107,7 @@ def _methods(device: str) -> list[Figure]:
         memory.append(peak_bytes(cells, device, times=1))
     return [
         _fitted("seconds of a grid against its cells", CELLS, times, "s"),
-        _fitted("peak bytes of a grid against its cells", CELLS, memory, "B", ("≤", 0.1)),
+        _fitted("peak bytes of a grid against its cells", CELLS, memory, "B"),
     ]
 
 
