@@ -38,7 +38,7 @@ def engine(device: str) -> list[Figure]:
             ("of which fit and its loader over the host's hooks", "fit", "hooks", None),
         ):
             figures.append(ratio("engine", f"{method}: {name}", seconds[a], seconds[b], bound))
-        figures.append(loader.share(method, seconds["fit"]))
+        figures.append(loader.waiting(method, seconds["fit"]))
     return [*figures, checkpoint(device)]
 
 
@@ -69,7 +69,7 @@ class TimedLoader:
             yield batch
         self.waited.append(waited)
 
-    def share(self, method: str, seconds: list[float]) -> Figure:
+    def waiting(self, method: str, seconds: list[float]) -> Figure:
         """The share of an epoch that is spent waiting, over the timed epochs."""
         waited = self.waited[-len(seconds) :]
         share = ratio("engine", f"{method}: share of an epoch spent waiting for batches", waited, seconds)
