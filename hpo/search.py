@@ -19,7 +19,7 @@ from aftermath import look_back, test_recalls
 from objective import SOURCE_TOLERANCE, Objective, Task, blind, candidate_config, show, source_recall, train
 from report import write_report
 from spaces import defaults, search_space, tunable
-from storage import open_storage, recover_lost_trials
+from storage import one_line_errors, open_storage, recover_lost_trials
 from study import (
     PRUNERS,
     SAMPLERS,
@@ -58,6 +58,7 @@ def main() -> None:
     run(parser.parse_args())
 
 
+@one_line_errors()
 def run(parsed: argparse.Namespace) -> None:
     """Runs, or goes on with, the study that the flags name.
 

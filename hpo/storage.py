@@ -5,12 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import optuna
 from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.exc import SQLAlchemyError
 
 from pa_difc.errors import UserError
 
@@ -68,20 +71,34 @@ def open_storage(url: str, heartbeat_s: int = 60, wait_s: int = 10) -> BaseStora
     )
 
 
-def recover_lost_trials(study: optuna.Study, url: str) -> int:
-    """Queues the trials of a killed process again, where it is certain that nobody else can be running them.
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turns what a storage raises in the middle of a study (a full disk, a damaged file) into a UserError."""
+    try:
+        yield
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+        cause = error.__cause__ or error
+        reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
+        raise UserError(f"the study's storage: {reason}") from None
 
-    An sqlite file has one writer, and we hold its lock: whatever is RUNNING was lost. Elsewhere heartbeats tell.
+
+def recover_lost_trials(study: optuna.Study, url: str) -> int:
+    """Marks the trials of a killed process as failed, where it is certain that nobody else can be running them.
+
+    An sqlite file has one writer, and we hold its lock: whatever is RUNNING was lost. Values that were suggested are
+    suggested again (see :class:`study.SamplerByPosition`), those that were queued are queued again. Elsewhere
+    heartbeats tell.
 
     Returns:
-        The number of trials that were queued again.
+        The number of lost trials.
     """
     if not url.startswith("sqlite"):
         return 0
     lost = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
     for trial in lost:
+        if "fixed_params" in trial.system_attrs:
+            requeue(study, trial)
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        requeue(study, trial)
     return len(lost)
 
 

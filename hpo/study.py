@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,9 +92,9 @@ def run_trials(study: optuna.Study, objective: Objective, defaults: dict[str, An
     Raises:
         KeyboardInterrupt: the trial is queued again.
     """
-    if not study.get_trials(deepcopy=False):
-        study.enqueue_trial(defaults, user_attrs={"origin": "defaults"}, skip_if_exists=True)
     while (left := _left(study, budget)) != 0:
+        if not any(trial.state is not TrialState.FAIL for trial in study.get_trials(deepcopy=False)):
+            study.enqueue_trial(defaults, user_attrs={"origin": "defaults"})  # first of all, also if it was lost
         if left < 0:  # others are running the rest; one of them may be lost
             optuna.storages.fail_stale_trials(study)
             time.sleep(POLL_S)
@@ -155,10 +155,43 @@ def complete_trials(study: optuna.Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
+class SamplerByPosition(optuna.samplers.BaseSampler):
+    """A sampler whose suggestions follow from its seed, the finished trials and the position of the new one alone.
+
+    A generator that goes on from trial to trial would begin anew in a process that goes on with a killed one's study,
+    and suggest again what was tried; in several workers it would suggest the same to each.
+
+    Args:
+        kind: optuna's sampler; is given a seed.
+        seed: of the study.
+    """
+
+    def __init__(self, kind: Callable[..., optuna.samplers.BaseSampler], seed: int) -> None:
+        self._kind, self._seed = kind, seed
+        self._inner = kind(seed=seed)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        earlier = study.get_trials(deepcopy=False)[: trial.number]
+        position = sum(t.state is not TrialState.FAIL for t in earlier)  # a failed one is tried again
+        self._inner = self._kind(seed=int(np.random.SeedSequence([self._seed, position]).generate_state(1)[0]))
+        self._inner.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study, trial):
+        return self._inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(self, study, trial, search_space):
+        return self._inner.sample_relative(study, trial, search_space)
+
+    def sample_independent(self, study, trial, param_name, param_distribution):
+        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(self, study, trial, state, values) -> None:
+        self._inner.after_trial(study, trial, state, values)
+
+
 def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    if name == "gp":
-        return optuna.samplers.GPSampler(seed=seed)
-    return optuna.samplers.TPESampler(seed=seed)
+    kinds = {"gp": optuna.samplers.GPSampler, "tpe": optuna.samplers.TPESampler}
+    return SamplerByPosition(kinds[name], seed)
 
 
 def _pruner(name: str) -> optuna.pruners.BasePruner:

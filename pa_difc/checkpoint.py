@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 import random
 from pathlib import Path
 from typing import Any
@@ -50,10 +49,17 @@ def load_checkpoint(path: Path, adapter: LossSlot, *, key: str) -> tuple[int, li
     state = read_state(path)
     if (then := state["key"]) != key:
         raise UserError(f"checkpoint {path} belongs to another run ({then}, not {key}); remove it or change --out")
-    for name in _CONTAINERS:
-        getattr(adapter, name).load_state_dict(state[name])
-    _set_random_state(state["random"])
-    return state["epoch"], state["history"]
+    try:
+        for name in _CONTAINERS:
+            getattr(adapter, name).load_state_dict(state[name])
+        _set_random_state(state["random"])
+        epoch, history = int(state["epoch"]), list(state["history"])
+        if len(history) != epoch:
+            raise ValueError(f"{epoch} epochs, {len(history)} in its history")
+    except Exception as error:  # the containers raise whatever a part that is not as they wrote it makes them raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(f"checkpoint {path} is damaged ({reason}); remove it to start this run again") from None
+    return epoch, history
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -65,7 +71,7 @@ def read_state(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         state["key"], state["models"]
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError, ValueError):
+    except Exception:  # a file that is not what it seems can make the reader raise anything
         raise UserError(f"checkpoint {path} is damaged; remove it to start this run again") from None
     return state
 

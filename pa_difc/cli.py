@@ -139,6 +139,10 @@ def run_command(main: Callable[[], int | None]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
+    except OSError as error:  # a full or broken disk, a file or folder that may not be read or written
+        place = f"{error.filename}: " if error.filename is not None else ""
+        print(f"error: {place}{error.strerror or error}", file=sys.stderr)
+        code = 2
     except Stopped as stop:
         print(f"{stop}. Go on with the same command.", file=sys.stderr)
         code = 130

@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from math import isfinite
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,19 @@ from .losses import LOSSES
 from .methods import METHODS
 from .methods.heads import HEADS
 from .names import lookup, unknown
+from .shapes import NUMBER
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+#: Faces of a larger side are taken for a mistake: a batch of them would not fit any memory.
+MAX_CROP_PX = 1024
+
+#: Whole numbers beyond this (seeds, epochs) would leave 64 bits when they are multiplied.
+MAX_WHOLE = 2**32 - 1
 
 
 def _value(default: Any, about: str) -> Any:
@@ -89,6 +97,9 @@ class Config:
     on_bad_image: str = _value("skip", "skip leaves out images that can't be read, error stops")
 
     def __post_init__(self) -> None:
+        for name, hint in _hints().items():
+            if not _is_of(getattr(self, name), hint):
+                raise UserError(f"{name}={_shown(getattr(self, name))}: must be {_wanted(hint)}")
         lookup("method", self.method, METHODS)
         lookup("loss", self.loss, LOSSES)
         for name in ("seed", "shift_draw", "warmup_epochs", "confusion_epoch", "reweight_epoch"):
@@ -98,6 +109,8 @@ class Config:
         self._check("epochs", at_least=1)
         self._check("batch_size", at_least=2)
         self._check("crop_px", at_least=32)
+        if self.crop_px is not None and self.crop_px > MAX_CROP_PX:
+            raise UserError(f"crop_px={self.crop_px}: must be at most {MAX_CROP_PX}")
         for name in ("lr", "lr_drop", "scale", "target_shift", "new_lr_multiplier", "new_decay_multiplier"):
             self._check(name, above=0)
         choices = {
@@ -122,8 +135,8 @@ class Config:
             return
         bound = f"at least {at_least}" if at_least is not None else f"above {above}"
         inside = value >= at_least if at_least is not None else value > above
-        if not (isfinite(value) and inside):
-            raise UserError(f"{name}={value}: must be a finite number {bound}")
+        if not (NUMBER.fits(value) and inside):
+            raise UserError(f"{name}={_shown(value)}: must be a finite number {bound}")
 
     def to_dict(self) -> dict[str, Any]:
         """All values as plain ones, as they are written into records."""
@@ -141,7 +154,7 @@ def apply_settings(config: Config, settings: Sequence[str]) -> Config:
     Raises:
         UserError: a key is unknown, or a value is not of its type.
     """
-    hints = typing.get_type_hints(Config)
+    hints = _hints()
     changes: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
@@ -163,8 +176,8 @@ def read_settings(path: Path) -> list[str]:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are kinds of it
-        raise UserError(f"{path}: not TOML ({error})") from None
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are kinds of the first
+        raise UserError(f"{path}: not TOML ({str(error).splitlines()[0][:200]})") from None
     nested = [key for key, value in table.items() if isinstance(value, (dict, list))]
     if nested:
         raise UserError(f"{path}: {nested[0]} must be a single value")
@@ -176,8 +189,45 @@ def describe_keys() -> str:
     return "\n".join(f"  {f.name}={f.default}: {f.metadata['about']}" for f in fields(Config))
 
 
+@cache
+def _hints() -> dict[str, Any]:
+    return typing.get_type_hints(Config)
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    """Whether a value is of a field's type; a whole number is a number, true is none."""
+    kind = _kinds(hint)[0]
+    if value is None:
+        return type(None) in _kinds(hint)
+    if typing.get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(NUMBER.fits(v) for v in value)
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    if kind is int:
+        return isinstance(value, int) and abs(value) <= MAX_WHOLE
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _wanted(hint: Any) -> str:
+    kind = _kinds(hint)[0]
+    names = {bool: "true or false", int: f"a whole number of at most {MAX_WHOLE:,}", float: "a number", str: "text"}
+    return names.get(kind, "finite numbers with commas")
+
+
+def _shown(value: Any) -> str:
+    """A value as an error quotes it; Python refuses to print whole numbers of thousands of digits."""
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return "a whole number of that many digits"
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
 def _parse(key: str, text: str, hint: Any) -> Any:
-    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    kinds = _kinds(hint)
     if text.lower() == "none" and type(None) in kinds:
         return None
     kind = kinds[0]
@@ -188,5 +238,4 @@ def _parse(key: str, text: str, hint: Any) -> Any:
             return tuple(float(part) for part in text.split(","))
         return kind(text)
     except (ValueError, KeyError):
-        wanted = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "numbers with commas")
-        raise UserError(f"--set {key}={text}: must be {wanted}") from None
+        raise UserError(f"--set {key}={_shown(text)}: must be {_wanted(hint)}") from None

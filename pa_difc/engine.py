@@ -69,6 +69,8 @@ def fit(
     checkpoint = folder / "checkpoint.pt" if folder else None
     if checkpoint and _is_there(checkpoint):
         done, history = load_checkpoint(checkpoint, adapter, key=key)
+        if rank() == 0:
+            _write_log(checkpoint, history)  # a kill may have come between the two
     replicas = _replicas(adapter)
     steps = len(loader)
     bar = tqdm(
@@ -86,13 +88,17 @@ def fit(
                 history.append(_epoch(adapter, loader, epoch, bar, title, replicas))
                 if checkpoint and rank() == 0:
                     save_checkpoint(checkpoint, adapter, key=key, epoch=epoch + 1, history=history)
-                    write_text(checkpoint.with_name("log.jsonl"), "".join(json.dumps(h) + "\n" for h in history))
+                    _write_log(checkpoint, history)
                 if after_epoch:
                     after_epoch(history)
         except KeyboardInterrupt:
             kept = f"checkpoint {len(history)} written" if checkpoint and history else "no checkpoint yet"
             raise Stopped(f"stopped after epoch {len(history)} of {epochs} ({kept})") from None
     return history
+
+
+def _write_log(checkpoint: Path, history: list[dict[str, Any]]) -> None:
+    write_text(checkpoint.with_name("log.jsonl"), "".join(json.dumps(h) + "\n" for h in history))
 
 
 def set_device(device: str, deterministic: bool) -> torch.device:
@@ -108,7 +114,9 @@ def set_device(device: str, deterministic: bool) -> torch.device:
     try:
         chosen = torch.device(device)
         torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError):
+        if chosen.type not in ("cpu", "cuda"):
+            raise RuntimeError  # "meta" holds no numbers; nothing was ever tested on others
+    except (RuntimeError, AssertionError, NotImplementedError, ValueError):
         found = f"cuda:0 … cuda:{torch.cuda.device_count() - 1}" if torch.cuda.is_available() else "no CUDA device"
         raise UserError(f"device {device!r} can't be used: must be cpu or cuda ({found} here)") from None
     return chosen

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from .data.crops import typical_points
 from .errors import UserError
-from .files import read_json, write_atomic, write_text
+from .files import write_atomic, write_text
 from .model import FaceModel, save_model
+from .record import read_record
 from .report.card import model_card
 
 FORMATS = ("safetensors", "onnx", "pt2")
@@ -47,10 +48,10 @@ def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: 
     return lines
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
+def run_record(folder: Path) -> dict[str, Any] | None:
     """The record of a run's folder, if it is one."""
     path = folder / "record.json"
-    return read_json(path) if path.exists() else None
+    return read_record(path) if path.exists() else None
 
 
 def example(model: FaceModel, n: int, seed: int = 0) -> tuple[Tensor, Tensor]:

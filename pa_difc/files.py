@@ -1,14 +1,21 @@
 """Writing files so that a reader finds the old one or the new one, never half of one."""
 
+import glob
 import hashlib
 import json
 import os
+import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from .errors import UserError
+
+#: The key under which a sealed JSON file keeps the hash of all the rest.
+_SEAL = "digest"
 
 
 def write_atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
@@ -24,7 +31,9 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        prefix = f".{path.name}.{platform.node()}-"
+        _remove_orphans(path.parent, prefix)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{prefix}{os.getpid()}.", delete=False) as file:
             temporary = Path(file.name)
             write(file)
             file.flush()
@@ -48,6 +57,11 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def write_sealed(path: Path, value: dict[str, Any]) -> None:
+    """Writes a JSON object together with a hash of it, by which :func:`read_json` knows a later change."""
+    write_json(path, value | {_SEAL: _seal(value)})
+
+
 def file_digest(path: Path) -> str:
     """A hash of a file's content.
 
@@ -65,13 +79,49 @@ def file_digest(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file.
+    """Reads a JSON file; a seal is looked at and taken off.
 
     Raises:
-        UserError: it can't be read, or is not whole.
+        UserError: it can't be read, is not whole, or is not what was sealed.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a whole JSON file"
         raise UserError(f"cannot read {path}: {reason}; remove it to have it made anew") from None
+    if isinstance(value, dict) and _SEAL in value and value.pop(_SEAL) != _seal(value):
+        raise UserError(f"{path} is not as it was written: changed or damaged; remove it to have it made anew")
+    return value
+
+
+def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of an .npz file, all or the named ones; nothing in it is executed.
+
+    Raises:
+        UserError: it can't be read, is damaged, or lacks an array.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in (file.files if names is None else names)}
+    except Exception as error:  # a damaged archive can make zipfile, zlib and NumPy raise anything
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a whole .npz file of arrays"
+        raise UserError(f"cannot read {path}: {reason}; remove it to have it made anew") from None
+
+
+def _seal(value: dict[str, Any]) -> str:
+    plain = json.loads(json.dumps(value))  # as it comes back: keys are strings, tuples are lists
+    return hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def _remove_orphans(folder: Path, prefix: str) -> None:
+    """Removes what writers of the same file left that were killed on this machine."""
+    if os.name != "posix":
+        return  # elsewhere a process can't be asked whether it lives without being signalled
+    for orphan in folder.glob(glob.escape(prefix) + "*"):
+        pid = orphan.name.removeprefix(prefix).partition(".")[0]
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            orphan.unlink(missing_ok=True)
+        except (OSError, ValueError, OverflowError):
+            continue

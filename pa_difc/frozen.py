@@ -5,9 +5,9 @@ Features are extracted once, kept in a file, and then take the place of faces; a
 
 from __future__ import annotations
 
+import io
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from .config import Config
 from .data import Domain, EvalLoader
 from .data.features import FeatureSet
 from .engine import fit
+from .errors import UserError
 from .evaluation import predict
-from .files import write_atomic
+from .files import read_arrays, write_atomic
 from .record import RunFolder
 
 FEATURES = ("full", "frozen")
@@ -63,9 +64,10 @@ def extract(config: Config, source: Domain, target: Domain, out: Path) -> tuple[
             for name, domain in sets.items()
             for split in ("train", "test")
         }
-        write_atomic(store, lambda file: np.savez(file, **{n: features.numpy() for n, features in arrays.items()}))
-    with np.load(store, allow_pickle=False) as arrays:
-        return _domain(source, "source", arrays, folder.key), _domain(target, "target", arrays, folder.key)
+        buffer = io.BytesIO()  # a full disk makes zipfile raise errors of its own; bytes don't
+        np.savez(buffer, **{name: features.numpy() for name, features in arrays.items()})
+        write_atomic(store, lambda file: file.write(buffer.getbuffer()))
+    return tuple(_domain(domain, name, store, folder.key) for name, domain in (("source", source), ("target", target)))
 
 
 #: What the features of a pretrained network depend on, beside the faces.
@@ -91,9 +93,11 @@ def standardised(domain: Domain) -> Domain:
     return replace(domain, train=train, test=test)
 
 
-def _domain(faces: Domain, name: str, arrays: Any, key: str) -> Domain:
-    train, test = (
-        FeatureSet(arrays[f"{name}_{split}"], given.labels, given.names)
-        for split, given in (("train", faces.train), ("test", faces.test))
-    )
+def _domain(faces: Domain, name: str, store: Path, key: str) -> Domain:
+    given = {f"{name}_train": faces.train, f"{name}_test": faces.test}
+    arrays = read_arrays(store, given)
+    for array, part in given.items():
+        if arrays[array].dtype != np.float32 or arrays[array].shape[:-1] != (len(part),):
+            raise UserError(f"{store}: {array} is not a row of features per face; remove it to have it made anew")
+    train, test = (FeatureSet(arrays[n], part.labels, part.names) for n, part in given.items())
     return replace(faces, train=train, test=test, features_of=key)

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from .backbones import make_backbone
 from .checkpoint import read_state
 from .config import Config
-from .data import EXPRESSIONS, Face
+from .data import EXPRESSIONS, NUM_CLASSES, Face
+from .data.crops import CROPS
 from .errors import UserError
-from .files import read_json, write_atomic, write_json
+from .files import file_digest, read_json, write_atomic, write_sealed
 from .methods import METHODS
 from .methods.heads import classifier
+from .record import read_record
+from .shapes import COUNT, FLAG, NUMBER, TEXT, Leaf, misfit, one_of
 
 WEIGHTS, SETTINGS = "model.safetensors", "config.json"
+DERIVED = ("README.md", "model.onnx", "model.pt2")  #: made from a model's weights, see :mod:`.export`
 FORMAT = 1
+
+_POSITIVE = Leaf("a finite number above 0", lambda v: NUMBER.fits(v) and v > 0)
+_SHAPE = {
+    "format": one_of(FORMAT),
+    "classes": (TEXT, NUM_CLASSES),
+    "input": {"size_px": COUNT, "crop": one_of(*CROPS), "prepared": FLAG, "landmarks": FLAG},
+    "config": {},
+    "run": TEXT,
+}
+_ADJUSTMENT = {"scale": NUMBER, "bias": (NUMBER, NUM_CLASSES), "ratio": (_POSITIVE, NUM_CLASSES)}
 
 
 class FaceModel(nn.Module):
@@ -72,7 +84,7 @@ class FaceModel(nn.Module):
 def model_settings(record: dict[str, Any]) -> dict[str, Any]:
     """What a model's folder says about it, out of its run's record."""
     store = record["data"]["target"].get("store") or {}
-    adjustment = record["model"].get("adjustment")
+    adjustment = record["model"]["adjustment"]
     if adjustment and not adjustment["refused"]:
         adjustment = {"ratio": adjustment["ratio"], **adjustment["calibration"]}
     else:
@@ -102,14 +114,23 @@ def load_model(folder: Path) -> FaceModel:
     """
     if (folder / SETTINGS).exists():
         settings = read_json(folder / SETTINGS)
-        if not isinstance(settings, dict) or settings.get("format") != FORMAT:
-            raise UserError(f"{folder / SETTINGS}: not the settings of a model of format {FORMAT}")
-        model = FaceModel(settings)
-        _fill(model, _weights(folder / WEIGHTS), folder / WEIGHTS)
+        model = _model(settings, folder / SETTINGS)
+        weights = _weights(folder / WEIGHTS)
+        if "weights" in settings and file_digest(folder / WEIGHTS) != settings["weights"]:
+            raise UserError(f"{folder / WEIGHTS} does not belong to its {SETTINGS}, or is damaged: export it again")
+        _fill(model, weights, folder / WEIGHTS)
     elif (folder / "record.json").exists():
-        model = FaceModel(model_settings(read_json(folder / "record.json")))
+        path = folder / "record.json"
+        try:
+            settings = model_settings(read_record(path))
+        except (KeyError, TypeError, AttributeError):
+            raise UserError(f"{path}: it does not say how its model is made") from None
+        model = _model(settings, path)
         state = read_state(folder / "checkpoint.pt")["models"]
-        flat = {f"models.{n}.{k}": v for n in model.models for k, v in state[n].items()}
+        try:
+            flat = {f"models.{n}.{k}": v for n in model.models for k, v in state[n].items()}
+        except (KeyError, TypeError, AttributeError):
+            raise UserError(f"{folder / 'checkpoint.pt'}: it has no weights of {', '.join(model.models)}") from None
         _fill(model, flat, folder / "checkpoint.pt")
     else:
         raise UserError(f"{folder}: no model here (looked for {SETTINGS}, and for record.json of a finished run)")
@@ -117,14 +138,32 @@ def load_model(folder: Path) -> FaceModel:
 
 
 def save_model(model: FaceModel, folder: Path) -> None:
-    """Writes weights and settings; the settings, without which it is no model, come last.
+    """Writes weights and settings; the settings, which hold the weights' hash, come last.
 
     Raises:
         UserError: a file can't be written.
     """
-    state = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
-    write_atomic(folder / WEIGHTS, lambda file: file.write(save(state)))
-    write_json(folder / SETTINGS, json.loads(json.dumps(model.settings)))
+    weights = save({k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()})
+    if (folder / WEIGHTS).is_file() and (folder / WEIGHTS).read_bytes() != weights:
+        for name in DERIVED:  # of another model: they must not stand beside this one
+            (folder / name).unlink(missing_ok=True)
+    write_atomic(folder / WEIGHTS, lambda file: file.write(weights))
+    write_sealed(folder / SETTINGS, model.settings | {"weights": file_digest(folder / WEIGHTS)})
+
+
+def _model(settings: Any, path: Path) -> FaceModel:
+    """The model of settings that come from a file, without its weights."""
+    problem = misfit(settings, _SHAPE)
+    if problem is None and settings.get("adjustment") is not None:
+        problem = misfit(settings["adjustment"], _ADJUSTMENT, "adjustment")
+    if problem is None and settings["config"].get("crop_px") != settings["input"]["size_px"]:
+        problem = "input.size_px is not config.crop_px"
+    if problem:
+        raise UserError(f"{path}: not the settings of a model of format {FORMAT} ({problem})")
+    try:
+        return FaceModel({"adjustment": None, **{k: v for k, v in settings.items() if k != "weights"}})
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _config(values: dict[str, Any]) -> Config:
@@ -132,19 +171,21 @@ def _config(values: dict[str, Any]) -> Config:
     if unknown := sorted(set(values) - known):
         raise UserError(f"model of another version: unknown settings {', '.join(unknown)}")
     weights = values.get("class_weights")
-    return replace(Config(), **{**values, "class_weights": tuple(weights) if weights else None})
+    config = replace(Config(), **{**values, "class_weights": tuple(weights) if isinstance(weights, list) else weights})
+    return config
 
 
 def _weights(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # a damaged file can make the reader raise anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(f"cannot read {path}: {reason}") from None
 
 
 def _fill(model: FaceModel, state: dict[str, Tensor], path: Path) -> None:
     try:
         model.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         why = str(error).splitlines()[-1].strip()[:200]
         raise UserError(f"{path}: the weights do not fit the settings ({why})") from None

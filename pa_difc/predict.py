@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from .data.crops import Box, cut_face
-from .data.decode import BROKEN, read_image, reason
+from .data.decode import BrokenImageError, read_image
 from .data.detect import FaceDetector
 from .data.readers.listing import IMAGE_SUFFIXES
 from .errors import UserError
@@ -99,9 +99,9 @@ def predict_images(
 
 def _open(path: Path) -> Image.Image | str:
     try:
-        return read_image(path.read_bytes())
-    except BROKEN as error:
-        return reason(error)
+        return read_image(path)
+    except BrokenImageError as error:
+        return str(error)
 
 
 @torch.no_grad()

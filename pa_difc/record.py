@@ -17,19 +17,45 @@ from typing import Any
 import numpy as np
 
 from .config import Config
-from .data import Domain
+from .data import NUM_CLASSES, Domain
 from .distributed import processes
 from .errors import UserError
-from .files import file_digest, read_json, write_atomic, write_json
+from .files import file_digest, read_json, write_atomic, write_sealed
 from .installed import installed_version
 from .losses import LOSSES
 from .methods import METHODS
+from .shapes import ANY, COUNT, FLAG, NOTHING, NUMBER, SHARE, TEXT, either, misfit, one_of
 
 _PACKAGE = Path(__file__).parent
 #: The file beside a record that holds predictions.
 OUTPUTS = "outputs.npz"
 
-_REQUIRED = ("key", "identity", "scores", "history")
+_K = NUM_CLASSES
+_SCORES = {
+    **dict.fromkeys(("accuracy", "macro_recall", "macro_f1"), SHARE),
+    "recall": (either(SHARE, NOTHING), _K),
+    "confusion": ((COUNT, _K), _K),
+    "collapsed": FLAG,
+}
+_DATA = {"name": TEXT, "train_counts": (COUNT, _K), "test_counts": (COUNT, _K), "transductive": FLAG}
+_DIFC = {
+    "phase": TEXT,
+    "reweighted": FLAG,
+    "margins": (NUMBER, _K),
+    "confusion": (either(NUMBER, NOTHING, one_of("inf", "-inf")), _K),
+}
+#: What tables, figures and models take from a record.
+SHAPE = {
+    "key": TEXT,
+    "identity": {},
+    "config": {**dict.fromkeys(("method", "loss", "source", "target"), TEXT), "seed": COUNT},
+    "data": {"source": _DATA, "target": _DATA},
+    "scores": {"source": _SCORES, "target": _SCORES},
+    "history": [{"epoch": COUNT, "seconds": NUMBER, "lr": NUMBER, "losses": {}, "difc?": _DIFC}],
+    "seconds": {"training": NUMBER},
+    "finished": TEXT,
+    "model?": {"adjustment?": ANY},
+}
 
 
 @dataclass(frozen=True)
@@ -89,9 +115,7 @@ class RunFolder:
         path = self.path / "record.json"
         if not path.exists():
             return None
-        record = read_json(path)
-        if not isinstance(record, dict) or any(name not in record for name in _REQUIRED):
-            raise UserError(f"record {path} is not whole; remove it to have it made anew")
+        record = read_record(path)
         if record["key"] != self.key:
             raise UserError(f"record {path} belongs to another run ({record['key']}); remove it")
         return record
@@ -126,7 +150,7 @@ class RunFolder:
             "seconds": {"training": round(sum(epoch["seconds"] for epoch in history), 3)},
             "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
-        write_json(self.path / "record.json", record)
+        write_sealed(self.path / "record.json", record)
         return record
 
     def write_outputs(self, arrays: dict[str, np.ndarray]) -> None:
@@ -138,6 +162,18 @@ class RunFolder:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         write_atomic(self.path / OUTPUTS, lambda file: file.write(buffer.getbuffer()))
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A run's record, looked at before any of its numbers is used.
+
+    Raises:
+        UserError: it can't be read, is damaged, or is no record.
+    """
+    record = read_json(path)
+    if problem := misfit(record, SHAPE):
+        raise UserError(f"record {path} is not whole ({problem}); remove it to have it made anew")
+    return record
 
 
 def versions() -> dict[str, str]:

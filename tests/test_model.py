@@ -18,7 +18,7 @@ from pa_difc.cli import run_command
 from pa_difc.config import Config
 from pa_difc.data import Domain
 from pa_difc.errors import UserError
-from pa_difc.export import example, export_model, read_record
+from pa_difc.export import example, export_model, run_record
 from pa_difc.methods import METHODS
 from pa_difc.model import FaceModel, load_model, save_model
 from pa_difc.record import RunFolder
@@ -73,7 +73,7 @@ def test_an_estimated_prior_is_part_of_the_model(tmp_path):
         f.images[:, :, 2:20, 2:20] = (30 * f.labels + 20)[:, None, None, None] + rng.integers(0, 8, (len(f), 1, 18, 18))
     source, target = Domain("a", faces[0], faces[1]), Domain("b", faces[2], faces[3])
     folder = trained(tmp_path, source, target, adjust="bbse", lr=0.05, epochs=8)
-    adjustment = read_record(folder)["model"]["adjustment"]
+    adjustment = run_record(folder)["model"]["adjustment"]
     model = load_model(folder)
     with torch.no_grad():
         probs = model(*inputs(target.test)).numpy()
@@ -88,7 +88,7 @@ def test_an_estimated_prior_is_part_of_the_model(tmp_path):
 @pytest.mark.parametrize("which", ["run_folder", "plain"])
 def test_every_format_gives_the_same_probabilities(which, request, tmp_path):
     model = load_model(request.getfixturevalue(which))
-    lines = export_model(model, tmp_path, ("onnx", "pt2"), read_record(request.getfixturevalue(which)))
+    lines = export_model(model, tmp_path, ("onnx", "pt2"), run_record(request.getfixturevalue(which)))
     assert len(lines) == 4
     assert {p.name for p in tmp_path.iterdir()} >= {"model.safetensors", "config.json", "README.md", "model.onnx"}
 
@@ -109,9 +109,9 @@ def test_every_format_gives_the_same_probabilities(which, request, tmp_path):
 
 
 def test_the_card_is_written_from_the_record(run_folder, tmp_path):
-    export_model(load_model(run_folder), tmp_path, (), read_record(run_folder))
+    export_model(load_model(run_folder), tmp_path, (), run_record(run_folder))
     card = (tmp_path / "README.md").read_text()
-    record = read_record(run_folder)
+    record = run_record(run_folder)
     assert f"accuracy {100 * record['scores']['target']['accuracy']:.1f} %" in card
     assert "target labels used in training or selection: none" in card and "last epoch" in card
     assert all(name in card for name in ("mcd", "difc", "neutral", "What it can't do", record["key"]))

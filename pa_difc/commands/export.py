@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..export import FORMATS, export_model, read_record
+from ..export import FORMATS, export_model, run_record
 from ..model import load_model
 
 EXAMPLES = """\
@@ -29,6 +29,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     model = load_model(parsed.model)
-    for line in export_model(model, parsed.out, tuple(parsed.format), read_record(parsed.model)):
+    for line in export_model(model, parsed.out, tuple(parsed.format), run_record(parsed.model)):
         print(line)
     return 0

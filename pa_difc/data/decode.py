@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -19,8 +20,13 @@ from .readers import Sample
 #: Images with more pixels are taken for a decompression bomb and not opened.
 MAX_PIXELS = 50_000_000
 
-#: What opening a broken image raises; SyntaxError is Pillow's word for a broken PNG, struct.error a TIFF's.
-BROKEN = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError, MemoryError)
+#: What is looked for in an image file, whatever its name ends in. Others have no business among faces, and some of
+#: them (EPS) are given to other programs to be drawn.
+_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+
+
+class BrokenImageError(ValueError):
+    """An image that can't be read; says why in one line."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,8 @@ def decode_samples(
         index, sample = item
         try:
             images[index] = _to_array(open_image(sample), sample, size_px)
-        except BROKEN as error:
-            return BadImage(sample.name, reason(error))
+        except ValueError as error:
+            return BadImage(sample.name, str(error))
         kept[index] = True
         return None
 
@@ -90,21 +96,40 @@ def open_image(sample: Sample) -> Image.Image:
     """The image of a sample, upright and RGB, whatever its mode (gray, palette, 16 bits, CMYK, transparent).
 
     Raises:
-        one of :data:`BROKEN`: it can't be read.
+        BrokenImageError: it can't be read.
     """
     if sample.pixels is not None:
         return Image.fromarray(sample.pixels).convert("RGB")
-    return read_image(raw_bytes(sample))
+    assert sample.path is not None
+    return read_image(sample.path)
 
 
-def read_image(data: bytes) -> Image.Image:
-    """An image file's content as :func:`open_image` gives it."""
-    with Image.open(io.BytesIO(data)) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise ValueError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
-        if image.mode.startswith("I;16"):
-            image = image.point(lambda value: value / 256).convert("L")
-        return ImageOps.exif_transpose(image).convert("RGB")
+def read_image(path: Path) -> Image.Image:
+    """An image file as :func:`open_image` gives it.
+
+    Raises:
+        BrokenImageError: it can't be read.
+    """
+    try:
+        with Image.open(io.BytesIO(read_file(path)), formats=_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
+            if image.mode.startswith("I;16"):
+                image = image.point(lambda value: value / 256).convert("L")
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except Exception as error:  # a file that is not what it seems can make the decoders raise anything
+        raise BrokenImageError(_reason(error)) from None
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a regular file; a pipe or a device, which may never end, is none.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError("not a file")
+    return path.read_bytes()
 
 
 def raw_bytes(sample: Sample) -> bytes:
@@ -112,15 +137,19 @@ def raw_bytes(sample: Sample) -> bytes:
     if sample.pixels is not None:
         return sample.pixels.tobytes()
     assert sample.path is not None
-    return sample.path.read_bytes()
+    return read_file(sample.path)
 
 
-def reason(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     """One line on why an image could not be read."""
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, Image.UnidentifiedImageError):
         return "not an image that can be read"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"its pixels are more than {MAX_PIXELS:,}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 

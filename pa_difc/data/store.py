@@ -24,6 +24,7 @@ from torch.nn.functional import interpolate
 
 from ..errors import UserError
 from ..files import file_digest, read_json
+from ..shapes import ANY, COUNT, FLAG, TEXT, misfit, one_of
 from .faces import FaceSet
 from .labels import NUM_CLASSES
 
@@ -39,6 +40,23 @@ ARRAYS: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "labels": ("int64", ()),
 }
 FILES = (*(f"{name}.npy" for name in ARRAYS), "names.json", "contact_sheet.png")
+
+#: Files whose hashes are looked at whenever a store is opened: all that is small.
+_SMALL = ("landmarks.npy", "labels.npy", "names.json")
+
+_SHAPE = {
+    "format": ANY,
+    "dataset": TEXT,
+    "identity": TEXT,
+    "parameters": {"crop": TEXT, "crop_px": COUNT, "deduplicate": FLAG},
+    "faces": COUNT,
+    "splits": {},
+    "excluded": COUNT,
+    "without_face": [TEXT],
+    "unreadable": [{"name": TEXT, "reason": TEXT}],
+    "files": {name: {"bytes": COUNT, "blake2b": TEXT} for name in FILES},
+}
+_DUPLICATES = dict.fromkeys(("groups", "across_splits", "conflicting", "dropped"), COUNT)
 
 
 @dataclass(frozen=True)
@@ -67,22 +85,25 @@ def is_store(path: Path) -> bool:
 
 
 def open_store(path: Path) -> Store:
-    """Opens a store; sizes are checked, hashes are not (see :func:`check_store`).
+    """Opens a store; sizes are checked, and hashes of all but the images (see :func:`check_store`).
 
     Raises:
         UserError: it is not whole, of another format, or its arrays do not fit together.
     """
     manifest = read_manifest(path)
-    for name, entry in manifest["files"].items():
+    for name in FILES:
+        entry = manifest["files"][name]
         size = (path / name).stat().st_size if (path / name).is_file() else None
         if size != entry["bytes"]:
             raise UserError(f"store {path}: {name} has {size} bytes, not {entry['bytes']}: prepare it again")
+        if name in _SMALL and file_digest(path / name) != entry["blake2b"]:
+            raise UserError(f"store {path}: {name} is not what was written: prepare it again")
     n, size_px = manifest["faces"], manifest["parameters"]["crop_px"]
     arrays = {name: _map(path / f"{name}.npy", n, size_px, *ARRAYS[name]) for name in ARRAYS}
     names = read_json(path / "names.json")
     labels = np.array(arrays["labels"])
-    if len(names) != n or (n and not (labels.min() >= 0 and labels.max() < NUM_CLASSES)):
-        raise UserError(f"store {path}: {len(names)} names, labels {np.unique(labels).tolist()}: prepare it again")
+    if (problem := misfit(names, (TEXT, n))) or (n and not (labels.min() >= 0 and labels.max() < NUM_CLASSES)):
+        raise UserError(f"store {path}: {problem or f'labels {np.unique(labels).tolist()}'}: prepare it again")
     splits = {}
     for split, (start, stop) in manifest["splits"].items():
         splits[split] = FaceSet(
@@ -102,19 +123,32 @@ def read_manifest(path: Path) -> dict[str, Any]:
         UserError: there is none, or it is not one of ours.
     """
     manifest = read_json(path / MANIFEST)
-    keys = {"format", "identity", "files", "faces", "splits", "parameters", "dataset"}
-    if not isinstance(manifest, dict) or not keys <= manifest.keys():
-        raise UserError(f"store {path}: {MANIFEST} is not one of a store")
-    if manifest["format"] != FORMAT:
-        raise UserError(f"store {path}: its format is {manifest['format']}, this version reads {FORMAT}")
+    problem = misfit(manifest, {"format": one_of(FORMAT)}) or misfit(manifest, _SHAPE) or _bad_splits(manifest)
+    if problem is None and manifest.get("duplicates") is not None:
+        problem = misfit(manifest["duplicates"], _DUPLICATES, "duplicates")
+    if problem:
+        raise UserError(f"store {path}: {MANIFEST} is not one that this version reads ({problem})")
     return manifest
+
+
+def _bad_splits(manifest: dict[str, Any]) -> str | None:
+    """What is wrong with the ranges of the splits: they must follow one another, from the first face to the last."""
+    stop = 0
+    for name, span in manifest["splits"].items():
+        if problem := misfit(span, (COUNT, 2), f"splits.{name}"):
+            return problem
+        if span[0] != stop or span[1] < span[0]:
+            return f"splits.{name} is {span}, must begin at {stop}"
+        stop = span[1]
+    return None if stop == manifest["faces"] else f"splits end at {stop}, of {manifest['faces']} faces"
 
 
 def check_store(path: Path) -> list[str]:
     """What is wrong with a store's files: a line for each one that is missing or differs from its hash."""
     manifest = read_manifest(path)
     problems = []
-    for name, entry in manifest["files"].items():
+    for name in FILES:
+        entry = manifest["files"][name]
         if not (path / name).is_file():
             problems.append(f"{name}: missing")
         elif file_digest(path / name) != entry["blake2b"]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
+from ..data.labels import NUM_CLASSES
 from ..errors import UserError
-from ..files import read_json
-from ..record import OUTPUTS
+from ..files import read_arrays
+from ..record import OUTPUTS, read_record
 
-_OUTPUTS = [f"{side}_{part}" for side in ("source", "target") for part in ("labels", "probs", "kept", "features")]
+_SIDES, _PARTS = ("source", "target"), ("labels", "probs", "kept", "features")
+_OUTPUTS = [f"{side}_{part}" for side in _SIDES for part in _PARTS]
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,10 @@ class Run:
         path = self.path / OUTPUTS
         if not path.exists():
             return None
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in _OUTPUTS}
-        except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
-            raise UserError(f"{path}: not readable ({error})") from None
+        arrays = read_arrays(path, _OUTPUTS)
+        if not all(_fit_together(*(arrays[f"{side}_{part}"] for part in _PARTS)) for side in _SIDES):
+            raise UserError(f"{path}: its arrays do not fit together; remove it and the record to have both made anew")
+        return arrays
 
 
 @dataclass(frozen=True)
@@ -85,12 +84,9 @@ def load_grids(folder: Path) -> list[Grid]:
     Raises:
         UserError: there is none, or a record is damaged.
     """
-    runs = [Run(path.parent, read_json(path)) for path in sorted(folder.rglob("record.json"))]
+    runs = [Run(path.parent, read_record(path)) for path in sorted(folder.rglob("record.json"))]
     if not runs:
         raise UserError(f"{folder}: no record.json below it; train something first (python recipes/compare.py)")
-    for run in runs:
-        if not isinstance(run.record, dict) or not {"config", "scores", "history", "data"} <= run.record.keys():
-            raise UserError(f"{run.path / 'record.json'}: not the record of a run")
     pairs: dict[tuple[str, str], list[Run]] = {}
     for run in sorted(runs, key=lambda r: r.record["finished"]):
         pairs.setdefault((run.config["source"], run.config["target"]), []).append(run)
@@ -99,3 +95,20 @@ def load_grids(folder: Path) -> list[Grid]:
         newest = {run.cell: run for run in members}
         grids.append(Grid(source, target, list(newest.values()), len(members) - len(newest)))
     return grids
+
+
+def _fit_together(labels: np.ndarray, probs: np.ndarray, kept: np.ndarray, features: np.ndarray) -> bool:
+    """Whether a test split's outputs are of one length, with labels and probabilities that can be."""
+    n = len(labels) if labels.ndim == 1 else -1
+    return bool(
+        probs.shape == (n, NUM_CLASSES)
+        and kept.ndim == 1
+        and features.ndim == 2
+        and len(kept) == len(features)
+        and all(np.issubdtype(a.dtype, np.integer) for a in (labels, kept))
+        and all(np.issubdtype(a.dtype, np.floating) for a in (probs, features))
+        and ((labels >= 0) & (labels < NUM_CLASSES)).all()
+        and ((kept >= 0) & (kept < n)).all()
+        and ((probs >= 0) & (probs <= 1)).all()
+        and np.isfinite(features).all()
+    )

@@ -2,7 +2,8 @@
 
 import optuna
 import pytest
-from storage import open_storage, recover_lost_trials
+from storage import _database, open_storage, recover_lost_trials
+from study import open_study
 
 from pa_difc.errors import UserError
 
@@ -27,16 +28,46 @@ def test_databases_beat(tmp_path):
     assert storage.get_heartbeat_interval() == 7 and storage.grace_period == 21
 
 
-def test_trials_that_a_killed_process_left_are_queued_again(tmp_path):
+def one_trial(study):
+    study.optimize(
+        lambda t: -((t.suggest_float("x", 0, 1) - 0.6) ** 2) - (t.suggest_float("y", 0, 1) - 0.3) ** 2, n_trials=1
+    )
+
+
+@pytest.mark.parametrize(("sampler", "done"), [("tpe", 0), ("tpe", 12), ("gp", 11)])
+def test_a_lost_trial_is_made_up_for_with_the_same_one_trial(tmp_path, sampler, done):
+    options = {"sampler": sampler, "pruner": "none", "seed": 3, "must_exist": False}
+
+    def opened(name):
+        url = f"sqlite:///{tmp_path / name}.db"
+        return open_study(_database(url, 60), "s", {}, **options), url
+
+    straight, _ = opened("a")
+    for _ in range(done + 2):
+        one_trial(straight)
+    killed, url = opened("b")
+    for _ in range(done):
+        one_trial(killed)
+    killed.ask().suggest_float("x", 0, 1)  # and there it was killed
+    killed, url = opened("b")  # another process: a generator of its own
+    assert recover_lost_trials(killed, url) == 1
+    for _ in range(2):
+        one_trial(killed)
+    complete = [t.params for t in killed.trials if t.state.name == "COMPLETE"]
+    assert complete == [t.params for t in straight.trials]
+    assert len({t["x"] for t in complete}) == done + 2
+    assert recover_lost_trials(killed, "postgresql://x") == 0  # heartbeats tell there
+
+
+def test_a_lost_trial_that_was_queued_is_queued_again(tmp_path):
     url = f"sqlite:///{tmp_path / 'study.db'}"
     study = optuna.create_study(storage=open_storage(url))
-    lost = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+    study.enqueue_trial({"x": 0.25})
+    study.ask()
     assert recover_lost_trials(study, url) == 1
-    states = [t.state.name for t in study.trials]
-    assert states == ["FAIL", "WAITING"]
+    assert [t.state.name for t in study.trials] == ["FAIL", "WAITING"]
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
-    assert study.trials[1].params == lost.params
-    assert recover_lost_trials(study, "postgresql://x") == 0  # heartbeats tell there
+    assert study.trials[1].params == {"x": 0.25}
 
 
 @pytest.mark.parametrize("url", ["redis://x", "study.db", ""])

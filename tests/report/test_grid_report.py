@@ -56,14 +56,20 @@ def write_run(folder, method, loss, seed, *, recall=None, source="toy_studio", f
         for i, (p, c, r) in enumerate(phases, 1)
     ]  # fmt: skip
     data = {
-        side: {"name": side, "train_counts": [10, 2, 5, 40, 10, 10, 20], "test_counts": [2, 1, 1, 1, 1, 1, 1]}
+        side: {
+            "name": side,
+            "train_counts": [10, 2, 5, 40, 10, 10, 20],
+            "test_counts": [2, 1, 1, 1, 1, 1, 1],
+            "transductive": False,
+        }
         for side in ("source", "target")
     }
     config = {"method": method, "loss": loss, "seed": seed, "source": source, "target": "fer2013", **config}
     record = {"config": config, "scores": {"target": scores, "source": scores}, "history": history}
     path = folder / "runs" / f"{method}-{loss}-{seed}-{finished}"
     path.mkdir(parents=True)
-    (path / "record.json").write_text(json.dumps(record | {"data": data, "finished": finished, "key": "k"}))
+    record |= {"data": data, "finished": finished, "key": "k", "identity": {}, "seconds": {"training": 2.0}}
+    (path / "record.json").write_text(json.dumps(record))
     probs = np.eye(7)[SAID[loss]].astype(np.float32)
     kept, features = np.arange(8), np.random.default_rng(seed).normal(size=(8, 5)).astype(np.float16)
     arrays = {"labels": LABELS.astype(np.int8), "probs": probs, "kept": kept, "features": features}

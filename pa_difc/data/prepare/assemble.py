@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import UserError
-from ...files import file_digest, write_json
+from ...files import file_digest, read_arrays, write_json
 from ...installed import installed_version
 from ..labels import EXPRESSIONS, NUM_CLASSES
 from ..readers import Sample
@@ -49,9 +49,9 @@ class Notes:
 
 def read_notes(path: Path) -> Notes:
     """What became of a chunk's samples."""
-    with np.load(path, allow_pickle=False) as chunk:
-        notes = json.loads(chunk["notes"].tobytes())
-        return Notes(chunk["index"].tolist(), notes["missing"], [(i, why) for i, why in notes["bad"]])
+    chunk = read_arrays(path, ("notes", "index"))
+    notes = json.loads(chunk["notes"].tobytes())
+    return Notes(chunk["index"].tolist(), notes["missing"], [(i, why) for i, why in notes["bad"]])
 
 
 def assemble(plan: Plan, out: Path, part: Path, chunks: Sequence[Path]) -> dict[str, Any]:
@@ -73,10 +73,10 @@ def assemble(plan: Plan, out: Path, part: Path, chunks: Sequence[Path]) -> dict[
     samples = [plan.samples[i] for i in kept]
     try:
         _write_arrays(part, chunks, [s.label for s in samples], plan.settings.crop_px)
+        write_json(part / "names.json", [s.name for s in samples])
+        draw_sheet(part, plan.samples, kept, missing)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror or error}") from None
-    write_json(part / "names.json", [s.name for s in samples])
-    draw_sheet(part, plan.samples, kept, missing)
     files = {f: {"bytes": (part / f).stat().st_size, "blake2b": file_digest(part / f)} for f in FILES}
     for name in FILES:
         (part / name).replace(out / name)
@@ -108,8 +108,7 @@ def _write_arrays(part: Path, chunks: Sequence[Path], labels: list[int], size_px
             header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": full}
             np.lib.format.write_array_header_1_0(file, header)
             for path in chunks:
-                with np.load(path, allow_pickle=False) as chunk:
-                    file.write(np.ascontiguousarray(chunk[name]).data)
+                file.write(np.ascontiguousarray(read_arrays(path, (name,))[name]).data)
 
 
 def _ranges(samples: Sequence[Sample]) -> dict[str, list[int]]:

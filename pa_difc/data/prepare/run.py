@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ...errors import UserError
-from ...files import read_json, write_json
+from ...files import read_json, write_json, write_sealed
 from ..readers import Listing
 from ..store import MANIFEST, read_manifest
 from .assemble import assemble, read_notes
@@ -55,7 +55,7 @@ def prepare_store(
     paths = [part / f"{index:06d}.npz" for index in range(len(plan.chunks))]
     worked = _work(plan, paths, processes, device)
     manifest = assemble(plan, out, part, paths)
-    write_json(out / MANIFEST, manifest)
+    write_sealed(out / MANIFEST, manifest)
     shutil.rmtree(part, ignore_errors=True)
     return manifest, worked
 
@@ -65,7 +65,8 @@ def _open_part(out: Path, part: Path, plan: Plan) -> None:
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not part.is_dir()):
         raise UserError(f"{out} is not empty and no store: give another --out")
     mark = part / "identity.json"
-    if mark.exists() and read_json(mark) != plan.identity:
+    # A mark is there before any chunk: without one, the chunks are what a killed removal of others left.
+    if part.is_dir() and (not mark.exists() or read_json(mark) != plan.identity):
         shutil.rmtree(part)
     write_json(mark, plan.identity)
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from ...files import write_atomic
 from ..crops import Box, cut_face, typical_points
-from ..decode import BROKEN, open_image, reason
+from ..decode import BrokenImageError, open_image
 from ..detect import Detection, FaceDetector
 from ..readers import Sample
 from .settings import Settings
@@ -63,8 +63,8 @@ def make_chunk(path: Path, samples: Sequence[Sample], settings: Settings) -> int
         for index in range(start, min(start + _BATCH, len(samples))):
             try:
                 opened[index] = open_image(samples[index])
-            except BROKEN as error:
-                bad.append((index, reason(error)))
+            except BrokenImageError as error:
+                bad.append((index, str(error)))
         found = _find({i: (samples[i], image) for i, image in opened.items()}, settings)
         for index, image in opened.items():
             if (face := found[index]).points is None:
@@ -74,7 +74,7 @@ def make_chunk(path: Path, samples: Sequence[Sample], settings: Settings) -> int
             try:
                 image_px, landmarks = _cut(image, face, settings)
             except ValueError as error:
-                bad.append((index, reason(error)))
+                bad.append((index, str(error)))
                 continue
             rows.append((index, image_px, landmarks, face.box, face.confidence))
     _write(path, rows, missing, bad, settings.crop_px)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 
 from ...errors import UserError
@@ -40,7 +41,7 @@ def _sample(images: Path, where: str, words: list[str]) -> Sample:
         raise UserError(
             f"{where}: {' '.join(words)[:80]!r} must be image, id, top, left, right, bottom, confidence, label 0..6"
         ) from None
-    if not (box[0] < box[2] and box[1] < box[3]):
+    if not (all(map(isfinite, box)) and box[0] < box[2] and box[1] < box[3]):
         raise UserError(f"{where}: top {top}, left {left}, right {right}, bottom {bottom} is no box")
     name = plain_name(name, where, images.name)
     return Sample(f"{name}#{face}", label, held_out(name), images / name, box=box)

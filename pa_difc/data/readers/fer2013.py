@@ -13,6 +13,7 @@ from ..labels import FER2013_CODES
 from .folders import read_class_folders
 from .listing import Listing, Sample, csv_rows
 
+_CODES = {str(code): label for code, label in FER2013_CODES.items()}
 _SPLITS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 
 
@@ -36,13 +37,13 @@ def read_fer2013(root: Path) -> Listing:
 def _rows(path: Path) -> Iterator[Sample]:
     for where, row in csv_rows(path, ("emotion", "pixels", "Usage")):
         code = row["emotion"].strip()
-        if not code.isascii() or not code.isdigit() or int(code) not in FER2013_CODES:
-            raise UserError(f"{where}: emotion {code!r} must be 0..6")
+        if code not in _CODES:
+            raise UserError(f"{where}: emotion {code[:20]!r} must be 0..6")
         if (usage := row["Usage"].strip()) not in _SPLITS:
-            raise UserError(f"{where}: Usage {usage!r} must be one of {', '.join(_SPLITS)}")
+            raise UserError(f"{where}: Usage {usage[:20]!r} must be one of {', '.join(_SPLITS)}")
         pixels = _pixels(row["pixels"], where)
         name = f"{path.name}:{where.rpartition(':')[2]}"
-        yield Sample(name, FER2013_CODES[int(code)], _SPLITS[usage], pixels=pixels, whole=True)
+        yield Sample(name, _CODES[code], _SPLITS[usage], pixels=pixels, whole=True)
 
 
 def _pixels(text: str, where: str) -> np.ndarray:

@@ -130,5 +130,7 @@ def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[s
                 if any(row[c] is None for c in columns):
                     raise UserError(f"{path}:{reader.line_num}: the row is cut short")
                 yield f"{path}:{reader.line_num}", row
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a readable CSV ({error})") from None

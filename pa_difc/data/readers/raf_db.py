@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def read_raf_db_original(root: Path) -> Listing:
 
     def files(stem: str, suffix: str) -> dict:
         box = _numbers(root / BOXES / f"{stem}_boundingbox.txt")[:4]
-        if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
+        if len(box) != 4 or not (all(map(isfinite, box)) and box[0] < box[2] and box[1] < box[3]):
             raise UserError(
                 f"{root / BOXES / f'{stem}_boundingbox.txt'}: {box} must be left, top, right, bottom of a face"
             )
@@ -84,6 +85,9 @@ def _five_points(path: Path) -> np.ndarray | None:
     """The five points of a file, or None if it holds other ones (37 points, attributes alone)."""
     pairs = [words for _, words in read_lines(path) if len(words) == 2]
     try:
-        return np.array(pairs, dtype=np.float32) if len(pairs) == 5 else None
+        points = np.array(pairs, dtype=np.float32) if len(pairs) == 5 else None
     except ValueError as error:
         raise UserError(f"{path}: points must be numbers ({error})") from None
+    if points is not None and not np.isfinite(points).all():
+        raise UserError(f"{path}: points must be finite numbers")
+    return points

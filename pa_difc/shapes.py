@@ -1,0 +1,84 @@
+"""What a file of plain values has to look like before its numbers are used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A single value: what it must be, in words and as a test."""
+
+    about: str
+    fits: Callable[[Any], bool]
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False
+
+
+TEXT = Leaf("text", lambda v: isinstance(v, str))
+FLAG = Leaf("true or false", lambda v: isinstance(v, bool))
+NUMBER = Leaf("a finite number", _is_number)
+SHARE = Leaf("a number in [0, 1]", lambda v: _is_number(v) and 0 <= v <= 1)
+COUNT = Leaf("a whole number of at least 0", lambda v: _is_number(v) and isinstance(v, int) and v >= 0)
+ANY = Leaf("anything", lambda _: True)
+
+
+def one_of(*values: Any) -> Leaf:
+    """One of some values."""
+    return Leaf(f"one of {', '.join(map(repr, values))}", lambda v: any(type(v) is type(w) and v == w for w in values))
+
+
+def either(*leaves: Leaf) -> Leaf:
+    """What any of several leaves takes."""
+    return Leaf(" or ".join(leaf.about for leaf in leaves), lambda v: any(leaf.fits(v) for leaf in leaves))
+
+
+NOTHING = Leaf("null", lambda v: v is None)
+
+#: A leaf; a dict of keys that must be there ("key?": may be there); a list of any length; a list and its length.
+Shape = Leaf | dict[str, Any] | list[Any] | tuple[Any, int]
+
+
+def misfit(value: Any, shape: Shape, where: str = "") -> str | None:
+    """The first place where a value has not the shape: "scores.target.recall[3] is 'x', must be …"; None if it has.
+
+    Args:
+        value: plain values, as JSON gives them.
+        shape: see :data:`Shape`.
+        where: the place of ``value`` in the whole.
+    """
+    if isinstance(shape, Leaf):
+        return None if shape.fits(value) else f"{where or 'it'} is {_short(value)}, must be {shape.about}"
+    if isinstance(shape, dict):
+        return _misfit_dict(value, shape, where)
+    inner, length = (shape[0], None) if isinstance(shape, list) else shape
+    if not isinstance(value, list) or (length is not None and len(value) != length):
+        return f"{where or 'it'} is {_short(value)}, must be a list" + (f" of {length}" if length is not None else "")
+    return next((p for i, v in enumerate(value) if (p := misfit(v, inner, f"{where}[{i}]"))), None)
+
+
+def _misfit_dict(value: Any, shape: dict[str, Any], where: str) -> str | None:
+    if not isinstance(value, dict):
+        return f"{where or 'it'} is {_short(value)}, must be an object"
+    for key, inner in shape.items():
+        name = key.removesuffix("?")
+        place = f"{where}.{name}" if where else name
+        if name not in value:
+            if name == key:
+                return f"{place} is missing"
+        elif problem := misfit(value[name], inner, place):
+            return problem
+    return None
+
+
+def _short(value: Any) -> str:
+    text = repr(value) if not isinstance(value, int) or abs(value) < 10**40 else "a whole number of that many digits"
+    return text if len(text) <= 40 else f"{text[:37]}…"
