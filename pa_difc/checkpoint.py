@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from .errors import UserError
-from .files import write_atomic
+from .files import check_archive, write_atomic
 from .methods import LossSlot
 
 _CONTAINERS = ("models", "optimizers", "lr_schedulers", "misc")
@@ -69,6 +69,7 @@ def read_state(path: Path) -> dict[str, Any]:
         UserError: the file is damaged.
     """
     try:
+        check_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         state["key"], state["models"]
     except Exception:  # a file that is not what it seems can make the reader raise anything

@@ -137,12 +137,10 @@ def run_command(main: Callable[[], int | None]) -> None:
     try:
         code = main() or 0
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 2
+        code = _say_error(str(error))
     except OSError as error:  # a full or broken disk, a file or folder that may not be read or written
         place = f"{error.filename}: " if error.filename is not None else ""
-        print(f"error: {place}{error.strerror or error}", file=sys.stderr)
-        code = 2
+        code = _say_error(f"{place}{error.strerror or error}")
     except Stopped as stop:
         print(f"{stop}. Go on with the same command.", file=sys.stderr)
         code = 130
@@ -150,3 +148,10 @@ def run_command(main: Callable[[], int | None]) -> None:
         print("stopped.", file=sys.stderr)
         code = 130
     sys.exit(code)
+
+
+def _say_error(text: str) -> int:
+    """Prints an error on one line, however much of a file it quotes; returns the exit code."""
+    line = " ".join(text.splitlines())
+    print("error: " + (line if len(line) <= 1000 else f"{line[:1000]}…"), file=sys.stderr)
+    return 2

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
@@ -106,6 +107,18 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.
     except Exception as error:  # a damaged archive can make zipfile, zlib and NumPy raise anything
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a whole .npz file of arrays"
         raise UserError(f"cannot read {path}: {reason}; remove it to have it made anew") from None
+
+
+def check_archive(path: Path) -> None:
+    """Compares every part of a zip archive, as torch.save writes them, with its checksum: torch.load does not.
+
+    Raises:
+        ValueError: a part is not what was written.
+        OSError, zipfile.BadZipFile: it can't be read, or is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if (name := archive.testzip()) is not None:
+            raise ValueError(f"{name} is not what was written")
 
 
 def _seal(value: dict[str, Any]) -> str:

@@ -167,6 +167,8 @@ def mean_probs(logits: Tensor | Sequence[Tensor], scale: float = 1.0) -> Tensor:
 def gap_sums(probs: Tensor) -> tuple[Tensor, Tensor]:
     """The sums from which class confusion is computed; they add up over batches.
 
+    A sample with a probability that is not finite is predicted as no class: one that diverged tells nothing.
+
     Args:
         probs: ``(N, K)`` class probabilities of target samples.
 
@@ -182,8 +184,9 @@ def gap_sums(probs: Tensor) -> tuple[Tensor, Tensor]:
     top, classes = probs.topk(2, dim=1)  # (N, 2)
     gaps = (top[:, 0] - top[:, 1]).clamp_min(MIN_GAP)  # (N,)
     # One-hot sums instead of index_add: the latter adds in any order on CUDA, and margins must come out again.
-    members = F.one_hot(classes[:, 0], probs.shape[1]).to(probs.dtype)  # (N, K)
-    return (members * gaps[:, None]).sum(0), members.sum(0)
+    known = probs.isfinite().all(dim=1)  # (N,)
+    members = F.one_hot(classes[:, 0], probs.shape[1]).to(probs.dtype) * known[:, None]  # (N, K)
+    return (members * gaps.where(known, 0.0)[:, None]).sum(0), members.sum(0)
 
 
 def confusion_from_sums(sums: Tensor, sizes: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ ALLOWED = {
     "plugins": set(),
     "installed": set(),
     "data": {"errors", "names", "functional", "files", "plugins", "installed", "shapes"},
-    "backbones": {"data", "names", "errors"},
+    "backbones": {"data", "names", "errors", "files"},
     "evaluation": {"data", "hooks", "methods"},
     "report": {"data", "errors", "files", "record"},
     "loggers": {"data", "errors", "names", "plugins"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..files import check_archive
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ def read_state_dict(file: Path) -> dict[str, Tensor]:
 
             content = load_file(file)
         else:
+            if zipfile.is_zipfile(file):  # older files are none, and have no checksums
+                check_archive(file)
             content = torch.load(file, weights_only=True, map_location="cpu")
     except OSError as error:
         raise UserError(f"cannot read weights {file}: {error.strerror or error}") from None

@@ -180,8 +180,8 @@ def _map(path: Path, n: int, size_px: int, dtype: str, shape: tuple[int | str, .
     expected = (n, *(size_px if side == "P" else side for side in shape))
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a readable array ({error})") from None
+    except Exception as error:  # a damaged header is given to Python's own parser, which raises whatever it likes
+        raise UserError(f"{path}: not a readable array ({type(error).__name__}): prepare it again") from None
     if array.shape != expected or array.dtype != dtype:
         raise UserError(f"{path}: {array.dtype} {array.shape}, must be {dtype} {expected}: prepare it again")
     return array

@@ -38,9 +38,9 @@ def _rows(path: Path) -> Iterator[Sample]:
     for where, row in csv_rows(path, ("emotion", "pixels", "Usage")):
         code = row["emotion"].strip()
         if code not in _CODES:
-            raise UserError(f"{where}: emotion {code[:20]!r} must be 0..6")
+            raise UserError(f"{where}: emotion {code!r} must be 0..6")
         if (usage := row["Usage"].strip()) not in _SPLITS:
-            raise UserError(f"{where}: Usage {usage[:20]!r} must be one of {', '.join(_SPLITS)}")
+            raise UserError(f"{where}: Usage {usage!r} must be one of {', '.join(_SPLITS)}")
         pixels = _pixels(row["pixels"], where)
         name = f"{path.name}:{where.rpartition(':')[2]}"
         yield Sample(name, _CODES[code], _SPLITS[usage], pixels=pixels, whole=True)
