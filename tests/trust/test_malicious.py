@@ -9,8 +9,11 @@ import pytest
 import torch
 from damage import command, png_bomb, refused, tiff_bomb, write_store
 from made import random_faces
-from processes import run
+from regimes import freeze
 
+from pa_difc.build import resolve
+from pa_difc.config import Config
+from pa_difc.errors import UserError
 from pa_difc.files import file_digest
 
 TRAIN = ["--method", "source_only", "--loss", "ce", "--epochs", "1", "--set", "crop_px=32", "batch_size=64"]
@@ -92,15 +95,13 @@ def test_outputs_do_not_execute(mark, run_folder, tmp_path):
     assert refused(code, err) and "outputs.npz" in err
 
 
-def test_features_do_not_execute(mark, pair, tmp_path):
-    study = ["search", *pair, "--out", tmp_path / "study", "--features", "frozen", "--trials", "1"]
-    study += ["--confirm-seeds", "0", "--method", "source_only", *TRAIN[4:]]
-    code, _, err = run("-m", "pa_difc", *study)
-    assert code == 0, err
-    features = next((tmp_path / "study").rglob("features.npz"))
+def test_features_do_not_execute(mark, source, target, tmp_path):
+    config = resolve(Config(method="source_only", loss="ce", epochs=1, batch_size=16, crop_px=32))
+    freeze(config, source, target, tmp_path)
+    features = next(tmp_path.rglob("features.npz"))
     poisoned(features, mark, "npz")
-    code, _, err = run("-m", "pa_difc", *study)
-    assert refused(code, err) and "features.npz" in err
+    with pytest.raises(UserError, match=r"cannot read .*features\.npz"):
+        freeze(config, source, target, tmp_path)
 
 
 def test_a_store_s_arrays_do_not_execute(mark, tmp_path):

@@ -1,0 +1,41 @@
+"""``killed.py N COMMAND …``: a command that is killed just before its N-th change to a folder (a file written out,
+put in its place, or removed). Says at the end how many there were, if it was not."""
+
+import os
+import signal
+import sys
+
+OPERATIONS = ("fsync", "replace", "unlink", "rmdir", "mkdir")
+
+
+def kill_before(number):
+    """From now on this process is killed before its ``number``-th operation; returns a counter of them."""
+    done = [0]
+
+    def counted(operation):
+        def wrapper(*args, **kwargs):
+            done[0] += 1
+            if done[0] == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return operation(*args, **kwargs)
+
+        return wrapper
+
+    for name in OPERATIONS:
+        setattr(os, name, counted(getattr(os, name)))
+    return done
+
+
+if __name__ == "__main__":
+    import shutil  # noqa: F401  looks at os.unlink and os.rmdir as they are when it is imported
+
+    from pa_difc.__main__ import main
+    from pa_difc.cli import run_command
+
+    counter = kill_before(int(sys.argv[1]))
+    arguments = sys.argv[2:]
+    sys.argv = ["pa-difc", *arguments]
+    try:
+        run_command(lambda: main(arguments))
+    finally:
+        print(f"{counter[0]} operations", file=sys.stderr)
