@@ -8,6 +8,7 @@ import platform
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
@@ -86,7 +87,7 @@ def read_json(path: Path) -> Any:
         UserError: it can't be read, is not whole, or is not what was sealed.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a whole JSON file"
         raise UserError(f"cannot read {path}: {reason}; remove it to have it made anew") from None
@@ -107,6 +108,13 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.
     except Exception as error:  # a damaged archive can make zipfile, zlib and NumPy raise anything
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a whole .npz file of arrays"
         raise UserError(f"cannot read {path}: {reason}; remove it to have it made anew") from None
+
+
+def _finite(text: str) -> float:
+    """A number of a JSON file; Python would read NaN and infinities, which JSON does not have and nobody wrote."""
+    if not isfinite(value := float(text)):
+        raise ValueError(f"{text} is no number")
+    return value
 
 
 def check_archive(path: Path) -> None:

@@ -11,6 +11,11 @@ from pa_difc.data import EXPRESSIONS, Domain
 torch.set_num_threads(1)  # the batches are tiny; threads would wait for each other
 
 
+def pytest_addoption(parser):
+    about = "write the kept numbers of tests/golden anew; only when the method itself is meant to change"
+    parser.addoption("--regenerate-golden", action="store_true", help=about)
+
+
 @pytest.fixture
 def source():
     return Domain("bright", random_faces(45, 1), random_faces(14, 2))
