@@ -109,7 +109,7 @@ def deterministic():
     torch.use_deterministic_algorithms(before)
 
 
-@pytest.mark.parametrize("method", ["mcd", "dann"])
+@pytest.mark.parametrize("method", ["mcd", "source_only"])  # without dropout, whose masks differ between versions
 def test_a_run_comes_out_as_it_did(method, toy, deterministic, request):
     found = in_double(method, *toy) | {"faces": [d.train.fingerprint for d in toy]}
     if request.config.getoption("--regenerate-golden"):
