@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test env check docs bench
+.PHONY: demo test env check docs bench matrix
 
 demo: env
 	$(BIN)/python recipes/compare.py --source toy_studio --target toy_street \
@@ -13,6 +13,9 @@ demo: env
 
 test: env
 	$(BIN)/python -m pytest
+
+matrix:  # the tests with the oldest and the newest supported versions
+	PYTHON=$(PYTHON) .ci/matrix
 
 check: env
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
