@@ -18,6 +18,8 @@ from .record import read_record
 from .report.card import model_card
 
 FORMATS = ("safetensors", "onnx", "pt2")
+#: The first torch that turns an exported program into ONNX.
+_ONNX_TORCH = (2, 6)
 TOLERANCE = 1e-4  #: largest difference of a probability
 
 
@@ -83,6 +85,9 @@ def _onnx(model: FaceModel, path: Path) -> str:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise UserError(f"ONNX needs {error.name}: pip install 'pa-difc[onnx]'") from None
+    if tuple(map(int, torch.__version__.split(".")[:2])) < _ONNX_TORCH:
+        wanted = ".".join(map(str, _ONNX_TORCH))
+        raise UserError(f"ONNX needs torch {wanted} or newer, and this is {torch.__version__}: take --format pt2")
     program = torch.onnx.export(
         _program(model), dynamo=True, input_names=["image", "landmarks"], output_names=["probabilities"], verbose=False
     )

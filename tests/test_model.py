@@ -85,6 +85,7 @@ def test_an_estimated_prior_is_part_of_the_model(tmp_path):
         assert np.abs(unadjusted(*inputs(target.test)).numpy() - probs).max() > 1e-3
 
 
+@pytest.mark.skipif(torch.torch_version.TorchVersion(torch.__version__) < (2, 6), reason="ONNX needs torch 2.6")
 @pytest.mark.parametrize("which", ["run_folder", "plain"])
 def test_every_format_gives_the_same_probabilities(which, request, tmp_path):
     model = load_model(request.getfixturevalue(which))
@@ -106,6 +107,12 @@ def test_every_format_gives_the_same_probabilities(which, request, tmp_path):
     if which == "run_folder":  # the landmarks of a model with branches for them are not traced away
         moved = given | {"landmarks": given["landmarks"][:, ::-1].copy()}
         assert np.abs(session.run(None, moved)[0] - expected).max() > 1e-4
+
+
+def test_an_older_torch_makes_no_onnx_and_says_so(plain, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", "2.4.1+cu121")
+    with pytest.raises(UserError, match=r"ONNX needs torch 2\.6 or newer, and this is 2\.4\.1"):
+        export_model(load_model(plain), tmp_path, ("onnx",), None)
 
 
 def test_the_card_is_written_from_the_record(run_folder, tmp_path):
@@ -142,8 +149,22 @@ def test_weights_of_another_shape_are_refused(plain, tmp_path):
     weights = load_file(tmp_path / "model.safetensors")
     name = next(iter(weights))
     save_file(weights | {name: torch.zeros(1, 2, 3)}, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=r"does not belong to its config\.json"):
+        load_model(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    settings = {k: v for k, v in settings.items() if k not in ("weights", "digest")}  # as an older version wrote it
+    (tmp_path / "config.json").write_text(json.dumps(settings))
     with pytest.raises(UserError, match="do not fit"):
         load_model(tmp_path)
+
+
+def test_another_model_s_formats_do_not_stay(run_folder, plain, tmp_path):
+    export_model(load_model(run_folder), tmp_path, (), run_record(run_folder))
+    (tmp_path / "model.onnx").write_bytes(b"made from these weights")
+    export_model(load_model(run_folder), tmp_path, (), None)
+    assert (tmp_path / "model.onnx").exists()  # the same model: it stays
+    export_model(load_model(plain), tmp_path, (), None)
+    assert {p.name for p in tmp_path.iterdir()} == {"model.safetensors", "config.json"}
 
 
 def test_a_malicious_checkpoint_is_not_executed(plain, tmp_path):
