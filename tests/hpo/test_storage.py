@@ -35,7 +35,7 @@ def one_trial(study):
 
 
 @pytest.mark.parametrize(("sampler", "done"), [("tpe", 0), ("tpe", 12), ("gp", 11)])
-def test_a_lost_trial_is_made_up_for_with_the_same_one_trial(tmp_path, sampler, done):
+def test_a_lost_trial_is_made_up_for_with_the_same_values(tmp_path, sampler, done):
     options = {"sampler": sampler, "pruner": "none", "seed": 3, "must_exist": False}
 
     def opened(name):

@@ -9,12 +9,12 @@ import pytest
 import torch
 from damage import command, png_bomb, refused, tiff_bomb, write_store
 from made import random_faces
-from regimes import freeze
 
 from pa_difc.build import resolve
 from pa_difc.config import Config
 from pa_difc.errors import UserError
 from pa_difc.files import file_digest
+from pa_difc.frozen import freeze
 
 TRAIN = ["--method", "source_only", "--loss", "ce", "--epochs", "1", "--set", "crop_px=32", "batch_size=64"]
 
