@@ -22,6 +22,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: Added at the end, where the last flag wins: the same commands, smaller.
 SMALLER = {
     "compare": "--epochs 1 --methods source_only mcd --losses ce difc --seeds 0 --set batch_size=16",
+    "label_shift": "--epochs 1 --methods source_only --losses ce difc --draws 1 --alphas none 1 --set batch_size=16",
     "train": "--epochs 1 --set batch_size=16",
     "search": "--epochs 1 --trials 2 --set batch_size=16",
     "your_own_method": "--epochs 1 --set batch_size=16",
@@ -35,6 +36,7 @@ ELSEWHERE = {
     ".venv/bin/python -m pytest": "these are the tests",
     "torch.distributed.run": "contracts/test_distributed.py: processes of their own",
     "postgresql": "hpo/test_search.py starts a server",
+    "runs/results/": "hours of training on real faces; their flags are those of other pages",
 }
 
 

@@ -94,6 +94,7 @@ def _write(grid: Grid, out: Path, command: str | None, data_root: Path | None) -
         markdown += [f"## {title}", markdown_table(rows)]
         page.append(f"<h2 id='{_slug(title)}'>{html.escape(title)}</h2>{html_table(rows, title)}")
         write_text(out / "tables" / f"{_slug(title)}.csv", _csv(rows))
+    write_text(out / "tables" / "runs.csv", _csv(tables.runs(grid)))
     page.append("<h2 id='figures'>Figures</h2>")
     for heading, drawn in pictures.items():
         shown = "".join(html_figure(title, picture) for title, picture in drawn.items())

@@ -108,6 +108,19 @@ def imbalance(grid: Grid) -> Rows:
     return rows
 
 
+def runs(grid: Grid) -> Rows:
+    """Every run by itself, scores in [0, 1]; an absent class has no recall. To be looked up by key."""
+    recalls = [f"recall_{name}" for name in EXPRESSIONS]
+    rows = [["method", "loss", "seed", "key", *METRICS, *recalls, "collapsed", "seconds"]]
+    for run in sorted(grid.runs, key=lambda r: r.cell):
+        method, loss, seed = run.cell
+        numbers = [*(run.scores[m] for m in METRICS), *run.scores["recall"]]
+        cells = ["" if v is None else f"{v:.4f}" for v in numbers]
+        took = f"{run.record['seconds']['training']:.1f}"
+        rows.append([method, loss, str(seed), run.record["key"], *cells, str(run.scores["collapsed"]), took])
+    return rows
+
+
 def both_outputs(grid: Grid, method: str):
     """Seed and outputs with cross-entropy and with DIFC, where both were kept on the same faces."""
     before, after = grid.of(method, BASE), grid.of(method, "difc")

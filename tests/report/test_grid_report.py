@@ -68,7 +68,13 @@ def write_run(folder, method, loss, seed, *, recall=None, source="toy_studio", f
     record = {"config": config, "scores": {"target": scores, "source": scores}, "history": history}
     path = folder / "runs" / f"{method}-{loss}-{seed}-{finished}"
     path.mkdir(parents=True)
-    record |= {"data": data, "finished": finished, "key": "k", "identity": {}, "seconds": {"training": 2.0}}
+    record |= {
+        "data": data,
+        "finished": finished,
+        "key": f"{method}-{loss}-{seed}",
+        "identity": {},
+        "seconds": {"training": 2.0},
+    }
     (path / "record.json").write_text(json.dumps(record))
     probs = np.eye(7)[SAID[loss]].astype(np.float32)
     kept, features = np.arange(8), np.random.default_rng(seed).normal(size=(8, 5)).astype(np.float16)
@@ -172,6 +178,17 @@ def test_page_markdown_tables_and_figures_say_the_same(folder):
     before = text
     write_grid_report(folder, folder / "out")
     assert page.read_text() == before  # the same records give the same bytes
+
+
+def test_every_run_stands_in_a_csv_with_its_key(folder):
+    write_grid_report(folder, folder / "out")
+    with (folder / "out" / "tables" / "runs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(grid_of(folder).runs)
+    (row,) = [r for r in rows if (r["method"], r["loss"], r["seed"]) == ("mcd", "difc", "1")]
+    assert float(row["recall_fear"]) == pytest.approx(0.43)  # 0.4 + 0.01 · seed + 0.02
+    assert float(row["macro_recall"]) == pytest.approx(3.7 / 7 + 0.03, abs=1e-4)
+    assert row["key"] == "mcd-difc-1"
 
 
 def test_two_pairs_are_two_pages(folder):
