@@ -15,12 +15,13 @@ from scipy.stats import spearmanr
 from spaces import Dimension, defaults
 from study import Choice
 
-from pa_difc.build import load_pair, run_cell
+from pa_difc.build import load_pair
 from pa_difc.config import Config
 from pa_difc.data import NUM_CLASSES, Domain
 from pa_difc.evaluation import score
 from pa_difc.evaluation.criteria import macro_recall
 from pa_difc.frozen import source_only
+from pa_difc.run import run_cell
 
 METRICS = ("accuracy", "macro_recall", "macro_f1")
 

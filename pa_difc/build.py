@@ -1,13 +1,11 @@
-"""From a frozen config to a trained method and its record: the one place where the rooms meet."""
+"""From a frozen config to data, models and a method: the one place where the rooms meet."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from pytorch_adapt.containers import LRSchedulers, Models, Optimizers
 from torch import nn
@@ -15,23 +13,18 @@ from torch import nn
 from .backbones import BACKBONES, for_speed, load_pretrained, make_backbone, parameter_groups
 from .checkpoint import seed_everything
 from .config import Config
-from .data import Domain, EvalLoader, PairLoader, load_domain
+from .data import Domain, PairLoader, load_domain
 from .data.domains import require_every_class, require_landmarks, require_same_crop
 from .data.features import FeatureSet
 from .data.label_shift import shift_labels
 from .data.labels import NUM_CLASSES
-from .distributed import from_first, join, on_first, processes, rank
-from .engine import fit, set_device
+from .distributed import join, processes, rank
+from .engine import set_device
 from .errors import UserError
-from .evaluation import Predictions, predict, score
-from .evaluation.prior import estimate
-from .evaluation.quality import feature_quality
-from .loggers import History, final_scores, make_logger
 from .losses import LOSSES, ClassificationLoss, make_loss
 from .methods import METHODS, LossSlot
 from .methods.heads import FeatureHead, classifier
 from .names import lookup
-from .record import RunFolder
 from .schedule import Schedule, learning_rate_factor
 
 
@@ -86,11 +79,16 @@ def load_pair(config: Config) -> tuple[Domain, Domain]:
     if config.target_shift is not None:
         target = shift_labels(target, config.target_shift, config.shift_draw)
     require_same_crop(source, target)
-    _check_landmarks(config, source, target)
+    check_landmarks(config, source, target)
     return source, target
 
 
-def _check_landmarks(config: Config, source: Domain, target: Domain) -> None:
+def check_landmarks(config: Config, source: Domain, target: Domain) -> None:
+    """A backbone with landmark branches needs the points of every face; frozen features don't.
+
+    Raises:
+        UserError: some are missing.
+    """
     if config.backbone_head == "global_local" and not isinstance(source.train, FeatureSet):
         require_landmarks(source, target)
 
@@ -182,109 +180,6 @@ def _extractor(config: Config, source: Domain) -> nn.Module:
     if isinstance(source.train, FeatureSet):
         return FeatureHead(source.train.num_features)
     return make_extractor(config)
-
-
-def run_cell(
-    config: Config,
-    source: Domain,
-    target: Domain,
-    out: Path,
-    *,
-    title: str = "",
-    progress: bool = True,
-    log: str | None = None,
-) -> dict[str, Any]:
-    """Trains and scores one cell of a grid, or returns its record if it has one.
-
-    Args:
-        config: a resolved config.
-        source, target: as :func:`load_pair` gives them.
-        out: below it lies the run's folder.
-        title: of the progress bar.
-        progress: whether a bar is shown.
-        log: a logger's name; see :mod:`.loggers`.
-
-    Raises:
-        UserError: see :func:`.engine.fit`; there is no such logger; a record or checkpoint is damaged; a file can't be
-            written.
-    """
-    folder = RunFolder.of(out, config, source, target)
-    if (record := from_first(folder.record)) is not None:
-        return record
-    _check_landmarks(config, source, target)
-    loader = make_loader(config, source, target)
-    adapter = make_adapter(config, source, len(loader))
-    title = title or f"{config.method} · {config.loss}"
-    logger = make_logger(log, folder.path, title, config.to_dict()) if log and rank() == 0 else None
-    to_log = History(logger) if logger else None
-    history = fit(
-        adapter,
-        loader,
-        epochs=config.epochs,
-        folder=folder.path,
-        key=folder.key,
-        title=title,
-        progress=progress,
-        after_epoch=to_log,
-    )
-    record = finish(adapter, config, source, target, folder, history)
-    if logger and to_log:
-        to_log(history)  # all of it, if the last epoch's checkpoint was there already
-        logger.log(config.epochs, final_scores(record))
-        logger.close()
-    return record
-
-
-@on_first
-def finish(
-    adapter: LossSlot,
-    config: Config,
-    source: Domain,
-    target: Domain,
-    folder: RunFolder,
-    history: list[dict[str, Any]],
-) -> dict[str, Any]:
-    """Scores a trained method on both test splits and writes its record. Only here are target labels looked at.
-
-    Of several processes the first does it, and the others wait.
-    """
-    scores: dict[str, Any] = {}
-    summary: dict[str, Any] = {"mean_feature_norm": {}, "feature_quality": {}}
-    adjustment = None
-    outputs: dict[str, np.ndarray] = {}
-    for side, domain, number in (("source", source, 0), ("target", target, 1)):
-        predictions = predict(adapter, EvalLoader(domain.test, device=config.device), domain=number)
-        probs = predictions.probs.numpy()
-        if side == "source" and config.adjust != "none":
-            unlabelled = predict(adapter, EvalLoader(target.train, device=config.device), domain=1).probs.numpy()
-            adjustment = estimate(config.adjust, probs, domain.test.labels, unlabelled)
-        elif side == "target" and adjustment is not None:
-            scores["target_unadjusted"] = score(domain.test.labels, probs)
-            probs = adjustment.apply(probs)
-        scores[side] = score(domain.test.labels, probs)
-        outputs |= _outputs(side, domain, predictions, probs)
-        summary["mean_feature_norm"][side] = predictions.features.norm(dim=1).mean().item()
-        summary["feature_quality"][side] = feature_quality(predictions.features, domain.test.labels)
-    summary["parameters"] = {n: sum(p.numel() for p in model.parameters()) for n, model in adapter.models.items()}
-    summary["adjustment"] = adjustment and adjustment.to_dict()
-    folder.write_outputs(outputs)
-    return folder.write(config, source, target, history=history, scores=scores, adapter_summary=summary)
-
-
-#: Of each test split, at most this many feature vectors are kept for pictures.
-_KEPT_FEATURES = 500
-
-
-def _outputs(side: str, domain: Domain, predictions: Predictions, probs: np.ndarray) -> dict[str, np.ndarray]:
-    """What figures need of a test split: labels, probabilities, and an even choice of features with their positions."""
-    n = len(domain.test)
-    kept = np.linspace(0, n - 1, min(n, _KEPT_FEATURES)).astype(np.int64)
-    return {
-        f"{side}_labels": domain.test.labels.astype(np.int8),
-        f"{side}_probs": probs.astype(np.float32),
-        f"{side}_kept": kept,
-        f"{side}_features": predictions.features[kept].numpy().astype(np.float16),
-    }
 
 
 #: Keys that are options of the classification loss.

@@ -37,7 +37,7 @@ ALLOWED = {
     "engine": {"checkpoint", "data", "distributed", "errors", "evaluation", "files", "losses", "methods"},
 }
 #: Rooms in which everything meets.
-MEETING = {"build", "frozen", "cli", "__main__", "", "commands"}
+MEETING = {"build", "frozen", "run", "cli", "__main__", "", "commands"}
 
 
 def room(path):

@@ -13,7 +13,7 @@ import time
 from itertools import product
 from pathlib import Path
 
-from ..build import load_pair, run_cell
+from ..build import load_pair
 from ..cli import add_log_flag, add_training_flags, config_from
 from ..config import Config
 from ..data import Domain
@@ -25,6 +25,7 @@ from ..losses import LOSSES
 from ..methods import METHODS
 from ..names import lookup
 from ..report import rows_from_records, to_csv, to_markdown, to_terminal
+from ..run import run_cell
 
 EXAMPLES = """\
   pa-difc compare

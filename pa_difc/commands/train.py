@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from ..build import load_pair, run_cell
+from ..build import load_pair
 from ..cli import add_log_flag, add_training_flags, config_from, print_scores
 from ..losses import LOSSES
 from ..methods import METHODS
 from ..record import RunFolder
+from ..run import run_cell
 
 EXAMPLES = """\
   pa-difc train --method mcd --loss difc

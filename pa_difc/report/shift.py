@@ -66,7 +66,7 @@ def lines_from_records(records: Iterable[dict[str, Any]]) -> list[Line]:
 def table(lines: Sequence[Line], metric: str) -> list[list[str]]:
     """Lines down, α across; mean ± standard deviation over draws, in %."""
     alphas = _alphas(lines)
-    rows = [[*_HEAD, *map(_alpha_name, alphas), "estimates refused"]]
+    rows = [[*_HEAD, *map(_alpha_name, alphas), "refused"]]
     for line in lines:
         refused = str(line.refused) if ADJUSTED in line.variant else ""
         rows.append([*_names(line), *(_spread(line.values(a, metric)) for a in alphas), refused])

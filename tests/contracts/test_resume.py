@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import pa_difc.engine as engine
-from pa_difc.build import finish, make_adapter, make_loader, resolve, run_cell
+from pa_difc.build import make_adapter, make_loader, resolve
 from pa_difc.checkpoint import load_checkpoint
 from pa_difc.config import Config
 from pa_difc.data import EvalLoader
@@ -15,6 +15,7 @@ from pa_difc.evaluation import predict
 from pa_difc.losses import LOSSES
 from pa_difc.methods import METHODS
 from pa_difc.record import RunFolder
+from pa_difc.run import finish, run_cell
 
 EVERY = [(m, loss) for m in METHODS for loss in LOSSES]
 
@@ -199,7 +200,7 @@ def test_a_malicious_checkpoint_does_not_execute(source, target, tmp_path):
 def test_a_cell_with_a_record_is_not_run_again(source, target, tmp_path, monkeypatch):
     cfg = config("source_only", epochs=1)
     record = run_cell(cfg, source, target, tmp_path, progress=False)
-    monkeypatch.setattr("pa_difc.build.fit", lambda *a, **k: pytest.fail("trained again"))
+    monkeypatch.setattr("pa_difc.run.fit", lambda *a, **k: pytest.fail("trained again"))
     assert run_cell(cfg, source, target, tmp_path, progress=False) == record
     assert record["target_labels"] == "none" and record["scores"]["target"]["recall"]
 

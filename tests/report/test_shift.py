@@ -36,7 +36,7 @@ RECORDS = [
 
 def test_an_adjusted_run_gives_two_lines_and_refusals_are_counted():
     head, *rows = table(lines_from_records(RECORDS), "macro_recall")
-    assert head == ["method", "loss", "target", "no shift", "α = 0.3", "estimates refused"]
+    assert head == ["method", "loss", "target", "no shift", "α = 0.3", "refused"]
     assert rows == [
         ["dann", "ce", "plain", "40.0", "20.0 ± 14.1", ""],
         ["dann", "difc", "plain", "", "25.0 ± 12.7", ""],

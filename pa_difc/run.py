@@ -1,0 +1,122 @@
+"""One run: a cell of a grid is trained, scored and recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .build import check_landmarks, make_adapter, make_loader
+from .config import Config
+from .data import Domain, EvalLoader
+from .distributed import from_first, on_first, rank
+from .engine import fit
+from .evaluation import Predictions, predict, score
+from .evaluation.prior import estimate
+from .evaluation.quality import feature_quality
+from .loggers import History, final_scores, make_logger
+from .methods import LossSlot
+from .record import RunFolder
+
+#: Of each test split, at most this many feature vectors are kept for pictures.
+_KEPT_FEATURES = 500
+
+
+def run_cell(
+    config: Config,
+    source: Domain,
+    target: Domain,
+    out: Path,
+    *,
+    title: str = "",
+    progress: bool = True,
+    log: str | None = None,
+) -> dict[str, Any]:
+    """Trains and scores one cell of a grid, or returns its record if it has one.
+
+    Args:
+        config: a resolved config.
+        source, target: as :func:`load_pair` gives them.
+        out: below it lies the run's folder.
+        title: of the progress bar.
+        progress: whether a bar is shown.
+        log: a logger's name; see :mod:`.loggers`.
+
+    Raises:
+        UserError: see :func:`.engine.fit`; there is no such logger; a record or checkpoint is damaged; a file can't be
+            written.
+    """
+    folder = RunFolder.of(out, config, source, target)
+    if (record := from_first(folder.record)) is not None:
+        return record
+    check_landmarks(config, source, target)
+    loader = make_loader(config, source, target)
+    adapter = make_adapter(config, source, len(loader))
+    title = title or f"{config.method} · {config.loss}"
+    logger = make_logger(log, folder.path, title, config.to_dict()) if log and rank() == 0 else None
+    to_log = History(logger) if logger else None
+    history = fit(
+        adapter,
+        loader,
+        epochs=config.epochs,
+        folder=folder.path,
+        key=folder.key,
+        title=title,
+        progress=progress,
+        after_epoch=to_log,
+    )
+    record = finish(adapter, config, source, target, folder, history)
+    if logger and to_log:
+        to_log(history)  # all of it, if the last epoch's checkpoint was there already
+        logger.log(config.epochs, final_scores(record))
+        logger.close()
+    return record
+
+
+@on_first
+def finish(
+    adapter: LossSlot,
+    config: Config,
+    source: Domain,
+    target: Domain,
+    folder: RunFolder,
+    history: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Scores a trained method on both test splits and writes its record. Only here are target labels looked at.
+
+    Of several processes the first does it, and the others wait.
+    """
+    scores: dict[str, Any] = {}
+    summary: dict[str, Any] = {"mean_feature_norm": {}, "feature_quality": {}}
+    adjustment = None
+    outputs: dict[str, np.ndarray] = {}
+    for side, domain, number in (("source", source, 0), ("target", target, 1)):
+        predictions = predict(adapter, EvalLoader(domain.test, device=config.device), domain=number)
+        probs = predictions.probs.numpy()
+        if side == "source" and config.adjust != "none":
+            unlabelled = predict(adapter, EvalLoader(target.train, device=config.device), domain=1).probs.numpy()
+            adjustment = estimate(config.adjust, probs, domain.test.labels, unlabelled)
+        elif side == "target" and adjustment is not None:
+            scores["target_unadjusted"] = score(domain.test.labels, probs)
+            probs = adjustment.apply(probs)
+        scores[side] = score(domain.test.labels, probs)
+        outputs |= _outputs(side, domain, predictions, probs)
+        summary["mean_feature_norm"][side] = predictions.features.norm(dim=1).mean().item()
+        summary["feature_quality"][side] = feature_quality(predictions.features, domain.test.labels)
+    summary["parameters"] = {n: sum(p.numel() for p in model.parameters()) for n, model in adapter.models.items()}
+    summary["adjustment"] = adjustment and adjustment.to_dict()
+    folder.write_outputs(outputs)
+    return folder.write(config, source, target, history=history, scores=scores, adapter_summary=summary)
+
+
+def _outputs(side: str, domain: Domain, predictions: Predictions, probs: np.ndarray) -> dict[str, np.ndarray]:
+    """What figures need of a test split: labels, probabilities, and an even choice of features with their positions."""
+    n = len(domain.test)
+    kept = np.linspace(0, n - 1, min(n, _KEPT_FEATURES)).astype(np.int64)
+    return {
+        f"{side}_labels": domain.test.labels.astype(np.int8),
+        f"{side}_probs": probs.astype(np.float32),
+        f"{side}_kept": kept,
+        f"{side}_features": predictions.features[kept].numpy().astype(np.float16),
+    }
