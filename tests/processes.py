@@ -1,12 +1,18 @@
 """Commands as real processes."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PYTHON = [sys.executable, "-W", "ignore"]
+
+
+def listen_to_ctrl_c():
+    """A shell's background jobs ignore SIGINT, and so would what the tests start from there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def start(script, *arguments, **kwargs):
@@ -17,6 +23,7 @@ def start(script, *arguments, **kwargs):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        preexec_fn=listen_to_ctrl_c,
         **kwargs,
     )
 

@@ -51,7 +51,8 @@ def sentence(grid: Grid) -> str:
     text = f"{method} + {loss} has the highest mean recall on {grid.target}, {recalls} %"
     if loss != tables.BASE and (base := grid.of(method, tables.BASE)):
         gain, p = tables.paired(cells[best], base)
-        text += f", {gain} points over cross-entropy" + (f" (p = {p}, {seeds} seeds)" if p not in ("", "–") else "")
+        p = "" if p == "–" else p if p.startswith("<") else f"= {p}"
+        text += f", {gain} points over cross-entropy" + (f" (p {p}, {seeds} seeds)" if p else "")
         text += _classes_that_moved(grid, method, loss)
     else:
         text += "; no loss gained over cross-entropy there"
