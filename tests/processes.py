@@ -15,15 +15,21 @@ def listen_to_ctrl_c():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def start(script, *arguments, **kwargs):
-    """A script of the repository, or "-m" and a module."""
+def start(script, *arguments, preexec_fn=None, **kwargs):
+    """A script of the repository, or "-m" and a module; ``preexec_fn`` is called in the new process before it."""
+
+    def prepare():
+        listen_to_ctrl_c()
+        if preexec_fn:
+            preexec_fn()
+
     return subprocess.Popen(
         [*PYTHON, script if script == "-m" else str(ROOT / script), *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        preexec_fn=listen_to_ctrl_c,
+        preexec_fn=prepare,
         **kwargs,
     )
 
