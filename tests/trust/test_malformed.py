@@ -31,11 +31,6 @@ def tally():
 
 
 @pytest.fixture(scope="module")
-def pair(data_root):
-    return ["--source", "folder:bright", "--target", "folder:dim", "--data-root", data_root]
-
-
-@pytest.fixture(scope="module")
 def run_folder(pair, tmp_path_factory):
     """A finished run."""
     out = tmp_path_factory.mktemp("runs")

@@ -41,11 +41,6 @@ def mark(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def pair(data_root):
-    return ["--source", "folder:bright", "--target", "folder:dim", "--data-root", data_root]
-
-
-@pytest.fixture(scope="module")
 def run_folder(pair, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
     assert command("train", *pair, *TRAIN, "--out", out)[0] == 0
