@@ -125,6 +125,15 @@ def test_arcface(s, degrees):
     assert loss(s * cosines, labels).item() == pytest.approx(loop((cosines, labels), value), rel=1e-6)
 
 
+def test_arcface_never_rewards_a_feature_that_turns_away_from_its_class():
+    """cos(θ + m) alone would, beyond θ = π − m: features that start behind their class would go to its opposite."""
+    own = torch.linspace(-0.999, 0.999, 400, dtype=torch.float64, requires_grad=True)
+    logits = 5.0 * torch.stack([own, torch.full_like(own, -1.0)], 1)
+    loss = MarginHeadLoss(ArcFaceOnCosines(2, scale=5.0), 5.0)
+    torch.stack([loss(row[None], torch.tensor([0])) for row in logits]).sum().backward()
+    assert (own.grad < 0).all()
+
+
 def test_arcface_s_gradient_is_finite_at_the_ends():
     logits = torch.tensor([[30.0, -30.0, 0.0]], requires_grad=True)
     made("arcface", counts=[1, 1, 1], scale=30.0)(logits, torch.tensor([0])).backward()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -119,4 +120,17 @@ def _on_cosines(base: Any) -> Any:
 
 
 CosFaceOnCosines = _on_cosines(CosFaceLoss)  #: cos θ_y − m (Wang et al. 2018, arXiv:1801.09414); m = 0.35
-ArcFaceOnCosines = _on_cosines(ArcFaceLoss)  #: cos(θ_y + m) (Deng et al. 2019, arXiv:1801.07698); m = 28.6°
+
+
+class ArcFaceOnCosines(_on_cosines(ArcFaceLoss)):  # type: ignore[misc]
+    """ArcFace: cos(θ_y + m), continued by cos θ_y − m sin m where θ_y + m > π (Deng et al. 2019, arXiv:1801.07698).
+
+    Differs from the library: there cos(θ_y + m) grows again beyond π, so that features that point away from their own
+    class's weights are pushed further away. A small network trained from scratch ends there, with a small loss and an
+    accuracy below chance. The continuation is that of the authors' code; no formula of the paper has it.
+    """
+
+    def modify_cosine_of_target_classes(self, cosine_of_target_classes: Tensor) -> Tensor:
+        turned: Tensor = super().modify_cosine_of_target_classes(cosine_of_target_classes)
+        lowered = cosine_of_target_classes - self.margin * math.sin(self.margin)
+        return torch.where(cosine_of_target_classes > -math.cos(self.margin), turned, lowered)
