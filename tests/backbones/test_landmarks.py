@@ -22,10 +22,11 @@ def sliced_windows(feature_map, landmarks, width_px):
     return windows
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize(("size", "width_px"), [(28, 112), (28, 100), (14, 112), (7, 48)])
-def test_windows_and_gradients_equal_those_of_a_loop_of_slices(size, width_px):
+def test_windows_and_gradients_equal_those_of_a_loop_of_slices(size, width_px, layout):
     torch.manual_seed(0)
-    feature_map = torch.randn(4, 6, size, size, requires_grad=True)
+    feature_map = torch.randn(4, 6, size, size).to(memory_format=layout).requires_grad_()
     landmarks = torch.rand(4, 5, 2) * (width_px + 30) - 15  # some lie outside
     weights = torch.randn(4, 5, 6, 7, 7)
     windows = landmark_windows(feature_map, landmarks, width_px)

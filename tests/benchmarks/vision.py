@@ -25,11 +25,12 @@ from pa_difc.data.prepare.work import make_chunk, start_worker
 from .measure import Figure, interleaved, now, ratio
 
 IMAGES = 128
+LAYOUTS = {"channels last": torch.channels_last, "channels first": torch.contiguous_format}
 
 
 def landmarks(device: str) -> list[Figure]:
     """Windows for all faces in one gather, and the five branches as one grouped network; forward and backward."""
-    return [_windows(device), *(_branches(kind, device) for kind in LOCAL_HEADS)]
+    return [*(_windows(kind, device) for kind in LAYOUTS), *(_branches(kind, device) for kind in LOCAL_HEADS)]
 
 
 def loop_of_slices(feature_map, landmarks, width_px):
@@ -43,9 +44,9 @@ def loop_of_slices(feature_map, landmarks, width_px):
     return torch.stack(windows).view(len(feature_map), 5, -1, 7, 7)
 
 
-def _windows(device: str) -> Figure:
+def _windows(layout: str, device: str) -> Figure:
     torch.manual_seed(0)
-    maps = torch.randn(32, 128, 28, 28, device=device, requires_grad=True)
+    maps = torch.randn(32, 128, 28, 28, device=device).to(memory_format=LAYOUTS[layout]).requires_grad_()
     points, gradient = torch.rand(32, 5, 2, device=device) * 112, torch.randn(32, 5, 128, 7, 7, device=device)
     assert torch.equal(landmark_windows(maps, points, 112), loop_of_slices(maps, points, 112))
 
@@ -55,7 +56,7 @@ def _windows(device: str) -> Figure:
 
     both = {"loop": lambda: run(loop_of_slices), "gather": lambda: run(landmark_windows)}
     seconds = interleaved(both, 9, device)
-    name = "windows of 32 faces in a loop of slices over one gather"
+    name = f"windows of 32 faces, {layout}: a loop of slices over one gather"
     return ratio("landmarks", name, seconds["loop"], seconds["gather"], ("≥", 50))
 
 
