@@ -1,31 +1,13 @@
-"""What training does to a batch of faces, on the batch's device."""
+"""Zooming into a batch of faces, on the batch's device."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from .faces import MIRRORED, Face
+from .faces import Face
 
 #: The protocol's zoom into crops of "cdfer": at most the padding, a tenth of the box's side, on each side.
 PROTOCOL_ZOOM = 1 / 12
-
-
-def flip_faces(faces: Face, flipped: Tensor) -> Face:
-    """Mirrors some faces of a batch: image, landmark positions and landmark order.
-
-    Differs from the CD-FER benchmark and its descendants, which mirror x and leave the order: their left-eye branch
-    sees right eyes half of the time.
-
-    Args:
-        faces: a batch ``(N, ...)``.
-        flipped: ``(N,)`` bool, which ones to mirror.
-    """
-    width = faces.image.shape[-1]
-    # Exact at 0 and 1, and twice as fast on a CPU as a choice by a broadcast mask.
-    image = faces.image.lerp(faces.image.flip(-1), flipped[:, None, None, None].to(faces.image.dtype))
-    mirrored = faces.landmarks[:, list(MIRRORED)]  # (N, 5, 2)
-    mirrored[..., 0] = width - mirrored[..., 0]
-    return Face(image, torch.where(flipped[:, None, None], mirrored, faces.landmarks))
 
 
 def zoom_faces(faces: Face, cut: Tensor) -> Face:

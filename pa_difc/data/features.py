@@ -40,8 +40,8 @@ class FeatureSet:
         """Samples per class, ``(K,)``."""
         return np.bincount(self.labels[self.labels >= 0], minlength=NUM_CLASSES).tolist()
 
-    def batch(self, indices: np.ndarray, device: torch.device) -> Tensor:
-        """Features ``(N, D)`` by index."""
+    def batch(self, indices: np.ndarray, device: torch.device, mirrored: np.ndarray | None = None) -> Tensor:
+        """Features ``(N, D)`` by index; there is nothing in them to mirror."""
         return torch.from_numpy(self.features[indices]).to(device)
 
     def take(self, indices: np.ndarray) -> FeatureSet:

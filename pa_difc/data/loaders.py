@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from .augment import flip_faces, zoom_faces
+from .augment import zoom_faces
 from .faces import Face, Samples
 from .sampling import class_balanced, shuffled
 
@@ -127,12 +127,8 @@ class PairLoader:
         return {name: coins.random(size)[part] for name, wanted in asked.items() if wanted}
 
     def _batch(self, domain: Samples, indices: np.ndarray, draws: dict[str, np.ndarray]) -> Face | Tensor:
-        batch = domain.batch(indices, self.device)
-        if not isinstance(batch, Face):
-            return batch
-        if self.flip:
-            batch = flip_faces(batch, torch.from_numpy(draws["flip"] < 0.5).to(self.device))
-        if self.zoom:
+        batch = domain.batch(indices, self.device, draws["flip"] < 0.5 if self.flip else None)
+        if self.zoom and isinstance(batch, Face):
             batch = zoom_faces(batch, torch.from_numpy(draws["zoom"] * self.zoom).to(self.device))
         return batch
 

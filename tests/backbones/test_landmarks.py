@@ -1,13 +1,13 @@
 """Windows around landmarks: equal to slices, and right about left and right."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pa_difc.backbones.landmarks import landmark_cells, landmark_windows
-from pa_difc.data.augment import flip_faces
-from pa_difc.data.faces import MIRRORED, Face
+from pa_difc.data.faces import MIRRORED, Face, mirror_faces
 
 
 def sliced_windows(feature_map, landmarks, width_px):
@@ -56,7 +56,8 @@ def test_a_mirrored_face_shows_each_branch_the_same_side_of_the_image():
     landmarks = torch.tensor([[[33.5, 45.5], [81.5, 45.5], [57.5, 69.5], [37.5, 93.5], [77.5, 93.5]]])
     image = torch.randint(256, (1, 3, 112, 112)).float()  # sums of whole numbers do not depend on their order
     face = Face(image, landmarks)
-    flipped = flip_faces(face, torch.tensor([True]))
+    flipped = Face(image.clone(), landmarks.clone())
+    mirror_faces(flipped.image.numpy(), flipped.landmarks.numpy(), np.array([True]))
     pool = torch.nn.AvgPool2d(4)  # a 28×28 map that is mirrored where the image is
     before = landmark_windows(pool(face.image), face.landmarks, 112)
     after = landmark_windows(pool(flipped.image), flipped.landmarks, 112)

@@ -1,5 +1,7 @@
 """Epochs: the longer domain in full, the shorter one cycled, the same order for the same seed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,8 @@ from torch.utils.data import DataLoader
 
 from pa_difc.backbones.landmarks import landmark_cells
 from pa_difc.data import EvalLoader, Face, FaceDataset, PairLoader
-from pa_difc.data.augment import flip_faces, zoom_faces
+from pa_difc.data.augment import zoom_faces
+from pa_difc.data.faces import mirror_faces
 
 
 def indices(loader, epoch, domain):
@@ -59,27 +62,55 @@ def test_labels_belong_to_their_images_and_the_target_has_none():
     assert torch.equal(batch["src_imgs"].landmarks, torch.from_numpy(source.landmarks[idx]))
 
 
-def test_flips_move_pixels_points_and_the_points_order():
-    faces = random_faces(2, 0, size_px=32)
-    landmarks = torch.tensor([[[8.5, 10.5], [22.5, 11.5], [15.5, 16.5], [10.5, 24.5], [20.5, 25.5]]] * 2)
-    image = torch.from_numpy(faces.images).float()
-    flipped = flip_faces(Face(image, landmarks), torch.tensor([True, False]))
-    assert torch.equal(flipped.image[0], image[0].flip(-1)) and torch.equal(flipped.image[1], image[1])
-    assert flipped.landmarks[0].tolist() == [[9.5, 11.5], [23.5, 10.5], [16.5, 16.5], [11.5, 25.5], [21.5, 24.5]]
-    assert torch.equal(flipped.landmarks[1], landmarks[1])
-    assert flipped.landmarks[0, 0, 0] < flipped.landmarks[0, 1, 0]  # the left eye is still on the left
-    mirrored = landmarks[0, [1, 0, 2, 4, 3]].long()
-    for (x, y), (old_x, old_y) in zip(flipped.landmarks[0].long(), mirrored, strict=True):
-        assert image[0, 0, old_y, old_x] == flipped.image[0, 0, y, x]  # the same pixels lie under the points
+def mirrored(faces, which):
+    """Copies of the arrays of a set, some of the faces mirrored."""
+    images, landmarks = faces.images.copy(), faces.landmarks.copy()
+    mirror_faces(images, landmarks, np.array(which))
+    return images, landmarks
 
 
-def test_flipped_points_lie_in_mirrored_cells_of_the_map():
+def test_mirroring_moves_pixels_points_and_the_points_order():
+    points = np.float32([[[8.5, 10.5], [22.5, 11.5], [15.5, 16.5], [10.5, 24.5], [20.5, 25.5]]] * 2)
+    faces = replace(random_faces(2, 0, size_px=32), landmarks=points)
+    images, landmarks = mirrored(faces, [True, False])
+    assert (images[0] == faces.images[0, ..., ::-1]).all() and (images[1] == faces.images[1]).all()
+    assert landmarks[0].tolist() == [[9.5, 11.5], [23.5, 10.5], [16.5, 16.5], [11.5, 25.5], [21.5, 24.5]]
+    assert (landmarks[1] == points[1]).all()
+    assert landmarks[0, 0, 0] < landmarks[0, 1, 0]  # the left eye is still on the left
+    for (x, y), (old_x, old_y) in zip(landmarks[0].astype(int), points[0, [1, 0, 2, 4, 3]].astype(int), strict=True):
+        assert faces.images[0, 0, old_y, old_x] == images[0, 0, y, x]  # the same pixels lie under the points
+
+
+def test_mirrored_points_lie_in_mirrored_cells_of_the_map():
     """What the landmark branches see of a mirrored face is the mirrored window."""
-    faces = Face(torch.rand(200, 3, 4, 4), torch.rand(200, 5, 2) * 112)
-    wide = Face(torch.zeros(200, 3, 112, 112), faces.landmarks)
-    cells = landmark_cells(wide.landmarks, 112, 28)
-    flipped = landmark_cells(flip_faces(wide, torch.ones(200, dtype=torch.bool)).landmarks, 112, 28)
-    assert torch.equal(flipped[..., 0], 27 - cells[:, [1, 0, 2, 4, 3], 0])
+    faces = random_faces(200, 0, size_px=112)
+    before, after = (
+        landmark_cells(torch.from_numpy(points), 112, 28)
+        for points in (faces.landmarks, mirrored(faces, [True] * 200)[1])
+    )
+    assert torch.equal(after[..., 0], 27 - before[:, [1, 0, 2, 4, 3], 0])
+
+
+def test_mirroring_twice_is_nothing():
+    faces = random_faces(3, 0)
+    images, landmarks = mirrored(faces, [True] * 3)
+    mirror_faces(images, landmarks, np.array([True] * 3))
+    assert (images == faces.images).all()
+    np.testing.assert_allclose(landmarks, faces.landmarks, rtol=1e-6)
+
+
+def test_half_of_the_faces_are_mirrored_anew_in_each_epoch_and_the_set_stays_as_it_is():
+    source, target = random_faces(64, 0), random_faces(64, 1)
+    loader, kept, seen = PairLoader(source, target, batch_size=16), source.images.copy(), []
+    for epoch in range(2):
+        which = np.zeros(64, dtype=bool)
+        for batch in loader.epoch(epoch):
+            idx, images = batch["src_sample_idx"].numpy(), (batch["src_imgs"].image * 255).round().byte().numpy()
+            which[idx] = (images == source.images[idx][..., ::-1]).all((1, 2, 3))
+            assert ((images == source.images[idx]).all((1, 2, 3)) != which[idx]).all()
+        seen.append(which)
+    assert all(16 < which.sum() < 48 for which in seen) and (seen[0] != seen[1]).any()
+    assert (source.images == kept).all()
 
 
 def test_zooming_keeps_points_on_their_pixels():
@@ -104,13 +135,6 @@ def test_zoom_is_seeded_bounded_and_only_where_asked():
     assert not torch.equal(one["target_imgs"].landmarks, other["target_imgs"].landmarks)
     moved = (one["src_imgs"].landmarks - 16) / (plain["src_imgs"].landmarks - 16)
     assert moved.min() >= 1 and moved.max() <= 1.25 + 1e-4
-
-
-def test_flipping_twice_is_nothing():
-    faces = Face(torch.rand(3, 3, 8, 8), torch.rand(3, 5, 2) * 8)
-    twice = flip_faces(flip_faces(faces, torch.ones(3, dtype=torch.bool)), torch.ones(3, dtype=torch.bool))
-    torch.testing.assert_close(twice.landmarks, faces.landmarks)
-    assert torch.equal(twice.image, faces.image)
 
 
 def test_evaluation_sees_every_face_once_in_order():
