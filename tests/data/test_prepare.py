@@ -1,16 +1,12 @@
 """Preparing a face store: what is in it, and that nothing can make it half of one."""
 
 import json
-import os
 import shutil
-import signal
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from photographs import content, photographs
 from PIL import Image
-from processes import run, start
 
 from pa_difc.data import EXPRESSIONS, load_domain
 from pa_difc.data.crops import TYPICAL_POINTS
@@ -20,21 +16,6 @@ from pa_difc.data.prepare import plan as plan_module
 from pa_difc.data.store import FILES, check_store, open_store
 from pa_difc.data.toy import toy_dataset
 from pa_difc.errors import UserError
-
-
-def photographs(root, n=39, side=96):
-    """Class folders of drawn faces in wider gray pictures; returns where each face's points are."""
-    faces, points, labels = toy_dataset("toy_studio", "test", side)
-    where = {}
-    for i in range(n):
-        split, left, top = "train" if i % 3 else "test", 20 + i % 5, 10 + i % 7
-        canvas = np.full((side + 40, side + 60, 3), 190, dtype=np.uint8)
-        canvas[top : top + side, left : left + side] = faces[i].transpose(1, 2, 0)
-        path = root / split / EXPRESSIONS[labels[i]] / f"{i:03d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(canvas).save(path)
-        where[path.relative_to(root).as_posix()] = points[i] + [left, top]
-    return where
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +36,6 @@ def prepare(root, out, processes=1, name="folder:faces", **settings):
     reader, path = find_dataset(name, root)
     prepare_store(name, reader(path), out, Settings(**settings), processes=processes)
     return out
-
-
-def content(path):
-    return {p.name: p.read_bytes() for p in sorted(path.iterdir())}
 
 
 # What is in it
@@ -227,70 +204,6 @@ def test_check_finds_a_changed_byte(store, tmp_path, name):
     (broken / name).write_bytes(bytes(data))
     problems = check_store(broken)
     assert len(problems) == 1 and problems[0].startswith(name)
-
-
-def children(pid):
-    """Processes whose parent is ``pid``."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if int(status.read_text().rpartition(")")[2].split()[1]) == pid:
-                found.append(int(status.parent.name))
-        except (OSError, ValueError):
-            continue
-    return found
-
-
-def alive(pid):
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-
-
-COMMAND = ("-m", "pa_difc", "prepare", "--dataset", "folder:faces", "--processes", 2)
-
-
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
-def test_killed_at_any_time_the_same_command_gives_the_same_bytes(tmp_path):
-    photographs(tmp_path / "faces", n=300)
-    whole = run(*COMMAND, "--data-root", tmp_path, "--out", tmp_path / "whole")
-    assert whole[0] == 0, whole[2]
-    out = tmp_path / "killed"
-    process = start(*COMMAND, "--data-root", tmp_path, "--out", out)
-    deadline = time.monotonic() + 120
-    while not list(out.glob(".part/0*.npz")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    workers = children(process.pid)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (out / "manifest.json").exists()
-    while any(alive(pid) for pid in workers):  # nobody works on when the command is gone
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    code, _, error = run(*COMMAND, "--data-root", tmp_path, "--out", out)
-    assert code == 0, error
-    assert content(out) == content(tmp_path / "whole")
-    again = run(*COMMAND, "--data-root", tmp_path, "--out", out)
-    assert again[0] == 0 and "nothing to do" in again[1]
-    assert run("-m", "pa_difc", "prepare", "--check", out)[1].strip().endswith("whole")
-
-
-def test_ctrl_c_keeps_what_was_done(tmp_path):
-    photographs(tmp_path / "faces", n=400)
-    out = tmp_path / "out"
-    process = start(*COMMAND, "--data-root", tmp_path, "--out", out, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while not list(out.glob(".part/0*.npz")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
-    text, error = process.communicate(timeout=60)
-    if process.returncode == 0:
-        pytest.skip("it was done before the signal came")
-    assert process.returncode == 130 and "Go on with the same command" in text and "Traceback" not in error
-    assert not (out / "manifest.json").exists() and list(out.glob(".part/0*.npz"))
 
 
 # What training reads

@@ -20,6 +20,9 @@ from pa_difc.files import file_digest, write_json, write_sealed
 #: Values in the place of others: wrong types, wrong sizes, numbers that are none.
 STRANGE = [None, True, "x", "", [], {}, -1, 0.5, 1e9, 10**30, 10**5000, float("inf"), float("nan"), [[]], "../../etc"]
 
+#: A short training, after a pair.
+TRAIN = ["--method", "source_only", "--loss", "ce", "--epochs", "1", "--set", "crop_px=32", "batch_size=64"]
+
 
 def damaged(data, rng):
     """A file's content after an accident; never the content as it was."""

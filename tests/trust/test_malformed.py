@@ -8,13 +8,23 @@ import shutil
 
 import numpy as np
 import pytest
-from damage import PICTURES, Tally, command, damaged, dumps, image_bytes, not_images, refused, rewritten, write_store
+from damage import (
+    PICTURES,
+    TRAIN,
+    Tally,
+    command,
+    damaged,
+    dumps,
+    image_bytes,
+    not_images,
+    refused,
+    rewritten,
+    write_store,
+)
 from lists import bad_lists, good_lists
 from made import random_faces
 
 from pa_difc.data import EXPRESSIONS
-
-TRAIN = ["--method", "source_only", "--loss", "ce", "--epochs", "1", "--set", "crop_px=32", "batch_size=64"]
 
 SIZES = [
     pytest.param(1, id="some"),
@@ -28,15 +38,6 @@ def tally():
     tally = Tally()
     yield tally
     tally.report()
-
-
-@pytest.fixture(scope="module")
-def run_folder(pair, tmp_path_factory):
-    """A finished run."""
-    out = tmp_path_factory.mktemp("runs")
-    code, _, err = command("train", *pair, *TRAIN, "--out", out)
-    assert code == 0, err
-    return next(out.glob("runs/*/record.json")).parent
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from damage import command, png_bomb, refused, tiff_bomb, write_store
+from damage import TRAIN, command, png_bomb, refused, tiff_bomb, write_store
 from made import random_faces
 
 from pa_difc.build import resolve
@@ -15,8 +15,6 @@ from pa_difc.config import Config
 from pa_difc.errors import UserError
 from pa_difc.files import file_digest
 from pa_difc.frozen import freeze
-
-TRAIN = ["--method", "source_only", "--loss", "ce", "--epochs", "1", "--set", "crop_px=32", "batch_size=64"]
 
 
 class Malice:
@@ -38,13 +36,6 @@ def mark(tmp_path):
     mark.unlink()
     yield mark
     assert not mark.exists()
-
-
-@pytest.fixture(scope="module")
-def run_folder(pair, tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs")
-    assert command("train", *pair, *TRAIN, "--out", out)[0] == 0
-    return next(out.glob("runs/*/record.json")).parent
 
 
 def poisoned(path, mark, how):
