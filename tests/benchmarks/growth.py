@@ -15,8 +15,9 @@ from torch.nn.functional import cross_entropy
 from pa_difc import DIFCLoss, Schedule
 from pa_difc.data import PairLoader
 from pa_difc.data.labels import NUM_CLASSES
-from pa_difc.data.store import ARRAYS, FORMAT, open_store
+from pa_difc.data.store import ARRAYS, FILES, FORMAT, open_store
 from pa_difc.engine import fit
+from pa_difc.files import file_digest
 
 from . import sides
 from .cost import peak_bytes
@@ -40,7 +41,7 @@ def _faces(device: str) -> list[Figure]:
     source = sides.random_faces(512, 1, SIDE)
     with tempfile.TemporaryDirectory() as folder:
         for n in FACES:
-            path = _zeros(Path(folder) / str(n), n)
+            path = store_of_zeros(Path(folder) / str(n), n)
             target = open_store(path).splits["train"]
             adapter, epochs = sides.ours("dann", sides.confusing(), device=device), iter(range(1000))
             loader = PairLoader(source, target, device=device)
@@ -134,7 +135,12 @@ def _python_bytes(run) -> float:
     return float(peak)
 
 
-def _zeros(path: Path, n: int) -> Path:
+def _digest(path: Path) -> str:
+    """Images are not hashed when a store is opened."""
+    return "" if path.name == "images.npy" else file_digest(path)
+
+
+def store_of_zeros(path: Path, n: int) -> Path:
     """A store of n black faces; its files are sparse, so that a million take no room on the disk."""
     path.mkdir(parents=True)
     for name, (dtype, shape) in ARRAYS.items():
@@ -143,7 +149,17 @@ def _zeros(path: Path, n: int) -> Path:
     np.save(path / "labels.npy", np.arange(n) % NUM_CLASSES)
     (path / "names.json").write_text(json.dumps([f"train/{i:07d}.png" for i in range(n)]))
     (path / "contact_sheet.png").write_bytes(b"")
-    files = {f.name: {"bytes": f.stat().st_size, "blake2b": ""} for f in path.iterdir()}
-    manifest = {"format": FORMAT, "identity": "", "files": files, "faces": n, "splits": {"train": [0, n]}}
-    (path / "manifest.json").write_text(json.dumps(manifest | {"parameters": {"crop_px": SIDE}, "dataset": "zeros"}))
+    manifest = {
+        "format": FORMAT,
+        "dataset": "zeros",
+        "identity": "",
+        "parameters": {"crop": "none", "crop_px": SIDE, "deduplicate": False},
+        "faces": n,
+        "splits": {"train": [0, n]},
+        "excluded": 0,
+        "without_face": [],
+        "unreadable": [],
+        "files": {f: {"bytes": (path / f).stat().st_size, "blake2b": _digest(path / f)} for f in FILES},
+    }
+    (path / "manifest.json").write_text(json.dumps(manifest))
     return path

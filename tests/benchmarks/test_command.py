@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.growth import SIDE, store_of_zeros
+from pa_difc.data.store import open_store
+
 TESTS = Path(__file__).parent.parent
 
 
@@ -32,3 +35,8 @@ def test_a_section_is_measured_and_written(tmp_path):
 def test_an_unknown_section_is_refused():
     done = bench("nonsense")
     assert done.returncode == 2 and "unknown section nonsense: must be of difc" in done.stderr
+
+
+def test_the_store_whose_growth_is_measured_is_one_that_training_reads(tmp_path):
+    faces = open_store(store_of_zeros(tmp_path / "100", 100)).splits["train"]
+    assert len(faces) == 100 and faces.size_px == SIDE and min(faces.class_counts) == 14
