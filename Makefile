@@ -26,7 +26,7 @@ docs: env
 
 bench: env
 	@$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[bench]'
-	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -W ignore -m benchmarks $(ONLY)
+	KINETO_LOG_LEVEL=99 OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -W ignore -m benchmarks $(ONLY)
 
 env: $(READY)
 
