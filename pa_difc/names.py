@@ -20,10 +20,15 @@ def lookup(kind: str, name: str, registry: Mapping[str, T]) -> T:
     return registry[name]
 
 
+def shown(value: str, most: int = 80) -> str:
+    """A text from outside as an error repeats it: quoted, and cut if it is long."""
+    return repr(value if len(value) <= most else f"{value[:most]}…")
+
+
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
     """The error for a name that is not valid: "unknown loss 'dfic': did you mean 'difc'? (ce, di, difc)"."""
     valid = sorted(valid)
     near = get_close_matches(name.lower(), valid, n=3, cutoff=0.5)
     guess = f"did you mean {' or '.join(map(repr, near))}? " if near else "valid: "
     names = ", ".join(valid)
-    return UserError(f"unknown {kind} {name!r}: {guess}{f'({names})' if near else names}")
+    return UserError(f"unknown {kind} {shown(name)}: {guess}{f'({names})' if near else names}")

@@ -10,6 +10,7 @@ import types
 
 import numpy as np
 import pytest
+import torch
 from made import ROOT
 from PIL import Image
 
@@ -113,6 +114,8 @@ def test_every_command_runs(page, home, monkeypatch, capsys):
         monkeypatch.setitem(toy.TOY_DOMAINS, name, dataclasses.replace(domain, train_count=160, test_count=60))
     for words in commands(page):
         said = shlex.join(words)
+        if torch.torch_version.TorchVersion(torch.__version__) < (2, 6):  # which can't write ONNX, and says so
+            words = [word for word in words if word not in ("--format", "onnx", "pt2")]
         code = run(words, monkeypatch)
         out = capsys.readouterr()
         assert code == 0, f"{said}\n{out.out}\n{out.err}"

@@ -19,6 +19,7 @@ from ..functional import (
     logit_spread,
     mean_probs,
 )
+from ..names import shown
 from ..schedule import Phase, Schedule
 
 
@@ -286,4 +287,4 @@ def _given_weights(class_weights: Sequence[float] | Tensor, num_classes: int) ->
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"{name}={value!r}: must be one of {', '.join(choices)}")
+        raise ValueError(f"{name}={shown(value)}: must be one of {', '.join(choices)}")

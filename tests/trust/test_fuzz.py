@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 import torch
 from damage import command, refused
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pa_difc.build import resolve
@@ -32,6 +32,8 @@ SETTINGS = st.lists(st.builds("{}={}".format, st.sampled_from(sorted(HINTS)), VA
 
 @QUICK
 @given(SETTINGS)
+@example([f"margin_unit={'9' * 5000}"])
+@example([f"backbone={'9' * 5000}"])
 def test_a_config_is_of_its_types_or_refused(given):
     try:
         config = resolve(apply_settings(Config(), given))
