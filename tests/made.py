@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from pa_difc.data import FaceSet
 
 ROOT = Path(__file__).parent.parent
+
+#: Of the oldest supported versions: it can't write ONNX, and annotates less.
+OLD_TORCH = torch.torch_version.TorchVersion(torch.__version__) < (2, 6)
 
 
 def random_faces(n, seed, size_px=32, prefix="face"):

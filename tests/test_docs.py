@@ -11,7 +11,7 @@ import types
 import numpy as np
 import pytest
 import torch
-from made import ROOT
+from made import OLD_TORCH, ROOT
 from PIL import Image
 
 from pa_difc.__main__ import main
@@ -114,7 +114,7 @@ def test_every_command_runs(page, home, monkeypatch, capsys):
         monkeypatch.setitem(toy.TOY_DOMAINS, name, dataclasses.replace(domain, train_count=160, test_count=60))
     for words in commands(page):
         said = shlex.join(words)
-        if torch.torch_version.TorchVersion(torch.__version__) < (2, 6):  # which can't write ONNX, and says so
+        if OLD_TORCH:  # which can't write ONNX, and says so
             words = [word for word in words if word not in ("--format", "onnx", "pt2")]
         code = run(words, monkeypatch)
         out = capsys.readouterr()
@@ -147,8 +147,6 @@ def test_programs_in_the_page_on_adding_run(monkeypatch):
     logger.log(1, {"lr": 0.5})
     logger.close()
     assert told == ["mcd · difc", {"lr": 1}, (1, {"lr": 0.5}), "end"]
-
-    import torch
 
     from pa_difc.losses import LOSSES, make_loss
 

@@ -2,16 +2,14 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-import torch
+from made import OLD_TORCH, ROOT
 
-ROOT = Path(__file__).parent.parent
+MYPY = pytest.param(["mypy"], marks=pytest.mark.skipif(OLD_TORCH, reason="mypy reads torch's types"))
 
 
-@pytest.mark.skipif(torch.torch_version.TorchVersion(torch.__version__) < (2, 6), reason="mypy reads torch's types")
-@pytest.mark.parametrize("check", [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]])
+@pytest.mark.parametrize("check", [["ruff", "check", "."], ["ruff", "format", "--check", "."], MYPY])
 def test_checks(check):
     done = subprocess.run([sys.executable, "-m", *check], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from made import random_faces
+from made import OLD_TORCH, random_faces
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -86,7 +86,7 @@ def test_an_estimated_prior_is_part_of_the_model(tmp_path):
         assert np.abs(unadjusted(*inputs(target.test)).numpy() - probs).max() > 1e-3
 
 
-@pytest.mark.skipif(torch.torch_version.TorchVersion(torch.__version__) < (2, 6), reason="ONNX needs torch 2.6")
+@pytest.mark.skipif(OLD_TORCH, reason="ONNX needs torch 2.6")
 @pytest.mark.parametrize("which", ["run_folder", "plain"])
 def test_every_format_gives_the_same_probabilities(which, request, tmp_path):
     model = load_model(request.getfixturevalue(which))

@@ -63,7 +63,7 @@ def landmark_windows(feature_map: Tensor, landmarks: Tensor, width_px: int) -> T
     columns = cells[..., 0, None] + offsets  # (N, 5, 7)
     rows = cells[..., 1, None] + offsets  # (N, 5, 7)
     places = (rows[..., :, None] * size + columns[..., None, :]).view(n, -1)  # (N, 245)
-    if feature_map.is_contiguous(memory_format=torch.channels_last):  # a cell is one piece of memory: 2.5 times faster
+    if feature_map.is_contiguous(memory_format=torch.channels_last):  # a cell is one piece of memory: faster
         places = places + size * size * torch.arange(n, device=cells.device)[:, None]
         pixels = feature_map.permute(0, 2, 3, 1).flatten(0, 2)  # (N·S·S, C), a view
         windows = pixels.index_select(0, places.flatten())  # (N·245, C)

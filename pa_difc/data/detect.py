@@ -38,8 +38,9 @@ class FaceDetector:
 
     def __init__(self, device: torch.device | str = "cpu", detect_px: int = DETECT_PX) -> None:
         self.detect_px = detect_px
-        self._mtcnn = MTCNN(keep_all=True, select_largest=False, device=torch.device(device))
-        if torch.device(device).type == "cpu":  # vectorised pooling: 0.63 of the time, points within 1e-4 px
+        where = torch.device(device)
+        self._mtcnn = MTCNN(keep_all=True, select_largest=False, device=where)
+        if where.type == "cpu":  # its pooling is vectorised then
             self._mtcnn.to(memory_format=torch.channels_last)
 
     def detect(self, images: Sequence[Image.Image], close: Sequence[bool]) -> list[list[Detection]]:

@@ -52,7 +52,7 @@ def mirror_faces(images: np.ndarray, landmarks: np.ndarray, mirrored: np.ndarray
     sees right eyes half of the time.
 
     Args:
-        images: ``(N, 3, P, P)``; bytes cost a third of what floats do.
+        images: ``(N, 3, P, P)``, bytes for speed.
         landmarks: ``(N, 5, 2)`` in pixels.
         mirrored: ``(N,)`` bool, which ones to mirror.
     """
