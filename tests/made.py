@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from pa_difc.data import FaceSet
+from pa_difc.data.store import FORMAT
 
 ROOT = Path(__file__).parent.parent
 
@@ -21,3 +22,26 @@ def random_faces(n, seed, size_px=32, prefix="face"):
     images = rng.integers(0, 120, (n, 3, size_px, size_px)) + 18 * labels[:, None, None, None]
     landmarks = rng.uniform(4, size_px - 4, (n, 5, 2)).astype(np.float32)
     return FaceSet(images.astype(np.uint8), landmarks, labels, tuple(f"{prefix}{i}" for i in range(n)))
+
+
+def store_manifest(size_px, splits, files):
+    """The manifest of a face store that is written by hand.
+
+    ``splits`` are ranges of faces, ``files`` their sizes and hashes, as a store's manifest has them.
+    """
+    return {
+        "format": FORMAT,
+        "dataset": "x",
+        "identity": "0",
+        "parameters": {"crop": "cdfer", "crop_px": size_px, "deduplicate": False, "on_missing": "drop"},
+        "faces": max(stop for _, stop in splits.values()),
+        "splits": splits,
+        "counts": {},
+        "listed": max(stop for _, stop in splits.values()),
+        "excluded": 0,
+        "duplicates": None,
+        "without_face": [],
+        "unreadable": [{"name": "a.jpg", "reason": "no such file"}],
+        "files": files,
+        "versions": {},
+    }

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from made import store_manifest
 from torch.nn.functional import cross_entropy
 
 from pa_difc import DIFCLoss, Schedule
 from pa_difc.data import PairLoader
 from pa_difc.data.labels import NUM_CLASSES
-from pa_difc.data.store import ARRAYS, FILES, FORMAT, open_store
+from pa_difc.data.store import ARRAYS, FILES, open_store
 from pa_difc.engine import fit
 from pa_difc.files import file_digest
 
@@ -149,17 +150,6 @@ def store_of_zeros(path: Path, n: int) -> Path:
     np.save(path / "labels.npy", np.arange(n) % NUM_CLASSES)
     (path / "names.json").write_text(json.dumps([f"train/{i:07d}.png" for i in range(n)]))
     (path / "contact_sheet.png").write_bytes(b"")
-    manifest = {
-        "format": FORMAT,
-        "dataset": "zeros",
-        "identity": "",
-        "parameters": {"crop": "none", "crop_px": SIDE, "deduplicate": False},
-        "faces": n,
-        "splits": {"train": [0, n]},
-        "excluded": 0,
-        "without_face": [],
-        "unreadable": [],
-        "files": {f: {"bytes": (path / f).stat().st_size, "blake2b": _digest(path / f)} for f in FILES},
-    }
-    (path / "manifest.json").write_text(json.dumps(manifest))
+    files = {f: {"bytes": (path / f).stat().st_size, "blake2b": _digest(path / f)} for f in FILES}
+    (path / "manifest.json").write_text(json.dumps(store_manifest(SIDE, {"train": [0, n]}, files)))
     return path

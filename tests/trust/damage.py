@@ -10,11 +10,12 @@ import warnings
 import zlib
 
 import numpy as np
+from made import store_manifest
 from PIL import Image
 
 from pa_difc.__main__ import main
 from pa_difc.cli import run_command
-from pa_difc.data.store import ARRAYS, FILES, FORMAT
+from pa_difc.data.store import ARRAYS, FILES
 from pa_difc.files import file_digest, write_json, write_sealed
 
 #: Values in the place of others: wrong types, wrong sizes, numbers that are none.
@@ -220,21 +221,7 @@ def write_store(path, faces, others):
         np.save(path / f"{name}.npy", rows[name].astype(dtype))
     write_json(path / "names.json", [f"{split}/{name}" for split, s in sets.items() for name in s.names])
     Image.new("RGB", (20, 20)).save(path / "contact_sheet.png")
-    manifest = {
-        "format": FORMAT,
-        "dataset": "x",
-        "identity": "0",
-        "parameters": {"crop": "cdfer", "crop_px": faces.size_px, "deduplicate": False, "on_missing": "drop"},
-        "faces": n,
-        "splits": {"test": [0, len(others)], "train": [len(others), n]},
-        "counts": {},
-        "listed": n,
-        "excluded": 0,
-        "duplicates": None,
-        "without_face": [],
-        "unreadable": [{"name": "a.jpg", "reason": "no such file"}],
-        "files": {f: {"bytes": (path / f).stat().st_size, "blake2b": file_digest(path / f)} for f in FILES},
-        "versions": {},
-    }
-    write_sealed(path / "manifest.json", manifest)
+    files = {f: {"bytes": (path / f).stat().st_size, "blake2b": file_digest(path / f)} for f in FILES}
+    splits = {"test": [0, len(others)], "train": [len(others), n]}
+    write_sealed(path / "manifest.json", store_manifest(faces.size_px, splits, files))
     return path
