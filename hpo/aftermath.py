@@ -85,11 +85,10 @@ def look_back(
     if arguments.confirm:
         lines += _confirm(choice, task, arguments)
     best = max(recalls)
-    picks = {name: int(np.argmax(scores)) for name, scores in choice.scores.items()}
     return Aftermath(
         lines=lines,
         recalls=recalls,
-        regret={name: best - recalls[i] for name, i in picks.items()},
+        regret={name: best - recalls[choice.pick(name)] for name in choice.scores},
         correlation={name: _spearman(scores, recalls) for name, scores in choice.scores.items()},
     )
 

@@ -6,21 +6,23 @@ import numpy as np
 import optuna
 from aftermath import Aftermath
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 from study import Choice
 
 from pa_difc.data import EXPRESSIONS
 from pa_difc.report.page import BLUE, GRAY, ORANGE, svg
 
 
-def figures(study: optuna.Study, choice: Choice, aftermath: Aftermath) -> dict[str, str]:
+def figures(study: optuna.Study, choice: Choice, aftermath: Aftermath | None) -> dict[str, str]:
     """Every figure that the study has data for: title → SVG."""
     drawn = {
         "History": svg(lambda ax: history(ax, study)),
         "Margin cap × ε": svg(lambda ax: surface(ax, choice)),
         "Parallel coordinates": svg(lambda ax: parallel(ax, choice)),
-        "Target predictions": svg(lambda ax: predictions(ax, aftermath)),
-        "Recall per class on the target": svg(lambda ax: recalls(ax, aftermath)),
     }
+    if aftermath:
+        drawn["Target predictions"] = svg(lambda ax: predictions(ax, aftermath))
+        drawn["Recall per class on the target"] = svg(lambda ax: recalls(ax, aftermath))
     weights = importance(study)
     if weights:
         drawn["Importance"] = svg(lambda ax: bars(ax, weights))
@@ -43,6 +45,10 @@ def surface(ax: Axes, choice: Choice) -> None:
     ax.plot(chosen["max_margin"], chosen["epsilon"], "s", ms=13, mfc="none", mec=ORANGE, mew=2, label="chosen")
     ax.plot(0.3, 0.02, "D", ms=11, mfc="none", mec=GRAY, label="the paper's")
     ax.set(xscale="log", yscale="log", xlabel="margin cap (logit units)", ylabel="ε (logit units)")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}")
     ax.figure.colorbar(points, ax=ax, label="objective")
 
 

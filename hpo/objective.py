@@ -24,9 +24,6 @@ from pa_difc.evaluation.criteria import CRITERIA, Evidence
 from pa_difc.methods import LossSlot
 from pa_difc.record import RunFolder
 
-#: How far below source-only's a candidate's mean recall on held-out source may lie.
-SOURCE_TOLERANCE = 0.03
-
 #: Target samples whose probabilities a trial keeps, evenly spaced.
 KEPT_SAMPLES = 2000
 

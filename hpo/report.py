@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import html
+import re
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -17,20 +18,26 @@ from study import SELECTIONS, Choice
 from pa_difc.files import write_text
 from pa_difc.report.page import html_figure, html_page, html_table, markdown_table
 
+#: What a busy person takes away where there are no labels.
+UNSCORED = "The target has no labels: whether the chosen values do better on it than the defaults can't be said."
+
 
 def write_report(
     out: Path,
     study: optuna.Study,
     choice: Choice,
-    aftermath: Aftermath,
+    aftermath: Aftermath | None,
     task: Task,
     space: dict[str, Dimension],
     arguments: argparse.Namespace,
 ) -> str:
-    """Writes report.html and report.md below ``out``; returns the main table as text for a terminal."""
-    lead, warnings = sentence(aftermath, arguments), warn(aftermath, arguments)
+    """Writes report.html and report.md below ``out``; returns its main table, or first sentence, for a terminal.
+
+    ``aftermath`` is None for a target without labels: what tuning bought can't be said then.
+    """
+    lead, warnings = (sentence(aftermath, arguments), warn(aftermath, arguments)) if aftermath else (UNSCORED, [])
     tables = [
-        ("On the target's test split", main_table(aftermath)),
+        *([("On the target's test split", main_table(aftermath))] if aftermath else []),
         ("Criteria", criteria_table(choice, aftermath)),
         ("Trials", trials_table(choice, aftermath)),
         ("Search space", space_table(task, space)),
@@ -42,6 +49,7 @@ def write_report(
     )
     url = arguments.storage or f"sqlite:///{out / 'study.db'}"
     how = f"`optuna-dashboard {url}` opens the study (`pip install optuna-dashboard`)."
+    opened = re.sub("`(.+?)`", r"<code>\1</code>", html.escape(how))
     command = (out / "command.txt").read_text().strip()
     markdown = [f"# {study.study_name}", lead, *(f"**{w}**" for w in warnings), facts]
     page = [f"<p class='lead'>{html.escape(lead)}</p>", *(f"<p class='warn'>{html.escape(w)}</p>" for w in warnings)]
@@ -51,10 +59,12 @@ def write_report(
         page.append(f"<h2>{title}</h2>{html_table(rows, title)}")
     drawn = "".join(html_figure(title, picture) for title, picture in figures(study, choice, aftermath).items())
     page.append(f"<h2>Figures</h2><div class='figures'>{drawn}</div>")
-    page.append(f"<h2>Again</h2><p><code>{html.escape(command)}</code></p><p>{html.escape(how)}</p>")
+    page.append(f"<h2>Again</h2><p><code>{html.escape(command)}</code></p><p>{opened}</p>")
     markdown += ["## Again", f"```sh\n{command}\n```", how]
     write_text(out / "report.md", "\n\n".join(markdown) + "\n")
     write_text(out / "report.html", html_page(study.study_name, "\n".join(page)))
+    if aftermath is None:
+        return lead
     lines = ([f"{row[0]:<28}", *(f"{cell:<15}" for cell in row[1:])] for row in main_table(aftermath))
     return "\n".join("".join(line).rstrip() for line in lines)
 
@@ -99,25 +109,25 @@ def main_table(aftermath: Aftermath) -> list[list[str]]:
     return [["", "accuracy %", "mean recall %", "macro-F1 %", ""], *map(row, aftermath.lines)]
 
 
-def criteria_table(choice: Choice, aftermath: Aftermath) -> list[list[str]]:
-    """What each criterion would have picked, and how far that is from the best there was."""
-    rows = [["criterion", "regret, points", "Spearman", "known failure"]]
+def criteria_table(choice: Choice, aftermath: Aftermath | None) -> list[list[str]]:
+    """What each criterion would have picked, and where there are labels how far that is from the best there was."""
+    rows = [["criterion", "picks trial", *(["regret, points", "Spearman"] if aftermath else []), "known failure"]]
     for name in choice.scores:
-        regret, rho = 100 * aftermath.regret[name], aftermath.correlation[name]
-        rows.append([name, f"{regret:.1f}", f"{rho:+.2f}", SELECTIONS[name]])
+        pick = choice.candidates[choice.pick(name)].number
+        known = [f"{100 * aftermath.regret[name]:.1f}", f"{aftermath.correlation[name]:+.2f}"] if aftermath else []
+        rows.append([name, str(pick), *known, SELECTIONS[name]])
     return rows
 
 
-def trials_table(choice: Choice, aftermath: Aftermath) -> list[list[str]]:
-    """Every complete trial; the last column was looked at after the choice."""
+def trials_table(choice: Choice, aftermath: Aftermath | None) -> list[list[str]]:
+    """Every complete trial; recall on the target, if it can be known, was looked at after the choice."""
     keys = list(choice.chosen.params)
-    rows = [["trial", *keys, "objective", "keeps source recall", "target mean recall %"]]
-    for trial, ok, recall in zip(choice.candidates, choice.feasible, aftermath.recalls, strict=True):
+    rows = [["trial", *keys, "objective", "keeps source recall", *(["target mean recall %"] if aftermath else [])]]
+    for i, (trial, ok) in enumerate(zip(choice.candidates, choice.feasible, strict=True)):
         mark = " (chosen)" if trial.number == choice.chosen.number else ""
         values = (f"{v:.3g}" if isinstance(v, float) else str(v) for v in trial.params.values())
-        rows.append(
-            [f"{trial.number}{mark}", *values, f"{trial.value:.4f}", "yes" if ok else "no", f"{100 * recall:.1f}"]
-        )
+        recall = [f"{100 * aftermath.recalls[i]:.1f}"] if aftermath else []
+        rows.append([f"{trial.number}{mark}", *values, f"{trial.value:.4f}", "yes" if ok else "no", *recall])
     return rows
 
 

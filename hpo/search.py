@@ -16,7 +16,7 @@ from pathlib import Path
 
 import optuna
 from aftermath import look_back, test_recalls
-from objective import SOURCE_TOLERANCE, Objective, Task, blind, candidate_config, show, source_recall, train
+from objective import Objective, Task, blind, candidate_config, show, source_recall, train
 from report import write_report
 from spaces import defaults, search_space, tunable
 from storage import one_line_errors, open_storage, recover_lost_trials
@@ -35,9 +35,11 @@ from pa_difc.build import load_pair
 from pa_difc.cli import add_training_flags, config_from, run_command
 from pa_difc.config import Config
 from pa_difc.data import Domain
+from pa_difc.data.domains import require_labels
 from pa_difc.distributed import require_one_process
 from pa_difc.engine import Stopped
 from pa_difc.errors import UserError
+from pa_difc.evaluation.criteria import SOURCE_TOLERANCE
 from pa_difc.files import write_text
 from pa_difc.frozen import FEATURES, freeze, source_only
 from pa_difc.methods import METHODS
@@ -80,6 +82,8 @@ def run(parsed: argparse.Namespace) -> None:
     storage = open_storage(url, parsed.heartbeat)
 
     source, target = load_pair(config)
+    if parsed.select == "oracle" or parsed.confirm:
+        require_labels(target, "--select oracle and --confirm score by them")
     hidden = blind(target)
     train_on, hidden = (source, hidden) if parsed.features == "full" else freeze(config, source, hidden, out)
     task = Task(config, train_on, hidden, out, objective_criterion(parsed.select), prune=parsed.pruner != "none")
@@ -163,7 +167,7 @@ def identity(arguments: argparse.Namespace, config: Config, source: Domain, hidd
 
 
 def finish(arguments: argparse.Namespace, study: optuna.Study, task: Task, target: Domain, space: dict) -> None:
-    """Writes the choice down, and only then looks at target labels."""
+    """Writes the choice down, and only then looks at target labels, if there are any."""
     oracle = test_recalls(complete_trials(study), target) if arguments.select == "oracle" else None
     choice = choose(study, arguments.select, oracle)
     chosen = candidate_config(task.config, choice.chosen.params)
@@ -171,7 +175,7 @@ def finish(arguments: argparse.Namespace, study: optuna.Study, task: Task, targe
     write_text(best, best_toml(chosen, choice.chosen, arguments))
     values = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in choice.chosen.params.items())
     print(f"\nchosen: trial {choice.chosen.number}  " + "  ".join(values), flush=True)
-    aftermath = look_back(choice, task, target, space, arguments)
+    aftermath = look_back(choice, task, target, space, arguments) if target.labelled else None
     report = write_report(task.out, study, choice, aftermath, task, space, arguments)
     print(f"{report}\nwritten: {best}, {task.out / 'report.html'}, {task.out / 'report.md'}")
 

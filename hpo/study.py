@@ -14,10 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from storage import requeue
 
 from pa_difc.errors import UserError
-from pa_difc.evaluation.criteria import CRITERIA, consensus, ensemble_agreement
-
-#: What the consensus ranks by; each fails in its own way (see pa_difc.evaluation.criteria).
-CONSENSUS = ("im", "class_ami", "ensv")
+from pa_difc.evaluation.criteria import CONSENSUS, CRITERIA, consensus, ensemble_agreement
 
 #: How the final choice may be made.
 SELECTIONS: dict[str, str] = {
@@ -125,6 +122,10 @@ class Choice:
     scores: dict[str, list[float]]  #: by criterion, per candidate; larger is better
     feasible: list[bool]  #: whether a candidate keeps the source's recall
 
+    def pick(self, criterion: str) -> int:
+        """The index of the candidate that a criterion would choose, among those that keep the source's recall."""
+        return best(self.scores[criterion], self.feasible)
+
 
 def choose(study: optuna.Study, selection: str, oracle_scores: Sequence[float] | None = None) -> Choice:
     """Makes the final choice.
@@ -144,10 +145,16 @@ def choose(study: optuna.Study, selection: str, oracle_scores: Sequence[float] |
     scores["ensv"] = ensemble_agreement([unpack(t.user_attrs["target_probs"]).astype(np.float64) for t in candidates])
     scores["consensus"] = consensus([scores[name] for name in CONSENSUS])
     feasible = [all(value <= 0 for value in t.constraints.values()) for t in candidates]
-    ranking = list(oracle_scores) if selection == "oracle" and oracle_scores is not None else scores[selection]
-    allowed = feasible if any(feasible) and selection != "oracle" else [True] * len(candidates)
-    best = max((i for i, ok in enumerate(allowed) if ok), key=lambda i: ranking[i])
-    return Choice(candidates[best], candidates, scores, feasible)
+    if selection == "oracle" and oracle_scores is not None:
+        chosen = best(oracle_scores, [True] * len(candidates))
+    else:
+        chosen = best(scores[selection], feasible)
+    return Choice(candidates[chosen], candidates, scores, feasible)
+
+
+def best(scores: Sequence[float], allowed: Sequence[bool]) -> int:
+    """The index of the highest score among those that are allowed; among all, if none is."""
+    return max((i for i, ok in enumerate(allowed) if ok or not any(allowed)), key=lambda i: scores[i])
 
 
 def complete_trials(study: optuna.Study) -> list[FrozenTrial]:

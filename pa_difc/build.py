@@ -74,7 +74,7 @@ def load_pair(config: Config) -> tuple[Domain, Domain]:
         deduplicate=config.deduplicate,
     )
     source = load(config.source)
-    require_every_class(source.train, config.source)
+    require_every_class(source)
     target = load(config.target)
     if config.target_shift is not None:
         target = shift_labels(target, config.target_shift, config.shift_draw)

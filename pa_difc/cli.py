@@ -60,7 +60,7 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     names = ", ".join(dataset_names())
     add("--source", metavar="NAME", help=f"labelled dataset: {names} (default: %(default)s)")
-    add("--target", metavar="NAME", help="unlabelled dataset, likewise (default: %(default)s)")
+    add("--target", metavar="NAME", help="unlabelled dataset, likewise, or images:PATH (default: %(default)s)")
     add("--data-root", metavar="DIR", help="folder of datasets, each in a folder of its name (default: %(default)s)")
     add("--epochs", type=int, metavar="N", help="passes over the longer domain (default: %(default)s; the paper: 40)")
     add("--backbone", metavar="NAME", help=f"feature extractor: {', '.join(BACKBONES)} (default: %(default)s)")
@@ -120,16 +120,34 @@ def recipe_config(about: str, method: str, argv: Sequence[str] | None = None) ->
 
 
 def print_scores(record: dict[str, Any], folder: Path) -> None:
-    """A run's scores on the target, and where its record lies."""
-    scores = record["scores"]["target"]
-    print(f"target {record['config']['target']}, last epoch, no target label used:")
+    """A run's scores on the target, or its predictions where there are no labels, and where its record lies."""
+    if (scores := record["scores"].get("target")) is None:
+        _print_tally(record)
+    else:
+        _print_target(record["config"]["target"], scores)
+    print(f"record: {folder / 'record.json'}")
+
+
+def _print_tally(record: dict[str, Any]) -> None:
+    scores = record["scores"]
+    tally = scores["unlabelled_target"]
+    total = sum(tally["predicted"])
+    print(f"target {record['config']['target']}, last epoch, {total:,} faces without labels, predicted to be:")
+    shares = zip(EXPRESSIONS, tally["predicted"], strict=True)
+    print("  " + "   ".join(f"{name} {count / total:.0%}" for name, count in shares))
+    print(f"  mean recall on the source's held-out faces {scores['source']['macro_recall']:.1%}")
+    if tally["collapsed"]:
+        print("  collapsed: fewer than half of the classes were ever predicted")
+
+
+def _print_target(name: str, scores: dict[str, Any]) -> None:
+    print(f"target {name}, last epoch, no target label used:")
     names = {"accuracy": "accuracy", "macro_recall": "mean recall", "macro_f1": "macro-F1"}
     print("  " + "   ".join(f"{name} {scores[key]:.1%}" for key, name in names.items()))
     recalls = zip(EXPRESSIONS, scores["recall"], strict=True)
     print("  recall   " + "   ".join(f"{name} {'–' if r is None else format(r, '.0%')}" for name, r in recalls))
     if scores["collapsed"]:
         print("  collapsed: fewer than half of the classes were ever predicted")
-    print(f"record: {folder / 'record.json'}")
 
 
 def run_command(main: Callable[[], int | None]) -> None:

@@ -91,9 +91,10 @@ def scalars(entry: Mapping[str, Any]) -> dict[str, float]:
 
 
 def final_scores(record: Mapping[str, Any]) -> dict[str, float]:
-    """A finished run's scores by name, of both test splits."""
+    """A finished run's scores by name, of the test splits that have labels."""
     return {
         f"{side}/{key}": record["scores"][side][key]
         for side in ("source", "target")
+        if side in record["scores"]
         for key in ("accuracy", "macro_recall", "macro_f1")
     }

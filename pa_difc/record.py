@@ -37,6 +37,7 @@ _SCORES = {
     "confusion": ((COUNT, _K), _K),
     "collapsed": FLAG,
 }
+_TALLY = {"predicted": (COUNT, _K), "collapsed": FLAG}
 _DATA = {"name": TEXT, "train_counts": (COUNT, _K), "test_counts": (COUNT, _K), "transductive": FLAG}
 _DIFC = {
     "phase": TEXT,
@@ -50,7 +51,7 @@ SHAPE = {
     "identity": {},
     "config": {**dict.fromkeys(("method", "loss", "source", "target"), TEXT), "seed": COUNT},
     "data": {"source": _DATA, "target": _DATA},
-    "scores": {"source": _SCORES, "target": _SCORES},
+    "scores": {"source": _SCORES, "target?": _SCORES, "unlabelled_target?": _TALLY},
     "history": [{"epoch": COUNT, "seconds": NUMBER, "lr": NUMBER, "losses": {}, "difc?": _DIFC}],
     "seconds": {"training": NUMBER},
     "finished": TEXT,
@@ -98,8 +99,7 @@ class RunFolder:
             identity["plugins"] = foreign
         if recipe is not None:
             identity["recipe"] = hashlib.blake2b(Path(recipe).read_bytes(), digest_size=6).hexdigest()
-        name = f"{config.method}-{config.loss}-seed{config.seed}-{_hash(identity)}"
-        return cls(out / "runs" / name, identity)
+        return cls(_folder(out, config.to_dict(), _hash(identity)), identity)
 
     @property
     def key(self) -> str:
@@ -164,6 +164,11 @@ class RunFolder:
         write_atomic(self.path / OUTPUTS, lambda file: file.write(buffer.getbuffer()))
 
 
+def run_path(out: Path, record: dict[str, Any]) -> Path:
+    """The folder of a finished run below ``out``."""
+    return _folder(out, record["config"], record["key"])
+
+
 def read_record(path: Path) -> dict[str, Any]:
     """A run's record, looked at before any of its numbers is used.
 
@@ -171,7 +176,10 @@ def read_record(path: Path) -> dict[str, Any]:
         UserError: it can't be read, is damaged, or is no record.
     """
     record = read_json(path)
-    if problem := misfit(record, SHAPE):
+    problem = misfit(record, SHAPE)
+    if not problem and not record["scores"].keys() & {"target", "unlabelled_target"}:
+        problem = "scores.target is missing"
+    if problem:
         raise UserError(f"record {path} is not whole ({problem}); remove it to have it made anew")
     return record
 
@@ -196,6 +204,10 @@ def _foreign_code(config: Config) -> dict[str, str]:
     entries = {"method": METHODS[config.method], "loss": LOSSES[config.loss].build}
     files = {kind: inspect.getsourcefile(_definition(entry)) for kind, entry in entries.items()}
     return {kind: file_digest(Path(f)) for kind, f in files.items() if f and _PACKAGE not in Path(f).parents}
+
+
+def _folder(out: Path, config: dict[str, Any], key: str) -> Path:
+    return out / "runs" / f"{config['method']}-{config['loss']}-seed{config['seed']}-{key}"
 
 
 def _definition(entry: Any) -> Any:

@@ -12,15 +12,15 @@ from .config import Config
 from .data import Domain, EvalLoader
 from .distributed import from_first, on_first, rank
 from .engine import fit
-from .evaluation import Predictions, predict, score
+from .evaluation import Predictions, predict, score, tally
 from .evaluation.prior import estimate
 from .evaluation.quality import feature_quality
 from .loggers import History, final_scores, make_logger
 from .methods import LossSlot
 from .record import RunFolder
 
-#: Of each test split, at most this many feature vectors are kept for pictures.
-_KEPT_FEATURES = 500
+#: Of each test split, at most this many feature vectors are kept, for pictures and for choosing without labels.
+_KEPT_FEATURES = 2000
 
 
 def run_cell(
@@ -85,6 +85,8 @@ def finish(
 ) -> dict[str, Any]:
     """Scores a trained method on both test splits and writes its record. Only here are target labels looked at.
 
+    Of a target without labels the record says which classes were predicted how often.
+
     Of several processes the first does it, and the others wait.
     """
     scores: dict[str, Any] = {}
@@ -98,12 +100,16 @@ def finish(
             unlabelled = predict(adapter, EvalLoader(target.train, device=config.device), domain=1).probs.numpy()
             adjustment = estimate(config.adjust, probs, domain.test.labels, unlabelled)
         elif side == "target" and adjustment is not None:
-            scores["target_unadjusted"] = score(domain.test.labels, probs)
+            if domain.labelled:
+                scores["target_unadjusted"] = score(domain.test.labels, probs)
             probs = adjustment.apply(probs)
-        scores[side] = score(domain.test.labels, probs)
         outputs |= _outputs(side, domain, predictions, probs)
         summary["mean_feature_norm"][side] = predictions.features.norm(dim=1).mean().item()
-        summary["feature_quality"][side] = feature_quality(predictions.features, domain.test.labels)
+        if domain.labelled:
+            scores[side] = score(domain.test.labels, probs)
+            summary["feature_quality"][side] = feature_quality(predictions.features, domain.test.labels)
+        else:
+            scores["unlabelled_target"] = tally(probs)
     summary["parameters"] = {n: sum(p.numel() for p in model.parameters()) for n, model in adapter.models.items()}
     summary["adjustment"] = adjustment and adjustment.to_dict()
     folder.write_outputs(outputs)

@@ -26,7 +26,7 @@ ALLOWED = {
     "data": {"errors", "names", "functional", "files", "plugins", "installed", "shapes"},
     "backbones": {"data", "names", "errors", "files"},
     "evaluation": {"data", "hooks", "methods"},
-    "report": {"data", "errors", "files", "record"},
+    "report": {"data", "errors", "evaluation", "files", "record"},
     "loggers": {"data", "errors", "names", "plugins"},
     "model": {"backbones", "checkpoint", "config", "data", "errors", "files", "methods", "record", "shapes"},
     "predict": {"data", "errors", "model"},

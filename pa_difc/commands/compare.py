@@ -16,7 +16,7 @@ from pathlib import Path
 from ..build import load_pair
 from ..cli import add_log_flag, add_training_flags, config_from
 from ..config import Config
-from ..data import Domain
+from ..data import EXPRESSIONS, Domain
 from ..data.domains import describe_counts
 from ..errors import UserError
 from ..files import write_text
@@ -24,7 +24,11 @@ from ..frozen import FEATURES, freeze
 from ..losses import LOSSES
 from ..methods import METHODS
 from ..names import lookup
-from ..report import rows_from_records, to_csv, to_markdown, to_terminal
+from ..record import run_path
+from ..report import aligned, csv_text, rows_from_records, to_csv, to_markdown, to_terminal
+from ..report.grid import Grid, Run
+from ..report.page import markdown_table
+from ..report.selection import candidates_table, numbers, select, selection_notes
 from ..run import run_cell
 
 EXAMPLES = """\
@@ -63,12 +67,32 @@ def run(parsed: argparse.Namespace) -> int:
         source, target = freeze(configs[0], source, target, parsed.out / "features")
     records, failures = run_grid(configs, source, target, parsed.out, parsed.log)
     if records:
-        rows = rows_from_records(records)
         title = f"{source.name} → {target.name}"
-        write_text(parsed.out / "table.csv", to_csv(rows))
-        write_text(parsed.out / "table.md", to_markdown(rows, title))
-        print(f"\n{to_terminal(rows)}\nwritten: {parsed.out / 'table.md'}, {parsed.out / 'table.csv'}")
+        tables = of_scores(records, title) if target.labelled else of_choice(records, title, parsed.out)
+        for name, text in zip(("table.csv", "table.md"), tables, strict=False):
+            write_text(parsed.out / name, text)
+        print(f"\n{tables[-1]}\nwritten: {parsed.out / 'table.md'}, {parsed.out / 'table.csv'}")
     return failed(failures)
+
+
+def of_scores(records: list[dict], title: str) -> tuple[str, str, str]:
+    """The comparison's table as CSV, as Markdown and for the terminal."""
+    rows = rows_from_records(records)
+    return to_csv(rows), to_markdown(rows, title), to_terminal(rows)
+
+
+def of_choice(records: list[dict], title: str, out: Path) -> tuple[str, str, str]:
+    """The same of a target without labels: what a choice can go by, and the chosen cell."""
+    source, target = title.split(" → ")
+    selection = select(Grid(source, target, [Run(run_path(out, record), record) for record in records]))
+    if selection is None:
+        raise UserError(f"{out}: outputs.npz of a run is gone; remove its record to have both made anew")
+    rows, notes = candidates_table(selection), selection_notes(selection)
+    model = selection.chosen.runs[0].path
+    export = f"pa-difc export --model {model} --out my_model"
+    markdown = f"# {title}\n\n{markdown_table(rows)}\n\n{' '.join(f'{note}.' for note in notes)}\n"
+    terminal = "\n".join([*aligned(rows), *notes, f"\nchosen: {selection.chosen.name}; to use it: {export}"])
+    return csv_text(numbers(selection)), markdown, terminal
 
 
 def failed(failures: list[tuple[str, Exception]]) -> int:
@@ -91,9 +115,12 @@ def expand(kind: str, names: list[str]) -> list[str]:
 
 def announce(source: Domain, target: Domain) -> None:
     print(f"{source.name} → {target.name}")
-    print(f"  source  {describe_counts(source.train.class_counts)}")
-    others = "the same ones" if target.transductive else f"{len(target.test):,} others"
-    print(f"  target  {len(target.train):,} faces, unlabelled in training; scored on {others}")
+    print(f"  source  {describe_counts(source.train.class_counts, len(source.train))}")
+    if target.labelled:
+        others = "the same ones" if target.transductive else f"{len(target.test):,} others"
+        print(f"  target  {len(target.train):,} faces, unlabelled in training; scored on {others}")
+    else:
+        print(f"  target  {len(target.train):,} faces without labels: nothing can be scored on them")
     for domain in (source, target):
         if domain.bad_images:
             first = domain.bad_images[0]
@@ -125,13 +152,17 @@ def run_grid(
             print(f"{title}  failed", flush=True)
             continue
         records.append(record)
-        scores = record["scores"]["target"]
         took = time.perf_counter() - started
-        print(
-            f"{title:<32} accuracy {scores['accuracy']:6.1%}  mean recall {scores['macro_recall']:6.1%}  {took:4.0f} s",
-            flush=True,
-        )
+        print(f"{title:<32} {in_brief(record['scores'])}  {took:4.0f} s", flush=True)
     return records, failures
+
+
+def in_brief(scores: dict) -> str:
+    """A run's scores on the target, or where it has no labels on held-out source, in a few words."""
+    if target := scores.get("target"):
+        return f"accuracy {target['accuracy']:6.1%}  mean recall {target['macro_recall']:6.1%}"
+    classes = sum(count > 0 for count in scores["unlabelled_target"]["predicted"])
+    return f"source recall {scores['source']['macro_recall']:6.1%}  predicts {classes} of {len(EXPRESSIONS)} classes"
 
 
 def first_line(error: Exception) -> str:

@@ -20,7 +20,7 @@ EXAMPLES = """\
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", help="one of them, or folder:PATH, legend:PATH, store:PATH")
+    parser.add_argument("name", nargs="?", help="one of them, or folder:PATH, legend:PATH, images:PATH, store:PATH")
     parser.add_argument("--data-root", type=Path, default=Path("data"), metavar="DIR", help="(default: %(default)s)")
 
 
@@ -38,7 +38,8 @@ def _list(data_root: Path) -> None:
     for name, spec in names.items():
         here = "✓" if spec.reader is None or (data_root / (spec.folder or name)).is_dir() else " "
         print(f"{here} {name:<{width}}  {spec.about}")
-    print(f"\n✓ is drawn, or has a folder in {data_root}. Also folder:PATH, legend:PATH and store:PATH.")
+    print(f"\n✓ is drawn, or has a folder in {data_root}. Also folder:PATH, legend:PATH, store:PATH")
+    print("and, for faces without labels, images:PATH.")
 
 
 def _describe(name: str) -> None:
@@ -80,6 +81,9 @@ def _counts_of(listing: Listing, root: Path) -> None:
 
 
 def _counts(counts: dict[str, list[int]]) -> None:
+    if not any(map(any, counts.values())):
+        print("            no labels: a target to adapt to, on which nothing can be scored")
+        return
     print("            " + "".join(f"{name:>10}" for name in ("", *EXPRESSIONS)))
     for split, row in sorted(counts.items(), key=lambda item: (item[0] != "train", item[0])):
         print("            " + f"{split:>10}" + "".join(f"{count:>10,}" for count in row))

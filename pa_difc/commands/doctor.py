@@ -159,13 +159,15 @@ def _dataset(name: str, root: Path) -> Finding:
         if is_store(path):
             store = open_store(path)
             counts = {split: faces.class_counts for split, faces in store.splits.items()}
+            sizes = {split: len(faces) for split, faces in store.splits.items()}
         elif reader is not None:
             counts = reader(path).counts
+            sizes = {split: sum(row) for split, row in counts.items()}
     except UserError as error:
         return Finding(f"{name}: {error}", False, f"pa-difc datasets {name} --data-root {root}")
     split = "train" if "train" in counts else next(iter(counts))
     kind = "face store" if is_store(path) else "images"
-    return Finding(f"{name} ({kind}), {split}: {describe_counts(counts[split])}")
+    return Finding(f"{name} ({kind}), {split}: {describe_counts(counts[split], sizes[split])}")
 
 
 def steps(device: str) -> Iterator[Finding]:

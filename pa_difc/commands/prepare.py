@@ -108,5 +108,6 @@ def _summary(manifest: dict[str, Any], worked: int, seconds: float, out: Path) -
     if manifest["duplicates"]:
         print(f"  duplicates: {manifest['duplicates']['dropped']:,} left out")
     for split, counts in manifest["counts"].items():
-        print(f"  {split:<6} " + "  ".join(f"{name} {count:,}" for name, count in counts.items()))
+        classes = "  ".join(f"{name} {count:,}" for name, count in counts.items())
+        print(f"  {split:<6} " + (classes if any(counts.values()) else "no labels"))
     print(f"  look at {out / 'contact_sheet.png'}")

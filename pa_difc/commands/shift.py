@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
@@ -11,13 +10,15 @@ from ..build import load_pair
 from ..cli import add_training_flags, config_from
 from ..config import Config
 from ..data import Domain
-from ..data.label_shift import shift_labels
+from ..data.domains import require_labels
+from ..data.label_shift import CANT_SHIFT, shift_labels
 from ..data.sampling import TARGET_SAMPLERS
 from ..errors import UserError
 from ..frozen import FEATURES, extract, standardised
 from ..losses import LOSSES
 from ..methods import METHODS
 from ..names import unknown
+from ..report import aligned
 from ..report.shift import METRICS, gains_table, lines_from_records, table, write_shift_report
 from .compare import announce, expand, failed, run_grid
 
@@ -53,6 +54,7 @@ def run(parsed: argparse.Namespace) -> int:
     configs = [config_from(parsed, method=m, loss=k, target_sampler=s, target_shift=None) for m, k, s in cells]
     tasks = list(product(range(parsed.draws), map(alpha, parsed.alphas)))
     source, target = load_pair(configs[0])
+    require_labels(target, CANT_SHIFT)
     announce(source, target)
     if parsed.features == "frozen":
         source, target = extract(configs[0], source, target, parsed.out / "features")
@@ -111,10 +113,3 @@ def alpha(text: str) -> float | None:
         return Config(target_shift=float(text)).target_shift
     except ValueError:
         raise UserError(f"--alphas {text}: must be {NONE} or a number above 0") from None
-
-
-def aligned(rows: list[list[str]]) -> Iterator[str]:
-    """The rows with their columns one below the other."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        yield "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()

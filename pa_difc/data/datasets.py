@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
-from ..names import unknown
+from ..names import shown, unknown
 from ..plugins import plugins
 from .readers import (
     Reader,
@@ -15,6 +15,7 @@ from .readers import (
     read_class_folders,
     read_expw,
     read_fer2013,
+    read_images,
     read_jaffe,
     read_kdef,
     read_legend_csv,
@@ -122,11 +123,14 @@ DATASETS: dict[str, DatasetSpec] = {
     ),
 }
 
-#: Readers for data of the user's own: "folder:NAME" and "legend:NAME", NAME a path below --data-root or absolute.
-OWN_DATA: dict[str, Reader] = {"folder": read_class_folders, "legend": read_legend_csv}
+#: Readers for data of the user's own, "folder:PATH", PATH below --data-root or absolute; "images" has no labels.
+OWN_DATA: dict[str, Reader] = {"folder": read_class_folders, "legend": read_legend_csv, "images": read_images}
 
 #: The word before the path of a face store.
 STORE = "store"
+
+#: What a folder may hold, for whoever names one and does not say.
+_OF_A_FOLDER = ("folder", "images")
 
 
 def all_datasets() -> dict[str, DatasetSpec]:
@@ -153,6 +157,10 @@ def find_dataset(name: str, data_root: Path) -> tuple[Reader | None, Path]:
         return OWN_DATA.get(kind), root
     datasets = all_datasets()
     if name not in datasets:
+        if Path(name).is_dir() or (data_root / name).is_dir():
+            raise UserError(
+                f"dataset {shown(name)} is a folder: {' or '.join(f'{kind}:{name}' for kind in _OF_A_FOLDER)}?"
+            )
         raise unknown("dataset", name, dataset_names())
     spec = datasets[name]
     root = data_root / name

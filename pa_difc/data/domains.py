@@ -16,7 +16,7 @@ from .datasets import STORE, find_dataset
 from .decode import BadImage, decode_samples
 from .duplicates import Duplicates, content_digests, drop_duplicates
 from .faces import FaceSet
-from .labels import EXPRESSIONS
+from .labels import EXPRESSIONS, UNLABELLED
 from .readers import BOTH, Listing
 from .store import Store, is_store, open_store, resized
 
@@ -35,6 +35,11 @@ class Domain:
     store: dict[str, Any] | None = None  #: how a store's faces were found and cut out
     features_of: str | None = None  #: key of the run whose network made features of the faces; None: they are faces
     label_shift: dict[str, Any] | None = None  #: the proportions that the splits were resampled to, and their draw
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are labels to score by."""
+        return bool((self.test.labels != UNLABELLED).all())
 
     def summary(self) -> dict[str, Any]:
         """Counts, imbalance and fingerprints as plain values, for records."""
@@ -77,15 +82,27 @@ def load_domain(
     return _from_listing(name, reader(root), root, size_px, on_bad_image, deduplicate)
 
 
-def require_every_class(faces: FaceSet, name: str) -> None:
+def require_every_class(domain: Domain) -> None:
     """A source needs samples of all seven classes: its margins are made from their numbers.
 
     Raises:
-        UserError: it names the empty classes.
+        UserError: it has no labels, or it names the empty classes.
     """
-    empty = [EXPRESSIONS[k] for k, count in enumerate(faces.class_counts) if count == 0]
+    name = domain.name
+    require_labels(domain, "a source is learnt from its labels")
+    empty = [EXPRESSIONS[k] for k, count in enumerate(domain.train.class_counts) if count == 0]
     if empty:
         raise UserError(f"source {name}: no training sample of {', '.join(empty)}; a source needs every class")
+
+
+def require_labels(domain: Domain, why: str) -> None:
+    """What can't be done without labels.
+
+    Raises:
+        UserError: the domain has none.
+    """
+    if not domain.labelled:
+        raise UserError(f"{domain.name} has no labels: {why} (folder:PATH and legend:PATH read them)")
 
 
 def require_landmarks(*domains: Domain) -> None:
@@ -119,9 +136,11 @@ def require_same_crop(*domains: Domain) -> None:
         )
 
 
-def describe_counts(class_counts: Sequence[int]) -> str:
-    """ "4,000 faces, imbalance 17.0:1 (happy 1,555 … fear 92)"; an empty class has no ratio."""
+def describe_counts(class_counts: Sequence[int], faces: int) -> str:
+    """ "4,000 faces, imbalance 17.0:1 (happy 1,555 … fear 92)"; without a ratio if a class is empty."""
     total = sum(class_counts)
+    if total == 0:
+        return f"{faces:,} faces without labels"
     ranked = sorted(range(len(class_counts)), key=lambda k: class_counts[k])
     low, high = ranked[0], ranked[-1]
     span = f"({EXPRESSIONS[high]} {class_counts[high]:,} … {EXPRESSIONS[low]} {class_counts[low]:,})"

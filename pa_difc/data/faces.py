@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .labels import NUM_CLASSES
+from .labels import NUM_CLASSES, UNLABELLED
 from .mapped import ask_for
 
 
@@ -88,7 +88,7 @@ class FaceSet:
     Attributes:
         images: ``(N, 3, P, P)`` uint8, RGB.
         landmarks: ``(N, 5, 2)`` float32 in pixels, NaN where unknown.
-        labels: ``(N,)`` int64 classes.
+        labels: ``(N,)`` int64 classes, or :data:`UNLABELLED` for all.
         names: ``N`` names, unique within a dataset: the path below its root, or a row of its list.
         known_fingerprint: the fingerprint where it is known already, as that of a store is.
     """
@@ -134,9 +134,9 @@ class FaceSet:
         return FaceSet(self.images[indices], self.landmarks[indices], self.labels[indices], names)
 
     def without_labels(self) -> FaceSet:
-        """The same faces with every label -1."""
+        """The same faces with every label :data:`UNLABELLED`."""
         fingerprint = self.known_fingerprint and f"{self.known_fingerprint}-unlabelled"
-        return replace(self, labels=np.full_like(self.labels, -1), known_fingerprint=fingerprint)
+        return replace(self, labels=np.full_like(self.labels, UNLABELLED), known_fingerprint=fingerprint)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -10,8 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from .domains import Domain
+from .domains import Domain, require_labels
 from .labels import NUM_CLASSES
+
+CANT_SHIFT = "its class proportions can't be shifted"
 
 
 def shift_labels(domain: Domain, alpha: float, draw: int) -> Domain:
@@ -25,7 +27,11 @@ def shift_labels(domain: Domain, alpha: float, draw: int) -> Domain:
         domain: faces or features, with their labels.
         alpha: α, above 0.
         draw: which of the draws with this α.
+
+    Raises:
+        UserError: the domain has no labels.
     """
+    require_labels(domain, CANT_SHIFT)
     counts = np.array(domain.train.class_counts, dtype=float)
     rng = np.random.default_rng([draw, round(1e6 * alpha)])
     present = counts > 0

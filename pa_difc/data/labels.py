@@ -6,6 +6,9 @@ from ..errors import UserError
 EXPRESSIONS = ("surprise", "fear", "disgust", "happy", "sad", "anger", "neutral")
 NUM_CLASSES = len(EXPRESSIONS)
 
+#: The label of a face that nobody labelled.
+UNLABELLED = -1
+
 _SYNONYMS = {
     "surprised": "surprise",
     "fearful": "fear",
@@ -23,6 +26,11 @@ EXCLUDED = ("contempt",)
 
 #: FER2013's and ExpW's numbers: angry, disgust, fear, happy, sad, surprise, neutral.
 FER2013_CODES = {0: 5, 1: 2, 2: 1, 3: 3, 4: 4, 5: 0, 6: 6}
+
+
+def label_name(label: int) -> str:
+    """The expression of a label, for people."""
+    return "no label" if label == UNLABELLED else EXPRESSIONS[label]
 
 
 def expression_index(name: str) -> int | None:

@@ -6,7 +6,7 @@ STORE/
   landmarks.npy      (N, 5, 2) float32, in pixels of the crop
   boxes.npy          (N, 4) float32: left, top, right, bottom of the face in the image
   confidence.npy     (N,) float32: the detector's, NaN for faces whose points it did not find
-  labels.npy         (N,) int64
+  labels.npy         (N,) int64, all -1 where the images came without labels
   names.json         N names
   contact_sheet.png  some of the faces with boxes and points, and some of the images without
 """
@@ -26,7 +26,7 @@ from ..errors import UserError
 from ..files import file_digest, read_json
 from ..shapes import ANY, COUNT, FLAG, TEXT, misfit, one_of
 from .faces import FaceSet
-from .labels import NUM_CLASSES
+from .labels import NUM_CLASSES, UNLABELLED
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -102,7 +102,7 @@ def open_store(path: Path) -> Store:
     arrays = {name: _map(path / f"{name}.npy", n, size_px, *ARRAYS[name]) for name in ARRAYS}
     names = read_json(path / "names.json")
     labels = np.array(arrays["labels"])
-    if (problem := misfit(names, (TEXT, n))) or (n and not (labels.min() >= 0 and labels.max() < NUM_CLASSES)):
+    if (problem := misfit(names, (TEXT, n))) or not _are_labels(labels):
         raise UserError(f"store {path}: {problem or f'labels {np.unique(labels).tolist()}'}: prepare it again")
     splits = {}
     for split, (start, stop) in manifest["splits"].items():
@@ -114,6 +114,12 @@ def open_store(path: Path) -> Store:
             known_fingerprint=f"{_content(manifest)}-{split}",
         )
     return Store(path, manifest, splits)
+
+
+def _are_labels(labels: np.ndarray) -> bool:
+    """Whether these are classes, all of them, or no labels at all."""
+    classes = (labels >= 0) & (labels < NUM_CLASSES)
+    return bool(classes.all() or (labels == UNLABELLED).all())
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Predictions and their scores."""
 
 from .inference import Predictions, predict
-from .metrics import score
+from .metrics import score, tally
 
-__all__ = ["Predictions", "predict", "score"]
+__all__ = ["Predictions", "predict", "score", "tally"]

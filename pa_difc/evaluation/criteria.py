@@ -110,6 +110,12 @@ def deep_embedded_validation(evidence: Evidence) -> float:
     return float(-(losses.mean() + eta * weights.mean() - eta))
 
 
+#: What :func:`consensus` ranks by; each fails in its own way.
+CONSENSUS = ("im", "class_ami", "ensv")
+
+#: How far below source-only's a candidate's mean recall on held-out source may lie.
+SOURCE_TOLERANCE = 0.03
+
 CRITERIA: dict[str, Criterion] = {
     "im": Criterion(information_maximization, "information maximisation; favours a uniform class prior"),
     "class_ami": Criterion(class_ami, "predictions against feature clusters; can't tell which cluster is which class"),

@@ -35,6 +35,18 @@ def score(labels: np.ndarray, probs: np.ndarray) -> dict[str, Any]:
         "macro_f1": float(f1_score(labels, predicted, labels=present, average="macro", zero_division=0)),
         "recall": [float(recall[list(present).index(k)]) if k in present else None for k in range(NUM_CLASSES)],
         "confusion": matrix.tolist(),
-        "predicted": matrix.sum(axis=0).tolist(),
-        "collapsed": bool((matrix.sum(axis=0) > 0).sum() < NUM_CLASSES / 2),
+        **tally(probs),
     }
+
+
+def tally(probs: np.ndarray) -> dict[str, Any]:
+    """What can be said of predictions without labels.
+
+    Args:
+        probs: ``(N, K)`` class probabilities.
+
+    Returns:
+        "predicted" ``(K,)`` counts; "collapsed": whether fewer than half of the classes were ever predicted.
+    """
+    counts = np.bincount(probs.argmax(axis=1), minlength=NUM_CLASSES)
+    return {"predicted": counts.tolist(), "collapsed": bool((counts > 0).sum() < NUM_CLASSES / 2)}

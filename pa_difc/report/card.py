@@ -15,16 +15,14 @@ def model_card(record: dict[str, Any], settings: dict[str, Any]) -> str:
         settings: of the model's folder.
     """
     config, scores, data = record["config"], record["scores"], record["data"]
-    target, source = scores["target"], scores["source"]
-    recalls = [
-        f"| {name} | {_percent(s)} | {_percent(t)} | {n:,} |"
-        for name, s, t, n in zip(
-            EXPRESSIONS, source["recall"], target["recall"], data["target"]["test_counts"], strict=True
-        )
-    ]
+    shown = scores["target"] if "target" in scores else scores["unlabelled_target"]
+    quality = _scored(record) if "target" in scores else _unscored(record)
     warning = "\n**It has collapsed: fewer than half of the classes are ever predicted.**\n"
-    collapsed = warning if target["collapsed"] else ""
-    counts = {side: f"{data[side]['name']}, {sum(data[side]['train_counts']):,} faces" for side in ("source", "target")}
+    collapsed = warning if shown["collapsed"] else ""
+    faces = {side: sum(data[side]["train_counts"]) for side in ("source", "target")}
+    if "target" not in scores:  # the one split of a set without labels was predicted whole
+        faces["target"] = sum(shown["predicted"])
+    counts = {side: f"{data[side]['name']}, {n:,} faces" for side, n in faces.items()}
     versions = ", ".join(f"{name} {record['versions'][name]}" for name in ("pa-difc", "torch"))
     crop = settings["input"]["crop"]
     how = f"cut out as `{crop}`" if settings["input"]["prepared"] else "taken as they are"
@@ -42,15 +40,7 @@ A classifier of seven facial expressions for the domain "{config["target"]}", wh
 
 ## How good it is
 
-Target test split: accuracy {_percent(target["accuracy"])}, mean recall {_percent(target["macro_recall"])}, macro-F1
-{_percent(target["macro_f1"])}. Labels of the target were read to write these numbers, and for nothing else.
-{collapsed}
-| class | recall, source | recall, target | target test faces |
-| --- | ---: | ---: | ---: |
-{chr(10).join(recalls)}
-
-A recall from few faces says little.
-
+{quality}{collapsed}
 ## What it can't do
 
 It says which of seven words people would have chosen for a picture of a face. That is not what the person feels: faces
@@ -63,6 +53,40 @@ The datasets have terms of their own, which may extend to models made from them.
 ## Use
 
     pa-difc predict --model . photo.jpg --annotate out
+"""
+
+
+def _scored(record: dict[str, Any]) -> str:
+    target, source = record["scores"]["target"], record["scores"]["source"]
+    counts = record["data"]["target"]["test_counts"]
+    recalls = [
+        f"| {name} | {_percent(s)} | {_percent(t)} | {n:,} |"
+        for name, s, t, n in zip(EXPRESSIONS, source["recall"], target["recall"], counts, strict=True)
+    ]
+    accuracy, mean_recall, f1 = (_percent(target[name]) for name in ("accuracy", "macro_recall", "macro_f1"))
+    return f"""Target test split: accuracy {accuracy}, mean recall {mean_recall}, macro-F1 {f1}.
+Labels of the target were read to write these numbers, and for nothing else.
+
+| class | recall, source | recall, target | target test faces |
+| --- | ---: | ---: | ---: |
+{chr(10).join(recalls)}
+
+A recall from few faces says little.
+"""
+
+
+def _unscored(record: dict[str, Any]) -> str:
+    source, predicted = record["scores"]["source"], record["scores"]["unlabelled_target"]["predicted"]
+    rows = [
+        f"| {name} | {_percent(r)} | {_percent(n / sum(predicted))} |"
+        for name, r, n in zip(EXPRESSIONS, source["recall"], predicted, strict=True)
+    ]
+    return f"""Nobody knows: there were no labels of the target to score by. Label some hundred of its faces before you
+rely on it. On held-out faces of the source: mean recall {_percent(source["macro_recall"])}.
+
+| class | recall, source | share of the target's predictions |
+| --- | ---: | ---: |
+{chr(10).join(rows)}
 """
 
 

@@ -25,6 +25,8 @@ def changed_faces(grid: Grid, data_root: Path) -> dict[str, str]:
     Raises:
         UserError: the target can't be loaded, or is not the data of the runs.
     """
+    if not grid.labelled:
+        raise UserError(f"--with-images: {grid.target} has no labels to tell which predictions were put right")
     target = _target(grid, data_root)
     pictures: dict[str, str] = {}
     for method in grid.methods:

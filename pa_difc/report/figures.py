@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from matplotlib.axes import Axes
 from sklearn.manifold import TSNE
@@ -12,7 +14,7 @@ from .page import BLUE, COLORS, GRAY, GREEN, ORANGE, svg
 from .tables import BASE
 
 _BINS = 10
-
+_EMBEDDED = 500  #: points of a domain in a picture of features
 
 #: Width and height of figures that need room, in inches.
 _TALL = (5.0, 4.2)
@@ -25,8 +27,12 @@ def figures(grid: Grid) -> dict[str, dict[str, str]]:
 
 
 def _of_method(grid: Grid, method: str) -> dict[str, str]:
-    """A method's recalls over losses, and what DIFC's first run shows, or else the first run that there is."""
-    drawn = {f"{method}: recall per class": svg(lambda ax: recalls(ax, grid, method))}
+    """A method's recalls over losses, and what DIFC's first run shows, or else the first run that there is.
+
+    Of a target without labels: its predictions instead of recalls, and features by what they were predicted to be.
+    """
+    bars, what = (recalls, "recall per class") if grid.labelled else (predicted, "predicted classes")
+    drawn = {f"{method}: {what}": svg(lambda ax: bars(ax, grid, method))}
     run = _first(grid, method, "difc") or next(r for k in grid.losses if (r := _first(grid, method, k)))
     name = f"{method} · {run.cell[1]}"
     if any("difc" in h for h in run.record["history"]):
@@ -34,17 +40,19 @@ def _of_method(grid: Grid, method: str) -> dict[str, str]:
         drawn[f"{name}: confusion"] = svg(lambda ax: trajectory(ax, run, "confusion"))
     if run.outputs:
         points = embed(run)
-        drawn[f"{name}: reliability"] = svg(lambda ax: reliability(ax, run))
+        if run.labelled:
+            drawn[f"{name}: reliability"] = svg(lambda ax: reliability(ax, run))
         drawn[f"{name}: features by class"] = svg(lambda ax: by_class(ax, *points), _TALL)
         drawn[f"{name}: features by domain"] = svg(lambda ax: by_domain(ax, *points), _TALL)
-    drawn[f"{name}: confusion matrix"] = svg(lambda ax: matrix(ax, run), _TALL)
+    if run.labelled:
+        drawn[f"{name}: confusion matrix"] = svg(lambda ax: matrix(ax, run), _TALL)
     return drawn
 
 
 def imbalance(ax: Axes, grid: Grid) -> None:
-    """Shares of the classes in both training sets (Fig. 1)."""
+    """Shares of the classes in both training sets (Fig. 1), or in the source's alone."""
     data = grid.runs[0].record["data"]
-    for i, (side, color) in enumerate((("source", BLUE), ("target", ORANGE))):
+    for i, (side, color) in enumerate((("source", BLUE), ("target", ORANGE))[: 1 + grid.labelled]):
         counts = np.array(data[side]["train_counts"], dtype=float)
         name = grid.source if side == "source" else f"{grid.target} (labels never seen)"
         ax.bar(np.arange(len(counts)) + 0.4 * i - 0.2, 100 * counts / counts.sum(), 0.4, color=color, label=name)
@@ -53,16 +61,33 @@ def imbalance(ax: Axes, grid: Grid) -> None:
 
 def recalls(ax: Axes, grid: Grid, method: str) -> None:
     """Recall per class on the target, mean over seeds, of up to four losses."""
+
+    def percent(run: Run) -> list[float]:
+        return [np.nan if r is None else 100 * r for r in run.scores["recall"]]
+
+    _bars_by_loss(ax, grid, method, percent)
+    _classes(ax, "recall on the target (%)")
+
+
+def predicted(ax: Axes, grid: Grid, method: str) -> None:
+    """What the target's faces are predicted to be, mean over seeds, of up to four losses."""
+
+    def percent(run: Run) -> list[float]:
+        counts = np.array(run.record["scores"]["unlabelled_target"]["predicted"])
+        return (100 * counts / counts.sum()).tolist()
+
+    _bars_by_loss(ax, grid, method, percent)
+    _classes(ax, "share of the target's predictions (%)")
+
+
+def _bars_by_loss(ax: Axes, grid: Grid, method: str, percent: Callable[[Run], list[float]]) -> None:
     losses = [loss for loss in (BASE, "drw", "di", "difc", *grid.losses) if grid.of(method, loss)]
     losses = list(dict.fromkeys(losses))[:4]
     width = 0.8 / len(losses)
     for i, loss in enumerate(losses):
-        values = [
-            [np.nan if r is None else 100 * r for r in run.scores["recall"]] for run in grid.of(method, loss).values()
-        ]
+        values = [percent(run) for run in grid.of(method, loss).values()]
         x = np.arange(len(EXPRESSIONS)) + (i - (len(losses) - 1) / 2) * width
         ax.bar(x, np.mean(values, axis=0), width, color=COLORS[i], label=loss)
-    _classes(ax, "recall on the target (%)")
 
 
 def trajectory(ax: Axes, run: Run, key: str) -> None:
@@ -129,13 +154,22 @@ def reliability(ax: Axes, run: Run) -> None:
 
 
 def embed(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """t-SNE of features of both test splits (Fig. 2): points ``(n, 2)``, labels and domains ``(n,)``."""
-    parts = [run.outputs[f"{side}_features"].astype(np.float32) for side in ("source", "target")]
-    labels = np.concatenate([run.outputs[f"{s}_labels"][run.outputs[f"{s}_kept"]] for s in ("source", "target")])
-    features = np.concatenate(parts)
-    domains = np.repeat([0, 1], [len(p) for p in parts])
-    perplexity = min(30, (len(features) - 1) // 3)
-    return TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(features), labels, domains
+    """t-SNE of features of both test splits (Fig. 2): points ``(n, 2)``, labels and domains ``(n,)``.
+
+    Of each split at most 500, evenly spaced. Of a target without labels: predictions in their place.
+    """
+    features, labels = [], []
+    for side in ("source", "target"):
+        kept = run.outputs[f"{side}_kept"]
+        shown = np.linspace(0, len(kept) - 1, min(len(kept), _EMBEDDED)).astype(int)
+        known = run.labelled or side == "source"
+        of_all = run.outputs[f"{side}_labels"] if known else run.outputs[f"{side}_probs"].argmax(axis=1)
+        features.append(run.outputs[f"{side}_features"][shown].astype(np.float32))
+        labels.append(of_all[kept[shown]])
+    domains = np.repeat([0, 1], [len(part) for part in features])
+    perplexity = min(30, (len(domains) - 1) // 3)
+    points = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(np.concatenate(features))
+    return points, np.concatenate(labels), domains
 
 
 def by_class(ax: Axes, points: np.ndarray, labels: np.ndarray, domains: np.ndarray) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.labels import NUM_CLASSES
+from ..data.labels import NUM_CLASSES, UNLABELLED
 from ..errors import UserError
 from ..files import read_arrays
 from ..record import OUTPUTS, read_record
@@ -37,8 +37,13 @@ class Run:
 
     @property
     def scores(self) -> dict[str, Any]:
-        """On the target's test split."""
+        """On the target's test split, where it has labels."""
         return self.record["scores"]["target"]
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there were target labels to score by."""
+        return "target" in self.record["scores"]
 
     @cached_property
     def outputs(self) -> dict[str, np.ndarray] | None:
@@ -47,7 +52,8 @@ class Run:
         if not path.exists():
             return None
         arrays = read_arrays(path, _OUTPUTS)
-        if not all(_fit_together(*(arrays[f"{side}_{part}"] for part in _PARTS)) for side in _SIDES):
+        labelled = {"source": True, "target": self.labelled}
+        if not all(_fit_together(*(arrays[f"{side}_{part}"] for part in _PARTS), labelled[side]) for side in _SIDES):
             raise UserError(f"{path}: its arrays do not fit together; remove it and the record to have both made anew")
         return arrays
 
@@ -73,6 +79,11 @@ class Grid:
     def losses(self) -> list[str]:
         return list(dict.fromkeys(run.cell[1] for run in self.runs))
 
+    @property
+    def labelled(self) -> bool:
+        """Whether every run was scored on the target."""
+        return all(run.labelled for run in self.runs)
+
     def of(self, method: str, loss: str) -> dict[int, Run]:
         """The runs of a method and a loss, by seed."""
         return {run.cell[2]: run for run in self.runs if run.cell[:2] == (method, loss)}
@@ -97,8 +108,10 @@ def load_grids(folder: Path) -> list[Grid]:
     return grids
 
 
-def _fit_together(labels: np.ndarray, probs: np.ndarray, kept: np.ndarray, features: np.ndarray) -> bool:
-    """Whether a test split's outputs are of one length, with labels and probabilities that can be."""
+def _fit_together(
+    labels: np.ndarray, probs: np.ndarray, kept: np.ndarray, features: np.ndarray, labelled: bool
+) -> bool:
+    """Whether a test split's outputs are of one length, with labels (or none) and probabilities that can be."""
     n = len(labels) if labels.ndim == 1 else -1
     return bool(
         probs.shape == (n, NUM_CLASSES)
@@ -107,7 +120,7 @@ def _fit_together(labels: np.ndarray, probs: np.ndarray, kept: np.ndarray, featu
         and len(kept) == len(features)
         and all(np.issubdtype(a.dtype, np.integer) for a in (labels, kept))
         and all(np.issubdtype(a.dtype, np.floating) for a in (probs, features))
-        and ((labels >= 0) & (labels < NUM_CLASSES)).all()
+        and (((labels >= 0) & (labels < NUM_CLASSES)) if labelled else labels == UNLABELLED).all()
         and ((kept >= 0) & (kept < n)).all()
         and ((probs >= 0) & (probs <= 1)).all()
         and np.isfinite(features).all()

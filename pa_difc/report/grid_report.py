@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import re
 from pathlib import Path
 from statistics import mean
@@ -16,13 +14,18 @@ from .figures import figures
 from .grid import Grid, load_grids
 from .page import html_figure, html_page, html_table, markdown_table
 from .published import NOTE
-from .table import COLLAPSE_NOTE, TRANSDUCTIVE_NOTE
+from .selection import CHOSEN_BY, candidates_table, judged, predicted_table, select, selection_notes
+from .table import COLLAPSE_NOTE, TRANSDUCTIVE_NOTE, csv_text
+
+#: Title of the table that shows how choosing without target labels would have done.
+JUDGED = "Choosing without target labels"
 
 
 def write_grid_report(runs: Path, out: Path, data_root: Path | None = None) -> list[Path]:
     """Writes report.html, report.md, tables/*.csv and figures/*.svg below ``out``; returns the pages.
 
-    Everything is read from records; nothing is trained or predicted.
+    Everything is read from records; nothing is trained or predicted. Of a target without labels there are the
+    predictions, and the cell that is chosen without them.
 
     Args:
         runs: below it lie the runs.
@@ -42,7 +45,12 @@ def write_grid_report(runs: Path, out: Path, data_root: Path | None = None) -> l
 
 
 def sentence(grid: Grid) -> str:
-    """What a busy person takes away: the best cell by mean recall, and what its loss gained over cross-entropy."""
+    """What a busy person takes away: the best cell by mean recall, and what its loss gained over cross-entropy.
+
+    Of a target without labels: the cell to take.
+    """
+    if not grid.labelled:
+        return _unscored_sentence(grid)
     cells = {(m, k): runs for m in grid.methods for k in grid.losses if (runs := grid.of(m, k))}
     value = {cell: mean(r.scores["macro_recall"] for r in runs.values()) for cell, runs in cells.items()}
     method, loss = best = max(value, key=lambda cell: value[cell])
@@ -57,6 +65,14 @@ def sentence(grid: Grid) -> str:
     else:
         text += "; no loss gained over cross-entropy there"
     return text + (". One seed: an anecdote, not a result." if seeds == 1 else ".")
+
+
+def _unscored_sentence(grid: Grid) -> str:
+    selection = select(grid)
+    text = f"{grid.target} has no labels: how good a cell is on it can't be said"
+    if selection is None:
+        return f"{text}, and for want of kept outputs none can be chosen."
+    return f"{text}. Take {selection.chosen.name}, chosen by {CHOSEN_BY} among {len(selection.candidates)}."
 
 
 def _classes_that_moved(grid: Grid, method: str, loss: str) -> str:
@@ -74,17 +90,8 @@ def _classes_that_moved(grid: Grid, method: str, loss: str) -> str:
 
 def _write(grid: Grid, out: Path, command: str | None, data_root: Path | None) -> None:
     lead = sentence(grid)
-    content = {
-        "Methods and losses": tables.ablation(grid),
-        "Mean recall, methods × losses": tables.methods_by_losses(grid, "macro_recall"),
-        "Accuracy, methods × losses": tables.methods_by_losses(grid, "accuracy"),
-        "Order of confusion on the target": tables.confusion_order(grid),
-        "Recall of confused and other classes": tables.confusing_recall(grid),
-        "Predictions that DIFC changed": tables.changed_predictions(grid),
-        "Samples per class": tables.imbalance(grid),
-    }
+    content, notes = _scored(grid) if grid.labelled else _unscored(grid)
     content = {title: rows for title, rows in content.items() if len(rows) > 1}
-    notes = _notes(grid, content["Methods and losses"])
     pictures = figures(grid)
     markdown = [f"# {grid.title}", lead, *notes]
     heads = [*content, "Figures", *(["Faces"] if data_root else [])]
@@ -94,8 +101,8 @@ def _write(grid: Grid, out: Path, command: str | None, data_root: Path | None) -
     for title, rows in content.items():
         markdown += [f"## {title}", markdown_table(rows)]
         page.append(f"<h2 id='{_slug(title)}'>{html.escape(title)}</h2>{html_table(rows, title)}")
-        write_text(out / "tables" / f"{_slug(title)}.csv", _csv(rows))
-    write_text(out / "tables" / "runs.csv", _csv(tables.runs(grid)))
+        write_text(out / "tables" / f"{_slug(title)}.csv", csv_text(rows))
+    write_text(out / "tables" / "runs.csv", csv_text(tables.runs(grid)))
     page.append("<h2 id='figures'>Figures</h2>")
     for heading, drawn in pictures.items():
         shown = "".join(html_figure(title, picture) for title, picture in drawn.items())
@@ -112,11 +119,50 @@ def _write(grid: Grid, out: Path, command: str | None, data_root: Path | None) -
     write_text(out / "report.html", html_page(grid.title, "\n".join(page)))
 
 
-def _notes(grid: Grid, main: tables.Rows) -> list[str]:
+def _scored(grid: Grid) -> tuple[dict[str, tables.Rows], list[str]]:
+    """Tables by title and notes, where there are labels to score by."""
+    main, by_criterion = tables.ablation(grid), judged(grid)
+    content = {
+        "Methods and losses": main,
+        "Mean recall, methods × losses": tables.methods_by_losses(grid, "macro_recall"),
+        "Accuracy, methods × losses": tables.methods_by_losses(grid, "accuracy"),
+        JUDGED: by_criterion,
+        "Order of confusion on the target": tables.confusion_order(grid),
+        "Recall of confused and other classes": tables.confusing_recall(grid),
+        "Predictions that DIFC changed": tables.changed_predictions(grid),
+        "Samples per class": tables.imbalance(grid),
+    }
+    return content, _notes(grid, main, len(by_criterion) > 1)
+
+
+def _unscored(grid: Grid) -> tuple[dict[str, tables.Rows], list[str]]:
+    """Tables by title and notes, where there are none."""
+    content = {
+        "Order of confusion on the target": tables.confusion_order(grid),
+        "Samples per class": tables.imbalance(grid),
+    }
+    notes: list[str] = []
+    if selection := select(grid):
+        chosen = {
+            "Choosing without labels": candidates_table(selection),
+            "Predicted classes (%)": predicted_table(selection),
+        }
+        content, notes = chosen | content, [f"{note}." for note in selection_notes(selection)]
+    return content, notes + _left_out(grid)
+
+
+def _left_out(grid: Grid) -> list[str]:
+    if not grid.replaced:
+        return []
+    return [f"{grid.replaced} older runs of the same cells, with other settings or code, are left out."]
+
+
+def _notes(grid: Grid, main: tables.Rows, is_judged: bool) -> list[str]:
+    way = f' ("{JUDGED}" shows what would be one, and how it did)' if is_judged else ""
     notes = [
         "In %, target test split, mean ± standard deviation over seeds, last epoch; no target label was used in "
         "training or selection. Δ and p are paired by seed (t-test, from three seeds on).",
-        "Naming the best cell reads test labels: it describes this grid and is no way to select a model.",
+        f"Naming the best cell reads test labels: it describes this grid and is no way to select a model{way}.",
     ]
     if any("†" in row[1] for row in main):
         notes.append(COLLAPSE_NOTE + ".")
@@ -124,20 +170,12 @@ def _notes(grid: Grid, main: tables.Rows) -> list[str]:
         notes.append(TRANSDUCTIVE_NOTE + ".")
     if main[0][-1].startswith("published"):
         notes.append(NOTE)
-    if grid.replaced:
-        notes.append(f"{grid.replaced} older runs of the same cells, with other settings or code, are left out.")
-    return notes
+    return notes + _left_out(grid)
 
 
 def _command(runs: Path) -> str | None:
     path = runs / "command.txt"
     return path.read_text(encoding="utf-8").strip() if path.exists() else None
-
-
-def _csv(rows: tables.Rows) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()
 
 
 def _slug(title: str) -> str:

@@ -50,10 +50,8 @@ def rows_from_records(records: Iterable[dict[str, Any]]) -> list[Row]:
 
 def to_csv(rows: Sequence[Row]) -> str:
     """The table for programs: scores in [0, 1], an empty spread for a single seed."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     spread = [f"{metric}_{part}" for metric in METRICS for part in ("mean", "std")]
-    writer.writerow(["method", "loss", "seeds", *spread, "seconds", "macro_recall_vs_ce", "collapsed"])
+    table: list[list[Any]] = [["method", "loss", "seeds", *spread, "seconds", "macro_recall_vs_ce", "collapsed"]]
     for row in rows:
         numbers: list[Any] = []
         for metric in METRICS:
@@ -61,7 +59,14 @@ def to_csv(rows: Sequence[Row]) -> str:
             numbers += [f"{row.means[metric]:.6f}", "" if std is None else f"{std:.6f}"]
         gain = "" if row.recall_gain is None else f"{row.recall_gain:.6f}"
         seeds = " ".join(map(str, row.seeds))
-        writer.writerow([row.method, row.loss, seeds, *numbers, f"{row.seconds:.1f}", gain, row.collapsed])
+        table.append([row.method, row.loss, seeds, *numbers, f"{row.seconds:.1f}", gain, row.collapsed])
+    return csv_text(table)
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as the text of a CSV."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
     return buffer.getvalue()
 
 
@@ -80,10 +85,13 @@ def to_terminal(rows: Sequence[Row]) -> str:
     def once(name: str) -> str:
         return "" if name in shown else (shown.add(name) or name)
 
-    table = _cells(rows, once)
-    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in table]
-    return "\n".join([*lines, f"in %, {FOOTER}", *_notes(rows)])
+    return "\n".join([*aligned(_cells(rows, once)), f"in %, {FOOTER}", *_notes(rows)])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of text with the rows' columns one below the other."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _row(method: str, loss: str, by_seed: dict[int, dict], baseline: dict[int, dict]) -> Row:

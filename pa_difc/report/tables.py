@@ -97,10 +97,10 @@ def changed_predictions(grid: Grid) -> Rows:
 
 
 def imbalance(grid: Grid) -> Rows:
-    """Samples per class of both domains; the target's were never seen in training (Fig. 1)."""
+    """Samples per class of the domains with labels; the target's were never seen in training (Fig. 1)."""
     data = grid.runs[0].record["data"]
     rows = [["split", *EXPRESSIONS, "largest : smallest"]]
-    for side in ("source", "target"):
+    for side in ("source", "target") if grid.labelled else ("source",):
         for split in ("train", "test"):
             counts = data[side][f"{split}_counts"]
             present = [c for c in counts if c]
@@ -109,7 +109,12 @@ def imbalance(grid: Grid) -> Rows:
 
 
 def runs(grid: Grid) -> Rows:
-    """Every run by itself, scores in [0, 1]; an absent class has no recall. To be looked up by key."""
+    """Every run by itself, scores in [0, 1]; an absent class has no recall. To be looked up by key.
+
+    Of a target without labels: how many of its faces were predicted to be of each class.
+    """
+    if not grid.labelled:
+        return _unscored_runs(grid)
     recalls = [f"recall_{name}" for name in EXPRESSIONS]
     rows = [["method", "loss", "seed", "key", *METRICS, *recalls, "collapsed", "seconds"]]
     for run in sorted(grid.runs, key=lambda r: r.cell):
@@ -118,6 +123,16 @@ def runs(grid: Grid) -> Rows:
         cells = ["" if v is None else f"{v:.4f}" for v in numbers]
         took = f"{run.record['seconds']['training']:.1f}"
         rows.append([method, loss, str(seed), run.record["key"], *cells, str(run.scores["collapsed"]), took])
+    return rows
+
+
+def _unscored_runs(grid: Grid) -> Rows:
+    rows = [["method", "loss", "seed", "key", *(f"predicted_{name}" for name in EXPRESSIONS), "collapsed", "seconds"]]
+    for run in sorted(grid.runs, key=lambda r: r.cell):
+        method, loss, seed = run.cell
+        tally, took = run.record["scores"]["unlabelled_target"], f"{run.record['seconds']['training']:.1f}"
+        counts = map(str, tally["predicted"])
+        rows.append([method, loss, str(seed), run.record["key"], *counts, str(tally["collapsed"]), took])
     return rows
 
 

@@ -220,6 +220,18 @@ def test_domains_read_stores_by_name_and_by_path(folder, store, tmp_path):
     assert [bad["name"] for bad in summary["bad_images"]] == ["train/happy/cut.png"]
 
 
+def test_a_store_of_images_without_labels_is_a_target_without_labels(folder, store, tmp_path):
+    prepare(folder[0], tmp_path / "loose", name="images:faces/train")
+    opened, labelled = open_store(tmp_path / "loose"), open_store(store).splits["train"]
+    assert set(opened.splits) == {"both"} and set(opened.splits["both"].labels) == {-1}
+    names = opened.splits["both"].names
+    same = [labelled.names.index(f"train/{name}") for name in names]
+    assert len(names) == len(labelled) and len(set(same)) == len(names)
+    difference = opened.splits["both"].images.astype(int) - labelled.images[same]
+    assert np.abs(difference).mean() < 0.5  # other batches in the detector round otherwise
+    assert not load_domain("store:loose", tmp_path, size_px=112).labelled
+
+
 def test_another_size_is_resized_with_its_points(store, tmp_path):
     shutil.copytree(store, tmp_path / "s")
     large, small = (load_domain("store:s", tmp_path, size_px=p).train for p in (112, 56))

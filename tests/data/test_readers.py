@@ -6,7 +6,16 @@ from PIL import Image
 
 from pa_difc.data import EXPRESSIONS, load_domain
 from pa_difc.data.labels import expression_index
-from pa_difc.data.readers import read_class_folders, read_fer2013, read_legend_csv, read_muxspace, read_raf_db
+from pa_difc.data.readers import (
+    Listing,
+    Sample,
+    read_class_folders,
+    read_fer2013,
+    read_images,
+    read_legend_csv,
+    read_muxspace,
+    read_raf_db,
+)
 from pa_difc.errors import UserError
 
 KAGGLE = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -211,6 +220,26 @@ def test_an_empty_folder_and_a_strange_one(tmp_path):
         read_class_folders(tmp_path / "strange")
     with pytest.raises(UserError, match=r"no FER2013 here"):
         read_fer2013(tmp_path / "empty")
+
+
+def test_images_without_labels_at_any_depth(tmp_path):
+    for name in ("b.png", "camera1/happy/a.jpg", ".trash/c.png", "deep/er/and/d.webp"):
+        picture(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no image")
+    listing = read_images(tmp_path)
+    assert [s.name for s in listing.samples] == ["b.png", "camera1/happy/a.jpg", "deep/er/and/d.webp"]
+    assert {s.label for s in listing.samples} == {-1} and listing.counts == {"both": [0] * 7}
+    domain = load_domain(f"images:{tmp_path}", tmp_path, size_px=32)
+    assert domain.transductive and not domain.labelled and len(domain.test) == 3
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no images"):
+        read_images(tmp_path / "empty")
+
+
+def test_all_of_a_dataset_is_labelled_or_none_of_it():
+    samples = [Sample("a", 3, "both"), Sample("b", -1, "both")]
+    with pytest.raises(UserError, match="b has no label and others have"):
+        Listing(samples)
 
 
 def raf_db(root, lines):

@@ -14,8 +14,8 @@ import numpy as np
 from ...errors import UserError
 from ...files import file_digest, read_arrays, write_json
 from ...installed import installed_version
-from ..labels import EXPRESSIONS, NUM_CLASSES
-from ..readers import Sample
+from ..labels import EXPRESSIONS
+from ..readers import Sample, counts_by_split
 from ..store import ARRAYS, FILES, FORMAT
 from .plan import Plan
 from .settings import Settings
@@ -87,7 +87,7 @@ def assemble(plan: Plan, out: Path, part: Path, chunks: Sequence[Path]) -> dict[
         "parameters": plan.settings.to_dict(),
         "faces": len(samples),
         "splits": _ranges(samples),
-        "counts": _counts(samples),
+        "counts": {split: dict(zip(EXPRESSIONS, row, strict=True)) for split, row in counts_by_split(samples).items()},
         "listed": len(plan.samples),
         "excluded": plan.excluded,
         "duplicates": plan.duplicates and plan.duplicates.to_dict(),
@@ -119,10 +119,3 @@ def _ranges(samples: Sequence[Sample]) -> dict[str, list[int]]:
         ranges[split] = [start, stop]
         start = stop
     return ranges
-
-
-def _counts(samples: Sequence[Sample]) -> dict[str, dict[str, int]]:
-    counts = {split: [0] * NUM_CLASSES for split in _ranges(samples)}
-    for sample in samples:
-        counts[sample.split][sample.label] += 1
-    return {split: dict(zip(EXPRESSIONS, row, strict=True)) for split, row in counts.items()}

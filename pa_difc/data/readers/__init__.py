@@ -8,10 +8,11 @@ from .ck_plus import read_ck48, read_ck_plus
 from .expw import read_expw
 from .fer2013 import read_fer2013
 from .folders import read_class_folders, read_sfew
+from .images import read_images
 from .jaffe import read_jaffe
 from .kdef import read_kdef
 from .legend import read_legend_csv, read_muxspace
-from .listing import BOTH, Listing, Reader, Sample, held_out
+from .listing import BOTH, Listing, Reader, Sample, counts_by_split, held_out
 from .raf_db import read_raf_db, read_raf_db_original
 
 __all__ = [
@@ -19,12 +20,14 @@ __all__ = [
     "Listing",
     "Reader",
     "Sample",
+    "counts_by_split",
     "held_out",
     "read_ck48",
     "read_ck_plus",
     "read_class_folders",
     "read_expw",
     "read_fer2013",
+    "read_images",
     "read_jaffe",
     "read_kdef",
     "read_legend_csv",

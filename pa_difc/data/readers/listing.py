@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 import numpy as np
 
 from ...errors import UserError
-from ..labels import NUM_CLASSES
+from ..labels import NUM_CLASSES, UNLABELLED
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -28,7 +28,7 @@ class Sample:
     """One face of a dataset's list; either ``path`` or ``pixels`` is given."""
 
     name: str  #: unique in the dataset: the path below its folder, or file and row of a list
-    label: int  #: 0..6
+    label: int  #: 0..6, or UNLABELLED
     split: str  #: "train", "test", "both", or another one that no recipe uses
     path: Path | None = None
     pixels: np.ndarray | None = field(default=None, compare=False)  #: ``(H, W)`` uint8
@@ -42,7 +42,7 @@ class Listing:
     """What a reader found: the samples, and how many it left out by expression.
 
     Raises:
-        UserError: two samples have the same name.
+        UserError: two samples have the same name, or some have a label and others none.
     """
 
     samples: list[Sample]
@@ -52,14 +52,14 @@ class Listing:
         repeated = [name for name, times in Counter(s.name for s in self.samples).items() if times > 1]
         if repeated:
             raise UserError(f"{repeated[0]} is listed twice")
+        bare = [s.name for s in self.samples if s.label == UNLABELLED]
+        if bare and len(bare) < len(self.samples):
+            raise UserError(f"{bare[0]} has no label and others have: label all of a dataset or none of it")
 
     @property
     def counts(self) -> dict[str, list[int]]:
-        """Samples per class, ``(K,)``, by split."""
-        table: dict[str, list[int]] = {}
-        for sample in self.samples:
-            table.setdefault(sample.split, [0] * NUM_CLASSES)[sample.label] += 1
-        return table
+        """Samples per class, ``(K,)``, by split; all 0 where there are no labels."""
+        return counts_by_split(self.samples)
 
     @property
     def fingerprint(self) -> str:
@@ -71,6 +71,16 @@ class Listing:
 Reader = Callable[[Path], Listing]
 
 
+def counts_by_split(samples: Iterable[Sample]) -> dict[str, list[int]]:
+    """Samples per class, ``(K,)``, by split; one without a label counts in no class."""
+    table: dict[str, list[int]] = {}
+    for sample in samples:
+        counts = table.setdefault(sample.split, [0] * NUM_CLASSES)
+        if sample.label != UNLABELLED:
+            counts[sample.label] += 1
+    return table
+
+
 def held_out(key: str) -> str:
     """The split of a sample of a dataset without official splits: a function of its key alone."""
     bits = hashlib.sha256(key.encode(errors="surrogateescape")).digest()[:8]
@@ -78,9 +88,9 @@ def held_out(key: str) -> str:
 
 
 def images_below(folder: Path) -> list[Path]:
-    """The image files below a folder, by name; hidden ones are left out."""
-    paths = (p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
-    return sorted(paths)
+    """The image files below a folder, by name; hidden ones, and those in hidden folders, are left out."""
+    paths = (p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(p for p in paths if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
 def plain_name(name: str, where: str, folder: str) -> str:

@@ -1,0 +1,179 @@
+"""Choosing a method and a loss without target labels, from what the runs of a grid predicted.
+
+A cell's score by a criterion is the mean over its seeds. Everything is computed on the faces whose features a run has
+kept, at most 2,000 of each test split, evenly spaced. Target labels, where there are any, only tell how it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from ..data.labels import EXPRESSIONS
+from ..evaluation import tally
+from ..evaluation.criteria import CONSENSUS, CRITERIA, SOURCE_TOLERANCE, Evidence, consensus, ensemble_agreement
+from .grid import Grid, Run
+from .tables import BASE, Rows
+
+#: The criteria that a grid's cells are scored by, alone; "dev" would train a density model for every run.
+ALONE = ("im", "class_ami", "bnm", "snd", "src_macro")
+#: The cell whose recall on held-out source the others have to keep.
+REFERENCE = ("source_only", BASE)
+#: The rule of the choice, in words.
+CHOSEN_BY = f"consensus (mean rank by {', '.join(CONSENSUS)})"
+#: Fewer cells than this say nothing of a criterion.
+FEWEST_TO_JUDGE = 3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A method and a loss over their seeds, as far as they can be judged without target labels."""
+
+    method: str
+    loss: str
+    runs: Sequence[Run]
+    scores: dict[str, float]  #: by criterion, mean over seeds; larger is better
+    predicted: list[float]  #: ``(K,)`` shares of the target's predictions, mean over seeds
+    collapsed: bool  #: in at least one run fewer than half of the classes were ever predicted
+    keeps_source: bool  #: recall on held-out source at most 3 points below the reference's; True if there is none
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} + {self.loss}"
+
+    @property
+    def seconds(self) -> float:
+        """Training time of a run, mean over seeds."""
+        return mean(run.record["seconds"]["training"] for run in self.runs)
+
+    @property
+    def eligible(self) -> bool:
+        return self.keeps_source and not self.collapsed
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The cells of a grid and the one that consensus chooses among them."""
+
+    candidates: Sequence[Candidate]
+    has_reference: bool  #: whether the grid has the cell whose source recall the others have to keep
+
+    @property
+    def chosen(self) -> Candidate:
+        return self.pick("consensus")
+
+    def pick(self, criterion: str) -> Candidate:
+        """The best eligible candidate by a criterion; of all, if none is eligible."""
+        allowed = [c for c in self.candidates if c.eligible] or self.candidates
+        return max(allowed, key=lambda c: c.scores[criterion])
+
+
+def select(grid: Grid) -> Selection | None:
+    """Scores every cell of a grid; None if a run's outputs were not kept, or are not of the same faces."""
+    kept = {run.cell: o["target_probs"][o["target_kept"]] for run in grid.runs if (o := run.outputs)}
+    faces = {len(o["target_labels"]) for run in grid.runs if (o := run.outputs)}
+    if len(kept) < len(grid.runs) or len(faces) > 1:
+        return None
+    agreement = dict(zip(kept, ensemble_agreement(list(kept.values())), strict=True))
+    cells = [(m, k, list(grid.of(m, k).values())) for m in grid.methods for k in grid.losses if grid.of(m, k)]
+    scores = [_mean_scores(runs, agreement) for _, _, runs in cells]
+    for row, rank in zip(scores, consensus([[s[name] for s in scores] for name in CONSENSUS]), strict=True):
+        row["consensus"] = rank
+    reference = [s["src_macro"] for (m, k, _), s in zip(cells, scores, strict=True) if (m, k) == REFERENCE]
+    floor = reference[0] - SOURCE_TOLERANCE if reference else 0.0
+    candidates = [_candidate(*cell, s, s["src_macro"] >= floor) for cell, s in zip(cells, scores, strict=True)]
+    return Selection(candidates, bool(reference))
+
+
+def candidates_table(selection: Selection) -> Rows:
+    """Every cell with its criteria; a larger mean rank is better, and an arrow is at the chosen cell."""
+    rows = [["method", "loss", "source recall", *CONSENSUS, "mean rank", "classes", "time"]]
+    for c in selection.candidates:
+        marks = [" †"] * c.collapsed + [" §"] * (not c.keeps_source) + [" ←"] * (c is selection.chosen)
+        values = [f"{100 * c.scores['src_macro']:.1f}", *(f"{c.scores[name]:.3f}" for name in CONSENSUS)]
+        classes = f"{sum(share > 0 for share in c.predicted)} of {len(EXPRESSIONS)}"
+        time = f"{int(c.seconds) // 60}:{int(c.seconds) % 60:02d}"
+        rows.append([c.method, c.loss + "".join(marks), *values, f"{c.scores['consensus']:.1f}", classes, time])
+    return rows
+
+
+def numbers(selection: Selection) -> list[list[object]]:
+    """The same for programs: criteria as they are, shares in [0, 1]."""
+    criteria, shares = (*ALONE, "ensv", "consensus"), [f"predicted_{name}" for name in EXPRESSIONS]
+    rows: list[list[object]] = [
+        ["method", "loss", "seeds", *criteria, "keeps_source", "collapsed", "chosen", *shares, "seconds"]
+    ]
+    for c in selection.candidates:
+        values = [*(f"{c.scores[name]:.6f}" for name in criteria), c.keeps_source, c.collapsed, c is selection.chosen]
+        seeds, predicted = " ".join(str(run.cell[2]) for run in c.runs), [f"{share:.6f}" for share in c.predicted]
+        rows.append([c.method, c.loss, seeds, *values, *predicted, f"{c.seconds:.1f}"])
+    return rows
+
+
+def predicted_table(selection: Selection) -> Rows:
+    """What the target's faces are predicted to be, in % of them, mean over seeds."""
+    rows = [["method", "loss", *EXPRESSIONS]]
+    rows += [[c.method, c.loss, *(f"{100 * share:.1f}" for share in c.predicted)] for c in selection.candidates]
+    return rows
+
+
+def selection_notes(selection: Selection) -> list[str]:
+    """What one has to know to read the candidates' table."""
+    notes = [f"← chosen by {CHOSEN_BY}, larger is better; source recall: mean recall on held-out source, in %"]
+    if any(c.collapsed for c in selection.candidates):
+        notes.append("† collapsed: in at least one run fewer than half of the classes were ever predicted; not chosen")
+    if any(not c.keeps_source for c in selection.candidates):
+        points = round(100 * SOURCE_TOLERANCE)
+        notes.append(f"§ more than {points} points of source recall below {' + '.join(REFERENCE)}; not chosen")
+    if not selection.has_reference:
+        notes.append(f"{' + '.join(REFERENCE)} is not among the cells: that they keep the source's recall is unchecked")
+    if not any(c.eligible for c in selection.candidates):
+        notes.append("no cell may be chosen by these rules: the choice is among all, and not to be trusted")
+    return notes
+
+
+def judged(grid: Grid) -> Rows:
+    """What each criterion would have picked, and how far that is from the best there was: reads labels.
+
+    Spearman's correlation is over all cells, with their mean recall on the target.
+    """
+    rows = [["criterion", "picks", "mean recall %", "regret, points", "Spearman"]]
+    selection = select(grid)
+    if selection is None or len(selection.candidates) < FEWEST_TO_JUDGE:
+        return rows
+    recalls = {c.name: 100 * mean(run.scores["macro_recall"] for run in c.runs) for c in selection.candidates}
+    values = list(recalls.values())
+    for criterion in ("consensus", *CONSENSUS, *(name for name in ALONE if name not in CONSENSUS)):
+        pick = selection.pick(criterion)
+        scores = [c.scores[criterion] for c in selection.candidates]
+        rho = f"{spearmanr(scores, values).statistic:+.2f}" if len(set(scores)) > 1 < len(set(values)) else "–"
+        recall = recalls[pick.name]
+        rows.append([criterion, pick.name, f"{recall:.1f}", f"{max(values) - recall:.1f}", rho])
+    return rows
+
+
+def _mean_scores(runs: Sequence[Run], agreement: dict[tuple[str, str, int], float]) -> dict[str, float]:
+    scores = [_scores(run) | {"ensv": agreement[run.cell]} for run in runs]
+    return {name: mean(s[name] for s in scores) for name in scores[0]}
+
+
+def _scores(run: Run) -> dict[str, float]:
+    o = run.outputs
+    evidence = Evidence(
+        target_probs=o["target_probs"][o["target_kept"]],
+        target_features=o["target_features"].astype(np.float32),
+        source_probs=o["source_probs"][o["source_kept"]],
+        source_features=o["source_features"].astype(np.float32),
+        source_labels=o["source_labels"][o["source_kept"]],
+    )
+    return {name: CRITERIA[name].score(evidence) for name in ALONE}
+
+
+def _candidate(method: str, loss: str, runs: Sequence[Run], scores: dict[str, float], keeps: bool) -> Candidate:
+    counts = [tally(run.outputs["target_probs"]) for run in runs]
+    shares = np.mean([np.array(c["predicted"]) / sum(c["predicted"]) for c in counts], axis=0)
+    return Candidate(method, loss, runs, scores, shares.tolist(), any(c["collapsed"] for c in counts), keeps)

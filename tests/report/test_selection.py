@@ -1,0 +1,167 @@
+"""Choosing without target labels, on predictions written by hand."""
+
+import json
+
+import numpy as np
+import pytest
+from test_grid_report import write_run
+
+from pa_difc.errors import UserError
+from pa_difc.evaluation.criteria import ensemble_agreement, information_maximization
+from pa_difc.report.grid import load_grids
+from pa_difc.report.grid_report import sentence, write_grid_report
+from pa_difc.report.selection import candidates_table, judged, select, selection_notes
+
+N = 70
+TRUTH = np.arange(N) % 7
+
+
+def told(said, sure=0.9):
+    """Probabilities that say these classes."""
+    return ((1 - sure) / 6 + (sure - (1 - sure) / 6) * np.eye(7)[said]).astype(np.float32)
+
+
+def wrong(share, seed):
+    """The truth, but a share of it replaced by the next class."""
+    said = TRUTH.copy()
+    chosen = np.random.default_rng(seed).permutation(N)[: int(share * N)]
+    said[chosen] = (said[chosen] + 1) % 7
+    return said
+
+
+def write(folder, method, loss, target, source=TRUTH, seed=0):
+    """A run that predicts so on target and source; its features are the target's classes, blurred."""
+    path = write_run(
+        folder, method, "ce" if loss == "ce" else "difc", seed, recall=[float((target == TRUTH).mean())] * 7
+    )
+    moved = path.with_name(f"{method}-{loss}-{seed}")
+    path.rename(moved)
+    record = json.loads((moved / "record.json").read_text())
+    record["config"]["loss"] = loss
+    (moved / "record.json").write_text(json.dumps(record))
+    rng = np.random.default_rng(seed)
+    features = (3 * np.eye(7)[TRUTH] + rng.normal(size=(N, 7))).astype(np.float16)
+    arrays = {"labels": TRUTH.astype(np.int8), "kept": np.arange(N), "features": features}
+    outputs = {f"{side}_{part}": a for side in ("source", "target") for part, a in arrays.items()}
+    np.savez(moved / "outputs.npz", source_probs=told(source), target_probs=told(target), **outputs)
+    return moved
+
+
+def blind(path):
+    """A run's files as they are for a target without labels."""
+    record = json.loads((path / "record.json").read_text())
+    said = dict(np.load(path / "outputs.npz"))
+    predicted = np.bincount(said["target_probs"].argmax(axis=1), minlength=7)
+    del record["scores"]["target"]
+    record["scores"]["unlabelled_target"] = {
+        "predicted": predicted.tolist(),
+        "collapsed": int((predicted > 0).sum()) < 4,
+    }
+    (path / "record.json").write_text(json.dumps(record))
+    np.savez(path / "outputs.npz", **said | {"target_labels": np.full(N, -1, np.int8)})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write(tmp_path, "source_only", "ce", wrong(0.5, 0))
+    write(tmp_path, "dann", "ce", wrong(0.3, 1))
+    write(tmp_path, "mcd", "ce", wrong(0.1, 2))
+    return tmp_path
+
+
+def grid_of(folder):
+    (grid,) = load_grids(folder)
+    return grid
+
+
+def test_the_best_is_found_without_a_label_and_labels_tell_that_it_was(folder):
+    assert select(grid_of(folder)).chosen.name == "mcd + ce"
+    head, consensus, *others = judged(grid_of(folder))
+    assert head[0] == "criterion" and consensus == ["consensus", "mcd + ce", "90.0", "0.0", "+1.00"]
+    assert {row[0] for row in others} == {"im", "class_ami", "ensv", "bnm", "snd", "src_macro"}
+    assert {row[0]: row[-1] for row in others}["src_macro"] == "–"  # all are alike on the source
+
+
+def test_regret_is_what_the_pick_lacks_to_the_best(folder):
+    # Three more that agree in one error: the mean of all predictions is theirs, and EnsV goes with them.
+    for method in ("safn", "star", "mdd"):
+        write(folder, method, "ce", (TRUTH + (TRUTH < 2) * 3) % 7)
+    rows = {row[0]: row for row in judged(grid_of(folder))}
+    pick, recall, regret = rows["ensv"][1:4]
+    assert pick != "mcd + ce" and float(regret) == pytest.approx(90.0 - float(recall), abs=0.1) and float(regret) > 0
+
+
+def test_scores_are_those_of_the_criteria_and_means_over_seeds(folder):
+    write(folder, "mcd", "ce", wrong(0.2, 3), seed=1)
+    (mcd,) = [c for c in select(grid_of(folder)).candidates if c.method == "mcd"]
+    runs = {(c.method, r.cell[2]): r for c in select(grid_of(folder)).candidates for r in c.runs}
+    probs = {key: run.outputs["target_probs"] for key, run in runs.items()}
+    agreement = dict(zip(probs, ensemble_agreement(list(probs.values())), strict=True))
+    assert mcd.scores["ensv"] == pytest.approx((agreement["mcd", 0] + agreement["mcd", 1]) / 2)
+
+    class Shown:
+        target_probs = probs["mcd", 0]
+
+    one = information_maximization(Shown)
+    Shown.target_probs = probs["mcd", 1]
+    assert mcd.scores["im"] == pytest.approx((one + information_maximization(Shown)) / 2)
+    assert mcd.predicted == pytest.approx([0.1 * 10 / 7] * 7, abs=0.03)
+
+
+@pytest.mark.parametrize("loss", ["drw", "margin"])
+def test_one_that_forgets_the_source_or_collapses_is_not_chosen(folder, loss):
+    if loss == "drw":
+        write(folder, "mcd", loss, TRUTH, source=wrong(0.05, 0))  # five points of source recall: too many
+        mark, words = "§", "§ more than 3 points of source recall below source_only + ce"
+    else:
+        write(folder, "mcd", loss, TRUTH % 3)
+        mark, words = "†", "† collapsed"
+    selection = select(grid_of(folder))
+    assert selection.chosen.name == "mcd + ce"
+    assert any(words in note for note in selection_notes(selection))
+    assert [row[1] for row in candidates_table(selection)[1:] if row[0] == "mcd"] == ["ce ←", f"{loss} {mark}"]
+
+
+def test_without_the_reference_or_an_eligible_cell_it_warns(tmp_path):
+    for i in range(3):
+        write(tmp_path, "dann", ("ce", "drw", "di")[i], np.zeros(N, int))
+    notes = " ".join(selection_notes(select(grid_of(tmp_path))))
+    assert "source_only + ce is not among the cells" in notes and "not to be trusted" in notes
+
+
+def test_no_choice_where_outputs_are_gone_or_of_other_faces(folder):
+    (folder / "runs" / "dann-ce-0" / "outputs.npz").unlink()
+    assert select(grid_of(folder)) is None and len(judged(grid_of(folder))) == 1
+
+
+def test_a_grid_without_labels_chooses_the_same_and_shows_no_score(folder):
+    chosen = select(grid_of(folder)).chosen
+    for path in (folder / "runs").iterdir():
+        blind(path)
+    grid = grid_of(folder)
+    again = select(grid).chosen
+    assert not grid.labelled and again.name == chosen.name and again.scores == chosen.scores
+    assert "Take mcd + ce" in sentence(grid) and "%" not in sentence(grid)
+    (page,) = write_grid_report(folder, folder / "out")
+    assert "Choosing without labels" in page.read_text() and "Accuracy" not in page.read_text()
+
+
+def test_labels_that_appear_or_vanish_behind_a_record_are_refused(folder):
+    path = folder / "runs" / "mcd-ce-0"
+    said = dict(np.load(path / "outputs.npz"))
+    np.savez(path / "outputs.npz", **said | {"target_labels": np.full(N, -1, np.int8)})
+    with pytest.raises(UserError, match="do not fit together"):
+        select(grid_of(folder))
+    blind(path)
+    np.savez(path / "outputs.npz", **said)
+    with pytest.raises(UserError, match="do not fit together"):
+        select(grid_of(folder))
+
+
+def test_a_record_says_something_of_the_target(folder):
+    path = folder / "runs" / "mcd-ce-0" / "record.json"
+    record = json.loads(path.read_text())
+    del record["scores"]["target"]
+    path.write_text(json.dumps(record))
+    with pytest.raises(UserError, match=r"scores\.target is missing"):
+        load_grids(folder)
