@@ -110,8 +110,12 @@ def deep_embedded_validation(evidence: Evidence) -> float:
     return float(-(losses.mean() + eta * weights.mean() - eta))
 
 
-#: What :func:`consensus` ranks by; each fails in its own way.
+#: What :func:`consensus` ranks a method's settings by; each fails in its own way.
 CONSENSUS = ("im", "class_ami", "ensv")
+
+#: What it ranks methods by: their predicted classes alone. "im" rewards confidence, and a method that enlarges features
+#: (SAFN) is confident whether it is right or not.
+CONSENSUS_OF_METHODS = ("class_ami", "ensv", "src_macro")
 
 #: How far below source-only's a candidate's mean recall on held-out source may lie.
 SOURCE_TOLERANCE = 0.03

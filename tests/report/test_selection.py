@@ -22,14 +22,14 @@ def told(said, sure=0.9):
 
 
 def wrong(share, seed):
-    """The truth, but a share of it replaced by the next class."""
+    """The truth, but a share of it replaced by another class: another one for each seed."""
     said = TRUTH.copy()
     chosen = np.random.default_rng(seed).permutation(N)[: int(share * N)]
-    said[chosen] = (said[chosen] + 1) % 7
+    said[chosen] = (said[chosen] + 1 + seed) % 7
     return said
 
 
-def write(folder, method, loss, target, source=TRUTH, seed=0):
+def write(folder, method, loss, target, source=TRUTH, seed=0, sure=0.9):
     """A run that predicts so on target and source; its features are the target's classes, blurred."""
     path = write_run(
         folder, method, "ce" if loss == "ce" else "difc", seed, recall=[float((target == TRUTH).mean())] * 7
@@ -43,7 +43,7 @@ def write(folder, method, loss, target, source=TRUTH, seed=0):
     features = (3 * np.eye(7)[TRUTH] + rng.normal(size=(N, 7))).astype(np.float16)
     arrays = {"labels": TRUTH.astype(np.int8), "kept": np.arange(N), "features": features}
     outputs = {f"{side}_{part}": a for side in ("source", "target") for part, a in arrays.items()}
-    np.savez(moved / "outputs.npz", source_probs=told(source), target_probs=told(target), **outputs)
+    np.savez(moved / "outputs.npz", source_probs=told(source), target_probs=told(target, sure), **outputs)
     return moved
 
 
@@ -77,7 +77,8 @@ def grid_of(folder):
 def test_the_best_is_found_without_a_label_and_labels_tell_that_it_was(folder):
     assert select(grid_of(folder)).chosen.name == "mcd + ce"
     head, consensus, *others = judged(grid_of(folder))
-    assert head[0] == "criterion" and consensus == ["consensus", "mcd + ce", "90.0", "0.0", "+1.00"]
+    assert head[0] == "criterion" and consensus[:4] == ["consensus", "mcd + ce", "90.0", "0.0"]
+    assert float(consensus[4]) > 0.8
     assert {row[0] for row in others} == {"im", "class_ami", "ensv", "bnm", "snd", "src_macro"}
     assert {row[0]: row[-1] for row in others}["src_macro"] == "–"  # all are alike on the source
 
@@ -89,6 +90,12 @@ def test_regret_is_what_the_pick_lacks_to_the_best(folder):
     rows = {row[0]: row for row in judged(grid_of(folder))}
     pick, recall, regret = rows["ensv"][1:4]
     assert pick != "mcd + ce" and float(regret) == pytest.approx(90.0 - float(recall), abs=0.1) and float(regret) > 0
+
+
+def test_confidence_wins_by_information_maximisation_and_not_by_consensus(folder):
+    write(folder, "safn", "ce", wrong(0.4, 4), sure=0.999)
+    rows = {row[0]: row for row in judged(grid_of(folder))}
+    assert rows["im"][1] == "safn + ce" and rows["consensus"][1] == "mcd + ce"
 
 
 def test_scores_are_those_of_the_criteria_and_means_over_seeds(folder):
@@ -105,7 +112,8 @@ def test_scores_are_those_of_the_criteria_and_means_over_seeds(folder):
     one = information_maximization(Shown)
     Shown.target_probs = probs["mcd", 1]
     assert mcd.scores["im"] == pytest.approx((one + information_maximization(Shown)) / 2)
-    assert mcd.predicted == pytest.approx([0.1 * 10 / 7] * 7, abs=0.03)
+    said = np.concatenate([wrong(0.1, 2), wrong(0.2, 3)])
+    assert mcd.predicted == pytest.approx(np.bincount(said, minlength=7) / len(said))
 
 
 @pytest.mark.parametrize("loss", ["drw", "margin"])
