@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from interrupts import at_once, held
 from optuna.trial import FrozenTrial
 from spaces import Dimension, suggest
 
@@ -68,13 +69,15 @@ class Objective:
 
     def _evaluate(self, trial: optuna.Trial, values: dict[str, Any]) -> float:
         config = candidate_config(self.task.config, values)
+        title = self.title(trial)
         try:
-            adapter, seconds = self._train(config, trial)
+            with at_once():
+                adapter, seconds = train(config, self.task, title, self._report(config, trial))
+                evidence = show(adapter, self.task, config.device)
+                test = predict(adapter, EvalLoader(self.task.target.test, device=config.device)).probs
         except DivergedError as error:
             trial.set_user_attr("diverged", str(error))
             raise optuna.TrialPruned(str(error)) from None
-        evidence = show(adapter, self.task, config.device)
-        test = predict(adapter, EvalLoader(self.task.target.test, device=config.device)).probs
         kept = {
             "config": config.to_dict(),
             "criteria": {name: criterion.score(evidence) for name, criterion in CRITERIA.items()},
@@ -87,16 +90,19 @@ class Objective:
         trial.set_constraint("source", self.task.source_floor - source_recall(evidence))
         return kept["criteria"][self.task.criterion]
 
-    def _train(self, config: Config, trial: optuna.Trial) -> tuple[LossSlot, float]:
+    def _report(self, config: Config, trial: optuna.Trial) -> Callable[[LossSlot, list], None] | None:
+        """What tells the study of each epoch, if poor trials are stopped early."""
         task = self.task
 
         def report(adapter: LossSlot, history: list[dict[str, Any]]) -> None:
             epoch = len(history)
-            trial.report(CRITERIA[task.criterion].score(show(adapter, task, config.device)), epoch)
-            if epoch < config.epochs and trial.should_prune():
-                raise optuna.TrialPruned(f"pruned after epoch {epoch}")
+            value = CRITERIA[task.criterion].score(show(adapter, task, config.device))
+            with held():
+                trial.report(value, epoch)
+                if epoch < config.epochs and trial.should_prune():
+                    raise optuna.TrialPruned(f"pruned after epoch {epoch}")
 
-        return train(config, task, self.title(trial), report if task.prune else None)
+        return report if task.prune else None
 
 
 def train(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import optuna
 from aftermath import look_back, test_recalls
+from interrupts import held
 from objective import Objective, Task, blind, candidate_config, show, source_recall, train
 from report import write_report
 from spaces import defaults, search_space, tunable
@@ -79,7 +80,8 @@ def run(parsed: argparse.Namespace) -> None:
     out = parsed.out / name
     write_text(out / "command.txt", again() + "\n")  # fails here if it can't
     url = parsed.storage or f"sqlite:///{out / 'study.db'}"
-    storage = open_storage(url, parsed.heartbeat)
+    with held():
+        storage = open_storage(url, parsed.heartbeat)
 
     source, target = load_pair(config)
     if parsed.select == "oracle" or parsed.confirm:
@@ -89,21 +91,24 @@ def run(parsed: argparse.Namespace) -> None:
     task = Task(config, train_on, hidden, out, objective_criterion(parsed.select), prune=parsed.pruner != "none")
     reference = show(train(source_only(config), task, "source-only reference")[0], task, config.device)
     task = replace(task, source_floor=source_recall(reference) - SOURCE_TOLERANCE)
-    study = open_study(
-        storage,
-        name,
-        identity(parsed, config, train_on, hidden),
-        sampler=parsed.study_sampler,
-        pruner=parsed.pruner,
-        seed=parsed.seed,
-        must_exist=parsed.resume,
-    )
-    recover_lost_trials(study, url)
+    same = identity(parsed, config, train_on, hidden)
+    with held():
+        study = open_study(
+            storage,
+            name,
+            same,
+            sampler=parsed.study_sampler,
+            pruner=parsed.pruner,
+            seed=parsed.seed,
+            must_exist=parsed.resume,
+        )
+        recover_lost_trials(study, url)
     progress = Progress(study, parsed.trials)
     try:
         run_trials(study, Objective(task, space, progress.title), defaults(config, space), parsed.trials)
     except KeyboardInterrupt as stop:
-        done = f"{len(complete_trials(study))} of {parsed.trials} trials done"
+        with held():
+            done = f"{len(complete_trials(study))} of {parsed.trials} trials done"
         raise Stopped("; ".join(filter(None, [str(stop), done, again()]))) from None
     finish(parsed, study, task, target, space)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from interrupts import held
 from objective import Objective, unpack
 from optuna.trial import FrozenTrial, TrialState
 from storage import requeue
@@ -89,23 +90,31 @@ def run_trials(study: optuna.Study, objective: Objective, defaults: dict[str, An
     Raises:
         KeyboardInterrupt: the trial is queued again.
     """
-    while (left := _left(study, budget)) != 0:
-        if not any(trial.state is not TrialState.FAIL for trial in study.get_trials(deepcopy=False)):
-            study.enqueue_trial(defaults, user_attrs={"origin": "defaults"})  # first of all, also if it was lost
-        if left < 0:  # others are running the rest; one of them may be lost
-            optuna.storages.fail_stale_trials(study)
+    left = 1
+    while left:
+        with held():
+            left = _left(study, budget)
+            if left > 0:
+                _run_trial(study, objective, defaults)
+            elif left < 0:
+                optuna.storages.fail_stale_trials(study)
+        if left < 0:
             time.sleep(POLL_S)
-            continue
-        try:
-            study.optimize(objective, n_trials=1)
-        except KeyboardInterrupt:
-            if objective.trial is not None:
-                requeue(study, objective.trial)
-            raise
+
+
+def _run_trial(study: optuna.Study, objective: Objective, defaults: dict[str, Any]) -> None:
+    if not any(trial.state is not TrialState.FAIL for trial in study.get_trials(deepcopy=False)):
+        study.enqueue_trial(defaults, user_attrs={"origin": "defaults"})  # first of all, also if it was lost
+    try:
+        study.optimize(objective, n_trials=1)
+    except KeyboardInterrupt:
+        if objective.trial is not None:
+            requeue(study, objective.trial)
+        raise
 
 
 def _left(study: optuna.Study, budget: int) -> int:
-    """1 if a trial has to be begun, 0 if all are done, -1 if others are at work on the rest."""
+    """1 if a trial has to be begun, 0 if all are done, -1 if others, who may be lost, are at work on the rest."""
     states = [trial.state for trial in study.get_trials(deepcopy=False)]
     finished = sum(state in FINISHED for state in states)
     if finished >= budget:

@@ -111,7 +111,8 @@ def test_sqlite_takes_one_writer(data_root, tmp_path):
     assert code == 2 and f"process {first.pid} is writing there" in err and "postgresql" in err
     first.send_signal(signal.SIGINT)
     _, err = first.communicate(timeout=60)
-    assert first.returncode == 130 and "hpo/search.py" in err and "Go on" in err and "Traceback" not in err
+    assert first.returncode == 130, err
+    assert "hpo/search.py" in err and "Go on" in err and "Traceback" not in err
 
 
 BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
