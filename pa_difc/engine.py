@@ -145,7 +145,7 @@ def _epoch(
     learning_rate = next(iter(adapter.optimizers.values())).param_groups[0]["lr"]
     state = {"difc": adapter.loss.describe()} if isinstance(adapter.loss, DIFCLoss) else {}
     sums: dict[str, float] = defaultdict(float)
-    for step, batch in enumerate(loader.epoch(epoch, predicted)):
+    for step, batch in enumerate(loader.epoch(epoch, predicted, target_images=adapter.reads_target)):
         replicas.share = loader.share(step)
         with replicas.training():
             losses = _flatten(adapter.training_step(batch))

@@ -84,16 +84,19 @@ class PairLoader:
         """Whether an epoch is drawn by predicted classes; not the first one, when nothing has been learnt."""
         return self.target_sampler == "pseudo_balanced" and epoch > 0
 
-    def epoch(self, epoch: int, predicted: np.ndarray | None = None) -> Iterator[dict[str, Face | Tensor]]:
+    def epoch(
+        self, epoch: int, predicted: np.ndarray | None = None, *, target_images: bool = True
+    ) -> Iterator[dict[str, Face | Tensor]]:
         """The batches of an epoch, counted from 0.
 
         Args:
             epoch: which one.
             predicted: ``(M,)`` classes that the method predicts for the target, if :meth:`needs_predictions`.
+            target_images: whether target images are loaded; all else in the batches is the same without.
 
         Yields:
-            "src_imgs", "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs", "target_domain" (1) and
-            "target_sample_idx"; there is no key for target labels.
+            "src_imgs", "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs" (if wanted), "target_domain" (1)
+            and "target_sample_idx"; there is no key for target labels.
         """
         src = self._order(len(self.source), epoch, 0, self.source.labels if self.sampler == "class_balanced" else None)
         target = self._order(len(self.target), epoch, 1, predicted if self.needs_predictions(epoch) else None)
@@ -104,12 +107,14 @@ class PairLoader:
             part = part_of(size, self.rank, self.processes)
             src_idx, target_idx = src[start:stop][part], target[start:stop][part]
             labels = torch.from_numpy(self.source.labels[src_idx]).to(self.device)
+            src_draws, target_draws = self._draw(coins, size, part), self._draw(coins, size, part)
+            target_imgs = {"target_imgs": self._batch(self.target, target_idx, target_draws)} if target_images else {}
             yield {
-                "src_imgs": self._batch(self.source, src_idx, self._draw(coins, size, part)),
+                "src_imgs": self._batch(self.source, src_idx, src_draws),
                 "src_labels": labels,
                 "src_domain": torch.zeros_like(labels),
                 "src_sample_idx": torch.from_numpy(src_idx),
-                "target_imgs": self._batch(self.target, target_idx, self._draw(coins, size, part)),
+                **target_imgs,
                 "target_domain": torch.ones_like(labels),
                 "target_sample_idx": torch.from_numpy(target_idx),
             }

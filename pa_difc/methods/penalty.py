@@ -40,7 +40,6 @@ class PenaltyMethod(LossSlot, Classifier):
     """
 
     loss_name: ClassVar[str]  #: the penalty's name in logs
-    uses_target: ClassVar[bool] = True  #: whether the penalty looks at the target
 
     @property
     def loss_weight(self) -> float:

@@ -37,6 +37,7 @@ class LossSlot:
     inference_models: ClassVar[tuple[str, ...]] = ("G", "C")  #: what predictions are made with
     infer: ClassVar[Callable[..., dict[str, Tensor]]] = staticmethod(default_fn)  #: the method's way to predict
     needs_regions: ClassVar[bool] = False  #: whether it works on the regions of a landmark backbone
+    uses_target: ClassVar[bool] = True  #: whether the method itself learns from the target
     one_process: ClassVar[bool] = False  #: whether a part of a batch would give its state another meaning
 
     def __init__(
@@ -66,6 +67,11 @@ class LossSlot:
             hook_kwargs=dict(hook_kwargs or {}),
             **host_kwargs,
         )
+
+    @property
+    def reads_target(self) -> bool:
+        """Whether a training step looks at target images, for the method or for the loss; if not, none are loaded."""
+        return self.uses_target or isinstance(self.loss, SteppedLoss)
 
     @classmethod
     def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:

@@ -25,6 +25,7 @@ class SourceOnly(LossSlot, Classifier):
 
     about = "no adaptation: the floor"
     default_weight = 0.0
+    uses_target = False
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         defaults = {"loss_fn": self.loss, "post": self.confusion_writer("target_imgs", "G", "C")}

@@ -38,7 +38,8 @@ def engine(device: str) -> list[Figure]:
             ("of which fit and its loader over the host's hooks", "fit", "hooks", None),
         ):
             figures.append(ratio("engine", f"{method}: {name}", seconds[a], seconds[b], bound))
-        figures.append(loader.waiting(method, seconds["fit"]))
+        faces = "32 + 32" if adapter.reads_target else "32"
+        figures.append(loader.waiting(method, seconds["fit"], faces))
     return [*figures, checkpoint(device)]
 
 
@@ -58,8 +59,8 @@ class TimedLoader:
     def __len__(self) -> int:
         return len(self.loader)
 
-    def epoch(self, *arguments):
-        waited, batches = 0.0, self.loader.epoch(*arguments)
+    def epoch(self, *arguments, **options):
+        waited, batches = 0.0, self.loader.epoch(*arguments, **options)
         while True:
             start = now(self.device)
             batch = next(batches, None)
@@ -69,12 +70,12 @@ class TimedLoader:
             yield batch
         self.waited.append(waited)
 
-    def waiting(self, method: str, seconds: list[float]) -> Figure:
-        """The share of an epoch that is spent waiting, over the timed epochs."""
+    def waiting(self, method: str, seconds: list[float], faces: str) -> Figure:
+        """The share of an epoch that is spent waiting for so many faces a step, over the timed epochs."""
         waited = self.waited[-len(seconds) :]
         share = ratio("engine", f"{method}: share of an epoch spent waiting for batches", waited, seconds)
         low, high = share.quartiles
-        note = f"{1e3 * sum(waited) / len(waited) / STEPS:.2f} ms a step for 32 + 32 faces of 48 px"
+        note = f"{1e3 * sum(waited) / len(waited) / STEPS:.2f} ms a step for {faces} faces of 48 px"
         return Figure(
             "engine", share.name, 100 * share.value, "%", ("≤", 2), (100 * low, 100 * high), share.rounds, note
         )

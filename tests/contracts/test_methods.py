@@ -7,7 +7,7 @@ from pytorch_adapt.containers import Models, Optimizers
 from pa_difc import DANN, MCD, METHODS, SAFN
 from pa_difc.methods.heads import classifier
 from pa_difc.methods.reversal import RampedGradientReversal
-from pa_difc.schedule import adversarial_ramp
+from pa_difc.schedule import Schedule, adversarial_ramp
 
 N, K, D = 8, 4, 6
 
@@ -48,6 +48,20 @@ def test_the_loss_in_the_slot_is_the_one_that_trains(method, calls):
     assert seen == [((N, K), [0, 1, 2, 3] * 2)] * calls
     values = [v for step in parts.values() for k, v in step.items() if k.startswith("src_c_loss")]
     assert values == [42.0] * calls
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_says_whether_it_looks_at_target_images(method):
+    given = {"class_counts": [4, 3, 2, 1], "schedule": Schedule(steps_per_epoch=1, confusion_epoch=1)}
+    for loss in ("ce", "difc"):
+        made, data = adapter(method, loss, **(given if loss == "difc" else {})), batch()
+        del data["target_imgs"]
+        if made.reads_target:
+            with pytest.raises(KeyError, match="target_imgs"):
+                made.training_step(data)
+        else:
+            made.training_step(data)
+            assert loss == "ce" and method in ("source_only", "lpl")
 
 
 @pytest.mark.parametrize("method", METHODS)

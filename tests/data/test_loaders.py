@@ -62,6 +62,14 @@ def test_labels_belong_to_their_images_and_the_target_has_none():
     assert torch.equal(batch["src_imgs"].landmarks, torch.from_numpy(source.landmarks[idx]))
 
 
+def test_without_target_images_all_else_is_the_same():
+    loader = PairLoader(random_faces(30, 0), random_faces(40, 1), batch_size=8, zoom=0.1)
+    for whole, less in zip(loader.epoch(1), loader.epoch(1, target_images=False), strict=True):
+        assert set(whole) - set(less) == {"target_imgs"}
+        assert torch.equal(whole["src_imgs"].image, less["src_imgs"].image)
+        assert all(torch.equal(whole[k], less[k]) for k in less if k != "src_imgs")
+
+
 def mirrored(faces, which):
     """Copies of the arrays of a set, some of the faces mirrored."""
     images, landmarks = faces.images.copy(), faces.landmarks.copy()

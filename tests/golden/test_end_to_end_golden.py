@@ -68,8 +68,8 @@ class InDouble:
     def __getattr__(self, name):
         return getattr(self.loader, name)
 
-    def epoch(self, *args):
-        for batch in self.loader.epoch(*args):
+    def epoch(self, *args, **kwargs):
+        for batch in self.loader.epoch(*args, **kwargs):
             yield {k: v.to(torch.float64) if k.endswith("imgs") else v for k, v in batch.items()}
 
 
