@@ -160,7 +160,8 @@ def _from_listing(
     for split in (BOTH,) if transductive else ("train", "test"):
         members = [s for s in samples if s.split == split]
         if not members:
-            raise UserError(f"dataset {name}: its {split} split is empty (looked in {root})")
+            there = f"all of its {len(samples):,} images are in the other one"
+            raise UserError(f"dataset {name}: its {split} split is empty, {there} (looked in {root})")
         title = f"reading {name} {split}"
         sets[split], problems = decode_samples(members, size_px, on_bad_image=on_bad_image, title=title)
         bad += problems
