@@ -14,8 +14,6 @@ from pa_difc.build import load_pair, resolve
 from pa_difc.commands import datasets
 from pa_difc.config import Config
 from pa_difc.data import Domain
-from pa_difc.data.domains import load_domain
-from pa_difc.data.readers.listing import held_out
 from pa_difc.errors import UserError
 from pa_difc.run import run_cell
 
@@ -145,16 +143,6 @@ def test_what_needs_labels_or_a_word_says_so(root, settings, words):
     config = Config(**pair | settings)
     with pytest.raises(UserError, match=words):
         load_pair(config)
-
-
-def test_too_few_images_to_divide_are_counted(root):
-    for split in ("train", "test"):
-        name = next(n for n in map("{}.png".format, range(100)) if held_out(n) == split)
-        other = "test" if split == "train" else "train"
-        (root / f"one_{split}").mkdir()
-        shutil.copy(next((root / "loose").rglob("*.png")), root / f"one_{split}" / name)
-        with pytest.raises(UserError, match=f"its {other} split is empty, all of its 1 images are in the other one"):
-            load_domain(f"images:one_{split}", root, size_px=32)
 
 
 def test_datasets_counts_them_and_says_what_they_are_good_for(root, capsys):

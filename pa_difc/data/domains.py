@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -160,8 +161,8 @@ def _from_listing(
     for split in (BOTH,) if transductive else ("train", "test"):
         members = [s for s in samples if s.split == split]
         if not members:
-            there = f"all of its {len(samples):,} images are in the other one"
-            raise UserError(f"dataset {name}: its {split} split is empty, {there} (looked in {root})")
+            there = ", ".join(f"{n:,} in {other}" for other, n in Counter(s.split for s in samples).items())
+            raise UserError(f"dataset {name}: its {split} split is empty, of its images {there} (looked in {root})")
         title = f"reading {name} {split}"
         sets[split], problems = decode_samples(members, size_px, on_bad_image=on_bad_image, title=title)
         bad += problems

@@ -276,6 +276,20 @@ def test_bad_raf_db_lines(tmp_path, line, words):
     assert words in str(error.value) and ":2:" in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("folders", "words"),
+    [
+        (("test", "val"), "its train split is empty, of its images 1 in test, 1 in val"),
+        (("train",), "its test split is empty, of its images 1 in train"),
+    ],
+)
+def test_an_empty_split_says_where_the_images_are(tmp_path, folders, words):
+    for folder in folders:
+        picture(tmp_path / "mine" / folder / "happy" / "1.jpg")
+    with pytest.raises(UserError, match=words):
+        load_domain("folder:mine", tmp_path, size_px=32)
+
+
 def test_no_raf_db_and_an_empty_list(tmp_path):
     with pytest.raises(UserError, match="no RAF-DB here"):
         read_raf_db(tmp_path)
