@@ -10,14 +10,10 @@ import interrupts
 import optuna
 import pytest
 from interrupts import at_once, held
-from objective import Objective, Task, blind
 from optuna.trial import TrialState
-from spaces import defaults, search_space
 from storage import open_storage
-from study import objective_criterion, open_study, run_trials
-
-from pa_difc.build import resolve
-from pa_difc.config import Config
+from studies import config, ready
+from study import run_trials
 
 
 def press():
@@ -106,7 +102,8 @@ WRITES = (
 def test_within_any_write_it_leaves_a_study_that_goes_on(source, target, tmp_path, monkeypatch, write, when):
     url = f"sqlite:///{tmp_path / 'study.db'}"
     storage = open_storage(url)
-    study, objective, first = _study(storage, source, target, tmp_path)
+    base = config("source_only")
+    study, objective, first = ready(source, target, tmp_path, base, storage=storage, prune=True)
     run_trials(study, objective, first, 1)
     storage = study._storage  # what optuna itself calls: the storage behind its cache
     kept = getattr(storage, write)
@@ -118,7 +115,7 @@ def test_within_any_write_it_leaves_a_study_that_goes_on(source, target, tmp_pat
         value = kept(*args, **kwargs)
         if when == "after" and not pressed:
             press()
-        pressed.append(time.monotonic())
+        pressed.append(True)
         return value
 
     monkeypatch.setattr(storage, write, interrupted)
@@ -131,14 +128,6 @@ def test_within_any_write_it_leaves_a_study_that_goes_on(source, target, tmp_pat
     monkeypatch.undo()
     run_trials(study, objective, first, 3)
     done = study.get_trials(states=[TrialState.COMPLETE])
-    undisturbed, objective, first = _study(optuna.storages.InMemoryStorage(), source, target, tmp_path)
+    undisturbed, objective, first = ready(source, target, tmp_path, base, prune=True)
     run_trials(undisturbed, objective, first, 3)
     assert [t.params for t in done] == [t.params for t in undisturbed.trials]
-
-
-def _study(storage, source, target, out):
-    base = resolve(Config(method="source_only", loss="difc", epochs=2, batch_size=16, crop_px=32))
-    task = Task(base, source, blind(target), out, objective_criterion("consensus"), prune=True)
-    space = search_space(base, ())
-    study = open_study(storage, "s", {}, sampler="tpe", pruner="none", seed=0, must_exist=False)
-    return study, Objective(task, space, lambda _: ""), defaults(base, space)

@@ -3,31 +3,21 @@
 import numpy as np
 import optuna
 import pytest
-from objective import Objective, Task, blind, candidate_config, pack, show, source_recall, thin, train, unpack
-from spaces import defaults, search_space, suggest
-from study import choose, objective_criterion, open_study, run_trials
+from objective import blind, candidate_config, pack, show, source_recall, thin, train, unpack
+from spaces import search_space, suggest
+from studies import config, ready
+from study import choose, open_study, run_trials
 
-from pa_difc.build import resolve
-from pa_difc.config import Config
 from pa_difc.errors import UserError
 from pa_difc.evaluation.criteria import CRITERIA
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-def config(**kwargs):
-    return resolve(Config(method="dann", loss="difc", epochs=2, batch_size=16, crop_px=32, **kwargs))
-
-
 def study_of(source, target, out, trials=3, tune=(), select="consensus", **config_kwargs):
-    base = config(**config_kwargs)
-    task = Task(base, source, blind(target), out, objective_criterion(select))
-    space = search_space(base, tune)
-    study = open_study(
-        optuna.storages.InMemoryStorage(), "s", {}, sampler="tpe", pruner="none", seed=0, must_exist=False
-    )
-    run_trials(study, Objective(task, space, lambda _: ""), defaults(base, space), trials)
-    return study, task
+    study, objective, first = ready(source, target, out, config(**config_kwargs), select=select, tune=tune)
+    run_trials(study, objective, first, trials)
+    return study, objective.task
 
 
 def test_trial_0_is_the_defaults_and_the_ranges_span_decades(source, target, tmp_path):
@@ -123,14 +113,11 @@ def test_a_study_of_other_settings_is_refused():
 
 
 def test_pruned_trials_count_and_are_not_chosen(source, target, tmp_path):
-    base = config()
-    task = Task(base, source, blind(target), tmp_path, "im", prune=True)
-    space = search_space(base)
-    study = open_study(
-        optuna.storages.InMemoryStorage(), "s", {}, sampler="gp", pruner="median", seed=0, must_exist=False
+    study, objective, first = ready(
+        source, target, tmp_path, config(), select="im", prune=True, sampler="gp", pruner="median"
     )
     study.pruner = optuna.pruners.ThresholdPruner(upper=-1.0)  # everything is too good: all but the last epoch prunes
-    run_trials(study, Objective(task, space, lambda _: ""), defaults(base, space), 2)
+    run_trials(study, objective, first, 2)
     assert [t.state.name for t in study.trials] == ["PRUNED", "PRUNED"]
     assert all(t.intermediate_values for t in study.trials)
     with pytest.raises(UserError, match="nothing to choose from"):

@@ -1,0 +1,23 @@
+"""Small studies, ready to run."""
+
+import optuna
+from objective import Objective, Task, blind
+from spaces import defaults, search_space
+from study import objective_criterion, open_study
+
+from pa_difc.build import resolve
+from pa_difc.config import Config
+
+
+def config(method="dann", **kwargs):
+    return resolve(Config(method=method, loss="difc", epochs=2, batch_size=16, crop_px=32, **kwargs))
+
+
+def ready(source, target, out, base, *, storage=None, select="consensus", tune=(), prune=False, **how):
+    """A study, its objective and its defaults, as :func:`study.run_trials` takes them."""
+    task = Task(base, source, blind(target), out, objective_criterion(select), prune=prune)
+    space = search_space(base, tune)
+    storage = storage or optuna.storages.InMemoryStorage()
+    how = {"sampler": "tpe", "pruner": "none", "seed": 0, **how}
+    study = open_study(storage, "s", {}, **how, must_exist=False)
+    return study, Objective(task, space, lambda _: ""), defaults(base, space)
