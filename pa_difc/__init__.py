@@ -1,9 +1,15 @@
 """DIFC (Sreenivas et al. 2022) for pytorch-adapt: class margins against source imbalance and target confusion."""
 
-from . import _host  # noqa: F401, first: it imports the host without its warnings
 from .losses import LOSSES, DIFCLoss, make_loss
-from .methods import DANN, MCD, METHODS, SAFN, SourceOnly
-from .schedule import Phase, Schedule
+from .losses.schedule import Phase, Schedule
+from .methods import (
+    DANN,
+    MCD,
+    METHODS,
+    SAFN,
+    SourceOnly,
+    _host,  # noqa: F401, first: it imports the host without its warnings
+)
 
 __version__ = "0.1.0"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 from . import __version__
-from .cli import run_command
-from .distributed import require_one_process
+from .commands.flags import run_command
+from .util.distributed import require_one_process
 
 #: Modules of :mod:`pa_difc.commands` in the order of a newcomer's path; what they are about stands here, so that
 #: ``--help`` need not import them.

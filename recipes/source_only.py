@@ -6,14 +6,14 @@ The floor that every method is measured from, and the simplest recipe: start rea
 from pytorch_adapt.containers import Models
 
 from pa_difc import SourceOnly
-from pa_difc.build import load_pair, make_containers, make_extractor, make_loader, make_slot_loss
-from pa_difc.checkpoint import seed_everything
-from pa_difc.cli import print_scores, recipe_config, run_command
+from pa_difc.commands.flags import print_scores, recipe_config, run_command
 from pa_difc.data import NUM_CLASSES
-from pa_difc.engine import fit
 from pa_difc.methods.heads import classifier
-from pa_difc.record import RunFolder
-from pa_difc.run import finish
+from pa_difc.training.build import load_pair, make_containers, make_extractor, make_loader, make_slot_loss
+from pa_difc.training.checkpoint import seed_everything
+from pa_difc.training.engine import fit
+from pa_difc.training.record import RunFolder
+from pa_difc.training.run import finish
 
 
 def main() -> None:

@@ -11,11 +11,11 @@ Then `python recipes/compare.py --methods mcd coral --losses ce difc` trains it 
 import torch
 
 from pa_difc import METHODS
-from pa_difc.build import load_pair
-from pa_difc.cli import print_scores, recipe_config, run_command
+from pa_difc.commands.flags import print_scores, recipe_config, run_command
 from pa_difc.methods import PenaltyMethod, Step
-from pa_difc.record import RunFolder
-from pa_difc.run import run_cell
+from pa_difc.training.build import load_pair
+from pa_difc.training.record import RunFolder
+from pa_difc.training.run import run_cell
 
 
 class CORAL(PenaltyMethod):

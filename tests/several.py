@@ -9,13 +9,13 @@ from made import random_faces
 from torch import nn
 
 from pa_difc.backbones import BACKBONES, BackboneSpec
-from pa_difc.build import resolve
-from pa_difc.config import Config
 from pa_difc.data import Domain
-from pa_difc.distributed import join, rank, require_one_process
-from pa_difc.errors import UserError
 from pa_difc.methods import METHODS, SourceOnly
-from pa_difc.run import run_cell
+from pa_difc.training.build import resolve
+from pa_difc.training.run import run_cell
+from pa_difc.training.settings import Config
+from pa_difc.util.distributed import join, rank, require_one_process
+from pa_difc.util.errors import UserError
 
 #: Without BatchNorm and dropout, in float64, the number of processes changes nothing but the order of sums.
 CASES = {

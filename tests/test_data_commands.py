@@ -8,14 +8,14 @@ from made import random_faces
 from PIL import Image
 
 from pa_difc.__main__ import main
-from pa_difc.build import resolve
-from pa_difc.cli import run_command
-from pa_difc.config import Config
+from pa_difc.commands.flags import run_command
 from pa_difc.data import DATASETS, EXPRESSIONS, Domain, FaceSet, load_domain
 from pa_difc.data.domains import require_landmarks, require_same_crop
 from pa_difc.data.toy import toy_dataset
-from pa_difc.errors import UserError
-from pa_difc.run import run_cell
+from pa_difc.training.build import resolve
+from pa_difc.training.run import run_cell
+from pa_difc.training.settings import Config
+from pa_difc.util.errors import UserError
 
 
 def call(capsys, *arguments):

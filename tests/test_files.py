@@ -5,8 +5,8 @@ import resource
 
 import pytest
 
-from pa_difc.errors import UserError
-from pa_difc.files import read_json, write_atomic, write_json, write_text
+from pa_difc.util.errors import UserError
+from pa_difc.util.files import read_json, write_atomic, write_json, write_text
 
 
 def test_a_reader_never_finds_half_a_file(tmp_path):

@@ -7,10 +7,10 @@ import pytest
 import torch
 from made import random_faces
 
-from pa_difc.build import make_adapter, resolve
-from pa_difc.config import Config
 from pa_difc.data import Domain
-from pa_difc.frozen import extract, freeze, network_config
+from pa_difc.training.build import make_adapter, resolve
+from pa_difc.training.frozen import extract, freeze, network_config
+from pa_difc.training.settings import Config
 
 SOURCE, TARGET = (
     Domain("s", random_faces(28, 0), random_faces(14, 1)),

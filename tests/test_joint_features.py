@@ -9,7 +9,7 @@ from pytorch_adapt.containers import Models, Optimizers
 
 from pa_difc import METHODS
 from pa_difc.data import PairLoader
-from pa_difc.hooks import JointFeaturesHook
+from pa_difc.methods.hooks import JointFeaturesHook
 
 
 class Flat(torch.nn.Module):

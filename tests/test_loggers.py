@@ -3,12 +3,12 @@
 import pytest
 from made import random_faces
 
-from pa_difc import loggers
-from pa_difc.build import resolve
-from pa_difc.config import Config
 from pa_difc.data import Domain
-from pa_difc.errors import DivergedError, UserError
-from pa_difc.run import run_cell
+from pa_difc.training import loggers
+from pa_difc.training.build import resolve
+from pa_difc.training.run import run_cell
+from pa_difc.training.settings import Config
+from pa_difc.util.errors import DivergedError, UserError
 
 made: list = []
 
@@ -83,7 +83,7 @@ def test_tensorboard_shows_an_interrupted_run_as_an_undisturbed_one(pair, tmp_pa
         raise DivergedError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pa_difc.run.final_scores", power_cut)  # after all epochs were logged, before the close
+        patch.setattr("pa_difc.training.run.final_scores", power_cut)  # after all epochs were logged, before the close
         with pytest.raises(DivergedError):
             run_cell(config(), *pair, tmp_path, progress=False, log="tensorboard")
     next(tmp_path.rglob("record.json")).unlink()

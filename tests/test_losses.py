@@ -7,9 +7,6 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from pa_difc import LOSSES, Schedule, make_loss
-from pa_difc.build import resolve
-from pa_difc.config import Config
-from pa_difc.errors import UserError
 from pa_difc.losses.baselines import (
     ArcFaceOnCosines,
     CosFaceOnCosines,
@@ -18,6 +15,9 @@ from pa_difc.losses.baselines import (
     MarginHeadLoss,
     WeightedLoss,
 )
+from pa_difc.training.build import resolve
+from pa_difc.training.settings import Config
+from pa_difc.util.errors import UserError
 
 N, K = 12, 5
 COUNTS = [40, 3, 17, 120, 9]

@@ -13,16 +13,16 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from pa_difc.__main__ import main
-from pa_difc.build import resolve
-from pa_difc.cli import run_command
-from pa_difc.config import Config
+from pa_difc.commands.flags import run_command
 from pa_difc.data import Domain
-from pa_difc.errors import UserError
-from pa_difc.export import example, export_model, run_record
+from pa_difc.deploy.export import example, export_model, run_record
+from pa_difc.deploy.model import FaceModel, load_model, save_model
 from pa_difc.methods import METHODS
-from pa_difc.model import FaceModel, load_model, save_model
-from pa_difc.record import RunFolder
-from pa_difc.run import run_cell
+from pa_difc.training.build import resolve
+from pa_difc.training.record import RunFolder
+from pa_difc.training.run import run_cell
+from pa_difc.training.settings import Config
+from pa_difc.util.errors import UserError
 
 
 def trained(out, source, target, method="source_only", epochs=1, **more):

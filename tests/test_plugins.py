@@ -9,7 +9,7 @@ import sys
 import pytest
 from made import ROOT
 
-from pa_difc.plugins import plugins
+from pa_difc.util.plugins import plugins
 
 
 @pytest.fixture

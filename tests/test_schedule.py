@@ -3,7 +3,7 @@
 import pytest
 
 from pa_difc import Phase, Schedule
-from pa_difc.schedule import adversarial_ramp, learning_rate_factor
+from pa_difc.losses.schedule import adversarial_ramp, learning_rate_factor
 
 
 def test_the_paper_s_phases():

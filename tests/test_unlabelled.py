@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from processes import run
 
-from pa_difc.build import load_pair, resolve
 from pa_difc.commands import datasets
-from pa_difc.config import Config
 from pa_difc.data import Domain
-from pa_difc.errors import UserError
-from pa_difc.run import run_cell
+from pa_difc.training.build import load_pair, resolve
+from pa_difc.training.run import run_cell
+from pa_difc.training.settings import Config
+from pa_difc.util.errors import UserError
 
 GRID = ["--methods", "source_only", "dann", "--losses", "ce", "difc", "--seeds", "0", "1", "--epochs", "2"]
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from torch import nn
 
-from ..names import lookup
+from ..util.names import lookup
 from .extractor import FaceExtractor, extractor_on
 from .facenet import InceptionResnetTrunk
 from .groups import parameter_groups

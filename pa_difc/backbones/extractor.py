@@ -7,8 +7,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from ..data.faces import Face
-from ..errors import UserError
-from ..names import unknown
+from ..util.errors import UserError
+from ..util.names import unknown
 from .head import LOCAL_HEADS, GlobalLocalHead, GlobalOnlyHead
 from .trunk import Trunk
 

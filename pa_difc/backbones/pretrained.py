@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
-from ..files import check_archive
+from ..util.errors import UserError
+from ..util.files import check_archive
 
 
 @dataclass(frozen=True)

@@ -13,23 +13,23 @@ import time
 from itertools import product
 from pathlib import Path
 
-from ..build import load_pair
-from ..cli import add_log_flag, add_training_flags, config_from
-from ..config import Config
 from ..data import EXPRESSIONS, Domain
 from ..data.domains import describe_counts
-from ..errors import UserError
-from ..files import write_text
-from ..frozen import FEATURES, freeze
 from ..losses import LOSSES
 from ..methods import METHODS
-from ..names import lookup
-from ..record import run_path
 from ..report import aligned, csv_text, rows_from_records, to_csv, to_markdown, to_terminal
 from ..report.grid import Grid, Run
 from ..report.page import markdown_table
 from ..report.selection import candidates_table, numbers, select, selection_notes
-from ..run import run_cell
+from ..training.build import load_pair
+from ..training.frozen import FEATURES, freeze
+from ..training.record import run_path
+from ..training.run import run_cell
+from ..training.settings import Config
+from ..util.errors import UserError
+from ..util.files import write_text
+from ..util.names import lookup
+from .flags import add_log_flag, add_training_flags, config_from
 
 EXAMPLES = """\
   pa-difc compare

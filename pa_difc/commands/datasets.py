@@ -10,8 +10,8 @@ from ..data.datasets import OWN_DATA, all_datasets, dataset_names, find_dataset
 from ..data.labels import EXPRESSIONS
 from ..data.readers import Listing
 from ..data.store import is_store, open_store
-from ..errors import UserError
-from ..names import unknown
+from ..util.errors import UserError
+from ..util.names import unknown
 
 EXAMPLES = """\
   pa-difc datasets

@@ -11,18 +11,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .. import _host
-from ..build import make_adapter, make_loader, resolve
-from ..cli import register_plugins
-from ..config import Config
 from ..data import Domain, FaceSet
 from ..data.datasets import all_datasets, find_dataset
 from ..data.domains import describe_counts
 from ..data.store import is_store, open_store
-from ..engine import set_device
-from ..errors import UserError
-from ..installed import installed_version
-from ..methods import METHODS
+from ..methods import METHODS, _host
+from ..training.build import make_adapter, make_loader, resolve
+from ..training.engine import set_device
+from ..training.settings import Config
+from ..util.errors import UserError
+from ..util.installed import installed_version
+from .flags import register_plugins
 
 EXAMPLES = """\
   pa-difc doctor

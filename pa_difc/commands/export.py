@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..export import FORMATS, export_model, run_record
-from ..model import load_model
+from ..deploy.export import FORMATS, export_model, run_record
+from ..deploy.model import load_model
 
 EXAMPLES = """\
   pa-difc export --model runs/demo/runs/mcd-difc-seed0-… --out my_model

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..engine import set_device
-from ..errors import UserError
-from ..files import write_text
-from ..model import load_model
-from ..predict import Prediction, columns, find_images, predict_images
+from ..deploy.model import load_model
+from ..deploy.predict import Prediction, columns, find_images, predict_images
+from ..training.engine import set_device
+from ..util.errors import UserError
+from ..util.files import write_text
 
 EXAMPLES = """\
   pa-difc predict --model runs/demo/runs/mcd-difc-seed0-… photo.jpg

@@ -12,8 +12,8 @@ from ..data.crops import CROPS
 from ..data.datasets import find_dataset
 from ..data.prepare import FACES, ON_MISSING, Settings, prepare_store
 from ..data.store import check_store, is_store
-from ..engine import set_device
-from ..errors import UserError
+from ..training.engine import set_device
+from ..util.errors import UserError
 
 EXAMPLES = """\
   pa-difc prepare --dataset fer2013 --data-root data --out stores/fer2013

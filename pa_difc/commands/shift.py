@@ -6,21 +6,21 @@ import argparse
 from dataclasses import replace
 from itertools import product
 
-from ..build import load_pair
-from ..cli import add_training_flags, config_from
-from ..config import Config
 from ..data import Domain
 from ..data.domains import require_labels
 from ..data.label_shift import CANT_SHIFT, shift_labels
 from ..data.sampling import TARGET_SAMPLERS
-from ..errors import UserError
-from ..frozen import FEATURES, extract, standardised
 from ..losses import LOSSES
 from ..methods import METHODS
-from ..names import unknown
 from ..report import aligned
 from ..report.shift import METRICS, gains_table, lines_from_records, table, write_shift_report
+from ..training.build import load_pair
+from ..training.frozen import FEATURES, extract, standardised
+from ..training.settings import Config
+from ..util.errors import UserError
+from ..util.names import unknown
 from .compare import announce, expand, failed, run_grid
+from .flags import add_training_flags, config_from
 
 EXAMPLES = """\
   pa-difc shift --features frozen --methods source_only dann --losses ce difc --out runs/shift

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from ..build import load_pair
-from ..cli import add_log_flag, add_training_flags, config_from, print_scores
 from ..losses import LOSSES
 from ..methods import METHODS
-from ..record import RunFolder
-from ..run import run_cell
+from ..training.build import load_pair
+from ..training.record import RunFolder
+from ..training.run import run_cell
+from .flags import add_log_flag, add_training_flags, config_from, print_scores
 
 EXAMPLES = """\
   pa-difc train --method mcd --loss difc

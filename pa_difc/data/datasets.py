@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UserError
-from ..names import shown, unknown
-from ..plugins import plugins
+from ..util.errors import UserError
+from ..util.names import shown, unknown
+from ..util.plugins import plugins
 from .readers import (
     Reader,
     read_ck48,

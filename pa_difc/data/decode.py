@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from ..errors import UserError
+from ..util.errors import UserError
 from .crops import pad_box
 from .faces import FaceSet
 from .readers import Sample

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
 from ..functional import imbalance_ratio
+from ..util.errors import UserError
 from . import toy
 from .datasets import STORE, find_dataset
 from .decode import BadImage, decode_samples

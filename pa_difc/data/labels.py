@@ -1,15 +1,33 @@
-"""The one order of the seven expressions, and the names under which datasets know them."""
+"""The classes of a task, and the words under which datasets know them."""
 
-from ..errors import UserError
+from __future__ import annotations
 
-#: Class names by index, in the order of the paper's tables.
-EXPRESSIONS = ("surprise", "fear", "disgust", "happy", "sad", "anger", "neutral")
-NUM_CLASSES = len(EXPRESSIONS)
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..util.errors import UserError
+from ..util.names import unknown
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 #: The label of a face that nobody labelled.
 UNLABELLED = -1
 
-_SYNONYMS = {
+#: The seven expressions in the order of the paper's tables, and contempt.
+SEVEN = ("surprise", "fear", "disgust", "happy", "sad", "anger", "neutral")
+CONTEMPT = "contempt"
+
+#: Other words for them, as datasets have them; known to every label set.
+WORDS = {
     "surprised": "surprise",
     "fearful": "fear",
     "afraid": "fear",
@@ -21,31 +39,162 @@ _SYNONYMS = {
     "neutrality": "neutral",
 }
 
-#: Names of expressions that are not among the seven; samples of these are left out, and counted.
-EXCLUDED = ("contempt",)
-
-#: FER2013's and ExpW's numbers: angry, disgust, fear, happy, sad, surprise, neutral.
-FER2013_CODES = {0: 5, 1: 2, 2: 1, 3: 3, 4: 4, 5: 0, 6: 6}
+#: The word for the label set that the source's own classes make.
+FOLDERS = "folders"
 
 
-def label_name(label: int) -> str:
-    """The expression of a label, for people."""
-    return "no label" if label == UNLABELLED else EXPRESSIONS[label]
+def plain(word: str) -> str:
+    """A word as it is compared: in lower case, without space around it, expressions by their usual name."""
+    word = word.strip().casefold()
+    return WORDS.get(word, word)
 
 
-def expression_index(name: str) -> int | None:
-    """The class of a folder's or a list's word, in any case and with the usual synonyms.
+@dataclass(frozen=True)
+class LabelSet:
+    """The classes of a task in their order, chosen once, and carried from the reader to the exported model.
 
-    Returns:
-        0..6, or None for an expression that is left out (contempt).
+    Words of datasets are compared in any case. Beside the names themselves, ``synonyms`` lead to a class, and the
+    usual other words of expressions lead to these ("happiness" to "happy").
+
+    Args:
+        names: the classes, by index.
+        synonyms: further words, each with the name it stands for.
+        excluded: words whose samples are left out, and counted.
 
     Raises:
-        UserError: the word names no expression.
+        UserError: fewer than two classes, two names for one class, a synonym of nothing, or a word with two meanings.
+
+    Example:
+        >>> LabelSet(("calm", "excited"), {"joy": "excited"}, ("sad",)).index("Happiness")
+        1
     """
-    word = name.strip().lower()
-    word = _SYNONYMS.get(word, word)
-    if word in EXCLUDED:
+
+    names: tuple[str, ...]
+    synonyms: Mapping[str, str] = field(default_factory=dict)
+    excluded: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.names) < 2:
+            raise UserError(f"classes {', '.join(self.names) or 'none'}: there must be at least two")
+        known: dict[str, str] = {}
+        for name in self.names:
+            if not name.strip():
+                raise UserError("a class has an empty name")
+            if (other := known.setdefault(plain(name), name)) is not name:
+                raise UserError(f"classes {other!r} and {name!r} are two names for one class")
+        meanings = {plain(name): plain(name) for name in self.names}
+        for word, name in self.synonyms.items():
+            if plain(name) not in known:
+                raise UserError(f"synonym {word!r}: {name!r} is no class ({', '.join(self.names)})")
+            if (meaning := meanings.setdefault(plain(word), plain(name))) != plain(name):
+                raise UserError(f"{word!r} can't stand for {name!r}: it stands for {known[meaning]!r}")
+        for word in self.excluded:
+            if plain(word) in meanings:
+                raise UserError(f"{word!r} can't be left out: it stands for {known[meanings[plain(word)]]!r}")
+
+    def __len__(self) -> int:
+        """K."""
+        return len(self.names)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        own = {plain(name): k for k, name in enumerate(self.names)}
+        return {plain(word): own[plain(name)] for word, name in self.synonyms.items()} | own
+
+    def index(self, word: str) -> int | None:
+        """The class of a dataset's word, from 0; None for one that is left out.
+
+        Raises:
+            UserError: the word is neither a class nor left out; with the nearest names.
+        """
+        if (found := self._index.get(plain(word))) is not None:
+            return found
+        if plain(word) in map(plain, self.excluded):
+            return None
+        raise unknown("class", word, self.names)
+
+    def label(self, k: int) -> str:
+        """The name of a label, for people."""
+        return "no label" if k == UNLABELLED else self.names[k]
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of what the set says: equal digests label equally."""
+        said = [self.names, sorted(self._index.items()), sorted(map(plain, self.excluded))]
+        return hashlib.blake2b(json.dumps(said).encode(), digest_size=6).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for records and models; :meth:`from_dict` reads them."""
+        return {"names": list(self.names), "synonyms": dict(self.synonyms), "excluded": list(self.excluded)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> LabelSet:
+        """A label set from what :meth:`to_dict` gave."""
+        return cls(tuple(values["names"]), dict(values["synonyms"]), tuple(values["excluded"]))
+
+
+EXPRESSIONS = LabelSet(SEVEN, excluded=(CONTEMPT,))
+EXPRESSIONS8 = LabelSet((*SEVEN, CONTEMPT))
+#: Which expressions count as what. Surprise is either and is left out.
+VALENCE = LabelSet(
+    ("negative", "neutral", "positive"),
+    {**dict.fromkeys(("fear", "disgust", "sad", "anger", CONTEMPT), "negative"), "happy": "positive"},
+    excluded=("surprise",),
+)
+
+#: Label sets by name; beside them there are :data:`FOLDERS` and TOML files.
+LABEL_SETS = {"expressions": EXPRESSIONS, "expressions8": EXPRESSIONS8, "valence": VALENCE}
+
+
+def find_label_set(name: str) -> LabelSet | None:
+    """The label set of ``--labels``; None for "folders", which the source's own classes make.
+
+    Raises:
+        UserError: there is no such set, or its file is not as it should be.
+    """
+    if name == FOLDERS:
         return None
-    if word not in EXPRESSIONS:
-        raise UserError(f"unknown expression {name!r}: must be one of {', '.join(EXPRESSIONS)} or a synonym")
-    return EXPRESSIONS.index(word)
+    if name in LABEL_SETS:
+        return LABEL_SETS[name]
+    if name.endswith(".toml"):
+        return read_label_file(Path(name))
+    raise UserError(f"{unknown('label set', name, (*LABEL_SETS, FOLDERS))}, or a file: FILE.toml")
+
+
+def from_words(words: Iterable[str]) -> LabelSet:
+    """The label set whose classes are the words themselves, sorted.
+
+    Raises:
+        UserError: there are fewer than two, or two are words for one class.
+    """
+    return LabelSet(tuple(sorted({w.strip() for w in words}, key=lambda w: (w.casefold(), w))))
+
+
+def read_label_file(path: Path) -> LabelSet:
+    """A label set of a TOML file: ``names = [...]``, ``exclude = [...]``, and a table ``[synonyms]`` of words.
+
+    Raises:
+        UserError: it can't be read, or is not as it should be.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"label file {path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are kinds of the first
+        raise UserError(f"label file {path}: not TOML ({str(error).splitlines()[0][:200]})") from None
+    known = ("names", "synonyms", "exclude")
+    if foreign := [key for key in table if key not in known]:
+        raise UserError(f"label file {path}: {unknown('key', foreign[0], known)}")
+    names, synonyms, exclude = table.get("names"), table.get("synonyms", {}), table.get("exclude", [])
+    for key, value in (("names", names), ("exclude", exclude)):
+        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+            raise UserError(f"label file {path}: {key} must be a list of words")
+    if not isinstance(synonyms, dict) or not all(isinstance(name, str) for name in synonyms.values()):
+        raise UserError(f'label file {path}: synonyms must be words with the class of each, such as scared = "fear"')
+    try:
+        return LabelSet(tuple(names or ()), synonyms, tuple(exclude))
+    except UserError as error:
+        raise UserError(f"label file {path}: {error}") from None

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..util.errors import UserError
 from .augment import zoom_faces
 from .faces import Face, Samples
 from .sampling import class_balanced, shuffled

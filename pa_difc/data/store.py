@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from ..errors import UserError
-from ..files import file_digest, read_json
-from ..shapes import ANY, COUNT, FLAG, TEXT, misfit, one_of
+from ..util.errors import UserError
+from ..util.files import file_digest, read_json
+from ..util.shapes import ANY, COUNT, FLAG, TEXT, misfit, one_of
 from .faces import FaceSet
 from .labels import NUM_CLASSES, UNLABELLED
 

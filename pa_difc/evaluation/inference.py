@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..data.loaders import EvalLoader
-from ..hooks import eval_mode
 from ..methods import LossSlot
+from ..methods.hooks import eval_mode
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from ..functional import Counts, drw_weights, mean_probs
-from ..names import lookup
-from ..schedule import Schedule
+from ..util.names import lookup
 from .baselines import (
     ArcFaceOnCosines,
     CosFaceOnCosines,
@@ -19,6 +18,7 @@ from .baselines import (
     WeightedLoss,
 )
 from .difc import DIFCLoss
+from .schedule import Schedule
 
 __all__ = [
     "LOSSES",

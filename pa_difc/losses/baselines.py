@@ -10,8 +10,8 @@ from pytorch_metric_learning.losses import ArcFaceLoss, CosFaceLoss
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ..distributed import part_of_weighted
 from ..functional import Counts
+from ..util.distributed import part_of_weighted
 
 
 class WeightedLoss(nn.Module):

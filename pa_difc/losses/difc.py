@@ -7,7 +7,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..distributed import part_of_weighted, total, whole_mean
 from ..functional import (
     Counts,
     class_margins,
@@ -19,8 +18,9 @@ from ..functional import (
     logit_spread,
     mean_probs,
 )
-from ..names import shown
-from ..schedule import Phase, Schedule
+from ..util.distributed import part_of_weighted, total, whole_mean
+from ..util.names import shown
+from .schedule import Phase, Schedule
 
 
 class DIFCLoss(nn.Module):

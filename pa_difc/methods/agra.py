@@ -28,8 +28,8 @@ from pytorch_adapt.weighters import SumWeighter
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from .._host import BaseHook, OptimizerHook, SummaryHook
-from ..errors import UserError
+from ..util.errors import UserError
+from ._host import BaseHook, OptimizerHook, SummaryHook
 from .heads import ClassifierFactory, classifier
 from .penalty import EndOfStepHook
 from .regions import REGION_FEATURES, REGIONS, RegionGraph

@@ -15,7 +15,7 @@ from pytorch_adapt.hooks import CLossHook, DANNHook, FeaturesForDomainLossHook
 from pytorch_adapt.weighters import SumWeighter
 from torch import nn
 
-from .._host import ApplyFnHook
+from ._host import ApplyFnHook
 from .heads import ClassifierFactory, classifier, discriminator
 from .penalty import EndOfStepHook
 from .reversal import Ramped

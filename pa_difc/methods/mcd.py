@@ -17,8 +17,8 @@ from pytorch_adapt.layers import MultipleModels
 from pytorch_adapt.weighters import BaseWeighter, SumWeighter
 from torch import nn
 
-from .._host import BaseHook, BaseWrapperHook, OptimizerHook, SummaryHook
 from ..losses import ClassificationLoss
+from ._host import BaseHook, BaseWrapperHook, OptimizerHook, SummaryHook
 from .heads import ClassifierFactory, classifier
 from .slot import LossSlot, mean_softmax_inference
 

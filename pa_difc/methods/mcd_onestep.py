@@ -20,7 +20,7 @@ from pytorch_adapt.layers import GradientReversal, MCDLoss
 from pytorch_adapt.weighters import SumWeighter
 from torch import nn
 
-from .._host import BaseHook, OptimizerHook, SummaryHook
+from ._host import BaseHook, OptimizerHook, SummaryHook
 from .mcd import MCD
 
 _LOGITS = "target_imgs_features_reversed_logits"

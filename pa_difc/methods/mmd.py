@@ -8,7 +8,7 @@ import torch
 from pytorch_metric_learning.distances import LpDistance
 from torch import Tensor, nn
 
-from ..distributed import total
+from ..util.distributed import total
 
 #: Bandwidths in units of the mean squared distance of the batch (Long et al. 2015, arXiv:1502.02791, use such a range).
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)

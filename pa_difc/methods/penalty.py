@@ -12,7 +12,7 @@ from pytorch_adapt.hooks import ClassifierHook, FeaturesAndLogitsHook
 from pytorch_adapt.weighters import SumWeighter
 from torch import Tensor
 
-from .._host import BaseHook
+from ._host import BaseHook
 from .slot import LossSlot
 
 

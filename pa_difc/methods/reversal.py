@@ -6,7 +6,7 @@ from typing import Any
 
 from pytorch_adapt.layers import GradientReversal
 
-from ..schedule import adversarial_ramp
+from ..losses.schedule import adversarial_ramp
 
 
 class RampedGradientReversal(GradientReversal):

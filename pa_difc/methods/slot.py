@@ -10,10 +10,10 @@ from pytorch_adapt.inference import default_fn
 from torch import Tensor, nn
 
 from ..functional import Counts
-from ..hooks import ConfusionHook
 from ..losses import ClassificationLoss, SteppedLoss, loss_state, make_loss
-from ..schedule import Schedule
+from ..losses.schedule import Schedule
 from .heads import ClassifierFactory, classifier
+from .hooks import ConfusionHook
 
 
 class LossSlot:

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from ..data import Domain, load_domain
 from ..data.labels import EXPRESSIONS
-from ..errors import UserError
+from ..util.errors import UserError
 from .grid import Grid
 from .tables import both_outputs
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..data.labels import NUM_CLASSES, UNLABELLED
-from ..errors import UserError
-from ..files import read_arrays
-from ..record import OUTPUTS, read_record
+from ..training.record import OUTPUTS, read_record
+from ..util.errors import UserError
+from ..util.files import read_arrays
 
 _SIDES, _PARTS = ("source", "target"), ("labels", "probs", "kept", "features")
 _OUTPUTS = [f"{side}_{part}" for side in _SIDES for part in _PARTS]

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from statistics import mean
 
-from ..files import write_text
+from ..util.files import write_text
 from . import tables
 from .examples import changed_faces
 from .figures import figures

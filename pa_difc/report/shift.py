@@ -13,7 +13,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from ..files import write_text
+from ..util.files import write_text
 from .page import COLORS, html_figure, html_page, html_table, markdown_table, svg
 from .tables import BASE
 

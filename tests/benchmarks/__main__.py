@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from pa_difc.files import write_json, write_text
+from pa_difc.util.files import write_json, write_text
 
 from . import cost, growth, overhead, peers, variants, vision
 from .report import markdown, setting, to_dict

@@ -17,8 +17,8 @@ from pa_difc import DIFCLoss, Schedule
 from pa_difc.data import PairLoader
 from pa_difc.data.labels import NUM_CLASSES
 from pa_difc.data.store import ARRAYS, FILES, open_store
-from pa_difc.engine import fit
-from pa_difc.files import file_digest
+from pa_difc.training.engine import fit
+from pa_difc.util.files import file_digest
 
 from . import sides
 from .cost import peak_bytes

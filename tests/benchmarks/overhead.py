@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from pa_difc.checkpoint import save_checkpoint
-from pa_difc.engine import fit
+from pa_difc.training.checkpoint import save_checkpoint
+from pa_difc.training.engine import fit
 
 from . import sides
 from .measure import Figure, interleaved, now, ratio

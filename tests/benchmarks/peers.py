@@ -17,7 +17,7 @@ from pa_difc.backbones import SmallNet
 from pa_difc.data import PairLoader
 from pa_difc.data.faces import Face
 from pa_difc.data.features import FeatureSet
-from pa_difc.engine import fit
+from pa_difc.training.engine import fit
 
 from . import sides
 from .measure import Figure, interleaved, ratio

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from pa_difc.installed import installed_version
+from pa_difc.util.installed import installed_version
 
 from .measure import Figure
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from pa_difc.backbones import for_speed, make_backbone
-from pa_difc.hooks import JointFeaturesHook
+from pa_difc.methods.hooks import JointFeaturesHook
 
 from . import sides
 from .measure import Figure, interleaved, ratio

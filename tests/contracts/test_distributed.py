@@ -15,9 +15,9 @@ from made import random_faces
 from processes import ROOT, start
 
 from pa_difc.data import EvalLoader, PairLoader
-from pa_difc.distributed import Replicas, _Replica
-from pa_difc.errors import UserError
 from pa_difc.methods.heads import FeatureHead
+from pa_difc.util.distributed import Replicas, _Replica
+from pa_difc.util.errors import UserError
 
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2)
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from made import random_faces
 
-from pa_difc.build import make_adapter, make_slot_loss, resolve
-from pa_difc.config import Config
 from pa_difc.data import Domain
 from pa_difc.functional import class_margins, di_loss
 from pa_difc.methods import METHODS
 from pa_difc.methods.heads import classifier
+from pa_difc.training.build import make_adapter, make_slot_loss, resolve
+from pa_difc.training.settings import Config
 
 
 def test_cosine_logits_are_cosines_times_the_scale():

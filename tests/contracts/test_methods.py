@@ -5,9 +5,9 @@ import torch
 from pytorch_adapt.containers import Models, Optimizers
 
 from pa_difc import DANN, MCD, METHODS, SAFN
+from pa_difc.losses.schedule import Schedule, adversarial_ramp
 from pa_difc.methods.heads import classifier
 from pa_difc.methods.reversal import RampedGradientReversal
-from pa_difc.schedule import Schedule, adversarial_ramp
 
 N, K, D = 8, 4, 6
 

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-import pa_difc.engine as engine
-from pa_difc.build import make_adapter, make_loader, resolve
-from pa_difc.checkpoint import load_checkpoint
-from pa_difc.config import Config
+import pa_difc.training.engine as engine
 from pa_difc.data import EvalLoader
-from pa_difc.engine import Stopped, fit
-from pa_difc.errors import DivergedError, UserError
 from pa_difc.evaluation import predict
 from pa_difc.losses import LOSSES
 from pa_difc.methods import METHODS
-from pa_difc.record import RunFolder
-from pa_difc.run import finish, run_cell
+from pa_difc.training.build import make_adapter, make_loader, resolve
+from pa_difc.training.checkpoint import load_checkpoint
+from pa_difc.training.engine import Stopped, fit
+from pa_difc.training.record import RunFolder
+from pa_difc.training.run import finish, run_cell
+from pa_difc.training.settings import Config
+from pa_difc.util.errors import DivergedError, UserError
 
 EVERY = [(m, loss) for m in METHODS for loss in LOSSES]
 
@@ -200,7 +200,7 @@ def test_a_malicious_checkpoint_does_not_execute(source, target, tmp_path):
 def test_a_cell_with_a_record_is_not_run_again(source, target, tmp_path, monkeypatch):
     cfg = config("source_only", epochs=1)
     record = run_cell(cfg, source, target, tmp_path, progress=False)
-    monkeypatch.setattr("pa_difc.run.fit", lambda *a, **k: pytest.fail("trained again"))
+    monkeypatch.setattr("pa_difc.training.run.fit", lambda *a, **k: pytest.fail("trained again"))
     assert run_cell(cfg, source, target, tmp_path, progress=False) == record
     assert record["target_labels"] == "none" and record["scores"]["target"]["recall"]
 
@@ -214,7 +214,7 @@ def test_other_code_other_data_other_settings_are_other_runs(source, target, tmp
     assert key(config(epsilon=0.03)) != base and key(config(seed=1)) != base
     assert key(config(data_root="elsewhere")) == base  # the same data wherever they lie
     with monkeypatch.context() as patch:
-        patch.setattr("pa_difc.record.code_digest", lambda: "other")
+        patch.setattr("pa_difc.training.record.code_digest", lambda: "other")
         assert key() != base
     source.train.images[0, 0, 0, 0] ^= 1
     del source.train.__dict__["fingerprint"]

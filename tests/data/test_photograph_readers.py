@@ -15,7 +15,7 @@ from pa_difc.data.readers import (
     read_raf_db_original,
     read_sfew,
 )
-from pa_difc.errors import UserError
+from pa_difc.util.errors import UserError
 
 CLASSES = ("Surprise", "Fear", "Disgust", "Happy", "Sad", "Angry", "Neutral")
 

@@ -15,7 +15,7 @@ from pa_difc.data.prepare import Settings, prepare_store
 from pa_difc.data.prepare import plan as plan_module
 from pa_difc.data.store import FILES, check_store, open_store
 from pa_difc.data.toy import toy_dataset
-from pa_difc.errors import UserError
+from pa_difc.util.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from pa_difc.data.readers import (
     read_muxspace,
     read_raf_db,
 )
-from pa_difc.errors import UserError
+from pa_difc.util.errors import UserError
 
 KAGGLE = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from made import random_faces
 
-from pa_difc.build import make_adapter, make_loader, resolve
-from pa_difc.config import Config
 from pa_difc.data import PairLoader
 from pa_difc.data.sampling import class_balanced
-from pa_difc.engine import fit
-from pa_difc.errors import UserError
-from pa_difc.run import run_cell
+from pa_difc.training.build import make_adapter, make_loader, resolve
+from pa_difc.training.engine import fit
+from pa_difc.training.run import run_cell
+from pa_difc.training.settings import Config
+from pa_difc.util.errors import UserError
 
 CLASSES = np.repeat([0, 2, 5], [50, 8, 2])
 

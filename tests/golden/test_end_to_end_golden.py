@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from pa_difc.build import make_adapter, make_loader, resolve
-from pa_difc.config import Config
 from pa_difc.data import Domain, EvalLoader, load_domain
-from pa_difc.engine import fit
 from pa_difc.evaluation import score
-from pa_difc.hooks import eval_mode
-from pa_difc.installed import installed_version
+from pa_difc.methods.hooks import eval_mode
+from pa_difc.training.build import make_adapter, make_loader, resolve
+from pa_difc.training.engine import fit
+from pa_difc.training.settings import Config
+from pa_difc.util.installed import installed_version
 
 KEPT = Path(__file__).with_name("end_to_end.json")
 

@@ -1,12 +1,12 @@
 """Small studies, ready to run."""
 
 import optuna
-from objective import Objective, Task, blind
-from spaces import defaults, search_space
-from study import objective_criterion, open_study
 
-from pa_difc.build import resolve
-from pa_difc.config import Config
+from pa_difc.training.build import resolve
+from pa_difc.training.settings import Config
+from pa_difc.tuning.objective import Objective, Task, blind
+from pa_difc.tuning.space import defaults, search_space
+from pa_difc.tuning.study import objective_criterion, open_study
 
 
 def config(method="dann", **kwargs):

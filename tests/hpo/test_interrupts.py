@@ -6,14 +6,15 @@ import subprocess
 import sys
 import time
 
-import interrupts
 import optuna
 import pytest
-from interrupts import at_once, held
 from optuna.trial import TrialState
-from storage import open_storage
 from studies import config, ready
-from study import run_trials
+
+from pa_difc.tuning import interrupts
+from pa_difc.tuning.interrupts import at_once, held
+from pa_difc.tuning.storage import open_storage
+from pa_difc.tuning.study import run_trials
 
 
 def press():

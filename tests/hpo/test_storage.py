@@ -2,10 +2,10 @@
 
 import optuna
 import pytest
-from storage import _database, open_storage, recover_lost_trials
-from study import open_study
 
-from pa_difc.errors import UserError
+from pa_difc.tuning.storage import _database, open_storage, recover_lost_trials
+from pa_difc.tuning.study import open_study
+from pa_difc.util.errors import UserError
 
 
 def test_journal_says_that_it_has_no_heartbeat(tmp_path, capsys):

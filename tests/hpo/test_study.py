@@ -3,13 +3,13 @@
 import numpy as np
 import optuna
 import pytest
-from objective import blind, candidate_config, pack, show, source_recall, thin, train, unpack
-from spaces import search_space, suggest
 from studies import config, ready
-from study import choose, open_study, run_trials
 
-from pa_difc.errors import UserError
 from pa_difc.evaluation.criteria import CRITERIA
+from pa_difc.tuning.objective import blind, candidate_config, pack, show, source_recall, thin, train, unpack
+from pa_difc.tuning.space import search_space, suggest
+from pa_difc.tuning.study import choose, open_study, run_trials
+from pa_difc.util.errors import UserError
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

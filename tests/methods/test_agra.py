@@ -8,11 +8,11 @@ from pytorch_adapt.containers import Models, Optimizers
 
 from pa_difc import METHODS
 from pa_difc.backbones import make_backbone
-from pa_difc.build import make_adapter, resolve
-from pa_difc.config import Config
 from pa_difc.data import Domain, Face
-from pa_difc.errors import UserError
 from pa_difc.methods.regions import RegionGraph
+from pa_difc.training.build import make_adapter, resolve
+from pa_difc.training.settings import Config
+from pa_difc.util.errors import UserError
 
 
 def test_318_464_extra_weights():

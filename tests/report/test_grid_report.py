@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from pa_difc.data import EXPRESSIONS
-from pa_difc.errors import UserError
 from pa_difc.report.grid import load_grids
 from pa_difc.report.grid_report import sentence, write_grid_report
 from pa_difc.report.tables import (
@@ -22,6 +21,7 @@ from pa_difc.report.tables import (
     imbalance,
     methods_by_losses,
 )
+from pa_difc.util.errors import UserError
 
 #: Order of confusion: sad, disgust, fear first; "inf" is a class never predicted, None one that is not known.
 CONFUSION = [1.0, 3.0, 4.0, 0.5, "inf", 2.0, 1.5]

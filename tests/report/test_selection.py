@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from test_grid_report import write_run
 
-from pa_difc.errors import UserError
 from pa_difc.evaluation.criteria import ensemble_agreement, information_maximization
 from pa_difc.report.grid import load_grids
 from pa_difc.report.grid_report import sentence, write_grid_report
 from pa_difc.report.selection import candidates_table, judged, select, selection_notes
+from pa_difc.util.errors import UserError
 
 N = 70
 TRUTH = np.arange(N) % 7

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from pa_difc.__main__ import main
-from pa_difc.errors import UserError
 from pa_difc.report.shift import gains_table, lines_from_records, table, to_csv, write_shift_report
+from pa_difc.util.errors import UserError
 
 
 def record(loss, alpha, draw, recall, sampler="shuffled", unadjusted=None, refused=None):

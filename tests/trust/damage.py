@@ -14,9 +14,9 @@ from made import store_manifest
 from PIL import Image
 
 from pa_difc.__main__ import main
-from pa_difc.cli import run_command
+from pa_difc.commands.flags import run_command
 from pa_difc.data.store import ARRAYS, FILES
-from pa_difc.files import file_digest, write_json, write_sealed
+from pa_difc.util.files import file_digest, write_json, write_sealed
 
 #: Values in the place of others: wrong types, wrong sizes, numbers that are none.
 STRANGE = [None, True, "x", "", [], {}, -1, 0.5, 1e9, 10**30, 10**5000, float("inf"), float("nan"), [[]], "../../etc"]

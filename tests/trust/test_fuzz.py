@@ -11,13 +11,13 @@ from damage import command, refused
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pa_difc.build import resolve
-from pa_difc.config import Config, apply_settings
-from pa_difc.errors import UserError
 from pa_difc.functional import class_margins, confusion_margins, confusion_scores, di_loss, drw_weights
 from pa_difc.losses import DIFCLoss
 from pa_difc.losses.difc import mean_probs
-from pa_difc.schedule import Schedule
+from pa_difc.losses.schedule import Schedule
+from pa_difc.training.build import resolve
+from pa_difc.training.settings import Config, apply_settings
+from pa_difc.util.errors import UserError
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -16,7 +16,7 @@ from killed import kill_before
 from processes import PYTHON, ROOT, run, start
 from work import KINDS, many_pictures, training
 
-from pa_difc.model import load_model, save_model
+from pa_difc.deploy.model import load_model, save_model
 
 #: Moments per kind, twenty in all; each one's place is drawn.
 MOMENTS = {"training": 7, "prepare": 5, "study": 4, "export": 4}

@@ -10,11 +10,11 @@ import torch
 from damage import TRAIN, command, png_bomb, refused, tiff_bomb, write_store
 from made import random_faces
 
-from pa_difc.build import resolve
-from pa_difc.config import Config
-from pa_difc.errors import UserError
-from pa_difc.files import file_digest
-from pa_difc.frozen import freeze
+from pa_difc.training.build import resolve
+from pa_difc.training.frozen import freeze
+from pa_difc.training.settings import Config
+from pa_difc.util.errors import UserError
+from pa_difc.util.files import file_digest
 
 
 class Malice:

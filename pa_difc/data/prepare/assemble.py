@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import UserError
-from ...files import file_digest, read_arrays, write_json
-from ...installed import installed_version
+from ...util.errors import UserError
+from ...util.files import file_digest, read_arrays, write_json
+from ...util.installed import installed_version
 from ..labels import EXPRESSIONS
 from ..readers import Sample, counts_by_split
 from ..store import ARRAYS, FILES, FORMAT

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...errors import UserError
+from ...util.errors import UserError
 from ..duplicates import Duplicates, content_digests, drop_duplicates
 from ..readers import Listing, Sample
 from ..store import FORMAT

@@ -11,8 +11,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ...errors import UserError
-from ...files import read_json, write_json, write_sealed
+from ...util.errors import UserError
+from ...util.files import read_json, write_json, write_sealed
 from ..readers import Listing
 from ..store import MANIFEST, read_manifest
 from .assemble import assemble, read_notes

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
-from ...errors import UserError
-from ...names import unknown
+from ...util.errors import UserError
+from ...util.names import unknown
 from ..crops import CROPS
 from ..detect import DETECT_PX
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ...files import write_atomic
+from ...util.files import write_atomic
 from ..crops import Box, cut_face, typical_points
 from ..decode import BrokenImageError, open_image
 from ..detect import Detection, FaceDetector

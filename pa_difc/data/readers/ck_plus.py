@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ...errors import UserError
+from ...util.errors import UserError
 from .folders import read_class_folders
 from .listing import Listing, Sample, held_out, images_below, read_lines
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from pathlib import Path
 
-from ...errors import UserError
+from ...util.errors import UserError
 from ..labels import FER2013_CODES
 from .listing import Listing, Sample, held_out, plain_name, read_lines
 

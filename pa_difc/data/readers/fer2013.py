@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import UserError
+from ...util.errors import UserError
 from ..labels import FER2013_CODES
 from .folders import read_class_folders
 from .listing import Listing, Sample, csv_rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ...errors import UserError
+from ...util.errors import UserError
 from ..labels import expression_index
 from .listing import Listing, Sample, held_out, images_below
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...errors import UserError
+from ...util.errors import UserError
 from ..labels import UNLABELLED
 from .listing import BOTH, Listing, Sample, images_below
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ...errors import UserError
+from ...util.errors import UserError
 from .listing import BOTH, Listing, Sample, images_below
 
 #: The code in a file name, in this package's order.

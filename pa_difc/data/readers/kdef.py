@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ...errors import UserError
+from ...util.errors import UserError
 from .folders import read_class_folders
 from .listing import Listing, Sample, held_out, images_below
 

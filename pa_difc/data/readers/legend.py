@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from ...errors import UserError
+from ...util.errors import UserError
 from ..labels import expression_index
 from .listing import Listing, Sample, csv_rows, held_out, plain_name
 

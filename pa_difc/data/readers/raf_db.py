@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import UserError
+from ...util.errors import UserError
 from .listing import Listing, Sample, plain_name, read_lines
 
 LABELS = Path("basic") / "EmoLabel" / "list_patition_label.txt"  # spelt so in the distribution

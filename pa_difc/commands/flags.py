@@ -9,19 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .backbones import BACKBONES
-from .build import resolve
-from .config import Config, apply_settings, describe_keys, read_settings
-from .data import EXPRESSIONS
-from .data.datasets import dataset_names
-from .data.sampling import SAMPLERS, TARGET_SAMPLERS
-from .engine import Stopped
-from .errors import UserError
-from .evaluation.prior import ESTIMATORS
-from .loggers import LOGGERS
-from .losses import LOSSES
-from .methods import METHODS
-from .plugins import plugins
+from ..backbones import BACKBONES
+from ..data import EXPRESSIONS
+from ..data.datasets import dataset_names
+from ..data.sampling import SAMPLERS, TARGET_SAMPLERS
+from ..evaluation.prior import ESTIMATORS
+from ..losses import LOSSES
+from ..methods import METHODS
+from ..training.build import resolve
+from ..training.engine import Stopped
+from ..training.loggers import LOGGERS
+from ..training.settings import Config, apply_settings, describe_keys, read_settings
+from ..util.errors import UserError
+from ..util.plugins import plugins
 
 _FLAGS = (
     "source",

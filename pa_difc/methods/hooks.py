@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..losses import SteppedLoss
 from ._host import BaseHook
-from .losses import SteppedLoss
 
 
 class ConfusionHook(BaseHook):

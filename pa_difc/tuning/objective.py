@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 import optuna
-from interrupts import at_once, held
 from optuna.trial import FrozenTrial
-from spaces import Dimension, suggest
 
-from pa_difc.build import make_adapter, make_loader, resolve
-from pa_difc.config import Config
-from pa_difc.data import Domain, EvalLoader
-from pa_difc.engine import fit
-from pa_difc.errors import DivergedError
-from pa_difc.evaluation import predict
-from pa_difc.evaluation.criteria import CRITERIA, Evidence
-from pa_difc.methods import LossSlot
-from pa_difc.record import RunFolder
+from ..data import Domain, EvalLoader
+from ..evaluation import predict
+from ..evaluation.criteria import CRITERIA, Evidence
+from ..methods import LossSlot
+from ..training.build import make_adapter, make_loader, resolve
+from ..training.engine import fit
+from ..training.record import RunFolder
+from ..training.settings import Config
+from ..util.errors import DivergedError
+from .interrupts import at_once, held
+from .space import Dimension, suggest
 
 #: Target samples whose probabilities a trial keeps, evenly spaced.
 KEPT_SAMPLES = 2000

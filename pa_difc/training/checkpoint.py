@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from .errors import UserError
-from .files import check_archive, write_atomic
-from .methods import LossSlot
+from ..methods import LossSlot
+from ..util.errors import UserError
+from ..util.files import check_archive, write_atomic
 
 _CONTAINERS = ("models", "optimizers", "lr_schedulers", "misc")
 

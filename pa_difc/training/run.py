@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from ..data import Domain, EvalLoader
+from ..evaluation import Predictions, predict, score, tally
+from ..evaluation.prior import estimate
+from ..evaluation.quality import feature_quality
+from ..methods import LossSlot
+from ..util.distributed import from_first, on_first, rank
 from .build import check_landmarks, make_adapter, make_loader
-from .config import Config
-from .data import Domain, EvalLoader
-from .distributed import from_first, on_first, rank
 from .engine import fit
-from .evaluation import Predictions, predict, score, tally
-from .evaluation.prior import estimate
-from .evaluation.quality import feature_quality
 from .loggers import History, final_scores, make_logger
-from .methods import LossSlot
 from .record import RunFolder
+from .settings import Config
 
 #: Of each test split, at most this many feature vectors are kept, for pictures and for choosing without labels.
 _KEPT_FEATURES = 2000

@@ -10,17 +10,17 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from .backbones import make_backbone
-from .checkpoint import read_state
-from .config import Config
-from .data import EXPRESSIONS, NUM_CLASSES, Face
-from .data.crops import CROPS
-from .errors import UserError
-from .files import file_digest, read_json, write_atomic, write_sealed
-from .methods import METHODS
-from .methods.heads import classifier
-from .record import read_record
-from .shapes import COUNT, FLAG, NUMBER, TEXT, Leaf, misfit, one_of
+from ..backbones import make_backbone
+from ..data import EXPRESSIONS, NUM_CLASSES, Face
+from ..data.crops import CROPS
+from ..methods import METHODS
+from ..methods.heads import classifier
+from ..training.checkpoint import read_state
+from ..training.record import read_record
+from ..training.settings import Config
+from ..util.errors import UserError
+from ..util.files import file_digest, read_json, write_atomic, write_sealed
+from ..util.shapes import COUNT, FLAG, NUMBER, TEXT, Leaf, misfit, one_of
 
 WEIGHTS, SETTINGS = "model.safetensors", "config.json"
 DERIVED = ("README.md", "model.onnx", "model.pt2")  #: made from a model's weights, see :mod:`.export`

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..data.loaders import EvalLoader, PairLoader
+from ..evaluation import predict
+from ..losses import DIFCLoss
+from ..methods import LossSlot
+from ..util.distributed import Replicas, from_parts, means, processes, rank, require_same, total
+from ..util.errors import DivergedError, UserError
+from ..util.files import write_text
 from .checkpoint import load_checkpoint, save_checkpoint, seed_everything
-from .data.loaders import EvalLoader, PairLoader
-from .distributed import Replicas, from_parts, means, processes, rank, require_same, total
-from .errors import DivergedError, UserError
-from .evaluation import predict
-from .files import write_text
-from .losses import DIFCLoss
-from .methods import LossSlot
 
 
 class Stopped(KeyboardInterrupt):

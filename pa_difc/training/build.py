@@ -10,22 +10,22 @@ import torch
 from pytorch_adapt.containers import LRSchedulers, Models, Optimizers
 from torch import nn
 
-from .backbones import BACKBONES, for_speed, load_pretrained, make_backbone, parameter_groups
+from ..backbones import BACKBONES, for_speed, load_pretrained, make_backbone, parameter_groups
+from ..data import Domain, PairLoader, load_domain
+from ..data.domains import require_every_class, require_landmarks, require_same_crop
+from ..data.features import FeatureSet
+from ..data.label_shift import shift_labels
+from ..data.labels import NUM_CLASSES
+from ..losses import LOSSES, ClassificationLoss, make_loss
+from ..losses.schedule import Schedule, learning_rate_factor
+from ..methods import METHODS, LossSlot
+from ..methods.heads import FeatureHead, classifier
+from ..util.distributed import join, processes, rank
+from ..util.errors import UserError
+from ..util.names import lookup
 from .checkpoint import seed_everything
-from .config import Config
-from .data import Domain, PairLoader, load_domain
-from .data.domains import require_every_class, require_landmarks, require_same_crop
-from .data.features import FeatureSet
-from .data.label_shift import shift_labels
-from .data.labels import NUM_CLASSES
-from .distributed import join, processes, rank
 from .engine import set_device
-from .errors import UserError
-from .losses import LOSSES, ClassificationLoss, make_loss
-from .methods import METHODS, LossSlot
-from .methods.heads import FeatureHead, classifier
-from .names import lookup
-from .schedule import Schedule, learning_rate_factor
+from .settings import Config
 
 
 def resolve(config: Config) -> Config:

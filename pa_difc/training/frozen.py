@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data import Domain, EvalLoader
+from ..data.features import FeatureSet
+from ..evaluation import predict
+from ..util.errors import UserError
+from ..util.files import read_arrays, write_atomic
 from .build import LOSS_OPTIONS, make_adapter, make_loader, resolve
-from .config import Config
-from .data import Domain, EvalLoader
-from .data.features import FeatureSet
 from .engine import fit
-from .errors import UserError
-from .evaluation import predict
-from .files import read_arrays, write_atomic
 from .record import RunFolder
+from .settings import Config
 
 FEATURES = ("full", "frozen")
 

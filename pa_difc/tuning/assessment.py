@@ -9,19 +9,19 @@ from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
-from objective import Task, candidate_config, unpack
 from optuna.trial import FrozenTrial
 from scipy.stats import spearmanr
-from spaces import Dimension, defaults
-from study import Choice
 
-from pa_difc.build import load_pair
-from pa_difc.config import Config
-from pa_difc.data import NUM_CLASSES, Domain
-from pa_difc.evaluation import score
-from pa_difc.evaluation.criteria import macro_recall
-from pa_difc.frozen import source_only
-from pa_difc.run import run_cell
+from ..data import NUM_CLASSES, Domain
+from ..evaluation import score
+from ..evaluation.criteria import macro_recall
+from ..training.build import load_pair
+from ..training.frozen import source_only
+from ..training.run import run_cell
+from ..training.settings import Config
+from .objective import Task, candidate_config, unpack
+from .space import Dimension, defaults
+from .study import Choice
 
 METRICS = ("accuracy", "macro_recall", "macro_f1")
 

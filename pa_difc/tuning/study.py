@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import optuna
-from interrupts import held
-from objective import Objective, unpack
 from optuna.trial import FrozenTrial, TrialState
-from storage import requeue
 
-from pa_difc.errors import UserError
-from pa_difc.evaluation.criteria import CONSENSUS, CRITERIA, consensus, ensemble_agreement
+from ..evaluation.criteria import CONSENSUS, CRITERIA, consensus, ensemble_agreement
+from ..util.errors import UserError
+from .interrupts import held
+from .objective import Objective, unpack
+from .storage import requeue
 
 #: How the final choice may be made.
 SELECTIONS: dict[str, str] = {

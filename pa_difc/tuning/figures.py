@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import optuna
-from aftermath import Aftermath
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
-from study import Choice
 
-from pa_difc.data import EXPRESSIONS
-from pa_difc.report.page import BLUE, GRAY, ORANGE, svg
+from ..data import EXPRESSIONS
+from ..report.page import BLUE, GRAY, ORANGE, svg
+from .assessment import Aftermath
+from .study import Choice
 
 
 def figures(study: optuna.Study, choice: Choice, aftermath: Aftermath | None) -> dict[str, str]:

@@ -15,7 +15,7 @@ from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBSt
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import SQLAlchemyError
 
-from pa_difc.errors import UserError
+from ..util.errors import UserError
 
 MAX_RETRIES = 2
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from .data.labels import EXPRESSIONS
-from .errors import UserError
-from .names import lookup
-from .plugins import plugins
+from ..data.labels import EXPRESSIONS
+from ..util.errors import UserError
+from ..util.names import lookup
+from ..util.plugins import plugins
 
 
 class Logger(Protocol):

@@ -11,16 +11,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .backbones import PRECISIONS
-from .data.sampling import SAMPLERS, TARGET_SAMPLERS
-from .errors import UserError
-from .evaluation.prior import ESTIMATORS
-from .files import file_digest
-from .losses import LOSSES
-from .methods import METHODS
-from .methods.heads import HEADS
-from .names import lookup, unknown
-from .shapes import NUMBER
+from ..backbones import PRECISIONS
+from ..data.sampling import SAMPLERS, TARGET_SAMPLERS
+from ..evaluation.prior import ESTIMATORS
+from ..losses import LOSSES
+from ..methods import METHODS
+from ..methods.heads import HEADS
+from ..util.errors import UserError
+from ..util.files import file_digest
+from ..util.names import lookup, unknown
+from ..util.shapes import NUMBER
 
 if sys.version_info >= (3, 11):
     import tomllib

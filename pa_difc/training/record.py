@@ -16,17 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from .config import Config
-from .data import NUM_CLASSES, Domain
-from .distributed import processes
-from .errors import UserError
-from .files import file_digest, read_json, write_atomic, write_sealed
-from .installed import installed_version
-from .losses import LOSSES
-from .methods import METHODS
-from .shapes import ANY, COUNT, FLAG, NOTHING, NUMBER, SHARE, TEXT, either, misfit, one_of
+from ..data import NUM_CLASSES, Domain
+from ..losses import LOSSES
+from ..methods import METHODS
+from ..util.distributed import processes
+from ..util.errors import UserError
+from ..util.files import file_digest, read_json, write_atomic, write_sealed
+from ..util.installed import installed_version
+from ..util.shapes import ANY, COUNT, FLAG, NOTHING, NUMBER, SHARE, TEXT, either, misfit, one_of
+from .settings import Config
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parent.parent
 #: The file beside a record that holds predictions.
 OUTPUTS = "outputs.npz"
 

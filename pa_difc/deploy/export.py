@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .data.crops import typical_points
-from .errors import UserError
-from .files import write_atomic, write_text
+from ..data.crops import typical_points
+from ..training.record import read_record
+from ..util.errors import UserError
+from ..util.files import write_atomic, write_text
+from .card import model_card
 from .model import FaceModel, save_model
-from .record import read_record
-from .report.card import model_card
 
 FORMATS = ("safetensors", "onnx", "pt2")
 #: The first torch that turns an exported program into ONNX.

@@ -9,14 +9,14 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import optuna
-from aftermath import METRICS, Aftermath, Line
-from figures import figures
-from objective import Task
-from spaces import Dimension, defaults
-from study import SELECTIONS, Choice
 
-from pa_difc.files import write_text
-from pa_difc.report.page import html_figure, html_page, html_table, markdown_table
+from ..report.page import html_figure, html_page, html_table, markdown_table
+from ..util.files import write_text
+from .assessment import METRICS, Aftermath, Line
+from .figures import figures
+from .objective import Task
+from .space import Dimension, defaults
+from .study import SELECTIONS, Choice
 
 #: What a busy person takes away where there are no labels.
 UNSCORED = "The target has no labels: whether the chosen values do better on it than the defaults can't be said."

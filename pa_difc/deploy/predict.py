@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from .data.crops import Box, cut_face
-from .data.decode import BrokenImageError, read_image
-from .data.detect import FaceDetector
-from .data.readers.listing import IMAGE_SUFFIXES
-from .errors import UserError
+from ..data.crops import Box, cut_face
+from ..data.decode import BrokenImageError, read_image
+from ..data.detect import FaceDetector
+from ..data.readers.listing import IMAGE_SUFFIXES
+from ..util.errors import UserError
 from .model import FaceModel
 
 _BATCH = 16  #: images at a time

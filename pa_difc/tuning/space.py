@@ -12,8 +12,8 @@ from typing import Any
 
 from optuna.trial import Trial
 
-from pa_difc.config import Config
-from pa_difc.names import lookup
+from ..training.settings import Config
+from ..util.names import lookup
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What remains when training is over: a model to keep, to export and to predict with."""

@@ -1,0 +1,1 @@
+"""What knows nothing of faces or networks: registries, files, names, errors."""

@@ -1,0 +1,204 @@
+"""Options: frozen dataclasses whose fields say what they mean, in which unit and within which range.
+
+Settings and every registered entry's own options are made of these, so that one place checks a value, reads it from a
+command line and explains it.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any, TypeVar
+
+from .errors import UserError
+from .names import unknown
+from .shapes import NUMBER
+
+#: Whole numbers beyond this (seeds, epochs) would leave 64 bits when they are multiplied.
+MAX_WHOLE = 2**32 - 1
+
+T = TypeVar("T", bound="Options")
+
+
+def option(
+    default: Any,
+    about: str,
+    *,
+    unit: str = "",
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    choices: Collection[str] | Callable[[], Collection[str]] | None = None,
+    kind: str = "",
+) -> Any:
+    """A field of :class:`Options`.
+
+    Args:
+        default: None stands for "follows from the others".
+        about: the meaning, in half a line.
+        unit: of the value, such as "logits" or "epochs".
+        at_least, above, at_most, below: bounds of a number.
+        choices: the valid words, or what gives them when they are needed.
+        kind: what a word names, for errors; the field's name if left out.
+    """
+    bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
+    found = {word: bound for word, bound in bounds.items() if bound is not None}
+    return field(
+        default=default,
+        metadata={"about": about, "unit": unit, "bounds": found, "choices": choices, "kind": kind},
+    )
+
+
+@dataclass(frozen=True)
+class Options:
+    """The base of all options; checks every field that was made by :func:`option`.
+
+    Raises:
+        UserError: a value is not of its type, out of its range, or not among its choices.
+    """
+
+    def __post_init__(self) -> None:
+        for name, about in describe(type(self)).items():
+            about.check(getattr(self, name))
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of an option."""
+
+    name: str
+    hint: Any  #: its type; ``X | None`` where None is allowed
+    default: Any
+    about: str
+    unit: str
+    bounds: Mapping[str, float]
+    choices: Collection[str] | Callable[[], Collection[str]] | None
+    kind: str
+
+    def check(self, value: Any) -> None:
+        """Raises a UserError if a value is not valid."""
+        if not _is_of(value, self.hint):
+            raise UserError(f"{self.name}={shown(value)}: must be {_wanted(self.hint)}")
+        if value is None:
+            return
+        if self.bounds and not (NUMBER.fits(value) and all(_within(value, *bound) for bound in self.bounds.items())):
+            bounds = " and ".join(f"{word} {bound:g}" for word, bound in self.bounds.items())
+            raise UserError(f"{self.name}={shown(value)}: must be a finite number {bounds}")
+        if self.choices is not None:
+            valid = self.choices() if callable(self.choices) else self.choices
+            if value not in valid:
+                raise unknown(self.kind or self.name.replace("_", " "), value, valid)
+
+    def parse(self, text: str) -> Any:
+        """The value of a text such as a command line's; its range is checked where it is put in.
+
+        Raises:
+            UserError: the text is no value of the option's type.
+        """
+        kinds = _kinds(self.hint)
+        if text.lower() == "none" and type(None) in kinds:
+            return None
+        kind = kinds[0]
+        try:
+            if kind is bool:
+                return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+            if typing.get_origin(kind) is tuple:
+                item = typing.get_args(kind)[0]
+                return tuple(item(part.strip()) for part in text.split(","))
+            return kind(text)
+        except (ValueError, KeyError):
+            raise UserError(f"{self.name}={shown(text)}: must be {_wanted(self.hint)}") from None
+
+    def read(self, value: Any) -> Any:
+        """The value of one that comes from a file of plain values: text "none" and lists stand for None and tuples."""
+        kinds = _kinds(self.hint)
+        if value == "none" and type(None) in kinds and kinds[0] is not str:
+            return None
+        return tuple(value) if isinstance(value, list) and typing.get_origin(kinds[0]) is tuple else value
+
+    def __str__(self) -> str:
+        """ "0.3, logits, at least 0: the largest class margin"."""
+        bounds = " and ".join(f"{word} {bound:g}" for word, bound in self.bounds.items())
+        facts = ", ".join(filter(None, (str(self.default), self.unit, bounds)))
+        return f"{facts}: {self.about}"
+
+
+@cache
+def describe(kind: type[Options]) -> dict[str, About]:
+    """What is known of every option of a class, by name."""
+    hints = typing.get_type_hints(kind)
+    return {
+        f.name: About(name=f.name, hint=hints[f.name], default=f.default, **f.metadata)
+        for f in fields(kind)
+        if "about" in f.metadata
+    }
+
+
+def make(kind: type[T], values: Mapping[str, Any], owner: str) -> T:
+    """Options from plain values.
+
+    Args:
+        kind: the class.
+        values: by name; what is not there has its default.
+        owner: whose options they are, for errors: "method mdd".
+
+    Raises:
+        UserError: there is no such option, or a value is not valid.
+    """
+    known = describe(kind)
+    for name in values:
+        if name not in known:
+            if not known:
+                raise UserError(f"{owner} has no option {name!r}: it has none")
+            raise unknown(f"option of {owner}", name, known)
+    return kind(**{name: known[name].read(value) for name, value in values.items()})
+
+
+def shown(value: Any) -> str:
+    """A value as an error quotes it; Python refuses to print whole numbers of thousands of digits."""
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return "a whole number of that many digits"
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _within(value: float, word: str, bound: float) -> bool:
+    return {
+        "at least": value >= bound,
+        "above": value > bound,
+        "at most": value <= bound,
+        "below": value < bound,
+    }[word]
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    """Whether a value is of a field's type; a whole number is a number, true is none."""
+    kind = _kinds(hint)[0]
+    if value is None:
+        return type(None) in _kinds(hint)
+    if typing.get_origin(kind) is tuple:
+        item = typing.get_args(kind)[0]
+        return isinstance(value, tuple) and all(NUMBER.fits(v) if item is float else type(v) is item for v in value)
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    if kind is int:
+        return isinstance(value, int) and abs(value) <= MAX_WHOLE
+    if kind is float:
+        return NUMBER.fits(value)
+    return isinstance(value, kind)
+
+
+def _wanted(hint: Any) -> str:
+    kind = _kinds(hint)[0]
+    if typing.get_origin(kind) is tuple:
+        return "finite numbers with commas" if typing.get_args(kind)[0] is float else "words with commas"
+    names = {bool: "true or false", int: f"a whole number of at most {MAX_WHOLE:,}", float: "a number", str: "text"}
+    return names.get(kind, str(kind))

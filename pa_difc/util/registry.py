@@ -1,0 +1,191 @@
+"""What commands know by name: ours, those of installed packages, and those of a file given with ``--plugin``.
+
+Listing names imports nothing; an entry is imported when it is looked up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from functools import cache, partial
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Generic, TypeVar, overload
+
+from .errors import UserError
+from .names import unknown
+
+T = TypeVar("T")
+
+#: Our own code, whose hash is part of every run's identity anyway.
+_PACKAGE = Path(__file__).parent.parent
+
+
+class Registry(MutableMapping[str, T], Generic[T]):
+    """Entries by name, in the order: ours, those that were registered, those of installed packages.
+
+    Names of ours stay ours.
+
+    Args:
+        kind: what an entry is, for errors: "method".
+        entries: where each of ours is: ``{"mcd": "pa_difc.methods.mcd:MCD"}``.
+        group: the entry-point group of other packages: "pa_difc.methods".
+    """
+
+    def __init__(self, kind: str, entries: Mapping[str, str], group: str) -> None:
+        self.kind, self.group = kind, group
+        self._places = dict(entries)
+        self._loaded: dict[str, T] = {}
+
+    @overload
+    def register(self, name: str) -> Callable[[T], T]: ...
+    @overload
+    def register(self, name: str, entry: T) -> T: ...
+    def register(self, name: str, entry: T | None = None) -> T | Callable[[T], T]:
+        """Adds an entry, as a call or as a decorator: ``@METHODS.register("coral")``.
+
+        Raises:
+            UserError: the name is taken by one of ours.
+        """
+        if entry is None:
+            return partial(self.register, name)
+        if name in self._places:
+            raise UserError(f"{self.kind} {name!r} is one of ours: register yours under another name")
+        self._loaded[name] = entry
+        return entry
+
+    def lookup(self, name: str) -> T:
+        """The entry of a name that a user gave.
+
+        Raises:
+            UserError: there is none, with the nearest names; or it can't be loaded.
+        """
+        if name not in self:
+            raise unknown(self.kind, name, self)
+        return self[name]
+
+    def loaded(self) -> dict[str, T]:
+        """Every entry; another package's that can't be loaded is left out with a warning."""
+        found = {}
+        for name in self:
+            try:
+                found[name] = self[name]
+            except UserError as error:
+                warnings.warn(str(error), stacklevel=2)
+        return found
+
+    def digest(self, name: str) -> str | None:
+        """A hash of the code of an entry that is not ours; None for ours, whose code has a hash of its own."""
+        entry = self[name]
+        files = code_files(getattr(entry, "code", entry))
+        if files and all(_PACKAGE in file.parents for file in files):
+            return None
+        digest = hashlib.blake2b(digest_size=6)
+        for file in files:
+            digest.update(file.name.encode() + file.read_bytes())
+        return digest.hexdigest()
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, entry: T) -> None:
+        self._loaded[name] = entry
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._loaded or name in self._places or name in installed(self.group)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self._places, *self._loaded, *installed(self.group))))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _load(self, name: str) -> T:
+        if name in self._places:
+            module, _, attribute = self._places[name].partition(":")
+            ours: T = getattr(import_module(module), attribute)
+            return ours
+        entry = installed(self.group)[name]
+        try:
+            theirs: T = entry.load()
+        except Exception as error:  # somebody else's package can raise anything
+            raise UserError(f"{self.kind} {name} ({entry.value}) can't be loaded: {_first_line(error)}") from None
+        return theirs
+
+
+@cache
+def installed(group: str) -> dict[str, EntryPoint]:
+    """What installed packages offer under an entry-point group, by name; nothing is imported."""
+    return {entry.name: entry for entry in sorted(entry_points(group=group), key=lambda e: e.name)}
+
+
+@cache
+def load_plugin(path: Path) -> None:
+    """Runs a file of the user's, which registers what it brings.
+
+    Args:
+        path: a Python file; modules beside it can be imported by it.
+
+    Raises:
+        UserError: there is no such file, or it raises.
+    """
+    if not path.is_file():
+        raise UserError(f"--plugin {path}: no such file")
+    name = f"pa_difc_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"--plugin {path}: must be a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their own module up
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # a file of the user's can raise anything
+        del sys.modules[name]
+        raise UserError(f"--plugin {path}: {_first_line(error)}") from None
+
+
+def code_files(entry: Any) -> list[Path]:
+    """The files that an entry's code is in: its own, those of its package, and those beside it that it imports.
+
+    Raises:
+        UserError: it was not made in a file, as in a notebook's cell.
+    """
+    definition = _definition(entry)
+    module = inspect.getmodule(definition)
+    file = getattr(module, "__file__", None)
+    if module is None or file is None:
+        raise UserError(f"{definition.__qualname__} is in no file: what it was when a run was made can't be told")
+    own = Path(file).resolve()
+    if _PACKAGE in own.parents:
+        return [own]
+    if "." in module.__name__:
+        top = Path(sys.modules[module.__name__.partition(".")[0]].__path__[0])
+        return sorted({own, *top.resolve().rglob("*.py")})
+    modules = (inspect.getmodule(value) for value in list(vars(module).values()))
+    files = {Path(f).resolve() for m in modules if m and (f := getattr(m, "__file__", None))}
+    return sorted({own, *(f for f in files if f.parent == own.parent and f.suffix == ".py")})
+
+
+def _definition(entry: Any) -> Any:
+    """The function or class behind a partial or a callable object."""
+    while isinstance(entry, partial):
+        entry = entry.func
+    return entry if inspect.isclass(entry) or inspect.isfunction(entry) else type(entry)
+
+
+def _first_line(error: BaseException) -> str:
+    text = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
