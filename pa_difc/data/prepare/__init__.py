@@ -1,6 +1,15 @@
 """Making a face store: read, detect and cut out once, so that training never does."""
 
-from .run import prepare_store
-from .settings import FACES, ON_MISSING, Settings
+from typing import TYPE_CHECKING
 
-__all__ = ["FACES", "ON_MISSING", "Settings", "prepare_store"]
+import lazy_loader
+
+if TYPE_CHECKING:
+    from .run import prepare_store as prepare_store
+    from .settings import FACES as FACES
+    from .settings import ON_MISSING as ON_MISSING
+    from .settings import Settings as Settings
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submod_attrs={"run": ["prepare_store"], "settings": ["FACES", "ON_MISSING", "Settings"]}
+)

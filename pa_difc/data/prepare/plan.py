@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ...util.errors import UserError
 from ..duplicates import Duplicates, content_digests, drop_duplicates
-from ..readers import Listing, Sample
+from ..readers.listing import Listing, Sample
 from ..store import FORMAT
 from .settings import Settings
 
@@ -24,7 +24,6 @@ class Plan:
     dataset: str
     settings: Settings
     samples: list[Sample]  #: split by split
-    excluded: int
     duplicates: Duplicates | None  #: what was left out, if that was asked for
     identity: str  #: a hash of everything that the store's content depends on
 
@@ -40,7 +39,8 @@ def make_plan(dataset: str, listing: Listing, settings: Settings) -> Plan:
     Raises:
         UserError: no sample is left.
     """
-    samples, duplicates = listing.samples, None
+    samples = listing.samples
+    duplicates: Duplicates | None = None
     digests = dict(zip((s.name for s in samples), content_digests(samples), strict=True))
     if settings.deduplicate:
         samples, duplicates = drop_duplicates(samples, list(digests.values()))
@@ -48,7 +48,7 @@ def make_plan(dataset: str, listing: Listing, settings: Settings) -> Plan:
         raise UserError(f"dataset {dataset}: no sample is left")
     samples = sorted(samples, key=lambda s: s.split)  # stable: the list's order within a split
     identity = _identity(settings, samples, [digests[s.name] for s in samples])
-    return Plan(dataset, settings, samples, listing.excluded, duplicates, identity)
+    return Plan(dataset, settings, samples, duplicates, identity)
 
 
 def _identity(settings: Settings, samples: Sequence[Sample], digests: Sequence[str]) -> str:

@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from ...util.errors import UserError
 from ...util.files import read_json, write_json, write_sealed
-from ..readers import Listing
-from ..store import MANIFEST, read_manifest
+from ..readers.listing import Listing
+from ..store import FORMAT, MANIFEST, read_manifest
 from .assemble import assemble, read_notes
 from .plan import Plan, make_plan
 from .settings import Settings
@@ -47,6 +47,8 @@ def prepare_store(
     part = out / PART
     if (out / MANIFEST).exists():
         manifest = read_manifest(out)
+        if manifest["format"] != FORMAT:
+            raise UserError(f"{out} holds a store of an older version, which training reads: give another --out")
         if (manifest["identity"], manifest["dataset"]) != (plan.identity, dataset):
             raise UserError(f"{out} holds a store of other images or settings: remove it, or give another --out")
         shutil.rmtree(part, ignore_errors=True)

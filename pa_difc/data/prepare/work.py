@@ -20,7 +20,7 @@ from ...util.files import write_atomic
 from ..crops import Box, cut_face, typical_points
 from ..decode import BrokenImageError, open_image
 from ..detect import Detection, FaceDetector
-from ..readers import Sample
+from ..readers.listing import Sample
 from .settings import Settings
 
 #: Images with a longer side of at most this are taken for crops of faces.
