@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..losses import SteppedLoss
+from ..losses.protocols import SteppedLoss
 from ._host import BaseHook
 
 

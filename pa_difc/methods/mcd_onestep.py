@@ -21,15 +21,15 @@ from pytorch_adapt.weighters import SumWeighter
 from torch import nn
 
 from ._host import BaseHook, OptimizerHook, SummaryHook
-from .mcd import MCD
+from .mcd import TwoClassifiers
 
 _LOGITS = "target_imgs_features_reversed_logits"
 
 
-class MCDOneStep(MCD):
+class MCDOneStep(TwoClassifiers):
     """:class:`.mcd.MCD` whose three steps are one.
 
-    Arguments are those of :class:`.slot.LossSlot`; ``weight`` is w. Confusion costs no pass: the step has the target's
+    Arguments are those of :class:`.slot.LossSlot`. Confusion costs no pass: the step has the target's
     logits.
     """
 

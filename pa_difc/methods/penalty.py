@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from pytorch_adapt.adapters import Classifier
@@ -12,6 +13,7 @@ from pytorch_adapt.hooks import ClassifierHook, FeaturesAndLogitsHook
 from pytorch_adapt.weighters import SumWeighter
 from torch import Tensor
 
+from ..util.options import option
 from ._host import BaseHook
 from .slot import LossSlot
 
@@ -38,6 +40,12 @@ class PenaltyMethod(LossSlot, Classifier):
 
     Arguments are those of :class:`LossSlot`; ``weight`` multiplies the penalty.
     """
+
+    @dataclass(frozen=True)
+    class Options(LossSlot.Options):
+        """The factor on the penalty; a subclass adds its own options, and its own default."""
+
+        weight: float = option(1.0, "factor on the method's own loss", at_least=0)
 
     loss_name: ClassVar[str]  #: the penalty's name in logs
 
