@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .backbones import BACKBONES as BACKBONES
     from .data import DATASETS as DATASETS
     from .data import SAMPLERS as SAMPLERS
+    from .commands.parser import run_script as run_script
+    from .commands.recipe import Ingredients as Ingredients
+    from .commands.recipe import run_recipe as run_recipe
     from .data.labels import LabelSet as LabelSet
     from .deploy.model import FaceModel
     from .evaluation import CRITERIA as CRITERIA
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from .methods.etd import ETD as ETD
     from .methods.jumbot import JUMBOT as JUMBOT
     from .methods.lpl import LPL as LPL
+    from .methods.heads import discriminator as discriminator
     from .methods.mcd import MCD as MCD
     from .methods.mcd_onestep import MCDOneStep as MCDOneStep
     from .methods.mdd import MDD as MDD
@@ -46,6 +50,10 @@ if TYPE_CHECKING:
     from .methods.star import STAR as STAR
     from .methods.swd import SWD as SWD
     from .training.loggers import LOGGERS as LOGGERS
+    from .training.settings import Settings as Settings
+    from .util.options import Options as Options
+    from .util.options import option as option
+    from .util.registry import Registry as Registry
 
 __version__ = "0.2.0"
 
@@ -57,6 +65,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "backbones": ["BACKBONES"],
+        "commands.parser": ["run_script"],
+        "commands.recipe": ["Ingredients", "run_recipe"],
         "data": ["DATASETS", "SAMPLERS"],
         "data.labels": ["LabelSet"],
         "evaluation": ["CRITERIA"],
@@ -75,6 +85,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "methods.etd": ["ETD"],
         "methods.jumbot": ["JUMBOT"],
         "methods.lpl": ["LPL"],
+        "methods.heads": ["discriminator"],
         "methods.mcd": ["MCD"],
         "methods.mcd_onestep": ["MCDOneStep"],
         "methods.mdd": ["MDD"],
@@ -85,6 +96,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "methods.star": ["STAR"],
         "methods.swd": ["SWD"],
         "training.loggers": ["LOGGERS"],
+        "training.settings": ["Settings"],
+        "util.options": ["Options", "option"],
+        "util.registry": ["Registry"],
     },
 )
 __all__ += ["__version__", "load"]

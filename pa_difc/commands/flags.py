@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..backbones import BACKBONES
-from ..data.names import dataset_names, source_samplers, target_samplers
+from ..data.datasets import dataset_names
+from ..data.sampling import sampler_names
 from ..losses import LOSSES
 from ..methods import METHODS
 from ..training.loggers import LOGGERS
@@ -65,8 +66,8 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None
     add("--landmark-branch", "branch of a landmark: conv or ir", metavar="NAME")
     add("--pretrained", "weights for the backbone", metavar="FILE")
     add("--device", "cpu, cuda or cuda:N", metavar="NAME")
-    add("--sampler", f"how the source is drawn: {', '.join(source_samplers())}", metavar="NAME")
-    add("--target-sampler", f"how the target is drawn: {', '.join(target_samplers())}", metavar="NAME")
+    add("--sampler", f"how the source is drawn: {', '.join(sampler_names('source'))}", metavar="NAME")
+    add("--target-sampler", f"how the target is drawn: {', '.join(sampler_names('target'))}", metavar="NAME")
     about = "correct predictions for an estimated target class prior: none, bbse, rlls or mlls"
     add("--prior-correction", about, metavar="NAME")
     add("--deduplicate", "leave out exact duplicates, also across splits, and report them", action="store_true")

@@ -13,7 +13,7 @@ from torch import nn
 
 from ..data.domains import Domain
 from ..data.loaders import PairLoader
-from ..losses.protocols import ClassificationLoss
+from ..losses.spec import ClassificationLoss
 from ..methods.slot import LossSlot
 from ..training.build import load_pair, make_adapter, make_classifier, make_extractor, make_loader, make_slot_loss
 from ..training.checkpoint import seed_everything

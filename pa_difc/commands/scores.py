@@ -13,7 +13,7 @@ from ..data.domains import Domain, describe_counts
 def announce(source: Domain, target: Domain) -> None:
     """Prints what is going to be trained on: counts, what is missing, what was left out."""
     print(f"{source.name} → {target.name}")
-    print(f"  source  {describe_counts(source.train_counts, len(source.train), source.label_set)}")
+    print(f"  source  {describe_counts(source.train_counts, len(source.train), source.label_set.names)}")
     if target.labelled:
         others = "the same ones" if target.transductive else f"{len(target.test):,} others"
         print(f"  target  {len(target.train):,} faces, unlabelled in training; scored on {others}")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from ..data.names import target_samplers
+from ..data.sampling import sampler_names
 from ..util.errors import UserError
 from ..util.names import unknown
 from .flags import add_features_flag, add_grid_flags, add_training_flags, settings_of_grid
@@ -111,10 +111,11 @@ def _samplers(names: Sequence[str] | None) -> Sequence[str]:
     Raises:
         UserError: there is no such sampler.
     """
+    valid = sampler_names("target")
     for name in names or ():
-        if name not in target_samplers():
-            raise unknown("target sampler", name, target_samplers())
-    return names or target_samplers()
+        if name not in valid:
+            raise unknown("target sampler", name, valid)
+    return names or valid
 
 
 def _alpha(text: str) -> float | None:

@@ -7,9 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-#: The ways to cut a face out: the paper's protocol, alignment by the points, or the whole image as it is.
-CROPS = ("cdfer", "arcface", "none")
-
 #: Where the five points of an aligned face lie in 112×112 pixels (ArcFace, Deng et al. 2019, arXiv:1801.07698).
 ALIGNED_POINTS = np.array(
     [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)],

@@ -25,6 +25,11 @@ class DatasetSpec:
     split: str = "official"  #: where the test split comes from
     folder: str | None = None  #: the folder's name below ``--data-root``; None: the dataset's own
 
+    @property
+    def code(self) -> object:
+        """What reads the dataset, for the hash of a registered reader's code."""
+        return self.reader or type(self)
+
 
 DATASETS: Registry[DatasetSpec] = Registry(
     "dataset",

@@ -11,13 +11,14 @@ from torch import nn
 from ..backbones import BACKBONES
 from ..backbones.pretrained import load_pretrained
 from ..backbones.speed import for_speed
-from ..data.domains import Domain, load_domain, require_classes, require_landmarks, require_same_crop
+from ..data.domains import Domain, require_landmarks, require_same_crop, require_source
 from ..data.features import FeatureSet
 from ..data.label_shift import shift_labels
 from ..data.labels import find_label_set
 from ..data.loaders import PairLoader
-from ..losses import make_loss
-from ..losses.specs import ClassificationLoss
+from ..data.loading import load_domain
+from ..losses.make import make_loss
+from ..losses.spec import ClassificationLoss
 from ..methods import METHODS
 from ..methods.heads import FeatureHead, classifier
 from ..methods.slot import LossSlot
@@ -48,7 +49,7 @@ def load_pair(settings: Settings) -> tuple[Domain, Domain]:
         deduplicate=data.deduplicate,
     )
     source = load(data.source, labels=find_label_set(data.labels))
-    require_classes(source)
+    require_source(source)
     target = load(data.target, labels=source.label_set)
     if data.target_shift is not None:
         target = shift_labels(target, data.target_shift, data.shift_draw)
@@ -113,17 +114,18 @@ def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> Lo
     """The method of resolved settings with fresh weights; the extractor's are the same for every method of a seed."""
     seed_everything(settings.run.seed)
     method = METHODS.lookup(settings.method.name)
-    options = settings.method.options
+    options = method.read_options(settings.method.options)
     extractor = method.extractor(_extractor(settings, source))
     make = make_classifier(settings)
-    models = Models({"G": extractor, **method.heads(extractor.num_features, len(source.label_set), make, **options)})
+    heads = method.heads(extractor.num_features, len(source.label_set), make, options)
+    models = Models({"G": extractor, **heads})
     optimizers, lr_schedulers = make_containers(settings, models, steps_per_epoch)
     return method(
         models,
         optimizers,
         lr_schedulers,
         loss=make_slot_loss(settings, source, steps_per_epoch),
-        **options,
+        **settings.method.options,
         **method.schedule_options(settings.run.epochs * steps_per_epoch),
     )
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..backbones import BACKBONES, BackboneSpec
-from ..losses import LOSSES, LossSpec
+from ..backbones import BACKBONES
+from ..losses import LOSSES
 from ..losses.schedule import Schedule
 from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.files import file_digest
 from ..util.options import make
 from .settings import ENTRIES, LossSettings, Settings, entry_options
+
+if TYPE_CHECKING:
+    from ..backbones import BackboneSpec
+    from ..losses import LossSpec
 
 #: AdamW's steps are of the size of its learning rate, whatever the gradient: SGD's would be far too large for it.
 ADAMW_SHARE = 1 / 20

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from ..backbones import BACKBONES
+from ..data.sampling import sampler_names
 from ..losses import LOSSES
 from ..methods import METHODS
 from ..util.errors import UserError
@@ -47,9 +48,9 @@ class DataSettings(Options):
         at_least=0,
         below=0.5,
     )
-    sampler: str = option("shuffled", "how the source is drawn", choices=_words("data.sampling", "source_samplers"))
+    sampler: str = option("shuffled", "how the source is drawn", choices=lambda: sampler_names("source"))
     target_sampler: str = option(
-        "shuffled", "how the target is drawn", choices=_words("data.sampling", "target_samplers")
+        "shuffled", "how the target is drawn", choices=lambda: sampler_names("target")
     )
     target_shift: float | None = option(
         None, "α of a label shift made on purpose, q ~ Dirichlet(α·K·p); none: no shift", above=0

@@ -18,7 +18,7 @@ from ..labels import UNLABELLED
 from ..readers.listing import Sample, counts_by_split
 from ..store import ARRAYS, FILES, FORMAT
 from .plan import Plan
-from .settings import Settings
+from .settings import PrepareSettings
 from .sheet import draw_sheet
 
 #: What the content of a store may depend on.
@@ -33,7 +33,7 @@ class Notes:
     missing: list[int]
     bad: list[tuple[int, str]]
 
-    def require(self, settings: Settings, samples: Sequence[Sample]) -> None:
+    def require(self, settings: PrepareSettings, samples: Sequence[Sample]) -> None:
         """Stops where the settings ask for it.
 
         Raises:

@@ -17,7 +17,7 @@ from ..readers.listing import Listing
 from ..store import FORMAT, MANIFEST, read_manifest
 from .assemble import assemble, read_notes
 from .plan import Plan, make_plan
-from .settings import Settings
+from .settings import PrepareSettings
 from .work import make_chunk, start_worker
 
 #: The folder of unfinished work in a store's folder.
@@ -25,7 +25,7 @@ PART = ".part"
 
 
 def prepare_store(
-    dataset: str, listing: Listing, out: Path, settings: Settings, *, processes: int = 1, device: str = "cpu"
+    dataset: str, listing: Listing, out: Path, settings: PrepareSettings, *, processes: int = 1, device: str = "cpu"
 ) -> tuple[dict[str, Any], int]:
     """Makes a store, or goes on with one that was interrupted; a whole one from the same input is left as it is.
 

@@ -21,7 +21,7 @@ from ..crops import Box, cut_face, typical_points
 from ..decode import BrokenImageError, open_image
 from ..detect import Detection, FaceDetector
 from ..readers.listing import Sample
-from .settings import Settings
+from .settings import PrepareSettings
 
 #: Images with a longer side of at most this are taken for crops of faces.
 _CLOSE_PX = 128
@@ -49,7 +49,7 @@ def start_worker(device: str, detect_px: int) -> None:
         threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
-def make_chunk(path: Path, samples: Sequence[Sample], settings: Settings) -> int:
+def make_chunk(path: Path, samples: Sequence[Sample], settings: PrepareSettings) -> int:
     """Makes the file of a chunk: arrays of the kept faces, and why the others are not there.
 
     Returns:
@@ -81,7 +81,7 @@ def make_chunk(path: Path, samples: Sequence[Sample], settings: Settings) -> int
     return len(samples)
 
 
-def _cut(image: Image.Image, face: Found, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+def _cut(image: Image.Image, face: Found, settings: PrepareSettings) -> tuple[np.ndarray, np.ndarray]:
     if face.points is None:
         points = typical_points(settings.crop, settings.crop_px)
         mode = "none" if settings.crop == "none" else "cdfer"
@@ -89,7 +89,7 @@ def _cut(image: Image.Image, face: Found, settings: Settings) -> tuple[np.ndarra
     return cut_face(image, face.box, face.points, settings.crop, settings.crop_px)
 
 
-def _find(items: dict[int, tuple[Sample, Image.Image]], settings: Settings) -> dict[int, Found]:
+def _find(items: dict[int, tuple[Sample, Image.Image]], settings: PrepareSettings) -> dict[int, Found]:
     """The face of each image; one detector call for all images whose points the dataset does not give."""
     assert _detector is not None
     found: dict[int, Found] = {}
