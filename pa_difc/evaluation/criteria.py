@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.special import softmax
-from scipy.stats import rankdata
-from sklearn.cluster import KMeans
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import adjusted_mutual_info_score
-from sklearn.preprocessing import normalize
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
 
 _TINY = 1e-12
 
@@ -24,18 +22,21 @@ _TINY = 1e-12
 class Evidence:
     """What a trained candidate shows to a criterion; there is no field for target labels."""
 
-    target_probs: np.ndarray  #: ``(N, K)`` on the target's training set
-    target_features: np.ndarray  #: ``(N, D)``
-    source_probs: np.ndarray  #: ``(M, K)`` on the source's held-out set
-    source_features: np.ndarray  #: ``(M, D)``
-    source_labels: np.ndarray  #: ``(M,)``
+    target_probs: Array  #: ``(N, K)`` on the target's training set
+    target_features: Array  #: ``(N, D)``
+    source_probs: Array  #: ``(M, K)`` on the source's held-out set
+    source_features: Array  #: ``(M, D)``
+    source_labels: Array  #: ``(M,)``
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """A way to score one candidate."""
+    """A way to score one candidate.
 
-    score: Callable[[Evidence], float]
+    ``score`` may have parameters of its own, with defaults; commands call it with the evidence alone.
+    """
+
+    score: Callable[..., float]
     about: str
 
 
@@ -63,7 +64,15 @@ def soft_neighborhood_density(evidence: Evidence, temperature: float = 0.05, mos
     """Mean entropy of softmaxed similarities between predictions (Saito et al. 2021, arXiv:2108.10860, eq. 2).
 
     Prefers collapsed models: where all predictions are alike, every neighbourhood is dense.
+
+    Args:
+        evidence: of the candidate.
+        temperature: τ, by which cosine similarities are divided; 0.05 in the paper.
+        most: at most about so many samples are compared, evenly spaced; time and memory grow with its square.
     """
+    from scipy.special import softmax
+    from sklearn.preprocessing import normalize
+
     p = normalize(_every_kth(evidence.target_probs, most))
     similarity = p @ p.T / temperature
     np.fill_diagonal(similarity, -np.inf)
@@ -73,8 +82,16 @@ def soft_neighborhood_density(evidence: Evidence, temperature: float = 0.05, mos
 def class_ami(evidence: Evidence, most: int = 5000) -> float:
     """Adjusted mutual information of predictions with k-means clusters of unit features started at their class means.
 
-    ClassAMI of Musgrave et al. 2022, arXiv:2208.07360. Says nothing of which cluster is which class.
+    ClassAMI of Musgrave et al. 2022, arXiv:2208.07360. Blind to which cluster is which class.
+
+    Args:
+        evidence: of the candidate.
+        most: at most about so many samples are clustered, evenly spaced.
     """
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import adjusted_mutual_info_score
+    from sklearn.preprocessing import normalize
+
     features = normalize(_every_kth(evidence.target_features, most))
     predicted = _every_kth(evidence.target_probs, most).argmax(axis=1)
     classes = np.unique(predicted)
@@ -97,6 +114,8 @@ def deep_embedded_validation(evidence: Evidence) -> float:
     DEV (You et al. 2019, "Towards Accurate Model Selection in Deep UDA", ICML). The densities come from a logistic
     regression between the domains' features: where they are separable, a few samples carry all the weight.
     """
+    from sklearn.linear_model import LogisticRegression
+
     source, target = evidence.source_features, evidence.target_features
     domain = np.repeat([0, 1], [len(source), len(target)])
     both = np.concatenate([source, target])
@@ -120,17 +139,17 @@ CONSENSUS_OF_METHODS = ("class_ami", "ensv", "src_macro")
 #: How far below source-only's a candidate's mean recall on held-out source may lie.
 SOURCE_TOLERANCE = 0.03
 
-CRITERIA: dict[str, Criterion] = {
-    "im": Criterion(information_maximization, "information maximisation; favours a uniform class prior"),
-    "class_ami": Criterion(class_ami, "predictions against feature clusters; can't tell which cluster is which class"),
-    "bnm": Criterion(batch_nuclear_norm, "nuclear norm of predictions; favours a uniform class prior"),
-    "snd": Criterion(soft_neighborhood_density, "density of neighbourhoods; prefers collapsed models"),
-    "dev": Criterion(deep_embedded_validation, "density-weighted source risk; few samples decide where domains part"),
-    "src_macro": Criterion(source_macro_recall, "mean recall on held-out source; blind to the target"),
-}
+IM = Criterion(information_maximization, "information maximisation; favours a uniform class prior")
+CLASS_AMI = Criterion(class_ami, "predictions against feature clusters; can't tell which cluster is which class")
+BNM = Criterion(batch_nuclear_norm, "nuclear norm of predictions; favours a uniform class prior")
+SND = Criterion(soft_neighborhood_density, "density of neighbourhoods; prefers collapsed models")
+DEV = Criterion(
+    deep_embedded_validation, "density-weighted source risk; few samples decide where domains are separable"
+)
+SRC_MACRO = Criterion(source_macro_recall, "mean recall on held-out source; blind to the target")
 
 
-def ensemble_agreement(candidates: Sequence[np.ndarray]) -> list[float]:
+def ensemble_agreement(candidates: Sequence[Array]) -> list[float]:
     """How well each candidate's predictions agree with those of all candidates' mean, by mean per-class recall.
 
     EnsV (Hu et al. 2024, "Towards Reliable Model Selection for UDA", NeurIPS), macro instead of micro. A pool in which
@@ -152,19 +171,23 @@ def consensus(scores: Sequence[Sequence[float]]) -> list[float]:
     Args:
         scores: a list per criterion, each with a score per candidate.
     """
-    return np.mean([rankdata(column) for column in scores], axis=0).tolist()
+    from scipy.stats import rankdata
+
+    ranks: list[float] = np.mean([rankdata(column) for column in scores], axis=0).tolist()
+    return ranks
 
 
-def macro_recall(labels: np.ndarray, predicted: np.ndarray) -> float:
+def macro_recall(labels: Array, predicted: Array) -> float:
     """Mean recall over the classes that ``labels`` holds."""
     return float(np.mean([(predicted[labels == k] == k).mean() for k in np.unique(labels)]))
 
 
-def _entropy(p: np.ndarray) -> np.ndarray:
+def _entropy(p: Array) -> Array:
     """Entropy over the last axis, in nats."""
-    return -(p * np.log(np.clip(p, _TINY, None))).sum(axis=-1)
+    entropy: Array = -(p * np.log(np.clip(p, _TINY, None))).sum(axis=-1)
+    return entropy
 
 
-def _every_kth(rows: np.ndarray, most: int) -> np.ndarray:
+def _every_kth(rows: Array, most: int) -> Array:
     """At most about ``most`` rows, evenly spaced: quadratic and clustering criteria need no more."""
     return rows[:: max(1, -(-len(rows) // most))]

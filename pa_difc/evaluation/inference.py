@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data.loaders import EvalLoader
-from ..methods import LossSlot
 from ..methods.hooks import eval_mode
+
+
+class Adapter(Protocol):
+    """A method, as far as predicting needs it."""
+
+    @property
+    def models(self) -> Mapping[str, nn.Module]:
+        """Its networks by name."""
+
+    def inference(self, x: Any, domain: Any) -> Mapping[str, Tensor]:
+        """ "features" ``(N, D)`` and "logits" ``(N, K)``."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a method says of a set of faces, in the set's order, on the CPU."""
+    """A method's predictions for a set of faces, in the set's order, on the CPU."""
 
     probs: Tensor  #: ``(N, K)`` class probabilities
     features: Tensor  #: ``(N, D)``
 
 
 @torch.no_grad()
-def predict(adapter: LossSlot, loader: EvalLoader, domain: int = 1) -> Predictions:
+def predict(adapter: Adapter, loader: EvalLoader, domain: int = 1) -> Predictions:
     """Predicts a whole domain in eval mode; the models' modes are put back afterwards.
 
     Args:
-        adapter: a method.
+        adapter: a trained method.
         loader: the faces.
-        domain: 0 for the source, 1 for the target; only methods with domain-wise parts look at it.
+        domain: 0 for the source, 1 for the target; only methods with parts for each domain use it.
     """
     probs, features = [], []
     with eval_mode(*adapter.models.values()):

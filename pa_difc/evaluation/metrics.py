@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, f1_score
-
-from ..data.labels import NUM_CLASSES
+import numpy.typing as npt
 
 
-def score(labels: np.ndarray, probs: np.ndarray) -> dict[str, Any]:
-    """Accuracy, mean per-class recall, macro-F1 and what stands behind them.
+def score(labels: npt.NDArray[Any], probs: npt.NDArray[Any]) -> dict[str, Any]:
+    """Accuracy, mean per-class recall, macro-F1 and the counts behind them.
 
     Classes without a sample are left out of the means (CK+48 has no neutral); predicting them still costs.
 
@@ -24,23 +22,26 @@ def score(labels: np.ndarray, probs: np.ndarray) -> dict[str, Any]:
         "confusion" ``(K, K)`` counts, rows true and columns predicted; "predicted" ``(K,)`` counts; "collapsed":
         whether fewer than half of the classes were ever predicted.
     """
+    from sklearn.metrics import confusion_matrix, f1_score
+
+    k = probs.shape[1]
     predicted = probs.argmax(axis=1)
-    matrix = confusion_matrix(labels, predicted, labels=range(NUM_CLASSES))  # (K, K)
+    matrix = confusion_matrix(labels, predicted, labels=range(k))  # (K, K)
     totals = matrix.sum(axis=1)
     present = np.flatnonzero(totals)
-    recall = matrix.diagonal()[present] / totals[present]
+    recall = dict(zip(present.tolist(), (matrix.diagonal()[present] / totals[present]).tolist(), strict=True))
     return {
         "accuracy": float(matrix.trace() / matrix.sum()),
-        "macro_recall": float(recall.mean()),
+        "macro_recall": sum(recall.values()) / len(recall),
         "macro_f1": float(f1_score(labels, predicted, labels=present, average="macro", zero_division=0)),
-        "recall": [float(recall[list(present).index(k)]) if k in present else None for k in range(NUM_CLASSES)],
+        "recall": [recall.get(i) for i in range(k)],
         "confusion": matrix.tolist(),
-        **tally(probs),
+        **prediction_counts(probs),
     }
 
 
-def tally(probs: np.ndarray) -> dict[str, Any]:
-    """What can be said of predictions without labels.
+def prediction_counts(probs: npt.NDArray[Any]) -> dict[str, Any]:
+    """How often each class is predicted; needs no labels.
 
     Args:
         probs: ``(N, K)`` class probabilities.
@@ -48,5 +49,6 @@ def tally(probs: np.ndarray) -> dict[str, Any]:
     Returns:
         "predicted" ``(K,)`` counts; "collapsed": whether fewer than half of the classes were ever predicted.
     """
-    counts = np.bincount(probs.argmax(axis=1), minlength=NUM_CLASSES)
-    return {"predicted": counts.tolist(), "collapsed": bool((counts > 0).sum() < NUM_CLASSES / 2)}
+    k = probs.shape[1]
+    counts = np.bincount(probs.argmax(axis=1), minlength=k)
+    return {"predicted": counts.tolist(), "collapsed": bool((counts > 0).sum() < k / 2)}

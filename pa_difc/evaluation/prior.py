@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize, nnls
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
 
 #: A ratio is kept within this factor.
 LARGEST_RATIO = 20.0
@@ -25,19 +27,19 @@ class Adjustment:
     """An estimate and what it does to probabilities.
 
     Attributes:
-        prior: ``(K,)`` estimated target class proportions.
+        prior: ``(K,)`` estimated target class proportions; None if nothing could be estimated.
         ratio: ``(K,)`` target over source; ones if refused.
         log_scale, bias: of the calibration: log p → scale · log p + bias.
         refused: why the estimate is not used, or None.
     """
 
-    prior: np.ndarray
-    ratio: np.ndarray
+    prior: Array | None
+    ratio: Array
     scale: float
-    bias: np.ndarray
+    bias: Array
     refused: str | None
 
-    def apply(self, probs: np.ndarray) -> np.ndarray:
+    def apply(self, probs: Array) -> Array:
         """Adjusted probabilities ``(N, K)``; as they are if the estimate was refused."""
         if self.refused:
             return probs
@@ -46,27 +48,28 @@ class Adjustment:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for records."""
         return {
-            "prior": self.prior.tolist(),
+            "prior": None if self.prior is None or not np.isfinite(self.prior).all() else self.prior.tolist(),
             "ratio": self.ratio.tolist(),
             "calibration": {"scale": self.scale, "bias": self.bias.tolist()},
             "refused": self.refused,
         }
 
 
-def estimate(name: str, source_probs: np.ndarray, source_labels: np.ndarray, target_probs: np.ndarray) -> Adjustment:
+def estimate_prior(name: str, source_probs: Array, source_labels: Array, target_probs: Array) -> Adjustment:
     """Estimates the target's class proportions.
 
     Args:
         name: one of :data:`ESTIMATORS`.
         source_probs: ``(N, K)`` predictions on held-out source samples.
-        source_labels: ``(N,)`` their classes; every class must occur.
+        source_labels: ``(N,)`` their classes; if a class does not occur, the estimate is refused.
         target_probs: ``(M, K)`` predictions on unlabelled target samples.
     """
     k = source_probs.shape[1]
     counts = np.bincount(source_labels, minlength=k)
     if (counts == 0).any():
-        why = f"no held-out source sample of {(counts == 0).sum()} classes"
-        return Adjustment(np.full(k, np.nan), np.ones(k), 1.0, np.zeros(k), why)
+        missing = int((counts == 0).sum())
+        why = f"no held-out source sample of {missing} class{'es' * (missing > 1)}"
+        return Adjustment(None, np.ones(k), 1.0, np.zeros(k), why)
     scale, bias = calibrate(source_probs, source_labels)
     source, target = (_calibrated(p, scale, bias) for p in (source_probs, target_probs))
     source_prior = counts / counts.sum()
@@ -76,14 +79,16 @@ def estimate(name: str, source_probs: np.ndarray, source_labels: np.ndarray, tar
     return Adjustment(prior, np.ones(k) if refused else prior / source_prior, scale, bias, refused)
 
 
-def calibrate(probs: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+def calibrate(probs: Array, labels: Array) -> tuple[float, Array]:
     """Bias-corrected temperature scaling (Alexandari et al. 2020, arXiv:1901.06852): the scale and biases ``(K,)`` of
     log p with the highest likelihood, the biases held near 0 by a weak Gaussian prior (rare classes have few samples).
     """
+    from scipy.optimize import minimize
+
     log_probs, k = np.log(probs.clip(_FLOOR)), probs.shape[1]
     rows = np.arange(len(labels))
 
-    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+    def loss(values: Array) -> tuple[float, Array]:
         scale, bias = np.exp(values[0]), values[1:]
         logits = scale * log_probs + bias
         logits -= logits.max(axis=1, keepdims=True)
@@ -98,17 +103,20 @@ def calibrate(probs: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]
     return float(np.exp(found[0])), found[1:]
 
 
-def bbse(source_probs: np.ndarray, source_labels: np.ndarray, target_probs: np.ndarray) -> np.ndarray:
+def bbse(source_probs: Array, source_labels: Array, target_probs: Array) -> Array:
     """Black-box shift estimation (Lipton et al. 2018, arXiv:1802.03916): w ≥ 0 with C w = μ, in least squares.
 
     C_ij is the share of source samples that are predicted as i and belong to j, μ_i that of target samples predicted as
     i, both by probabilities instead of counts.
     """
+    from scipy.optimize import nnls
+
     joint, mean = _joint(source_probs, source_labels), target_probs.mean(axis=0)
-    return nnls(joint, mean)[0]
+    weights: Array = nnls(joint, mean)[0]
+    return weights
 
 
-def rlls(source_probs: np.ndarray, source_labels: np.ndarray, target_probs: np.ndarray) -> np.ndarray:
+def rlls(source_probs: Array, source_labels: Array, target_probs: Array) -> Array:
     """Regularised learning under label shift (Azizzadenesheli et al. 2019, arXiv:1903.09734): w = 1 + θ, where θ is the
     least-squares solution of C θ = μ − C 1 with a penalty on its norm that falls with the number of samples.
     """
@@ -117,10 +125,11 @@ def rlls(source_probs: np.ndarray, source_labels: np.ndarray, target_probs: np.n
     penalty = np.sqrt(np.log(k) * (1 / len(source_labels) + 1 / len(target_probs)))
     rows = np.vstack([joint, penalty * np.eye(k)])
     goal = np.concatenate([mean - joint.sum(axis=1), np.zeros(k)])
-    return (1 + np.linalg.lstsq(rows, goal, rcond=None)[0]).clip(0)
+    weights: Array = (1 + np.linalg.lstsq(rows, goal, rcond=None)[0]).clip(0)
+    return weights
 
 
-def mlls(source_probs: np.ndarray, source_labels: np.ndarray, target_probs: np.ndarray) -> np.ndarray:
+def mlls(source_probs: Array, source_labels: Array, target_probs: Array) -> Array:
     """Maximum likelihood by expectation maximisation (Saerens et al. 2002; calibrated: Alexandari et al. 2020)."""
     source = np.bincount(source_labels, minlength=source_probs.shape[1]) / len(source_labels)
     prior = source.copy()
@@ -130,19 +139,21 @@ def mlls(source_probs: np.ndarray, source_labels: np.ndarray, target_probs: np.n
         if np.abs(after - prior).max() < 1e-8:
             break
         prior = after
-    return prior / source
+    ratio: Array = prior / source
+    return ratio
 
 
-Estimator = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+Estimator = Callable[[Array, Array, Array], Array]
 ESTIMATORS: dict[str, Estimator] = {"bbse": bbse, "rlls": rlls, "mlls": mlls}
 
 
-def _joint(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _joint(probs: Array, labels: Array) -> Array:
     """``(K, K)``: mean predicted probability of i together with class j."""
-    return probs.T @ np.eye(probs.shape[1])[labels] / len(labels)
+    joint: Array = probs.T @ np.eye(probs.shape[1])[labels] / len(labels)
+    return joint
 
 
-def _collapsed(prior: np.ndarray, source_probs: np.ndarray, target_probs: np.ndarray) -> str | None:
+def _collapsed(prior: Array, source_probs: Array, target_probs: Array) -> str | None:
     """Why an estimate is not to be believed, or None."""
     k = len(prior)
     predicted = len(np.unique(target_probs.argmax(axis=1)))
@@ -157,10 +168,11 @@ def _collapsed(prior: np.ndarray, source_probs: np.ndarray, target_probs: np.nda
     return None
 
 
-def _calibrated(probs: np.ndarray, scale: float, bias: np.ndarray) -> np.ndarray:
+def _calibrated(probs: Array, scale: float, bias: Array) -> Array:
     logits = scale * np.log(probs.clip(_FLOOR)) + bias
     return _normalized(np.exp(logits - logits.max(axis=1, keepdims=True)))
 
 
-def _normalized(values: np.ndarray) -> np.ndarray:
-    return values / values.sum(axis=-1, keepdims=True)
+def _normalized(values: Array) -> Array:
+    shares: Array = values / values.sum(axis=-1, keepdims=True)
+    return shares

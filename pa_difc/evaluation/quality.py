@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import torch
-from pytorch_metric_learning.distances import CosineSimilarity
-from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
-from pytorch_metric_learning.utils.inference import CustomKNN
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 #: Names in records, and the library's.
@@ -22,14 +21,18 @@ MEASURES = {
 MOST_SAMPLES = 2000
 
 
-def feature_quality(features: Tensor, labels: np.ndarray) -> dict[str, float]:
+def feature_quality(features: Tensor, labels: npt.NDArray[Any]) -> dict[str, float]:
     """Precision@1, R-precision, MAP@R (Musgrave et al. 2020, arXiv:2003.08505) and AMI of k-means, by
     pytorch-metric-learning's AccuracyCalculator with cosine similarity; each in [0, 1].
 
     Args:
-        features: ``(N, D)``; of more than :data:`MOST_SAMPLES` an even choice is taken.
+        features: ``(N, D)``; of more than :data:`MOST_SAMPLES`, evenly spaced ones are taken.
         labels: ``(N,)``; a class with a single sample counts in AMI alone.
     """
+    from pytorch_metric_learning.distances import CosineSimilarity
+    from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
+    from pytorch_metric_learning.utils.inference import CustomKNN
+
     chosen = np.linspace(0, len(labels) - 1, min(len(labels), MOST_SAMPLES)).astype(np.int64)
     x, y = features[chosen], torch.from_numpy(labels[chosen])
     calculator = AccuracyCalculator(
@@ -44,4 +47,6 @@ def feature_quality(features: Tensor, labels: np.ndarray) -> dict[str, float]:
 
 
 def _kmeans(features: Tensor, clusters: int) -> Tensor:
+    from sklearn.cluster import KMeans
+
     return torch.from_numpy(KMeans(clusters, n_init=3, random_state=0).fit_predict(features.numpy()))

@@ -1,5 +1,33 @@
-"""From records to tables; nothing here knows a model."""
+"""From records to tables, figures and pages; nothing here knows a model."""
 
-from .table import Row, aligned, csv_text, rows_from_records, to_csv, to_markdown, to_terminal
+from __future__ import annotations
 
-__all__ = ["Row", "aligned", "csv_text", "rows_from_records", "to_csv", "to_markdown", "to_terminal"]
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from .table import Row as Row
+    from .table import aligned as aligned
+    from .table import class_lines as class_lines
+    from .table import csv_text as csv_text
+    from .table import rows_from_records as rows_from_records
+    from .table import to_csv as to_csv
+    from .table import to_markdown as to_markdown
+    from .table import to_terminal as to_terminal
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "table": [
+            "Row",
+            "aligned",
+            "class_lines",
+            "csv_text",
+            "rows_from_records",
+            "to_csv",
+            "to_markdown",
+            "to_terminal",
+        ]
+    },
+)

@@ -1,22 +1,25 @@
-"""Faces whose prediction DIFC changed (Table 6), from the user's own data and only when asked for."""
+"""Faces whose prediction DIFC changed (Table 6), from the user's own data and only with --with-images."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-from ..data import Domain, load_domain
-from ..data.labels import EXPRESSIONS
+from ..data.labels import LabelSet
 from ..util.errors import UserError
-from .grid import Grid
+from .grid import DIFC, Array, Grid
 from .tables import both_outputs
 
-_SHOWN, _SIDE = 8, 96  #: faces of a kind, and pixels of a side
+if TYPE_CHECKING:
+    from ..data.domains import Domain
+
+_SHOWN, _SIDE, _LINES = 8, 110, 32  #: faces of a kind, pixels of a side, and of the two lines below
 
 
 def changed_faces(grid: Grid, data_root: Path) -> dict[str, str]:
@@ -29,8 +32,8 @@ def changed_faces(grid: Grid, data_root: Path) -> dict[str, str]:
         raise UserError(f"--with-images: {grid.target} has no labels to tell which predictions were put right")
     target = _target(grid, data_root)
     pictures: dict[str, str] = {}
-    for method in grid.methods:
-        pair = next(both_outputs(grid, method), None)
+    for method, loss in ((m, k) for m in grid.methods for k in grid.variants(DIFC)):
+        pair = next(both_outputs(grid, method, loss), None)
         if pair is None:
             continue
         seed, before, after = pair
@@ -39,30 +42,36 @@ def changed_faces(grid: Grid, data_root: Path) -> dict[str, str]:
             chosen = np.flatnonzero(rows)
             chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), _SHOWN)).astype(int)]
             if len(chosen):
-                full = f"{method}, seed {seed}: {title} by DIFC, {len(chosen)} of {rows.sum():,}"
-                pictures[full] = _sheet(target, chosen, p, q, full)
+                name = "DIFC" if loss == DIFC else loss
+                full = f"{method}, seed {seed}: {title} by {name}, {len(chosen)} of {rows.sum():,}"
+                said = [f"{grid.classes[p[row]]} → {grid.classes[q[row]]}" for row in chosen]
+                pictures[full] = _sheet([target.test.image(row) for row in chosen], said, full)
     return pictures
 
 
 def _target(grid: Grid, data_root: Path) -> Domain:
+    from ..data.domains import load_domain
+
     run = grid.runs[0]
-    config = run.config
-    options = {name: config[name] for name in ("on_bad_image", "deduplicate")}
-    target = load_domain(config["target"], data_root, size_px=config["crop_px"], **options)
+    settings, labels = run.settings["data"], LabelSet.from_dict(run.record["labels"])
+    options = {name: settings[name] for name in ("on_bad_image", "deduplicate")}
+    target = load_domain(grid.target, data_root, size_px=settings["crop_px"], labels=labels, **options)
     if target.test.fingerprint != run.record["data"]["target"]["test_fingerprint"]:
-        raise UserError(f"{config['target']} in {data_root} is not the data that these runs were scored on")
+        raise UserError(f"{grid.target} in {data_root} is not the data that these runs were scored on")
     return target
 
 
-def _sheet(target: Domain, rows: np.ndarray, before: np.ndarray, after: np.ndarray, title: str) -> str:
-    """Faces side by side with what was said before and after, as an image in the page itself."""
-    sheet = Image.new("RGB", (_SIDE * 4, (_SIDE + 16) * -(-len(rows) // 4)), "white")
+def _sheet(faces: Sequence[Array], said: Sequence[str], title: str) -> str:
+    """Faces ``(3, P, P)`` side by side, each with its predictions before and after, as an image in the page itself."""
+    from PIL import Image, ImageDraw
+
+    sheet = Image.new("RGB", (_SIDE * 4, (_SIDE + _LINES) * -(-len(faces) // 4)), "white")
     draw = ImageDraw.Draw(sheet)
-    for i, row in enumerate(rows):
-        x, y = _SIDE * (i % 4), (_SIDE + 16) * (i // 4)
-        face = Image.fromarray(np.ascontiguousarray(target.test.images[row].transpose(1, 2, 0)))
+    for i, (pixels, text) in enumerate(zip(faces, said, strict=True)):
+        x, y = _SIDE * (i % 4), (_SIDE + _LINES) * (i // 4)
+        face = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
         sheet.paste(face.resize((_SIDE, _SIDE)), (x, y))
-        draw.text((x + 2, y + _SIDE + 2), f"{EXPRESSIONS[before[row]]} → {EXPRESSIONS[after[row]]}", fill="black")
+        draw.text((x + 2, y + _SIDE + 2), text.replace(" → ", "\n→ "), fill="black")
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     data = base64.b64encode(buffer.getvalue()).decode()

@@ -6,17 +6,22 @@ import html
 import io
 import re
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 #: Okabe and Ito's palette, told apart by everyone, and a gray that is legible on white and on black.
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, YELLOW, GRAY = "#56B4E9", "#E69F00", "#808080"
 COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, GRAY)
+
+#: Line styles and markers that tell more classes apart than there are colours: a pair for each seven.
+_DASHES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
+_MARKERS = ("o", "s", "^", "D", "X")
+
+#: Figures that are wider than this have a row of the page to themselves, in points.
+_WIDE = 450.0
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; --mark: #D55E00; }
@@ -28,14 +33,22 @@ th, td { padding: .25rem .8rem .25rem 0; text-align: right; border-bottom: 1px s
 th:first-child, td:first-child, .words, .text { text-align: left; }
 td.words { white-space: normal; min-width: 14rem; }
 th.published, td.published { border-left: 3px double var(--line); padding-left: .8rem; font-style: italic; }
-.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(24rem, 100%), 1fr)); gap: 1.2rem; }
+th:first-child, td:first-child { position: sticky; left: 0; background: Canvas; }
+.figures { display: grid; align-items: start; gap: 1.2rem; }
+.figures { grid-template-columns: repeat(auto-fill, minmax(min(24rem, 100%), 1fr)); }
 figure { margin: 0; min-width: 0; } figure svg, figure img { width: 100%; height: auto; }
+figure.wide { grid-column: 1 / -1; overflow-x: auto; } figure.wide svg { min-width: 38rem; max-width: 52rem; }
 code { overflow-wrap: anywhere; }
 nav a { margin-right: .8rem; } :focus-visible { outline: 3px solid var(--mark); }
 @media print { .scroll { overflow: visible; } nav { display: none; } figure { break-inside: avoid; } }
 """
 
 Rows = Sequence[Sequence[str]]
+
+
+def slug(title: str) -> str:
+    """A title as the name of a file or a place in a page; letters of every script stay."""
+    return re.sub(r"[\W_]+", "-", title.lower().replace("→", "to").replace("×", "x")).strip("-")[:80] or "report"
 
 
 def markdown_table(rows: Rows) -> str:
@@ -67,9 +80,12 @@ def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
 
 
 def html_figure(title: str, picture: str) -> str:
-    """A figure of an SVG's text."""
+    """A figure of an SVG's text; a wide one scrolls by itself on a narrow screen."""
     title = html.escape(title)
-    return f"<figure><figcaption>{title}</figcaption><div role='img' aria-label='{title}'>{picture}</div></figure>"
+    width = re.match(r"<svg [^>]*?\bwidth=\"([0-9.]+)pt\"", picture)
+    wide = " class='wide' tabindex='0'" if width and float(width[1]) > _WIDE else ""
+    picture = f"<div role='img' aria-label='{title}'>{picture}</div>"
+    return f"<figure{wide}><figcaption>{title}</figcaption>{picture}</figure>"
 
 
 def html_page(title: str, body: str) -> str:
@@ -82,23 +98,42 @@ def html_page(title: str, body: str) -> str:
     )
 
 
+def line_style(k: int) -> dict[str, Any]:
+    """Colour, dashes and marker of class k, for ``Axes.plot``; 35 classes can be told apart."""
+    return {"color": COLORS[k % 7], "ls": _DASHES[k // 7 % 5], "marker": _MARKERS[k // 7 % 5]}
+
+
 def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5.4, 3.2)) -> str:
     """An SVG with gray text on nothing, for light and dark pages; the same bytes for the same data.
 
     Args:
         draw: is given the axes.
-        size: in inches.
+        size: in inches; a legend of many rows is added to the height.
     """
-    style = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), GRAY)
-    with plt.rc_context({**style, "svg.hashsalt": "pa_difc", "font.size": 9, "legend.framealpha": 0}):
-        figure, ax = plt.subplots(figsize=size, layout="constrained")
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    style: dict[Any, Any] = dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), GRAY
+    )
+    with matplotlib.rc_context({**style, "svg.hashsalt": "pa_difc", "font.size": 9, "legend.framealpha": 0}):
+        figure = Figure(figsize=size, layout="constrained")
+        ax = figure.subplots()
         draw(ax)
-        if handles := ax.get_legend_handles_labels()[0]:  # above the axes, where it hides nothing
-            columns = min(len(handles), 4)
-            ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, fontsize=8, borderaxespad=0.2)
+        handles, labels = ax.get_legend_handles_labels()
+        if handles:  # above the axes, where it hides nothing
+            columns = _legend_columns(labels, size[0])
+            figure.set_size_inches(size[0], size[1] + 0.17 * (-(-len(labels) // columns) - 1))
+            place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+            ax.legend(ncols=columns, fontsize=8, columnspacing=1.2, **place)
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_facecolor("none")
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-        plt.close(figure)
     return re.sub(r"^.*?(?=<svg )", "", buffer.getvalue(), flags=re.DOTALL)
+
+
+def _legend_columns(labels: Sequence[str], width: float) -> int:
+    """How many columns fit into a width in inches: a letter of 8 pt takes about 0.065, line and gaps 0.55."""
+    widest = 0.55 + 0.065 * max(map(len, labels))
+    return max(1, min(len(labels), int(width / widest)))

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from statistics import mean
 
 import numpy as np
-from scipy.stats import spearmanr
 
-from ..data.labels import EXPRESSIONS
-from ..evaluation import tally
+from ..evaluation import CRITERIA
 from ..evaluation.criteria import CONSENSUS_OF_METHODS as CONSENSUS
-from ..evaluation.criteria import CRITERIA, SOURCE_TOLERANCE, Evidence, consensus, ensemble_agreement
-from .grid import Grid, Run
-from .tables import BASE, Rows
+from ..evaluation.criteria import SOURCE_TOLERANCE, Evidence, consensus, ensemble_agreement
+from ..evaluation.metrics import prediction_counts
+from .grid import BASE, Array, Grid, Run
+from .tables import Rows
 
 #: The criteria that a grid's cells are scored by, alone; "dev" would train a density model for every run.
 ALONE = ("im", "class_ami", "bnm", "snd", "src_macro")
@@ -49,7 +48,7 @@ class Candidate:
     @property
     def seconds(self) -> float:
         """Training time of a run, mean over seeds."""
-        return mean(run.record["seconds"]["training"] for run in self.runs)
+        return float(mean(run.record["seconds"]["training"] for run in self.runs))
 
     @property
     def eligible(self) -> bool:
@@ -60,6 +59,7 @@ class Candidate:
 class Selection:
     """The cells of a grid and the one that consensus chooses among them."""
 
+    classes: Sequence[str]
     candidates: Sequence[Candidate]
     has_reference: bool  #: whether the grid has the cell whose source recall the others have to keep
 
@@ -87,7 +87,7 @@ def select(grid: Grid) -> Selection | None:
     reference = [s["src_macro"] for (m, k, _), s in zip(cells, scores, strict=True) if (m, k) == REFERENCE]
     floor = reference[0] - SOURCE_TOLERANCE if reference else 0.0
     candidates = [_candidate(*cell, s, s["src_macro"] >= floor) for cell, s in zip(cells, scores, strict=True)]
-    return Selection(candidates, bool(reference))
+    return Selection(grid.classes, candidates, bool(reference))
 
 
 def candidates_table(selection: Selection) -> Rows:
@@ -97,7 +97,7 @@ def candidates_table(selection: Selection) -> Rows:
     for c in selection.candidates:
         marks = [" †"] * c.collapsed + [" §"] * (not c.keeps_source) + [" ←"] * (c is selection.chosen)
         values = [f"{100 * c.scores['src_macro']:.1f}", *(f"{c.scores[name]:.3f}" for name in shown)]
-        classes = f"{sum(share > 0 for share in c.predicted)} of {len(EXPRESSIONS)}"
+        classes = f"{sum(share > 0 for share in c.predicted)} of {len(selection.classes)}"
         time = f"{int(c.seconds) // 60}:{int(c.seconds) % 60:02d}"
         rows.append([c.method, c.loss + "".join(marks), *values, f"{c.scores['consensus']:.1f}", classes, time])
     return rows
@@ -105,7 +105,7 @@ def candidates_table(selection: Selection) -> Rows:
 
 def numbers(selection: Selection) -> list[list[object]]:
     """The same for programs: criteria as they are, shares in [0, 1]."""
-    criteria, shares = (*ALONE, "ensv", "consensus"), [f"predicted_{name}" for name in EXPRESSIONS]
+    criteria, shares = (*ALONE, "ensv", "consensus"), [f"predicted_{name}" for name in selection.classes]
     rows: list[list[object]] = [
         ["method", "loss", "seeds", *criteria, "keeps_source", "collapsed", "chosen", *shares, "seconds"]
     ]
@@ -118,7 +118,7 @@ def numbers(selection: Selection) -> list[list[object]]:
 
 def predicted_table(selection: Selection) -> Rows:
     """What the target's faces are predicted to be, in % of them, mean over seeds."""
-    rows = [["method", "loss", *EXPRESSIONS]]
+    rows = [["method", "loss", *selection.classes]]
     rows += [[c.method, c.loss, *(f"{100 * share:.1f}" for share in c.predicted)] for c in selection.candidates]
     return rows
 
@@ -144,6 +144,8 @@ def judged(grid: Grid) -> Rows:
     Spearman's correlation is over all cells, with their mean recall on the target.
     """
     rows = [["criterion", "picks", "mean recall %", "regret, points", "Spearman"]]
+    from scipy.stats import spearmanr
+
     selection = select(grid)
     if selection is None or len(selection.candidates) < FEWEST_TO_JUDGE:
         return rows
@@ -164,7 +166,7 @@ def _mean_scores(runs: Sequence[Run], agreement: dict[tuple[str, str, int], floa
 
 
 def _scores(run: Run) -> dict[str, float]:
-    o = run.outputs
+    o = _outputs(run)
     evidence = Evidence(
         target_probs=o["target_probs"][o["target_kept"]],
         target_features=o["target_features"].astype(np.float32),
@@ -176,6 +178,12 @@ def _scores(run: Run) -> dict[str, float]:
 
 
 def _candidate(method: str, loss: str, runs: Sequence[Run], scores: dict[str, float], keeps: bool) -> Candidate:
-    counts = [tally(run.outputs["target_probs"]) for run in runs]
+    counts = [prediction_counts(_outputs(run)["target_probs"]) for run in runs]
     shares = np.mean([np.array(c["predicted"]) / sum(c["predicted"]) for c in counts], axis=0)
     return Candidate(method, loss, runs, scores, shares.tolist(), any(c["collapsed"] for c in counts), keeps)
+
+
+def _outputs(run: Run) -> dict[str, Array]:
+    """The outputs of a run that has them."""
+    assert run.outputs is not None
+    return run.outputs

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
+
+from .variants import variant_names
 
 METRICS = ("accuracy", "macro_recall", "macro_f1")
 BASELINE_LOSS = "ce"
@@ -20,6 +22,9 @@ TRANSDUCTIVE_NOTE = (
     f"{TRANSDUCTIVE_MARK} the target has one split: scored on the faces that it was adapted to, as in CD-FER"
 )
 FOOTER = "target test split, last epoch, no target label used in training or selection"
+
+
+Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,11 @@ class Row:
     recall_gain: float | None  #: mean difference in macro recall to cross-entropy over shared seeds, if there are any
 
 
-def rows_from_records(records: Iterable[dict[str, Any]]) -> list[Row]:
-    """One row per method and loss, in the order of their first records."""
-    cells: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
-    for record in records:
-        config = record["config"]
-        cells.setdefault((config["method"], config["loss"]), {})[config["seed"]] = record
+def rows_from_records(records: Sequence[Record]) -> list[Row]:
+    """One row per method and loss, in the order of their first records; each set of options has a row of its own."""
+    cells: dict[tuple[str, str], dict[int, Record]] = {}
+    for names, record in zip(variant_names(records), records, strict=True):
+        cells.setdefault(names, {})[record["settings"]["run"]["seed"]] = record
     return [
         _row(method, loss, by_seed, cells.get((method, BASELINE_LOSS), {})) for (method, loss), by_seed in cells.items()
     ]
@@ -83,7 +87,9 @@ def to_terminal(rows: Sequence[Row]) -> str:
     shown: set[str] = set()
 
     def once(name: str) -> str:
-        return "" if name in shown else (shown.add(name) or name)
+        first = name not in shown
+        shown.add(name)
+        return name if first else ""
 
     return "\n".join([*aligned(_cells(rows, once)), f"in %, {FOOTER}", *_notes(rows)])
 
@@ -94,7 +100,19 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _row(method: str, loss: str, by_seed: dict[int, dict], baseline: dict[int, dict]) -> Row:
+def class_lines(names: Sequence[str], values: Sequence[str], indent: str = "  ", width: int = 100) -> str:
+    """A value for each class, on as many lines of a terminal as it takes: "surprise 55%   fear 31%   …"."""
+    lines, line = [], ""
+    for part in (f"{name} {value}" for name, value in zip(names, values, strict=True)):
+        if line and len(indent) + len(line) + 3 + len(part) > width:
+            lines.append(line)
+            line = part
+        else:
+            line = f"{line}   {part}" if line else part
+    return "\n".join(indent + text for text in [*lines, line])
+
+
+def _row(method: str, loss: str, by_seed: Mapping[int, Record], baseline: Mapping[int, Record]) -> Row:
     scores = [record["scores"]["target"] for record in by_seed.values()]
     values = {metric: [s[metric] for s in scores] for metric in METRICS}
     shared = [seed for seed in by_seed if seed in baseline]
@@ -112,8 +130,8 @@ def _row(method: str, loss: str, by_seed: dict[int, dict], baseline: dict[int, d
     )
 
 
-def _recall(record: dict[str, Any]) -> float:
-    return record["scores"]["target"]["macro_recall"]
+def _recall(record: Record) -> float:
+    return float(record["scores"]["target"]["macro_recall"])
 
 
 def _cells(rows: Sequence[Row], method_name: Callable[[str], str]) -> list[list[str]]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import isnan
 from statistics import mean, stdev
 
 import numpy as np
-from scipy.stats import ttest_rel
 
-from ..data.labels import EXPRESSIONS
-from .grid import Grid, Run
+from .grid import BASE, DIFC, Array, Grid, Run
 from .published import published_accuracy
 
 METRICS = {"accuracy": "accuracy", "macro_recall": "mean recall", "macro_f1": "macro-F1"}
-BASE = "ce"
-CONFUSING = 3  #: so many classes count as confusing
+_CONFUSING = 3  #: at most so many classes count as confusing, and at most half of them
+_LISTED = 10  #: of more classes, tables name the first ones alone, or stand on their side
 
 Rows = list[list[str]]
 
@@ -35,7 +34,7 @@ def ablation(grid: Grid) -> Rows:
                 continue
             mark = " †" if any(r.scores["collapsed"] for r in runs.values()) else ""
             cells = [spread([100 * r.scores[m] for r in runs.values()]) for m in METRICS]
-            gain, p = paired(runs, grid.of(method, BASE)) if loss != BASE else ("", "")
+            gain, p = paired(runs, grid.base(method)) if loss != BASE else ("", "")
             row = [method, loss + mark, *cells, gain, p, str(len(runs))]
             if published:
                 value = published.get((method, loss))
@@ -55,35 +54,38 @@ def methods_by_losses(grid: Grid, metric: str) -> Rows:
 
 def confusion_order(grid: Grid) -> Rows:
     """The classes by confusion on the target, the most confused first (Table 3), in the last epoch of DIFC."""
-    rows = [["method", *(f"{i + 1}." for i in range(len(EXPRESSIONS)))]]
-    for method in grid.methods:
-        if order := _order(next(iter(grid.of(method, "difc").values()), None)):
-            rows.append([method, *(EXPRESSIONS[k] for k in order)])
+    shown = min(len(grid.classes), _LISTED)
+    rows = [["method", *(f"{i + 1}." for i in range(shown))]]
+    for method, loss in _difc_cells(grid):
+        if order := _order(next(iter(grid.of(method, loss).values()))):
+            rows.append([_difc_name(method, loss), *(grid.classes[k] for k in order[:shown])])
     return rows
 
 
 def confusing_recall(grid: Grid) -> Rows:
     """Recall of the most confused classes and of the others, with cross-entropy and with DIFC (Table 4), in %."""
     rows = [["method", "classes", "ce", "difc", "change"]]
-    for method in grid.methods:
-        before, after = grid.of(method, BASE), grid.of(method, "difc")
-        seeds = [s for s in after if s in before and _order(after[s])]
-        if not seeds:
+    n = min(_CONFUSING, len(grid.classes) // 2)
+    for method, loss in _difc_cells(grid):
+        before, after = grid.base(method), grid.of(method, loss)
+        orders = {s: order for s, run in after.items() if s in before and (order := _order(run))}
+        if not orders:
             continue
-        orders = {s: _order(after[s]) for s in seeds}
-        for name, part in (("most confused", slice(None, CONFUSING)), ("others", slice(CONFUSING, None))):
-            values = [[_recall(runs[s], orders[s][part]) for s in seeds] for runs in (before, after)]
-            change = [b - a for a, b in zip(*values, strict=True)]
-            label = f"{name} ({', '.join(EXPRESSIONS[k] for k in orders[seeds[0]][part])})"
-            rows.append([method, label, spread(values[0]), spread(values[1]), f"{mean(change):+.1f}"])
+        for name, part in (("most confused", slice(None, n)), ("others", slice(n, None))):
+            values = [[_recall(runs[s], order[part]) for s, order in orders.items()] for runs in (before, after)]
+            change = mean(b - a for a, b in zip(*values, strict=True))
+            classes = [grid.classes[k] for k in next(iter(orders.values()))[part]]
+            label = f"{name} ({', '.join(classes) if len(classes) <= _LISTED else f'{len(classes)} classes'})"
+            gain = "–" if isnan(change) else f"{change:+.1f}"
+            rows.append([_difc_name(method, loss), label, spread(values[0]), spread(values[1]), gain])
     return rows
 
 
 def changed_predictions(grid: Grid) -> Rows:
     """Target test faces whose prediction DIFC turned from wrong to right or back (Table 6), summed over seeds."""
     rows = [["method", "faces", "changed", "wrong → right", "right → wrong", "wrong → other wrong"]]
-    for method in grid.methods:
-        pairs = list(both_outputs(grid, method))
+    for method, loss in _difc_cells(grid):
+        pairs = list(both_outputs(grid, method, loss))
         if not pairs:
             continue
         counts = np.zeros(5, dtype=int)
@@ -92,30 +94,30 @@ def changed_predictions(grid: Grid) -> Rows:
             moved = p != q
             gained, lost = moved & (q == y), moved & (p == y)
             counts += [len(y), moved.sum(), gained.sum(), lost.sum(), (moved & ~gained & ~lost).sum()]
-        rows.append([method, *(f"{c:,}" for c in counts)])
+        rows.append([_difc_name(method, loss), *(f"{c:,}" for c in counts)])
     return rows
 
 
 def imbalance(grid: Grid) -> Rows:
     """Samples per class of the domains with labels; the target's were never seen in training (Fig. 1)."""
     data = grid.runs[0].record["data"]
-    rows = [["split", *EXPRESSIONS, "largest : smallest"]]
+    rows = [["split", *grid.classes, "largest : smallest"]]
     for side in ("source", "target") if grid.labelled else ("source",):
         for split in ("train", "test"):
             counts = data[side][f"{split}_counts"]
             present = [c for c in counts if c]
             rows.append([f"{side} {split}", *(f"{c:,}" for c in counts), f"{max(present) / min(present):.0f} : 1"])
-    return rows
+    return rows if len(grid.classes) <= _LISTED else [list(column) for column in zip(*rows, strict=True)]
 
 
-def runs(grid: Grid) -> Rows:
-    """Every run by itself, scores in [0, 1]; an absent class has no recall. To be looked up by key.
+def every_run(grid: Grid) -> Rows:
+    """Every run by itself, scores in [0, 1]; an absent class has no recall. The key is in the folder's name.
 
     Of a target without labels: how many of its faces were predicted to be of each class.
     """
     if not grid.labelled:
         return _unscored_runs(grid)
-    recalls = [f"recall_{name}" for name in EXPRESSIONS]
+    recalls = [f"recall_{name}" for name in grid.classes]
     rows = [["method", "loss", "seed", "key", *METRICS, *recalls, "collapsed", "seconds"]]
     for run in sorted(grid.runs, key=lambda r: r.cell):
         method, loss, seed = run.cell
@@ -127,18 +129,18 @@ def runs(grid: Grid) -> Rows:
 
 
 def _unscored_runs(grid: Grid) -> Rows:
-    rows = [["method", "loss", "seed", "key", *(f"predicted_{name}" for name in EXPRESSIONS), "collapsed", "seconds"]]
+    rows = [["method", "loss", "seed", "key", *(f"predicted_{name}" for name in grid.classes), "collapsed", "seconds"]]
     for run in sorted(grid.runs, key=lambda r: r.cell):
         method, loss, seed = run.cell
-        tally, took = run.record["scores"]["unlabelled_target"], f"{run.record['seconds']['training']:.1f}"
-        counts = map(str, tally["predicted"])
-        rows.append([method, loss, str(seed), run.record["key"], *counts, str(tally["collapsed"]), took])
+        said, took = run.record["scores"]["unlabelled_target"], f"{run.record['seconds']['training']:.1f}"
+        counts = map(str, said["predicted"])
+        rows.append([method, loss, str(seed), run.record["key"], *counts, str(said["collapsed"]), took])
     return rows
 
 
-def both_outputs(grid: Grid, method: str):
-    """Seed and outputs with cross-entropy and with DIFC, where both were kept on the same faces."""
-    before, after = grid.of(method, BASE), grid.of(method, "difc")
+def both_outputs(grid: Grid, method: str, loss: str) -> Iterator[tuple[int, dict[str, Array], dict[str, Array]]]:
+    """Seed and outputs with cross-entropy and with another loss, where both were kept on the same faces."""
+    before, after = grid.base(method), grid.of(method, loss)
     for seed, run in after.items():
         a, b = before[seed].outputs if seed in before else None, run.outputs
         if a and b and len(a["target_labels"]) == len(b["target_labels"]):
@@ -146,7 +148,9 @@ def both_outputs(grid: Grid, method: str):
 
 
 def spread(values: Sequence[float]) -> str:
-    """ "52.1 ± 0.4", without a spread for one seed."""
+    """ "52.1 ± 0.4", without a spread for one seed; a dash where there is no value."""
+    if any(map(isnan, values)):
+        return "–"
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
@@ -159,14 +163,24 @@ def paired(runs: dict[int, Run], base: dict[int, Run], metric: str = "macro_reca
     gain = f"{mean(a) - mean(b):+.1f}"
     if len(shared) < 3 or len({x - y for x, y in zip(a, b, strict=True)}) == 1:
         return gain, "–"
+    from scipy.stats import ttest_rel
+
     p = float(ttest_rel(a, b).pvalue)
     return gain, "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _order(run: Run | None) -> list[int] | None:
+def _difc_cells(grid: Grid) -> list[tuple[str, str]]:
+    """Every method with every variant of DIFC that it was run with."""
+    return [(m, k) for m in grid.methods for k in grid.variants(DIFC) if grid.of(m, k)]
+
+
+def _difc_name(method: str, loss: str) -> str:
+    return method if loss == DIFC else f"{method} · {loss}"
+
+
+def _order(run: Run) -> list[int] | None:
     """Classes by the last known confusion; one that is never predicted is the most confused."""
-    epochs = [h["difc"]["confusion"] for h in run.record["history"] if "difc" in h] if run else []
-    known = [c for c in epochs if any(v is not None for v in c)]
+    known = [state["confusion"] for _, state in run.states if any(v is not None for v in state["confusion"])]
     if not known:
         return None
     value = [np.inf if v is None or v == "inf" else float(v) for v in known[-1]]

@@ -47,7 +47,7 @@ NOTHING = Leaf("null", lambda v: v is None)
 Shape = Leaf | dict[str, Any] | list[Any] | tuple[Any, int]
 
 
-def misfit(value: Any, shape: Shape, where: str = "") -> str | None:
+def mismatch(value: Any, shape: Shape, where: str = "") -> str | None:
     """The first place where a value has not the shape: "scores.target.recall[3] is 'x', must be …"; None if it has.
 
     Args:
@@ -58,14 +58,14 @@ def misfit(value: Any, shape: Shape, where: str = "") -> str | None:
     if isinstance(shape, Leaf):
         return None if shape.fits(value) else f"{where or 'it'} is {_short(value)}, must be {shape.about}"
     if isinstance(shape, dict):
-        return _misfit_dict(value, shape, where)
+        return _mismatch_dict(value, shape, where)
     inner, length = (shape[0], None) if isinstance(shape, list) else shape
     if not isinstance(value, list) or (length is not None and len(value) != length):
         return f"{where or 'it'} is {_short(value)}, must be a list" + (f" of {length}" if length is not None else "")
-    return next((p for i, v in enumerate(value) if (p := misfit(v, inner, f"{where}[{i}]"))), None)
+    return next((p for i, v in enumerate(value) if (p := mismatch(v, inner, f"{where}[{i}]"))), None)
 
 
-def _misfit_dict(value: Any, shape: dict[str, Any], where: str) -> str | None:
+def _mismatch_dict(value: Any, shape: dict[str, Any], where: str) -> str | None:
     if not isinstance(value, dict):
         return f"{where or 'it'} is {_short(value)}, must be an object"
     for key, inner in shape.items():
@@ -74,7 +74,7 @@ def _misfit_dict(value: Any, shape: dict[str, Any], where: str) -> str | None:
         if name not in value:
             if name == key:
                 return f"{place} is missing"
-        elif problem := misfit(value[name], inner, place):
+        elif problem := mismatch(value[name], inner, place):
             return problem
     return None
 

@@ -1,13 +1,17 @@
 """Criteria for choosing without target labels: against loops, and on what they are known to like and dislike."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from made import ROOT
 from sklearn.metrics import balanced_accuracy_score
 
+from pa_difc.evaluation import CRITERIA
 from pa_difc.evaluation.criteria import (
-    CRITERIA,
+    Criterion,
     Evidence,
     batch_nuclear_norm,
     class_ami,
@@ -18,6 +22,7 @@ from pa_difc.evaluation.criteria import (
     macro_recall,
     soft_neighborhood_density,
 )
+from pa_difc.util.errors import UserError
 
 K = 4
 
@@ -104,6 +109,31 @@ def test_macro_recall_is_balanced_accuracy():
     rng = np.random.default_rng(0)
     labels, predicted = rng.integers(0, 5, 200), rng.integers(0, 5, 200)
     assert macro_recall(labels, predicted) == pytest.approx(balanced_accuracy_score(labels, predicted))
+
+
+def test_other_packages_add_criteria_and_every_one_is_found_by_name():
+    assert all(isinstance(criterion, Criterion) and criterion.about for criterion in CRITERIA.loaded().values())
+    assert set(CRITERIA) >= {"im", "class_ami", "bnm", "snd", "dev", "src_macro"}
+    with pytest.raises(UserError, match="unknown criterion 'sdn': did you mean 'snd'"):
+        CRITERIA.lookup("sdn")
+
+
+def test_parameters_of_a_criterion_are_its_arguments():
+    shown = evidence(1.0)[0]
+    sharp, smooth = (CRITERIA["snd"].score(shown, temperature=t) for t in (0.01, 10.0))
+    assert sharp < smooth == pytest.approx(math.log(399), rel=1e-3)  # every neighbour alike: the uniform distribution
+    some = CRITERIA["snd"].score(shown, most=100)
+    every_fourth = Evidence(shown.target_probs[::4], *list(vars(shown).values())[1:])
+    assert some == pytest.approx(CRITERIA["snd"].score(every_fourth))
+
+
+def test_the_package_imports_no_scipy_and_no_scikit_learn():
+    code = (
+        "import sys, pa_difc.evaluation as e; list(e.CRITERIA); print({'scipy', 'sklearn', 'torch'} & set(sys.modules))"
+    )
+    code = f"import sys, types; sys.modules['pa_difc'] = m = types.ModuleType('p'); m.__path__ = ['pa_difc']; {code}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_no_criterion_can_see_a_target_label():

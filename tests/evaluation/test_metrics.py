@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-from pa_difc.evaluation import score
+from pa_difc.evaluation import prediction_counts, score
 
 
 def onehot(predicted):
@@ -36,3 +36,12 @@ def test_an_absent_class_is_not_scored_but_predicting_it_costs():
 def test_collapse_is_fewer_than_half_of_the_classes(classes, collapsed):
     labels = np.arange(70) % 7
     assert score(labels, onehot(labels % classes))["collapsed"] is collapsed
+
+
+@pytest.mark.parametrize("k", [2, 3, 8, 31])
+def test_the_number_of_classes_is_that_of_the_predictions(k):
+    labels = np.arange(3 * k) % k
+    result = score(labels, np.eye(k)[np.where(labels == 0, 1, labels)])
+    assert result["recall"] == [0.0] + [1.0] * (k - 1) and np.shape(result["confusion"]) == (k, k)
+    assert result["macro_recall"] == pytest.approx((k - 1) / k)
+    assert prediction_counts(np.eye(k)) == {"predicted": [1] * k, "collapsed": False}

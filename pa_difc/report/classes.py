@@ -1,0 +1,57 @@
+"""What figures with a value per class share, and the values of a loss's state over epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .grid import DIFC, Run
+from .page import GRAY, ORANGE, line_style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_LONGEST = 18  #: letters of a class's name in a figure
+#: Labels under an axis are turned by so many degrees once their letters, all together, are this many.
+_TURNED = ((0, 0), (30, 20), (60, 40), (120, 90))
+
+
+def class_names(run: Run) -> list[str]:
+    """The names of the classes as figures show them: long ones are cut."""
+    return [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in run.classes]
+
+
+def label_classes(ax: Axes, names: Sequence[str], side: Literal["x", "y"]) -> None:
+    """A tick for each class; below the axes the names are turned as far as they need to be."""
+    if side == "y":
+        ax.set_yticks(range(len(names)), names)
+        return
+    letters = len(names) * (max(map(len, names)) + 1)
+    angle = max(angle for least, angle in _TURNED if letters >= least)
+    ax.set_xticks(range(len(names)), names, rotation=angle, ha="right" if 0 < angle < 90 else "center")
+    ax.tick_params(axis="x", pad=2)
+    for label in ax.get_xticklabels():
+        label.set_rotation_mode("anchor" if 0 < angle < 90 else "default")
+
+
+def trajectory(ax: Axes, run: Run, key: Literal["margins", "confusion"]) -> None:
+    """A value per class over epochs, with the moments at which re-weighting and confusion begin."""
+    for k, name in enumerate(class_names(run)):
+        values = [np.nan if s[key][k] in (None, "inf", "-inf") else float(s[key][k]) for _, s in run.states]
+        ax.plot([epoch for epoch, _ in run.states], values, ms=3, lw=1.2, label=name, **line_style(k))
+    switches = {
+        "class weights": next((epoch for epoch, state in run.states if state["reweighted"]), None),
+        "confusion": next((epoch for epoch, state in run.states if state["phase"] == DIFC), None),
+    }
+    for first in sorted({n for n in switches.values() if n is not None}):
+        begun = " and ".join(name for name, n in switches.items() if n == first)
+        place = (first - 0.5, 0.5)
+        ax.axvline(first - 0.5, color=ORANGE, ls="--", lw=1)
+        style: dict[str, Any] = {"fontsize": 7, "rotation": 90, "va": "center", "ha": "right", "color": GRAY}
+        ax.annotate(f"{begun} →", place, xycoords=("data", "axes fraction"), **style)
+    labels = {"margins": "margin (logits)", "confusion": "confusion (1 / mean gap)"}
+    epochs = [epoch for epoch, _ in run.states]
+    ax.set(xlabel="epoch", ylabel=labels[key], xlim=(epochs[0] - 0.6, epochs[-1] + 0.2))
+    ax.locator_params(axis="x", integer=True)

@@ -1,0 +1,141 @@
+"""The page of one grid: its tables, notes and figures, also as Markdown, CSV and SVG."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..util.files import write_text
+from . import tables
+from .examples import changed_faces
+from .figures import figures
+from .grid import Grid
+from .lead import sentence
+from .page import html_figure, html_page, html_table, markdown_table, slug
+from .published import NOTE
+from .selection import candidates_table, judged, predicted_table, select, selection_notes
+from .table import COLLAPSE_NOTE, TRANSDUCTIVE_NOTE, csv_text
+
+#: Title of the table that shows how choosing without target labels would have done.
+JUDGED = "Choosing without target labels"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an overview shows of a page."""
+
+    page: Path
+    title: str
+    lead: str
+    table: tables.Rows
+    notes: list[str]  #: those that the table needs
+
+
+def write_grid(grid: Grid, out: Path, command: str | None, data_root: Path | None) -> Summary:
+    """Writes report.html, report.md, tables/*.csv and figures/*.svg of a grid.
+
+    Args:
+        grid: the runs.
+        out: the folder to write.
+        command: what made the runs, to be shown; None if that is not known.
+        data_root: the folder of datasets, for faces whose prediction DIFC changed; None for none.
+
+    Raises:
+        UserError: outputs are damaged, the data is not that of the runs, or a file can't be written.
+    """
+    lead = sentence(grid)
+    content, notes = _scored(grid) if grid.labelled else _unscored(grid)
+    notes = _differences(grid) + notes
+    content = {title: rows for title, rows in content.items() if len(rows) > 1}
+    markdown = [f"# {grid.title}", lead, *notes]
+    heads = [*content, "Figures", *(["Faces"] if data_root else [])]
+    links = "".join(f"<a href='#{slug(title)}'>{html.escape(title)}</a>" for title in heads)
+    page = [f"<p class='lead'>{html.escape(lead)}</p>", f"<nav aria-label='Contents'>{links}</nav>"]
+    page += [f"<p>{html.escape(note)}</p>" for note in notes]
+    for title, rows in content.items():
+        markdown += [f"## {title}", markdown_table(rows)]
+        page.append(f"<h2 id='{slug(title)}'>{html.escape(title)}</h2>{html_table(rows, title)}")
+        write_text(out / "tables" / f"{slug(title)}.csv", csv_text(rows))
+    write_text(out / "tables" / "runs.csv", csv_text(tables.every_run(grid)))
+    page.append(_figures(grid, out))
+    if data_root is not None:
+        faces = "".join(html_figure(title, image) for title, image in changed_faces(grid, data_root).items())
+        page.append(f"<h2 id='faces'>Faces whose prediction DIFC changed</h2><div class='figures'>{faces}</div>")
+    if command:
+        page.append(f"<h2>Again</h2><p><code>{html.escape(command)}</code></p>")
+        markdown += ["## Again", f"```sh\n{command}\n```"]
+    write_text(out / "report.md", "\n\n".join(markdown) + "\n")
+    write_text(out / "report.html", html_page(grid.title, "\n".join(page)))
+    main = next(iter(content.values()), [])
+    return Summary(out / "report.html", grid.title, lead, main, notes)
+
+
+def _figures(grid: Grid, out: Path) -> str:
+    """The section of figures, each of them written to a file too."""
+    page = "<h2 id='figures'>Figures</h2>"
+    for heading, drawn in figures(grid).items():
+        shown = "".join(html_figure(title, picture) for title, picture in drawn.items())
+        page += f"<h3>{html.escape(heading)}</h3><div class='figures'>{shown}</div>"
+        for title, picture in drawn.items():
+            write_text(out / "figures" / f"{slug(title)}.svg", picture)
+    return page
+
+
+def _scored(grid: Grid) -> tuple[dict[str, tables.Rows], list[str]]:
+    """Tables by title and notes, where there are labels to score by."""
+    main, by_criterion = tables.ablation(grid), judged(grid)
+    content = {
+        "Methods and losses": main,
+        "Mean recall, methods × losses": tables.methods_by_losses(grid, "macro_recall"),
+        "Accuracy, methods × losses": tables.methods_by_losses(grid, "accuracy"),
+        JUDGED: by_criterion,
+        "Order of confusion on the target": tables.confusion_order(grid),
+        "Recall of confused and other classes": tables.confusing_recall(grid),
+        "Predictions that DIFC changed": tables.changed_predictions(grid),
+        "Samples per class": tables.imbalance(grid),
+    }
+    return content, _notes(grid, main, len(by_criterion) > 1)
+
+
+def _unscored(grid: Grid) -> tuple[dict[str, tables.Rows], list[str]]:
+    """Tables by title and notes, where there are none."""
+    content = {
+        "Order of confusion on the target": tables.confusion_order(grid),
+        "Samples per class": tables.imbalance(grid),
+    }
+    notes: list[str] = []
+    if selection := select(grid):
+        chosen = {
+            "Choosing without labels": candidates_table(selection),
+            "Predicted classes (%)": predicted_table(selection),
+        }
+        content, notes = chosen | content, [f"{note}." for note in selection_notes(selection)]
+    return content, notes + _left_out(grid)
+
+
+def _differences(grid: Grid) -> list[str]:
+    if not grid.differs:
+        return []
+    return [f"There are other runs of this pair, not shown here. What differs: {', '.join(grid.differs)}."]
+
+
+def _left_out(grid: Grid) -> list[str]:
+    n = grid.replaced
+    return [f"{n} older run{'s' * (n > 1)} of the same cells left out."] if n else []
+
+
+def _notes(grid: Grid, main: tables.Rows, is_judged: bool) -> list[str]:
+    way = f' ("{JUDGED}" shows what would be one, and how it did)' if is_judged else ""
+    notes = [
+        "In %, target test split, mean ± standard deviation over seeds, last epoch; no target label was used in "
+        "training or selection. Δ and p are paired by seed (t-test, from three seeds on).",
+        f"Naming the best cell reads test labels: it describes this grid and is no way to select a model{way}.",
+    ]
+    if any("†" in row[1] for row in main):
+        notes.append(COLLAPSE_NOTE + ".")
+    if grid.runs[0].record["data"]["target"].get("transductive"):
+        notes.append(TRANSDUCTIVE_NOTE + ".")
+    if main[0][-1].startswith("published"):
+        notes.append(NOTE)
+    return notes + _left_out(grid)

@@ -1,0 +1,54 @@
+"""Label-shift sweeps among runs: those with a shifted target, and the unshifted ones that belong to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .grid import Run
+from .groups import sweep_key, swept_differences
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Runs on one source → target pair that differ in the target's shift, method, loss, target sampler and seed."""
+
+    source: str
+    target: str
+    runs: Sequence[Run]  #: in the order in which they were finished
+    differs: Sequence[str] = ()  #: how it differs from the other sweeps of its pair, in words
+
+    @property
+    def title(self) -> str:
+        more = f" · {', '.join(self.differs)}" if self.differs else ""
+        return f"{self.source} → {self.target} under label shift{more}"
+
+
+def split_sweeps(runs: Sequence[Run]) -> tuple[list[Sweep], list[Run]]:
+    """The label-shift sweeps among runs, and the runs that belong to none.
+
+    An unshifted run that shares everything else with shifted ones is the sweep's column without a shift.
+
+    Args:
+        runs: in the order in which they were finished.
+    """
+    members: dict[str, list[Run]] = {}
+    for run in runs:
+        members.setdefault(sweep_key(run.record), []).append(run)
+    swept = {key: group for key, group in members.items() if any(_shift(run) is not None for run in group)}
+    rest = [run for run in runs if sweep_key(run.record) not in swept]
+    pairs: dict[tuple[str, str], list[list[Run]]] = {}
+    for group in swept.values():
+        pairs.setdefault(group[0].pair, []).append(group)
+    return [sweep for groups in pairs.values() for sweep in _sweeps(groups)], rest
+
+
+def _sweeps(groups: list[list[Run]]) -> list[Sweep]:
+    groups = sorted(groups, key=lambda group: str(group[-1].record["finished"]))  # the newest last
+    differs = swept_differences([group[0].record["common"] for group in groups])
+    return [Sweep(*group[0].pair, group, words) for group, words in zip(groups, differs, strict=True)]
+
+
+def _shift(run: Run) -> float | None:
+    shift: float | None = run.settings["data"].get("target_shift")
+    return shift

@@ -1,0 +1,79 @@
+"""Names for methods and losses in a table: an entry that was run with several options or codes has a row for each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+Record = dict[str, Any]
+
+
+def variant_names(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """The names of every record's method and loss among the others.
+
+    An entry with one set of options keeps its plain name. Of several, each is followed by the options in which it
+    differs from the others, such as "difc max_margin=1", and by "other code" where its code is not that of the last
+    record.
+
+    Args:
+        records: in the order in which they were finished.
+    """
+    methods, losses = (_names(records, kind) for kind in ("method", "loss"))
+    return list(zip(methods, losses, strict=True))
+
+
+def plain_value(value: Any) -> str:
+    """A setting's value as a label shows it."""
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return ",".join(map(plain_value, value))
+    return str(value)
+
+
+def canonical(value: Any) -> str:
+    """The same text for equal plain values; a whole number and the float that equals it are equal."""
+    return json.dumps(_as_floats(value), sort_keys=True)
+
+
+def _as_floats(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _as_floats(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_floats(v) for v in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _names(records: Sequence[Record], kind: str) -> list[str]:
+    entries = [record["settings"][kind] for record in records]
+    variants: dict[str, list[tuple[dict[str, Any], str]]] = {}
+    found = []
+    for entry, record in zip(entries, records, strict=True):
+        variant = (entry.get("options", {}), canonical(_code(record, kind)))
+        variants.setdefault(entry["name"], []).append(variant)
+        found.append((entry["name"], variant))
+    return [_name(name, variant, variants[name]) for name, variant in found]
+
+
+def _name(name: str, variant: tuple[dict[str, Any], str], all_variants: list[tuple[dict[str, Any], str]]) -> str:
+    options, code = variant
+    keys = dict.fromkeys(key for other, _ in all_variants for key in other)
+    differing = [k for k in keys if len({canonical(other.get(k, "no such option")) for other, _ in all_variants}) > 1]
+    words = [f"{key}={plain_value(options[key])}" for key in differing if key in options]
+    codes = list(dict.fromkeys(c for _, c in reversed(all_variants)))  # the newest first
+    if code != codes[0]:
+        words.append("other code" if len(codes) == 2 else f"other code {codes.index(code)}")
+    return " ".join([name, *words])
+
+
+def _code(record: Record, kind: str) -> Any:
+    """What identifies an entry's code; the code that is neither the method's nor the loss's counts as the method's."""
+    code = record["identity"].get("code")
+    if not isinstance(code, dict):
+        return code if kind == "method" else None
+    if kind == "loss":
+        return code.get("loss")
+    return {part: value for part, value in code.items() if part != "loss"}
