@@ -8,7 +8,7 @@ import pytest
 from photographs import content, photographs
 from PIL import Image
 
-from pa_difc.data import EXPRESSIONS, load_domain
+from pa_difc.data import load_domain
 from pa_difc.data.crops import TYPICAL_POINTS
 from pa_difc.data.datasets import find_dataset
 from pa_difc.data.prepare import Settings, prepare_store
@@ -50,7 +50,7 @@ def test_a_store_holds_the_faces_and_their_points(folder, store):
     assert names == json.loads((store / "names.json").read_text())
     for faces in opened.splits.values():
         for i, name in enumerate(faces.names):
-            assert EXPRESSIONS[faces.labels[i]] == name.split("/")[1] and name.split("/")[0] in opened.splits
+            assert opened.words[faces.labels[i]] == name.split("/")[1] and name.split("/")[0] in opened.splits
             left, top, right, bottom = boxes[names.index(name)]
             across, along = int(0.5 * int(0.2 * (right - left))), int(0.5 * int(0.2 * (bottom - top)))
             left, top = max(0, left - across), max(0, top - along)
