@@ -10,11 +10,11 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from .backbones import BACKBONES as BACKBONES
-    from .data import DATASETS as DATASETS
-    from .data import SAMPLERS as SAMPLERS
     from .commands.parser import run_script as run_script
     from .commands.recipe import Ingredients as Ingredients
     from .commands.recipe import run_recipe as run_recipe
+    from .data import DATASETS as DATASETS
+    from .data import SAMPLERS as SAMPLERS
     from .data.labels import LabelSet as LabelSet
     from .deploy.model import FaceModel
     from .evaluation import CRITERIA as CRITERIA
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from .methods.detn import DETN as DETN
     from .methods.ecan import ECAN as ECAN
     from .methods.etd import ETD as ETD
+    from .methods.heads import discriminator as discriminator
     from .methods.jumbot import JUMBOT as JUMBOT
     from .methods.lpl import LPL as LPL
-    from .methods.heads import discriminator as discriminator
     from .methods.mcd import MCD as MCD
     from .methods.mcd_onestep import MCDOneStep as MCDOneStep
     from .methods.mdd import MDD as MDD

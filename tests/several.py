@@ -11,9 +11,9 @@ from torch import nn
 from pa_difc.backbones import BACKBONES, BackboneSpec
 from pa_difc.data import Domain
 from pa_difc.methods import METHODS, SourceOnly
-from pa_difc.training.build import resolve
+from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
-from pa_difc.training.settings import Config
+from pa_difc.training.settings import Settings
 from pa_difc.util.distributed import join, rank, require_one_process
 from pa_difc.util.errors import UserError
 
@@ -54,7 +54,7 @@ def train(case, out, options):
     BACKBONES["plain"] = BackboneSpec(Plain, 32, 0.05, "for equality", head="global_only")
     METHODS["drifting"] = Drifting
     options = {"backbone": "plain", "loss": "difc", "epsilon": 0.5, "reweight_epoch": 1, "epochs": 4, **options}
-    config = resolve(Config(**{"batch_size": 16, "crop_px": 32, **options}))
+    config = resolve(Settings.of(**{"batch_size": 16, "crop_px": 32, **options}))
     source = Domain("bright", random_faces(45, 1), random_faces(14, 2))
     target = Domain("dim", random_faces(61, 3), random_faces(21, 4))  # 16 + 16 + 16 + 13: the last parts are 6 and 7
     return run_cell(config, source, target, Path(out) / case, progress=False)

@@ -12,9 +12,9 @@ from pa_difc.commands.flags import run_command
 from pa_difc.data import DATASETS, EXPRESSIONS, Domain, FaceSet, load_domain
 from pa_difc.data.domains import require_landmarks, require_same_crop
 from pa_difc.data.toy import toy_dataset
-from pa_difc.training.build import resolve
+from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
-from pa_difc.training.settings import Config
+from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
 
 
@@ -113,7 +113,7 @@ def test_stores_train_the_paper_s_backbones(faces, capsys, backbone, local_head)
     )  # fmt: skip
     assert code == 0, err
     options = {"source": "toy_studio", "target": "store:store", "data_root": str(faces), "epochs": 1, "batch_size": 8}
-    config = resolve(Config(method="dann", backbone=backbone, local_head=local_head, **options))
+    config = resolve(Settings.of(method="dann", backbone=backbone, local_head=local_head, **options))
     target = load_domain("store:store", faces, size_px=112)
     drawn, points, labels = draw_toy(14)
     source = Domain("drawn", *[FaceSet(drawn, points, labels, tuple(map(str, range(14))))] * 2)

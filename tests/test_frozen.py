@@ -8,9 +8,10 @@ import torch
 from made import random_faces
 
 from pa_difc.data import Domain
-from pa_difc.training.build import make_adapter, resolve
+from pa_difc.training.build import make_adapter
+from pa_difc.training.resolve import resolve
 from pa_difc.training.frozen import extract, freeze, network_config
-from pa_difc.training.settings import Config
+from pa_difc.training.settings import Settings
 
 SOURCE, TARGET = (
     Domain("s", random_faces(28, 0), random_faces(14, 1)),
@@ -19,7 +20,7 @@ SOURCE, TARGET = (
 
 
 def config(**values):
-    return resolve(Config(crop_px=32, epochs=1, batch_size=8, **values))
+    return resolve(Settings.of(crop_px=32, epochs=1, batch_size=8, **values))
 
 
 def test_each_domain_is_standardised_by_its_own_training_set(tmp_path):

@@ -15,8 +15,8 @@ from pa_difc.losses.baselines import (
     MarginHeadLoss,
     WeightedLoss,
 )
-from pa_difc.training.build import resolve
-from pa_difc.training.settings import Config
+from pa_difc.training.resolve import resolve
+from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
 
 N, K = 12, 5
@@ -185,9 +185,9 @@ def test_a_class_without_a_sample_is_an_error(name):
 
 
 def test_losses_bring_their_classifier():
-    ldam = resolve(Config(loss="ldam"))
+    ldam = resolve(Settings.of(loss="ldam"))
     assert (ldam.head, ldam.scale) == ("cosine", 30.0)
-    assert (resolve(Config(loss="difc")).head, resolve(Config(loss="difc")).scale) == ("linear", 1.0)
-    assert resolve(Config(loss="ldam", head="linear")).scale == 1.0
+    assert (resolve(Settings.of(loss="difc")).head, resolve(Settings.of(loss="difc")).scale) == ("linear", 1.0)
+    assert resolve(Settings.of(loss="ldam", head="linear")).scale == 1.0
     with pytest.raises(UserError, match="loss cosface needs --set head=cosine, not linear"):
-        resolve(Config(loss="cosface", head="linear"))
+        resolve(Settings.of(loss="cosface", head="linear"))

@@ -18,15 +18,15 @@ from pa_difc.data import Domain
 from pa_difc.deploy.export import example, export_model, run_record
 from pa_difc.deploy.model import FaceModel, load_model, save_model
 from pa_difc.methods import METHODS
-from pa_difc.training.build import resolve
+from pa_difc.training.resolve import resolve
 from pa_difc.training.record import RunFolder
 from pa_difc.training.run import run_cell
-from pa_difc.training.settings import Config
+from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
 
 
 def trained(out, source, target, method="source_only", epochs=1, **more):
-    config = resolve(Config(method=method, loss="difc", epochs=epochs, crop_px=32, batch_size=16, **more))
+    config = resolve(Settings.of(method=method, loss="difc", epochs=epochs, crop_px=32, batch_size=16, **more))
     run_cell(config, source, target, out, progress=False)
     return RunFolder.of(out, config, source, target).path
 

@@ -75,7 +75,14 @@ def _report(name: str, data_root: Path) -> int:
 
 def _print_counts(counts: dict[str, dict[str, int]]) -> None:
     """Samples by split and by the dataset's own words: splits across if there are many words, else down."""
-    words = list(dict.fromkeys((*(w for w in SEVEN if any(w in row for row in counts.values())), *(w for row in counts.values() for w in row))))
+    words = list(
+        dict.fromkeys(
+            (
+                *(w for w in SEVEN if any(w in row for row in counts.values())),
+                *(w for row in counts.values() for w in row),
+            )
+        )
+    )
     splits = sorted(counts, key=lambda split: (split != "train", split))
     if not words:
         print("            no labels: a target to adapt to, on which nothing can be scored")

@@ -31,7 +31,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             add(flag, action="store_true", help=text)
         else:
             kind = about.hint
-            add(flag, type=kind, default=about.default, metavar="P" if kind is int else "NAME", help=f"{text} (default: %(default)s)")
+            add(
+                flag,
+                type=kind,
+                default=about.default,
+                metavar="P" if kind is int else "NAME",
+                help=f"{text} (default: %(default)s)",
+            )
     cores = os.cpu_count() or 1
     add("--processes", type=int, default=cores, metavar="N", help="(default: all cores, %(default)s)")
     add("--device", default="cpu", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")

@@ -30,7 +30,7 @@ from torch.nn.functional import interpolate
 
 from ..util.errors import UserError
 from ..util.files import file_digest, read_json
-from ..util.shapes import ANY, COUNT, FLAG, TEXT, misfit, one_of
+from ..util.shapes import ANY, COUNT, FLAG, TEXT, mismatch, one_of
 from .faces import FaceSet
 from .labelling import Labelling, label_words
 from .labels import CONTEMPT, EXPRESSIONS, SEVEN, UNLABELLED
@@ -133,7 +133,7 @@ def open_store(path: Path) -> Store:
     arrays = {name: _map(path / f"{name}.npy", n, size_px, *ARRAYS[name]) for name in ARRAYS}
     names = read_json(path / "names.json")
     labels, words = np.array(arrays["labels"]), tuple(manifest.get("words", SEVEN))
-    if (problem := misfit(names, (TEXT, n))) or not _are_labels(labels, len(words)):
+    if (problem := mismatch(names, (TEXT, n))) or not _are_labels(labels, len(words)):
         raise UserError(f"store {path}: {problem or f'labels {np.unique(labels).tolist()}'}: prepare it again")
     splits = {}
     for split, (start, stop) in manifest["splits"].items():
@@ -177,10 +177,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
         UserError: there is none, or it is not one of ours.
     """
     manifest = read_json(path / MANIFEST)
-    problem = misfit(manifest, {"format": one_of(*_OF_FORMAT)})
-    problem = problem or misfit(manifest, _SHAPE | _OF_FORMAT[manifest["format"]]) or _bad_splits(manifest)
+    problem = mismatch(manifest, {"format": one_of(*_OF_FORMAT)})
+    problem = problem or mismatch(manifest, _SHAPE | _OF_FORMAT[manifest["format"]]) or _bad_splits(manifest)
     if problem is None and manifest.get("duplicates") is not None:
-        problem = misfit(manifest["duplicates"], _DUPLICATES, "duplicates")
+        problem = mismatch(manifest["duplicates"], _DUPLICATES, "duplicates")
     if problem:
         raise UserError(f"store {path}: {MANIFEST} is not one that this version reads ({problem})")
     return manifest
@@ -190,7 +190,7 @@ def _bad_splits(manifest: dict[str, Any]) -> str | None:
     """What is wrong with the ranges of the splits: they must follow one another, from the first face to the last."""
     stop = 0
     for name, span in manifest["splits"].items():
-        if problem := misfit(span, (COUNT, 2), f"splits.{name}"):
+        if problem := mismatch(span, (COUNT, 2), f"splits.{name}"):
             return problem
         if span[0] != stop or span[1] < span[0]:
             return f"splits.{name} is {span}, must begin at {stop}"

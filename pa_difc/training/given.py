@@ -56,7 +56,7 @@ class Cells:
 
 
 def read_settings(path: Path) -> dict[str, Given]:
-    """The settings of a TOML file with a table for each group, such as a run's settings.toml; short keys may stand alone.
+    """The settings of a TOML file with a table for each group, such as a run's settings.toml; short keys stand alone.
 
     Raises:
         UserError: the file can't be read, or is no such file.

@@ -1,7 +1,7 @@
 """What a run is made from: groups of options, each declared once with its default, unit, range and meaning.
 
-A group that names an entry of a registry (a method, a loss, a backbone) holds that entry's own options beside it. Values
-of None follow from the others; :func:`.resolve.resolve` fills them in.
+A group that names an entry of a registry (a method, a loss, a backbone) holds that entry's own options beside it.
+Values of None follow from the others; :func:`.resolve.resolve` fills them in.
 """
 
 from __future__ import annotations
@@ -49,9 +49,7 @@ class DataSettings(Options):
         below=0.5,
     )
     sampler: str = option("shuffled", "how the source is drawn", choices=lambda: sampler_names("source"))
-    target_sampler: str = option(
-        "shuffled", "how the target is drawn", choices=lambda: sampler_names("target")
-    )
+    target_sampler: str = option("shuffled", "how the target is drawn", choices=lambda: sampler_names("target"))
     target_shift: float | None = option(
         None, "α of a label shift made on purpose, q ~ Dirichlet(α·K·p); none: no shift", above=0
     )

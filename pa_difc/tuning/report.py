@@ -25,7 +25,7 @@ UNSCORED = "The target has no labels: whether the chosen values do better on it 
 def write_report(
     plan: StudyPlan, study: optuna.Study, choice: Choice, assessment: Assessment | None, task: Task
 ) -> str:
-    """Writes report.html and report.md in the study's folder; returns its main table, or first sentence, for a terminal.
+    """Writes report.html and report.md in the study's folder; returns what a terminal shows: main table or sentence.
 
     ``assessment`` is None for a target without labels: what tuning bought can't be said then.
     """

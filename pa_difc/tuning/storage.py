@@ -68,7 +68,8 @@ def open_storage(url: str, heartbeat_s: int = 60, wait_s: int = 10) -> BaseStora
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise UserError(f"storage {without_password(url)} can't be opened: {reason}") from None
     raise UserError(
-        f"storage {without_password(url)!r}: must be sqlite:///FILE, postgresql+psycopg2://USER@HOST/DATABASE, journal:FILE or grpc://HOST:PORT"
+        f"storage {without_password(url)!r}: must be sqlite:///FILE, postgresql+psycopg2://USER@HOST/DATABASE, "
+        "journal:FILE or grpc://HOST:PORT"
     )
 
 
@@ -134,8 +135,8 @@ def _lock(url: str) -> None:
     except OSError:
         lock.seek(0)
         raise UserError(
-            f"storage {without_password(url)}: process {lock.read().strip() or '?'} is writing there, and sqlite takes one writer; "
-            "for several workers: --storage postgresql+psycopg2://… or journal:FILE"
+            f"storage {without_password(url)}: process {lock.read().strip() or '?'} is writing there, and sqlite takes "
+            "one writer; for several workers: --storage postgresql+psycopg2://… or journal:FILE"
         ) from None
     lock.truncate(0)
     lock.write(str(os.getpid()))

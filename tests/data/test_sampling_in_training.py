@@ -2,10 +2,11 @@
 
 import pytest
 
-from pa_difc.training.build import make_adapter, make_loader, resolve
+from pa_difc.training.build import make_adapter, make_loader
+from pa_difc.training.resolve import resolve
 from pa_difc.training.engine import fit
 from pa_difc.training.run import run_cell
-from pa_difc.training.settings import Config
+from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
 
 OPTIONS = {"sampler": "class_balanced", "target_sampler": "pseudo_balanced", "adjust": "rlls"}
@@ -14,7 +15,7 @@ OPTIONS = {"sampler": "class_balanced", "target_sampler": "pseudo_balanced", "ad
 @pytest.mark.parametrize(("method", "loss"), [("mcd", "difc"), ("safn", "ce"), ("cdan", "cosface")])
 def test_they_combine_with_methods_and_losses_and_resume_exactly(method, loss, source, target, tmp_path):
     settings = {"epochs": 3, "batch_size": 16, "crop_px": 32, **OPTIONS}
-    config = resolve(Config(method=method, loss=loss, **settings))
+    config = resolve(Settings.of(method=method, loss=loss, **settings))
 
     def train(folder, epochs):
         loader = make_loader(config, source, target)
@@ -35,4 +36,4 @@ def test_they_combine_with_methods_and_losses_and_resume_exactly(method, loss, s
 @pytest.mark.parametrize(("key", "value"), [("sampler", "balanced"), ("target_sampler", "x"), ("adjust", "bbs")])
 def test_unknown_names_are_refused(key, value):
     with pytest.raises(UserError, match=f"unknown {key.replace('_', '-')} {value!r}"):
-        Config(**{key: value})
+        Settings.of(**{key: value})

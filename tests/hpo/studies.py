@@ -2,15 +2,15 @@
 
 import optuna
 
-from pa_difc.training.build import resolve
-from pa_difc.training.settings import Config
+from pa_difc.training.resolve import resolve
+from pa_difc.training.settings import Settings
 from pa_difc.tuning.objective import Objective, Task, blind
 from pa_difc.tuning.space import defaults, search_space
 from pa_difc.tuning.study import objective_criterion, open_study
 
 
 def config(method="dann", **kwargs):
-    return resolve(Config(method=method, loss="difc", epochs=2, batch_size=16, crop_px=32, **kwargs))
+    return resolve(Settings.of(method=method, loss="difc", epochs=2, batch_size=16, crop_px=32, **kwargs))
 
 
 def ready(source, target, out, base, *, storage=None, select="consensus", tune=(), prune=False, **how):

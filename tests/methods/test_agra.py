@@ -10,8 +10,9 @@ from pa_difc import METHODS
 from pa_difc.backbones import make_backbone
 from pa_difc.data import Domain, Face
 from pa_difc.methods.regions import RegionGraph
-from pa_difc.training.build import make_adapter, resolve
-from pa_difc.training.settings import Config
+from pa_difc.training.build import make_adapter
+from pa_difc.training.resolve import resolve
+from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
 
 
@@ -126,14 +127,14 @@ def test_its_losses_reach_every_model():
 
 
 def test_a_backbone_without_regions_is_refused_in_one_line(source):
-    config = resolve(Config(method="agra", backbone_head="global_only"))
+    config = resolve(Settings.of(method="agra", backbone_head="global_only"))
     with pytest.raises(UserError, match="agra needs the regions of a landmark backbone") as error:
         make_adapter(config, source, 3)
     assert "\n" not in str(error.value)
 
 
 def test_by_default_it_gets_the_regions_and_no_layer_across_them(source):
-    config = resolve(Config(method="agra"))
+    config = resolve(Settings.of(method="agra"))
     assert config.backbone_head == "global_local"
     extractor = make_adapter(config, Domain("s", source.train, source.test), 3).models["G"]
     assert isinstance(extractor.head.fusion, torch.nn.Identity)

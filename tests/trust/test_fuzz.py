@@ -15,8 +15,8 @@ from pa_difc.functional import class_margins, confusion_margins, confusion_score
 from pa_difc.losses import DIFCLoss
 from pa_difc.losses.difc import mean_probs
 from pa_difc.losses.schedule import Schedule
-from pa_difc.training.build import resolve
-from pa_difc.training.settings import Config, apply_settings
+from pa_difc.training.resolve import resolve
+from pa_difc.training.settings import Settings, apply_settings
 from pa_difc.util.errors import UserError
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -36,7 +36,7 @@ SETTINGS = st.lists(st.builds("{}={}".format, st.sampled_from(sorted(HINTS)), VA
 @example([f"backbone={'9' * 5000}"])
 def test_a_config_is_of_its_types_or_refused(given):
     try:
-        config = resolve(apply_settings(Config(), given))
+        config = resolve(apply_settings(Settings.of(), given))
     except UserError as error:
         assert len(str(error)) < 3000
         return

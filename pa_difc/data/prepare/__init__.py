@@ -6,10 +6,8 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from .run import prepare_store as prepare_store
-    from .settings import FACES as FACES
-    from .settings import ON_MISSING as ON_MISSING
-    from .settings import Settings as Settings
+    from .settings import PrepareSettings as PrepareSettings
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submod_attrs={"run": ["prepare_store"], "settings": ["FACES", "ON_MISSING", "Settings"]}
+    __name__, submod_attrs={"run": ["prepare_store"], "settings": ["PrepareSettings"]}
 )

@@ -19,8 +19,8 @@ class PrepareSettings(Options):
 
     crop: str = option(
         "cdfer",
-        "cdfer: the box and about 10 % around it (the paper's protocol); arcface: aligned by the five points; none: the "
-        "whole image",
+        "cdfer: the box and about 10 % around it (the paper's protocol); arcface: aligned by the five points; "
+        "none: the whole image",
         choices=CROPS,
     )
     crop_px: int = option(112, "side of a stored face", unit="pixels", at_least=16, at_most=1024)
