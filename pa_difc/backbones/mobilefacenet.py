@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 
+from .extractor import extractor_on
+from .spec import BackboneSpec
 from .trunk import IMAGENET, Trunk
 
 #: (expansion, channels, blocks, stride of the first) of each stage of bottlenecks.
@@ -78,3 +82,8 @@ def _conv_bn_relu(channels_in: int, channels_out: int, kernel: int, stride: int 
         nn.BatchNorm2d(channels_out),
         nn.ReLU6(inplace=True),
     )
+
+
+MOBILEFACENET = BackboneSpec(
+    partial(extractor_on, MobileFaceNetTrunk), 112, 0.001, "a face network of a million weights"
+)

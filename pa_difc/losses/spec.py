@@ -53,12 +53,12 @@ class LossInputs:
         Raises:
             UserError: neither is given, or they differ.
         """
-        found = {len(self.class_counts)} if self.class_counts is not None else set()
-        found |= {self.num_classes} if self.num_classes is not None else set()
-        if len(found) != 1:
-            what = f"num_classes={self.num_classes} with {found.pop()} class_counts" if found else "no class_counts"
-            raise UserError(f"{what}: needs num_classes, or class_counts of as many classes")
-        return found.pop()
+        counted = None if self.class_counts is None else len(self.class_counts)
+        if self.num_classes is not None and counted is not None and counted != self.num_classes:
+            raise UserError(f"num_classes={self.num_classes} with {counted} class_counts: must be the same number")
+        if (known := self.num_classes or counted) is None:
+            raise UserError("needs num_classes, or class_counts (of the source)")
+        return known
 
     @property
     def phases(self) -> Schedule:

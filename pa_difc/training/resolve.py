@@ -130,7 +130,7 @@ def _own_scale(settings: Settings, loss: LossSpec) -> float:
 
 
 def _own_feature_head(settings: Settings, backbone: BackboneSpec) -> str:
-    return "global_local" if METHODS.lookup(settings.method.name).needs_regions else backbone.head
+    return "global_local" if METHODS.lookup(settings.method.name).needs_regions else backbone.feature_head
 
 
 def _own_lr(settings: Settings, backbone: BackboneSpec) -> float:

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from ..backbones import BACKBONES
+from ..backbones.spec import FEATURE_HEADS, LANDMARK_BRANCHES, PRECISIONS
 from ..data.sampling import sampler_names
 from ..losses import LOSSES
 from ..methods import METHODS
@@ -68,12 +69,12 @@ class ModelSettings(Options):
     feature_head: str | None = option(
         None,
         "global_local (the paper's 384 features) or global_only; none: the backbone's own",
-        choices=_words("backbones.extractor", "FEATURE_HEADS"),
+        choices=FEATURE_HEADS,
     )
     landmark_branch: str = option(
         "conv",
         "branch of a landmark: conv (the paper's text) or ir (the benchmark's)",
-        choices=_words("backbones.head", "LANDMARK_BRANCHES"),
+        choices=LANDMARK_BRANCHES,
     )
     pretrained: str | None = option(None, "file of weights for the backbone")
     classifier: str | None = option(
@@ -85,7 +86,7 @@ class ModelSettings(Options):
     precision: str = option(
         "float32",
         "of the extractor in training: float32 or bf16 (autocast); all else is float32",
-        choices=_words("backbones.speed", "PRECISIONS"),
+        choices=PRECISIONS,
     )
     channels_last: bool = option(False, "images with their channels last in memory")
     compile: bool = option(False, "the extractor through torch.compile; the first steps of each shape take minutes")

@@ -8,11 +8,14 @@ from pytorch_adapt.containers import Models, Optimizers
 
 from pa_difc import METHODS
 from pa_difc.backbones import make_backbone
-from pa_difc.data import Domain, Face
+from pa_difc.data.faces import Face
 from pa_difc.methods.regions import RegionGraph
+<<<<<<< HEAD
 from pa_difc.training.build import make_adapter
 from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
+=======
+>>>>>>> h-methods
 from pa_difc.util.errors import UserError
 
 
@@ -126,6 +129,7 @@ def test_its_losses_reach_every_model():
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in made.models[name].parameters() if p.dim() > 1)
 
 
+<<<<<<< HEAD
 def test_a_backbone_without_regions_is_refused_in_one_line(source):
     config = resolve(Settings.of(method="agra", backbone_head="global_only"))
     with pytest.raises(UserError, match="agra needs the regions of a landmark backbone") as error:
@@ -137,7 +141,20 @@ def test_by_default_it_gets_the_regions_and_no_layer_across_them(source):
     config = resolve(Settings.of(method="agra"))
     assert config.backbone_head == "global_local"
     extractor = make_adapter(config, Domain("s", source.train, source.test), 3).models["G"]
+=======
+def test_a_backbone_without_regions_is_refused_in_one_line():
+    agra = METHODS["agra"]
+    for refused in (lambda: agra.extractor(make_backbone("small")), lambda: agra.heads(128, 7)):
+        with pytest.raises(UserError, match=r"agra needs the .*regions of a landmark backbone") as error:
+            refused()
+        assert "\n" not in str(error.value)
+
+
+def test_it_gets_the_regions_and_no_layer_across_them():
+    assert METHODS["agra"].needs_regions
+    extractor = METHODS["agra"].extractor(make_backbone("small", feature_head="global_local"))
+>>>>>>> h-methods
     assert isinstance(extractor.head.fusion, torch.nn.Identity)
     face = Face(torch.rand(2, 3, 48, 48), torch.rand(2, 5, 2) * 48)
-    plain = make_backbone("small", head="global_local")
+    plain = make_backbone("small", feature_head="global_local")
     assert extractor(face).shape == plain(face).shape == (2, 384)
