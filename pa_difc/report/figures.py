@@ -22,7 +22,7 @@ _SHOWN = 4  #: losses in a figure with bars
 _UPRIGHT = 10  #: so many classes have upright bars, more have bars that lie
 
 #: Width and height of figures of features, in inches.
-_TALL = (5.0, 4.2)
+_TALL = (5.4, 4.2)
 
 
 def figures(grid: Grid) -> dict[str, dict[str, str]]:

@@ -28,7 +28,7 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: auto; padding: 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; } h3 { font-size: 1rem; }
 .lead { font-size: 1.15rem; } .warn { border-left: 4px solid var(--mark); padding: .3rem .8rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; } caption { text-align: left; }
+.scroll { overflow-x: auto; } table { border-collapse: separate; border-spacing: 0; } caption { text-align: left; }
 th, td { padding: .25rem .8rem .25rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child, .words, .text { text-align: left; }
 td.words { white-space: normal; min-width: 14rem; }
@@ -134,6 +134,6 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5.4, 3.2)) ->
 
 
 def _legend_columns(labels: Sequence[str], width: float) -> int:
-    """How many columns fit into a width in inches: a letter of 8 pt takes about 0.065, line and gaps 0.55."""
-    widest = 0.55 + 0.065 * max(map(len, labels))
+    """How many columns fit into a width in inches: a letter of 8 pt takes about 0.06, line and gaps 0.55."""
+    widest = 0.55 + 0.06 * max(map(len, labels))
     return max(1, min(len(labels), int(width / widest)))

@@ -107,7 +107,10 @@ def imbalance(grid: Grid) -> Rows:
             counts = data[side][f"{split}_counts"]
             present = [c for c in counts if c]
             rows.append([f"{side} {split}", *(f"{c:,}" for c in counts), f"{max(present) / min(present):.0f} : 1"])
-    return rows if len(grid.classes) <= _LISTED else [list(column) for column in zip(*rows, strict=True)]
+    if len(grid.classes) <= _LISTED:
+        return rows
+    rows[0][0] = "class"
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def every_run(grid: Grid) -> Rows:
@@ -161,7 +164,7 @@ def paired(runs: dict[int, Run], base: dict[int, Run], metric: str = "macro_reca
         return "", ""
     a, b = ([100 * group[s].scores[metric] for s in shared] for group in (runs, base))
     gain = f"{mean(a) - mean(b):+.1f}"
-    if len(shared) < 3 or len({x - y for x, y in zip(a, b, strict=True)}) == 1:
+    if len(shared) < 3 or len({round(x - y, 9) for x, y in zip(a, b, strict=True)}) == 1:
         return gain, "–"
     from scipy.stats import ttest_rel
 

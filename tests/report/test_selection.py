@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from test_grid_report import write_run
+from records import flat_scores, record
+from records import write as write_files
 
 from pa_difc.evaluation.criteria import ensemble_agreement, information_maximization
 from pa_difc.report.grid import load_grids
-from pa_difc.report.grid_report import sentence, write_grid_report
+from pa_difc.report.grid_report import write_grid_report
+from pa_difc.report.lead import sentence
 from pa_difc.report.selection import candidates_table, judged, select, selection_notes
 from pa_difc.util.errors import UserError
 
@@ -31,20 +33,13 @@ def wrong(share, seed):
 
 def write(folder, method, loss, target, source=TRUTH, seed=0, sure=0.9):
     """A run that predicts so on target and source; its features are the target's classes, blurred."""
-    path = write_run(
-        folder, method, "ce" if loss == "ce" else "difc", seed, recall=[float((target == TRUTH).mean())] * 7
-    )
-    moved = path.with_name(f"{method}-{loss}-{seed}")
-    path.rename(moved)
-    record = json.loads((moved / "record.json").read_text())
-    record["config"]["loss"] = loss
-    (moved / "record.json").write_text(json.dumps(record))
+    scores = {"source": flat_scores(7, 0.5), "target": flat_scores(7, float((target == TRUTH).mean()))}
     rng = np.random.default_rng(seed)
     features = (3 * np.eye(7)[TRUTH] + rng.normal(size=(N, 7))).astype(np.float16)
     arrays = {"labels": TRUTH.astype(np.int8), "kept": np.arange(N), "features": features}
     outputs = {f"{side}_{part}": a for side in ("source", "target") for part, a in arrays.items()}
-    np.savez(moved / "outputs.npz", source_probs=told(source), target_probs=told(target, sure), **outputs)
-    return moved
+    outputs |= {"source_probs": told(source), "target_probs": told(target, sure)}
+    return write_files(folder, record(method, loss, seed, scores=scores), outputs)
 
 
 def blind(path):
@@ -138,7 +133,7 @@ def test_without_the_reference_or_an_eligible_cell_it_warns(tmp_path):
 
 
 def test_no_choice_where_outputs_are_gone_or_of_other_faces(folder):
-    (folder / "runs" / "dann-ce-0" / "outputs.npz").unlink()
+    next(folder.rglob("*dann-ce-0/outputs.npz")).unlink()
     assert select(grid_of(folder)) is None and len(judged(grid_of(folder))) == 1
 
 
@@ -155,7 +150,7 @@ def test_a_grid_without_labels_chooses_the_same_and_shows_no_score(folder):
 
 
 def test_labels_that_appear_or_vanish_behind_a_record_are_refused(folder):
-    path = folder / "runs" / "mcd-ce-0"
+    path = next(folder.rglob("*mcd-ce-0"))
     said = dict(np.load(path / "outputs.npz"))
     np.savez(path / "outputs.npz", **said | {"target_labels": np.full(N, -1, np.int8)})
     with pytest.raises(UserError, match="do not fit together"):
@@ -167,7 +162,7 @@ def test_labels_that_appear_or_vanish_behind_a_record_are_refused(folder):
 
 
 def test_a_record_says_something_of_the_target(folder):
-    path = folder / "runs" / "mcd-ce-0" / "record.json"
+    path = next(folder.rglob("*mcd-ce-0/record.json"))
     record = json.loads(path.read_text())
     del record["scores"]["target"]
     path.write_text(json.dumps(record))

@@ -5,23 +5,27 @@ import io
 import re
 
 import pytest
+from records import flat_scores, write, write_many_classes
+from records import record as any_record
 
-from pa_difc.__main__ import main
-from pa_difc.report.shift import gains_table, lines_from_records, table, to_csv, write_shift_report
+from pa_difc.report.grid import load_grids, read_runs
+from pa_difc.report.grid_report import write_grid_report
+from pa_difc.report.shift import gains_table, lines_from_records, table, to_csv
+from pa_difc.report.shift_page import write_shift_report
+from pa_difc.report.sweep import split_sweeps
 from pa_difc.util.errors import UserError
 
 
-def record(loss, alpha, draw, recall, sampler="shuffled", unadjusted=None, refused=None):
+def record(loss, alpha, draw, recall, sampler="shuffled", unadjusted=None, refused=None, **more):
     def score(value):
-        return {"accuracy": value / 2, "macro_recall": value}
+        return flat_scores(7, value) | {"accuracy": value / 2}
 
     adjusted = unadjusted is not None
-    return {
-        "config": {"method": "dann", "loss": loss, "target_sampler": sampler, "target_shift": alpha, "seed": draw},
-        "scores": {"target": score(recall)} | ({"target_unadjusted": score(unadjusted)} if adjusted else {}),
-        "model": {"adjustment": {"refused": refused} if adjusted else None},
-        "data": {"source": {"name": "a"}, "target": {"name": "b"}},
-    }
+    scores = {"target": score(recall)} | ({"target_unadjusted": score(unadjusted)} if adjusted else {})
+    data = {"target_sampler": sampler, "target_shift": alpha, "shift_draw": 0 if alpha is None else draw}
+    model = {"adjustment": {"refused": refused} if adjusted else None}
+    prints = ("d0", "d1" if alpha is None else f"α{alpha}, {draw}")  # resampled faces are other data
+    return any_record("dann", loss, draw, scores=scores, data=data, model=model, fingerprints=prints, **more)
 
 
 RECORDS = [
@@ -64,7 +68,58 @@ def test_the_page_stands_alone(tmp_path):
     assert "## Mean recall, gained over cross-entropy" in (tmp_path / "label_shift.md").read_text()
 
 
+def test_shift_runs_and_their_unshifted_ones_are_in_no_plain_grid(tmp_path):
+    for one in RECORDS:
+        write(tmp_path, one)
+    write(tmp_path, record("ce", None, 0, 0.77, epochs=40))  # of other epochs: none of the sweep's
+    (sweep,), (plain,) = split_sweeps(read_runs(tmp_path))
+    assert len(sweep.runs) == len(RECORDS) and plain.scores["macro_recall"] == 0.77
+    (grid,) = load_grids(tmp_path)
+    assert [run.scores["macro_recall"] for run in grid.runs] == [0.77]
+
+
+def test_the_report_of_a_sweep_shows_alpha_across_and_lists_it_at_the_top(tmp_path):
+    for one in RECORDS:
+        write(tmp_path, one)
+    overview, page = write_grid_report(tmp_path, tmp_path / "out")
+    assert page.name == "label_shift.html" and "α = 0.3" in page.read_text() and "no shift" in page.read_text()
+    text = overview.read_text()
+    assert "under label shift" in text and "At α = 0.3, dann + difc (adjusted) has the highest mean recall" in text
+    assert page.relative_to(tmp_path / "out").as_posix() in text
+
+    write_many_classes(tmp_path, 3, losses=("ce",))
+    overview, *pages = write_grid_report(tmp_path, tmp_path / "out")
+    assert [p.name for p in pages] == ["label_shift.html", "report.html"]
+    assert "highest mean recall" in overview.read_text()
+
+
+def test_two_sweeps_are_never_one(tmp_path):
+    for epochs in (8, 40):
+        for one in (record("ce", None, 0, 0.4, epochs=epochs), record("ce", 1.0, 0, 0.3, epochs=epochs)):
+            write(tmp_path, one)
+    sweeps, rest = split_sweeps(read_runs(tmp_path))
+    assert [len(sweep.runs) for sweep in sweeps] == [2, 2] and not rest
+    assert [list(sweep.differs) for sweep in sweeps] == [["epochs 8"], ["epochs 40"]]
+
+
+def test_another_target_sampler_and_other_options_are_other_lines():
+    records = [
+        record("difc", 1.0, 0, 0.3, loss_options={"max_margin": 0.3}),
+        record("difc", 1.0, 0, 0.4, loss_options={"max_margin": 1.0}),
+        record("difc", 1.0, 0, 0.5, loss_options={"max_margin": 1.0}, sampler="of_a_plugin"),
+        record("difc", 1.0, 0, 0.6, loss_options={"max_margin": 1.0}, sampler="of_a_plugin"),  # again: the newer counts
+    ]
+    _, *rows = table(lines_from_records(records), "macro_recall")
+    assert [row[1:4] for row in rows] == [
+        ["difc max_margin=0.3", "plain", "30.0"],
+        ["difc max_margin=1", "plain", "40.0"],
+        ["difc max_margin=1", "of_a_plugin", "60.0"],
+    ]
+
+
 def test_a_sweep_end_to_end_and_again(data_root, tmp_path, capsys):
+    from pa_difc.__main__ import main
+
     flags = [
         "--source",
         "folder:bright",
@@ -98,5 +153,7 @@ def test_a_sweep_end_to_end_and_again(data_root, tmp_path, capsys):
     ],
 )
 def test_values_that_do_not_fit(flags, word, tmp_path):
+    from pa_difc.__main__ import main
+
     with pytest.raises(UserError, match=word):
         main(["shift", *flags, "--out", str(tmp_path)])

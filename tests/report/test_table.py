@@ -5,13 +5,14 @@ import io
 
 import pytest
 
-from pa_difc.report import rows_from_records, to_csv, to_markdown, to_terminal
+from pa_difc.report import class_lines, rows_from_records, to_csv, to_markdown, to_terminal
 
 
 def record(method, loss, seed, recall, accuracy=0.5, f1=0.4, seconds=61.0, collapsed=False, transductive=False):
     scores = {"accuracy": accuracy, "macro_recall": recall, "macro_f1": f1, "collapsed": collapsed}
     return {
-        "config": {"method": method, "loss": loss, "seed": seed},
+        "settings": {"method": {"name": method}, "loss": {"name": loss}, "run": {"seed": seed}},
+        "identity": {},
         "scores": {"target": scores},
         "data": {"target": {"transductive": transductive}},
         "seconds": {"training": seconds},
@@ -54,3 +55,20 @@ def test_collapsed_cells_are_marked():
         assert "difc †" in text and "collapsed" in text and "+9.0" in text and "1:01" in text
     assert "†" not in to_terminal(rows_from_records(RECORDS[:4]))
     assert "no target label used" in markdown
+
+
+def test_option_sets_have_rows_of_their_own():
+    records = [record("mcd", "difc", seed, recall) for seed, recall in ((0, 0.5), (1, 0.6), (0, 0.1))]
+    for one, margin in zip(records, (0.3, 0.3, 1), strict=True):
+        one["settings"]["loss"]["options"] = {"max_margin": margin, "epsilon": 0.02}
+    rows = rows_from_records(records)
+    assert [(row.loss, row.seeds) for row in rows] == [("difc max_margin=0.3", (0, 1)), ("difc max_margin=1", (0,))]
+    assert rows[0].means["macro_recall"] == pytest.approx(0.55)
+
+
+@pytest.mark.parametrize("k", [2, 7, 31])
+def test_lines_of_a_terminal_wrap_between_classes(k):
+    text = class_lines([f"class {i}" for i in range(k)], [f"{i}%" for i in range(k)], "  recall   ", 80)
+    lines = text.splitlines()
+    assert all(len(line) <= 80 and line.startswith("  recall   class ") for line in lines)
+    assert [part for line in lines for part in line[11:].split("   ")] == [f"class {i} {i}%" for i in range(k)]
