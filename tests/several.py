@@ -34,7 +34,7 @@ EVERY = {name: {"method": name, "backbone": "small", "epochs": 2} for name in ME
 class Plain(nn.Module):
     num_features = 16
 
-    def __init__(self, head, local_head):
+    def __init__(self, feature_head, landmark_branch):
         super().__init__()
         self.net = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(192, 16), nn.Tanh())
 
@@ -51,7 +51,7 @@ class Drifting(SourceOnly):
 
 def train(case, out, options):
     """The record of a case."""
-    BACKBONES["plain"] = BackboneSpec(Plain, 32, 0.05, "for equality", head="global_only")
+    BACKBONES["plain"] = BackboneSpec(Plain, 32, 0.05, "for equality", feature_head="global_only")
     METHODS["drifting"] = Drifting
     options = {"backbone": "plain", "loss": "difc", "epsilon": 0.5, "reweight_epoch": 1, "epochs": 4, **options}
     config = resolve(Settings.of(**{"batch_size": 16, "crop_px": 32, **options}))
@@ -62,7 +62,7 @@ def train(case, out, options):
 
 def refused(out):
     """What is said of runs that several processes can't make."""
-    ir = {"method": "agra", "backbone": "small", "backbone_head": "global_local", "crop_px": 48}
+    ir = {"method": "agra", "backbone": "small", "feature_head": "global_local", "crop_px": 48}
     tries = {
         "command": lambda: require_one_process("compare"),
         "device": lambda: join("cuda:1"),

@@ -47,7 +47,7 @@ def test_every_epoch_and_then_the_scores(pair, told, tmp_path):
     record = run_cell(config(), *pair, tmp_path, title="dann · difc", progress=False, log="told")
     (logger,) = told
     assert [epoch for epoch, _ in logger.said] == [1, 2, 3, 3] and logger.closed
-    assert logger.title == "dann · difc" and logger.config["epsilon"] == 0.02
+    assert logger.title == "dann · difc" and logger.config["loss.epsilon"] == 0.02
     for (_, values), entry in zip(logger.said, record["history"], strict=False):
         assert values["lr"] == entry["lr"] and values["margins/fear"] == entry["state"]["margins"][1]
         assert all(isinstance(v, float) for v in values.values())

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from pa_difc.__main__ import main
-from pa_difc.commands.flags import run_command
+from pa_difc.commands.console import exit_with as run_command
 from pa_difc.data import Domain
 from pa_difc.deploy.export import example, export_model, run_record
 from pa_difc.deploy.model import FaceModel, load_model, save_model
@@ -42,7 +42,7 @@ def domains():
 @pytest.fixture(scope="module")
 def run_folder(domains, tmp_path_factory):
     """Of MCD with landmark branches."""
-    return trained(tmp_path_factory.mktemp("run"), *domains, method="mcd", backbone_head="global_local")
+    return trained(tmp_path_factory.mktemp("run"), *domains, method="mcd", feature_head="global_local")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def inputs(faces):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_model_says_what_its_run_was_scored_on(method, domains, tmp_path):
-    folder = trained(tmp_path, *domains, method=method, adjust="none")
+    folder = trained(tmp_path, *domains, method=method, prior_correction="none")
     model = load_model(folder)
     with torch.no_grad():
         probs = model(*inputs(domains[1].test)).numpy()

@@ -98,15 +98,15 @@ def test_labels_of_the_target_change_nothing_but_its_scores(source, target, tmp_
     known = Domain("dim", target.train, target.train, transductive=True)
     faces = target.train.without_labels()
     unknown = Domain("dim", faces, faces, transductive=True)
-    config = resolve(Settings.of(method="dann", loss="difc", epochs=2, batch_size=16, crop_px=32, adjust=adjust))
+    config = resolve(Settings.of(method="dann", loss="difc", epochs=2, batch_size=16, crop_px=32, prior_correction=adjust))
     records, outputs = [], []
     for i, domain in enumerate((known, unknown)):
         records.append(run_cell(config, source, domain, tmp_path / str(i), progress=False))
         outputs.append(np.load(next((tmp_path / str(i)).rglob("outputs.npz"))))
     scores = [record["scores"] for record in records]
     assert scores[0]["source"] == scores[1]["source"]
-    tally = scores[1]["unlabelled_target"]
-    assert {key: scores[0]["target"][key] for key in tally} == tally
+    counted = scores[1]["unlabelled_target"]
+    assert {key: scores[0]["target"][key] for key in counted} == counted
     for name in ("target_probs", "target_features", "source_probs"):
         assert (outputs[0][name] == outputs[1][name]).all()
     assert (outputs[1]["target_labels"] == -1).all() and (outputs[0]["target_labels"] >= 0).all()

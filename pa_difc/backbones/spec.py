@@ -32,3 +32,8 @@ class BackboneSpec:
     about: str
     feature_head: str = "global_local"  #: default head
     options: type[Options] = Options  #: those of its own
+
+    @property
+    def code(self) -> Callable[..., nn.Module]:
+        """What builds the extractor, for the hash of a registered backbone's code."""
+        return self.build

@@ -71,7 +71,7 @@ def _branches(kind: str, device: str) -> Figure:
 
     both = {"five": five, "grouped": lambda: grouped(windows.flatten(1, 2)).sum().backward()}
     seconds = interleaved(both, 15 if kind == "conv" else 7, device)
-    name = f"local_head={kind}: five networks over one grouped network"
+    name = f"landmark_branch={kind}: five networks over one grouped network"
     return ratio("landmarks", name, seconds["five"], seconds["grouped"], ("≥", 2))
 
 

@@ -131,7 +131,7 @@ def test_its_losses_reach_every_model():
 
 <<<<<<< HEAD
 def test_a_backbone_without_regions_is_refused_in_one_line(source):
-    config = resolve(Settings.of(method="agra", backbone_head="global_only"))
+    config = resolve(Settings.of(method="agra", feature_head="global_only"))
     with pytest.raises(UserError, match="agra needs the regions of a landmark backbone") as error:
         make_adapter(config, source, 3)
     assert "\n" not in str(error.value)
@@ -139,7 +139,7 @@ def test_a_backbone_without_regions_is_refused_in_one_line(source):
 
 def test_by_default_it_gets_the_regions_and_no_layer_across_them(source):
     config = resolve(Settings.of(method="agra"))
-    assert config.backbone_head == "global_local"
+    assert config.model.feature_head == "global_local"
     extractor = make_adapter(config, Domain("s", source.train, source.test), 3).models["G"]
 =======
 def test_a_backbone_without_regions_is_refused_in_one_line():
