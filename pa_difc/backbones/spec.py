@@ -32,3 +32,8 @@ class BackboneSpec:
     about: str
     feature_head: str = "global_local"  #: default head
     options: type[Options] = Options  #: those of its own
+
+    @property
+    def code(self) -> Callable[..., nn.Module]:
+        """What makes the backbone what it is; :meth:`.Registry.digest` hashes its file."""
+        return self.build

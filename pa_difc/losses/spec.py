@@ -80,3 +80,8 @@ class LossSpec:
     scale: float = 1.0  #: the factor on that classifier's logits
     classifiers: tuple[str, ...] = ("linear", "cosine")  #: those that it can take
     same_as: str | None = None  #: a loss that computes the same, so that "all" need not train both
+
+    @property
+    def code(self) -> Callable[[LossInputs], ClassificationLoss]:
+        """What makes the loss what it is; :meth:`.Registry.digest` hashes its file."""
+        return self.build
