@@ -48,7 +48,8 @@ class FaceExtractor(nn.Module):
             ValueError: the images have another size than ``input_px``, or a landmark that is needed is NaN.
         """
         mid, last = self.trunk(face.image)
-        return self.head(mid, last, face.landmarks, face.image.shape[-1])
+        features: Tensor = self.head(mid, last, face.landmarks, face.image.shape[-1])
+        return features
 
 
 def extractor_on(

@@ -51,7 +51,8 @@ class GlobalLocalHead(nn.Module):
         windows = landmark_windows(mid, landmarks, width_px).flatten(1, 2)  # (N, 5·C1, 7, 7)
         maps = self.global_branch(last), self.local_branches(windows)  # (N, 64, s, s), (N, 320, 7, 7 or 2, 2)
         features = torch.cat([x.mean((2, 3)) for x in maps], dim=1)  # (N, 384)
-        return self.fusion(features).relu()
+        joined: Tensor = self.fusion(features)
+        return joined.relu()
 
 
 class GlobalOnlyHead(nn.Module):

@@ -51,4 +51,6 @@ class IRUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.shortcut_layer(x) + self.res_layer(x)
+        shortcut, residual = self.shortcut_layer(x), self.res_layer(x)
+        out: Tensor = shortcut + residual
+        return out

@@ -55,7 +55,8 @@ class _DepthwiseSeparable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.bn1(self.depthwise(x)).relu()
-        return self.bn2(self.pointwise(x)).relu()
+        x = self.bn2(self.pointwise(x))
+        return x.relu()
 
 
 class _Bottleneck(nn.Module):
@@ -73,7 +74,8 @@ class _Bottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(x) if self.is_residual else self.conv(x)
+        narrow: Tensor = self.conv(x)
+        return x + narrow if self.is_residual else narrow
 
 
 def _conv_bn_relu(channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Module:

@@ -35,5 +35,5 @@ class BackboneSpec:
 
     @property
     def code(self) -> Callable[..., nn.Module]:
-        """What builds the extractor, for the hash of a registered backbone's code."""
+        """What makes the backbone what it is; :meth:`.Registry.digest` hashes its file."""
         return self.build

@@ -9,6 +9,7 @@ import lazy_loader
 from ..util.registry import Registry
 
 if TYPE_CHECKING:
+    from ..functional import mean_probs as mean_probs
     from .baselines import FocalLoss as FocalLoss
     from .baselines import LogitAdjustedLoss as LogitAdjustedLoss
     from .baselines import WeightedLoss as WeightedLoss
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from .cosine import CosFaceOnCosines as CosFaceOnCosines
     from .cosine import MarginHeadLoss as MarginHeadLoss
     from .difc import DIFCLoss as DIFCLoss
-    from .difc import mean_probs as mean_probs
     from .make import loss_state as loss_state
     from .make import make_loss as make_loss
     from .protocols import DescribedLoss as DescribedLoss

@@ -52,7 +52,7 @@ class MarginHeadLoss(nn.Module):
 def _on_cosines(base: Any) -> Any:
     """A loss of the library whose embeddings are cosines ``(N, K)`` already, and that has no weight matrix."""
 
-    class OnCosines(base):  # type: ignore[misc]
+    class OnCosines(base):
         def __init__(self, num_classes: int, **kwargs: Any) -> None:
             super().__init__(num_classes=num_classes, embedding_size=1, **kwargs)
             self._parameters.pop("W")

@@ -83,5 +83,5 @@ class LossSpec:
 
     @property
     def code(self) -> Callable[[LossInputs], ClassificationLoss]:
-        """What makes the loss, for the hash of a registered loss's code."""
+        """What makes the loss what it is; :meth:`.Registry.digest` hashes its file."""
         return self.build

@@ -102,7 +102,7 @@ class AGRA(Ramped, LossSlot, Classifier):
     @classmethod
     def extractor(cls, extractor: nn.Module) -> nn.Module:
         """The extractor without the layer across regions: that is the graph's work."""
-        head = getattr(extractor, "head", None)
+        head: Any = getattr(extractor, "head", None)
         if not hasattr(head, "fusion"):
             raise UserError("agra needs the regions of a landmark backbone: take feature_head=global_local")
         head.fusion = nn.Identity()
@@ -130,7 +130,7 @@ class RegionsHook(BaseHook):
         # Not as attributes that the host would take for children when it prints hooks.
         self._parts = {"models": adapter.models, "reversal": adapter.reversal, "loss": adapter.loss}
 
-    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict, dict]:
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         models, labels = self._parts["models"], inputs["src_labels"]
         graph: RegionGraph = models["R"]
         source, target = inputs["src_imgs_features"], inputs["target_imgs_features"]

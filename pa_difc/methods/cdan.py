@@ -45,8 +45,11 @@ class ConditionalDiscriminator(nn.Module):
 
     def forward(self, features: Tensor, probs: Tensor) -> Tensor:
         if self.random is not None:
-            return self.net(self.random(features, probs))
-        return self.net((probs[:, :, None] * features[:, None, :]).flatten(1))
+            product = self.random(features, probs)
+        else:
+            product = (probs[:, :, None] * features[:, None, :]).flatten(1)
+        logits: Tensor = self.net(product)
+        return logits
 
 
 class CDAN(Ramped, PenaltyMethod):

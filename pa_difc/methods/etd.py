@@ -59,8 +59,10 @@ class ETD(PenaltyMethod):
         v = self.models["V"](step.target_features.detach()).flatten()
         gain, plan = dual(u, v, costs.detach(), self.options.epsilon, self.options.largest_plan)
         transport = (plan * costs).mean()
+        entropy = EntropyLoss()(step.target_logits)
         # The potentials climb what the features descend; neither sees the other's gradient.
-        return transport - gain + self.options.entropy_weight * EntropyLoss()(step.target_logits)
+        loss: Tensor = transport - gain + self.options.entropy_weight * entropy
+        return loss
 
 
 def attended_costs(source: Tensor, target: Tensor) -> Tensor:
@@ -68,7 +70,8 @@ def attended_costs(source: Tensor, target: Tensor) -> Tensor:
     with torch.no_grad():
         attention = (source @ target.T / source.shape[1] ** 0.5).softmax(dim=1) * len(target)
     distances = torch.cdist(source, target).square()
-    return attention * distances / distances.detach().mean().clamp(min=1e-12)
+    costs: Tensor = attention * distances / distances.detach().mean().clamp(min=1e-12)
+    return costs
 
 
 def dual(u: Tensor, v: Tensor, costs: Tensor, epsilon: float, largest_plan: float) -> tuple[Tensor, Tensor]:

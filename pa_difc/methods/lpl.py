@@ -58,4 +58,5 @@ def locality(features: Tensor, labels: Tensor, k: int) -> Tensor:
         weights = ((order < k) & allowed).to(features)  # (N, N)
         counts = weights.sum(dim=1, keepdim=True)
     centres = weights @ features / counts.clamp(min=1)
-    return ((features - centres).square().sum(dim=1) * (counts[:, 0] > 0)).mean()
+    loss: Tensor = ((features - centres).square().sum(dim=1) * (counts[:, 0] > 0)).mean()
+    return loss

@@ -55,7 +55,7 @@ class ReversedDiscrepancyHook(BaseHook):
         self.reversal = GradientReversal()
         self.distance = discrepancy_loss_fn or MCDLoss()
 
-    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict, dict]:
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         outputs = self.features(inputs, losses)[0]
         features = {**inputs, **outputs}["target_imgs_features"]
         logits = inputs["C"](self.reversal(features))

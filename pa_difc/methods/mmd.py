@@ -49,6 +49,9 @@ class ClassRatio(nn.Module):
         largest: α lies in [1 / largest, largest]: a class that is hardly ever predicted does not vanish.
     """
 
+    source: Tensor  #: ``(K,)``
+    target: Tensor  #: ``(K,)``
+
     def __init__(self, num_classes: int, momentum: float = 0.99, largest: float = 5.0) -> None:
         super().__init__()
         self.momentum, self.largest = momentum, largest

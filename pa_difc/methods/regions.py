@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,8 @@ class RegionGraph(nn.Module):
         links_across: as :data:`ACROSS`.
     """
 
+    within_links: Tensor  #: ``(6, 6)``
+    across_links: Tensor  #: ``(12, 12)``
     means: Tensor  #: ``(2, K, 6, 64)``
     seen: Tensor  #: ``(2, K)`` bool: which of them were ever written
 
@@ -86,10 +89,11 @@ class RegionGraph(nn.Module):
 
     def _norm(self, layer: int, nodes: Tensor, domain: int, training: bool) -> Tensor:
         """BatchNorm of a domain over faces and regions; means of the other domain never enter its statistics."""
-        norm: nn.BatchNorm1d = self.norms[layer][domain]
-        flat = nodes.flatten(0, 1)
+        norm = cast(list[list[nn.BatchNorm1d]], self.norms)[layer][domain]
+        flat: Tensor = nodes.flatten(0, 1)
         if training:
-            return norm(flat).view_as(nodes)
+            flat = norm(flat)
+            return flat.view_as(nodes)
         args = (norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps)
         return nn.functional.batch_norm(flat, *args).view_as(nodes)
 

@@ -76,7 +76,7 @@ class LossSlot:
         self.options = self.read_options(kwargs)
         self.loss = make_loss(loss, class_counts, schedule, **(loss_options or {}))
         misc = Misc({**(misc or {}), **loss_state(self.loss), **self.method_state()})
-        super().__init__(
+        super().__init__(  # type: ignore[call-arg]  # the host's adapter, which a subclass names after this mixin
             models=models,
             optimizers=optimizers,
             lr_schedulers=lr_schedulers,
@@ -131,7 +131,7 @@ class LossSlot:
         return {}
 
     def get_key_enforcer(self) -> KeyEnforcer:
-        enforcer = super().get_key_enforcer()
+        enforcer = super().get_key_enforcer()  # type: ignore[misc]  # likewise
         for container in ("models", "optimizers"):
             enforcer.requirements[container] = [*enforcer.requirements[container], *self.extra_models]
         return enforcer

@@ -8,7 +8,9 @@ import pytest
 import torch
 from pytorch_adapt.containers import Models, Optimizers
 
-from pa_difc import LOSSES, METHODS, PenaltyMethod
+from pa_difc import BACKBONES, LOSSES, METHODS, PenaltyMethod
+from pa_difc.backbones import BackboneSpec
+from pa_difc.losses import LossSpec
 from pa_difc.util.errors import UserError
 from pa_difc.util.options import describe
 
@@ -177,6 +179,24 @@ def test_safn_s_step_size_and_dropout():
     assert adapter.training_step(batch(0))["total_loss"]["afn_loss"] == pytest.approx(2 * 0.5**2, rel=1e-4)
     head = METHODS["safn"].heads(5, K, options=METHODS["safn"].Options(dropout=0.36))["C"][0]
     assert (head.dropout.p, head.scale) == (0.36, pytest.approx(math.sqrt(0.64)))
+
+
+def mine(*_, **__):
+    return torch.nn.Identity()
+
+
+def test_the_code_of_a_plugin_has_a_hash_and_ours_none(monkeypatch):
+    class Mine(METHODS["mdd"]):
+        pass
+
+    for registry, entry in (
+        (LOSSES, LossSpec("", mine)),
+        (BACKBONES, BackboneSpec(mine, 48, 0.1, "")),
+        (METHODS, Mine),
+    ):
+        monkeypatch.setitem(registry, "mine", entry)
+        assert registry.digest("mine") is not None
+        assert all(registry.digest(name) is None for name in registry if name != "mine")
 
 
 def clean(code):
