@@ -48,6 +48,11 @@ def pad_box(box: Box, width: int, height: int) -> Box:
     return padded
 
 
+def whole_image(image: Image.Image) -> Box:
+    """The box around all of an image."""
+    return (0.0, 0.0, float(image.width), float(image.height))
+
+
 def typical_points(mode: str, size_px: int) -> np.ndarray:
     """The points ``(5, 2)`` of a crop in which none were found."""
     return (ALIGNED_POINTS if mode == "arcface" else TYPICAL_POINTS) * (size_px / _TEMPLATE_PX)
@@ -69,7 +74,7 @@ def cut_face(image: Image.Image, box: Box, points: np.ndarray, mode: str, size_p
     """
     if mode == "arcface":
         return _align(image, points, size_px)
-    region = (0.0, 0.0, *map(float, image.size)) if mode == "none" else pad_box(box, *image.size)
+    region = whole_image(image) if mode == "none" else pad_box(box, *image.size)
     left, top, right, bottom = region
     resized = image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=region)
     scale = size_px / np.array([right - left, bottom - top])
@@ -106,7 +111,9 @@ def _align(image: Image.Image, points: np.ndarray, size_px: int) -> Crop:
     forth[:, :2] *= shrink
     back = np.linalg.inv(np.vstack([forth, [0, 0, 1]]))[:2]
     small = image.reduce(shrink) if shrink > 1 else image
-    aligned = small.transform((size_px, size_px), Image.Transform.AFFINE, back.ravel(), Image.Resampling.BILINEAR)
+    aligned = small.transform(
+        (size_px, size_px), Image.Transform.AFFINE, back.ravel().tolist(), Image.Resampling.BILINEAR
+    )
     return Crop(_to_array(aligned), landmarks)
 
 

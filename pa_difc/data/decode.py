@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
-from tqdm import tqdm
+from PIL import Image, ImageOps, UnidentifiedImageError
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..util.errors import UserError
 from .crops import pad_box
@@ -150,7 +150,7 @@ def _reason(error: BaseException) -> str:
     """One line on why an image could not be read."""
     if isinstance(error, FileNotFoundError):
         return "no such file"
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "not an image that can be read"
     if isinstance(error, Image.DecompressionBombError):
         return f"its pixels are more than {MAX_PIXELS:,}"
@@ -168,4 +168,5 @@ def _to_array(image: Image.Image, sample: Sample, size_px: int) -> NDArray[np.ui
         left, top = (image.width - side) // 2, (image.height - side) // 2
         box = (left, top, left + side, top + side)
     image = image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=box)
-    return np.asarray(image).transpose(2, 0, 1)
+    pixels: NDArray[np.uint8] = np.asarray(image).transpose(2, 0, 1)
+    return pixels

@@ -123,7 +123,8 @@ class FaceSet:
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """The image of one face, ``(3, P, P)``."""
-        return self.images[index if self.rows is None else self.rows[index]]
+        image: NDArray[np.uint8] = self.images[index if self.rows is None else self.rows[index]]
+        return image
 
     def pixels(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The images of some faces, ``(n, 3, P, P)``; copies in memory."""

@@ -81,7 +81,8 @@ class PairLoader:
     def share(self, step: int) -> float:
         """The part of a step's batch that is given, in units of an even one."""
         part = part_of(self._sizes[step], self.rank, self.processes)
-        return (part.stop - part.start) * self.processes / self._sizes[step]
+        share: float = (part.stop - part.start) * self.processes / self._sizes[step]
+        return share
 
     def needs_predictions(self, epoch: int) -> bool:
         """Whether an epoch is drawn by predicted classes; not the first one, when nothing has been learnt."""

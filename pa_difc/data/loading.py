@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from ..util.errors import UserError
 from .datasets import STORE, find_dataset
 from .decode import BadImage, decode_samples
@@ -124,13 +122,13 @@ def _from_store(name: str, store: Store, labels: LabelSet | None, size_px: int, 
 
 def _from_toy(name: str, labels: LabelSet | None, size_px: int) -> Domain:
     drawn = {split: toy_dataset(name, split, size_px) for split in ("train", "test")}
-    numbers = sum(np.bincount(classes, minlength=len(SEVEN)) for *_, classes in drawn.values())
-    labelling = label_words(name, {word: int(n) for word, n in zip(SEVEN, numbers, strict=True)}, labels)
-    sets = []
+    counts = Counter(SEVEN[k] for *_, classes in drawn.values() for k in classes.tolist())
+    labelling = label_words(name, counts, labels)
+    sets = {}
     for split, (images, points, classes) in drawn.items():
         kept_labels, kept = labelling.apply(SEVEN, classes)
         names = tuple(f"{name}/{split}/{i:05d}" for i in range(len(images)))
         if kept is not None:
             images, points, names = images[kept], points[kept], tuple(names[i] for i in kept)
-        sets.append(FaceSet(images, points, kept_labels, names))
-    return Domain(name, *sets, labelling.label_set, excluded=labelling.excluded)
+        sets[split] = FaceSet(images, points, kept_labels, names)
+    return Domain(name, sets["train"], sets["test"], labelling.label_set, excluded=labelling.excluded)

@@ -51,7 +51,7 @@ FILES = (*(f"{name}.npy" for name in ARRAYS), "names.json", "contact_sheet.png")
 #: Files whose hashes are looked at whenever a store is opened: all that is small.
 _SMALL = ("landmarks.npy", "labels.npy", "names.json")
 
-_SHAPE = {
+_SHAPE: dict[str, Any] = {
     "format": ANY,
     "dataset": TEXT,
     "identity": TEXT,
@@ -63,7 +63,7 @@ _SHAPE = {
     "files": {name: {"bytes": COUNT, "blake2b": TEXT} for name in FILES},
 }
 #: What a manifest has beside that, by its format.
-_OF_FORMAT = {1: {"excluded": COUNT}, 2: {"words": [TEXT]}}
+_OF_FORMAT: dict[int, dict[str, Any]] = {1: {"excluded": COUNT}, 2: {"words": [TEXT]}}
 _DUPLICATES = dict.fromkeys(("groups", "across_splits", "conflicting", "dropped"), COUNT)
 
 
@@ -176,7 +176,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     Raises:
         UserError: there is none, or it is not one of ours.
     """
-    manifest = read_json(path / MANIFEST)
+    manifest: dict[str, Any] = read_json(path / MANIFEST)
     problem = mismatch(manifest, {"format": one_of(*_OF_FORMAT)})
     problem = problem or mismatch(manifest, _SHAPE | _OF_FORMAT[manifest["format"]]) or _bad_splits(manifest)
     if problem is None and manifest.get("duplicates") is not None:

@@ -7,7 +7,7 @@ layouts in which it is given out, keeps every label as the dataset's own word, a
 
 from typing import TYPE_CHECKING
 
-import lazy_loader
+import lazy_loader  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from .ck_plus import read_ck48 as read_ck48

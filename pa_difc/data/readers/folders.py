@@ -28,7 +28,8 @@ def read_class_folders(root: Path, group: Callable[[str], str] = lambda name: na
     if splits and "test" not in splits.values():
         splits = {p: "test" if split == "val" else split for p, split in splits.items()}
     samples: list[Sample] = []
-    for split, classes in [(s, _class_folders(p)) for p, s in splits.items()] or [(None, folders)]:
+    trees: list[tuple[str | None, list[Path]]] = [(split, _class_folders(p)) for p, split in splits.items()]
+    for split, classes in trees or [(None, folders)]:
         for folder in classes:
             for path in images_below(folder):
                 name = path.relative_to(root).as_posix()
