@@ -12,23 +12,24 @@ from made import OLD_TORCH, random_faces
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from pa_difc.__main__ import main
+from pa_difc.commands.parser import main
 from pa_difc.commands.console import exit_with as run_command
 from pa_difc.data import Domain
 from pa_difc.deploy.export import example, export_model, run_record
 from pa_difc.deploy.model import FaceModel, load_model, save_model
 from pa_difc.methods import METHODS
-from pa_difc.training.resolve import resolve
 from pa_difc.training.record import RunFolder
+from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
 from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
 
 
 def trained(out, source, target, method="source_only", epochs=1, **more):
-    config = resolve(Settings.of(method=method, loss="difc", epochs=epochs, crop_px=32, batch_size=16, **more))
-    run_cell(config, source, target, out, progress=False)
-    return RunFolder.of(out, config, source, target).path
+    settings = Settings.of(method=method, loss="difc", epochs=epochs, crop_px=32, batch_size=16, **more)
+    settings = resolve(settings)
+    run_cell(settings, source, target, out, progress=False)
+    return RunFolder.of(out, settings, source, target).path
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_an_estimated_prior_is_part_of_the_model(tmp_path):
     for f in faces:  # the class in a corner of the face: quickly learnt, so that the estimate is not refused
         f.images[:, :, 2:20, 2:20] = (30 * f.labels + 20)[:, None, None, None] + rng.integers(0, 8, (len(f), 1, 18, 18))
     source, target = Domain("a", faces[0], faces[1]), Domain("b", faces[2], faces[3])
-    folder = trained(tmp_path, source, target, adjust="bbse", lr=0.05, epochs=8)
+    folder = trained(tmp_path, source, target, prior_correction="bbse", lr=0.05, epochs=8)
     adjustment = run_record(folder)["model"]["adjustment"]
     model = load_model(folder)
     with torch.no_grad():
@@ -133,7 +134,7 @@ def damage(folder, name, content):
     ("name", "content", "words"),
     [
         ("config.json", b"{", r"config\.json"),
-        ("config.json", b'{"format": 99}', "format 1"),
+        ("config.json", b'{"format": 99}', "format 99"),
         ("model.safetensors", b"no", "cannot read"),
         ("model.safetensors", b"", "cannot read"),
     ],
@@ -229,8 +230,8 @@ def test_a_photograph_s_face_is_found_where_it_is(run_folder, photographs, tmp_p
     points = np.array([[float(row[f"{a}{i}"]) for a in "xy"] for i in range(1, 6)])
     # left eye, right eye, tip of the nose, corners of the mouth
     assert np.abs(points - [[203, 101], [246, 103], [225, 126], [204, 140], [245, 140]]).max() < 5
-    probs = [float(row[name]) for name in model.settings["classes"]]
-    assert sum(probs) == pytest.approx(1, abs=1e-3) and row["label"] == model.settings["classes"][np.argmax(probs)]
+    probs = [float(row[name]) for name in model.classes]
+    assert sum(probs) == pytest.approx(1, abs=1e-3) and row["label"] == model.classes[np.argmax(probs)]
 
     first, second = sorted(by_file["two.png"], key=lambda r: float(r["left"]))
     assert float(second["left"]) + float(first["right"]) == pytest.approx(1024, abs=12)  # the mirrored one
@@ -252,7 +253,7 @@ def test_predictions_are_the_model_s_on_the_crop_it_was_trained_with(plain, phot
         with torch.no_grad():
             image_, points = torch.from_numpy(cut.image)[None].float() / 255, torch.from_numpy(cut.landmarks)[None]
             probs = model(image_, points)[0].tolist()
-        told = [row[name] for name in model.settings["classes"]]
+        told = [row[name] for name in model.classes]
         assert (told == pytest.approx(probs, abs=2e-4)) is same
 
 

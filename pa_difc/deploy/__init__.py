@@ -1,1 +1,1 @@
-"""What remains when training is over: a model to keep, to export and to predict with."""
+"""After training: a model to keep, to export and to predict with."""

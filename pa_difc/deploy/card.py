@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..data.labels import EXPRESSIONS
+from ..data.labels import LabelSet
+from .model_settings import of_expressions
+
+_LISTED = 12  #: of more classes, the card names the first ones alone outside of its table
+
+_EXPRESSIONS = """It says which of {k} words people would have chosen for a picture of a face. That is not what the
+person feels: faces of the same feeling differ between people, cultures and situations, and expressions can be posed."""
+
+_OTHERS = "It says which of {k} classes a picture of a face looks most like, even if it is of none of them."
 
 
 def model_card(record: dict[str, Any], settings: dict[str, Any]) -> str:
@@ -14,39 +22,32 @@ def model_card(record: dict[str, Any], settings: dict[str, Any]) -> str:
         record: of the run.
         settings: of the model's folder.
     """
-    config, scores, data = record["config"], record["scores"], record["data"]
-    shown = scores["target"] if "target" in scores else scores["unlabelled_target"]
-    quality = _scored(record) if "target" in scores else _unscored(record)
+    labels, data = LabelSet.from_dict(settings["labels"]), settings["settings"]["data"]
+    method, loss = (record["settings"][group]["name"] for group in ("method", "loss"))
+    shown = _target_scores(record)
+    quality = _scored(record, labels) if "target" in record["scores"] else _unscored(record, labels)
     warning = "\n**It has collapsed: fewer than half of the classes are ever predicted.**\n"
     collapsed = warning if shown["collapsed"] else ""
-    faces = {side: sum(data[side]["train_counts"]) for side in ("source", "target")}
-    if "target" not in scores:  # the one split of a set without labels was predicted whole
-        faces["target"] = sum(shown["predicted"])
-    counts = {side: f"{data[side]['name']}, {n:,} faces" for side, n in faces.items()}
-    versions = ", ".join(f"{name} {record['versions'][name]}" for name in ("pa-difc", "torch"))
-    crop = settings["input"]["crop"]
-    how = f"cut out as `{crop}`" if settings["input"]["prepared"] else "taken as they are"
-    return f"""# {config["method"]} + {config["loss"]}, {config["source"]} → {config["target"]}
+    limits = (_EXPRESSIONS if of_expressions(labels) else _OTHERS).format(k=len(labels))
+    return f"""# {method} + {loss}, {data["source"]} → {data["target"]}
 
-A classifier of seven facial expressions for the domain "{config["target"]}", whose labels it never saw.
+A classifier of {len(labels)} classes: {_names(labels)}; for the domain "{data["target"]}", whose labels it never saw.
 
 ## Made from
 
-- labelled: {counts["source"]}; unlabelled: {counts["target"]}; {how}, {config["crop_px"]} px
-- method {config["method"]}, loss {config["loss"]}, network {config["backbone"]} ({config["backbone_head"]}),
-  {config["epochs"]} epochs, seed {config["seed"]}
+{_made_from(record, settings)}
 - selection: {record["selection"]}; target labels used in training or selection: {record["target_labels"]}
-- run {record["key"]}, {record["finished"]}, {versions}
+- run {record["key"]}, {record["finished"]}, {_versions(record)}
 
 ## How good it is
 
 {quality}{collapsed}
 ## What it can't do
 
-It says which of seven words people would have chosen for a picture of a face. That is not what the person feels: faces
-of the same feeling differ between people, cultures and situations, and faces can be put on. Its errors are not spread
-evenly over age, sex, skin and pose, and this record does not measure that. Do not use it to judge people: not for work,
-police, school or health. Faces that the detector does not find get no prediction.
+{limits}
+
+Its errors are not spread evenly over age, sex, skin and pose, and this record does not measure that. Do not use it to
+judge people: not for work, police, school or health. Faces that the detector does not find get no prediction.
 
 The datasets have terms of their own, which may extend to models made from them.
 
@@ -56,12 +57,41 @@ The datasets have terms of their own, which may extend to models made from them.
 """
 
 
-def _scored(record: dict[str, Any]) -> str:
+def _names(labels: LabelSet) -> str:
+    shown = ", ".join(labels.names[:_LISTED])
+    return shown if len(labels) <= _LISTED else f"{shown} and {len(labels) - _LISTED} more"
+
+
+def _target_scores(record: dict[str, Any]) -> dict[str, Any]:
+    scores: dict[str, Any] = record["scores"]
+    found: dict[str, Any] = scores["target"] if "target" in scores else scores["unlabelled_target"]
+    return found
+
+
+def _made_from(record: dict[str, Any], settings: dict[str, Any]) -> str:
+    data, run, model = record["data"], record["settings"]["run"], settings["settings"]["model"]
+    method, loss = (record["settings"][group]["name"] for group in ("method", "loss"))
+    faces = {side: sum(data[side]["train_counts"]) for side in ("source", "target")}
+    if "target" not in record["scores"]:  # the one split of a set without labels was predicted whole
+        faces["target"] = sum(_target_scores(record)["predicted"])
+    counts = {side: f"{data[side]['name']}, {n:,} faces" for side, n in faces.items()}
+    given = settings["input"]
+    how = f"cut out as `{given['crop']}`" if given["prepared"] else "taken as they are"
+    return f"""- labelled: {counts["source"]}; unlabelled: {counts["target"]}; {how}, {given["size_px"]} px
+- method {method}, loss {loss}, network {model["backbone"]} ({model["feature_head"]}),
+  {run["epochs"]} epochs, seed {run["seed"]}"""
+
+
+def _versions(record: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {record['versions'][name]}" for name in ("pa-difc", "torch"))
+
+
+def _scored(record: dict[str, Any], labels: LabelSet) -> str:
     target, source = record["scores"]["target"], record["scores"]["source"]
     counts = record["data"]["target"]["test_counts"]
     recalls = [
         f"| {name} | {_percent(s)} | {_percent(t)} | {n:,} |"
-        for name, s, t, n in zip(EXPRESSIONS, source["recall"], target["recall"], counts, strict=True)
+        for name, s, t, n in zip(labels.names, source["recall"], target["recall"], counts, strict=True)
     ]
     accuracy, mean_recall, f1 = (_percent(target[name]) for name in ("accuracy", "macro_recall", "macro_f1"))
     return f"""Target test split: accuracy {accuracy}, mean recall {mean_recall}, macro-F1 {f1}.
@@ -71,15 +101,15 @@ Labels of the target were read to write these numbers, and for nothing else.
 | --- | ---: | ---: | ---: |
 {chr(10).join(recalls)}
 
-A recall from few faces says little.
+A recall from few faces is uncertain.
 """
 
 
-def _unscored(record: dict[str, Any]) -> str:
+def _unscored(record: dict[str, Any], labels: LabelSet) -> str:
     source, predicted = record["scores"]["source"], record["scores"]["unlabelled_target"]["predicted"]
     rows = [
         f"| {name} | {_percent(r)} | {_percent(n / sum(predicted))} |"
-        for name, r, n in zip(EXPRESSIONS, source["recall"], predicted, strict=True)
+        for name, r, n in zip(labels.names, source["recall"], predicted, strict=True)
     ]
     return f"""Nobody knows: there were no labels of the target to score by. Label some hundred of its faces before you
 rely on it. On held-out faces of the source: mean recall {_percent(source["macro_recall"])}.

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from ..data.crops import typical_points
-from ..training.record import read_record
 from ..util.errors import UserError
 from ..util.files import write_atomic, write_text
-from .card import model_card
-from .model import FaceModel, save_model
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+    from torch import Tensor
+
+    from .model import FaceModel
 
 FORMATS = ("safetensors", "onnx", "pt2")
 #: The first torch that turns an exported program into ONNX.
@@ -38,6 +39,9 @@ def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: 
     Raises:
         UserError: a format needs a package that is not there, differs from the model, or can't be written.
     """
+    from .card import model_card
+    from .model import save_model
+
     save_model(model, out)
     lines = [f"{out / 'model.safetensors'}: {sum(p.numel() for p in model.parameters()):,} weights"]
     if record is not None:
@@ -52,12 +56,18 @@ def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: 
 
 def run_record(folder: Path) -> dict[str, Any] | None:
     """The record of a run's folder, if it is one."""
+    from ..training.record import read_record
+
     path = folder / "record.json"
     return read_record(path) if path.exists() else None
 
 
 def example(model: FaceModel, n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     """A batch to trace and to check with: noise, and points around where a face has them."""
+    import torch
+
+    from ..data.crops import typical_points
+
     generator = torch.Generator().manual_seed(seed)
     p = model.size_px
     points = torch.from_numpy(typical_points(model.settings["input"]["crop"], p))
@@ -66,11 +76,15 @@ def example(model: FaceModel, n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def _program(model: FaceModel) -> torch.export.ExportedProgram:
+    import torch
+
     batch = torch.export.Dim("batch", min=1, max=4096)
     return torch.export.export(model, example(model, 3), dynamic_shapes={"image": {0: batch}, "landmarks": {0: batch}})
 
 
 def _pt2(model: FaceModel, path: Path) -> str:
+    import torch
+
     program = _program(model)
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
@@ -83,36 +97,41 @@ def _onnx(model: FaceModel, path: Path) -> str:
     try:
         import onnxruntime
         import onnxscript  # noqa: F401
+        import torch
     except ImportError as error:
         raise UserError(f"ONNX needs {error.name}: pip install 'pa-difc[onnx]'") from None
     if tuple(map(int, torch.__version__.split(".")[:2])) < _ONNX_TORCH:
         wanted = ".".join(map(str, _ONNX_TORCH))
         raise UserError(f"ONNX needs torch {wanted} or newer, and this is {torch.__version__}: take --format pt2")
-    program = torch.onnx.export(
+    program: Any = torch.onnx.export(
         _program(model), dynamo=True, input_names=["image", "landmarks"], output_names=["probabilities"], verbose=False
     )
     write_atomic(path, lambda file: file.write(program.model_proto.SerializeToString()))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [i.name for i in session.get_inputs()]
 
-    def run(image: Tensor, points: Tensor) -> np.ndarray:
+    def run(image: Tensor, points: Tensor) -> npt.NDArray[np.float32]:
         values = {"image": image.numpy(), "landmarks": points.numpy()}
-        return session.run(None, {name: values[name] for name in names})[0]
+        probs: npt.NDArray[np.float32] = session.run(None, {name: values[name] for name in names})[0]
+        return probs
 
     return _checked(model, path, run)
 
 
-@torch.no_grad()
-def _checked(model: FaceModel, path: Path, run) -> str:
+def _checked(model: FaceModel, path: Path, run: Callable[[Tensor, Tensor], npt.NDArray[np.float32]]) -> str:
     """Compares predictions on batches of other sizes than the traced one.
 
     Raises:
         UserError: they differ; the file is removed.
     """
+    import numpy as np
+    import torch
+
     worst = 0.0
-    for n in (1, 5, 8):
-        image, points = example(model, n, seed=n)
-        worst = max(worst, float(np.abs(model(image, points).numpy() - run(image, points)).max()))
+    with torch.no_grad():
+        for n in (1, 5, 8):
+            image, points = example(model, n, seed=n)
+            worst = max(worst, float(np.abs(model(image, points).numpy() - run(image, points)).max()))
     if not worst <= TOLERANCE:
         path.unlink()
         raise UserError(f"{path}: its probabilities differ by {worst:.1e} from the model's (at most {TOLERANCE:g})")

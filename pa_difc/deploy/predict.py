@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from PIL import Image, ImageDraw
+import numpy.typing as npt
+from PIL import Image
 
 from ..data.crops import Box, cut_face
 from ..data.decode import BrokenImageError, read_image
-from ..data.detect import FaceDetector
 from ..data.readers.listing import IMAGE_SUFFIXES
 from ..util.errors import UserError
-from .model import FaceModel
+from .annotate import annotated
+
+if TYPE_CHECKING:
+    from ..data.detect import Detection
+    from .model import FaceModel
 
 _BATCH = 16  #: images at a time
-_BARS = 150  #: pixels for the bars beside an annotated picture
+#: The columns of a table of predictions beside those of the classes.
+_BOX = ("left", "top", "right", "bottom")
+_POINTS = tuple(f"{axis}{i}" for i in range(1, 6) for axis in "xy")
 
 
 @dataclass(frozen=True)
@@ -27,8 +33,8 @@ class Prediction:
 
     file: str
     box: Box | None = None  #: left, top, right, bottom, in pixels of the upright image
-    points: np.ndarray | None = None  #: ``(5, 2)``
-    probs: np.ndarray | None = None  #: ``(K,)``
+    points: npt.NDArray[Any] | None = None  #: ``(5, 2)``
+    probs: npt.NDArray[Any] | None = None  #: ``(K,)``
     problem: str = ""  #: "no face", or why the file can't be read
 
     def row(self, classes: Sequence[str]) -> dict[str, object]:
@@ -36,17 +42,20 @@ class Prediction:
         row: dict[str, object] = {"file": self.file, "label": "", "problem": self.problem}
         if self.probs is not None and self.box is not None and self.points is not None:
             row["label"] = classes[int(self.probs.argmax())]
-            row |= dict(zip(("left", "top", "right", "bottom"), (round(b, 1) for b in self.box), strict=True))
-            for i, (x, y) in enumerate(self.points, 1):
-                row |= {f"x{i}": round(float(x), 1), f"y{i}": round(float(y), 1)}
-            row |= {name: round(float(p), 4) for name, p in zip(classes, self.probs, strict=True)}
+            row |= dict(zip(_BOX, (round(b, 1) for b in self.box), strict=True))
+            row |= dict(zip(_POINTS, (round(float(v), 1) for v in self.points.flat), strict=True))
+            row |= {_column(name): round(float(p), 4) for name, p in zip(classes, self.probs, strict=True)}
         return row
 
 
 def columns(classes: Sequence[str]) -> list[str]:
     """The columns of a table of predictions."""
-    points = [f"{axis}{i}" for i in range(1, 6) for axis in "xy"]
-    return ["file", "label", *classes, "left", "top", "right", "bottom", *points, "problem"]
+    return ["file", "label", *map(_column, classes), *_BOX, *_POINTS, "problem"]
+
+
+def _column(name: str) -> str:
+    """The column of a class's probabilities; a class that is called "left" must not take the box's place."""
+    return f"class {name}" if name in ("file", "label", *_BOX, *_POINTS, "problem") else name
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
@@ -79,6 +88,8 @@ def predict_images(
         device: where faces are found and classified.
         annotate: a folder for pictures with boxes, points and bars.
     """
+    from ..data.detect import FaceDetector
+
     detector = FaceDetector(device)
     model = model.to(device)
     for start in range(0, len(paths), _BATCH):
@@ -93,7 +104,7 @@ def predict_images(
             faces = next(found)
             predictions = _classify(model, path, image, faces, device)
             if annotate is not None:
-                _annotated(image, predictions, model.settings["classes"]).save(annotate / f"{path.stem}.png")
+                annotated(image, predictions, model.classes).save(annotate / f"{path.stem}.png")
             yield predictions
 
 
@@ -104,8 +115,11 @@ def _open(path: Path) -> Image.Image | str:
         return str(error)
 
 
-@torch.no_grad()
-def _classify(model: FaceModel, path: Path, image: Image.Image, faces: list, device: str) -> list[Prediction]:
+def _classify(
+    model: FaceModel, path: Path, image: Image.Image, faces: Sequence[Detection], device: str
+) -> list[Prediction]:
+    import torch
+
     crops, kept = [], []
     for face in faces:
         try:
@@ -117,30 +131,6 @@ def _classify(model: FaceModel, path: Path, image: Image.Image, faces: list, dev
         return [Prediction(str(path), problem="no face")]
     pixels = torch.from_numpy(np.stack([c.image for c in crops])).to(device).float().div_(255)
     points = torch.from_numpy(np.stack([c.landmarks for c in crops])).to(device)
-    probs = model(pixels, points).cpu().numpy()
+    with torch.no_grad():
+        probs = model(pixels, points).cpu().numpy()
     return [Prediction(str(path), face.box, face.points, p) for face, p in zip(kept, probs, strict=True)]
-
-
-def _annotated(image: Image.Image, predictions: Sequence[Prediction], classes: Sequence[str]) -> Image.Image:
-    """The picture with boxes and points, and at its right a bar for each probability of each face."""
-    scale = max(1.0, 320 / max(image.size))
-    image = image.resize([round(s * scale) for s in image.size])
-    faces = [p for p in predictions if p.probs is not None]
-    height = max(image.height, 14 * (len(classes) + 2) * len(faces))
-    sheet = Image.new("RGB", (image.width + (_BARS + 90 if faces else 0), height), "white")
-    sheet.paste(image, (0, 0))
-    draw = ImageDraw.Draw(sheet)
-    width = max(2, round(max(image.size) / 250))
-    for number, face in enumerate(faces):
-        draw.rectangle([b * scale for b in face.box], outline="#ff2d55", width=width)
-        draw.text((face.box[0] * scale + 4, face.box[1] * scale + 2), str(number + 1), fill="#ff2d55")
-        for x, y in face.points * scale:
-            draw.ellipse((x - width, y - width, x + width, y + width), fill="#ffd60a", outline="black")
-        top = 14 * (len(classes) + 2) * number
-        draw.text((image.width + 6, top), f"face {number + 1}: {classes[int(face.probs.argmax())]}", fill="black")
-        for k, (name, p) in enumerate(zip(classes, face.probs, strict=True)):
-            y = top + 14 * (k + 1)
-            draw.text((image.width + 6, y), f"{name} {p:.0%}", fill="black")
-            bar = (image.width + 85, y + 2, image.width + 85 + max(1, round(_BARS * float(p))), y + 11)
-            draw.rectangle(bar, fill="#D55E00" if k == int(face.probs.argmax()) else "#0072B2")
-    return sheet

@@ -17,7 +17,7 @@ from .grid import DIFC, Array, Grid
 from .tables import both_outputs
 
 if TYPE_CHECKING:
-    from ..data.domains import Domain
+    from ..data.faces import FaceSet
 
 _SHOWN, _SIDE, _LINES = 8, 110, 32  #: faces of a kind, pixels of a side, and of the two lines below
 
@@ -30,7 +30,7 @@ def changed_faces(grid: Grid, data_root: Path) -> dict[str, str]:
     """
     if not grid.labelled:
         raise UserError(f"--with-images: {grid.target} has no labels to tell which predictions were put right")
-    target = _target(grid, data_root)
+    faces = _target_faces(grid, data_root)
     pictures: dict[str, str] = {}
     for method, loss in ((m, k) for m in grid.methods for k in grid.variants(DIFC)):
         pair = next(both_outputs(grid, method, loss), None)
@@ -45,20 +45,23 @@ def changed_faces(grid: Grid, data_root: Path) -> dict[str, str]:
                 name = "DIFC" if loss == DIFC else loss
                 full = f"{method}, seed {seed}: {title} by {name}, {len(chosen)} of {rows.sum():,}"
                 said = [f"{grid.classes[p[row]]} → {grid.classes[q[row]]}" for row in chosen]
-                pictures[full] = _sheet([target.test.image(row) for row in chosen], said, full)
+                pictures[full] = _sheet([faces.image(int(row)) for row in chosen], said, full)
     return pictures
 
 
-def _target(grid: Grid, data_root: Path) -> Domain:
-    from ..data.domains import load_domain
+def _target_faces(grid: Grid, data_root: Path) -> FaceSet:
+    """The target's test split, if it is the one that the runs were scored on."""
+    from ..data.faces import FaceSet
+    from ..data.loading import load_domain
 
     run = grid.runs[0]
     settings, labels = run.settings["data"], LabelSet.from_dict(run.record["labels"])
     options = {name: settings[name] for name in ("on_bad_image", "deduplicate")}
-    target = load_domain(grid.target, data_root, size_px=settings["crop_px"], labels=labels, **options)
-    if target.test.fingerprint != run.record["data"]["target"]["test_fingerprint"]:
+    faces = load_domain(grid.target, data_root, size_px=settings["crop_px"], labels=labels, **options).test
+    known = run.record["data"]["target"]["test_fingerprint"]
+    if not isinstance(faces, FaceSet) or faces.fingerprint != known:
         raise UserError(f"{grid.target} in {data_root} is not the data that these runs were scored on")
-    return target
+    return faces
 
 
 def _sheet(faces: Sequence[Array], said: Sequence[str], title: str) -> str:

@@ -24,7 +24,7 @@ from pa_difc.data import (
 from pa_difc.data.datasets import find_dataset
 from pa_difc.data.domains import describe_counts, require_source
 from pa_difc.data.labels import SEVEN
-from pa_difc.data.prepare import Settings, prepare_store
+from pa_difc.data.prepare import PrepareSettings, prepare_store
 from pa_difc.data.store import open_store
 from pa_difc.util.errors import UserError
 from pa_difc.util.files import file_digest, read_json, write_sealed
@@ -50,7 +50,7 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("labels")
     class_folders(root / "faces", WORDS)
     reader, path = find_dataset("folder:faces", root)
-    settings = Settings(crop="none", crop_px=24, detect_px=64, on_missing="whole")
+    settings = PrepareSettings(crop="none", crop_px=24, detect_px=64, on_missing="whole")
     prepare_store("folder:faces", reader(path), root / "store", settings)
     text = 'names = ["cross", "other"]\nexclude = ["contempt", "surprise"]\n[synonyms]\nangry = "cross"\n'
     (root / "mine.toml").write_text(text + "".join(f'{w} = "other"\n' for w in ("fear", "happy", "neutral", "sad")))
@@ -135,7 +135,7 @@ def test_an_old_store_of_classes_is_one_of_the_seven_expressions(root, tmp_path)
     )
     with pytest.raises(UserError, match="older version"):
         reader, path = find_dataset("folder:faces", root)
-        prepare_store("folder:faces", reader(path), old, Settings(crop="none", crop_px=24))
+        prepare_store("folder:faces", reader(path), old, PrepareSettings(crop="none", crop_px=24))
 
 
 def test_a_word_that_is_no_class_of_a_store_is_named(root):

@@ -10,12 +10,6 @@ from pa_difc import METHODS
 from pa_difc.backbones import make_backbone
 from pa_difc.data.faces import Face
 from pa_difc.methods.regions import RegionGraph
-<<<<<<< HEAD
-from pa_difc.training.build import make_adapter
-from pa_difc.training.resolve import resolve
-from pa_difc.training.settings import Settings
-=======
->>>>>>> h-methods
 from pa_difc.util.errors import UserError
 
 
@@ -129,19 +123,6 @@ def test_its_losses_reach_every_model():
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in made.models[name].parameters() if p.dim() > 1)
 
 
-<<<<<<< HEAD
-def test_a_backbone_without_regions_is_refused_in_one_line(source):
-    config = resolve(Settings.of(method="agra", feature_head="global_only"))
-    with pytest.raises(UserError, match="agra needs the regions of a landmark backbone") as error:
-        make_adapter(config, source, 3)
-    assert "\n" not in str(error.value)
-
-
-def test_by_default_it_gets_the_regions_and_no_layer_across_them(source):
-    config = resolve(Settings.of(method="agra"))
-    assert config.model.feature_head == "global_local"
-    extractor = make_adapter(config, Domain("s", source.train, source.test), 3).models["G"]
-=======
 def test_a_backbone_without_regions_is_refused_in_one_line():
     agra = METHODS["agra"]
     for refused in (lambda: agra.extractor(make_backbone("small")), lambda: agra.heads(128, 7)):
@@ -153,7 +134,6 @@ def test_a_backbone_without_regions_is_refused_in_one_line():
 def test_it_gets_the_regions_and_no_layer_across_them():
     assert METHODS["agra"].needs_regions
     extractor = METHODS["agra"].extractor(make_backbone("small", feature_head="global_local"))
->>>>>>> h-methods
     assert isinstance(extractor.head.fusion, torch.nn.Identity)
     face = Face(torch.rand(2, 3, 48, 48), torch.rand(2, 5, 2) * 48)
     plain = make_backbone("small", feature_head="global_local")

@@ -1,0 +1,104 @@
+"""What a model's folder says about it: its classes, its input, and what it is built from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..data.labels import EXPRESSIONS, LabelSet
+from ..util.errors import UserError
+from ..util.shapes import COUNT, FLAG, NOTHING, NUMBER, TEXT, Leaf, either, mismatch, one_of
+from . import old_format
+
+FORMAT = 2
+#: Settings of a run that say nothing about its model.
+_LEFT_OUT = {"data": ("root",), "model": ("pretrained",), "run": ("device",)}
+
+_POSITIVE = Leaf("a finite number above 0", lambda v: NUMBER.fits(v) and v > 0)
+_SIDE = Leaf("a whole number from 32 to 1024", lambda v: COUNT.fits(v) and 32 <= v <= 1024)
+_SHAPE: dict[str, Any] = {
+    "labels": {"names": [TEXT], "synonyms": {}, "excluded": [TEXT]},
+    "input": {"size_px": _SIDE, "crop": one_of("cdfer", "arcface", "none"), "prepared": FLAG, "landmarks": FLAG},
+    "settings": {
+        "data": {"source": TEXT, "target": TEXT, "crop_px": COUNT},
+        "model": {
+            "backbone": TEXT,
+            "feature_head": either(TEXT, NOTHING),
+            "landmark_branch": TEXT,
+            "classifier": one_of("linear", "cosine"),
+            "scale": _POSITIVE,
+            "options?": {},
+        },
+        "loss": {"name": TEXT},
+        "method": {"name": TEXT, "options?": {}},
+        "run": {"seed": COUNT, "epochs": COUNT},
+    },
+    "run": TEXT,
+}
+
+
+def model_settings(record: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the model of a run, out of its record."""
+    store = record["data"]["target"].get("store") or {}
+    correction, settings = record["model"]["adjustment"], record["settings"]
+    adjustment = None
+    if correction and not correction["refused"]:
+        adjustment = {"ratio": correction["ratio"], **correction["calibration"]}
+    return {
+        "format": FORMAT,
+        "labels": record["labels"],
+        "input": {
+            "size_px": settings["data"]["crop_px"],
+            "crop": store.get("crop", "cdfer"),
+            "prepared": bool(store),
+            "landmarks": settings["model"]["feature_head"] == "global_local",
+        },
+        "settings": {
+            group: {key: value for key, value in values.items() if key not in _LEFT_OUT.get(group, ())}
+            for group, values in settings.items()
+        },
+        "adjustment": adjustment,
+        "run": record["key"],
+        "versions": record["versions"],
+    }
+
+
+def checked(settings: Any) -> dict[str, Any]:
+    """Settings that come from a file, of this format or of format 1, as those of this format.
+
+    Raises:
+        UserError: they are of another format, or not whole.
+    """
+    found = settings.get("format") if isinstance(settings, dict) else None
+    if type(found) is not int or found not in (1, FORMAT):
+        said = f"a model of format {found!r:.40}" if found is not None else "not the settings of a model"
+        raise UserError(f"{said}: this version reads formats 1 and {FORMAT}; update pa-difc, or export the run again")
+    if found == 1:
+        settings = _from_format_1(settings)
+    problem = mismatch(settings, _SHAPE)
+    if problem is None and settings["settings"]["data"]["crop_px"] != settings["input"]["size_px"]:
+        problem = "input.size_px is not settings.data.crop_px"
+    if problem is None and settings.get("adjustment") is not None:
+        k = len(settings["labels"]["names"])
+        shape: dict[str, Any] = {"scale": NUMBER, "bias": (NUMBER, k), "ratio": (_POSITIVE, k)}
+        problem = mismatch(settings["adjustment"], shape, "adjustment")
+    if problem:
+        raise UserError(f"not the settings of a model of format {found} ({problem}); export the run again")
+    return {"adjustment": None, **{key: value for key, value in settings.items() if key != "weights"}}
+
+
+def of_expressions(labels: LabelSet) -> bool:
+    """Whether every class is a facial expression, or gathers some as valence does."""
+    from ..data.labels import CONTEMPT, SEVEN, plain
+
+    words = {*SEVEN, CONTEMPT}
+    gathered = {plain(name) for word, name in labels.synonyms.items() if plain(word) in words}
+    return all(plain(name) in words | gathered for name in labels.names)
+
+
+def _from_format_1(settings: dict[str, Any]) -> dict[str, Any]:
+    problem = mismatch(settings, old_format.SHAPE)
+    if problem is None and settings["classes"] != list(EXPRESSIONS.names):
+        problem = "classes are not the seven expressions in their order"
+    if problem:
+        raise UserError(f"not the settings of a model of format 1 ({problem}); export the run again")
+    return old_format.translated(settings)

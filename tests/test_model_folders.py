@@ -1,0 +1,185 @@
+"""Folders of models: any number of classes, those of version 0.1, and what is refused in one line."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from pa_difc.backbones import make_backbone
+from pa_difc.data.labels import EXPRESSIONS, VALENCE, LabelSet
+from pa_difc.deploy.annotate import annotated
+from pa_difc.deploy.card import model_card
+from pa_difc.deploy.model import FaceModel, load_model, save_model
+from pa_difc.deploy.model_settings import model_settings
+from pa_difc.deploy.predict import Prediction, columns
+from pa_difc.methods.heads import classifier
+from pa_difc.util.errors import UserError
+from pa_difc.util.files import file_digest
+
+SETS = [
+    LabelSet(("calm", "excited")),
+    VALENCE,
+    EXPRESSIONS,
+    LabelSet(tuple(f"class {i}" for i in range(31))),
+]
+
+
+def record(labels, method="mcd", **model):
+    """As much of a run's record as its model is made from."""
+    k = len(labels)
+    scores = {
+        **dict.fromkeys(("accuracy", "macro_recall", "macro_f1"), 0.5),
+        "recall": [0.5] * k,
+        "collapsed": False,
+        "confusion": np.eye(k, dtype=int).tolist(),
+    }
+    side = {"name": "here", "train_counts": [3] * k, "test_counts": [2] * k, "store": None}
+    return {
+        "key": "abc",
+        "labels": labels.to_dict(),
+        "settings": {
+            "data": {"source": "here", "target": "there", "root": "/data", "crop_px": 32},
+            "model": {
+                "backbone": "small", "feature_head": "global_only", "landmark_branch": "conv", "pretrained": None,
+                "classifier": "linear", "scale": 1.0, "options": {}, **model,
+            },
+            "loss": {"name": "difc", "options": {}},
+            "method": {"name": method, "options": {}},
+            "run": {"seed": 0, "epochs": 2, "device": "cpu"},
+        },
+        "data": {"source": side, "target": side | {"name": "there"}},
+        "scores": {"source": scores, "target": scores},
+        "model": {"adjustment": None},
+        "versions": {"pa-difc": "0.2.0", "torch": "2.9.0"},
+        "selection": "last epoch",
+        "target_labels": "none",
+        "finished": "2026-01-01",
+    }  # fmt: skip
+
+
+def faces(n=4):
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(n, 3, 32, 32, generator=generator), 32 * torch.rand(n, 5, 2, generator=generator)
+
+
+def said(model):
+    with torch.no_grad():
+        return model.eval()(*faces())
+
+
+@pytest.mark.parametrize("labels", SETS, ids=len)
+def test_a_model_carries_its_classes(labels, tmp_path):
+    model = FaceModel(model_settings(record(labels)))
+    save_model(model, tmp_path)
+    again = load_model(tmp_path)
+    assert again.labels == labels and again.classes == labels.names
+    assert said(again).shape == (4, len(labels)) and torch.equal(said(again), said(model))
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written["format"] == 2 and "root" not in written["settings"]["data"]
+
+
+def old_folder(folder, **changes):
+    """A model folder as version 0.1 wrote it: MCD on the small backbone."""
+    torch.manual_seed(3)
+    backbone = make_backbone("small")
+    heads = torch.nn.ModuleList(classifier(backbone.num_features, 7) for _ in range(2))
+    weights = {f"models.G.{name}": value for name, value in backbone.state_dict().items()}
+    template = FaceModel(model_settings(record(EXPRESSIONS)))
+    names = [name for name in template.state_dict() if name.startswith("models.C.")]
+    weights |= dict(zip(names, heads.state_dict().values(), strict=True))
+    save_file({name: value.contiguous() for name, value in weights.items()}, folder / "model.safetensors")
+    config = {
+        "source": "toy_studio", "target": "toy_street", "method": "mcd", "loss": "difc", "seed": 0, "epochs": 5,
+        "backbone": "small", "backbone_head": "global_only", "local_head": "conv", "head": "linear", "scale": 1.0,
+        "crop_px": 32, "batch_size": 32, "lr": 0.02, "adjust": "bbse", "weight": 1.0, "max_margin": 0.3,
+        "class_weights": None, "estimate": "training",
+    }  # fmt: skip
+    settings = {
+        "format": 1,
+        "classes": ["surprise", "fear", "disgust", "happy", "sad", "anger", "neutral"],
+        "input": {"size_px": 32, "crop": "cdfer", "prepared": True, "landmarks": False},
+        "config": config,
+        "adjustment": {"scale": 1.5, "bias": [0.1] * 7, "ratio": [2.0] + [0.5] * 6},
+        "run": "abc",
+        "versions": {"pa-difc": "0.1.0"},
+        "weights": file_digest(folder / "model.safetensors"),
+        **changes,
+    }
+    (folder / "config.json").write_text(json.dumps(settings))
+    return backbone, heads
+
+
+def test_a_folder_of_version_0_1_predicts_what_it_did(tmp_path):
+    backbone, heads = old_folder(tmp_path)
+    model = load_model(tmp_path)
+    assert model.labels == EXPRESSIONS and model.settings["format"] == 2
+    assert model.settings["settings"]["run"]["prior_correction"] == "bbse"
+    with torch.no_grad():
+        features = backbone.eval()(type("F", (), dict(zip(("image", "landmarks"), faces(), strict=True)))())
+        probs = sum(head(features).softmax(dim=1) for head in heads) / 2
+        expected = probs**1.5 * torch.tensor([2.0] + [0.5] * 6)
+    torch.testing.assert_close(said(model), expected / expected.sum(dim=1, keepdim=True))
+    save_model(model, tmp_path / "new")  # it is written in the new format
+    assert torch.equal(said(load_model(tmp_path / "new")), said(model))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"format": 3}, "a model of format 3: this version reads formats 1 and 2; update pa-difc"),
+        ({"format": "1"}, "a model of format '1'"),
+        ({"format": None}, "not the settings of a model"),
+        ({"format": 2}, "labels is missing"),
+        ({"classes": ["fear", "surprise", "disgust", "happy", "sad", "anger", "neutral"]}, "in their order"),
+        ({"classes": ["calm", "excited"]}, "must be a list of 7"),
+        ({"config": {"method": "mcd"}}, "config.source is missing"),
+    ],
+)
+def test_anything_else_is_refused_in_one_line_that_says_what_to_do(changes, words, tmp_path):
+    old_folder(tmp_path, **changes)
+    with pytest.raises(UserError) as refused:
+        load_model(tmp_path)
+    text = str(refused.value)
+    assert words in text and "export the run again" in text and str(tmp_path) in text and "\n" not in text
+
+
+@pytest.mark.parametrize(("kind", "change"), [("method", {"method": "coral"}), ("backbone", {"backbone": "mine"})])
+def test_a_plugin_s_model_says_that_it_needs_the_plugin(kind, change, tmp_path):
+    save_model(FaceModel(model_settings(record(EXPRESSIONS))), tmp_path)
+    settings = model_settings(record(EXPRESSIONS, **change))
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(UserError, match=rf"{kind} '\w+' is not known here: .*--plugin FILE\.py"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("labels", SETS, ids=len)
+def test_a_card_names_the_classes_and_speaks_of_expressions_only_where_they_are(labels):
+    run = record(labels)
+    card = model_card(run, model_settings(run))
+    assert f"A classifier of {len(labels)} classes: {labels.names[0]}, {labels.names[1]}" in card
+    assert all(f"| {name} | 50.0 % |" in card for name in labels.names)
+    assert ("not what the\nperson feels" in card) is (labels in (VALENCE, EXPRESSIONS)) and "seven" not in card
+
+
+@pytest.mark.parametrize(("k", "bars"), [(3, 3), (10, 10), (11, 8), (31, 8)])
+def test_a_picture_shows_at_most_eight_bars_of_many_classes(k, bars):
+    probs = np.full(k, 0.5 / k)
+    probs[k - 1] += 0.5
+    face = Prediction("a.jpg", (10.0, 10.0, 90.0, 90.0), np.full((5, 2), 50.0), probs)
+    picture = np.array(annotated(Image.new("RGB", (320, 100), "gray"), [face], [f"class {i}" for i in range(k)]))
+    beside = picture[:, 320:]
+    best, others = (((beside == color).all(axis=2).any(axis=1)) for color in ([0xD5, 0x5E, 0], [0, 0x72, 0xB2]))
+    rises = [int((np.diff(rows.astype(int)) == 1).sum()) for rows in (best, others)]
+    assert rises == [1, bars - 1]
+
+
+def test_a_class_may_have_the_name_of_another_column():
+    face = Prediction("a.jpg", (1.0, 2.0, 3.0, 4.0), np.zeros((5, 2)), np.array([0.25, 0.75]))
+    row = face.row(["left", "right"])
+    assert (row["left"], row["class left"], row["label"]) == (1.0, 0.25, "right")
+    assert len(set(columns(["left", "right"]))) == len(columns(["left", "right"])) and set(row) == set(
+        columns(["left", "right"])
+    )
