@@ -1,5 +1,6 @@
 """What several tests make or look up. Not in conftest.py: there are two of those, and only one can be imported."""
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -58,3 +59,11 @@ def class_folders(root, classes, seed, per_class, size_px=32):
             folder.mkdir(parents=True, exist_ok=True)
             pixels = rng.integers(0, 60, (size_px, size_px)) + (190 * k) // len(classes)
             Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
+
+
+def settings_given(*words):
+    """The resolved settings of one run, from a command line's words."""
+    parser = argparse.ArgumentParser(epilog="")
+    add_training_flags(parser)
+    add_cell_flags(parser)
+    return settings_of_cell(parser.parse_args([str(word) for word in words]))

@@ -7,8 +7,8 @@ import pytest
 from made import random_faces
 from PIL import Image
 
-from pa_difc.commands.parser import main
 from pa_difc.commands.console import exit_with
+from pa_difc.commands.parser import main
 from pa_difc.data import DATASETS, EXPRESSIONS, Domain, FaceSet, load_domain
 from pa_difc.data.domains import require_landmarks, require_same_crop
 from pa_difc.data.toy import toy_dataset

@@ -1,6 +1,5 @@
 """Heads on frozen features: what they are made from, and what runs share."""
 
-
 import numpy as np
 import pytest
 import torch
@@ -8,8 +7,8 @@ from made import random_faces
 
 from pa_difc.data import Domain
 from pa_difc.training.build import make_adapter
-from pa_difc.training.resolve import resolve
 from pa_difc.training.frozen import extract, freeze, network_settings
+from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
 
 SOURCE, TARGET = (
@@ -41,7 +40,9 @@ def test_features_are_those_of_the_network_that_cross_entropy_trains(tmp_path):
     np.testing.assert_allclose(source.test.features, expected.numpy(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("change", [{"max_margin": 3.0}, {"classifier": "cosine"}, {"target_shift": 1.0}, {"prior_correction": "rlls"}])
+@pytest.mark.parametrize(
+    "change", [{"max_margin": 3.0}, {"classifier": "cosine"}, {"target_shift": 1.0}, {"prior_correction": "rlls"}]
+)
 def test_runs_that_differ_elsewhere_share_features(change):
     assert network_settings(config(**change)) == network_settings(config())
 

@@ -98,7 +98,9 @@ def test_labels_of_the_target_change_nothing_but_its_scores(source, target, tmp_
     known = Domain("dim", target.train, target.train, transductive=True)
     faces = target.train.without_labels()
     unknown = Domain("dim", faces, faces, transductive=True)
-    config = resolve(Settings.of(method="dann", loss="difc", epochs=2, batch_size=16, crop_px=32, prior_correction=adjust))
+    config = resolve(
+        Settings.of(method="dann", loss="difc", epochs=2, batch_size=16, crop_px=32, prior_correction=adjust)
+    )
     records, outputs = [], []
     for i, domain in enumerate((known, unknown)):
         records.append(run_cell(config, source, domain, tmp_path / str(i), progress=False))

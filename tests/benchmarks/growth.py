@@ -15,7 +15,6 @@ from torch.nn.functional import cross_entropy
 
 from pa_difc import DIFCLoss, Schedule
 from pa_difc.data import PairLoader
-
 from pa_difc.data.store import ARRAYS, FILES, open_store
 from pa_difc.training.engine import fit
 from pa_difc.util.files import file_digest

@@ -76,7 +76,9 @@ def test_classes_that_are_missing_are_said_and_matter_only_to_losses_with_counts
     said = capsys.readouterr()
     assert "no train face in folder:bright of: neutral" in said.out
     assert "no test face in folder:dim of: surprise" in said.out
-    assert "failed: source_only · difc: source folder:bright: loss 'difc': class neutral has no source sample" in said.err
+    assert (
+        "failed: source_only · difc: source folder:bright: loss 'difc': class neutral has no source sample" in said.err
+    )
     (record,) = (tmp_path / "runs" / "runs").glob("*/record.json")
     assert json.loads(record.read_text())["scores"]["target"]["recall"][0] is None  # surprise
 

@@ -11,7 +11,6 @@ from pa_difc.backbones import make_backbone
 from pa_difc.data import Face, FaceDataset
 
 
-
 @pytest.mark.parametrize("method", METHODS)
 def test_training_on_the_host_s_combined_dataset(method, source, target):
     combined = CombinedSourceAndTargetDataset(

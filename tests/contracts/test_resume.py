@@ -10,14 +10,13 @@ from pa_difc.evaluation.inference import predict
 from pa_difc.losses import LOSSES
 from pa_difc.methods import METHODS
 from pa_difc.training.build import make_adapter, make_loader
-from pa_difc.training.resolve import resolve
 from pa_difc.training.checkpoint import load_checkpoint
 from pa_difc.training.engine import fit
-from pa_difc.util.errors import Stopped
 from pa_difc.training.record import RunFolder
+from pa_difc.training.resolve import resolve
 from pa_difc.training.run import finish, run_cell
 from pa_difc.training.settings import Settings
-from pa_difc.util.errors import DivergedError, UserError
+from pa_difc.util.errors import DivergedError, Stopped, UserError
 
 EVERY = [(m, loss) for m in METHODS for loss in LOSSES]
 

@@ -3,8 +3,8 @@
 import pytest
 
 from pa_difc.training.build import make_adapter, make_loader
-from pa_difc.training.resolve import resolve
 from pa_difc.training.engine import fit
+from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
 from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
@@ -33,7 +33,9 @@ def test_they_combine_with_methods_and_losses_and_resume_exactly(method, loss, s
     assert 0 <= record["model"]["feature_quality"]["target"]["map_at_r"] <= 1
 
 
-@pytest.mark.parametrize(("key", "value"), [("sampler", "balanced"), ("target_sampler", "x"), ("prior_correction", "bbs")])
+@pytest.mark.parametrize(
+    ("key", "value"), [("sampler", "balanced"), ("target_sampler", "x"), ("prior_correction", "bbs")]
+)
 def test_unknown_names_are_refused(key, value):
     with pytest.raises(UserError, match=f"unknown {key.replace('_', '-')} {value!r}"):
         Settings.of(**{key: value})

@@ -17,8 +17,8 @@ from pa_difc.data import Domain, EvalLoader, load_domain
 from pa_difc.evaluation.metrics import score
 from pa_difc.methods.hooks import eval_mode
 from pa_difc.training.build import make_adapter, make_loader
-from pa_difc.training.resolve import resolve
 from pa_difc.training.engine import fit
+from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
 from pa_difc.util.installed import installed_version
 
@@ -76,7 +76,9 @@ class InDouble:
 
 def in_double(method, source, target):
     """Trains a method in float64 and scores it."""
-    config = resolve(Settings.of(method=method, loss="difc", epochs=4, crop_px=32, lr=0.005, epsilon=0.1, batch_size=32))
+    config = resolve(
+        Settings.of(method=method, loss="difc", epochs=4, crop_px=32, lr=0.005, epsilon=0.1, batch_size=32)
+    )
     torch.use_deterministic_algorithms(True)
     loader = make_loader(config, source, target)
     adapter = make_adapter(config, source, len(loader))

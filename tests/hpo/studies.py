@@ -10,7 +10,6 @@ from pa_difc.tuning.space import defaults, searched
 from pa_difc.tuning.study import objective_criterion, open_study
 from pa_difc.util.registry import load_module
 
-
 #: What hpo/spaces.py says.
 SPACE = load_module(ROOT / "hpo" / "spaces.py").SPACE
 

@@ -94,7 +94,7 @@ def test_a_seed_named_twice_is_one_run():
 
 
 def test_old_files_of_studies_are_read(tmp_path):
-    (tmp_path / "best.toml").write_text('max_margin = 0.7\nepsilon = 0.1\nreweight_epoch = 2\nlr = 0.01\n')
+    (tmp_path / "best.toml").write_text("max_margin = 0.7\nepsilon = 0.1\nreweight_epoch = 2\nlr = 0.01\n")
     settings = one("--config", tmp_path / "best.toml")
     assert settings.loss.options["max_margin"] == 0.7 and settings.loss.reweight_epoch == 2
     (tmp_path / "best.toml").write_text('head = "cosine"\n')

@@ -13,8 +13,8 @@ import numpy as np
 from made import store_manifest
 from PIL import Image
 
-from pa_difc.commands.parser import main
 from pa_difc.commands.console import exit_with
+from pa_difc.commands.parser import main
 from pa_difc.data.store import ARRAYS, FILES
 from pa_difc.util.files import file_digest, write_json, write_sealed
 

@@ -10,8 +10,8 @@ import torch
 from damage import TRAIN, command, png_bomb, refused, tiff_bomb, write_store
 from made import random_faces
 
-from pa_difc.training.resolve import resolve
 from pa_difc.training.frozen import freeze
+from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
 from pa_difc.util.files import file_digest
