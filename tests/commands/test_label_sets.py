@@ -1,4 +1,4 @@
-"""Two classes, three, eight with contempt, thirty-one of anything: from class folders to an ONNX file and predictions."""
+"""Two classes, three, eight with contempt, thirty-one of anything: from class folders to ONNX and predictions."""
 
 import csv
 import io

@@ -54,7 +54,8 @@ class FlatOptions(Options):
     width: int = option(8, "features", at_least=1)
 
 
-BACKBONES.register("flat", BackboneSpec(Flat, 32, 0.05, "a mean and a layer", feature_head="global_only", options=FlatOptions))
+FLAT = BackboneSpec(Flat, 32, 0.05, "a mean and a layer", feature_head="global_only", options=FlatOptions)
+BACKBONES.register("flat", FLAT)
 '''
 
 
