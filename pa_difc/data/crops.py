@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-#: The ways to cut a face out: the paper's protocol, alignment by the points, or the whole image as it is.
-CROPS = ("cdfer", "arcface", "none")
+from .prepare.settings import CROPS as CROPS
 
 #: Where the five points of an aligned face lie in 112×112 pixels (ArcFace, Deng et al. 2019, arXiv:1801.07698).
 ALIGNED_POINTS = np.array(

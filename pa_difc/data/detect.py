@@ -10,9 +10,9 @@ import torch
 from facenet_pytorch import MTCNN  # type: ignore[import-untyped]
 from PIL import Image
 
-#: Sides of images are enlarged to this at most fourfold, and made smaller to it: MTCNN's speed and reach depend on it.
-DETECT_PX = 256
-_MAX_ENLARGEMENT = 4
+from .prepare.settings import DETECT_PX
+
+_MAX_ENLARGEMENT = 4  #: of small images, towards ``detect_px``
 _MARGIN = 0.15  #: gray added around an image: of 256 FER2013 faces 91 % were found with it, 84 % without
 _GRAY = 128
 

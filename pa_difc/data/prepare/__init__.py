@@ -6,10 +6,11 @@ import lazy_loader  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from .run import prepare_store as prepare_store
+    from .settings import CROPS as CROPS
     from .settings import FACES as FACES
     from .settings import ON_MISSING as ON_MISSING
     from .settings import Settings as Settings
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submod_attrs={"run": ["prepare_store"], "settings": ["FACES", "ON_MISSING", "Settings"]}
+    __name__, submod_attrs={"run": ["prepare_store"], "settings": ["CROPS", "FACES", "ON_MISSING", "Settings"]}
 )

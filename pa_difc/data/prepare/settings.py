@@ -1,4 +1,4 @@
-"""How a store's faces are found and cut out."""
+"""How a store's faces are found and cut out; imports neither numpy nor torch, for commands' help."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import Any
 
 from ...util.errors import UserError
 from ...util.names import unknown
-from ..crops import CROPS
-from ..detect import DETECT_PX
+
+#: The ways to cut a face out: the paper's protocol, alignment by the points, or the whole image as it is.
+CROPS = ("cdfer", "arcface", "none")
+
+#: Sides of images are enlarged to this at most fourfold, and made smaller to it: MTCNN's speed and reach depend on it.
+DETECT_PX = 256
 
 #: What becomes of an image in which no face is found.
 ON_MISSING = ("drop", "whole", "error")
