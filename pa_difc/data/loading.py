@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
 
 from ..util.errors import UserError
 from .datasets import STORE, find_dataset
@@ -15,7 +20,7 @@ from .faces import FaceSet
 from .labelling import Labelling, label_words
 from .labels import EXPRESSIONS, SEVEN, LabelSet
 from .readers.listing import BOTH, Listing, Sample
-from .store import Store, is_store, open_store, resized
+from .store import Store, is_store, open_store
 from .toy import toy_dataset
 
 
@@ -105,12 +110,12 @@ def _from_store(name: str, store: Store, labels: LabelSet | None, size_px: int, 
     for split, faces in zip(splits, (train, test), strict=True):
         if not len(faces):
             raise UserError(f"{name}: no face in the {split} split of the store {store.path} is of any class")
-    train = resized(train, size_px)
+    train = _resized(train, size_px)
     manifest = store.manifest
     return Domain(
         name,
         train,
-        train if transductive else resized(test, size_px),
+        train if transductive else _resized(test, size_px),
         label_set=labelling.label_set,
         bad_images=[BadImage(**entry) for entry in manifest["unreadable"]],
         excluded=store.excluded | labelling.excluded,
@@ -132,3 +137,19 @@ def _from_toy(name: str, labels: LabelSet | None, size_px: int) -> Domain:
             images, points, names = images[kept], points[kept], tuple(names[i] for i in kept)
         sets[split] = FaceSet(images, points, kept_labels, names)
     return Domain(name, sets["train"], sets["test"], labelling.label_set, excluded=labelling.excluded)
+
+
+def _resized(faces: FaceSet, size_px: int) -> FaceSet:
+    """The faces at another size, in memory, points with them; the same set if the size is right already."""
+    if faces.size_px == size_px:
+        return faces
+    images = np.empty((len(faces), 3, size_px, size_px), dtype=np.uint8)
+    for start in range(0, len(faces), 256):
+        indices = np.arange(start, min(start + 256, len(faces)))
+        part = torch.from_numpy(faces.pixels(indices)).float()
+        part = interpolate(part, size=(size_px, size_px), mode="bilinear", antialias=True)
+        images[start : start + 256] = part.round_().clamp_(0, 255).byte().numpy()
+    scale = np.float32(size_px / faces.size_px)
+    fingerprint = faces.known_fingerprint and f"{faces.known_fingerprint}-{size_px}px"
+    points = faces.landmarks * scale
+    return replace(faces, images=images, landmarks=points, known_fingerprint=fingerprint, rows=None)

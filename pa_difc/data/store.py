@@ -24,9 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn.functional import interpolate
 
 from ..util.errors import UserError
 from ..util.files import file_digest, read_json
@@ -179,6 +177,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = read_json(path / MANIFEST)
     problem = mismatch(manifest, {"format": one_of(*_OF_FORMAT)})
     problem = problem or mismatch(manifest, _SHAPE | _OF_FORMAT[manifest["format"]]) or _bad_splits(manifest)
+    if problem is None and len(set(words := manifest.get("words", ()))) < len(words):
+        problem = "words holds one twice"
     if problem is None and manifest.get("duplicates") is not None:
         problem = mismatch(manifest["duplicates"], _DUPLICATES, "duplicates")
     if problem:
@@ -209,22 +209,6 @@ def check_store(path: Path) -> list[str]:
         elif file_digest(path / name) != entry["blake2b"]:
             problems.append(f"{name}: its content is not what was written")
     return problems
-
-
-def resized(faces: FaceSet, size_px: int) -> FaceSet:
-    """The faces at another size, in memory, points with them; the same set if the size is right already."""
-    if faces.size_px == size_px:
-        return faces
-    images = np.empty((len(faces), 3, size_px, size_px), dtype=np.uint8)
-    for start in range(0, len(faces), 256):
-        indices = np.arange(start, min(start + 256, len(faces)))
-        part = torch.from_numpy(faces.pixels(indices)).float()
-        part = interpolate(part, size=(size_px, size_px), mode="bilinear", antialias=True)
-        images[start : start + 256] = part.round_().clamp_(0, 255).byte().numpy()
-    scale = np.float32(size_px / faces.size_px)
-    fingerprint = faces.known_fingerprint and f"{faces.known_fingerprint}-{size_px}px"
-    points = faces.landmarks * scale
-    return replace(faces, images=images, landmarks=points, known_fingerprint=fingerprint, rows=None)
 
 
 def _content(manifest: dict[str, Any]) -> str:
