@@ -10,7 +10,6 @@ import types
 import typing
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache
 from typing import Any, TypeVar
 
 from .errors import UserError
@@ -127,9 +126,18 @@ class About:
         return f"{facts}: {self.about}"
 
 
-@cache
 def describe(kind: type[Options]) -> dict[str, About]:
     """What is known of every option of a class, by name."""
+    if kind not in _KNOWN:
+        _KNOWN[kind] = _describe(kind)
+    return _KNOWN[kind]
+
+
+#: What :func:`describe` has found; reading type hints takes a while.
+_KNOWN: dict[type[Options], dict[str, About]] = {}
+
+
+def _describe(kind: type[Options]) -> dict[str, About]:
     hints = typing.get_type_hints(kind)
     return {
         f.name: About(name=f.name, hint=hints[f.name], default=f.default, **f.metadata)
