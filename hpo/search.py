@@ -1,6 +1,9 @@
-"""Tune DIFC's margin cap and ε for a target without labels: `python hpo/search.py --target fer2013`."""
+"""Tune DIFC's margin cap and ε for a target without labels: `python hpo/search.py --target fer2013`.
 
-from pa_difc.tuning.search import main
+What is searched stands in spaces.py beside this file.
+"""
+
+from pa_difc import run_script
 
 if __name__ == "__main__":
-    main()
+    run_script("search")

@@ -96,11 +96,17 @@ def drw_weights(class_counts: Counts, beta: float = 0.9999) -> Tensor:
 
 
 def di_loss(
-    logits: Tensor, labels: Tensor, margins: Tensor, class_weights: Tensor | None = None, scale: float = 1.0
+    logits: Tensor,
+    labels: Tensor,
+    margins: Tensor,
+    class_weights: Tensor | None = None,
+    scale: float = 1.0,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Cross-entropy in which the true class has to win by its margin.
 
-    CE(s·(z − Δ_y·onehot(y)), y) (Sreenivas et al. 2022, eq. 3), averaged as Σ w_y·ℓ / Σ w_y.
+    CE(s·(z − Δ_y·onehot(y)), q) (Sreenivas et al. 2022, eq. 3), averaged as Σ w_y·ℓ / Σ w_y. There, q = onehot(y);
+    with label smoothing q = (1 − α)·onehot(y) + α/K, under the same lowered logits and the weight of the true class.
 
     Args:
         logits: ``(N, K)``.
@@ -108,6 +114,7 @@ def di_loss(
         margins: ``(K,)`` in logit units.
         class_weights: ``(K,)``, or None for ones.
         scale: s; 1 as in the paper, 30 in Cao et al. 2019, whose logits are cosines.
+        label_smoothing: α, in [0, 1].
 
     Returns:
         A scalar.
@@ -122,7 +129,7 @@ def di_loss(
         )
     onehot = F.one_hot(labels, logits.shape[1]).to(logits.dtype)  # (N, K)
     lowered = logits - onehot * margins.to(logits.dtype)  # (N, K): only the true class's logit moves
-    losses = F.cross_entropy(scale * lowered, labels, reduction="none")  # (N,)
+    losses = F.cross_entropy(scale * lowered, labels, reduction="none", label_smoothing=label_smoothing)  # (N,)
     if class_weights is None:
         return losses.mean()
     weights = class_weights.to(logits.dtype)[labels]  # (N,)

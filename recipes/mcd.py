@@ -6,44 +6,22 @@ Read from top to bottom: this is all it takes to compose a method of pytorch-ada
 from pytorch_adapt.containers import Models
 from pytorch_adapt.layers import MultipleModels
 
-from pa_difc import MCD
-from pa_difc.commands.flags import print_scores, recipe_config, run_command
-from pa_difc.data import NUM_CLASSES
-from pa_difc.methods.heads import classifier
-from pa_difc.training.build import load_pair, make_containers, make_extractor, make_loader, make_slot_loss
-from pa_difc.training.checkpoint import seed_everything
-from pa_difc.training.engine import fit
-from pa_difc.training.record import RunFolder
-from pa_difc.training.run import finish
+from pa_difc import MCD, Ingredients, run_recipe
 
 
-def main() -> None:
-    config, out = recipe_config(__doc__, "mcd")
-
-    # Data: labelled source, unlabelled target; an epoch is a pass over the longer of the two.
-    source, target = load_pair(config)
-    batches = make_loader(config, source, target)
-
+def compose(given: Ingredients) -> MCD:
     # Models: a feature extractor G, and two classifiers that start out different.
-    seed_everything(config.seed)
-    G = make_extractor(config)
-    C = MultipleModels(*(classifier(G.num_features, NUM_CLASSES, config.head, config.scale) for _ in range(2)))
+    G = given.extractor()
+    C = MultipleModels(given.classifier(G.num_features), given.classifier(G.num_features))
     models = Models({"G": G, "C": C})
 
     # Optimisers: SGD for each model, with a tenth of the learning rate once target confusion joins (the paper's
     # 1e-3 → 1e-4); both go into the host's containers.
-    optimizers, lr_schedulers = make_containers(config, models, steps_per_epoch=len(batches))
-
-    # The classification loss: for "difc", margins from the source's class counts, raised for what the target confuses.
-    loss = make_slot_loss(config, source, steps_per_epoch=len(batches))
+    optimizers, lr_schedulers = given.containers(models)
 
     # The method: pytorch-adapt's three steps, with our loss in the slot of cross-entropy.
-    adapter = MCD(models, optimizers, lr_schedulers, loss=loss, weight=config.weight)
-
-    run = RunFolder.of(out, config, source, target, recipe=__file__)
-    history = fit(adapter, batches, epochs=config.epochs, folder=run.path, key=run.key, title=f"mcd · {config.loss}")
-    print_scores(finish(adapter, config, source, target, run, history), run.path)
+    return MCD(models, optimizers, lr_schedulers, loss=given.loss(), **given.settings.method.options)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_recipe(__doc__, "mcd", compose)

@@ -5,46 +5,23 @@ The floor that every method is measured from, and the simplest recipe: start rea
 
 from pytorch_adapt.containers import Models
 
-from pa_difc import SourceOnly
-from pa_difc.commands.flags import print_scores, recipe_config, run_command
-from pa_difc.data import NUM_CLASSES
-from pa_difc.methods.heads import classifier
-from pa_difc.training.build import load_pair, make_containers, make_extractor, make_loader, make_slot_loss
-from pa_difc.training.checkpoint import seed_everything
-from pa_difc.training.engine import fit
-from pa_difc.training.record import RunFolder
-from pa_difc.training.run import finish
+from pa_difc import Ingredients, SourceOnly, run_recipe
 
 
-def main() -> None:
-    config, out = recipe_config(__doc__, "source_only")
-
-    # Data: labelled source, unlabelled target (of which "difc" asks which classes it confuses, and nothing else does).
-    source, target = load_pair(config)
-    batches = make_loader(config, source, target)
-
+def compose(given: Ingredients) -> SourceOnly:
     # Models: a feature extractor G and a classifier C.
-    seed_everything(config.seed)
-    G = make_extractor(config)
-    C = classifier(G.num_features, NUM_CLASSES, config.head, config.scale)
+    G = given.extractor()
+    C = given.classifier(G.num_features)
     models = Models({"G": G, "C": C})
 
     # Optimisers: SGD for each model, with a tenth of the learning rate once target confusion joins (the paper's
     # 1e-3 → 1e-4); both go into the host's containers.
-    optimizers, lr_schedulers = make_containers(config, models, steps_per_epoch=len(batches))
+    optimizers, lr_schedulers = given.containers(models)
 
-    # The classification loss: for "difc", margins from the source's class counts, raised for what the target confuses.
-    loss = make_slot_loss(config, source, steps_per_epoch=len(batches))
-
-    # The method: pytorch-adapt's Classifier, with our loss in the slot of cross-entropy.
-    adapter = SourceOnly(models, optimizers, lr_schedulers, loss=loss)
-
-    run = RunFolder.of(out, config, source, target, recipe=__file__)
-    history = fit(
-        adapter, batches, epochs=config.epochs, folder=run.path, key=run.key, title=f"source_only · {config.loss}"
-    )
-    print_scores(finish(adapter, config, source, target, run, history), run.path)
+    # The method: pytorch-adapt's Classifier, with our loss in the slot of cross-entropy. The target is there for one
+    # thing: "difc" asks which classes it confuses.
+    return SourceOnly(models, optimizers, lr_schedulers, loss=given.loss())
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_recipe(__doc__, "source_only", compose)

@@ -6,7 +6,8 @@ import torch
 from made import random_faces
 from PIL import Image
 
-from pa_difc.data import EXPRESSIONS, Domain
+from pa_difc.data.domains import Domain
+from pa_difc.data.labels import SEVEN
 
 torch.set_num_threads(1)  # the batches are tiny; threads would wait for each other
 
@@ -33,7 +34,7 @@ def data_root(tmp_path_factory):
     for name, seed, per_class in (("bright", 0, 6), ("dim", 1, 9)):
         rng = np.random.default_rng(seed)
         for split in ("train", "test"):
-            for k, expression in enumerate(EXPRESSIONS):
+            for k, expression in enumerate(SEVEN):
                 folder = root / name / split / expression
                 folder.mkdir(parents=True)
                 for i in range(per_class):

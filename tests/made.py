@@ -1,11 +1,14 @@
 """What several tests make or look up. Not in conftest.py: there are two of those, and only one can be imported."""
 
+import argparse
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
-from pa_difc.data import FaceSet
+from pa_difc.data.faces import FaceSet
+from pa_difc.data.labels import SEVEN
 from pa_difc.data.store import FORMAT
 
 ROOT = Path(__file__).parent.parent
@@ -14,12 +17,12 @@ ROOT = Path(__file__).parent.parent
 OLD_TORCH = torch.torch_version.TorchVersion(torch.__version__) < (2, 6)
 
 
-def random_faces(n, seed, size_px=32, prefix="face"):
-    """Faces of noise whose brightness tells the class, all seven present."""
+def random_faces(n, seed, size_px=32, prefix="face", num_classes=7):
+    """Faces of noise whose brightness tells the class, all of them present."""
     rng = np.random.default_rng(seed)
-    labels = np.arange(n) % 7
+    labels = np.arange(n) % num_classes
     rng.shuffle(labels)
-    images = rng.integers(0, 120, (n, 3, size_px, size_px)) + 18 * labels[:, None, None, None]
+    images = rng.integers(0, 120, (n, 3, size_px, size_px)) + 126 // num_classes * labels[:, None, None, None]
     landmarks = rng.uniform(4, size_px - 4, (n, 5, 2)).astype(np.float32)
     return FaceSet(images.astype(np.uint8), landmarks, labels, tuple(f"{prefix}{i}" for i in range(n)))
 
@@ -36,12 +39,31 @@ def store_manifest(size_px, splits, files):
         "parameters": {"crop": "cdfer", "crop_px": size_px, "deduplicate": False, "on_missing": "drop"},
         "faces": max(stop for _, stop in splits.values()),
         "splits": splits,
+        "words": list(SEVEN),
         "counts": {},
         "listed": max(stop for _, stop in splits.values()),
-        "excluded": 0,
         "duplicates": None,
         "without_face": [],
         "unreadable": [{"name": "a.jpg", "reason": "no such file"}],
         "files": files,
         "versions": {},
     }
+
+
+def class_folders(root, classes, seed, per_class, size_px=32):
+    """Class folders of gray noise whose brightness tells the class; a quarter of each for testing."""
+    rng = np.random.default_rng(seed)
+    for k, name in enumerate(classes):
+        for i in range(per_class):
+            folder = root / ("test" if i % 4 == 3 else "train") / name
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 60, (size_px, size_px)) + (190 * k) // len(classes)
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
+
+
+def settings_given(*words):
+    """The resolved settings of one run, from a command line's words."""
+    parser = argparse.ArgumentParser(epilog="")
+    add_training_flags(parser)
+    add_cell_flags(parser)
+    return settings_of_cell(parser.parse_args([str(word) for word in words]))

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from pa_difc.data import EXPRESSIONS
+from pa_difc.data.labels import SEVEN
 from pa_difc.data.toy import toy_dataset
 
 
@@ -15,7 +15,7 @@ def photographs(root, n=39, side=96):
         split, left, top = "train" if i % 3 else "test", 20 + i % 5, 10 + i % 7
         canvas = np.full((side + 40, side + 60, 3), 190, dtype=np.uint8)
         canvas[top : top + side, left : left + side] = faces[i].transpose(1, 2, 0)
-        path = root / split / EXPRESSIONS[labels[i]] / f"{i:03d}.png"
+        path = root / split / SEVEN[labels[i]] / f"{i:03d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(canvas).save(path)
         where[path.relative_to(root).as_posix()] = points[i] + [left, top]

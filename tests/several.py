@@ -11,9 +11,9 @@ from torch import nn
 from pa_difc.backbones import BACKBONES, BackboneSpec
 from pa_difc.data import Domain
 from pa_difc.methods import METHODS, SourceOnly
-from pa_difc.training.build import resolve
+from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
-from pa_difc.training.settings import Config
+from pa_difc.training.settings import Settings
 from pa_difc.util.distributed import join, rank, require_one_process
 from pa_difc.util.errors import UserError
 
@@ -34,7 +34,7 @@ EVERY = {name: {"method": name, "backbone": "small", "epochs": 2} for name in ME
 class Plain(nn.Module):
     num_features = 16
 
-    def __init__(self, head, local_head):
+    def __init__(self, feature_head, landmark_branch):
         super().__init__()
         self.net = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(192, 16), nn.Tanh())
 
@@ -51,10 +51,10 @@ class Drifting(SourceOnly):
 
 def train(case, out, options):
     """The record of a case."""
-    BACKBONES["plain"] = BackboneSpec(Plain, 32, 0.05, "for equality", head="global_only")
+    BACKBONES["plain"] = BackboneSpec(Plain, 32, 0.05, "for equality", feature_head="global_only")
     METHODS["drifting"] = Drifting
     options = {"backbone": "plain", "loss": "difc", "epsilon": 0.5, "reweight_epoch": 1, "epochs": 4, **options}
-    config = resolve(Config(**{"batch_size": 16, "crop_px": 32, **options}))
+    config = resolve(Settings.of(**{"batch_size": 16, "crop_px": 32, **options}))
     source = Domain("bright", random_faces(45, 1), random_faces(14, 2))
     target = Domain("dim", random_faces(61, 3), random_faces(21, 4))  # 16 + 16 + 16 + 13: the last parts are 6 and 7
     return run_cell(config, source, target, Path(out) / case, progress=False)
@@ -62,7 +62,7 @@ def train(case, out, options):
 
 def refused(out):
     """What is said of runs that several processes can't make."""
-    ir = {"method": "agra", "backbone": "small", "backbone_head": "global_local", "crop_px": 48}
+    ir = {"method": "agra", "backbone": "small", "feature_head": "global_local", "crop_px": 48}
     tries = {
         "command": lambda: require_one_process("compare"),
         "device": lambda: join("cuda:1"),

@@ -163,8 +163,8 @@ def test_landmark_branches_without_landmarks_say_what_to_do(data_root, tmp_path,
     [
         (["--pretrained", "nowhere.pt"], "nowhere.pt"),
         (["--config", "nowhere.toml"], "nowhere.toml"),
-        (["--local-head", "ir"], "local_head='ir' has no effect with backbone_head='global_only'"),
-        (["--set", "head=sine"], "unknown head 'sine'"),
+        (["--landmark-branch", "ir"], "landmark_branch='ir' has no effect with feature_head='global_only'"),
+        (["--set", "classifier=sine"], "unknown classifier 'sine'"),
     ],
 )
 def test_backbone_and_config_files(more, words, data_root, tmp_path, monkeypatch, capsys):

@@ -7,21 +7,21 @@ import pytest
 from made import random_faces
 from PIL import Image
 
-from pa_difc.__main__ import main
-from pa_difc.commands.flags import run_command
+from pa_difc.commands.console import exit_with
+from pa_difc.commands.parser import main
 from pa_difc.data import DATASETS, EXPRESSIONS, Domain, FaceSet, load_domain
 from pa_difc.data.domains import require_landmarks, require_same_crop
 from pa_difc.data.toy import toy_dataset
-from pa_difc.training.build import resolve
+from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
-from pa_difc.training.settings import Config
+from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
 
 
 def call(capsys, *arguments):
     """Exit code, standard output and standard error of a command."""
     with pytest.raises(SystemExit) as stop:
-        run_command(lambda: main([str(a) for a in arguments]))
+        exit_with(lambda: main([str(a) for a in arguments]))
     said = capsys.readouterr()
     return stop.value.code, said.out, said.err
 
@@ -103,17 +103,17 @@ def test_stores_cut_out_differently_are_not_compared():
 
 
 @pytest.mark.parametrize(
-    ("backbone", "local_head"),
+    ("backbone", "landmark_branch"),
     [("ir18", "conv"), ("mobilefacenet", "ir"), pytest.param("ir50", "conv", marks=pytest.mark.slow)],
 )
-def test_stores_train_the_paper_s_backbones(faces, capsys, backbone, local_head):
+def test_stores_train_the_paper_s_backbones(faces, capsys, backbone, landmark_branch):
     code, _, err = call(
         capsys, "prepare", "--dataset", "folder:faces", "--data-root", faces, "--out", faces / "store",
         "--processes", 1,
     )  # fmt: skip
     assert code == 0, err
     options = {"source": "toy_studio", "target": "store:store", "data_root": str(faces), "epochs": 1, "batch_size": 8}
-    config = resolve(Config(method="dann", backbone=backbone, local_head=local_head, **options))
+    config = resolve(Settings.of(method="dann", backbone=backbone, landmark_branch=landmark_branch, **options))
     target = load_domain("store:store", faces, size_px=112)
     drawn, points, labels = draw_toy(14)
     source = Domain("drawn", *[FaceSet(drawn, points, labels, tuple(map(str, range(14))))] * 2)

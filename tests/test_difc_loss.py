@@ -132,7 +132,7 @@ def test_refresh_each_step_moves_within_an_epoch():
 
 
 def test_an_evaluation_pass_replaces_the_running_estimate():
-    loss = DIFCLoss(COUNTS, schedule(), epsilon=0.5, estimate="evaluation")
+    loss = DIFCLoss(COUNTS, schedule(), epsilon=0.5, confusion_from="evaluation")
     for _ in range(6):
         assert not loss.needs_target_logits and not loss.needs_evaluation
         loss.update()
@@ -173,7 +173,8 @@ def test_given_class_weights_are_used_as_they_are():
     ],
 )
 def test_named_losses_hold_their_ingredients_and_no_other(name, margins, weights, confusion):
-    loss = run(make_loss(name, COUNTS, schedule(), epsilon=0.5), 6)
+    options = {"epsilon": 0.5} if confusion else {}
+    loss = run(make_loss(name, COUNTS, schedule(), **options), 6)
     assert bool(loss.base_margins.any()) is margins
     assert loss.reweighted is weights
     assert (not loss.margins.equal(loss.base_margins)) is confusion
@@ -224,6 +225,7 @@ def test_resuming_anywhere_is_exact(cut, unseen, refresh):
         ({"margin_unit": "spread"}, "margin_unit"),
         ({"unseen": "least"}, "unseen"),
         ({"beta": 0.9}, "class_weights"),
+        ({"label_smoothing": 0.1}, "label_smoothing"),
     ],
 )
 def test_a_checkpoint_of_other_settings_is_refused_and_nothing_is_changed(change, word):
@@ -245,8 +247,9 @@ def test_a_checkpoint_of_other_settings_is_refused_and_nothing_is_changed(change
         {"scale": 0},
         {"unseen": "x"},
         {"refresh": "x"},
-        {"estimate": "x"},
-        {"estimate": "evaluation", "refresh": "step"},
+        {"confusion_from": "x"},
+        {"confusion_from": "evaluation", "refresh": "step"},
+        {"label_smoothing": 1.5},
         {"class_weights": [1, 2]},
         {"class_weights": [1, 2, 3, 0]},
     ],

@@ -14,8 +14,8 @@ import torch
 from made import OLD_TORCH, ROOT
 from PIL import Image
 
-from pa_difc.__main__ import main
-from pa_difc.commands.flags import run_command
+from pa_difc.commands.console import exit_with as run_command
+from pa_difc.commands.parser import main
 from pa_difc.data import EXPRESSIONS, toy
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

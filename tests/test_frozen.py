@@ -1,16 +1,15 @@
 """Heads on frozen features: what they are made from, and what runs share."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from made import random_faces
 
 from pa_difc.data import Domain
-from pa_difc.training.build import make_adapter, resolve
-from pa_difc.training.frozen import extract, freeze, network_config
-from pa_difc.training.settings import Config
+from pa_difc.training.build import make_adapter
+from pa_difc.training.frozen import extract, freeze, network_settings
+from pa_difc.training.resolve import resolve
+from pa_difc.training.settings import Settings
 
 SOURCE, TARGET = (
     Domain("s", random_faces(28, 0), random_faces(14, 1)),
@@ -19,7 +18,7 @@ SOURCE, TARGET = (
 
 
 def config(**values):
-    return resolve(Config(crop_px=32, epochs=1, batch_size=8, **values))
+    return resolve(Settings.of(crop_px=32, epochs=1, batch_size=8, **values))
 
 
 def test_each_domain_is_standardised_by_its_own_training_set(tmp_path):
@@ -41,16 +40,18 @@ def test_features_are_those_of_the_network_that_cross_entropy_trains(tmp_path):
     np.testing.assert_allclose(source.test.features, expected.numpy(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("change", [{"max_margin": 3.0}, {"head": "cosine"}, {"target_shift": 1.0}, {"adjust": "rlls"}])
+@pytest.mark.parametrize(
+    "change", [{"max_margin": 3.0}, {"classifier": "cosine"}, {"target_shift": 1.0}, {"prior_correction": "rlls"}]
+)
 def test_runs_that_differ_elsewhere_share_features(change):
-    assert network_config(config(**change)) == network_config(config())
+    assert network_settings(config(**change)) == network_settings(config())
 
 
-@pytest.mark.parametrize("change", [{"lr": 0.5}, {"seed": 3}, {"epochs": 2}, {"backbone_head": "global_local"}])
+@pytest.mark.parametrize("change", [{"lr": 0.5}, {"seed": 3}, {"epochs": 2}, {"feature_head": "global_local"}])
 def test_what_trains_the_network_makes_other_features(change):
-    assert network_config(replace(config(), **change)) != network_config(config())
+    assert network_settings(config().but(**change)) != network_settings(config())
 
 
 def test_a_pretrained_network_is_not_trained_and_its_features_do_not_depend_on_how():
-    pretrained = replace(config(), pretrained="weights.pt")
-    assert network_config(replace(pretrained, lr=0.5, seed=3)) == network_config(pretrained)
+    pretrained = config().but(pretrained="weights.pt")
+    assert network_settings(pretrained.but(lr=0.5, seed=3)) == network_settings(pretrained)

@@ -5,9 +5,9 @@ from made import random_faces
 
 from pa_difc.data import Domain
 from pa_difc.training import loggers
-from pa_difc.training.build import resolve
+from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
-from pa_difc.training.settings import Config
+from pa_difc.training.settings import Settings
 from pa_difc.util.errors import DivergedError, UserError
 
 made: list = []
@@ -40,16 +40,16 @@ def pair():
 
 
 def config(**more):
-    return resolve(Config(method="dann", loss="difc", epochs=3, crop_px=32, batch_size=16, **more))
+    return resolve(Settings.of(method="dann", loss="difc", epochs=3, crop_px=32, batch_size=16, **more))
 
 
 def test_every_epoch_and_then_the_scores(pair, told, tmp_path):
     record = run_cell(config(), *pair, tmp_path, title="dann · difc", progress=False, log="told")
     (logger,) = told
     assert [epoch for epoch, _ in logger.said] == [1, 2, 3, 3] and logger.closed
-    assert logger.title == "dann · difc" and logger.config["epsilon"] == 0.02
+    assert logger.title == "dann · difc" and logger.config["loss.epsilon"] == 0.02
     for (_, values), entry in zip(logger.said, record["history"], strict=False):
-        assert values["lr"] == entry["lr"] and values["margins/fear"] == entry["difc"]["margins"][1]
+        assert values["lr"] == entry["lr"] and values["margins/fear"] == entry["state"]["margins"][1]
         assert all(isinstance(v, float) for v in values.values())
     assert logger.said[-1][1]["target/macro_recall"] == record["scores"]["target"]["macro_recall"]
 
@@ -91,7 +91,7 @@ def test_tensorboard_shows_an_interrupted_run_as_an_undisturbed_one(pair, tmp_pa
     events = EventAccumulator(str(next(tmp_path.rglob("tensorboard"))))
     events.Reload()
     margins = [(e.step, e.value) for e in events.Scalars("margins/fear")]
-    expected = [(h["epoch"], h["difc"]["margins"][1]) for h in record["history"]]
+    expected = [(h["epoch"], h["state"]["margins"][1]) for h in record["history"]]
     assert [s for s, _ in margins] == [s for s, _ in expected]
     assert [v for _, v in margins] == pytest.approx([v for _, v in expected])
 

@@ -4,45 +4,18 @@ import math
 
 import pytest
 import torch
+from loss_loops import COUNTS, K, N, loop, made, probs, random_batch
 from torch.nn.functional import cross_entropy
 
-from pa_difc import LOSSES, Schedule, make_loss
-from pa_difc.losses.baselines import (
-    ArcFaceOnCosines,
-    CosFaceOnCosines,
-    FocalLoss,
-    LogitAdjustedLoss,
-    MarginHeadLoss,
-    WeightedLoss,
-)
-from pa_difc.training.build import resolve
-from pa_difc.training.settings import Config
+from pa_difc import LOSSES, make_loss
+from pa_difc.losses.baselines import FocalLoss, LogitAdjustedLoss, WeightedLoss
+from pa_difc.losses.cosine import ArcFaceOnCosines, CosFaceOnCosines, MarginHeadLoss
 from pa_difc.util.errors import UserError
-
-N, K = 12, 5
-COUNTS = [40, 3, 17, 120, 9]
 
 
 @pytest.fixture
 def batch():
-    generator = torch.Generator().manual_seed(0)
-    return 3 * torch.randn(N, K, generator=generator, dtype=torch.float64), torch.arange(N) % K
-
-
-def probs(row):
-    top = max(row)
-    exp = [math.exp(z - top) for z in row]
-    return [e / sum(exp) for e in exp]
-
-
-def made(name, counts=COUNTS, **kwargs):
-    return make_loss(name, counts, Schedule(steps_per_epoch=2, confusion_epoch=1, reweight_epoch=1), **kwargs)
-
-
-def loop(batch, value):
-    """Mean over samples of value(logits, label)."""
-    rows = [value(row.tolist(), int(y)) for row, y in zip(*batch, strict=True)]
-    return sum(rows) / len(rows)
+    return random_batch()
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
@@ -185,9 +158,31 @@ def test_a_class_without_a_sample_is_an_error(name):
 
 
 def test_losses_bring_their_classifier():
-    ldam = resolve(Config(loss="ldam"))
-    assert (ldam.head, ldam.scale) == ("cosine", 30.0)
-    assert (resolve(Config(loss="difc")).head, resolve(Config(loss="difc")).scale) == ("linear", 1.0)
-    assert resolve(Config(loss="ldam", head="linear")).scale == 1.0
-    with pytest.raises(UserError, match="loss cosface needs --set head=cosine, not linear"):
-        resolve(Config(loss="cosface", head="linear"))
+    assert (LOSSES["ldam"].classifier, LOSSES["ldam"].scale) == ("cosine", 30.0)
+    assert (LOSSES["difc"].classifier, LOSSES["difc"].scale) == ("linear", 1.0)
+    assert LOSSES["ldam"].classifiers == ("linear", "cosine") and LOSSES["cosface"].classifiers == ("cosine",)
+
+
+@pytest.mark.parametrize("name", ["weighted_inverse", "weighted_effective", "logit_adjusted", "difc", "ldam"])
+def test_an_empty_class_is_named(name):
+    counts = {"counts": [40, 0, 17, 0, 9], "class_names": ("surprise", "fear", "disgust", "happy", "sad")}
+    with pytest.raises(UserError, match=f"loss '{name}': classes fear, happy have no source sample") as error:
+        made(name, **counts)
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="class 1 has no source sample"):
+        made(name, counts=[4, 0, 5])
+
+
+@pytest.mark.parametrize("name", ["ce", "focal", "cosface", "arcface"])
+def test_losses_that_need_no_counts_take_an_empty_class_or_none(name, batch):
+    logits, labels = batch[0].float() / 4, batch[1] % 3
+    scale = LOSSES[name].scale
+    counted = made(name, counts=[40, 3, 17, 0, 0], scale=scale)(logits, labels)
+    assert counted.equal(make_loss(name, num_classes=K, scale=scale)(logits, labels))
+
+
+def test_a_number_of_classes_that_counts_contradict():
+    with pytest.raises(UserError, match="loss 'cosface': num_classes=4 with 5 class_counts"):
+        made("cosface", num_classes=4)
+    with pytest.raises(UserError, match="loss 'arcface': needs num_classes"):
+        make_loss("arcface")

@@ -12,8 +12,8 @@ from made import OLD_TORCH, random_faces
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from pa_difc.__main__ import main
-from pa_difc.commands.flags import run_command
+from pa_difc.commands.console import exit_with as run_command
+from pa_difc.commands.parser import main
 from pa_difc.data import Domain
 from pa_difc.deploy.export import example, export_model, run_record
 from pa_difc.deploy.model import FaceModel, load_model, save_model

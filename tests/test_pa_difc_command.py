@@ -7,8 +7,8 @@ import pytest
 from made import ROOT
 from processes import PYTHON, run
 
-from pa_difc.__main__ import COMMANDS, main, make_parser
 from pa_difc.commands import doctor
+from pa_difc.commands.parser import COMMANDS, main, make_parser
 from pa_difc.methods import METHODS
 
 

@@ -12,9 +12,10 @@ from processes import run
 
 from pa_difc.commands import datasets
 from pa_difc.data import Domain
-from pa_difc.training.build import load_pair, resolve
+from pa_difc.training.build import load_pair
+from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
-from pa_difc.training.settings import Config
+from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
 
 GRID = ["--methods", "source_only", "dann", "--losses", "ce", "difc", "--seeds", "0", "1", "--epochs", "2"]
@@ -97,15 +98,17 @@ def test_labels_of_the_target_change_nothing_but_its_scores(source, target, tmp_
     known = Domain("dim", target.train, target.train, transductive=True)
     faces = target.train.without_labels()
     unknown = Domain("dim", faces, faces, transductive=True)
-    config = resolve(Config(method="dann", loss="difc", epochs=2, batch_size=16, crop_px=32, adjust=adjust))
+    config = resolve(
+        Settings.of(method="dann", loss="difc", epochs=2, batch_size=16, crop_px=32, prior_correction=adjust)
+    )
     records, outputs = [], []
     for i, domain in enumerate((known, unknown)):
         records.append(run_cell(config, source, domain, tmp_path / str(i), progress=False))
         outputs.append(np.load(next((tmp_path / str(i)).rglob("outputs.npz"))))
     scores = [record["scores"] for record in records]
     assert scores[0]["source"] == scores[1]["source"]
-    tally = scores[1]["unlabelled_target"]
-    assert {key: scores[0]["target"][key] for key in tally} == tally
+    counted = scores[1]["unlabelled_target"]
+    assert {key: scores[0]["target"][key] for key in counted} == counted
     for name in ("target_probs", "target_features", "source_probs"):
         assert (outputs[0][name] == outputs[1][name]).all()
     assert (outputs[1]["target_labels"] == -1).all() and (outputs[0]["target_labels"] >= 0).all()
@@ -140,7 +143,7 @@ def test_a_recipe_says_what_it_predicted(root, tmp_path):
 )
 def test_what_needs_labels_or_a_word_says_so(root, settings, words):
     pair = {"source": "folder:bright", "target": "folder:bright", "data_root": str(root), "crop_px": 32}
-    config = Config(**pair | settings)
+    config = Settings.of(**pair | settings)
     with pytest.raises(UserError, match=words):
         load_pair(config)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from facenet_pytorch import InceptionResnetV1
 from torch import Tensor
 
+from .extractor import extractor_on
+from .spec import BackboneSpec
 from .trunk import FACENET, Trunk
 
 #: The convolutional part, in order; what follows there is an embedding that tells people apart.
@@ -18,7 +22,7 @@ class InceptionResnetTrunk(Trunk):
     """Inception-ResNet v1 (Szegedy et al. 2017, arXiv:1602.07261) for faces of 160 px; its last map is 3×3×1792.
 
     None of its maps is 28×28 (some convolutions have no padding: 38, 36, 17, 8, 3), so it goes with
-    ``head="global_only"`` alone.
+    ``feature_head="global_only"`` alone.
     """
 
     def __init__(self) -> None:
@@ -32,3 +36,12 @@ class InceptionResnetTrunk(Trunk):
         for name in _LAYERS:
             x = self.get_submodule(name)(x)
         return None, x  # (N, 1792, 3, 3)
+
+
+INCEPTION_RESNET_V1 = BackboneSpec(
+    partial(extractor_on, InceptionResnetTrunk),
+    160,
+    0.001,
+    "facenet-pytorch's network",
+    feature_head="global_only",
+)

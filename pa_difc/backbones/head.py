@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .ir import IRUnit
+from .ir_unit import IRUnit
 from .landmarks import NUM_LANDMARKS, landmark_windows
 
 BRANCH_FEATURES = 64  #: of the global branch and of each local one
@@ -17,22 +17,23 @@ class GlobalLocalHead(nn.Module):
     Sreenivas et al. 2022, section 5.2: the last map is convolved to 64 channels and averaged; so is the 7×7 window of
     the mid map around each landmark, with weights of its own for each; Linear(384, 384) and ReLU connect them.
 
-    ``local_head="conv"`` is the paper's text, one 3×3 convolution for each landmark (its "7×7×64 filter" is taken as
-    the shape of the resulting map). ``local_head="ir"`` is what the benchmark it follows runs, one network of four IR
-    units for each landmark (AGRA, Chen et al. 2022, arXiv:2008.00923). The five branches are one grouped network.
+    ``landmark_branch="conv"`` is the paper's text, one 3×3 convolution for each landmark (its "7×7×64 filter" is taken
+    as the shape of the resulting map). ``landmark_branch="ir"`` is what the benchmark it follows runs, one network of
+    four IR units for each landmark (AGRA, Chen et al. 2022, arXiv:2008.00923). The five branches are one grouped
+    network.
 
     Args:
         mid_channels: C1, of the map with the landmarks.
         last_channels: C2, of the last map.
-        local_head: "conv" or "ir".
+        landmark_branch: "conv" or "ir".
     """
 
     num_features = BRANCH_FEATURES * (1 + NUM_LANDMARKS)
 
-    def __init__(self, mid_channels: int, last_channels: int, local_head: str) -> None:
+    def __init__(self, mid_channels: int, last_channels: int, landmark_branch: str) -> None:
         super().__init__()
         self.global_branch = nn.Sequential(nn.Conv2d(last_channels, BRANCH_FEATURES, 3, padding=1), nn.ReLU())
-        self.local_branches = LOCAL_HEADS[local_head](mid_channels, NUM_LANDMARKS)
+        self.local_branches = BRANCHES[landmark_branch](mid_channels, NUM_LANDMARKS)
         self.fusion = nn.Linear(self.num_features, self.num_features)
 
     def forward(self, mid: Tensor, last: Tensor, landmarks: Tensor, width_px: int) -> Tensor:
@@ -50,7 +51,8 @@ class GlobalLocalHead(nn.Module):
         windows = landmark_windows(mid, landmarks, width_px).flatten(1, 2)  # (N, 5·C1, 7, 7)
         maps = self.global_branch(last), self.local_branches(windows)  # (N, 64, s, s), (N, 320, 7, 7 or 2, 2)
         features = torch.cat([x.mean((2, 3)) for x in maps], dim=1)  # (N, 384)
-        return self.fusion(features).relu()
+        joined: Tensor = self.fusion(features)
+        return joined.relu()
 
 
 class GlobalOnlyHead(nn.Module):
@@ -79,4 +81,4 @@ def ir_branches(channels: int, branches: int) -> nn.Sequential:
     )
 
 
-LOCAL_HEADS = {"conv": conv_branches, "ir": ir_branches}
+BRANCHES = {"conv": conv_branches, "ir": ir_branches}

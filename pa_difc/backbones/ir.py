@@ -2,62 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import chain
 
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
 
+from .extractor import extractor_on
+from .ir_unit import IRUnit
+from .spec import BackboneSpec
 from .trunk import SYMMETRIC, Trunk
 
 _WIDTHS = (64, 128, 256, 512)
-
-
-class GroupedConv2d(nn.Conv2d):
-    """A convolution without bias whose groups are computed one after the other where that is faster.
-
-    On a CPU a wide grouped convolution takes twice the time of its groups alone (five branches of IR units: 2.0 against
-    1.0 s a step); on CUDA one call is right.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.groups == 1 or x.device.type != "cpu":
-            return super().forward(x)
-        parts = zip(x.chunk(self.groups, dim=1), self.weight.chunk(self.groups), strict=True)
-        return torch.cat([conv2d(part, weight, None, self.stride, self.padding) for part, weight in parts], dim=1)
-
-
-class IRUnit(nn.Module):
-    """BN – Conv3×3 – PReLU – Conv3×3 with the stride – BN, added to the input or a 1×1 projection of it.
-
-    Args:
-        channels_in: of the input, all groups together.
-        channels_out: of the output, all groups together.
-        stride: of the second convolution and the shortcut.
-        groups: units side by side that do not see each other. BatchNorm and PReLU work per channel anyway, so this
-            equals that many separate units.
-    """
-
-    def __init__(self, channels_in: int, channels_out: int, stride: int, groups: int = 1) -> None:
-        super().__init__()
-        self.shortcut_layer = (
-            nn.MaxPool2d(1, stride)
-            if channels_in == channels_out
-            else nn.Sequential(
-                GroupedConv2d(channels_in, channels_out, 1, stride, groups=groups, bias=False),
-                nn.BatchNorm2d(channels_out),
-            )
-        )
-        self.res_layer = nn.Sequential(
-            nn.BatchNorm2d(channels_in),
-            GroupedConv2d(channels_in, channels_out, 3, 1, 1, groups=groups, bias=False),
-            nn.PReLU(channels_out),
-            GroupedConv2d(channels_out, channels_out, 3, stride, 1, groups=groups, bias=False),
-            nn.BatchNorm2d(channels_out),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.shortcut_layer(x) + self.res_layer(x)
 
 
 class IRTrunk(Trunk):
@@ -97,3 +52,7 @@ def ir18() -> IRTrunk:
 def _stage(channels_in: int, channels_out: int, units: int) -> list[IRUnit]:
     rest = [IRUnit(channels_out, channels_out, stride=1) for _ in range(units - 1)]
     return [IRUnit(channels_in, channels_out, stride=2), *rest]
+
+
+IR18 = BackboneSpec(partial(extractor_on, ir18), 112, 0.001, "the paper's smaller face network (Table 5)")
+IR50 = BackboneSpec(partial(extractor_on, ir50), 112, 0.001, "the paper's face network")

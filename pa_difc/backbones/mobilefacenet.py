@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 
+from .extractor import extractor_on
+from .spec import BackboneSpec
 from .trunk import IMAGENET, Trunk
 
 #: (expansion, channels, blocks, stride of the first) of each stage of bottlenecks.
@@ -51,7 +55,8 @@ class _DepthwiseSeparable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.bn1(self.depthwise(x)).relu()
-        return self.bn2(self.pointwise(x)).relu()
+        x = self.bn2(self.pointwise(x))
+        return x.relu()
 
 
 class _Bottleneck(nn.Module):
@@ -69,7 +74,8 @@ class _Bottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(x) if self.is_residual else self.conv(x)
+        narrow: Tensor = self.conv(x)
+        return x + narrow if self.is_residual else narrow
 
 
 def _conv_bn_relu(channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Module:
@@ -78,3 +84,8 @@ def _conv_bn_relu(channels_in: int, channels_out: int, kernel: int, stride: int 
         nn.BatchNorm2d(channels_out),
         nn.ReLU6(inplace=True),
     )
+
+
+MOBILEFACENET = BackboneSpec(
+    partial(extractor_on, MobileFaceNetTrunk), 112, 0.001, "a face network of a million weights"
+)

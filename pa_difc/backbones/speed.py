@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from types import MethodType
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from ..data.faces import Face
-
-#: Of the extractor's forward and backward pass in training. Its features, all losses and all state are in float32,
-#: for a margin of 0.02 is lost next to a logit of 5 that has eight bits; so are predictions.
-PRECISIONS = ("float32", "bf16")
+if TYPE_CHECKING:
+    from ..data.faces import Face
 
 
-def for_speed(extractor: nn.Module, *, precision: str = "float32", channels_last: bool = False, compiled: bool = False):
+def for_speed(
+    extractor: nn.Module, *, precision: str = "float32", channels_last: bool = False, compiled: bool = False
+) -> None:
     """Sets an extractor up, in place.
 
     Args:
         extractor: takes a :class:`.Face`.
-        precision: one of :data:`PRECISIONS`; "bf16" is autocast.
+        precision: one of :data:`.PRECISIONS`; "bf16" is autocast.
         channels_last: whether convolutions keep their channels last in memory.
         compiled: whether it goes through torch.compile.
     """

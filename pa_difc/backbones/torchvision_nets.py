@@ -6,9 +6,13 @@ landmarks are looked up after that stage.
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 from torchvision import models
 
+from .extractor import extractor_on
+from .spec import BackboneSpec
 from .trunk import IMAGENET, Trunk
 
 
@@ -66,3 +70,8 @@ def resnet18() -> ResNetTrunk:
 def resnet50() -> ResNetTrunk:
     """ResNet-50: 28×28×256 and 4×4×2048."""
     return ResNetTrunk(models.resnet50(weights=None))
+
+
+MOBILENET_V2 = BackboneSpec(partial(extractor_on, MobileNetV2Trunk), 112, 0.001, "torchvision's MobileNetV2")
+RESNET18 = BackboneSpec(partial(extractor_on, resnet18), 112, 0.001, "torchvision's ResNet-18")
+RESNET50 = BackboneSpec(partial(extractor_on, resnet50), 112, 0.001, "torchvision's ResNet-50")

@@ -6,10 +6,8 @@ import argparse
 import textwrap
 from pathlib import Path
 
-from ..data.datasets import OWN_DATA, all_datasets, dataset_names, find_dataset
-from ..data.labels import EXPRESSIONS
-from ..data.readers import Listing
-from ..data.store import is_store, open_store
+from ..data.datasets import DATASETS, OWN_DATA, STORE, dataset_names, find_dataset
+from ..data.labels import SEVEN
 from ..util.errors import UserError
 from ..util.names import unknown
 
@@ -33,7 +31,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _list(data_root: Path) -> None:
-    names = all_datasets()
+    names = DATASETS.loaded()
     width = max(map(len, names))
     for name, spec in names.items():
         here = "✓" if spec.reader is None or (data_root / (spec.folder or name)).is_dir() else " "
@@ -43,11 +41,11 @@ def _list(data_root: Path) -> None:
 
 
 def _describe(name: str) -> None:
-    spec = all_datasets().get(name)
-    if spec is None:
-        if name.partition(":")[0] not in (*OWN_DATA, "store"):
+    if name not in DATASETS:
+        if name.partition(":")[0] not in (*OWN_DATA, STORE):
             raise unknown("dataset", name, dataset_names())
         return
+    spec = DATASETS.lookup(name)
     print(f"{name}: {spec.about}")
     for title, text in (("from", spec.obtain), ("expected", spec.layout), ("split", spec.reader and spec.split)):
         if text:
@@ -61,29 +59,38 @@ def _report(name: str, data_root: Path) -> int:
     except UserError:
         print(f"  found     nothing in {data_root}")
         return 1
+    from ..data.store import is_store, open_store
+
     if is_store(root):
         store = open_store(root)
-        print(
-            f"  found     a face store of {store.manifest['dataset']} in {root}, cut out by {store.parameters['crop']}"
-        )
-        _counts({split: faces.class_counts for split, faces in store.splits.items()})
+        dataset, crop = store.manifest["dataset"], store.parameters["crop"]
+        print(f"  found     a face store of {dataset} in {root}, cut out by {crop}")
+        _print_counts(store.counts)
     elif reader is not None:
         listing = reader(root)
-        _counts_of(listing, root)
+        print(f"  found     {len(listing.samples):,} samples in {root}, fingerprint {listing.fingerprint}")
+        _print_counts(listing.counts)
     return 0
 
 
-def _counts_of(listing: Listing, root: Path) -> None:
-    print(f"  found     {len(listing.samples):,} samples in {root}, fingerprint {listing.fingerprint}")
-    if listing.excluded:
-        print(f"            {listing.excluded:,} more show expressions that are not among the seven")
-    _counts(listing.counts)
-
-
-def _counts(counts: dict[str, list[int]]) -> None:
-    if not any(map(any, counts.values())):
+def _print_counts(counts: dict[str, dict[str, int]]) -> None:
+    """Samples by split and by the dataset's own words: splits across if there are many words, else down."""
+    words = list(
+        dict.fromkeys(
+            (
+                *(w for w in SEVEN if any(w in row for row in counts.values())),
+                *(w for row in counts.values() for w in row),
+            )
+        )
+    )
+    splits = sorted(counts, key=lambda split: (split != "train", split))
+    if not words:
         print("            no labels: a target to adapt to, on which nothing can be scored")
         return
-    print("            " + "".join(f"{name:>10}" for name in ("", *EXPRESSIONS)))
-    for split, row in sorted(counts.items(), key=lambda item: (item[0] != "train", item[0])):
-        print("            " + f"{split:>10}" + "".join(f"{count:>10,}" for count in row))
+    width = max(10, *(len(word) + 2 for word in words))
+    if width * len(words) <= 100:
+        rows = [("", words), *((split, [f"{counts[split].get(w, 0):,}" for w in words]) for split in splits)]
+    else:
+        rows = [("", splits), *((word, [f"{counts[s].get(word, 0):,}" for s in splits]) for word in words)]
+    for head, cells in rows:
+        print(f"            {head:>{width}}" + "".join(f"{cell:>{width}}" for cell in cells))

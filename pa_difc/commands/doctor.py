@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
-from ..data import Domain, FaceSet
-from ..data.datasets import all_datasets, find_dataset
-from ..data.domains import describe_counts
-from ..data.store import is_store, open_store
-from ..methods import METHODS, _host
-from ..training.build import make_adapter, make_loader, resolve
-from ..training.engine import set_device
-from ..training.settings import Config
+from ..data.datasets import DATASETS, find_dataset
+from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.installed import installed_version
-from .flags import register_plugins
+
+if TYPE_CHECKING:
+    from ..data.faces import FaceSet
 
 EXAMPLES = """\
   pa-difc doctor
@@ -75,7 +70,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    register_plugins()
     sections = {
         "versions (tested ones in brackets where they differ)": versions(),
         "optional parts": extras(),
@@ -117,6 +111,8 @@ def extras() -> Iterator[Finding]:
 
 def host() -> Iterator[Finding]:
     """The names of the host that are not part of its public face."""
+    from ..methods import _host
+
     missing = [name for name in _host.__all__ if not hasattr(_host, name)]
     if missing:
         advice = f"pip install pytorch-adapt=={TESTED['pytorch-adapt']}"
@@ -127,8 +123,12 @@ def host() -> Iterator[Finding]:
 
 def device(name: str) -> Iterator[Finding]:
     """What it computes on."""
+    import torch
+
+    from ..training.device import set_device
+
     try:
-        chosen = set_device(name, False)
+        chosen = set_device(name)
     except UserError as error:
         yield Finding(str(error), False, "take --device cpu, or a torch build for this machine's accelerator")
         return
@@ -140,10 +140,13 @@ def device(name: str) -> Iterator[Finding]:
 
 def datasets(root: Path) -> Iterator[Finding]:
     """The sets that are found, with their training counts."""
+    from ..data.store import is_store
+
     found = False
+    specs = DATASETS.loaded()
     stores = [p.name for p in sorted(root.glob("*")) if is_store(p)] if root.is_dir() else []
-    for name in dict.fromkeys([*all_datasets(), *stores]):
-        spec = all_datasets().get(name)
+    for name in dict.fromkeys([*specs, *stores]):
+        spec = specs.get(name)
         if spec is not None and (spec.reader is None or not (root / (spec.folder or name)).is_dir()):
             continue
         found = True
@@ -153,36 +156,49 @@ def datasets(root: Path) -> Iterator[Finding]:
 
 
 def _dataset(name: str, root: Path) -> Finding:
+    from ..data.domains import describe_counts
+    from ..data.store import is_store, open_store
+
+    counts: dict[str, dict[str, int]] = {}
     try:
         reader, path = find_dataset(name, root)
         if is_store(path):
             store = open_store(path)
-            counts = {split: faces.class_counts for split, faces in store.splits.items()}
+            counts = store.counts
             sizes = {split: len(faces) for split, faces in store.splits.items()}
         elif reader is not None:
-            counts = reader(path).counts
-            sizes = {split: sum(row) for split, row in counts.items()}
+            listing = reader(path)
+            counts = listing.counts
+            sizes = Counter(sample.split for sample in listing.samples)
     except UserError as error:
         return Finding(f"{name}: {error}", False, f"pa-difc datasets {name} --data-root {root}")
-    split = "train" if "train" in counts else next(iter(counts))
+    split = "train" if "train" in sizes else next(iter(sizes))
     kind = "face store" if is_store(path) else "images"
-    return Finding(f"{name} ({kind}), {split}: {describe_counts(counts[split], sizes[split])}")
+    words = counts.get(split, {})
+    return Finding(f"{name} ({kind}), {split}: {describe_counts(list(words.values()), sizes[split], list(words))}")
 
 
 def steps(device: str) -> Iterator[Finding]:
     """One training step of each method on noise."""
+    from ..data.domains import Domain
+    from ..training.build import make_adapter, make_loader
+    from ..training.device import set_device
+    from ..training.resolve import resolve
+    from ..training.settings import Settings
+
     try:
-        set_device(device, False)
+        set_device(device)
     except UserError:
         return
     source, target = (Domain(name, _noise(seed), _noise(seed + 2)) for name, seed in (("a", 0), ("b", 1)))
     for name in METHODS:
         try:
-            config = resolve(Config(method=name, loss="difc", epochs=1, batch_size=16, crop_px=48, device=device))
-            adapter = make_adapter(config, source, steps_per_epoch=2)
+            changes = {"method": name, "epochs": 1, "batch_size": 16, "crop_px": 48, "device": device}
+            settings = resolve(Settings.of(**changes))
+            adapter = make_adapter(settings, source, steps_per_epoch=2)
             adapter.models.to(device)
             adapter.models.train()
-            batches = list(make_loader(config, source, target).epoch(0))
+            batches = list(make_loader(settings, source, target).epoch(0))
             adapter.training_step(batches[0])
             started = time.perf_counter()
             adapter.training_step(batches[1])
@@ -195,6 +211,10 @@ def steps(device: str) -> Iterator[Finding]:
 
 
 def _noise(seed: int) -> FaceSet:
+    import numpy as np
+
+    from ..data.faces import FaceSet
+
     rng = np.random.default_rng(seed)
     n = 35
     images = rng.integers(0, 256, (n, 3, 48, 48), dtype=np.uint8)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..deploy.export import FORMATS, export_model, run_record
-from ..deploy.model import load_model
+FORMATS = ("safetensors", "onnx", "pt2")
 
 EXAMPLES = """\
   pa-difc export --model runs/demo/runs/mcd-difc-seed0-… --out my_model
@@ -28,6 +27,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
+    from ..deploy.export import export_model, run_record
+    from ..deploy.model import load_model
+
     model = load_model(parsed.model)
     for line in export_model(model, parsed.out, tuple(parsed.format), run_record(parsed.model)):
         print(line)

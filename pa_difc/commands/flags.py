@@ -1,175 +1,196 @@
-"""What the commands share: flags for a config, and errors on one line."""
+"""What the commands share: flags for settings, in the order file, flags, ``--set``."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..backbones import BACKBONES
-from ..data import EXPRESSIONS
 from ..data.datasets import dataset_names
-from ..data.sampling import SAMPLERS, TARGET_SAMPLERS
-from ..evaluation.prior import ESTIMATORS
+from ..data.sampling import sampler_names
 from ..losses import LOSSES
 from ..methods import METHODS
-from ..training.build import resolve
-from ..training.engine import Stopped
 from ..training.loggers import LOGGERS
-from ..training.settings import Config, apply_settings, describe_keys, read_settings
-from ..util.errors import UserError
-from ..util.plugins import plugins
+from ..training.settings import SHORT, fixed_keys
 
-_FLAGS = (
-    "source",
-    "target",
-    "data_root",
-    "epochs",
-    "backbone",
-    "backbone_head",
-    "local_head",
-    "pretrained",
-    "device",
-    "on_bad_image",
-    "deterministic",
-    "deduplicate",
-    "sampler",
-    "target_sampler",
-    "adjust",
-)
+if TYPE_CHECKING:
+    from ..training.settings import Settings
 
-
-def make_parser(about: str, examples: str) -> argparse.ArgumentParser:
-    """A parser with the flags that every training command has."""
-    epilog = f"examples:\n{examples}"
-    kind = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=about, epilog=epilog, formatter_class=kind)
-    add_training_flags(parser)
-    return parser
+#: Flags and the keys that they set.
+_FLAGS = {
+    "source": "data.source",
+    "target": "data.target",
+    "data_root": "data.root",
+    "labels": "data.labels",
+    "epochs": "run.epochs",
+    "backbone": "model.backbone",
+    "feature_head": "model.feature_head",
+    "landmark_branch": "model.landmark_branch",
+    "pretrained": "model.pretrained",
+    "device": "run.device",
+    "on_bad_image": "data.on_bad_image",
+    "deterministic": "run.deterministic",
+    "deduplicate": "data.deduplicate",
+    "sampler": "data.sampler",
+    "target_sampler": "data.target_sampler",
+    "prior_correction": "run.prior_correction",
+}
 
 
-def add_training_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags that every training command has; ``--set`` reaches the rest."""
-    register_plugins()
-    parser.epilog = f"{parser.epilog}\n\nkeys for --set:\n{describe_keys()}"
-    default = Config()
-    parser.set_defaults(**{name: getattr(default, name) for name in _FLAGS}, set=[])
-    add = parser.add_argument
-    names = ", ".join(dataset_names())
-    add("--source", metavar="NAME", help=f"labelled dataset: {names} (default: %(default)s)")
-    add("--target", metavar="NAME", help="unlabelled dataset, likewise, or images:PATH (default: %(default)s)")
-    add("--data-root", metavar="DIR", help="folder of datasets, each in a folder of its name (default: %(default)s)")
-    add("--epochs", type=int, metavar="N", help="passes over the longer domain (default: %(default)s; the paper: 40)")
-    add("--backbone", metavar="NAME", help=f"feature extractor: {', '.join(BACKBONES)} (default: %(default)s)")
-    add("--backbone-head", metavar="NAME", help="global_local or global_only (default: the backbone's own)")
-    add("--local-head", metavar="NAME", help="branch of a landmark: conv or ir (default: %(default)s)")
-    add("--pretrained", metavar="FILE", help="weights for the backbone")
-    add("--device", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")
-    add("--sampler", metavar="NAME", help=f"how the source is drawn: {', '.join(SAMPLERS)} (default: %(default)s)")
-    add("--target-sampler", metavar="NAME", help=f"the target: {', '.join(TARGET_SAMPLERS)} (default: %(default)s)")
-    adjust = f"predictions for an estimated target class prior: none, {', '.join(ESTIMATORS)} (default: %(default)s)"
-    add("--adjust", metavar="NAME", help=adjust)
-    add("--deduplicate", action="store_true", help="leave out exact duplicates, also across splits, and report them")
-    add("--deterministic", action="store_true", help="deterministic algorithms only (slower on CUDA)")
-    add(
-        "--on-bad-image", choices=("skip", "error"), help="leave out images that can't be read, or stop (default: skip)"
-    )
+def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None:
+    """The flags that every training command has; ``--set`` reaches the rest.
+
+    Args:
+        parser: of the command.
+        **defaults: of the command, by flag, where they differ from those of the settings.
+    """
+    parser.epilog = f"{parser.epilog}\n\nkeys for --set, by their whole or short name:\n{describe_keys()}"
+    parser.set_defaults(command_defaults=defaults)
+    keys = fixed_keys()
+
+    def add(flag: str, about: str, **kwargs: Any) -> None:
+        name = flag.removeprefix("--").replace("-", "_")
+        default = defaults.get(name, keys[_FLAGS[name]].default)
+        shown = "" if default in (None, False) else f" (default: {default})"
+        parser.add_argument(flag, default=None, help=f"{about}{shown}".replace("%", "%%"), **kwargs)
+
+    add("--source", f"labelled dataset: {', '.join(dataset_names())}", metavar="NAME")
+    add("--target", "unlabelled dataset, likewise, or images:PATH", metavar="NAME")
+    add("--data-root", "folder of datasets, each in a folder of its name", metavar="DIR")
+    add("--labels", "the classes: expressions, expressions8, valence, folders or FILE.toml", metavar="SET")
+    add("--epochs", "passes over the longer domain; the paper: 40", type=int, metavar="N")
+    add("--backbone", f"feature extractor: {', '.join(BACKBONES)}", metavar="NAME")
+    add("--feature-head", "global_local or global_only (default: the backbone's own)", metavar="NAME")
+    add("--landmark-branch", "branch of a landmark: conv or ir", metavar="NAME")
+    add("--pretrained", "weights for the backbone", metavar="FILE")
+    add("--device", "cpu, cuda or cuda:N", metavar="NAME")
+    add("--sampler", f"how the source is drawn: {', '.join(sampler_names('source'))}", metavar="NAME")
+    add("--target-sampler", f"how the target is drawn: {', '.join(sampler_names('target'))}", metavar="NAME")
+    about = "correct predictions for an estimated target class prior: none, bbse, rlls or mlls"
+    add("--prior-correction", about, metavar="NAME")
+    add("--deduplicate", "leave out exact duplicates, also across splits, and report them", action="store_true")
+    add("--deterministic", "deterministic algorithms only (slower on CUDA)", action="store_true")
+    add("--on-bad-image", "skip images that can't be read, or stop with error", metavar="WHAT")
     out = "where records, checkpoints and tables go (default: %(default)s)"
-    add("--out", type=Path, default=Path("runs"), metavar="DIR", help=out)
-    add("--config", type=Path, metavar="FILE", help="a TOML file of keys, such as the best.toml of a study")
-    add("--set", nargs="+", action="extend", metavar="KEY=VALUE", help="any other key; listed below")
+    parser.add_argument("--out", type=Path, default=Path(defaults.get("out", "runs")), metavar="DIR", help=out)
+    about = "a TOML file of settings, such as the settings.toml of a run or the best.toml of a study; flags win over it"
+    parser.add_argument("--config", type=Path, metavar="FILE", help=about)
+    about = "any other key, such as method.weight=0.5 or lr=0.01; listed below"
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=about)
+
+
+def add_cell_flags(parser: argparse.ArgumentParser, method: str | None = "mcd") -> None:
+    """``--method``, ``--loss`` and ``--seed``, for commands that train one run; without a method, it is fixed."""
+    add = parser.add_argument
+    if method is not None:
+        add("--method", default=None, metavar="NAME", help=f"{', '.join(METHODS)} (default: {method})")
+    about = "classification loss: {}".format(", ".join(LOSSES))
+    add("--loss", default=None, metavar="NAME", help=f"{about} (default: difc)")
+    add("--seed", type=int, default=None, metavar="N", help="of weights, batches and dropout (default: 0)")
+
+
+def add_grid_flags(parser: argparse.ArgumentParser, methods: Sequence[str], losses: Sequence[str]) -> None:
+    """``--methods`` and ``--losses``, each "all" or some, with their defaults."""
+    for flag, names, default in (("--methods", METHODS, methods), ("--losses", LOSSES, losses)):
+        about = f"all, or some of {', '.join(names)} (default: {' '.join(default)})"
+        parser.add_argument(flag, nargs="+", default=None, metavar="NAME", help=about)
 
 
 def add_log_flag(parser: argparse.ArgumentParser) -> None:
-    """``--log``, for commands that train by themselves."""
-    about = f"also give the scalars of every epoch to {', '.join(LOGGERS)} or a logger of another package"
+    """``--log``, for commands that train."""
+    about = f"also give the scalars of every epoch to {', '.join(LOGGERS)}"
     parser.add_argument("--log", metavar="NAME", help=about)
 
 
-def register_plugins() -> None:
-    """Puts the methods, losses and backbones of other packages into the registries; names of ours stay ours."""
-    for kind, registry in (("methods", METHODS), ("losses", LOSSES), ("backbones", BACKBONES)):
-        for name, entry in plugins(f"pa_difc.{kind}").items():
-            registry.setdefault(name, entry)
+def add_features_flag(parser: argparse.ArgumentParser) -> None:
+    """``--features``, for commands that can train heads on features."""
+    about = "train the whole network, or heads on features that were extracted once (default: full)"
+    parser.add_argument("--features", choices=("full", "frozen"), default="full", help=about)
 
 
-def config_from(arguments: argparse.Namespace, **fixed: object) -> Config:
-    """The resolved config of parsed flags; what ``fixed`` names wins.
+def settings_of_cell(parsed: argparse.Namespace, *, method: str = "mcd", loss: str = "difc") -> Settings:
+    """The resolved settings of one run, from parsed flags.
+
+    Args:
+        parsed: of a command with :func:`add_cell_flags`.
+        method, loss: of a command's own, where neither flag nor file names any.
 
     Raises:
         UserError: a value is not valid.
     """
-    flags = {name: getattr(arguments, name) for name in _FLAGS}
-    file = read_settings(arguments.config) if arguments.config else []
-    return resolve(replace(apply_settings(Config(**flags), [*file, *arguments.set]), **fixed))
+    one = argparse.Namespace(**vars(parsed))
+    for many, single in (("methods", "method"), ("losses", "loss"), ("seeds", "seed")):
+        value = getattr(parsed, single, None)
+        setattr(one, many, None if value is None else [value])
+    (settings,) = settings_of_grid(one, methods=[method], losses=[loss])
+    return settings
 
 
-def recipe_config(about: str, method: str, argv: Sequence[str] | None = None) -> tuple[Config, Path]:
-    """Flags of a recipe that trains one method with one loss: its resolved config, and where its output goes."""
-    name = Path(sys.argv[0]).name
-    parser = make_parser(about, f"  python recipes/{name} --loss difc\n  python recipes/{name} --loss ce --epochs 2")
-    parser.add_argument(
-        "--loss", default="difc", help=f"classification loss: {', '.join(LOSSES)} (default: %(default)s)"
+def settings_of_grid(
+    parsed: argparse.Namespace, *, methods: Sequence[str], losses: Sequence[str], **more: Any
+) -> list[Settings]:
+    """The resolved settings of every cell of a grid, from parsed flags.
+
+    Args:
+        parsed: of a command with :func:`add_training_flags`, and ``methods``, ``losses``, ``seeds``.
+        methods, losses: where neither flags nor file name any.
+        **more: keys that the command sets itself, by their whole name with "__" for the dot.
+
+    Raises:
+        UserError: a value is not valid.
+    """
+    from ..training import given as g
+
+    pairs = [*_flags(parsed), *g.read_assignments(parsed.set)]
+    file = g.read_settings(parsed.config).items() if parsed.config else ()
+    backbone = g.first_given("model.backbone", [*pairs, *file]) or fixed_keys()["model.backbone"].default
+    cells = g.Cells(
+        expand("method", METHODS, _named(parsed.methods, g.first_given("method.name", file), methods)),
+        expand("loss", LOSSES, _named(parsed.losses, g.first_given("loss.name", file), losses)),
+        list(dict.fromkeys(_named(getattr(parsed, "seeds", None), g.first_given("run.seed", file), [0]))),
+        backbone,
     )
-    parser.add_argument("--seed", type=int, default=0, help="of weights, batches and dropout (default: %(default)s)")
-    arguments = parser.parse_args(argv)
-    return config_from(arguments, method=method, loss=arguments.loss, seed=arguments.seed), arguments.out
+    own = g.whole_keys(pairs, cells)
+    g.refuse_cell_keys(own)
+    below = {_FLAGS[k]: g.Given(v, k) for k, v in parsed.command_defaults.items() if k in _FLAGS and v is not None}
+    of_file = g.of_file(parsed.config, cells) if parsed.config else {}
+    fixed = {key.replace("__", "."): g.Given(value, key) for key, value in more.items()}
+    return g.cell_settings({**below, **of_file, **own, **fixed}, cells)
 
 
-def print_scores(record: dict[str, Any], folder: Path) -> None:
-    """A run's scores on the target, or its predictions where there are no labels, and where its record lies."""
-    if (scores := record["scores"].get("target")) is None:
-        _print_tally(record)
-    else:
-        _print_target(record["config"]["target"], scores)
-    print(f"record: {folder / 'record.json'}")
+def expand(kind: str, registry: Any, names: Sequence[str]) -> list[str]:
+    """The named entries, each once and in the order given; "all" stands for the whole registry.
+
+    Raises:
+        UserError: there is no such entry.
+    """
+    if "all" in names:
+        return [n for n, entry in registry.loaded().items() if getattr(entry, "same_as", None) not in registry]
+    for name in names:
+        registry.lookup(name)
+    return list(dict.fromkeys(names))
 
 
-def _print_tally(record: dict[str, Any]) -> None:
-    scores = record["scores"]
-    tally = scores["unlabelled_target"]
-    total = sum(tally["predicted"])
-    print(f"target {record['config']['target']}, last epoch, {total:,} faces without labels, predicted to be:")
-    shares = zip(EXPRESSIONS, tally["predicted"], strict=True)
-    print("  " + "   ".join(f"{name} {count / total:.0%}" for name, count in shares))
-    print(f"  mean recall on the source's held-out faces {scores['source']['macro_recall']:.1%}")
-    if tally["collapsed"]:
-        print("  collapsed: fewer than half of the classes were ever predicted")
+def describe_keys() -> str:
+    """A line for each key, for help texts."""
+    lines = [
+        f"  {key}={about.default}: {about.about}" for key, about in fixed_keys().items() if key not in SHORT.values()
+    ]
+    return "\n".join([*lines, "and the options of methods, losses and backbones: pa-difc list methods"])
 
 
-def _print_target(name: str, scores: dict[str, Any]) -> None:
-    print(f"target {name}, last epoch, no target label used:")
-    names = {"accuracy": "accuracy", "macro_recall": "mean recall", "macro_f1": "macro-F1"}
-    print("  " + "   ".join(f"{name} {scores[key]:.1%}" for key, name in names.items()))
-    recalls = zip(EXPRESSIONS, scores["recall"], strict=True)
-    print("  recall   " + "   ".join(f"{name} {'–' if r is None else format(r, '.0%')}" for name, r in recalls))
-    if scores["collapsed"]:
-        print("  collapsed: fewer than half of the classes were ever predicted")
+def _flags(parsed: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    """The flags that were given."""
+    from ..training.given import Given
+
+    for name, key in _FLAGS.items():
+        if (value := getattr(parsed, name)) is not None and value is not False:
+            yield key, Given(value, f"--{name.replace('_', '-')}")
 
 
-def run_command(main: Callable[[], int | None]) -> None:
-    """Runs a command and exits: 2 and one line for what the user can mend, 130 after Ctrl-C."""
-    try:
-        code = main() or 0
-    except UserError as error:
-        code = _say_error(str(error))
-    except OSError as error:  # a full or broken disk, a file or folder that may not be read or written
-        place = f"{error.filename}: " if error.filename is not None else ""
-        code = _say_error(f"{place}{error.strerror or error}")
-    except Stopped as stop:
-        print(f"{stop}. Go on with the same command.", file=sys.stderr)
-        code = 130
-    except KeyboardInterrupt:
-        print("stopped.", file=sys.stderr)
-        code = 130
-    sys.exit(code)
-
-
-def _say_error(text: str) -> int:
-    """Prints an error on one line, however much of a file it quotes; returns the exit code."""
-    line = " ".join(text.splitlines())
-    print("error: " + (line if len(line) <= 1000 else f"{line[:1000]}…"), file=sys.stderr)
-    return 2
+def _named(flag: Sequence[Any] | None, in_file: Any, default: Sequence[Any]) -> Sequence[Any]:
+    if flag is not None:
+        return flag
+    return default if in_file is None else [in_file]

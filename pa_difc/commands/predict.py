@@ -1,20 +1,19 @@
-"""``pa-difc predict``: expressions of the faces in images."""
+"""``pa-difc predict``: the classes of the faces in images."""
 
 from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
-from ..deploy.model import load_model
-from ..deploy.predict import Prediction, columns, find_images, predict_images
-from ..training.engine import set_device
 from ..util.errors import UserError
-from ..util.files import write_text
+
+if TYPE_CHECKING:
+    from ..deploy.predict import Prediction
 
 EXAMPLES = """\
   pa-difc predict --model runs/demo/runs/mcd-difc-seed0-… photo.jpg
@@ -33,7 +32,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    set_device(parsed.device, False)
+    from tqdm import tqdm
+
+    from ..deploy.model import load_model
+    from ..deploy.predict import find_images, predict_images
+    from ..training.device import set_device
+    from ..util.files import write_text
+
+    set_device(parsed.device)
     model = load_model(parsed.model)
     images = find_images(parsed.images)
     if parsed.annotate:
@@ -55,16 +61,13 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _text(predictions: list[Prediction], classes: list[str], kind: str) -> str:
+    from ..deploy.predict import columns
+
     rows = [p.row(classes) for p in predictions]
     if kind == "json":
         return json.dumps(rows, indent=1) + "\n"
-    lines: list[str] = []
-
-    class Lines:
-        def write(self, text: str) -> None:
-            lines.append(text)
-
-    writer = csv.DictWriter(Lines(), columns(classes), restval="", lineterminator="\n")
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns(classes), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return "".join(lines)
+    return buffer.getvalue()

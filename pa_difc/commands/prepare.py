@@ -8,12 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..data.crops import CROPS
-from ..data.datasets import find_dataset
-from ..data.prepare import FACES, ON_MISSING, Settings, prepare_store
-from ..data.store import check_store, is_store
-from ..training.engine import set_device
+from ..data.prepare.settings import PrepareSettings
 from ..util.errors import UserError
+from ..util.options import describe
 
 EXAMPLES = """\
   pa-difc prepare --dataset fer2013 --data-root data --out stores/fer2013
@@ -23,35 +20,24 @@ EXAMPLES = """\
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    default = Settings()
     add = parser.add_argument
     add("--dataset", metavar="NAME", help="see `pa-difc datasets`")
     add("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of datasets (default: %(default)s)")
     add("--out", type=Path, metavar="STORE", help="folder of the store")
     add("--check", type=Path, metavar="STORE", help="compare a store's files with their hashes, and do nothing else")
-    add(
-        "--crop",
-        default=default.crop,
-        help=f"{', '.join(CROPS)}: the box and about 10 %% around it (the paper's protocol), aligned by the five "
-        "points, or the whole image (default: %(default)s)",
-    )
-    add("--crop-px", type=int, default=default.crop_px, metavar="P", help="side of a face (default: %(default)s)")
-    add(
-        "--on-missing",
-        default=default.on_missing,
-        help=f"{', '.join(ON_MISSING)}: what becomes of images without a face; whole takes the image and typical "
-        "points (default: %(default)s)",
-    )
-    add("--on-bad-image", default=default.on_bad_image, help="skip or error (default: %(default)s)")
-    add("--face", default=default.face, help=f"which of several: {', '.join(FACES)} (default: %(default)s)")
-    add(
-        "--detect-px",
-        type=int,
-        default=default.detect_px,
-        metavar="P",
-        help="longer side of images when faces are looked for; more finds smaller ones, slower (default: %(default)s)",
-    )
-    add("--deduplicate", action="store_true", help="leave out exact duplicates, also across splits")
+    for name, about in describe(PrepareSettings).items():
+        flag, text = f"--{name.replace('_', '-')}", about.about.replace("%", "%%")
+        if about.hint is bool:
+            add(flag, action="store_true", help=text)
+        else:
+            kind = about.hint
+            add(
+                flag,
+                type=kind,
+                default=about.default,
+                metavar="P" if kind is int else "NAME",
+                help=f"{text} (default: %(default)s)",
+            )
     cores = os.cpu_count() or 1
     add("--processes", type=int, default=cores, metavar="N", help="(default: all cores, %(default)s)")
     add("--device", default="cpu", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")
@@ -64,14 +50,19 @@ def run(parsed: argparse.Namespace) -> int:
         raise UserError("--dataset and --out must be given (or --check STORE)")
     if parsed.processes < 1:
         raise UserError(f"--processes {parsed.processes}: must be at least 1")
-    names = ("crop", "crop_px", "on_missing", "on_bad_image", "face", "detect_px", "deduplicate")
-    settings = Settings(**{name: getattr(parsed, name) for name in names})
-    set_device(parsed.device, False)
+    settings = PrepareSettings(**{name: getattr(parsed, name) for name in describe(PrepareSettings)})
+
+    from ..data.datasets import find_dataset
+    from ..data.prepare import prepare_store
+    from ..data.store import is_store
+    from ..training.device import set_device
+
+    set_device(parsed.device)
     reader, root = find_dataset(parsed.dataset, parsed.data_root)
-    if reader is None:
-        raise UserError(f"dataset {parsed.dataset}: it is no set of photographs, and needs no store")
     if is_store(root):
         raise UserError(f"{root} is a face store already")
+    if reader is None:
+        raise UserError(f"dataset {parsed.dataset}: it is no set of photographs, and needs no store")
     started = time.perf_counter()
     try:
         manifest, worked = prepare_store(
@@ -85,6 +76,8 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _check(path: Path) -> int:
+    from ..data.store import check_store
+
     problems = check_store(path)
     for problem in problems:
         print(f"{path}: {problem}")

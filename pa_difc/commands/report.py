@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..report.grid_report import write_grid_report
-
 EXAMPLES = """\
   pa-difc report runs/demo
   python recipes/report.py runs/mux2fer --out mux2fer_report"""
@@ -22,6 +20,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
+    from ..report.grid_report import write_grid_report
+
     out = parsed.out or parsed.runs / "report"
     for page in write_grid_report(parsed.runs, out, parsed.data_root if parsed.with_images else None):
         print(f"written: {page}, report.md, tables/*.csv, figures/*.svg")

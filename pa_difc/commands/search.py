@@ -1,23 +1,99 @@
-"""``pa-difc search``: the study of hpo/, from a checkout or as it was installed."""
+"""``pa-difc search``, and ``python hpo/search.py``: a study of the space in hpo/spaces.py."""
 
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..evaluation import CRITERIA
+from ..tuning import PRUNERS, SAMPLERS
+from ..tuning.space import searched
+from ..util.errors import UserError
+from ..util.registry import load_module
+from .flags import add_cell_flags, add_features_flag, add_training_flags, settings_of_cell
+
+if TYPE_CHECKING:
+    from ..tuning.space import Space
 
 EXAMPLES = """\
   pa-difc search --target toy_street --features frozen --trials 12
   pa-difc search --target fer2013 --source muxspace --data-root data --features frozen --trials 30
   pa-difc search --target fer2013 --storage postgresql+psycopg2://me@db/studies   # on every machine"""
 
+#: The source that goes with the paper's targets.
+PAPERS_SOURCE = "raf_db"
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    from ..tuning import search
-
-    search.arguments(parser)
+    add_training_flags(parser, source=PAPERS_SOURCE, target="fer2013", out="runs/search")
+    add_cell_flags(parser)
+    add_features_flag(parser)
+    add = parser.add_argument
+    add("--trials", type=int, default=30, metavar="N", help="all workers together (default: 30)")
+    add("--tune", nargs="+", default=[], metavar="KEY", help=f"search these too: {', '.join(_space(None))}")
+    about = "a file like hpo/spaces.py that says what can be searched (default: that one)"
+    add("--space", type=Path, metavar="FILE.py", help=about)
+    names = ", ".join(("consensus", *CRITERIA, "ensv", "oracle"))
+    about = f"the final choice: {names} (default: consensus; pa-difc list criteria says more)"
+    add("--select", default="consensus", metavar="NAME", help=about)
+    add("--allow-target-labels", action="store_true", help="for --select oracle; marks everything")
+    kinds = "sqlite:///FILE (one process), postgresql+psycopg2://…, journal:FILE, grpc://HOST:PORT"
+    add("--storage", metavar="URL", help=f"{kinds} (default: an sqlite file below --out)")
+    beats = "seconds between a worker's heartbeats; after three without, its trial is lost (default: 60)"
+    add("--heartbeat", type=int, default=60, metavar="S", help=beats)
+    add("--study-sampler", choices=SAMPLERS, default="tpe", help="how values are suggested (default: tpe)")
+    about = "stops poor trials early; early scores mislead (default: none)"
+    add("--pruner", choices=PRUNERS, default="none", help=about)
+    add("--confirm", type=int, default=0, metavar="K", help="re-train the K best with the whole network")
+    add("--confirm-seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="of re-training (default: 0 1 2)")
+    add("--resume", action="store_true", help="refuse to begin a new study")
 
 
 def run(parsed: argparse.Namespace) -> int:
-    from ..tuning import search
+    if parsed.source is None and (parsed.target or "").startswith("toy_"):
+        parsed.command_defaults["source"] = "toy_studio"
+    settings = settings_of_cell(parsed)
+    space = searched(_space(parsed.space), parsed.tune)
 
-    search.run(parsed)
+    from ..tuning.plan import StudyPlan
+    from ..tuning.search import run_study
+
+    plan = StudyPlan(
+        settings,
+        space,
+        parsed.out,
+        trials=parsed.trials,
+        features=parsed.features,
+        select=parsed.select,
+        allow_target_labels=parsed.allow_target_labels,
+        storage=parsed.storage,
+        heartbeat_s=parsed.heartbeat,
+        sampler=parsed.study_sampler,
+        pruner=parsed.pruner,
+        confirm=parsed.confirm,
+        seeds=parsed.confirm_seeds,
+        must_exist=parsed.resume,
+    )
+    run_study(plan)
     return 0
+
+
+def _space(file: Path | None) -> Space:
+    """The space of a file; for None that of hpo/spaces.py, in the checkout or as it was installed.
+
+    Raises:
+        UserError: there is no such file, or it has no space.
+    """
+    installed = find_spec("pa_difc_hpo")
+    folders = [
+        Path(__file__).parents[2] / "hpo",
+        *map(Path, (installed and installed.submodule_search_locations) or ()),
+    ]
+    places = [file] if file is not None else [folder / "spaces.py" for folder in folders]
+    path = next((place for place in places if place.is_file()), places[0])
+    space: Space | None = getattr(load_module(path), "SPACE", None)
+    if space is None:
+        raise UserError(f"{path}: it has no SPACE")
+    return space

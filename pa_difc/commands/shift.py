@@ -3,78 +3,100 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
+from typing import TYPE_CHECKING, Any
 
-from ..data import Domain
-from ..data.domains import require_labels
-from ..data.label_shift import CANT_SHIFT, shift_labels
-from ..data.sampling import TARGET_SAMPLERS
-from ..losses import LOSSES
-from ..methods import METHODS
-from ..report import aligned
-from ..report.shift import METRICS, gains_table, lines_from_records, table, write_shift_report
-from ..training.build import load_pair
-from ..training.frozen import FEATURES, extract, standardised
-from ..training.settings import Config
+from ..data.sampling import sampler_names
 from ..util.errors import UserError
 from ..util.names import unknown
-from .compare import announce, expand, failed, run_grid
-from .flags import add_training_flags, config_from
+from .flags import add_features_flag, add_grid_flags, add_training_flags, settings_of_grid
+
+if TYPE_CHECKING:
+    from ..data.domains import Domain
+    from ..training.settings import Settings
 
 EXAMPLES = """\
   pa-difc shift --features frozen --methods source_only dann --losses ce difc --out runs/shift
   pa-difc shift --source muxspace --target fer2013 --data-root data --features frozen --draws 5 --out runs/shift"""
 
+METHODS, LOSSES = ("source_only", "dann", "mcd"), ("ce", "drw", "di", "difc")
 NONE = "none"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    add_training_flags(parser)
-    parser.set_defaults(adjust="rlls")
+    add_training_flags(parser, prior_correction="rlls", target_sampler=None)
+    add_grid_flags(parser, METHODS, LOSSES)
+    add_features_flag(parser)
     add = parser.add_argument
-    methods, losses = ["source_only", "dann", "mcd"], ["ce", "drw", "di", "difc"]
-    about = f"all, or some of {', '.join(METHODS)} (default: {' '.join(methods)})"
-    add("--methods", nargs="+", default=methods, metavar="NAME", help=about)
-    about = f"all, or some of {', '.join(LOSSES)} (default: {' '.join(losses)})"
-    add("--losses", nargs="+", default=losses, metavar="NAME", help=about)
     about = "α of the Dirichlet distributions; smaller is more severe, none leaves the target as it is"
     add("--alphas", nargs="+", default=[NONE, "10", "3", "1", "0.3"], metavar="A", help=f"{about} (default: all five)")
     add("--draws", type=int, default=3, metavar="N", help="draws of each α; draw n has seed n (default: %(default)s)")
     about = "how the target is drawn in training, side by side (default: all)"
-    add("--target-samplers", nargs="+", default=list(TARGET_SAMPLERS), metavar="NAME", help=about)
-    about = "train the whole network, or heads on features that were extracted once (default: full)"
-    add("--features", choices=FEATURES, default="full", help=about)
+    add("--target-samplers", nargs="+", default=None, metavar="NAME", help=about)
 
 
 def run(parsed: argparse.Namespace) -> int:
     if parsed.draws < 1:
         raise UserError(f"--draws {parsed.draws}: must be at least 1")
-    cells = product(expand("method", parsed.methods), expand("loss", parsed.losses), samplers(parsed.target_samplers))
-    configs = [config_from(parsed, method=m, loss=k, target_sampler=s, target_shift=None) for m, k, s in cells]
-    tasks = list(product(range(parsed.draws), map(alpha, parsed.alphas)))
-    source, target = load_pair(configs[0])
+    grids = [_cells(parsed, name) for name in _samplers(parsed.target_samplers)]
+    cells = [cell for one in zip(*grids, strict=True) for cell in one]  # samplers of a method and loss side by side
+    tasks = list(product(range(parsed.draws), map(_alpha, parsed.alphas)))
+
+    from ..data.domains import require_labels
+    from ..data.label_shift import CANT_SHIFT
+    from ..report.shift import write_shift_report
+    from ..training.build import load_pair
+    from ..training.frozen import extract
+    from .grid import report_failures, run_grid
+    from .scores import announce
+
+    source, target = load_pair(cells[0])
     require_labels(target, CANT_SHIFT)
     announce(source, target)
     if parsed.features == "frozen":
-        source, target = extract(configs[0], source, target, parsed.out / "features")
+        source, target = extract(cells[0], source, target, parsed.out / "features")
     records, failures = [], []
-    for number, (draw, a) in enumerate(tasks, 1):
-        print(f"task {number}/{len(tasks)}: {'no shift' if a is None else f'α = {a:g}'}, draw {draw}", flush=True)
-        made, cells = shifted(source, target, a, draw), [replace(c, seed=draw) for c in configs]
-        if a is not None:
-            cells = [replace(c, target_shift=a, shift_draw=draw) for c in cells]
-        done, problems = run_grid(cells, *made, parsed.out)
+    for number, (draw, alpha) in enumerate(tasks, 1):
+        task = "no shift" if alpha is None else f"α = {alpha:g}"
+        print(f"task {number}/{len(tasks)}: {task}, draw {draw}", flush=True)
+        done, problems = run_grid(
+            [_task(c, alpha, draw) for c in cells], *_shifted(source, target, alpha, draw), parsed.out
+        )
         records, failures = records + done, failures + problems
     if records:
         page = write_shift_report(records, parsed.out)
-        show(records)
+        _show(records)
         print(f"written: {page}")
-    return failed(failures)
+    return report_failures(failures)
 
 
-def show(records: list[dict]) -> None:
+def _cells(parsed: argparse.Namespace, sampler: str) -> list[Settings]:
+    """The grid with one way to draw the target."""
+    return settings_of_grid(parsed, methods=METHODS, losses=LOSSES, data__target_sampler=sampler)
+
+
+def _task(cell: Settings, alpha: float | None, draw: int) -> Settings:
+    """A cell on one draw's target."""
+    data = cell.data if alpha is None else replace(cell.data, target_shift=alpha, shift_draw=draw)
+    return replace(cell, data=data, run=replace(cell.run, seed=draw))
+
+
+def _shifted(source: Domain, target: Domain, alpha: float | None, draw: int) -> tuple[Domain, Domain]:
+    """The pair with one draw's target; features are standardised by what the target has then."""
+    from ..data.label_shift import shift_labels
+    from ..training.frozen import standardised
+
+    target = target if alpha is None else shift_labels(target, alpha, draw)
+    return (standardised(source), standardised(target)) if target.features_of else (source, target)
+
+
+def _show(records: list[dict[str, Any]]) -> None:
     """Prints the tables."""
+    from ..report.shift import METRICS, gains_table, lines_from_records, table
+    from ..report.table import aligned
+
     lines = lines_from_records(records)
     for metric, name in METRICS.items():
         print(f"\n{name} in %, last epoch; target labels made the task and scored it")
@@ -83,33 +105,30 @@ def show(records: list[dict]) -> None:
         print("\n".join(aligned(gains_table(lines, metric))))
 
 
-def shifted(source: Domain, target: Domain, a: float | None, draw: int) -> tuple[Domain, Domain]:
-    """The pair with one draw's target; features are standardised by what the target has then."""
-    target = target if a is None else shift_labels(target, a, draw)
-    return (standardised(source), standardised(target)) if target.features_of else (source, target)
-
-
-def samplers(names: list[str]) -> list[str]:
-    """The named target samplers.
+def _samplers(names: Sequence[str] | None) -> Sequence[str]:
+    """The named target samplers, or all.
 
     Raises:
         UserError: there is no such sampler.
     """
-    for name in names:
-        if name not in TARGET_SAMPLERS:
-            raise unknown("target-sampler", name, TARGET_SAMPLERS)
-    return names
+    valid = sampler_names("target")
+    for name in names or ():
+        if name not in valid:
+            raise unknown("target sampler", name, valid)
+    return names or valid
 
 
-def alpha(text: str) -> float | None:
-    """α of a flag; the config checks its range.
+def _alpha(text: str) -> float | None:
+    """α of a flag.
 
     Raises:
         UserError: it is no number above 0.
     """
+    from ..training.settings import DataSettings
+
     if text == NONE:
         return None
     try:
-        return Config(target_shift=float(text)).target_shift
+        return DataSettings(target_shift=float(text)).target_shift
     except ValueError:
         raise UserError(f"--alphas {text}: must be {NONE} or a number above 0") from None

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..losses import LOSSES
-from ..methods import METHODS
-from ..training.build import load_pair
-from ..training.record import RunFolder
-from ..training.run import run_cell
-from .flags import add_log_flag, add_training_flags, config_from, print_scores
+from .flags import add_cell_flags, add_log_flag, add_training_flags, settings_of_cell
 
 EXAMPLES = """\
   pa-difc train --method mcd --loss difc
@@ -20,15 +15,19 @@ EXAMPLES = """\
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_training_flags(parser)
     add_log_flag(parser)
-    add = parser.add_argument
-    add("--method", default="mcd", metavar="NAME", help=f"{', '.join(METHODS)} (default: %(default)s)")
-    add("--loss", default="difc", metavar="NAME", help=f"{', '.join(LOSSES)} (default: %(default)s)")
-    add("--seed", type=int, default=0, metavar="N", help="of weights, batches and dropout (default: %(default)s)")
+    add_cell_flags(parser)
 
 
 def run(parsed: argparse.Namespace) -> int:
-    config = config_from(parsed, method=parsed.method, loss=parsed.loss, seed=parsed.seed)
-    source, target = load_pair(config)
-    record = run_cell(config, source, target, parsed.out, log=parsed.log)
-    print_scores(record, RunFolder.of(parsed.out, config, source, target).path)
+    settings = settings_of_cell(parsed)
+
+    from ..training.build import load_pair
+    from ..training.record import RunFolder
+    from ..training.run import run_cell
+    from .scores import announce, print_scores
+
+    source, target = load_pair(settings)
+    announce(source, target)
+    record = run_cell(settings, source, target, parsed.out, log=parsed.log)
+    print_scores(record, RunFolder.of(parsed.out, settings, source, target).path)
     return 0

@@ -1,21 +1,38 @@
-"""Faces: datasets by name, sets in memory, batches for training and evaluation."""
+"""Faces: datasets by name, label sets, sets in memory, batches for training and evaluation."""
 
-from .datasets import DATASETS, DatasetSpec
-from .domains import Domain, load_domain
-from .faces import Face, FaceDataset, FaceSet
-from .labels import EXPRESSIONS, NUM_CLASSES
-from .loaders import EvalLoader, PairLoader
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "DATASETS",
-    "EXPRESSIONS",
-    "NUM_CLASSES",
-    "DatasetSpec",
-    "Domain",
-    "EvalLoader",
-    "Face",
-    "FaceDataset",
-    "FaceSet",
-    "PairLoader",
-    "load_domain",
-]
+import lazy_loader  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from .datasets import DATASETS as DATASETS
+    from .datasets import DatasetSpec as DatasetSpec
+    from .domains import Domain as Domain
+    from .faces import Face as Face
+    from .faces import FaceDataset as FaceDataset
+    from .faces import FaceSet as FaceSet
+    from .labels import EXPRESSIONS as EXPRESSIONS
+    from .labels import EXPRESSIONS8 as EXPRESSIONS8
+    from .labels import LABEL_SETS as LABEL_SETS
+    from .labels import UNLABELLED as UNLABELLED
+    from .labels import VALENCE as VALENCE
+    from .labels import LabelSet as LabelSet
+    from .labels import find_label_set as find_label_set
+    from .loaders import EvalLoader as EvalLoader
+    from .loaders import PairLoader as PairLoader
+    from .loading import load_domain as load_domain
+    from .sampling import SAMPLERS as SAMPLERS
+    from .sampling import Sampler as Sampler
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "datasets": ["DATASETS", "DatasetSpec"],
+        "domains": ["Domain"],
+        "faces": ["Face", "FaceDataset", "FaceSet"],
+        "labels": ["EXPRESSIONS", "EXPRESSIONS8", "LABEL_SETS", "UNLABELLED", "VALENCE", "LabelSet", "find_label_set"],
+        "loaders": ["EvalLoader", "PairLoader"],
+        "loading": ["load_domain"],
+        "sampling": ["SAMPLERS", "Sampler"],
+    },
+)

@@ -7,9 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-#: The ways to cut a face out: the paper's protocol, alignment by the points, or the whole image as it is.
-CROPS = ("cdfer", "arcface", "none")
-
 #: Where the five points of an aligned face lie in 112×112 pixels (ArcFace, Deng et al. 2019, arXiv:1801.07698).
 ALIGNED_POINTS = np.array(
     [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)],
@@ -51,6 +48,11 @@ def pad_box(box: Box, width: int, height: int) -> Box:
     return padded
 
 
+def whole_image(image: Image.Image) -> Box:
+    """The box around all of an image."""
+    return (0.0, 0.0, float(image.width), float(image.height))
+
+
 def typical_points(mode: str, size_px: int) -> np.ndarray:
     """The points ``(5, 2)`` of a crop in which none were found."""
     return (ALIGNED_POINTS if mode == "arcface" else TYPICAL_POINTS) * (size_px / _TEMPLATE_PX)
@@ -72,7 +74,7 @@ def cut_face(image: Image.Image, box: Box, points: np.ndarray, mode: str, size_p
     """
     if mode == "arcface":
         return _align(image, points, size_px)
-    region = (0.0, 0.0, *map(float, image.size)) if mode == "none" else pad_box(box, *image.size)
+    region = whole_image(image) if mode == "none" else pad_box(box, *image.size)
     left, top, right, bottom = region
     resized = image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=region)
     scale = size_px / np.array([right - left, bottom - top])
@@ -109,7 +111,9 @@ def _align(image: Image.Image, points: np.ndarray, size_px: int) -> Crop:
     forth[:, :2] *= shrink
     back = np.linalg.inv(np.vstack([forth, [0, 0, 1]]))[:2]
     small = image.reduce(shrink) if shrink > 1 else image
-    aligned = small.transform((size_px, size_px), Image.Transform.AFFINE, back.ravel(), Image.Resampling.BILINEAR)
+    aligned = small.transform(
+        (size_px, size_px), Image.Transform.AFFINE, back.ravel().tolist(), Image.Resampling.BILINEAR
+    )
     return Crop(_to_array(aligned), landmarks)
 
 

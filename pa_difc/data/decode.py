@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
-from tqdm import tqdm
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..util.errors import UserError
 from .crops import pad_box
 from .faces import FaceSet
-from .readers import Sample
+from .readers.listing import Sample
 
 #: Images with more pixels are taken for a decompression bomb and not opened.
 MAX_PIXELS = 50_000_000
@@ -38,7 +39,12 @@ class BadImage:
 
 
 def decode_samples(
-    samples: Sequence[Sample], size_px: int, *, on_bad_image: str = "skip", title: str = "reading"
+    samples: Sequence[Sample],
+    labels: Sequence[int],
+    size_px: int,
+    *,
+    on_bad_image: str = "skip",
+    title: str = "reading",
 ) -> tuple[FaceSet, list[BadImage]]:
     """Opens, crops and resizes images; landmarks are unknown (NaN).
 
@@ -46,6 +52,7 @@ def decode_samples(
 
     Args:
         samples: from a reader.
+        labels: the class of each.
         size_px: the side of the result.
         on_bad_image: "skip" leaves out images that can't be read and lists them; "error" stops at the first.
         title: of the progress bar.
@@ -82,12 +89,11 @@ def decode_samples(
             bad.append(problem)
     if not kept.any():
         raise UserError(f"none of {len(samples)} images could be read; the first: {bad[0].name}: {bad[0].reason}")
-    chosen = [s for s, k in zip(samples, kept, strict=True) if k]
     faces = FaceSet(
         images=images if kept.all() else images[kept],
-        landmarks=np.full((len(chosen), 5, 2), np.nan, dtype=np.float32),
-        labels=np.array([s.label for s in chosen], dtype=np.int64),
-        names=tuple(s.name for s in chosen),
+        landmarks=np.full((int(kept.sum()), 5, 2), np.nan, dtype=np.float32),
+        labels=np.array(labels, dtype=np.int64)[kept],
+        names=tuple(s.name for s, k in zip(samples, kept, strict=True) if k),
     )
     return faces, bad
 
@@ -144,7 +150,7 @@ def _reason(error: BaseException) -> str:
     """One line on why an image could not be read."""
     if isinstance(error, FileNotFoundError):
         return "no such file"
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "not an image that can be read"
     if isinstance(error, Image.DecompressionBombError):
         return f"its pixels are more than {MAX_PIXELS:,}"
@@ -153,7 +159,7 @@ def _reason(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _to_array(image: Image.Image, sample: Sample, size_px: int) -> np.ndarray:
+def _to_array(image: Image.Image, sample: Sample, size_px: int) -> NDArray[np.uint8]:
     """``(3, size_px, size_px)`` uint8."""
     if sample.box is not None:
         box = pad_box(sample.box, *image.size)
@@ -162,4 +168,5 @@ def _to_array(image: Image.Image, sample: Sample, size_px: int) -> np.ndarray:
         left, top = (image.width - side) // 2, (image.height - side) // 2
         box = (left, top, left + side, top + side)
     image = image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=box)
-    return np.asarray(image).transpose(2, 0, 1)
+    pixels: NDArray[np.uint8] = np.asarray(image).transpose(2, 0, 1)
+    return pixels

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 from .decode import raw_bytes
-from .readers import Sample
+from .labels import plain
+from .readers.listing import Sample
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def drop_duplicates(samples: Sequence[Sample], digests: Sequence[str]) -> tuple[
     conflicting = across = 0
     for members in repeated:
         across += len({samples[i].split for i in members}) > 1
-        if len({samples[i].label for i in members}) > 1:
+        if len({plain(samples[i].label or "") for i in members}) > 1:
             conflicting += 1
         else:
             keep.add(min(members, key=lambda i: (samples[i].split != "test", i)))

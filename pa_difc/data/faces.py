@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .labels import NUM_CLASSES, UNLABELLED
+from .labels import UNLABELLED
 from .mapped import ask_for
 
 
@@ -33,7 +34,7 @@ class Face(NamedTuple):
     def device(self) -> torch.device:
         return self.image.device
 
-    def to(self, *args, **kwargs) -> Face:
+    def to(self, *args: Any, **kwargs: Any) -> Face:
         """Both tensors moved; arguments as for ``torch.Tensor.to``."""
         return Face(self.image.to(*args, **kwargs), self.landmarks.to(*args, **kwargs))
 
@@ -45,7 +46,7 @@ LANDMARKS = ("left eye", "right eye", "nose", "left mouth corner", "right mouth 
 MIRRORED = (1, 0, 2, 4, 3)
 
 
-def mirror_faces(images: np.ndarray, landmarks: np.ndarray, mirrored: np.ndarray) -> None:
+def mirror_faces(images: NDArray[np.uint8], landmarks: NDArray[np.float32], mirrored: NDArray[np.bool_]) -> None:
     """Mirrors some faces in place: image, landmark positions and landmark order.
 
     Differs from the CD-FER benchmark and its descendants, which mirror x and leave the order: their left-eye branch
@@ -65,17 +66,19 @@ def mirror_faces(images: np.ndarray, landmarks: np.ndarray, mirrored: np.ndarray
 class Samples(Protocol):
     """A labelled set that loaders can draw batches from: faces, or features of faces."""
 
-    labels: np.ndarray
-    names: tuple[str, ...]
+    @property
+    def labels(self) -> NDArray[np.int64]: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
 
     def __len__(self) -> int: ...
 
-    def batch(self, indices: np.ndarray, device: torch.device, mirrored: np.ndarray | None = None) -> Face | Tensor: ...
+    def batch(
+        self, indices: NDArray[np.int64], device: torch.device, mirrored: NDArray[np.bool_] | None = None
+    ) -> Face | Tensor: ...
 
-    def take(self, indices: np.ndarray) -> Samples: ...
-
-    @property
-    def class_counts(self) -> list[int]: ...
+    def take(self, indices: NDArray[np.int64]) -> Samples: ...
 
     @property
     def fingerprint(self) -> str: ...
@@ -86,21 +89,24 @@ class FaceSet:
     """A set of decoded faces in memory (or in a memory map); every image keeps its name.
 
     Attributes:
-        images: ``(N, 3, P, P)`` uint8, RGB.
+        images: ``(N, 3, P, P)`` uint8, RGB; with ``rows`` there may be others between them.
         landmarks: ``(N, 5, 2)`` float32 in pixels, NaN where unknown.
         labels: ``(N,)`` int64 classes, or :data:`UNLABELLED` for all.
         names: ``N`` names, unique within a dataset: the path below its root, or a row of its list.
         known_fingerprint: the fingerprint where it is known already, as that of a store is.
+        rows: ``(N,)`` the position of each face in ``images``, so that a part of a memory map needs no copy of it;
+            None for all of them, in order.
     """
 
-    images: np.ndarray
-    landmarks: np.ndarray
-    labels: np.ndarray
+    images: NDArray[np.uint8]
+    landmarks: NDArray[np.float32]
+    labels: NDArray[np.int64]
     names: tuple[str, ...]
     known_fingerprint: str | None = None
+    rows: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        n = len(self.images)
+        n = len(self.images) if self.rows is None else len(self.rows)
         if not (len(self.landmarks) == len(self.labels) == len(self.names) == n):
             raise ValueError(
                 f"{n} images, {len(self.landmarks)} landmark sets, {len(self.labels)} labels, "
@@ -108,30 +114,37 @@ class FaceSet:
             )
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.labels)
 
     @property
     def size_px(self) -> int:
         """P, the side of an image."""
-        return self.images.shape[-1]
+        return int(self.images.shape[-1])
 
-    @property
-    def class_counts(self) -> list[int]:
-        """Samples per class, ``(K,)``; 0 for a class without samples."""
-        return np.bincount(self.labels[self.labels >= 0], minlength=NUM_CLASSES).tolist()
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """The image of one face, ``(3, P, P)``."""
+        image: NDArray[np.uint8] = self.images[index if self.rows is None else self.rows[index]]
+        return image
 
-    def batch(self, indices: np.ndarray, device: torch.device, mirrored: np.ndarray | None = None) -> Face:
+    def pixels(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The images of some faces, ``(n, 3, P, P)``; copies in memory."""
+        rows = indices if self.rows is None else self.rows[indices]
+        ask_for(self.images, rows)
+        return self.images[rows]
+
+    def batch(
+        self, indices: NDArray[np.int64], device: torch.device, mirrored: NDArray[np.bool_] | None = None
+    ) -> Face:
         """Faces by index, some of them mirrored: bytes travel to the device, floats are made there."""
-        ask_for(self.images, indices)
-        images, landmarks = self.images[indices], self.landmarks[indices]  # (N, 3, P, P), (N, 5, 2): copies
+        images, landmarks = self.pixels(indices), self.landmarks[indices]  # (N, 3, P, P), (N, 5, 2): copies
         if mirrored is not None:
             mirror_faces(images, landmarks, mirrored)
         return Face(torch.from_numpy(images).to(device).float().div_(255), torch.from_numpy(landmarks).to(device))
 
-    def take(self, indices: np.ndarray) -> FaceSet:
+    def take(self, indices: NDArray[np.int64]) -> FaceSet:
         """Some of the faces, by index; in memory."""
         names = tuple(self.names[i] for i in indices)
-        return FaceSet(self.images[indices], self.landmarks[indices], self.labels[indices], names)
+        return FaceSet(self.pixels(indices), self.landmarks[indices], self.labels[indices], names)
 
     def without_labels(self) -> FaceSet:
         """The same faces with every label :data:`UNLABELLED`."""
@@ -145,13 +158,19 @@ class FaceSet:
             return self.known_fingerprint
         digest = hashlib.blake2b(digest_size=8)
         digest.update("\n".join(self.names).encode(errors="surrogateescape"))
-        for array in (self.images, self.landmarks, self.labels):
+        digest.update(f"{self.images.dtype}{(len(self), *self.images.shape[1:])}".encode())
+        if self.rows is None:
+            digest.update(np.ascontiguousarray(self.images).data)
+        else:
+            for row in self.rows:
+                digest.update(np.ascontiguousarray(self.images[row]).data)
+        for array in (self.landmarks, self.labels):
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
 
-class FaceDataset(Dataset):
+class FaceDataset(Dataset[tuple[Face, int]]):
     """A :class:`FaceSet` as the host's dataset wrappers take it: ``(Face, label)`` by index.
 
     Args:
@@ -165,6 +184,6 @@ class FaceDataset(Dataset):
         return len(self.faces)
 
     def __getitem__(self, index: int) -> tuple[Face, int]:
-        image = torch.from_numpy(self.faces.images[index].copy()).float().div_(255)
+        image = torch.from_numpy(self.faces.image(index).copy()).float().div_(255)
         landmarks = torch.from_numpy(self.faces.landmarks[index].copy())
         return Face(image, landmarks), int(self.faces.labels[index])

@@ -8,9 +8,8 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-
-from .labels import NUM_CLASSES
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +22,8 @@ class FeatureSet:
         names: ``N`` names, as the faces had them.
     """
 
-    features: np.ndarray
-    labels: np.ndarray
+    features: NDArray[np.float32]
+    labels: NDArray[np.int64]
     names: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -33,18 +32,15 @@ class FeatureSet:
     @property
     def num_features(self) -> int:
         """D."""
-        return self.features.shape[1]
+        return int(self.features.shape[1])
 
-    @property
-    def class_counts(self) -> list[int]:
-        """Samples per class, ``(K,)``."""
-        return np.bincount(self.labels[self.labels >= 0], minlength=NUM_CLASSES).tolist()
-
-    def batch(self, indices: np.ndarray, device: torch.device, mirrored: np.ndarray | None = None) -> Tensor:
+    def batch(
+        self, indices: NDArray[np.int64], device: torch.device, mirrored: NDArray[np.bool_] | None = None
+    ) -> Tensor:
         """Features ``(N, D)`` by index; there is nothing in them to mirror."""
         return torch.from_numpy(self.features[indices]).to(device)
 
-    def take(self, indices: np.ndarray) -> FeatureSet:
+    def take(self, indices: NDArray[np.int64]) -> FeatureSet:
         """Some of the vectors, by index."""
         return FeatureSet(self.features[indices], self.labels[indices], tuple(self.names[i] for i in indices))
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .domains import Domain, require_labels
-from .labels import NUM_CLASSES
 
 CANT_SHIFT = "its class proportions can't be shifted"
 
@@ -32,10 +32,10 @@ def shift_labels(domain: Domain, alpha: float, draw: int) -> Domain:
         UserError: the domain has no labels.
     """
     require_labels(domain, CANT_SHIFT)
-    counts = np.array(domain.train.class_counts, dtype=float)
+    counts = np.array(domain.train_counts, dtype=float)
     rng = np.random.default_rng([draw, round(1e6 * alpha)])
     present = counts > 0
-    proportions = np.zeros(NUM_CLASSES)
+    proportions = np.zeros(len(counts))
     proportions[present] = rng.dirichlet(alpha * present.sum() * counts[present] / counts.sum())
     train = domain.train.take(resample(domain.train.labels, proportions, rng))
     test = train if domain.transductive else domain.test.take(resample(domain.test.labels, proportions, rng))
@@ -43,7 +43,9 @@ def shift_labels(domain: Domain, alpha: float, draw: int) -> Domain:
     return replace(domain, train=train, test=test, label_shift=shift)
 
 
-def resample(labels: np.ndarray, proportions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def resample(
+    labels: NDArray[np.int64], proportions: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.int64]:
     """Indices ``(N,)`` whose classes have the proportions, as nearly as whole samples can.
 
     Args:

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..util.errors import UserError
+from ..util.names import unknown
 from .augment import zoom_faces
 from .faces import Face, Samples
-from .sampling import class_balanced, shuffled
+from .sampling import SAMPLERS, Sampler, sampler_names
 
 
 class PairLoader:
@@ -31,15 +33,15 @@ class PairLoader:
         seed: of shuffling and flips.
         flip: whether faces are mirrored at random, landmarks with them; features are left as they are.
         zoom: the most that is cut away at random on each side of a face, as a share of the side; likewise.
-        sampler: one of :data:`.sampling.SAMPLERS`, for the source.
-        target_sampler: one of :data:`.sampling.TARGET_SAMPLERS`; "pseudo_balanced" draws each class that the method
-            predicts equally often (RLSbench: Garg et al. 2023, arXiv:2302.03020), from the second epoch on.
+        sampler: one of :data:`.sampling.SAMPLERS` that draws the source.
+        target_sampler: one that draws the target; "pseudo_balanced" draws each class that the method predicts equally
+            often (RLSbench: Garg et al. 2023, arXiv:2302.03020), from the second epoch on.
         device: where batches are put.
         rank, processes: which part of each batch is given, of how many.
 
     Raises:
         ValueError: a domain is empty, or ``batch_size`` is below 2.
-        UserError: there is too little for so many processes.
+        UserError: there is too little for so many processes, or no such sampler for a side.
     """
 
     def __init__(
@@ -66,7 +68,8 @@ class PairLoader:
             raise UserError(f"{processes} processes: too many for {numbers}; each needs two samples")
         self.source, self.target = source, target
         self.batch_size, self.seed, self.device = batch_size, seed, torch.device(device)
-        self.flip, self.zoom, self.sampler, self.target_sampler = flip, zoom, sampler, target_sampler
+        self.flip, self.zoom = flip, zoom
+        self._samplers = _sampler(sampler, "source"), _sampler(target_sampler, "target")
         self.samples_per_epoch = max(len(source), len(target))
         self.rank, self.processes = rank, processes
         self._sizes = _batch_sizes(self.samples_per_epoch, batch_size, least=2 * processes)
@@ -78,14 +81,15 @@ class PairLoader:
     def share(self, step: int) -> float:
         """The part of a step's batch that is given, in units of an even one."""
         part = part_of(self._sizes[step], self.rank, self.processes)
-        return (part.stop - part.start) * self.processes / self._sizes[step]
+        share: float = (part.stop - part.start) * self.processes / self._sizes[step]
+        return share
 
     def needs_predictions(self, epoch: int) -> bool:
         """Whether an epoch is drawn by predicted classes; not the first one, when nothing has been learnt."""
-        return self.target_sampler == "pseudo_balanced" and epoch > 0
+        return self._samplers[1].by == "predictions" and epoch > 0
 
     def epoch(
-        self, epoch: int, predicted: np.ndarray | None = None, *, target_images: bool = True
+        self, epoch: int, predicted: NDArray[np.int64] | None = None, *, target_images: bool = True
     ) -> Iterator[dict[str, Face | Tensor]]:
         """The batches of an epoch, counted from 0.
 
@@ -98,8 +102,12 @@ class PairLoader:
             "src_imgs", "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs" (if wanted), "target_domain" (1)
             and "target_sample_idx"; there is no key for target labels.
         """
-        src = self._order(len(self.source), epoch, 0, self.source.labels if self.sampler == "class_balanced" else None)
-        target = self._order(len(self.target), epoch, 1, predicted if self.needs_predictions(epoch) else None)
+        sampler, target_sampler = self._samplers
+        if target_sampler.by == "predictions" and not self.needs_predictions(epoch):
+            target_sampler, predicted = SAMPLERS["shuffled"], None
+        args = self.samples_per_epoch, epoch
+        src = sampler.draw(len(self.source), *args, [self.seed, 0], self.source.labels if sampler.by else None)
+        target = target_sampler.draw(len(self.target), *args, [self.seed, 1], predicted if target_sampler.by else None)
         coins = np.random.default_rng([self.seed, epoch, 2])
         start = 0
         for size in self._sizes:
@@ -120,18 +128,14 @@ class PairLoader:
             }
             start = stop
 
-    def _order(self, length: int, epoch: int, domain: int, classes: np.ndarray | None) -> np.ndarray:
-        """Indices ``(samples_per_epoch,)`` of a domain's epoch; balanced by ``classes`` if there are any."""
-        if classes is None:
-            return shuffled(length, self.samples_per_epoch, epoch, [self.seed, domain])
-        return class_balanced(classes, self.samples_per_epoch, epoch, [self.seed, domain])
-
-    def _draw(self, coins: np.random.Generator, size: int, part: slice) -> dict[str, np.ndarray]:
+    def _draw(self, coins: np.random.Generator, size: int, part: slice) -> dict[str, NDArray[np.float64]]:
         """What becomes of each face: drawn for the whole batch, so that no part depends on how it is divided."""
         asked = {"flip": self.flip, "zoom": self.zoom}
         return {name: coins.random(size)[part] for name, wanted in asked.items() if wanted}
 
-    def _batch(self, domain: Samples, indices: np.ndarray, draws: dict[str, np.ndarray]) -> Face | Tensor:
+    def _batch(
+        self, domain: Samples, indices: NDArray[np.int64], draws: dict[str, NDArray[np.float64]]
+    ) -> Face | Tensor:
         batch = domain.batch(indices, self.device, draws["flip"] < 0.5 if self.flip else None)
         if self.zoom and isinstance(batch, Face):
             batch = zoom_faces(batch, torch.from_numpy(draws["zoom"] * self.zoom).to(self.device))
@@ -171,6 +175,14 @@ class EvalLoader:
     @property
     def _starts(self) -> range:
         return range(self.part.start, self.part.stop, self.batch_size)
+
+
+def _sampler(name: str, side: str) -> Sampler:
+    """The sampler of a name, for a side."""
+    sampler = SAMPLERS.lookup(name)
+    if side not in sampler.sides:
+        raise unknown(f"sampler of the {side}", name, sampler_names(side))
+    return sampler
 
 
 def part_of(size: int, rank: int, processes: int) -> slice:

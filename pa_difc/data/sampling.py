@@ -2,32 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
 
-import numpy as np
-from pytorch_metric_learning.samplers import MPerClassSampler
-from pytorch_metric_learning.utils import common_functions
+from ..util.registry import Registry
 
-#: How the source is drawn: in shuffled passes, or every class equally often.
-SAMPLERS = ("shuffled", "class_balanced")
-
-#: How the target is drawn: likewise, the classes being those that the method predicts.
-TARGET_SAMPLERS = ("shuffled", "pseudo_balanced")
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
-def shuffled(length: int, per_epoch: int, epoch: int, key: list[int]) -> np.ndarray:
-    """Shuffled passes over a domain, cut at the epoch's borders: every sample is seen equally often.
+class Draw(Protocol):
+    """The samples of an epoch.
 
     Args:
-        length: of the domain.
+        length: samples in the domain.
         per_epoch: samples in an epoch.
         epoch: counted from 0.
         key: of the random numbers; seed and domain.
+        classes: ``(length,)`` of the samples, for a sampler that goes by them.
 
     Returns:
         ``(per_epoch,)`` indices.
     """
+
+    def __call__(
+        self, length: int, per_epoch: int, epoch: int, key: Sequence[int], classes: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]: ...
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """How the samples of a domain are drawn.
+
+    Attributes:
+        about: in half a line.
+        draw: draws an epoch.
+        by: the classes that it goes by: "labels", which only the source has; "predictions" of the method for the
+            target, from the second epoch on; or None for either side.
+    """
+
+    about: str
+    draw: Draw
+    by: Literal["labels", "predictions"] | None = None
+
+    @property
+    def code(self) -> Draw:
+        """What draws, for the hash of a registered sampler's code."""
+        return self.draw
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The sides that it can draw: "source", "target"."""
+        return {None: ("source", "target"), "labels": ("source",), "predictions": ("target",)}[self.by]
+
+
+SAMPLERS: Registry[Sampler] = Registry(
+    "sampler",
+    {
+        "shuffled": "pa_difc.data.sampling:SHUFFLED",
+        "class_balanced": "pa_difc.data.sampling:CLASS_BALANCED",
+        "pseudo_balanced": "pa_difc.data.sampling:PSEUDO_BALANCED",
+    },
+    "pa_difc.samplers",
+)
+
+
+def sampler_names(side: str) -> list[str]:
+    """The samplers that can draw a side, "source" or "target"."""
+    return [name for name, sampler in SAMPLERS.loaded().items() if side in sampler.sides]
+
+
+def shuffled(
+    length: int, per_epoch: int, epoch: int, key: Sequence[int], classes: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """Shuffled passes over a domain, cut at the epoch's borders: every sample is seen equally often.
+
+    See :class:`Draw`; there are no classes to go by.
+    """
+    import numpy as np
+
     first = epoch * per_epoch
     passes = range(first // length, (first + per_epoch - 1) // length + 1)
     order = np.concatenate([np.random.default_rng([key[0], p, *key[1:]]).permutation(length) for p in passes])
@@ -35,16 +91,17 @@ def shuffled(length: int, per_epoch: int, epoch: int, key: list[int]) -> np.ndar
     return order[offset : offset + per_epoch]
 
 
-def class_balanced(classes: np.ndarray, per_epoch: int, epoch: int, key: list[int]) -> np.ndarray:
+def class_balanced(
+    length: int, per_epoch: int, epoch: int, key: Sequence[int], classes: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     """Every class that occurs equally often, its samples drawn at random (pytorch-metric-learning's MPerClassSampler).
 
-    Args:
-        classes: ``(N,)`` labels, or predictions.
-        per_epoch, epoch, key: see :func:`shuffled`.
-
-    Returns:
-        ``(per_epoch,)`` indices; in each run of K of them every class occurs once.
+    In each run of K of the indices every class occurs once; see :class:`Draw`.
     """
+    import numpy as np
+    from pytorch_metric_learning.samplers import MPerClassSampler
+
+    assert classes is not None
     kinds = len(np.unique(classes))
     sampler = MPerClassSampler(classes, m=1, length_before_new_iter=per_epoch + kinds)  # it rounds down to whole runs
     with _library_random(np.random.RandomState([key[0], epoch, *key[1:], 7])):
@@ -54,9 +111,17 @@ def class_balanced(classes: np.ndarray, per_epoch: int, epoch: int, key: list[in
 @contextmanager
 def _library_random(state: np.random.RandomState) -> Iterator[None]:
     """pytorch-metric-learning draws from a generator of its module, which is replaced here for a while."""
+    from pytorch_metric_learning.utils import common_functions
+
     before = common_functions.NUMPY_RANDOM
     common_functions.NUMPY_RANDOM = state
     try:
         yield
     finally:
         common_functions.NUMPY_RANDOM = before
+
+
+SHUFFLED = Sampler("shuffled passes, every sample equally often", shuffled)
+CLASS_BALANCED = Sampler("every class of the labels equally often", class_balanced, by="labels")
+#: RLSbench: Garg et al. 2023, arXiv:2302.03020.
+PSEUDO_BALANCED = Sampler("every class that the method predicts equally often", class_balanced, by="predictions")

@@ -1,12 +1,15 @@
 """The face store: faces cut out once, their points and labels, in files that are mapped into memory.
 
+A store keeps the dataset's own words; which class a word is, a label set says when the store is read. In format 1,
+which is still read, there were no words: labels were classes of the seven expressions, in their order.
+
 STORE/
   manifest.json      what the store is made from and the hash of each file; written last, and only when all is whole
   images.npy         (N, 3, P, P) uint8, RGB
   landmarks.npy      (N, 5, 2) float32, in pixels of the crop
   boxes.npy          (N, 4) float32: left, top, right, bottom of the face in the image
   confidence.npy     (N,) float32: the detector's, NaN for faces whose points it did not find
-  labels.npy         (N,) int64, all -1 where the images came without labels
+  labels.npy         (N,) int64, positions among the manifest's words; all -1 where the images came without labels
   names.json         N names
   contact_sheet.png  some of the faces with boxes and points, and some of the images without
 """
@@ -14,21 +17,25 @@ STORE/
 from __future__ import annotations
 
 import hashlib
+import json
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from ..util.errors import UserError
 from ..util.files import file_digest, read_json
-from ..util.shapes import ANY, COUNT, FLAG, TEXT, misfit, one_of
+from ..util.shapes import ANY, COUNT, FLAG, TEXT, mismatch, one_of
 from .faces import FaceSet
-from .labels import NUM_CLASSES, UNLABELLED
+from .labelling import Labelling, label_words
+from .labels import CONTEMPT, EXPRESSIONS, SEVEN, UNLABELLED
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 
 #: Arrays of a store: dtype, and shape after the number of faces; P stands for the side.
@@ -44,18 +51,19 @@ FILES = (*(f"{name}.npy" for name in ARRAYS), "names.json", "contact_sheet.png")
 #: Files whose hashes are looked at whenever a store is opened: all that is small.
 _SMALL = ("landmarks.npy", "labels.npy", "names.json")
 
-_SHAPE = {
+_SHAPE: dict[str, Any] = {
     "format": ANY,
     "dataset": TEXT,
     "identity": TEXT,
     "parameters": {"crop": TEXT, "crop_px": COUNT, "deduplicate": FLAG},
     "faces": COUNT,
     "splits": {},
-    "excluded": COUNT,
     "without_face": [TEXT],
     "unreadable": [{"name": TEXT, "reason": TEXT}],
     "files": {name: {"bytes": COUNT, "blake2b": TEXT} for name in FILES},
 }
+#: What a manifest has beside that, by its format.
+_OF_FORMAT: dict[int, dict[str, Any]] = {1: {"excluded": COUNT}, 2: {"words": [TEXT]}}
 _DUPLICATES = dict.fromkeys(("groups", "across_splits", "conflicting", "dropped"), COUNT)
 
 
@@ -66,17 +74,40 @@ class Store:
     Attributes:
         path: its folder.
         manifest: see :mod:`.prepare`.
-        splits: the faces of each split, mapped from the disk.
+        words: the dataset's own words for its classes.
+        splits: the faces of each split, mapped from the disk; their labels are positions among ``words``.
     """
 
     path: Path
     manifest: dict[str, Any]
+    words: tuple[str, ...]
     splits: dict[str, FaceSet] = field(repr=False)
 
     @property
     def parameters(self) -> dict[str, Any]:
         """How faces were found and cut out."""
-        return self.manifest["parameters"]
+        return dict(self.manifest["parameters"])
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Faces by split and word; no words where there are no labels."""
+        return {split: _count(faces, self.words) for split, faces in self.splits.items()}
+
+    @property
+    def excluded(self) -> dict[str, int]:
+        """Samples that were left out by expression when the store was made, by word: in format 1 contempt was."""
+        left_out = self.manifest.get("excluded", 0)
+        return {CONTEMPT: left_out} if left_out else {}
+
+    def labelled(self, split: str, labelling: Labelling) -> FaceSet:
+        """The faces of a split with classes for labels; images stay on the disk, whichever are left out."""
+        faces = self.splits[split]
+        labels, kept = labelling.apply(self.words, faces.labels)
+        fingerprint = f"{faces.known_fingerprint}{_labels_mark(self.words, labelling)}"
+        if kept is None:
+            return replace(faces, labels=labels, known_fingerprint=fingerprint)
+        names = tuple(faces.names[i] for i in kept)
+        return FaceSet(faces.images, faces.landmarks[kept], labels, names, fingerprint, rows=kept)
 
 
 def is_store(path: Path) -> bool:
@@ -101,8 +132,8 @@ def open_store(path: Path) -> Store:
     n, size_px = manifest["faces"], manifest["parameters"]["crop_px"]
     arrays = {name: _map(path / f"{name}.npy", n, size_px, *ARRAYS[name]) for name in ARRAYS}
     names = read_json(path / "names.json")
-    labels = np.array(arrays["labels"])
-    if (problem := misfit(names, (TEXT, n))) or not _are_labels(labels):
+    labels, words = np.array(arrays["labels"]), tuple(manifest.get("words", SEVEN))
+    if (problem := mismatch(names, (TEXT, n))) or not _are_labels(labels, len(words)):
         raise UserError(f"store {path}: {problem or f'labels {np.unique(labels).tolist()}'}: prepare it again")
     splits = {}
     for split, (start, stop) in manifest["splits"].items():
@@ -113,13 +144,30 @@ def open_store(path: Path) -> Store:
             names=tuple(names[start:stop]),
             known_fingerprint=f"{_content(manifest)}-{split}",
         )
-    return Store(path, manifest, splits)
+    return Store(path, manifest, words, splits)
 
 
-def _are_labels(labels: np.ndarray) -> bool:
-    """Whether these are classes, all of them, or no labels at all."""
-    classes = (labels >= 0) & (labels < NUM_CLASSES)
-    return bool(classes.all() or (labels == UNLABELLED).all())
+def _are_labels(labels: NDArray[np.int64], words: int) -> bool:
+    """Whether these are positions among so many words, all of them, or no labels at all."""
+    known = (labels >= 0) & (labels < words)
+    return bool(known.all() or (labels == UNLABELLED).all())
+
+
+def _count(faces: FaceSet, words: tuple[str, ...]) -> dict[str, int]:
+    times = Counter(faces.labels[faces.labels != UNLABELLED].tolist())
+    return {words[i]: times[i] for i in sorted(times)}
+
+
+def _labels_mark(words: tuple[str, ...], labelling: Labelling) -> str:
+    """What a fingerprint gets for its labels: nothing, if they are those that the seven expressions give."""
+    classes = [labelling.classes.get(word) for word in words]
+    try:
+        default = label_words("", dict.fromkeys(labelling.classes, 0), EXPRESSIONS).classes
+        if classes == [default.get(word) for word in words]:
+            return ""
+    except UserError:  # there are words that are no expressions
+        pass
+    return "-" + hashlib.blake2b(json.dumps(classes).encode(), digest_size=4).hexdigest()
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -128,10 +176,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
     Raises:
         UserError: there is none, or it is not one of ours.
     """
-    manifest = read_json(path / MANIFEST)
-    problem = misfit(manifest, {"format": one_of(FORMAT)}) or misfit(manifest, _SHAPE) or _bad_splits(manifest)
+    manifest: dict[str, Any] = read_json(path / MANIFEST)
+    problem = mismatch(manifest, {"format": one_of(*_OF_FORMAT)})
+    problem = problem or mismatch(manifest, _SHAPE | _OF_FORMAT[manifest["format"]]) or _bad_splits(manifest)
     if problem is None and manifest.get("duplicates") is not None:
-        problem = misfit(manifest["duplicates"], _DUPLICATES, "duplicates")
+        problem = mismatch(manifest["duplicates"], _DUPLICATES, "duplicates")
     if problem:
         raise UserError(f"store {path}: {MANIFEST} is not one that this version reads ({problem})")
     return manifest
@@ -141,7 +190,7 @@ def _bad_splits(manifest: dict[str, Any]) -> str | None:
     """What is wrong with the ranges of the splits: they must follow one another, from the first face to the last."""
     stop = 0
     for name, span in manifest["splits"].items():
-        if problem := misfit(span, (COUNT, 2), f"splits.{name}"):
+        if problem := mismatch(span, (COUNT, 2), f"splits.{name}"):
             return problem
         if span[0] != stop or span[1] < span[0]:
             return f"splits.{name} is {span}, must begin at {stop}"
@@ -168,12 +217,14 @@ def resized(faces: FaceSet, size_px: int) -> FaceSet:
         return faces
     images = np.empty((len(faces), 3, size_px, size_px), dtype=np.uint8)
     for start in range(0, len(faces), 256):
-        part = torch.from_numpy(np.array(faces.images[start : start + 256])).float()
+        indices = np.arange(start, min(start + 256, len(faces)))
+        part = torch.from_numpy(faces.pixels(indices)).float()
         part = interpolate(part, size=(size_px, size_px), mode="bilinear", antialias=True)
         images[start : start + 256] = part.round_().clamp_(0, 255).byte().numpy()
     scale = np.float32(size_px / faces.size_px)
     fingerprint = faces.known_fingerprint and f"{faces.known_fingerprint}-{size_px}px"
-    return replace(faces, images=images, landmarks=faces.landmarks * scale, known_fingerprint=fingerprint)
+    points = faces.landmarks * scale
+    return replace(faces, images=images, landmarks=points, known_fingerprint=fingerprint, rows=None)
 
 
 def _content(manifest: dict[str, Any]) -> str:
@@ -182,10 +233,10 @@ def _content(manifest: dict[str, Any]) -> str:
     return hashlib.blake2b(" ".join(hashes).encode(), digest_size=8).hexdigest()
 
 
-def _map(path: Path, n: int, size_px: int, dtype: str, shape: tuple[int | str, ...]) -> np.ndarray:
+def _map(path: Path, n: int, size_px: int, dtype: str, shape: tuple[int | str, ...]) -> NDArray[Any]:
     expected = (n, *(size_px if side == "P" else side for side in shape))
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a damaged header is given to Python's own parser, which raises whatever it likes
         raise UserError(f"{path}: not a readable array ({type(error).__name__}): prepare it again") from None
     if array.shape != expected or array.dtype != dtype:

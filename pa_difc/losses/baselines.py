@@ -1,17 +1,38 @@
-"""Losses for imbalanced data beside DIFC's family; all but the last two take any logits, and none has state."""
+"""Losses for imbalanced data beside DIFC's family: each takes any logits, and none has state."""
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from pytorch_metric_learning.losses import ArcFaceLoss, CosFaceLoss
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ..functional import Counts
+from ..functional import Counts, drw_weights
 from ..util.distributed import part_of_weighted
+from ..util.options import Options, option
+from .spec import LossSpec
+
+
+@dataclass(frozen=True)
+class EffectiveOptions(Options):
+    """Of class weights by the effective number of samples."""
+
+    beta: float = option(0.9999, "β of the effective number of samples", at_least=0, at_most=1)
+
+
+@dataclass(frozen=True)
+class FocalOptions(Options):
+    """Of the focal loss."""
+
+    gamma: float = option(2.0, "γ, how little easy samples count; 0 is cross-entropy", at_least=0)
+
+
+@dataclass(frozen=True)
+class AdjustmentOptions(Options):
+    """Of logit adjustment."""
+
+    tau: float = option(1.0, "τ, the factor on the log class shares; 0 is cross-entropy", at_least=0)
 
 
 class WeightedLoss(nn.Module):
@@ -19,17 +40,24 @@ class WeightedLoss(nn.Module):
 
     Args:
         class_weights: ``(K,)``; only their ratios matter.
+        label_smoothing: α, see :func:`.make_loss`.
     """
 
     weights: Tensor  #: ``(K,)``
 
-    def __init__(self, class_weights: Tensor) -> None:
+    def __init__(self, class_weights: Tensor, label_smoothing: float = 0.0) -> None:
         super().__init__()
+        self.label_smoothing = label_smoothing
         self.register_buffer("weights", class_weights)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         weights = self.weights.to(logits)
-        return part_of_weighted(cross_entropy(logits, labels, weight=weights), weights, labels)
+        if self.label_smoothing == 0.0:
+            loss = cross_entropy(logits, labels, weight=weights)
+        else:  # PyTorch's own smoothing weighs each class of the target by its own weight
+            losses = cross_entropy(logits, labels, reduction="none", label_smoothing=self.label_smoothing)
+            loss = (weights[labels] * losses).sum() / weights[labels].sum()
+        return part_of_weighted(loss, weights, labels)
 
 
 class FocalLoss(nn.Module):
@@ -37,22 +65,29 @@ class FocalLoss(nn.Module):
 
     Args:
         gamma: γ, at least 0; 2 in the paper, 0 is cross-entropy.
+        label_smoothing: α, see :func:`.make_loss`.
 
     Raises:
         ValueError: γ is negative.
     """
 
-    def __init__(self, gamma: float = 2.0) -> None:
+    def __init__(self, gamma: float = 2.0, label_smoothing: float = 0.0) -> None:
         super().__init__()
         if not gamma >= 0:
             raise ValueError(f"{gamma=}: must be at least 0")
-        self.gamma = gamma
+        self.gamma, self.label_smoothing = gamma, label_smoothing
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        log_probs = -cross_entropy(logits, labels, reduction="none")  # (N,)
+        losses = self._focused(-cross_entropy(logits, labels, reduction="none"))  # (N,)
+        if self.label_smoothing > 0.0:
+            uniform = self._focused(logits.log_softmax(dim=1)).mean(dim=1)  # (N,)
+            losses = torch.lerp(losses, uniform, self.label_smoothing)
+        return losses.mean()
+
+    def _focused(self, log_probs: Tensor) -> Tensor:
         # The floor keeps the gradient of x^γ finite at x = 0, where the loss is 0 anyway.
-        misses = (1 - log_probs.exp()).clamp(min=torch.finfo(logits.dtype).eps)
-        return -(misses**self.gamma * log_probs).mean()
+        misses = (1 - log_probs.exp()).clamp(min=torch.finfo(log_probs.dtype).eps)
+        return -(misses**self.gamma * log_probs)
 
 
 class LogitAdjustedLoss(nn.Module):
@@ -63,6 +98,7 @@ class LogitAdjustedLoss(nn.Module):
     Args:
         class_counts: ``(K,)`` source samples per class, all above 0.
         tau: τ.
+        label_smoothing: α, see :func:`.make_loss`.
 
     Raises:
         ValueError: a class has no sample.
@@ -70,67 +106,38 @@ class LogitAdjustedLoss(nn.Module):
 
     offsets: Tensor  #: ``(K,)`` τ log π
 
-    def __init__(self, class_counts: Counts, tau: float = 1.0) -> None:
+    def __init__(self, class_counts: Counts, tau: float = 1.0, label_smoothing: float = 0.0) -> None:
         super().__init__()
+        self.label_smoothing = label_smoothing
         counts = torch.as_tensor(class_counts, dtype=torch.float64)
         if not (counts > 0).all():
             raise ValueError(f"class_counts={counts.tolist()}: every class needs a sample")
         self.register_buffer("offsets", (tau * (counts / counts.sum()).log()).float())
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return cross_entropy(logits + self.offsets.to(logits), labels)
+        return cross_entropy(logits + self.offsets.to(logits), labels, label_smoothing=self.label_smoothing)
 
 
-class MarginHeadLoss(nn.Module):
-    """A margin loss of pytorch-metric-learning on the cosines of a classifier that is already there.
-
-    The library's losses own a weight matrix and take features; ours is the method's classifier, so that adaptation and
-    prediction see it. Its logits are s times cosines, which go into the library's margin and scale.
-
-    Args:
-        loss: one of its losses of cosines.
-        scale: s, by which the logits are multiplied.
-    """
-
-    def __init__(self, loss: nn.Module, scale: float) -> None:
-        super().__init__()
-        self.loss, self.scale = loss, scale
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        value: Tensor = self.loss(logits / self.scale, labels)
-        return value
-
-
-def _on_cosines(base: Any) -> Any:
-    """A loss of the library whose embeddings are cosines ``(N, K)`` already, and that has no weight matrix."""
-
-    class OnCosines(base):  # type: ignore[misc]
-        def __init__(self, num_classes: int, **kwargs: Any) -> None:
-            super().__init__(num_classes=num_classes, embedding_size=1, **kwargs)
-            self._parameters.pop("W")
-            self.W = torch.empty(1, num_classes)  # no parameter: asked for, and never looked at
-
-        def get_cosine(self, embeddings: Tensor) -> Tensor:
-            return embeddings.clamp(-1 + 1e-6, 1 - 1e-6)  # the arc cosine's slope at ±1 is infinite
-
-        def cast_types(self, dtype: torch.dtype, device: torch.device) -> None:
-            """There is nothing to cast."""
-
-    return OnCosines
-
-
-CosFaceOnCosines = _on_cosines(CosFaceLoss)  #: cos θ_y − m (Wang et al. 2018, arXiv:1801.09414); m = 0.35
-
-
-class ArcFaceOnCosines(_on_cosines(ArcFaceLoss)):  # type: ignore[misc]
-    """ArcFace: cos(θ_y + m), continued by cos θ_y − m sin m where θ_y + m > π (Deng et al. 2019, arXiv:1801.07698).
-
-    Differs from the library: there cos(θ_y + m) grows again beyond π, so that features that point away from their own
-    class's weights are pushed further away. A small network trained from scratch ends there, with a small loss and an
-    accuracy below chance. The continuation is that of the authors' code; no formula of the paper has it.
-    """
-
-    def modify_cosine_of_target_classes(self, cosine_of_target_classes: Tensor) -> Tensor:
-        turned: Tensor = super().modify_cosine_of_target_classes(cosine_of_target_classes)
-        lowered = cosine_of_target_classes - self.margin * math.sin(self.margin)
-        return torch.where(cosine_of_target_classes > -math.cos(self.margin), turned, lowered)
+CROSS_ENTROPY = LossSpec(
+    "cross-entropy", lambda i: nn.CrossEntropyLoss(reduction="none", label_smoothing=i.label_smoothing)
+)
+WEIGHTED_INVERSE = LossSpec(
+    "class weights by inverse frequency, from the first step",
+    lambda i: WeightedLoss(drw_weights(i.counts, 1.0), i.label_smoothing),
+)
+WEIGHTED_EFFECTIVE = LossSpec(
+    "class weights by effective number (Cui 2019), from the first step",
+    lambda i: WeightedLoss(drw_weights(i.counts, i.options.beta), i.label_smoothing),
+    EffectiveOptions,
+)
+FOCAL = LossSpec("focal loss (Lin 2017)", lambda i: FocalLoss(i.options.gamma, i.label_smoothing), FocalOptions)
+LOGIT_ADJUSTED = LossSpec(
+    "logits raised by the log class proportions (Menon 2021)",
+    lambda i: LogitAdjustedLoss(i.counts, i.options.tau, i.label_smoothing),
+    AdjustmentOptions,
+)
+BALANCED_SOFTMAX = LossSpec(
+    "balanced softmax (Ren 2020): logit_adjusted at τ = 1",
+    lambda i: LogitAdjustedLoss(i.counts, 1.0, i.label_smoothing),
+    same_as="logit_adjusted",
+)

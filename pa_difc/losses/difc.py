@@ -22,6 +22,11 @@ from ..util.distributed import part_of_weighted, total, whole_mean
 from ..util.names import shown
 from .schedule import Phase, Schedule
 
+MARGIN_UNITS = ("logit", "spread")
+UNSEEN = ("most", "least", "last")
+REFRESHES = ("epoch", "once", "step")
+CONFUSION_SOURCES = ("training", "evaluation")
+
 
 class DIFCLoss(nn.Module):
     """Cross-entropy with class margins against source imbalance, raised for the classes the target confuses.
@@ -57,8 +62,9 @@ class DIFCLoss(nn.Module):
         unseen: where a class that is never predicted ranks: "most" or "least" confused, or by its "last" score.
         refresh: "epoch": at the start of each epoch of the DIFC phase; "once": at the switch only; "step": after
             each step, from sums that forget with a horizon of one epoch.
-        estimate: "training": from what :meth:`update` is given; "evaluation": from what
+        confusion_from: "training": from what :meth:`update` is given; "evaluation": from what
             :meth:`update_from_evaluation` is given at the start of an epoch.
+        label_smoothing: α of the smoothed target, in [0, 1], see :func:`.make_loss`; the paper has none.
 
     Raises:
         ValueError: a class has no sample, or a value is out of range.
@@ -84,23 +90,27 @@ class DIFCLoss(nn.Module):
         margin_unit: Literal["logit", "spread"] = "logit",
         unseen: Literal["most", "least", "last"] = "most",
         refresh: Literal["epoch", "once", "step"] = "epoch",
-        estimate: Literal["training", "evaluation"] = "training",
+        confusion_from: Literal["training", "evaluation"] = "training",
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
-        _check_choice("margin_unit", margin_unit, ("logit", "spread"))
-        _check_choice("unseen", unseen, ("most", "least", "last"))
-        _check_choice("refresh", refresh, ("epoch", "once", "step"))
-        _check_choice("estimate", estimate, ("training", "evaluation"))
+        _check_choice("margin_unit", margin_unit, MARGIN_UNITS)
+        _check_choice("unseen", unseen, UNSEEN)
+        _check_choice("refresh", refresh, REFRESHES)
+        _check_choice("confusion_from", confusion_from, CONFUSION_SOURCES)
         if not scale > 0:
             raise ValueError(f"{scale=}: must be above 0")
-        if estimate == "evaluation" and refresh == "step":
-            raise ValueError("estimate='evaluation' comes once an epoch: refresh must be 'epoch' or 'once'")
+        if not 0.0 <= label_smoothing <= 1.0:
+            raise ValueError(f"{label_smoothing=}: must lie in [0, 1]")
+        if confusion_from == "evaluation" and refresh == "step":
+            raise ValueError("confusion_from='evaluation' comes once an epoch: refresh must be 'epoch' or 'once'")
         counts = torch.as_tensor(class_counts).tolist()
         base = class_margins(counts, max_margin)  # (K,)
         weights = drw_weights(counts, beta) if class_weights is None else _given_weights(class_weights, len(base))
         confusion_margins(base, torch.zeros_like(base), epsilon)  # checks epsilon
         self.schedule, self.scale, self.epsilon, self.margin_unit = schedule, scale, epsilon, margin_unit
-        self.unseen, self.refresh, self.estimate = unseen, refresh, estimate
+        self.unseen, self.refresh, self.confusion_from = unseen, refresh, confusion_from
+        self.label_smoothing = label_smoothing
         self.step = 0  #: optimisation steps done
         self._made_with = {
             "class_counts": counts,
@@ -112,7 +122,8 @@ class DIFCLoss(nn.Module):
             "margin_unit": margin_unit,
             "unseen": unseen,
             "refresh": refresh,
-            "estimate": estimate,
+            "confusion_from": confusion_from,
+            "label_smoothing": label_smoothing,
         }
         self.register_buffer("base_margins", base)
         self.register_buffer("class_weights", weights)
@@ -134,7 +145,7 @@ class DIFCLoss(nn.Module):
     @property
     def needs_target_logits(self) -> bool:
         """Whether :meth:`update` needs target logits in this step: none are asked for that no refresh reads."""
-        if self.estimate == "evaluation" or not self._uses_confusion:
+        if self.confusion_from == "evaluation" or not self._uses_confusion:
             return False
         if self.refresh == "step":
             return self.phase is Phase.DIFC
@@ -144,7 +155,7 @@ class DIFCLoss(nn.Module):
     @property
     def needs_evaluation(self) -> bool:
         """Whether :meth:`update_from_evaluation` has to be called before the next step."""
-        return self.estimate == "evaluation" and self._uses_confusion and self._refreshes_at(self.step)
+        return self.confusion_from == "evaluation" and self._uses_confusion and self._refreshes_at(self.step)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The weighted mean loss of a labelled source batch; changes no state.
@@ -159,7 +170,7 @@ class DIFCLoss(nn.Module):
         margins, weights = self.margins, self.class_weights if self.reweighted else None
         if self.margin_unit == "spread":
             margins = margins * whole_mean(logit_spread(logits), len(logits))
-        loss = di_loss(logits, labels, margins, weights, self.scale)
+        loss = di_loss(logits, labels, margins, weights, self.scale, self.label_smoothing)
         return loss if weights is None else part_of_weighted(loss, weights, labels)
 
     @torch.no_grad()
@@ -195,7 +206,7 @@ class DIFCLoss(nn.Module):
             ValueError: no evaluation is due (see :attr:`needs_evaluation`).
         """
         if not self.needs_evaluation:
-            raise ValueError(f"step {self.step}: no evaluation is due (estimate={self.estimate!r})")
+            raise ValueError(f"step {self.step}: no evaluation is due (confusion_from={self.confusion_from!r})")
         self.gap_sums.zero_()
         self.gap_counts.zero_()
         self._observe(probs)
@@ -234,7 +245,7 @@ class DIFCLoss(nn.Module):
     def _start_epoch(self, phase: Phase) -> None:
         if phase is not Phase.WARMUP and self.schedule.phase(self.step - 1) is Phase.WARMUP:
             self.margins.copy_(self.base_margins)
-        if self.estimate == "training" and self._uses_confusion and self._refreshes_at(self.step):
+        if self.confusion_from == "training" and self._uses_confusion and self._refreshes_at(self.step):
             self._refresh()
         if self.refresh != "step":
             self.gap_sums.zero_()
@@ -274,7 +285,7 @@ class DIFCLoss(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:
-        shown = ("max_margin", "epsilon", "scale", "margin_unit", "unseen", "refresh", "estimate")
+        shown = ("max_margin", "epsilon", "scale", "margin_unit", "unseen", "refresh", "confusion_from")
         return ", ".join(f"{k}={self._made_with[k]!r}" for k in shown) + f", {self.schedule}"
 
 

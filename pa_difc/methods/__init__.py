@@ -1,60 +1,75 @@
 """The adaptation methods by name; each file is one paper."""
 
-from .agra import AGRA
-from .cdan import CDAN
-from .dann import DANN
-from .detn import DETN
-from .ecan import ECAN
-from .etd import ETD
-from .jumbot import JUMBOT
-from .lpl import LPL
-from .mcd import MCD
-from .mcd_onestep import MCDOneStep
-from .mdd import MDD
-from .penalty import PenaltyMethod, Step
-from .safn import SAFN
-from .slot import LossSlot
-from .source_only import SourceOnly
-from .star import STAR
-from .swd import SWD
+from __future__ import annotations
 
-#: Ours, and those of other packages under the entry point ``pa_difc.methods``.
-METHODS: dict[str, type[LossSlot]] = {
-    "source_only": SourceOnly,
-    "lpl": LPL,
-    "dann": DANN,
-    "cdan": CDAN,
-    "mdd": MDD,
-    "mcd": MCD,
-    "mcd_onestep": MCDOneStep,
-    "swd": SWD,
-    "star": STAR,
-    "safn": SAFN,
-    "detn": DETN,
-    "ecan": ECAN,
-    "jumbot": JUMBOT,
-    "etd": ETD,
-    "agra": AGRA,
-}
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "AGRA",
-    "CDAN",
-    "DANN",
-    "DETN",
-    "ECAN",
-    "ETD",
-    "JUMBOT",
-    "LPL",
-    "MCD",
-    "MDD",
-    "METHODS",
-    "SAFN",
-    "STAR",
-    "SWD",
-    "LossSlot",
-    "MCDOneStep",
-    "PenaltyMethod",
-    "SourceOnly",
-    "Step",
-]
+import lazy_loader
+
+from ..util.registry import Registry
+
+if TYPE_CHECKING:
+    from .agra import AGRA as AGRA
+    from .cdan import CDAN as CDAN
+    from .dann import DANN as DANN
+    from .detn import DETN as DETN
+    from .ecan import ECAN as ECAN
+    from .etd import ETD as ETD
+    from .jumbot import JUMBOT as JUMBOT
+    from .lpl import LPL as LPL
+    from .mcd import MCD as MCD
+    from .mcd_onestep import MCDOneStep as MCDOneStep
+    from .mdd import MDD as MDD
+    from .penalty import PenaltyMethod as PenaltyMethod
+    from .penalty import Step as Step
+    from .safn import SAFN as SAFN
+    from .slot import LossSlot as LossSlot
+    from .source_only import SourceOnly as SourceOnly
+    from .star import STAR as STAR
+    from .swd import SWD as SWD
+
+METHODS: Registry[type[LossSlot]] = Registry(
+    "method",
+    {
+        "source_only": "pa_difc.methods.source_only:SourceOnly",
+        "lpl": "pa_difc.methods.lpl:LPL",
+        "dann": "pa_difc.methods.dann:DANN",
+        "cdan": "pa_difc.methods.cdan:CDAN",
+        "mdd": "pa_difc.methods.mdd:MDD",
+        "mcd": "pa_difc.methods.mcd:MCD",
+        "mcd_onestep": "pa_difc.methods.mcd_onestep:MCDOneStep",
+        "swd": "pa_difc.methods.swd:SWD",
+        "star": "pa_difc.methods.star:STAR",
+        "safn": "pa_difc.methods.safn:SAFN",
+        "detn": "pa_difc.methods.detn:DETN",
+        "ecan": "pa_difc.methods.ecan:ECAN",
+        "jumbot": "pa_difc.methods.jumbot:JUMBOT",
+        "etd": "pa_difc.methods.etd:ETD",
+        "agra": "pa_difc.methods.agra:AGRA",
+    },
+    "pa_difc.methods",
+)
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "agra": ["AGRA"],
+        "cdan": ["CDAN"],
+        "dann": ["DANN"],
+        "detn": ["DETN"],
+        "ecan": ["ECAN"],
+        "etd": ["ETD"],
+        "jumbot": ["JUMBOT"],
+        "lpl": ["LPL"],
+        "mcd": ["MCD"],
+        "mcd_onestep": ["MCDOneStep"],
+        "mdd": ["MDD"],
+        "penalty": ["PenaltyMethod", "Step"],
+        "safn": ["SAFN"],
+        "slot": ["LossSlot"],
+        "source_only": ["SourceOnly"],
+        "star": ["STAR"],
+        "swd": ["SWD"],
+    },
+)
+__all__ += ["METHODS"]

@@ -4,13 +4,6 @@ Nothing else in the package imports from a private module of the host. Each line
 it is needed.
 """
 
-import warnings
-
-with warnings.catch_warnings():
-    # torchmetrics 0.9.3, which the host pins, imports pkg_resources; its advice is not for our users.
-    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-    import torchmetrics  # noqa: F401
-
 # Host: hooks/base.py:11 and :188. What every hook of ours extends.
 from pytorch_adapt.hooks.base import BaseHook, BaseWrapperHook
 

@@ -16,6 +16,7 @@ the other, 0.25 between landmarks: the papers' numbers, their places by our read
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,10 +30,11 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ..util.errors import UserError
+from ..util.options import option
 from ._host import BaseHook, OptimizerHook, SummaryHook
 from .heads import ClassifierFactory, classifier
 from .penalty import EndOfStepHook
-from .regions import REGION_FEATURES, REGIONS, RegionGraph
+from .regions import ACROSS, REGION_FEATURES, REGIONS, WITHIN, RegionGraph
 from .reversal import Ramped
 from .slot import LossSlot
 
@@ -48,14 +50,32 @@ class AGRA(Ramped, LossSlot, Classifier):
 
     Args:
         ramp_steps: see :class:`.reversal.Ramped`.
-        **kwargs: see :class:`.slot.LossSlot`; ``weight`` is the largest λ.
+        **kwargs: see :class:`.slot.LossSlot`.
 
     Raises:
         UserError: the extractor has no landmark branches.
     """
 
+    @dataclass(frozen=True)
+    class Options(LossSlot.Options):
+        """Of AGRA."""
+
+        weight: float = option(1.0, "largest λ of the gradient reversal", at_least=0)
+        momentum: float = option(0.9, "what remains of a class's mean after a batch with it", at_least=0, below=1)
+        links_within: tuple[float, ...] = option(WITHIN, "links in a face: whole and landmark, two landmarks")
+        links_across: tuple[float, ...] = option(
+            ACROSS, "links across domains: the same region, whole and landmark, two landmarks"
+        )
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            for name, default in (("links_within", WITHIN), ("links_across", ACROSS)):
+                links = getattr(self, name)
+                if len(links) != len(default) or min(links) < 0:
+                    raise UserError(f"{name}={links}: must be {len(default)} numbers of at least 0")
+
+    options: Options
     about = "regions of a face in a graph with the means of the other domain's"
-    default_weight = 1.0
     extra_models = ("R", "D")
     inference_models = ("G", "R", "C")
     infer = staticmethod(domain_inference)
@@ -63,15 +83,18 @@ class AGRA(Ramped, LossSlot, Classifier):
     one_process = True  # the class means
 
     @classmethod
-    def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:
+    def heads(
+        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+    ) -> dict[str, nn.Module]:
         if num_features != REGIONS * REGION_FEATURES:
             raise UserError(
                 f"agra needs the {REGIONS} regions of a landmark backbone ({REGIONS * REGION_FEATURES} features, not "
-                f"{num_features}): take --backbone-head global_local, and no frozen features"
+                f"{num_features}): take feature_head=global_local, and no frozen features"
             )
+        options = options or cls.Options()
         layers = [layer for _ in range(2) for layer in (nn.Linear(num_features, num_features), nn.ReLU())]
         return {
-            "R": RegionGraph(num_classes),
+            "R": RegionGraph(num_classes, options.momentum, options.links_within, options.links_across),
             "C": make(num_features, num_classes),
             "D": nn.Sequential(*layers, nn.Linear(num_features, 1), nn.Flatten(start_dim=0)),
         }
@@ -79,9 +102,9 @@ class AGRA(Ramped, LossSlot, Classifier):
     @classmethod
     def extractor(cls, extractor: nn.Module) -> nn.Module:
         """The extractor without the layer across regions: that is the graph's work."""
-        head = getattr(extractor, "head", None)
+        head: Any = getattr(extractor, "head", None)
         if not hasattr(head, "fusion"):
-            raise UserError("agra needs the regions of a landmark backbone: take --backbone-head global_local")
+            raise UserError("agra needs the regions of a landmark backbone: take feature_head=global_local")
         head.fusion = nn.Identity()
         return extractor
 
@@ -107,7 +130,7 @@ class RegionsHook(BaseHook):
         # Not as attributes that the host would take for children when it prints hooks.
         self._parts = {"models": adapter.models, "reversal": adapter.reversal, "loss": adapter.loss}
 
-    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict, dict]:
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         models, labels = self._parts["models"], inputs["src_labels"]
         graph: RegionGraph = models["R"]
         source, target = inputs["src_imgs_features"], inputs["target_imgs_features"]

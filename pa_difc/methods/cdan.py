@@ -9,17 +9,18 @@ more closely at samples that are predicted with certainty. λ ramps from 0 to we
 Differs from the authors' code, which lets a reversed gradient pass through w and divides the sum of both domains by 2.
 """
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from pytorch_adapt.layers import EntropyLoss, RandomizedDotProduct
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from ..util.options import option
 from .heads import ClassifierFactory, classifier, discriminator
 from .penalty import PenaltyMethod, Step
 from .reversal import Ramped
-
-#: Largest K·D for which the whole product is taken, and the size of the randomised one.
-_LARGEST_PRODUCT, _RANDOM_FEATURES = 4096, 1024
 
 
 class ConditionalDiscriminator(nn.Module):
@@ -30,20 +31,25 @@ class ConditionalDiscriminator(nn.Module):
     Args:
         num_features: D.
         num_classes: K.
+        largest_product: largest K·D for which the whole product is taken.
+        random_features: size of the randomised product beyond that.
     """
 
-    def __init__(self, num_features: int, num_classes: int) -> None:
+    def __init__(self, num_features: int, num_classes: int, largest_product: int, random_features: int) -> None:
         super().__init__()
         product = num_features * num_classes
         self.random = None
-        if product > _LARGEST_PRODUCT:
-            self.random = RandomizedDotProduct([num_features, num_classes], _RANDOM_FEATURES)
-        self.net = discriminator(product if self.random is None else _RANDOM_FEATURES)
+        if product > largest_product:
+            self.random = RandomizedDotProduct([num_features, num_classes], random_features)
+        self.net = discriminator(product if self.random is None else random_features)
 
     def forward(self, features: Tensor, probs: Tensor) -> Tensor:
         if self.random is not None:
-            return self.net(self.random(features, probs))
-        return self.net((probs[:, :, None] * features[:, None, :]).flatten(1))
+            product = self.random(features, probs)
+        else:
+            product = (probs[:, :, None] * features[:, None, :]).flatten(1)
+        logits: Tensor = self.net(product)
+        return logits
 
 
 class CDAN(Ramped, PenaltyMethod):
@@ -51,21 +57,30 @@ class CDAN(Ramped, PenaltyMethod):
 
     Args:
         ramp_steps: see :class:`.reversal.Ramped`.
-        **kwargs: see :class:`.slot.LossSlot`; ``weight`` is the largest λ.
+        **kwargs: see :class:`.slot.LossSlot`.
     """
 
+    @dataclass(frozen=True)
+    class Options(PenaltyMethod.Options):
+        """Of CDAN."""
+
+        weight: float = option(1.0, "largest λ of the gradient reversal", at_least=0)
+        largest_product: int = option(4096, "largest K·D for which f ⊗ p is taken whole", unit="features", at_least=0)
+        random_features: int = option(1024, "size of the randomised product beyond that", unit="features", at_least=1)
+
+    options: Options
     about = "as dann, with features and predictions together"
-    default_weight = 1.0
     extra_models = ("D",)
     loss_name = "domain_loss"
     loss_weight = 1.0  # λ is in the gradient reversal: the discriminator itself learns with weight 1
 
     @classmethod
-    def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:
-        return {
-            **super().heads(num_features, num_classes, make),
-            "D": ConditionalDiscriminator(num_features, num_classes),
-        }
+    def heads(
+        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+    ) -> dict[str, nn.Module]:
+        options = options or cls.Options()
+        sizes = (num_features, num_classes, options.largest_product, options.random_features)
+        return {**super().heads(num_features, num_classes, make, options), "D": ConditionalDiscriminator(*sizes)}
 
     def penalty(self, step: Step) -> Tensor:
         source = self._domain_loss(step.src_features, step.src_logits, 0.0)

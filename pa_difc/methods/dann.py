@@ -7,6 +7,7 @@ training that is done. The paper's learning rate, .01 (1 + 10p)^−.75, is left 
 under one schedule.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from pytorch_adapt.adapters import DANN as HostDANN
@@ -15,6 +16,7 @@ from pytorch_adapt.hooks import CLossHook, DANNHook, FeaturesForDomainLossHook
 from pytorch_adapt.weighters import SumWeighter
 from torch import nn
 
+from ..util.options import option
 from ._host import ApplyFnHook
 from .heads import ClassifierFactory, classifier, discriminator
 from .penalty import EndOfStepHook
@@ -31,15 +33,23 @@ class DANN(Ramped, LossSlot, HostDANN):
 
     Args:
         ramp_steps: the number of steps that training will take, over which λ rises from 0; None for a constant λ.
-        **kwargs: see :class:`LossSlot`; ``weight`` is the largest λ.
+        **kwargs: see :class:`LossSlot`.
     """
 
+    @dataclass(frozen=True)
+    class Options(LossSlot.Options):
+        """Of DANN."""
+
+        weight: float = option(1.0, "largest λ of the gradient reversal", at_least=0)
+
+    options: Options
     about = "features that a domain discriminator can't tell apart"
-    default_weight = 1.0
 
     @classmethod
-    def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:
-        return {**super().heads(num_features, num_classes, make), "D": discriminator(num_features)}
+    def heads(
+        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+    ) -> dict[str, nn.Module]:
+        return {**super().heads(num_features, num_classes, make, options), "D": discriminator(num_features)}
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         features = FeaturesForDomainLossHook()

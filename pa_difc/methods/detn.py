@@ -11,12 +11,18 @@ Differs from the paper: proportions are running means over steps, instead of bei
 [1/5, 5]; γ = 1 and the kernels could not be verified.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from pytorch_adapt.containers import Models
 from torch import Tensor
 
-from .mmd import ClassRatio, weighted_mmd
+from ..util.errors import UserError
+from ..util.options import option
+from .heads import num_classes_of
+from .mmd import SCALES, ClassRatio, weighted_mmd
 from .penalty import PenaltyMethod, Step
 
 
@@ -24,30 +30,45 @@ class DETN(PenaltyMethod):
     """DETN with a slot for the classification loss.
 
     Args:
-        num_classes: K.
-        **kwargs: see :class:`.slot.LossSlot`; ``weight`` is γ.
+        models: as every method's; K is what the classifier "C" gives.
+        *args, **kwargs: see :class:`.slot.LossSlot`.
     """
 
+    @dataclass(frozen=True)
+    class Options(PenaltyMethod.Options):
+        """Of DETN."""
+
+        weight: float = option(1.0, "γ, the factor on the MMD", at_least=0)
+        momentum: float = option(0.99, "what remains of the class proportions after a step", at_least=0, below=1)
+        largest_ratio: float = option(5.0, "α lies between this and its inverse", at_least=1)
+        kernel_scales: tuple[float, ...] = option(SCALES, "bandwidths of the kernels", unit="mean squared distances")
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            if not self.kernel_scales or min(self.kernel_scales) <= 0:
+                raise UserError(f"kernel_scales={self.kernel_scales}: must be one or more numbers above 0")
+
+    options: Options
     about = "features of equal distribution, the source re-weighted to the target's class proportions"
-    default_weight = 1.0
     loss_name = "mmd_loss"
 
-    def __init__(self, *args: Any, num_classes: int = 7, **kwargs: Any) -> None:
-        self.num_classes = num_classes
-        super().__init__(*args, **kwargs)
+    def __init__(self, models: Models, *args: Any, **kwargs: Any) -> None:
+        self.num_classes = num_classes_of(models["C"])
+        super().__init__(models, *args, **kwargs)
 
     def method_state(self) -> dict[str, Any]:
-        self.ratio = ClassRatio(self.num_classes)
+        self.ratio = ClassRatio(self.num_classes, self.options.momentum, self.options.largest_ratio)
         return {"class_ratio": self.ratio}
 
     def penalty(self, step: Step) -> Tensor:
         alpha = self.ratio.alpha.to(step.src_features)
-        loss = weighted_mmd(step.src_features, step.target_features, alpha[step.src_labels])
+        weights, scales = alpha[step.src_labels], self.options.kernel_scales
+        loss = weighted_mmd(step.src_features, step.target_features, weights, scales)
         self.ratio.update(step.src_labels, step.target_logits)
         return loss
 
 
-def conditional_mmd(step: Step, num_classes: int) -> Tensor:
+def conditional_mmd(step: Step, num_classes: int, scales: Sequence[float] = SCALES) -> Tensor:
     """Mean of the MMDs between each class's source samples and the target samples predicted as it, a scalar.
 
     Classes without a sample in either batch are left out; 0 if none is left.
@@ -57,5 +78,5 @@ def conditional_mmd(step: Step, num_classes: int) -> Tensor:
     for k in range(num_classes):
         source, target = step.src_features[step.src_labels == k], step.target_features[predicted == k]
         if len(source) and len(target):
-            terms.append(weighted_mmd(source, target))
+            terms.append(weighted_mmd(source, target, scales=scales))
     return torch.stack(terms).mean() if terms else step.src_features.sum() * 0.0

@@ -7,21 +7,30 @@ DETN's re-weighted marginal term, and one between the classes of both domains, t
 Differs from the paper: as DETN; γ = 1 and λ = 0.1 could not be verified.
 """
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
+from ..util.options import option
 from .detn import DETN, conditional_mmd
 from .penalty import Step
-
-LAMBDA = 0.1
 
 
 class ECAN(DETN):
     """ECAN with a slot for the classification loss.
 
-    Arguments are those of :class:`.slot.LossSlot`; ``weight`` is γ.
+    Arguments are those of :class:`.detn.DETN`.
     """
 
+    @dataclass(frozen=True)
+    class Options(DETN.Options):
+        """Of ECAN."""
+
+        conditional_weight: float = option(0.1, "λ, the factor on the MMD class by class", at_least=0)
+
+    options: Options
     about = "as detn, and class by class"
 
     def penalty(self, step: Step) -> Tensor:
-        return super().penalty(step) + LAMBDA * conditional_mmd(step, self.num_classes)
+        conditional = conditional_mmd(step, self.num_classes, self.options.kernel_scales)
+        return super().penalty(step) + self.options.conditional_weight * conditional

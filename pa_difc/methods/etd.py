@@ -14,42 +14,55 @@ are ours, as the paper's could not be verified; plans are clipped at 10 times th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from pytorch_adapt.layers import EntropyLoss
 from torch import Tensor, nn
 
+from ..util.options import option
 from .heads import ClassifierFactory, classifier
 from .penalty import PenaltyMethod, Step
-
-EPSILON = 0.5
-ENTROPY_WEIGHT = 0.1
-_LARGEST_PLAN = 10.0
 
 
 class ETD(PenaltyMethod):
     """ETD with a slot for the classification loss.
 
-    Arguments are those of :class:`.slot.LossSlot`; ``weight`` multiplies transport and entropy.
+    Arguments are those of :class:`.slot.LossSlot`.
     """
 
+    @dataclass(frozen=True)
+    class Options(PenaltyMethod.Options):
+        """Of ETD."""
+
+        weight: float = option(0.1, "factor on transport and entropy", at_least=0)
+        epsilon: float = option(0.5, "ε, of the plan's entropy", unit="mean costs", above=0)
+        entropy_weight: float = option(0.1, "factor on H, the entropy of target predictions", at_least=0)
+        largest_plan: float = option(10.0, "where plans are clipped", unit="uniform plans", above=0)
+
+    options: Options
     about = "transport whose distances attention re-weights and whose potentials are learnt"
-    default_weight = 0.1
     extra_models = ("U", "V")
     loss_name = "transport_loss"
 
     @classmethod
-    def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:
+    def heads(
+        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+    ) -> dict[str, nn.Module]:
         potentials = {name: _potential(num_features) for name in ("U", "V")}
-        return {**super().heads(num_features, num_classes, make), **potentials}
+        return {**super().heads(num_features, num_classes, make, options), **potentials}
 
     def penalty(self, step: Step) -> Tensor:
         costs = attended_costs(step.src_features, step.target_features)  # (N, M)
         u = self.models["U"](step.src_features.detach()).flatten()
         v = self.models["V"](step.target_features.detach()).flatten()
-        gain, plan = dual(u, v, costs.detach())
+        gain, plan = dual(u, v, costs.detach(), self.options.epsilon, self.options.largest_plan)
         transport = (plan * costs).mean()
+        entropy = EntropyLoss()(step.target_logits)
         # The potentials climb what the features descend; neither sees the other's gradient.
-        return transport - gain + ENTROPY_WEIGHT * EntropyLoss()(step.target_logits)
+        loss: Tensor = transport - gain + self.options.entropy_weight * entropy
+        return loss
 
 
 def attended_costs(source: Tensor, target: Tensor) -> Tensor:
@@ -57,24 +70,26 @@ def attended_costs(source: Tensor, target: Tensor) -> Tensor:
     with torch.no_grad():
         attention = (source @ target.T / source.shape[1] ** 0.5).softmax(dim=1) * len(target)
     distances = torch.cdist(source, target).square()
-    return attention * distances / distances.detach().mean().clamp(min=1e-12)
+    costs: Tensor = attention * distances / distances.detach().mean().clamp(min=1e-12)
+    return costs
 
 
-def dual(u: Tensor, v: Tensor, costs: Tensor, epsilon: float = EPSILON) -> tuple[Tensor, Tensor]:
+def dual(u: Tensor, v: Tensor, costs: Tensor, epsilon: float, largest_plan: float) -> tuple[Tensor, Tensor]:
     """The entropic transport's dual value, and its plan relative to the uniform one, a constant.
 
     Args:
         u, v: potentials ``(N,)`` and ``(M,)``.
         costs: ``(N, M)``.
         epsilon: ε.
+        largest_plan: where the plan is clipped, in units of the uniform one.
 
     Returns:
         A scalar, and ``(N, M)`` whose mean is 1 at the optimum.
     """
     exponent = (u[:, None] + v[None, :] - costs) / epsilon
     # Beyond the clip the exponential goes on as its tangent, so that a bad potential is still drawn back.
-    edge = torch.tensor(_LARGEST_PLAN).log().to(exponent)
-    growth = exponent.clamp(max=edge).exp() + _LARGEST_PLAN * (exponent - edge).clamp(min=0)
+    edge = torch.tensor(largest_plan).log().to(exponent)
+    growth = exponent.clamp(max=edge).exp() + largest_plan * (exponent - edge).clamp(min=0)
     return u.mean() + v.mean() - epsilon * growth.mean(), exponent.detach().clamp(max=edge).exp()
 
 

@@ -7,13 +7,16 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..util.errors import UserError
+from ..util.names import unknown
+
 #: Number of features and of classes in, a classifier out.
 ClassifierFactory = Callable[[int, int], nn.Module]
 
-HEADS = ("linear", "cosine")
+CLASSIFIERS = ("linear", "cosine")
 
 
-def classifier(num_features: int, num_classes: int, head: str = "linear", scale: float = 1.0) -> nn.Module:
+def classifier(num_features: int, num_classes: int, kind: str = "linear", scale: float = 1.0) -> nn.Module:
     """A classifier whose logits are multiplied by ``scale``.
 
     The scale sits in the classifier, so that losses, discrepancies, confusion and predictions all see the same logits.
@@ -21,14 +24,31 @@ def classifier(num_features: int, num_classes: int, head: str = "linear", scale:
     Args:
         num_features: D.
         num_classes: K.
-        head: "linear", or "cosine" for logits s·cos(f, w_k) (as in LDAM: Cao et al. 2019, arXiv:1906.07413, s = 30).
+        kind: "linear", or "cosine" for logits s·cos(f, w_k) (as in LDAM: Cao et al. 2019, arXiv:1906.07413, s = 30).
         scale: s.
 
     Returns:
         A module from ``(N, D)`` to ``(N, K)``.
+
+    Raises:
+        UserError: the kind is unknown.
     """
-    layer = CosineLinear(num_features, num_classes) if head == "cosine" else nn.Linear(num_features, num_classes)
+    if kind not in CLASSIFIERS:
+        raise unknown("classifier", kind, CLASSIFIERS)
+    layer = CosineLinear(num_features, num_classes) if kind == "cosine" else nn.Linear(num_features, num_classes)
     return layer if scale == 1.0 else nn.Sequential(layer, Scale(scale))
+
+
+def num_classes_of(classifier: nn.Module) -> int:
+    """K of a classifier, or of several side by side: the outputs of its last linear layer.
+
+    Raises:
+        UserError: it has none.
+    """
+    layers = [module for module in classifier.modules() if isinstance(module, nn.Linear)]
+    if not layers:
+        raise UserError(f"{type(classifier).__name__} has no linear layer: its number of classes can't be told")
+    return layers[-1].out_features
 
 
 class CosineLinear(nn.Linear):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..losses import SteppedLoss
+from ..losses.protocols import SteppedLoss
 from ._host import BaseHook
 
 
@@ -33,7 +33,7 @@ class ConfusionHook(BaseHook):
         self.loss, self.start, self.models = loss, start, tuple(models)
         self.set_in_keys([start])
 
-    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict, dict]:
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         self.loss.update(self._target_logits(inputs) if self.loss.needs_target_logits else None)
         return {}, {}
 
@@ -60,7 +60,7 @@ class JointFeaturesHook(BaseHook):
     and are updated once.
     """
 
-    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict, dict]:
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         parts = [inputs[f"{domain}_imgs"] for domain in ("src", "target")]
         features = inputs["G"](_joined(*parts)).split([_length(part) for part in parts])
         return dict(zip(self._out_keys(), features, strict=True)), {}

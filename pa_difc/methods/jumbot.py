@@ -12,35 +12,45 @@ cost of the batch, so that it means the same for features of any scale (in float
 costs above 7); the source is drawn as every method's is, not class by class (``--sampler class_balanced`` does that).
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from ..util.options import option
 from .penalty import PenaltyMethod, Step
 from .transport import unbalanced_plan
-
-ALPHA, LAMBDA = 0.01, 0.5
-TAU, EPSILON = 0.5, 0.01
 
 
 class JUMBOT(PenaltyMethod):
     """JUMBOT with a slot for the classification loss.
 
-    Arguments are those of :class:`.slot.LossSlot`; ``weight`` multiplies the transport cost.
+    Arguments are those of :class:`.slot.LossSlot`.
     """
 
+    @dataclass(frozen=True)
+    class Options(PenaltyMethod.Options):
+        """Of JUMBOT."""
+
+        weight: float = option(0.1, "factor on the transport cost", at_least=0)
+        alpha: float = option(0.01, "α, the cost of a squared distance of features", at_least=0)
+        label_cost: float = option(0.5, "λ, the cost of a prediction's cross-entropy with the label", at_least=0)
+        tau: float = option(0.5, "τ, of the marginals' penalty", unit="largest costs", above=0)
+        epsilon: float = option(0.01, "ε, of the plan's entropy", unit="largest costs", above=0)
+
+    options: Options
     about = "target samples moved to near source samples of a likely class, as many as fit"
-    default_weight = 0.1
     loss_name = "transport_loss"
 
     def penalty(self, step: Step) -> Tensor:
-        costs = joint_costs(step)
-        plan = unbalanced_plan(costs.detach(), EPSILON, TAU)
+        costs = joint_costs(step, self.options.alpha, self.options.label_cost)
+        plan = unbalanced_plan(costs.detach(), self.options.epsilon, self.options.tau)
         return (plan * costs).sum()
 
 
-def joint_costs(step: Step, alpha: float = ALPHA, lam: float = LAMBDA) -> Tensor:
-    """M ``(N, M)``: what it costs to move each target sample to each source sample."""
+def joint_costs(step: Step, alpha: float, label_cost: float) -> Tensor:
+    """M ``(N, M)``: what it costs to move each target sample to each source sample, by α and λ."""
     distances = torch.cdist(step.src_features, step.target_features).square()
     labels = one_hot(step.src_labels, step.target_logits.shape[1]).to(step.target_logits)
-    return alpha * distances - lam * labels @ step.target_logits.log_softmax(dim=1).T
+    return alpha * distances - label_cost * labels @ step.target_logits.log_softmax(dim=1).T

@@ -10,28 +10,36 @@ Differs from the CD-FER benchmark, in which the gradient of this term is cut off
 A batch of 32 has fewer than 20 of most classes: then all of them are neighbours.
 """
 
+from dataclasses import dataclass
+
 import torch
 from pytorch_metric_learning.distances import LpDistance
 from torch import Tensor
 
+from ..util.options import option
 from .penalty import PenaltyMethod, Step
-
-NEIGHBOURS = 20
 
 
 class LPL(PenaltyMethod):
     """LPL with a slot for the classification loss.
 
-    Arguments are those of :class:`.slot.LossSlot`; ``weight`` is λ.
+    Arguments are those of :class:`.slot.LossSlot`.
     """
 
+    @dataclass(frozen=True)
+    class Options(PenaltyMethod.Options):
+        """Of LPL."""
+
+        weight: float = option(0.003, "λ, the factor on the locality loss", at_least=0)
+        neighbours: int = option(20, "k, nearest samples of the class in the batch", at_least=1)
+
+    options: Options
     about = "source only, each sample drawn to its neighbours of the same class"
-    default_weight = 0.003
     loss_name = "locality_loss"
     uses_target = False
 
     def penalty(self, step: Step) -> Tensor:
-        return 0.5 * locality(step.src_features, step.src_labels, NEIGHBOURS)
+        return 0.5 * locality(step.src_features, step.src_labels, self.options.neighbours)
 
 
 def locality(features: Tensor, labels: Tensor, k: int) -> Tensor:
@@ -50,4 +58,5 @@ def locality(features: Tensor, labels: Tensor, k: int) -> Tensor:
         weights = ((order < k) & allowed).to(features)  # (N, N)
         counts = weights.sum(dim=1, keepdim=True)
     centres = weights @ features / counts.clamp(min=1)
-    return ((features - centres).square().sum(dim=1) * (counts[:, 0] > 0)).mean()
+    loss: Tensor = ((features - centres).square().sum(dim=1) * (counts[:, 0] > 0)).mean()
+    return loss

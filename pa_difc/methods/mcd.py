@@ -8,6 +8,7 @@ d(x) = mean over samples and classes of |softmax(C1(F(x))) − softmax(C2(F(x)))
 step B without the source losses; Saito's paper and its own authors' code keep them, and so does this.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from pytorch_adapt.adapters import MCD as HostMCD
@@ -17,41 +18,64 @@ from pytorch_adapt.layers import MultipleModels
 from pytorch_adapt.weighters import BaseWeighter, SumWeighter
 from torch import nn
 
-from ..losses import ClassificationLoss
+from ..losses.spec import ClassificationLoss
+from ..util.options import option
 from ._host import BaseHook, BaseWrapperHook, OptimizerHook, SummaryHook
 from .heads import ClassifierFactory, classifier
 from .slot import LossSlot, mean_softmax_inference
 
 
-class MCD(LossSlot, HostMCD):
-    """The host's ``MCD`` with a slot for the classification loss; "C" gives a list of two logits.
+class TwoClassifiers(LossSlot, HostMCD):
+    """What methods with two classifiers share: "C" gives a list of two logits, predictions are the mean (eq. 8)."""
+
+    @dataclass(frozen=True)
+    class Options(LossSlot.Options):
+        """Of a discrepancy between two classifiers."""
+
+        weight: float = option(1.0, "w, the factor on the discrepancy", at_least=0)
+
+    options: Options
+    infer = staticmethod(mean_softmax_inference)
+
+    @classmethod
+    def heads(
+        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+    ) -> dict[str, nn.Module]:
+        return {"C": MultipleModels(*(make(num_features, num_classes) for _ in range(2)))}
+
+
+class MCD(TwoClassifiers):
+    """The host's ``MCD`` with a slot for the classification loss.
 
     Differs from the host: losses within a step are summed, not averaged (pass ``hook_kwargs={"weighter":
     MeanWeighter}`` for the host's), and predictions are the mean of the two softmaxes (eq. 8), not the sum of the
     logits. With the host's weighter and "ce" training is the host's to the bit. Confusion costs no pass at all: step B
     has computed the target logits.
 
-    Arguments are those of :class:`LossSlot`; ``weight`` is w, and ``hook_kwargs`` takes ``repeat`` (n), ``weighter``,
-    ``discrepancy_loss_fn`` and ``reuse_features``.
+    Arguments are those of :class:`LossSlot`; ``hook_kwargs`` takes ``weighter`` and ``discrepancy_loss_fn``.
     """
 
-    about = "two classifiers find target samples outside the source's support, features move in"
-    default_weight = 1.0
-    infer = staticmethod(mean_softmax_inference)
+    @dataclass(frozen=True)
+    class Options(TwoClassifiers.Options):
+        """Of MCD."""
 
-    @classmethod
-    def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:
-        return {"C": MultipleModels(*(make(num_features, num_classes) for _ in range(2)))}
+        repeat: int = option(4, "n, repetitions of step C", at_least=1)
+        reuse_features: bool = option(False, "whether step C begins with the target features of step B")
+
+    options: Options
+    about = "two classifiers find target samples outside the source's support, features move in"
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
-        self.hook = MCDHook(
-            g_opts=with_opt(["G"]),
-            c_opts=with_opt(["C"]),
-            loss_fn=self.loss,
-            weight=self.weight,
-            post=self.confusion_writer("target_imgs_features_detached_logits"),
-            **hook_kwargs,
-        )
+        defaults = {
+            "g_opts": with_opt(["G"]),
+            "c_opts": with_opt(["C"]),
+            "loss_fn": self.loss,
+            "weight": self.weight,
+            "repeat": self.options.repeat,
+            "reuse_features": self.options.reuse_features,
+            "post": self.confusion_writer("target_imgs_features_detached_logits"),
+        }
+        self.hook = MCDHook(**{**defaults, **hook_kwargs})
 
 
 class MCDHook(BaseWrapperHook):

@@ -21,15 +21,15 @@ from pytorch_adapt.weighters import SumWeighter
 from torch import nn
 
 from ._host import BaseHook, OptimizerHook, SummaryHook
-from .mcd import MCD
+from .mcd import TwoClassifiers
 
 _LOGITS = "target_imgs_features_reversed_logits"
 
 
-class MCDOneStep(MCD):
+class MCDOneStep(TwoClassifiers):
     """:class:`.mcd.MCD` whose three steps are one.
 
-    Arguments are those of :class:`.slot.LossSlot`; ``weight`` is w. Confusion costs no pass: the step has the target's
+    Arguments are those of :class:`.slot.LossSlot`. Confusion costs no pass: the step has the target's
     logits.
     """
 
@@ -55,7 +55,7 @@ class ReversedDiscrepancyHook(BaseHook):
         self.reversal = GradientReversal()
         self.distance = discrepancy_loss_fn or MCDLoss()
 
-    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict, dict]:
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         outputs = self.features(inputs, losses)[0]
         features = {**inputs, **outputs}["target_imgs_features"]
         logits = inputs["C"](self.reversal(features))

@@ -13,15 +13,17 @@ as the ``make`` of :meth:`.slot.LossSlot.heads` has them (there: two layers afte
 is every method's.
 """
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from ..util.options import option
 from .heads import ClassifierFactory, classifier
 from .penalty import PenaltyMethod, Step
 from .reversal import Ramped
-
-GAMMA = 4.0
 
 
 class MDD(Ramped, PenaltyMethod):
@@ -29,25 +31,39 @@ class MDD(Ramped, PenaltyMethod):
 
     Args:
         ramp_steps: see :class:`.reversal.Ramped`.
-        **kwargs: see :class:`.slot.LossSlot`; ``weight`` is η.
+        **kwargs: see :class:`.slot.LossSlot`.
     """
 
+    @dataclass(frozen=True)
+    class Options(PenaltyMethod.Options):
+        """Of MDD."""
+
+        weight: float = option(0.1, "η, the factor on the disparity", at_least=0)
+        gamma: float = option(4.0, "γ, how much agreement on the source counts", above=0)
+        max_reversal: float = option(0.1, "largest λ of the gradient reversal", at_least=0)
+
+    options: Options
     about = "features on which no second classifier can disagree on the target alone"
-    default_weight = 0.1
-    max_reversal = 0.1
     extra_models = ("C_adv",)
     loss_name = "disparity_loss"
 
     @classmethod
-    def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:
-        return {**super().heads(num_features, num_classes, make), "C_adv": make(num_features, num_classes)}
+    def heads(
+        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+    ) -> dict[str, nn.Module]:
+        models = super().heads(num_features, num_classes, make, options)
+        return {**models, "C_adv": make(num_features, num_classes)}
+
+    @property
+    def largest_reversal(self) -> float:
+        return self.options.max_reversal
 
     def penalty(self, step: Step) -> Tensor:
         adversary = self.models["C_adv"]
         source = adversary(self.reversal(step.src_features))
         target = adversary(self.reversal(step.target_features))
         agree = cross_entropy(source, step.src_logits.argmax(dim=1))
-        return GAMMA * agree - log_one_minus_prob(target, step.target_logits.argmax(dim=1)).mean()
+        return self.options.gamma * agree - log_one_minus_prob(target, step.target_logits.argmax(dim=1)).mean()
 
 
 def log_one_minus_prob(logits: Tensor, classes: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,7 +17,9 @@ SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 _distance = LpDistance(normalize_embeddings=False, power=2)
 
 
-def weighted_mmd(source: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+def weighted_mmd(
+    source: Tensor, target: Tensor, weights: Tensor | None = None, scales: Sequence[float] = SCALES
+) -> Tensor:
     """Squared MMD of a weighted and a plain batch under a mean of Gaussian kernels (biased estimate), a scalar.
 
     Σ_ij a_i a_j k(s_i, s_j) + mean k(t, t) − 2 Σ_ij a_i k(s_i, t_j) / M, with a = weights / Σ weights. The host's
@@ -26,13 +29,14 @@ def weighted_mmd(source: Tensor, target: Tensor, weights: Tensor | None = None) 
         source: ``(N, D)``.
         target: ``(M, D)``.
         weights: ``(N,)``, not negative; None for equal ones.
+        scales: bandwidths of the kernels, in units of the batch's mean squared distance.
     """
     a = torch.full_like(source[:, 0], 1 / len(source)) if weights is None else weights / weights.sum()
     b = torch.full_like(target[:, 0], 1 / len(target))
     both, signed = torch.cat([source, target]), torch.cat([a, -b])
     distances = _distance(both)  # (N + M, N + M) squared
     width = distances.detach().mean().clamp(min=1e-12)
-    kernel = torch.stack([torch.exp(-distances / (scale * width)) for scale in SCALES]).mean(dim=0)
+    kernel = torch.stack([torch.exp(-distances / (scale * width)) for scale in scales]).mean(dim=0)
     return signed @ kernel @ signed
 
 
@@ -44,6 +48,9 @@ class ClassRatio(nn.Module):
         momentum: how much of the past remains after a step.
         largest: α lies in [1 / largest, largest]: a class that is hardly ever predicted does not vanish.
     """
+
+    source: Tensor  #: ``(K,)``
+    target: Tensor  #: ``(K,)``
 
     def __init__(self, num_classes: int, momentum: float = 0.99, largest: float = 5.0) -> None:
         super().__init__()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, cast
 
 from pytorch_adapt.adapters import Classifier
 from pytorch_adapt.adapters.utils import with_opt
@@ -12,6 +13,7 @@ from pytorch_adapt.hooks import ClassifierHook, FeaturesAndLogitsHook
 from pytorch_adapt.weighters import SumWeighter
 from torch import Tensor
 
+from ..util.options import option
 from ._host import BaseHook
 from .slot import LossSlot
 
@@ -38,6 +40,12 @@ class PenaltyMethod(LossSlot, Classifier):
 
     Arguments are those of :class:`LossSlot`; ``weight`` multiplies the penalty.
     """
+
+    @dataclass(frozen=True)
+    class Options(LossSlot.Options):
+        """The factor on the penalty; a subclass adds its own options, and its own default."""
+
+        weight: float = option(1.0, "factor on the method's own loss", at_least=0)
 
     loss_name: ClassVar[str]  #: the penalty's name in logs
 
@@ -81,15 +89,15 @@ class PenaltyHook(BaseHook):
         self.name, self.penalty = name, penalty
         self.features = FeaturesAndLogitsHook(domains=["src", "target"] if uses_target else ["src"])
 
-    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict, dict]:
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         outputs = self.features(inputs, losses)[0]
         found = {**inputs, **outputs}
         step = Step(
             found["src_imgs_features"],
             found["src_imgs_features_logits"],
             found["src_labels"],
-            found.get("target_imgs_features"),
-            found.get("target_imgs_features_logits"),
+            cast(Tensor, found.get("target_imgs_features")),
+            cast(Tensor, found.get("target_imgs_features_logits")),
         )
         return outputs, {self.name: self.penalty(step)}
 
@@ -97,7 +105,7 @@ class PenaltyHook(BaseHook):
         return [self.name]
 
     def _out_keys(self) -> list[str]:
-        return self.features.out_keys
+        return cast(list[str], self.features.out_keys)
 
 
 class EndOfStepHook(BaseHook):
@@ -111,7 +119,7 @@ class EndOfStepHook(BaseHook):
         super().__init__()
         self.function = function
 
-    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict, dict]:
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         self.function()
         return {}, {}
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -9,11 +12,10 @@ REGIONS = 6  #: the whole face and five landmarks
 REGION_FEATURES = 64
 
 _HIDDEN = 128
-_MOMENTUM = 0.9  #: how much of a running mean remains after a batch with its class
 
 #: Links: within a face (whole–landmark, landmark–landmark), across domains (same region, whole–landmark, landmarks).
-_WITHIN = (0.8, 0.5)
-_ACROSS = (0.9, 0.4, 0.25)
+WITHIN = (0.8, 0.5)
+ACROSS = (0.9, 0.4, 0.25)
 
 
 class RegionGraph(nn.Module):
@@ -23,21 +25,33 @@ class RegionGraph(nn.Module):
 
     Args:
         num_classes: K.
+        momentum: how much of a running mean remains after a batch with its class.
+        links_within: as :data:`WITHIN`.
+        links_across: as :data:`ACROSS`.
     """
 
+    within_links: Tensor  #: ``(6, 6)``
+    across_links: Tensor  #: ``(12, 12)``
     means: Tensor  #: ``(2, K, 6, 64)``
     seen: Tensor  #: ``(2, K)`` bool: which of them were ever written
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        momentum: float = 0.9,
+        links_within: Sequence[float] = WITHIN,
+        links_across: Sequence[float] = ACROSS,
+    ) -> None:
         super().__init__()
+        self.momentum = momentum
         self.within = nn.ModuleList(
             [nn.Linear(REGION_FEATURES, _HIDDEN, bias=False), nn.Linear(_HIDDEN, REGION_FEATURES, bias=False)]
         )
         self.across = nn.Linear(REGION_FEATURES, REGION_FEATURES, bias=False)
         sizes = (_HIDDEN, REGION_FEATURES, REGION_FEATURES)
         self.norms = nn.ModuleList(nn.ModuleList(nn.BatchNorm1d(size) for _ in range(2)) for size in sizes)
-        self.register_buffer("within_links", _normalized(_face_links()), persistent=False)
-        self.register_buffer("across_links", _normalized(_domain_links()), persistent=False)
+        self.register_buffer("within_links", _normalized(_face_links(*links_within)), persistent=False)
+        self.register_buffer("across_links", _normalized(_domain_links(*links_across)), persistent=False)
         self.register_buffer("means", torch.zeros(2, num_classes, REGIONS, REGION_FEATURES))
         self.register_buffer("seen", torch.zeros(2, num_classes, dtype=torch.bool))
 
@@ -64,7 +78,7 @@ class RegionGraph(nn.Module):
         for k in classes.unique().tolist():
             mean = nodes[classes == k].mean(dim=0).to(self.means)
             before = self.means[domain, k]
-            self.means[domain, k] = torch.lerp(mean, before, _MOMENTUM) if self.seen[domain, k] else mean
+            self.means[domain, k] = torch.lerp(mean, before, self.momentum) if self.seen[domain, k] else mean
             self.seen[domain, k] = True
 
     def _face(self, nodes: Tensor, domain: int, training: bool) -> Tensor:
@@ -75,25 +89,25 @@ class RegionGraph(nn.Module):
 
     def _norm(self, layer: int, nodes: Tensor, domain: int, training: bool) -> Tensor:
         """BatchNorm of a domain over faces and regions; means of the other domain never enter its statistics."""
-        norm: nn.BatchNorm1d = self.norms[layer][domain]
-        flat = nodes.flatten(0, 1)
+        norm = cast(list[list[nn.BatchNorm1d]], self.norms)[layer][domain]
+        flat: Tensor = nodes.flatten(0, 1)
         if training:
-            return norm(flat).view_as(nodes)
+            flat = norm(flat)
+            return flat.view_as(nodes)
         args = (norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps)
         return nn.functional.batch_norm(flat, *args).view_as(nodes)
 
 
-def _face_links() -> Tensor:
+def _face_links(whole: float, landmarks: float) -> Tensor:
     """``(6, 6)``: every region with itself 1, the whole with landmarks, landmarks with each other."""
-    links = torch.full((REGIONS, REGIONS), _WITHIN[1])
-    links[0], links[:, 0] = _WITHIN[0], _WITHIN[0]
+    links = torch.full((REGIONS, REGIONS), landmarks)
+    links[0], links[:, 0] = whole, whole
     return links.fill_diagonal_(1.0)
 
 
-def _domain_links() -> Tensor:
+def _domain_links(same: float, whole: float, landmarks: float) -> Tensor:
     """``(12, 12)``: only across domains, and every region with itself 1."""
-    same, whole, other = _ACROSS
-    across = torch.full((REGIONS, REGIONS), other)
+    across = torch.full((REGIONS, REGIONS), landmarks)
     across[0], across[:, 0] = whole, whole
     across.fill_diagonal_(same)
     empty = torch.zeros(REGIONS, REGIONS)

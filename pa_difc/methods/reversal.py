@@ -53,7 +53,7 @@ class Ramped:
         ramp_steps: the number of steps that training will take, over which λ rises from 0; None for a constant λ.
     """
 
-    max_reversal: float | None = None  #: the largest λ; None: the method's weight
+    weight: float
 
     def __init__(self, *args: Any, ramp_steps: int | None = None, **kwargs: Any) -> None:
         self.ramp_steps = ramp_steps
@@ -63,9 +63,13 @@ class Ramped:
     def schedule_options(cls, total_steps: int) -> dict[str, Any]:
         return {"ramp_steps": total_steps}
 
+    @property
+    def largest_reversal(self) -> float:
+        """λ at the end of the ramp."""
+        return self.weight
+
     def method_state(self) -> dict[str, Any]:
-        largest = self.weight if self.max_reversal is None else self.max_reversal
-        self.reversal = RampedGradientReversal(largest, self.ramp_steps)
+        self.reversal = RampedGradientReversal(self.largest_reversal, self.ramp_steps)
         return {"gradient_reversal": self.reversal}
 
     def end_step(self) -> None:

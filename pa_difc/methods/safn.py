@@ -10,15 +10,17 @@ front of 128 features trained from scratch it took 21 points of mean recall (28 
 drawn faces with cross-entropy, 5 epochs, mean of 3 seeds), whatever the weight of the norm loss.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from pytorch_adapt.adapters import Classifier
 from pytorch_adapt.adapters.utils import with_opt
 from pytorch_adapt.hooks import AFNHook, ClassifierHook
-from pytorch_adapt.layers import L2PreservedDropout
+from pytorch_adapt.layers import AdaptiveFeatureNorm, L2PreservedDropout
 from pytorch_adapt.weighters import SumWeighter
 from torch import nn
 
+from ..util.options import option
 from .heads import ClassifierFactory, classifier
 from .slot import LossSlot
 
@@ -30,23 +32,33 @@ class SAFN(LossSlot, Classifier):
     ``weight``. With the host's weighter and "ce" it is the host's Classifier with ``post=[AFNHook()]`` to the bit.
     Confusion costs one pass of C over target features that exist already.
 
-    Arguments are those of :class:`LossSlot`; ``weight`` is w.
+    Arguments are those of :class:`LossSlot`.
     """
 
+    @dataclass(frozen=True)
+    class Options(LossSlot.Options):
+        """Of SAFN."""
+
+        weight: float = option(0.05, "w, the factor on the norm loss", at_least=0)
+        step_size: float = option(1.0, "Δr, by which norms are asked to grow", unit="feature norm", above=0)
+        dropout: float = option(0.0, "share of features dropped before the classifier", at_least=0, below=1)
+
+    options: Options
     about = "features whose norms grow step by step in both domains"
-    default_weight = 0.05
 
     @classmethod
     def heads(
-        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, dropout: float = 0.0
+        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
     ) -> dict[str, nn.Module]:
-        return {"C": nn.Sequential(L2PreservedDropout(dropout), make(num_features, num_classes))}
+        options = options or cls.Options()
+        return {"C": nn.Sequential(L2PreservedDropout(options.dropout), make(num_features, num_classes))}
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
+        norms = AFNHook(loss_fn=AdaptiveFeatureNorm(self.options.step_size))
         defaults = {
             "weighter": SumWeighter(weights={"afn_loss": self.weight}),
             "loss_fn": self.loss,
-            "post": [AFNHook(), *self.confusion_writer("target_imgs_features", "C")],
+            "post": [norms, *self.confusion_writer("target_imgs_features", "C")],
         }
         opts = with_opt(list(self.optimizers.keys()))
         self.hook = ClassifierHook(opts=opts, **{**defaults, **hook_kwargs})

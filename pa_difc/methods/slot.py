@@ -1,7 +1,10 @@
 """What every method shares: the slot for a classification loss."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -10,10 +13,16 @@ from pytorch_adapt.inference import default_fn
 from torch import Tensor, nn
 
 from ..functional import Counts
-from ..losses import ClassificationLoss, SteppedLoss, loss_state, make_loss
+from ..losses.make import loss_state, make_loss
+from ..losses.protocols import SteppedLoss
 from ..losses.schedule import Schedule
+from ..losses.spec import ClassificationLoss
+from ..util import options as option_tools
 from .heads import ClassifierFactory, classifier
 from .hooks import ConfusionHook
+
+#: Arguments of the host's adapter that a method passes on.
+_HOST_ARGUMENTS = ("default_containers", "key_enforcer", "inference_fn", "before_training_starts")
 
 
 class LossSlot:
@@ -25,20 +34,28 @@ class LossSlot:
             is put into ``misc["difc"]``, so that the host's checkpoints hold it.
         class_counts: ``(K,)`` source samples per class; for every named loss but "ce".
         schedule: when the loss's ingredients begin; likewise.
-        loss_options: further arguments of :class:`pa_difc.DIFCLoss`.
-        weight: of the method's own loss; None for the method's default.
+        loss_options: further arguments of :func:`.make_loss`.
         hook_kwargs: passed on to the method's hook; what is given here wins over our defaults.
-        **host_kwargs: further arguments of the host's adapter.
+        **kwargs: fields of the method's :attr:`Options`, None standing for the default; and further arguments of the
+            host's adapter.
+
+    Raises:
+        UserError: an argument is none of these, or an option is out of range.
     """
 
+    @dataclass(frozen=True)
+    class Options(option_tools.Options):
+        """The method's own options: none, unless a method says otherwise."""
+
     about: ClassVar[str]  #: the idea in a line
-    default_weight: ClassVar[float]  #: of the method's own loss
     extra_models: ClassVar[tuple[str, ...]] = ()  #: names of models that the host's adapter does not know
     inference_models: ClassVar[tuple[str, ...]] = ("G", "C")  #: what predictions are made with
     infer: ClassVar[Callable[..., dict[str, Tensor]]] = staticmethod(default_fn)  #: the method's way to predict
     needs_regions: ClassVar[bool] = False  #: whether it works on the regions of a landmark backbone
     uses_target: ClassVar[bool] = True  #: whether the method itself learns from the target
     one_process: ClassVar[bool] = False  #: whether a part of a batch would give its state another meaning
+
+    options: Options
 
     def __init__(
         self,
@@ -51,15 +68,15 @@ class LossSlot:
         class_counts: Counts | None = None,
         schedule: Schedule | None = None,
         loss_options: Mapping[str, Any] | None = None,
-        weight: float | None = None,
         hook_kwargs: Mapping[str, Any] | None = None,
-        **host_kwargs: Any,
+        **kwargs: Any,
     ) -> None:
-        self.loss = make_loss(loss, class_counts, schedule, **(loss_options or {}))
-        self.weight = self.default_weight if weight is None else weight
+        host_kwargs = {name: kwargs.pop(name) for name in _HOST_ARGUMENTS if name in kwargs}
         host_kwargs.setdefault("inference_fn", self.infer)
+        self.options = self.read_options(kwargs)
+        self.loss = make_loss(loss, class_counts, schedule, **(loss_options or {}))
         misc = Misc({**(misc or {}), **loss_state(self.loss), **self.method_state()})
-        super().__init__(
+        super().__init__(  # type: ignore[call-arg]  # the host's adapter, which a subclass names after this mixin
             models=models,
             optimizers=optimizers,
             lr_schedulers=lr_schedulers,
@@ -68,19 +85,38 @@ class LossSlot:
             **host_kwargs,
         )
 
+    @classmethod
+    def read_options(cls, values: Mapping[str, Any]) -> Options:
+        """The method's options from plain values, None standing for the default.
+
+        Raises:
+            UserError: there is no such option, or a value is out of range.
+        """
+        known = option_tools.describe(cls.Options)
+        given = {n: known[n].default if v is None and n in known else v for n, v in values.items()}
+        return option_tools.make(cls.Options, given, f"method {cls.__name__}")
+
+    @property
+    def weight(self) -> float:
+        """The factor on the method's own loss; 0 of a method without one."""
+        return float(getattr(self.options, "weight", 0.0))
+
     @property
     def reads_target(self) -> bool:
         """Whether a training step looks at target images, for the method or for the loss; if not, none are loaded."""
         return self.uses_target or isinstance(self.loss, SteppedLoss)
 
     @classmethod
-    def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:
+    def heads(
+        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+    ) -> dict[str, nn.Module]:
         """The models that the method needs beside the feature extractor "G", as its paper has them.
 
         Args:
             num_features: D, of G's output.
             num_classes: K.
             make: makes a classifier.
+            options: an instance of :attr:`Options`; None: the defaults.
         """
         return {"C": make(num_features, num_classes)}
 
@@ -95,7 +131,7 @@ class LossSlot:
         return {}
 
     def get_key_enforcer(self) -> KeyEnforcer:
-        enforcer = super().get_key_enforcer()
+        enforcer = super().get_key_enforcer()  # type: ignore[misc]  # likewise
         for container in ("models", "optimizers"):
             enforcer.requirements[container] = [*enforcer.requirements[container], *self.extra_models]
         return enforcer

@@ -20,11 +20,10 @@ class SourceOnly(LossSlot, Classifier):
     With "ce" it is the host's adapter to the bit. With "difc", target logits come from one more pass of G and C in
     eval mode, in the epochs whose confusion is going to be used: no BatchNorm statistic sees the target.
 
-    Arguments are those of :class:`LossSlot`; ``weight`` has no effect.
+    Arguments are those of :class:`LossSlot`.
     """
 
     about = "no adaptation: the floor"
-    default_weight = 0.0
     uses_target = False
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:

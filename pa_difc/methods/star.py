@@ -8,11 +8,15 @@ so that infinitely many pairs of classifiers are compared for the price of two. 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import softplus
 
+from ..util.options import option
 from .heads import ClassifierFactory, classifier
 from .mcd import MCD
 
@@ -24,12 +28,14 @@ class StochasticClassifier(nn.Module):
 
     Args:
         mean: the classifier whose weights are μ; any module.
+        initial_spread: s in the beginning.
     """
 
-    def __init__(self, mean: nn.Module) -> None:
+    def __init__(self, mean: nn.Module, initial_spread: float = 0.0) -> None:
         super().__init__()
         self.mean = mean
-        self.spread = nn.ParameterDict({_key(n): nn.Parameter(torch.zeros_like(p)) for n, p in mean.named_parameters()})
+        begun = {_key(n): torch.full_like(p, initial_spread) for n, p in mean.named_parameters()}
+        self.spread = nn.ParameterDict({n: nn.Parameter(s) for n, s in begun.items()})
 
     def forward(self, features: Tensor) -> list[Tensor]:
         if not self.training:
@@ -49,11 +55,21 @@ class STAR(MCD):
     Arguments are those of :class:`.mcd.MCD`.
     """
 
+    @dataclass(frozen=True)
+    class Options(MCD.Options):
+        """Of STAR."""
+
+        initial_spread: float = option(0.0, "s in the beginning: σ = softplus(s − 2) is 0.127 at 0")
+
+    options: Options
     about = "as mcd, the two classifiers drawn anew from a distribution in each pass"
 
     @classmethod
-    def heads(cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier) -> dict[str, nn.Module]:
-        return {"C": StochasticClassifier(make(num_features, num_classes))}
+    def heads(
+        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+    ) -> dict[str, nn.Module]:
+        options = options or cls.Options()
+        return {"C": StochasticClassifier(make(num_features, num_classes), options.initial_spread)}
 
 
 def _key(name: str) -> str:

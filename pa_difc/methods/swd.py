@@ -8,15 +8,16 @@ from the unit sphere, M = 128.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from pytorch_adapt.layers import MCDLoss
 from torch import Tensor
 
+from ..util.options import option
 from .mcd import MCD
-
-DIRECTIONS = 128
 
 
 class SWD(MCD):
@@ -25,14 +26,22 @@ class SWD(MCD):
     Arguments are those of :class:`.mcd.MCD`.
     """
 
+    @dataclass(frozen=True)
+    class Options(MCD.Options):
+        """Of SWD."""
+
+        directions: int = option(128, "M, directions that a discrepancy is averaged over", at_least=1)
+
+    options: Options
     about = "as mcd, with the Wasserstein distance of the two predictions"
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         # The host's SlicedWasserstein ignores its m (layers/sliced_wasserstein.py:19), and must see softmaxes.
-        super().init_hook({"discrepancy_loss_fn": MCDLoss(dist_fn=sliced_wasserstein), **hook_kwargs})
+        distance = partial(sliced_wasserstein, directions=self.options.directions)
+        super().init_hook({"discrepancy_loss_fn": MCDLoss(dist_fn=distance), **hook_kwargs})
 
 
-def sliced_wasserstein(x: Tensor, y: Tensor, directions: int = DIRECTIONS) -> Tensor:
+def sliced_wasserstein(x: Tensor, y: Tensor, directions: int) -> Tensor:
     """The mean squared distance of two point sets along random directions, a scalar.
 
     Args:

@@ -1,194 +1,165 @@
-"""From a frozen config to data, models and a method: the one place where the rooms meet."""
+"""From resolved settings to data, models and a method: the one place where the parts meet."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import torch
-from pytorch_adapt.containers import LRSchedulers, Models, Optimizers
+from pytorch_adapt.containers import Models
 from torch import nn
 
-from ..backbones import BACKBONES, for_speed, load_pretrained, make_backbone, parameter_groups
-from ..data import Domain, PairLoader, load_domain
-from ..data.domains import require_every_class, require_landmarks, require_same_crop
+from ..backbones import BACKBONES
+from ..backbones.pretrained import load_pretrained
+from ..backbones.speed import for_speed
+from ..data.domains import Domain, require_landmarks, require_same_crop, require_source
 from ..data.features import FeatureSet
 from ..data.label_shift import shift_labels
-from ..data.labels import NUM_CLASSES
-from ..losses import LOSSES, ClassificationLoss, make_loss
-from ..losses.schedule import Schedule, learning_rate_factor
-from ..methods import METHODS, LossSlot
+from ..data.labels import find_label_set
+from ..data.loaders import PairLoader
+from ..data.loading import load_domain
+from ..losses.make import make_loss
+from ..losses.spec import ClassificationLoss
+from ..methods import METHODS
 from ..methods.heads import FeatureHead, classifier
+from ..methods.slot import LossSlot
 from ..util.distributed import join, processes, rank
 from ..util.errors import UserError
-from ..util.names import lookup
 from .checkpoint import seed_everything
-from .engine import set_device
-from .settings import Config
+from .device import set_device
+from .optimiser import make_containers
+from .resolve import make_schedule
+from .settings import Settings
 
 
-def resolve(config: Config) -> Config:
-    """The config with every None that follows from other values filled in.
-
-    The paper's 20 + 20 epochs become halves of ``epochs``; a run of one epoch has no second phase. Re-weighting begins
-    at epoch 5, as in its authors' earlier code, but no later than the second phase.
-
-    Raises:
-        UserError: the backbone is unknown, or the values do not fit together.
-    """
-    spec = lookup("backbone", config.backbone, BACKBONES)
-    epochs, loss = config.epochs, LOSSES[config.loss]
-    defaults = {
-        "head": loss.head,
-        "scale": loss.scale if config.head in (None, loss.head) else 1.0,
-        "backbone_head": "global_local" if METHODS[config.method].needs_regions else spec.head,
-        "crop_px": spec.input_px,
-        "lr": spec.lr,
-        "weight": METHODS[config.method].default_weight,
-        "confusion_epoch": max(1, epochs // 2),
-        "reweight_epoch": min(5, max(1, epochs // 2)),
-    }
-    resolved = replace(config, **{k: v for k, v in defaults.items() if getattr(config, k) is None})
-    if resolved.local_head != "conv" and resolved.backbone_head == "global_only":
-        raise UserError(f"local_head={resolved.local_head!r} has no effect with backbone_head='global_only'")
-    if resolved.head not in loss.heads:
-        raise UserError(f"loss {config.loss} needs --set head={loss.heads[0]}, not {resolved.head}")
-    _make_loss(resolved, "difc", [1] * NUM_CLASSES, steps_per_epoch=1)  # refuses here, before any data is read
-    return resolved
-
-
-def load_pair(config: Config) -> tuple[Domain, Domain]:
-    """Source and target of a resolved config.
+def load_pair(settings: Settings) -> tuple[Domain, Domain]:
+    """Source and target of resolved settings, under one label set.
 
     Raises:
-        UserError: the device can't be used, a dataset is missing or not as it should be, or a source class is empty.
+        UserError: the device can't be used, a dataset is missing or not as it should be, or the source has no labels.
     """
-    join(config.device)
-    set_device(config.device, config.deterministic)  # a wrong one should not cost the reading
+    data = settings.data
+    join(settings.run.device)
+    set_device(settings.run.device, settings.run.deterministic)  # a wrong one should not cost the reading
+    assert data.crop_px is not None
     load = partial(
         load_domain,
-        data_root=Path(config.data_root),
-        size_px=config.crop_px,
-        on_bad_image=config.on_bad_image,
-        deduplicate=config.deduplicate,
+        data_root=Path(data.root),
+        size_px=data.crop_px,
+        on_bad_image=data.on_bad_image,
+        deduplicate=data.deduplicate,
     )
-    source = load(config.source)
-    require_every_class(source)
-    target = load(config.target)
-    if config.target_shift is not None:
-        target = shift_labels(target, config.target_shift, config.shift_draw)
+    source = load(data.source, labels=find_label_set(data.labels))
+    require_source(source)
+    target = load(data.target, labels=source.label_set)
+    if data.target_shift is not None:
+        target = shift_labels(target, data.target_shift, data.shift_draw)
     require_same_crop(source, target)
-    check_landmarks(config, source, target)
+    check_landmarks(settings, source, target)
     return source, target
 
 
-def check_landmarks(config: Config, source: Domain, target: Domain) -> None:
+def check_landmarks(settings: Settings, source: Domain, target: Domain) -> None:
     """A backbone with landmark branches needs the points of every face; frozen features don't.
 
     Raises:
         UserError: some are missing.
     """
-    if config.backbone_head == "global_local" and not isinstance(source.train, FeatureSet):
+    if settings.model.feature_head == "global_local" and not isinstance(source.train, FeatureSet):
         require_landmarks(source, target)
 
 
-def make_loader(config: Config, source: Domain, target: Domain) -> PairLoader:
-    """The training batches of a resolved config."""
+def make_loader(settings: Settings, source: Domain, target: Domain) -> PairLoader:
+    """The training batches of resolved settings."""
+    data = settings.data
     return PairLoader(
         source.train,
         target.train,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        flip=config.flip,
-        zoom=config.zoom,
-        sampler=config.sampler,
-        target_sampler=config.target_sampler,
-        device=set_device(config.device, config.deterministic),
+        batch_size=data.batch_size,
+        seed=settings.run.seed,
+        flip=data.flip,
+        zoom=data.zoom,
+        sampler=data.sampler,
+        target_sampler=data.target_sampler,
+        device=set_device(settings.run.device, settings.run.deterministic),
         rank=rank(),
         processes=processes(),
     )
 
 
-def make_schedule(config: Config, steps_per_epoch: int) -> Schedule:
-    """When the loss's ingredients begin, for a resolved config."""
-    return Schedule(
-        steps_per_epoch=steps_per_epoch,
-        warmup_epochs=config.warmup_epochs,
-        confusion_epoch=config.confusion_epoch,
-        reweight_epoch=config.reweight_epoch,
-        reweight_with_confusion=config.reweight_with_confusion,
-    )
+def make_slot_loss(settings: Settings, source: Domain, steps_per_epoch: int) -> ClassificationLoss:
+    """The classification loss of resolved settings.
 
-
-def make_slot_loss(config: Config, source: Domain, steps_per_epoch: int) -> ClassificationLoss:
-    """The classification loss of a resolved config."""
-    return _make_loss(config, config.loss, source.train.class_counts, steps_per_epoch)
-
-
-def make_containers(config: Config, models: Models, steps_per_epoch: int) -> tuple[Optimizers, LRSchedulers]:
-    """SGD for every model, with the paper's drop of the learning rate at the switch to the DIFC phase.
-
-    Every method and loss gets the same schedule, so that a table compares what it says it compares.
+    Raises:
+        UserError: it needs samples of every class, and the source lacks one; or a value does not fit the classes.
     """
+    assert settings.model.scale is not None
+    try:
+        return make_loss(
+            settings.loss.name,
+            source.train_counts,
+            make_schedule(settings, steps_per_epoch),
+            num_classes=len(source.label_set),
+            class_names=source.label_set.names,
+            scale=settings.model.scale,
+            label_smoothing=settings.loss.label_smoothing,
+            **settings.loss.options,
+        )
+    except UserError as error:
+        raise UserError(f"source {source.name}: {error}") from None
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
-    def optimizer(model: nn.Module) -> torch.optim.Optimizer:
-        multipliers = (config.new_lr_multiplier, config.new_decay_multiplier)
-        groups = parameter_groups(model, config.lr, config.weight_decay, *multipliers)
-        return torch.optim.SGD(groups, momentum=config.momentum)
 
-    drop_step = config.confusion_epoch * steps_per_epoch
-    factor = partial(learning_rate_factor, drop_step=drop_step, drop=config.lr_drop)
-    schedulers = {name: (torch.optim.lr_scheduler.LambdaLR, {"lr_lambda": factor}) for name in models}
-    return Optimizers({name: optimizer(model) for name, model in models.items()}), LRSchedulers(schedulers)
-
-
-def make_adapter(config: Config, source: Domain, steps_per_epoch: int) -> LossSlot:
-    """The method of a resolved config with fresh weights; the extractor's are the same for every method of a seed."""
-    seed_everything(config.seed)
-    method = METHODS[config.method]
-    extractor = method.extractor(_extractor(config, source))
-    make = partial(classifier, head=config.head, scale=config.scale)
-    models = Models({"G": extractor, **method.heads(extractor.num_features, NUM_CLASSES, make)})
-    optimizers, lr_schedulers = make_containers(config, models, steps_per_epoch)
+def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> LossSlot:
+    """The method of resolved settings with fresh weights; the extractor's are the same for every method of a seed."""
+    seed_everything(settings.run.seed)
+    method = METHODS.lookup(settings.method.name)
+    options = method.read_options(settings.method.options)
+    extractor = method.extractor(_extractor(settings, source))
+    make = make_classifier(settings)
+    heads = method.heads(extractor.num_features, len(source.label_set), make, options)
+    models = Models({"G": extractor, **heads})
+    optimizers, lr_schedulers = make_containers(settings, models, steps_per_epoch)
     return method(
         models,
         optimizers,
         lr_schedulers,
-        loss=make_slot_loss(config, source, steps_per_epoch),
-        weight=config.weight,
-        **method.schedule_options(config.epochs * steps_per_epoch),
+        loss=make_slot_loss(settings, source, steps_per_epoch),
+        **settings.method.options,
+        **method.schedule_options(settings.run.epochs * steps_per_epoch),
     )
 
 
-def make_extractor(config: Config) -> nn.Module:
-    """The backbone of a resolved config, with pretrained weights if it names any, as fast as it asks for.
+def make_classifier(settings: Settings) -> partial[nn.Module]:
+    """What makes a classifier of resolved settings, from the numbers of features and classes."""
+    assert settings.model.classifier is not None and settings.model.scale is not None
+    return partial(classifier, kind=settings.model.classifier, scale=settings.model.scale)
+
+
+def make_extractor(settings: Settings) -> nn.Module:
+    """The backbone of resolved settings, with pretrained weights if they name any, as fast as they ask for.
 
     Raises:
         UserError: an option does not go with the backbone, or the weights do not fit.
     """
-    backbone = make_backbone(config.backbone, head=config.backbone_head, local_head=config.local_head)
-    if config.pretrained:
-        report = load_pretrained(backbone, config.pretrained)
-        print(f"weights {config.pretrained}: {report}", flush=True)
-    for_speed(backbone, precision=config.precision, channels_last=config.channels_last, compiled=config.compile)
+    model = settings.model
+    backbone = new_backbone(settings)
+    if model.pretrained:
+        report = load_pretrained(backbone, model.pretrained)
+        print(f"weights {model.pretrained}: {report}", flush=True)
+    for_speed(backbone, precision=model.precision, channels_last=model.channels_last, compiled=model.compile)
     return backbone
 
 
-def _extractor(config: Config, source: Domain) -> nn.Module:
+def new_backbone(settings: Settings) -> nn.Module:
+    """The backbone of resolved settings with fresh weights."""
+    model = settings.model
+    build = BACKBONES.lookup(model.backbone).build
+    return build(feature_head=model.feature_head, landmark_branch=model.landmark_branch, **model.options)
+
+
+def _extractor(settings: Settings, source: Domain) -> nn.Module:
     """The backbone; for features that were extracted before, a small head that takes its place."""
     if isinstance(source.train, FeatureSet):
         return FeatureHead(source.train.num_features)
-    return make_extractor(config)
-
-
-#: Keys that are options of the classification loss.
-LOSS_OPTIONS = ("max_margin", "epsilon", "margin_unit", "beta", "class_weights", "unseen", "refresh", "estimate")
-
-
-def _make_loss(config: Config, loss: str, class_counts: list[int], steps_per_epoch: int) -> ClassificationLoss:
-    options = {name: getattr(config, name) for name in LOSS_OPTIONS}
-    try:
-        return make_loss(loss, class_counts, make_schedule(config, steps_per_epoch), scale=config.scale, **options)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    return make_extractor(settings)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..methods import LossSlot
+from ..methods.slot import LossSlot
 from ..util.errors import UserError
 from ..util.files import check_archive, write_atomic
 

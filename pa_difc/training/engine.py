@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -16,9 +15,9 @@ import torch
 from tqdm import tqdm
 
 from ..data.loaders import EvalLoader, PairLoader
-from ..evaluation import predict
-from ..losses import DIFCLoss
-from ..methods import LossSlot
+from ..evaluation.inference import predict
+from ..losses.protocols import DescribedLoss, EvaluatedLoss
+from ..methods.slot import LossSlot
 from ..util.distributed import Replicas, from_parts, means, processes, rank, require_same, total
 from ..util.errors import DivergedError, UserError
 from ..util.files import write_text
@@ -26,7 +25,7 @@ from .checkpoint import load_checkpoint, save_checkpoint, seed_everything
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C during training, after which the run can be gone on with."""
+    """Ctrl-C during training, after which the run can be resumed."""
 
 
 def fit(
@@ -56,8 +55,8 @@ def fit(
         after_epoch: called with the history so far, after the checkpoint; what it raises ends training.
 
     Returns:
-        A dict per epoch: "epoch" (from 1), "seconds", "lr", "losses" (means by name) and, for a loss with state,
-        "difc".
+        A dict per epoch: "epoch" (from 1), "seconds", "lr", "losses" (means by name) and, for a loss that describes
+        itself, "state".
 
     Raises:
         DivergedError: a loss is not finite; the last epoch's checkpoint stays.
@@ -101,27 +100,6 @@ def _write_log(checkpoint: Path, history: list[dict[str, Any]]) -> None:
     write_text(checkpoint.with_name("log.jsonl"), "".join(json.dumps(h) + "\n" for h in history))
 
 
-def set_device(device: str, deterministic: bool) -> torch.device:
-    """The device by name, and torch set to deterministic algorithms if asked for.
-
-    Raises:
-        UserError: there is no such device.
-    """
-    if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(deterministic)
-    torch.backends.cudnn.benchmark = not deterministic
-    try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-        if chosen.type not in ("cpu", "cuda"):
-            raise RuntimeError  # "meta" holds no numbers; nothing was ever tested on others
-    except (RuntimeError, AssertionError, NotImplementedError, ValueError):
-        found = f"cuda:0 … cuda:{torch.cuda.device_count() - 1}" if torch.cuda.is_available() else "no CUDA device"
-        raise UserError(f"device {device!r} can't be used: must be cpu or cuda ({found} here)") from None
-    return chosen
-
-
 def _is_there(checkpoint: Path) -> bool:
     finders = int(total(torch.tensor(int(checkpoint.exists()))))
     if finders not in (0, processes()):
@@ -143,7 +121,7 @@ def _epoch(
     _own_noise(loader.seed, epoch)
     adapter.models.train()
     learning_rate = next(iter(adapter.optimizers.values())).param_groups[0]["lr"]
-    state = {"difc": adapter.loss.describe()} if isinstance(adapter.loss, DIFCLoss) else {}
+    state = {"state": adapter.loss.describe()} if isinstance(adapter.loss, DescribedLoss) else {}
     sums: dict[str, float] = defaultdict(float)
     for step, batch in enumerate(loader.epoch(epoch, predicted, target_images=adapter.reads_target)):
         replicas.share = loader.share(step)
@@ -184,13 +162,14 @@ def _agree(adapter: LossSlot, replicas: Replicas, title: str) -> None:
 
 def _predict_target(adapter: LossSlot, loader: PairLoader, epoch: int) -> np.ndarray | None:
     """The clean pass over the target's training set, for a loss or a sampler that asks for one: predicted classes."""
-    estimate = isinstance(adapter.loss, DIFCLoss) and adapter.loss.needs_evaluation
-    if not estimate and not loader.needs_predictions(epoch):
+    loss = adapter.loss
+    evaluated = loss if isinstance(loss, EvaluatedLoss) and loss.needs_evaluation else None
+    if evaluated is None and not loader.needs_predictions(epoch):
         return None
     part = EvalLoader(loader.target, device=loader.device, rank=rank(), processes=processes())
     probs = predict(adapter, part).probs
-    if estimate:
-        adapter.loss.update_from_evaluation(probs.to(loader.device))
+    if evaluated is not None:
+        evaluated.update_from_evaluation(probs.to(loader.device))
     if not loader.needs_predictions(epoch):
         return None
     return from_parts(probs.argmax(dim=1), part.part, len(loader.target)).numpy()

@@ -11,56 +11,58 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data import Domain, EvalLoader
+from ..data.domains import Domain
 from ..data.features import FeatureSet
-from ..evaluation import predict
+from ..data.loaders import EvalLoader
+from ..evaluation.inference import predict
 from ..util.errors import UserError
 from ..util.files import read_arrays, write_atomic
-from .build import LOSS_OPTIONS, make_adapter, make_loader, resolve
+from .build import make_adapter, make_loader
 from .engine import fit
 from .record import RunFolder
-from .settings import Config
+from .resolve import resolve
+from .settings import GROUPS, Settings
 
 FEATURES = ("full", "frozen")
 
 
-def source_only(config: Config) -> Config:
+def source_only(settings: Settings) -> Settings:
     """The same run without adaptation, with cross-entropy."""
-    return replace(config, method="source_only", loss="ce")
+    return resolve(settings.but(**{"method.name": "source_only", "loss.name": "ce"}))
 
 
-def freeze(config: Config, source: Domain, target: Domain, out: Path) -> tuple[Domain, Domain]:
+def freeze(settings: Settings, source: Domain, target: Domain, out: Path) -> tuple[Domain, Domain]:
     """Both domains as features of one network, each standardised by its own training set.
 
     Args:
-        config: of the runs that will train on them.
+        settings: of the runs that will train on them.
         source, target: faces; no target label is looked at.
         out: where the network's folder lies.
     """
-    source, target = extract(config, source, target, out)
+    source, target = extract(settings, source, target, out)
     return standardised(source), standardised(target)
 
 
-def extract(config: Config, source: Domain, target: Domain, out: Path) -> tuple[Domain, Domain]:
+def extract(settings: Settings, source: Domain, target: Domain, out: Path) -> tuple[Domain, Domain]:
     """Both domains as features of one network, kept in a file below ``out``.
 
     A network with pretrained weights is taken as it is; another is trained on the source first, and its checkpoint,
     like any other, is gone on with.
 
     Args:
-        config, source, target, out: see :func:`freeze`.
+        settings, source, target, out: see :func:`freeze`.
     """
-    config = network_config(config)
-    folder = RunFolder.of(out, config, source, target)
+    settings = network_settings(settings)
+    folder = RunFolder.of(out, settings, source, target)
     store = folder.path / "features.npz"
     if not store.exists():
-        loader = make_loader(config, source, target)
-        adapter = make_adapter(config, source, len(loader))
-        if config.pretrained is None:
-            fit(adapter, loader, epochs=config.epochs, folder=folder.path, key=folder.key, title="features")
+        loader = make_loader(settings, source, target)
+        adapter = make_adapter(settings, source, len(loader))
+        if settings.model.pretrained is None:
+            fit(adapter, loader, epochs=settings.run.epochs, folder=folder.path, key=folder.key, title="features")
         sets = {"source": source, "target": target}
         arrays = {
-            f"{name}_{split}": predict(adapter, EvalLoader(getattr(domain, split), device=config.device)).features
+            f"{name}_{split}": predict(adapter, EvalLoader(getattr(domain, split), device=settings.run.device)).features
             for name, domain in sets.items()
             for split in ("train", "test")
         }
@@ -71,19 +73,32 @@ def extract(config: Config, source: Domain, target: Domain, out: Path) -> tuple[
 
 
 #: What the features of a pretrained network depend on, beside the faces.
-_NETWORK = ("backbone", "backbone_head", "local_head", "pretrained", "crop_px")
-_DATA = ("source", "target", "device", "data_root")
+_NETWORK = {
+    "data": ("source", "target", "root", "labels", "crop_px"),
+    "model": ("backbone", "options", "feature_head", "landmark_branch", "pretrained"),
+    "run": ("device",),
+}
 
 #: What training a network on the source with cross-entropy does not depend on.
-_SCHEDULE = ("warmup_epochs", "reweight_epoch", "reweight_with_confusion")
-_TARGET = ("weight", "adjust", "target_sampler", "target_shift", "shift_draw")
-_ELSEWHERE = frozenset((*LOSS_OPTIONS, *_SCHEDULE, *_TARGET, "head", "scale"))
+_ELSEWHERE = {
+    "data": ("target_sampler", "target_shift", "shift_draw"),
+    "model": ("classifier", "scale"),
+    "loss": ("name", "options", "warmup_epochs", "reweight_epoch", "reweight_with_confusion"),
+    "method": ("name", "options"),
+    "run": ("prior_correction",),
+}
 
 
-def network_config(config: Config) -> Config:
+def network_settings(settings: Settings) -> Settings:
     """The settings that features depend on; all others are the defaults, so that runs which differ there share them."""
-    names = {f.name for f in fields(config)} - _ELSEWHERE if config.pretrained is None else (*_NETWORK, *_DATA)
-    return resolve(source_only(Config(**{name: getattr(config, name) for name in names})))
+    kept = Settings()
+    for group in GROUPS:
+        names = [f.name for f in fields(getattr(settings, group)) if f.name not in _ELSEWHERE.get(group, ())]
+        if settings.model.pretrained is not None:
+            names = list(_NETWORK.get(group, ()))
+        values = {name: getattr(getattr(settings, group), name) for name in names}
+        kept = replace(kept, **{group: replace(getattr(kept, group), **values)})
+    return resolve(source_only(kept))
 
 
 def standardised(domain: Domain) -> Domain:

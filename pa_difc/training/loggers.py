@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..data.labels import EXPRESSIONS
 from ..util.errors import UserError
-from ..util.names import lookup
-from ..util.plugins import plugins
+from ..util.registry import Registry
+from .settings import Settings
 
 
 class Logger(Protocol):
-    """What receives a run's scalars; made by ``factory(folder, title, config)``.
+    """What receives a run's scalars; made by ``factory(folder, title, settings)``, settings by key.
 
-    A run that goes on after an interruption logs its earlier epochs again, so that nothing is missing or stands twice
-    in a logger that begins anew (TensorBoard does).
+    A run that is resumed logs its earlier epochs again, so that nothing is missing or stands twice in a logger that
+    starts from nothing (TensorBoard does).
     """
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None:
@@ -33,14 +32,14 @@ class TensorBoardLogger:
         UserError: the package ``tensorboard`` is not installed.
     """
 
-    def __init__(self, folder: Path, title: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, title: str, settings: Mapping[str, Any]) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise UserError("--log tensorboard needs the package: pip install 'pa-difc[tensorboard]'") from None
         # What an interrupted run had written from step 1 on is passed over by TensorBoard: all is written again.
         self._writer = SummaryWriter(folder / "tensorboard", purge_step=1)
-        self._writer.add_text("config", "\n\n".join(f"{k} = {v}" for k, v in config.items()))
+        self._writer.add_text("settings", "\n\n".join(f"{k} = {v}" for k, v in settings.items()))
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
@@ -50,17 +49,19 @@ class TensorBoardLogger:
         self._writer.close()
 
 
-#: ``--log NAME``; other packages add to it under the entry point "pa_difc.loggers".
-LOGGERS: dict[str, Callable[[Path, str, Mapping[str, Any]], Logger]] = {"tensorboard": TensorBoardLogger}
+#: ``--log NAME``.
+LOGGERS: Registry[Callable[[Path, str, Mapping[str, Any]], Logger]] = Registry(
+    "logger", {"tensorboard": "pa_difc.training.loggers:TensorBoardLogger"}, "pa_difc.loggers"
+)
 
 
-def make_logger(name: str, folder: Path, title: str, config: Mapping[str, Any]) -> Logger:
+def make_logger(name: str, folder: Path, title: str, settings: Settings) -> Logger:
     """The logger of a name for a run.
 
     Raises:
         UserError: there is none of the name, or it can't be made.
     """
-    return lookup("logger", name, LOGGERS | plugins("pa_difc.loggers"))(folder, title, config)
+    return LOGGERS.lookup(name)(folder, title, settings.flat())
 
 
 class History:
@@ -68,23 +69,24 @@ class History:
 
     Args:
         logger: takes the epochs.
+        classes: their names.
     """
 
-    def __init__(self, logger: Logger) -> None:
-        self._logger = logger
+    def __init__(self, logger: Logger, classes: Sequence[str]) -> None:
+        self._logger, self._classes = logger, classes
         self._logged = 0
 
     def __call__(self, history: list[dict[str, Any]]) -> None:
         for entry in history[self._logged :]:
-            self._logger.log(entry["epoch"], scalars(entry))
+            self._logger.log(entry["epoch"], scalars(entry, self._classes))
         self._logged = len(history)
 
 
-def scalars(entry: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of an epoch by name: losses, learning rate, seconds, and DIFC's margins and confusion per class."""
+def scalars(entry: Mapping[str, Any], classes: Sequence[str]) -> dict[str, float]:
+    """The numbers of an epoch by name: losses, learning rate, seconds, and a loss's margins and confusion per class."""
     values = {**entry["losses"], "lr": entry["lr"], "seconds": entry["seconds"]}
     for key in ("margins", "confusion"):
-        for name, value in zip(EXPRESSIONS, entry.get("difc", {}).get(key, ()), strict=False):
+        for name, value in zip(classes, entry.get("state", {}).get(key, ()), strict=False):
             if isinstance(value, float):  # not the ∞ of a class that was never predicted
                 values[f"{key}/{name}"] = value
     return values

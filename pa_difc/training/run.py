@@ -7,24 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Domain, EvalLoader
-from ..evaluation import Predictions, predict, score, tally
-from ..evaluation.prior import estimate
+from ..data.domains import Domain
+from ..data.loaders import EvalLoader
+from ..evaluation.inference import Predictions, predict
+from ..evaluation.metrics import prediction_counts, score
+from ..evaluation.prior import estimate_prior
 from ..evaluation.quality import feature_quality
-from ..methods import LossSlot
+from ..methods.slot import LossSlot
 from ..util.distributed import from_first, on_first, rank
 from .build import check_landmarks, make_adapter, make_loader
 from .engine import fit
 from .loggers import History, final_scores, make_logger
 from .record import RunFolder
-from .settings import Config
+from .settings import Settings
+
+Arrays = dict[str, np.ndarray[Any, Any]]
 
 #: Of each test split, at most this many feature vectors are kept, for pictures and for choosing without labels.
 _KEPT_FEATURES = 2000
 
 
 def run_cell(
-    config: Config,
+    settings: Settings,
     source: Domain,
     target: Domain,
     out: Path,
@@ -36,7 +40,7 @@ def run_cell(
     """Trains and scores one cell of a grid, or returns its record if it has one.
 
     Args:
-        config: a resolved config.
+        settings: resolved.
         source, target: as :func:`load_pair` gives them.
         out: below it lies the run's folder.
         title: of the progress bar.
@@ -47,41 +51,38 @@ def run_cell(
         UserError: see :func:`.engine.fit`; there is no such logger; a record or checkpoint is damaged; a file can't be
             written.
     """
-    folder = RunFolder.of(out, config, source, target)
+    folder = RunFolder.of(out, settings, source, target)
     if (record := from_first(folder.record)) is not None:
         return record
-    check_landmarks(config, source, target)
-    loader = make_loader(config, source, target)
-    adapter = make_adapter(config, source, len(loader))
-    title = title or f"{config.method} · {config.loss}"
-    logger = make_logger(log, folder.path, title, config.to_dict()) if log and rank() == 0 else None
-    to_log = History(logger) if logger else None
+    check_landmarks(settings, source, target)
+    if rank() == 0:
+        folder.write_settings()
+    loader = make_loader(settings, source, target)
+    adapter = make_adapter(settings, source, len(loader))
+    title = title or f"{settings.method.name} · {settings.loss.name}"
+    logger = make_logger(log, folder.path, title, settings) if log and rank() == 0 else None
+    to_log = History(logger, source.label_set.names) if logger else None
     history = fit(
         adapter,
         loader,
-        epochs=config.epochs,
+        epochs=settings.run.epochs,
         folder=folder.path,
         key=folder.key,
         title=title,
         progress=progress,
         after_epoch=to_log,
     )
-    record = finish(adapter, config, source, target, folder, history)
+    record = finish(adapter, source, target, folder, history)
     if logger and to_log:
         to_log(history)  # all of it, if the last epoch's checkpoint was there already
-        logger.log(config.epochs, final_scores(record))
+        logger.log(settings.run.epochs, final_scores(record))
         logger.close()
     return record
 
 
 @on_first
 def finish(
-    adapter: LossSlot,
-    config: Config,
-    source: Domain,
-    target: Domain,
-    folder: RunFolder,
-    history: list[dict[str, Any]],
+    adapter: LossSlot, source: Domain, target: Domain, folder: RunFolder, history: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Scores a trained method on both test splits and writes its record. Only here are target labels looked at.
 
@@ -89,16 +90,17 @@ def finish(
 
     Of several processes the first does it, and the others wait.
     """
+    device, correction = folder.settings.run.device, folder.settings.run.prior_correction
     scores: dict[str, Any] = {}
     summary: dict[str, Any] = {"mean_feature_norm": {}, "feature_quality": {}}
     adjustment = None
-    outputs: dict[str, np.ndarray] = {}
+    outputs: Arrays = {}
     for side, domain, number in (("source", source, 0), ("target", target, 1)):
-        predictions = predict(adapter, EvalLoader(domain.test, device=config.device), domain=number)
+        predictions = predict(adapter, EvalLoader(domain.test, device=device), domain=number)
         probs = predictions.probs.numpy()
-        if side == "source" and config.adjust != "none":
-            unlabelled = predict(adapter, EvalLoader(target.train, device=config.device), domain=1).probs.numpy()
-            adjustment = estimate(config.adjust, probs, domain.test.labels, unlabelled)
+        if side == "source" and correction != "none":
+            unlabelled = predict(adapter, EvalLoader(target.train, device=device), domain=1).probs.numpy()
+            adjustment = estimate_prior(correction, probs, domain.test.labels, unlabelled)
         elif side == "target" and adjustment is not None:
             if domain.labelled:
                 scores["target_unadjusted"] = score(domain.test.labels, probs)
@@ -109,19 +111,19 @@ def finish(
             scores[side] = score(domain.test.labels, probs)
             summary["feature_quality"][side] = feature_quality(predictions.features, domain.test.labels)
         else:
-            scores["unlabelled_target"] = tally(probs)
+            scores["unlabelled_target"] = prediction_counts(probs)
     summary["parameters"] = {n: sum(p.numel() for p in model.parameters()) for n, model in adapter.models.items()}
     summary["adjustment"] = adjustment and adjustment.to_dict()
     folder.write_outputs(outputs)
-    return folder.write(config, source, target, history=history, scores=scores, adapter_summary=summary)
+    return folder.write(source, target, history=history, scores=scores, adapter_summary=summary)
 
 
-def _outputs(side: str, domain: Domain, predictions: Predictions, probs: np.ndarray) -> dict[str, np.ndarray]:
+def _outputs(side: str, domain: Domain, predictions: Predictions, probs: np.ndarray) -> Arrays:
     """What figures need of a test split: labels, probabilities, and an even choice of features with their positions."""
     n = len(domain.test)
     kept = np.linspace(0, n - 1, min(n, _KEPT_FEATURES)).astype(np.int64)
     return {
-        f"{side}_labels": domain.test.labels.astype(np.int8),
+        f"{side}_labels": domain.test.labels.astype(np.int16),
         f"{side}_probs": probs.astype(np.float32),
         f"{side}_kept": kept,
         f"{side}_features": predictions.features[kept].numpy().astype(np.float16),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
@@ -12,15 +11,15 @@ import numpy as np
 from optuna.trial import FrozenTrial
 from scipy.stats import spearmanr
 
-from ..data import NUM_CLASSES, Domain
-from ..evaluation import score
+from ..data.domains import Domain
 from ..evaluation.criteria import macro_recall
+from ..evaluation.metrics import score
 from ..training.build import load_pair
 from ..training.frozen import source_only
 from ..training.run import run_cell
-from ..training.settings import Config
-from .objective import Task, candidate_config, unpack
-from .space import Dimension, defaults
+from ..training.settings import Settings
+from .objective import Task, unpack
+from .space import Space, candidate, defaults
 from .study import Choice
 
 METRICS = ("accuracy", "macro_recall", "macro_f1")
@@ -44,7 +43,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Aftermath:
+class Assessment:
     """What target test labels said once the choice was frozen; scores in [0, 1]."""
 
     lines: list[Line]
@@ -58,9 +57,9 @@ def test_recalls(candidates: Sequence[FrozenTrial], target: Domain) -> list[floa
     return [macro_recall(target.test.labels, unpack(t.user_attrs["test_predictions"])) for t in candidates]
 
 
-def look_back(
-    choice: Choice, task: Task, target: Domain, space: dict[str, Dimension], arguments: argparse.Namespace
-) -> Aftermath:
+def assess(
+    choice: Choice, task: Task, target: Domain, space: Space, *, seeds: Sequence[int], confirm: int
+) -> Assessment:
     """Scores all candidates, and re-trains the choice, the defaults and source-only over seeds.
 
     Args:
@@ -68,24 +67,24 @@ def look_back(
         task: of the study; its target has no labels.
         target: the faces with their labels.
         space: what was searched.
-        arguments: of the command.
+        seeds: of re-training.
+        confirm: how many of the best are re-trained with the whole network.
     """
     recalls = test_recalls(choice.candidates, target)
-    chosen = candidate_config(task.config, choice.chosen.params)
+    chosen = candidate(task.settings, choice.chosen.params)
     labelled = replace(task.target, test=replace(task.target.test, labels=target.test.labels))
-    base = candidate_config(task.config, defaults(task.config, space))
-    wanted = {"selected": chosen, "defaults (trial 0)": base, "source-only": source_only(task.config)}
-    seeds = arguments.confirm_seeds
-    lines = [_line(name, config, task, labelled, seeds) for name, config in wanted.items()]
+    base = candidate(task.settings, defaults(task.settings, space))
+    wanted = {"selected": chosen, "defaults (trial 0)": base, "source-only": source_only(task.settings)}
+    lines = [_line(name, settings, task, labelled, seeds) for name, settings in wanted.items()]
     worst, oracle = (int(pick(recalls)) for pick in (np.argmin, np.argmax))
     lines.append(_pooled("worst of the pool", choice.candidates[worst], target, "one seed"))
     lines.append(
         _pooled("oracle best", choice.candidates[oracle], target, "one seed; uses target labels: not a result")
     )
-    if arguments.confirm:
-        lines += _confirm(choice, task, arguments)
+    if confirm:
+        lines += _confirm(choice, task, seeds, confirm)
     best = max(recalls)
-    return Aftermath(
+    return Assessment(
         lines=lines,
         recalls=recalls,
         regret={name: best - recalls[choice.pick(name)] for name in choice.scores},
@@ -93,21 +92,21 @@ def look_back(
     )
 
 
-def _confirm(choice: Choice, task: Task, arguments: argparse.Namespace) -> list[Line]:
+def _confirm(choice: Choice, task: Task, seeds: Sequence[int], number: int) -> list[Line]:
     """The K best and the defaults with the whole network, whatever regime was tuned."""
-    source, target = load_pair(task.config)
+    source, target = load_pair(task.settings)
     full = replace(task, source=source, target=target)
     ranking = sorted(range(len(choice.candidates)), key=lambda i: -choice.scores["consensus"][i])
-    best = [choice.candidates[i] for i in ranking[: arguments.confirm]]
-    configs = {f"full network: trial {t.number}": candidate_config(task.config, t.params) for t in best}
-    configs["full network: defaults"] = task.config
-    configs["full network: source-only"] = source_only(task.config)
-    return [_line(name, config, full, target, arguments.confirm_seeds) for name, config in configs.items()]
+    best = [choice.candidates[i] for i in ranking[:number]]
+    configs = {f"full network: trial {t.number}": candidate(task.settings, t.params) for t in best}
+    configs["full network: defaults"] = task.settings
+    configs["full network: source-only"] = source_only(task.settings)
+    return [_line(name, settings, full, target, seeds) for name, settings in configs.items()]
 
 
-def _line(name: str, config: Config, task: Task, target: Domain, seeds: Sequence[int]) -> Line:
+def _line(name: str, settings: Settings, task: Task, target: Domain, seeds: Sequence[int]) -> Line:
     records: list[dict[str, Any]] = [
-        run_cell(replace(config, seed=seed), task.source, target, task.out / "after", title=f"{name} · seed {seed}")
+        run_cell(settings.but(seed=seed), task.source, target, task.out / "after", title=f"{name} · seed {seed}")
         for seed in seeds
     ]
     scores = [record["scores"]["target"] for record in records]
@@ -117,7 +116,7 @@ def _line(name: str, config: Config, task: Task, target: Domain, seeds: Sequence
 def _pooled(name: str, trial: FrozenTrial, target: Domain, note: str) -> Line:
     """A candidate as it was in the pool, from the predictions that it left there."""
     predicted = unpack(trial.user_attrs["test_predictions"])
-    return _scored(name, [score(target.test.labels, np.eye(NUM_CLASSES)[predicted])], note)
+    return _scored(name, [score(target.test.labels, np.eye(len(target.label_set))[predicted])], note)
 
 
 def _scored(name: str, scores: list[dict[str, Any]], note: str = "") -> Line:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import optuna
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
-from ..data import EXPRESSIONS
 from ..report.page import BLUE, GRAY, ORANGE, svg
-from .assessment import Aftermath
+from .assessment import Assessment
 from .study import Choice
 
 
-def figures(study: optuna.Study, choice: Choice, aftermath: Aftermath | None) -> dict[str, str]:
+def figures(
+    study: optuna.Study, choice: Choice, assessment: Assessment | None, classes: Sequence[str]
+) -> dict[str, str]:
     """Every figure that the study has data for: title → SVG."""
     drawn = {
         "History": svg(lambda ax: history(ax, study)),
         "Margin cap × ε": svg(lambda ax: surface(ax, choice)),
         "Parallel coordinates": svg(lambda ax: parallel(ax, choice)),
     }
-    if aftermath:
-        drawn["Target predictions"] = svg(lambda ax: predictions(ax, aftermath))
-        drawn["Recall per class on the target"] = svg(lambda ax: recalls(ax, aftermath))
+    if assessment:
+        drawn["Target predictions"] = svg(lambda ax: predictions(ax, assessment, classes))
+        drawn["Recall per class on the target"] = svg(lambda ax: recalls(ax, assessment, classes))
     weights = importance(study)
     if weights:
         drawn["Importance"] = svg(lambda ax: bars(ax, weights))
@@ -64,13 +68,17 @@ def parallel(ax: Axes, choice: Choice) -> None:
     ax.set_ylabel("rank within the study")
 
 
-def predictions(ax: Axes, aftermath: Aftermath) -> None:
-    _grouped(ax, {line.name: line.predicted for line in aftermath.lines[:3]})
+def predictions(ax: Axes, assessment: Assessment, classes: Sequence[str]) -> None:
+    _grouped(ax, classes, {line.name: line.predicted for line in assessment.lines[:3]})
     ax.set_ylabel("faces predicted")
 
 
-def recalls(ax: Axes, aftermath: Aftermath) -> None:
-    _grouped(ax, {line.name: [np.nan if r is None else 100 * r for r in line.recall] for line in aftermath.lines[:3]})
+def recalls(ax: Axes, assessment: Assessment, classes: Sequence[str]) -> None:
+    _grouped(
+        ax,
+        classes,
+        {line.name: [np.nan if r is None else 100 * r for r in line.recall] for line in assessment.lines[:3]},
+    )
     ax.set_ylabel("recall (%)")
 
 
@@ -87,13 +95,13 @@ def importance(study: optuna.Study) -> dict[str, float]:
         return {}
 
 
-def _grouped(ax: Axes, series: dict[str, list]) -> None:
+def _grouped(ax: Axes, classes: Sequence[str], series: dict[str, list[Any]]) -> None:
     width = 0.8 / len(series)
     for i, ((name, values), color) in enumerate(zip(series.items(), (ORANGE, BLUE, GRAY), strict=False)):
-        ax.bar(np.arange(len(EXPRESSIONS)) + (i - 1) * width, values, width, color=color, label=name)
-    ax.set_xticks(range(len(EXPRESSIONS)), EXPRESSIONS, rotation=20)
+        ax.bar(np.arange(len(classes)) + (i - 1) * width, values, width, color=color, label=name)
+    ax.set_xticks(range(len(classes)), classes, rotation=20 if len(classes) < 10 else 90)
 
 
-def _ranked(values: list) -> np.ndarray:
+def _ranked(values: list[Any]) -> np.ndarray[Any, Any]:
     order = {v: i for i, v in enumerate(sorted(set(values), key=str if isinstance(values[0], str) else None))}
     return np.array([order[v] for v in values]) / max(1, len(order) - 1)

@@ -12,7 +12,7 @@ from types import FrameType, TracebackType
 PATIENCE_S = 10.0
 
 
-def held() -> AbstractContextManager:
+def deferred() -> AbstractContextManager:
     """Ctrl-C waits for the end of the block, and is raised there.
 
     Storages and drivers don't survive an exception between any two of their lines: a trial that was told its value
@@ -24,8 +24,8 @@ def held() -> AbstractContextManager:
     return _Handler(at_once=False) if _is_ours() else nullcontext()
 
 
-def at_once() -> AbstractContextManager:
-    """Within :func:`held`, a block that Ctrl-C stops at once.
+def interruptible() -> AbstractContextManager:
+    """Within :func:`deferred`, a block that Ctrl-C stops at once.
 
     Raises:
         KeyboardInterrupt: at the block's begin, if Ctrl-C has been waiting; within it; and at its end, if it was

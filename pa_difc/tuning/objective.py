@@ -13,17 +13,22 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
 
-from ..data import Domain, EvalLoader
-from ..evaluation import predict
-from ..evaluation.criteria import CRITERIA, Evidence
-from ..methods import LossSlot
-from ..training.build import make_adapter, make_loader, resolve
+from ..data.domains import Domain
+from ..data.loaders import EvalLoader
+from ..evaluation import CRITERIA
+from ..evaluation.criteria import Evidence
+from ..evaluation.inference import predict
+from ..methods.slot import LossSlot
+from ..training.build import make_adapter, make_loader
 from ..training.engine import fit
 from ..training.record import RunFolder
-from ..training.settings import Config
+from ..training.settings import Settings
 from ..util.errors import DivergedError
-from .interrupts import at_once, held
-from .space import Dimension, suggest
+from .interrupts import deferred, interruptible
+from .space import Space, candidate, suggest
+
+#: What is told of each epoch of a trial: the method and the history so far.
+Report = Callable[[LossSlot, list[dict[str, Any]]], None]
 
 #: Target samples whose probabilities a trial keeps, evenly spaced.
 KEPT_SAMPLES = 2000
@@ -33,7 +38,7 @@ KEPT_SAMPLES = 2000
 class Task:
     """What a study's trials share. The target's labels are -1, all of them: :func:`blind` made it so."""
 
-    config: Config
+    settings: Settings
     source: Domain
     target: Domain
     out: Path
@@ -56,33 +61,33 @@ class Objective:
         title: makes a trial's title for progress.
     """
 
-    def __init__(self, task: Task, space: dict[str, Dimension], title: Callable[[optuna.Trial], str]) -> None:
+    def __init__(self, task: Task, space: Space, title: Callable[[optuna.Trial], str]) -> None:
         self.task, self.space, self.title = task, space, title
         self.trial: FrozenTrial | None = None  #: the one at work
 
     def __call__(self, trial: optuna.Trial) -> float:
-        values = suggest(trial, self.space)
+        values = suggest(trial, self.space, self.task.settings)
         self.trial = trial.study.get_trials(deepcopy=False)[trial.number]
         value = self._evaluate(trial, values)
         self.trial = None
         return value
 
     def _evaluate(self, trial: optuna.Trial, values: dict[str, Any]) -> float:
-        config = candidate_config(self.task.config, values)
+        settings = candidate(self.task.settings, values)
         title = self.title(trial)
         try:
-            with at_once():
-                adapter, seconds = train(config, self.task, title, self._report(config, trial))
-                evidence = show(adapter, self.task, config.device)
-                test = predict(adapter, EvalLoader(self.task.target.test, device=config.device)).probs
+            with interruptible():
+                adapter, seconds = train(settings, self.task, title, self._report(settings, trial))
+                evidence = show(adapter, self.task, settings.run.device)
+                test = predict(adapter, EvalLoader(self.task.target.test, device=settings.run.device)).probs
         except DivergedError as error:
             trial.set_user_attr("diverged", str(error))
             raise optuna.TrialPruned(str(error)) from None
         kept = {
-            "config": config.to_dict(),
+            "settings": settings.to_dict(),
             "criteria": {name: criterion.score(evidence) for name, criterion in CRITERIA.items()},
             "target_probs": pack(thin(evidence.target_probs).astype(np.float16)),
-            "test_predictions": pack(test.argmax(dim=1).numpy().astype(np.uint8)),
+            "test_predictions": pack(test.argmax(dim=1).numpy().astype(np.uint16)),
             "seconds": seconds,
         }
         for key, value in kept.items():
@@ -90,41 +95,38 @@ class Objective:
         trial.set_constraint("source", self.task.source_floor - source_recall(evidence))
         return kept["criteria"][self.task.criterion]
 
-    def _report(self, config: Config, trial: optuna.Trial) -> Callable[[LossSlot, list], None] | None:
+    def _report(self, settings: Settings, trial: optuna.Trial) -> Report | None:
         """What tells the study of each epoch, if poor trials are stopped early."""
         task = self.task
 
         def report(adapter: LossSlot, history: list[dict[str, Any]]) -> None:
             epoch = len(history)
-            value = CRITERIA[task.criterion].score(show(adapter, task, config.device))
-            with held():
+            value = CRITERIA[task.criterion].score(show(adapter, task, settings.run.device))
+            with deferred():
                 trial.report(value, epoch)
-                if epoch < config.epochs and trial.should_prune():
+                if epoch < settings.run.epochs and trial.should_prune():
                     raise optuna.TrialPruned(f"pruned after epoch {epoch}")
 
         return report if task.prune else None
 
 
-def train(
-    config: Config, task: Task, title: str, report: Callable[[LossSlot, list], None] | None = None
-) -> tuple[LossSlot, float]:
-    """Trains in the folder of the config, so that a retried trial goes on from the lost one's checkpoint.
+def train(settings: Settings, task: Task, title: str, report: Report | None = None) -> tuple[LossSlot, float]:
+    """Trains in the folder of the settings, so that a retried trial resumes from the lost one's checkpoint.
 
     Returns:
         The method and its training time in seconds.
     """
-    loader = make_loader(config, task.source, task.target)
-    adapter = make_adapter(config, task.source, len(loader))
-    folder = RunFolder.of(task.out, config, task.source, task.target)
-    after_epoch = None if report is None else partial(report, adapter)
+    loader = make_loader(settings, task.source, task.target)
+    adapter = make_adapter(settings, task.source, len(loader))
+    folder = RunFolder.of(task.out, settings, task.source, task.target)
     history = fit(
         adapter,
         loader,
-        epochs=config.epochs,
+        epochs=settings.run.epochs,
         folder=folder.path,
         key=folder.key,
         title=title,
-        after_epoch=after_epoch,
+        after_epoch=None if report is None else partial(report, adapter),
     )
     return adapter, sum(epoch["seconds"] for epoch in history)
 
@@ -132,14 +134,6 @@ def train(
 def source_recall(evidence: Evidence) -> float:
     """Mean recall on the source's held-out set."""
     return CRITERIA["src_macro"].score(evidence)
-
-
-def candidate_config(base: Config, values: dict[str, Any]) -> Config:
-    """The config of suggested values; re-weighting that is switched off begins after the last epoch."""
-    values = dict(values)
-    if values.pop("reweight", True) is False:
-        values["reweight_epoch"] = base.epochs
-    return resolve(replace(base, **values))
 
 
 def show(adapter: LossSlot, task: Task, device: str) -> Evidence:

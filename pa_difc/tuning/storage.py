@@ -16,6 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..util.errors import UserError
+from ..util.process import without_password
 
 MAX_RETRIES = 2
 
@@ -65,9 +66,10 @@ def open_storage(url: str, heartbeat_s: int = 60, wait_s: int = 10) -> BaseStora
         raise UserError(f"storage {kind}: needs the package {error.name}: pip install 'pa-difc[{extra}]'") from None
     except Exception as error:  # each driver has errors of its own
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise UserError(f"storage {_without_password(url)} can't be opened: {reason}") from None
+        raise UserError(f"storage {without_password(url)} can't be opened: {reason}") from None
     raise UserError(
-        f"storage {url!r}: must be sqlite:///FILE, postgresql+psycopg2://USER@HOST/DATABASE, journal:FILE or grpc://HOST:PORT"
+        f"storage {without_password(url)!r}: must be sqlite:///FILE, postgresql+psycopg2://USER@HOST/DATABASE, "
+        "journal:FILE or grpc://HOST:PORT"
     )
 
 
@@ -133,19 +135,13 @@ def _lock(url: str) -> None:
     except OSError:
         lock.seek(0)
         raise UserError(
-            f"storage {url}: process {lock.read().strip() or '?'} is writing there, and sqlite takes one writer; "
-            "for several workers: --storage postgresql+psycopg2://… or journal:FILE"
+            f"storage {without_password(url)}: process {lock.read().strip() or '?'} is writing there, and sqlite takes "
+            "one writer; for several workers: --storage postgresql+psycopg2://… or journal:FILE"
         ) from None
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
     _LOCKS.append(lock)
-
-
-def _without_password(url: str) -> str:
-    scheme, slashes, rest = url.partition("://")
-    credentials, at, host = rest.rpartition("@")
-    return f"{scheme}{slashes}{credentials.partition(':')[0]}{at}{host}"
 
 
 def _say(text: str) -> None:

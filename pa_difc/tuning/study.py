@@ -11,26 +11,28 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from ..evaluation.criteria import CONSENSUS, CRITERIA, consensus, ensemble_agreement
+from ..evaluation import CRITERIA
+from ..evaluation.criteria import CONSENSUS, consensus, ensemble_agreement
 from ..util.errors import UserError
-from .interrupts import held
+from .interrupts import deferred
 from .objective import Objective, unpack
 from .storage import requeue
+
+#: The choice by target labels.
+ORACLE = "oracle"
 
 #: How the final choice may be made.
 SELECTIONS: dict[str, str] = {
     "consensus": "mean rank by im, class_ami and ensv, among trials that keep the source's recall",
     **{name: criterion.about for name, criterion in CRITERIA.items()},
     "ensv": "agreement with the mean of all trials; a pool that mostly fails agrees with the failure",
-    "oracle": "target test labels: NOT A RESULT, only a bound (needs --allow-target-labels)",
+    ORACLE: "target test labels: NOT A RESULT, only a bound (needs --allow-target-labels)",
 }
 
 #: Seconds between looks at what other workers are doing.
 POLL_S = 1.0
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-SAMPLERS = ("tpe", "gp")
-PRUNERS = ("none", "median", "hyperband")
 
 
 def objective_criterion(selection: str) -> str:
@@ -54,7 +56,7 @@ def open_study(
         storage: see :mod:`storage`.
         name: of the study.
         identity: everything that its trials' values depend on, as plain values; a study made under another is refused.
-        sampler, pruner: keys of :data:`SAMPLERS` and :data:`PRUNERS`.
+        sampler, pruner: of :data:`pa_difc.tuning.SAMPLERS` and :data:`pa_difc.tuning.PRUNERS`.
         seed: of the sampler.
         must_exist: refuse to begin a new one.
 
@@ -92,7 +94,7 @@ def run_trials(study: optuna.Study, objective: Objective, defaults: dict[str, An
     """
     left = 1
     while left:
-        with held():
+        with deferred():
             left = _left(study, budget)
             if left > 0:
                 _run_trial(study, objective, defaults)
@@ -154,7 +156,7 @@ def choose(study: optuna.Study, selection: str, oracle_scores: Sequence[float] |
     scores["ensv"] = ensemble_agreement([unpack(t.user_attrs["target_probs"]).astype(np.float64) for t in candidates])
     scores["consensus"] = consensus([scores[name] for name in CONSENSUS])
     feasible = [all(value <= 0 for value in t.constraints.values()) for t in candidates]
-    if selection == "oracle" and oracle_scores is not None:
+    if selection == ORACLE and oracle_scores is not None:
         chosen = best(oracle_scores, [True] * len(candidates))
     else:
         chosen = best(scores[selection], feasible)

@@ -7,3 +7,7 @@ class UserError(ValueError):
 
 class DivergedError(UserError):
     """Training produced a loss that is not finite."""
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C during training, after which the run can be resumed."""

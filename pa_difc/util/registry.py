@@ -15,6 +15,7 @@ from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar, overload
 
 from .errors import UserError
@@ -130,21 +131,18 @@ def installed(group: str) -> dict[str, EntryPoint]:
 
 
 @cache
-def load_plugin(path: Path) -> None:
-    """Runs a file of the user's, which registers what it brings.
-
-    Args:
-        path: a Python file; modules beside it can be imported by it.
+def load_module(path: Path) -> ModuleType:
+    """The module of a Python file of the user's; modules beside it can be imported by it.
 
     Raises:
         UserError: there is no such file, or it raises.
     """
     if not path.is_file():
-        raise UserError(f"--plugin {path}: no such file")
+        raise UserError(f"{path}: no such file")
     name = f"pa_difc_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise UserError(f"--plugin {path}: must be a Python file")
+        raise UserError(f"{path}: must be a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their own module up
     folder = str(path.resolve().parent)
@@ -154,7 +152,20 @@ def load_plugin(path: Path) -> None:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a file of the user's can raise anything
         del sys.modules[name]
-        raise UserError(f"--plugin {path}: {_first_line(error)}") from None
+        raise UserError(f"{path}: {_first_line(error)}") from None
+    return module
+
+
+def load_plugin(path: Path) -> None:
+    """Runs a file of the user's, which registers what it brings.
+
+    Raises:
+        UserError: there is no such file, or it raises.
+    """
+    try:
+        load_module(path)
+    except UserError as error:
+        raise UserError(f"--plugin {error}") from None
 
 
 def code_files(entry: Any) -> list[Path]:

@@ -1,11 +1,17 @@
 """Every backbone of the registry keeps the contract of G."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from pa_difc.backbones import BACKBONES, load_pretrained, make_backbone
+from pa_difc.backbones.head import BRANCHES
+from pa_difc.backbones.spec import FEATURE_HEADS, LANDMARK_BRANCHES, BackboneSpec
 from pa_difc.data.faces import Face
+from pa_difc.util.errors import UserError
+from pa_difc.util.options import Options, option
 
 GLOBAL_ONLY = {"small", "inception_resnet_v1"}
 
@@ -17,7 +23,7 @@ def faces(n, input_px, seed=0):
 
 
 def build(name):
-    return make_backbone(name, head="global_only") if name == "inception_resnet_v1" else make_backbone(name)
+    return make_backbone(name, feature_head="global_only") if name == "inception_resnet_v1" else make_backbone(name)
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -46,7 +52,7 @@ def test_features_are_finite_and_gradients_reach_all_weights(name):
     ],
 )
 def test_maps_and_global_features(name, mid, last):
-    model = make_backbone(name, head="global_only").eval()
+    model = make_backbone(name, feature_head="global_only").eval()
     face = faces(1, model.input_px)
     with torch.no_grad():
         mid_map, last_map = model.trunk(face.image)
@@ -58,7 +64,7 @@ def test_maps_and_global_features(name, mid, last):
 
 
 def test_facenet_statistics():
-    model = make_backbone("inception_resnet_v1", head="global_only")
+    model = make_backbone("inception_resnet_v1", feature_head="global_only")
     image = torch.rand(1, 3, 160, 160)
     torch.testing.assert_close(model.trunk.normalize(image), (image * 255 - 127.5) / 128)
 
@@ -77,9 +83,9 @@ def test_state_survives_safetensors(name, tmp_path):
         assert torch.equal(model.eval()(face), fresh.eval()(face))
 
 
-@pytest.mark.parametrize("local_head", ["conv", "ir"])
-def test_local_heads_of_a_backbone(local_head):
-    model = make_backbone("mobilefacenet", local_head=local_head)
+@pytest.mark.parametrize("landmark_branch", ["conv", "ir"])
+def test_local_heads_of_a_backbone(landmark_branch):
+    model = make_backbone("mobilefacenet", landmark_branch=landmark_branch)
     face = faces(2, 112)
     features = model(face)
     assert features.shape == (2, 384)
@@ -88,7 +94,7 @@ def test_local_heads_of_a_backbone(local_head):
 
 
 def test_global_only_does_not_look_at_landmarks():
-    model = make_backbone("mobilefacenet", head="global_only").eval()
+    model = make_backbone("mobilefacenet", feature_head="global_only").eval()
     face = faces(2, 112)
     unknown = face._replace(landmarks=torch.full((2, 5, 2), torch.nan))
     assert torch.equal(model(face), model(unknown))
@@ -98,11 +104,19 @@ def test_global_only_does_not_look_at_landmarks():
     ("name", "options", "message"),
     [
         ("ir5", {}, r"unknown backbone 'ir5': did you mean 'ir50'"),
-        ("ir18", {"head": "global"}, r"unknown head 'global': did you mean .*'global_only'"),
-        ("ir18", {"local_head": "irr"}, r"unknown local head 'irr': did you mean 'ir'"),
-        ("ir18", {"head": "global_only", "local_head": "ir"}, r"local_head='ir' has no effect with head='global_only'"),
-        ("small", {"local_head": "ir"}, r"local_head='ir' has no effect with head='global_only'"),
-        ("inception_resnet_v1", {"head": "global_local"}, r"no map for landmarks; take head='global_only'"),
+        ("ir18", {"feature_head": "global"}, r"unknown feature head 'global': did you mean .*'global_only'"),
+        ("ir18", {"landmark_branch": "irr"}, r"unknown landmark branch 'irr': did you mean 'ir'"),
+        (
+            "ir18",
+            {"feature_head": "global_only", "landmark_branch": "ir"},
+            r"landmark_branch='ir' has no effect with feature_head='global_only'",
+        ),
+        ("small", {"landmark_branch": "ir"}, r"landmark_branch='ir' has no effect with feature_head='global_only'"),
+        (
+            "inception_resnet_v1",
+            {"feature_head": "global_local"},
+            r"no map for landmarks; take feature_head='global_only'",
+        ),
     ],
 )
 def test_options_that_make_no_sense(name, options, message):
@@ -114,3 +128,30 @@ def test_options_that_make_no_sense(name, options, message):
 def test_images_of_another_size():
     with pytest.raises(ValueError, match=r"^images of shape \(2, 3, 48, 48\): must be \(N, 3, 112, 112\)"):
         make_backbone("mobilefacenet")(faces(2, 48))
+
+
+@dataclass(frozen=True)
+class WidthOptions(Options):
+    width: int = option(4, "channels of the only map", unit="channels", at_least=1)
+
+
+def test_options_of_a_backbone_reach_what_builds_it(monkeypatch):
+    built = []
+    spec = BackboneSpec(lambda **kwargs: built.append(kwargs) or torch.nn.Identity(), 48, 0.1, "", options=WidthOptions)
+    monkeypatch.setitem(BACKBONES, "wide", spec)
+    make_backbone("wide")
+    make_backbone("wide", feature_head="global_only", landmark_branch="ir", width=9)
+    assert built == [
+        {"feature_head": "global_local", "landmark_branch": "conv", "width": 4},
+        {"feature_head": "global_only", "landmark_branch": "ir", "width": 9},
+    ]
+    with pytest.raises(UserError, match="unknown option of backbone wide 'widht': did you mean 'width'"):
+        make_backbone("wide", widht=3)
+    with pytest.raises(UserError, match="backbone ir18 has no option 'width': it has none"):
+        make_backbone("ir18", width=3)
+
+
+def test_the_words_are_those_that_have_a_network():
+    assert tuple(BRANCHES) == LANDMARK_BRANCHES
+    for name in BACKBONES:
+        assert BACKBONES[name].feature_head in FEATURE_HEADS

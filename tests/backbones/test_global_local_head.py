@@ -6,14 +6,14 @@ from torch import nn
 
 from pa_difc.backbones import make_backbone
 from pa_difc.backbones.head import GlobalLocalHead, conv_branches, ir_branches
-from pa_difc.backbones.ir import IRUnit
+from pa_difc.backbones.ir_unit import IRUnit
 from pa_difc.backbones.landmarks import landmark_windows
 from pa_difc.methods import METHODS
 
 
-def one_branch(local_head, channels):
+def one_branch(landmark_branch, channels):
     """A landmark's own network, without groups."""
-    if local_head == "conv":
+    if landmark_branch == "conv":
         return nn.Sequential(nn.Conv2d(channels, 64, 3, padding=1), nn.ReLU())
     units = IRUnit(channels, 256, 2), IRUnit(256, 256, 1), IRUnit(256, 512, 2), IRUnit(512, 512, 1)
     return nn.Sequential(*units, nn.Conv2d(512, 64, 3, padding=1), nn.ReLU())
@@ -31,13 +31,13 @@ def close(got, expected):
     torch.testing.assert_close(got, expected, rtol=0, atol=2e-4 * max(0.1, expected.abs().max().item()))
 
 
-@pytest.mark.parametrize("local_head", ["conv", "ir"])
-def test_grouped_branches_equal_five_networks(local_head):
+@pytest.mark.parametrize("landmark_branch", ["conv", "ir"])
+def test_grouped_branches_equal_five_networks(landmark_branch):
     torch.manual_seed(0)
-    grouped = {"conv": conv_branches, "ir": ir_branches}[local_head](8, 5)
+    grouped = {"conv": conv_branches, "ir": ir_branches}[landmark_branch](8, 5)
     for parameter in grouped.parameters():  # BatchNorm and PReLU begin alike in every branch: not here
         nn.init.uniform_(parameter, *((0.5, 1.5) if parameter.dim() == 1 else (-0.05, 0.05)))
-    separate = [one_branch(local_head, 8) for _ in range(5)]
+    separate = [one_branch(landmark_branch, 8) for _ in range(5)]
     for part, net in enumerate(separate):
         net.load_state_dict({name: cut(value, part) for name, value in grouped.state_dict().items()})
     windows = torch.randn(3, 5, 8, 7, 7, requires_grad=True)

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pa_difc.backbones.ir import GroupedConv2d, IRUnit, ir18, ir50
+from pa_difc.backbones.ir import ir18, ir50
+from pa_difc.backbones.ir_unit import GroupedConv2d, IRUnit
 
 
 @pytest.mark.parametrize("trunk", [ir18, ir50])

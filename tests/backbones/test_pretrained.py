@@ -60,7 +60,7 @@ def test_other_packages_state_dicts(name, net, dropped, tmp_path):
     torch.manual_seed(1)
     state = net().state_dict()
     torch.save(state, tmp_path / "net.pth")
-    model = make_backbone(name, head="global_only")
+    model = make_backbone(name, feature_head="global_only")
     report = load_pretrained(model, tmp_path / "net.pth")
     assert report.missing == report.reshaped == ()
     assert set(report.matched) == set(model.state_dict())
@@ -71,7 +71,7 @@ def test_other_packages_state_dicts(name, net, dropped, tmp_path):
 def test_half_precision_safetensors_of_a_trunk(tmp_path):
     state = {name: value.half() for name, value in ir18().state_dict().items() if value.is_floating_point()}
     save_file(state, tmp_path / "ir18.safetensors")
-    model = make_backbone("ir18", head="global_only")
+    model = make_backbone("ir18", feature_head="global_only")
     report = load_pretrained(model, tmp_path / "ir18.safetensors")
     assert len(report.matched) == len(state)
     assert all(name.endswith("num_batches_tracked") for name in report.missing)

@@ -16,7 +16,7 @@ def face(n=4, side=48):
 
 def pair(**options):
     torch.manual_seed(0)
-    plain = make_backbone("small", head="global_local")
+    plain = make_backbone("small", feature_head="global_local")
     fast = copy.deepcopy(plain)
     for_speed(fast, **options)
     assert fast.state_dict().keys() == plain.state_dict().keys()

@@ -15,7 +15,6 @@ from torch.nn.functional import cross_entropy
 
 from pa_difc import DIFCLoss, Schedule
 from pa_difc.data import PairLoader
-from pa_difc.data.labels import NUM_CLASSES
 from pa_difc.data.store import ARRAYS, FILES, open_store
 from pa_difc.training.engine import fit
 from pa_difc.util.files import file_digest
@@ -147,7 +146,7 @@ def store_of_zeros(path: Path, n: int) -> Path:
     for name, (dtype, shape) in ARRAYS.items():
         full = (n, *(SIDE if side == "P" else int(side) for side in shape))
         np.lib.format.open_memmap(path / f"{name}.npy", mode="w+", dtype=dtype, shape=full)
-    np.save(path / "labels.npy", np.arange(n) % NUM_CLASSES)
+    np.save(path / "labels.npy", np.arange(n) % 7)
     (path / "names.json").write_text(json.dumps([f"train/{i:07d}.png" for i in range(n)]))
     (path / "contact_sheet.png").write_bytes(b"")
     files = {f: {"bytes": (path / f).stat().st_size, "blake2b": _digest(path / f)} for f in FILES}

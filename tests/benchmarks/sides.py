@@ -12,7 +12,9 @@ from pytorch_adapt.containers import Models, Optimizers
 from pytorch_adapt.hooks import AFNHook
 
 from pa_difc import METHODS, DIFCLoss, Schedule
-from pa_difc.backbones import BACKBONES, for_speed, make_backbone
+from pa_difc.backbones import BACKBONES
+from pa_difc.backbones.make import make_backbone
+from pa_difc.backbones.speed import for_speed
 from pa_difc.data import PairLoader
 
 #: RAF-DB's training split, in our class order.
@@ -41,8 +43,8 @@ def models(method: str, backbone="small", classes=7, device="cpu", speed=None):
     """The models of a method with the same weights at each call."""
     torch.manual_seed(0)
     cls = METHODS[method]
-    head = "global_local" if cls.needs_regions else BACKBONES[backbone].head
-    extractor = cls.extractor(make_backbone(backbone, head=head))
+    head = "global_local" if cls.needs_regions else BACKBONES[backbone].feature_head
+    extractor = cls.extractor(make_backbone(backbone, feature_head=head))
     heads = cls.heads(extractor.num_features, classes)
     for_speed(extractor, **(speed or {}))
     made = Models({"G": extractor, **heads})

@@ -12,7 +12,7 @@ import torch
 from facenet_pytorch import MTCNN
 from PIL import Image
 
-from pa_difc.backbones.head import LOCAL_HEADS
+from pa_difc.backbones.head import BRANCHES
 from pa_difc.backbones.landmarks import landmark_windows
 from pa_difc.data.datasets import find_dataset
 from pa_difc.data.labels import EXPRESSIONS
@@ -30,7 +30,7 @@ LAYOUTS = {"channels last": torch.channels_last, "channels first": torch.contigu
 
 def landmarks(device: str) -> list[Figure]:
     """Windows for all faces in one gather, and the five branches as one grouped network; forward and backward."""
-    return [*(_windows(kind, device) for kind in LAYOUTS), *(_branches(kind, device) for kind in LOCAL_HEADS)]
+    return [*(_windows(kind, device) for kind in LAYOUTS), *(_branches(kind, device) for kind in BRANCHES)]
 
 
 def loop_of_slices(feature_map, landmarks, width_px):
@@ -62,8 +62,8 @@ def _windows(layout: str, device: str) -> Figure:
 
 def _branches(kind: str, device: str) -> Figure:
     torch.manual_seed(0)
-    grouped = LOCAL_HEADS[kind](128, 5).to(device)
-    apart = [LOCAL_HEADS[kind](128, 1).to(device) for _ in range(5)]
+    grouped = BRANCHES[kind](128, 5).to(device)
+    apart = [BRANCHES[kind](128, 1).to(device) for _ in range(5)]
     windows = torch.randn(32, 5, 128, 7, 7, device=device)
 
     def five():
@@ -71,7 +71,7 @@ def _branches(kind: str, device: str) -> Figure:
 
     both = {"five": five, "grouped": lambda: grouped(windows.flatten(1, 2)).sum().backward()}
     seconds = interleaved(both, 15 if kind == "conv" else 7, device)
-    name = f"local_head={kind}: five networks over one grouped network"
+    name = f"landmark_branch={kind}: five networks over one grouped network"
     return ratio("landmarks", name, seconds["five"], seconds["grouped"], ("≥", 2))
 
 

@@ -67,7 +67,7 @@ def test_two_processes_train_as_one_on_the_same_batches(runs, case):
 @pytest.mark.parametrize("case", [c for c, options in several.CASES.items() if "loss" not in options])
 def test_margins_are_those_of_the_whole_to_the_bit(runs, case):
     (one, record_one), (two, record_two) = runs(case)
-    margins = [[epoch["difc"]["margins"] for epoch in r["history"]] for r in (record_one, record_two)]
+    margins = [[epoch["state"]["margins"] for epoch in r["history"]] for r in (record_one, record_two)]
     assert margins[0] == margins[1]
     a, b = one["misc"]["difc"], two["misc"]["difc"]
     assert a["margins"].equal(b["margins"]) and not a["margins"].equal(a["base_margins"])

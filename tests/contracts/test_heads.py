@@ -10,8 +10,9 @@ from pa_difc.data import Domain
 from pa_difc.functional import class_margins, di_loss
 from pa_difc.methods import METHODS
 from pa_difc.methods.heads import classifier
-from pa_difc.training.build import make_adapter, make_slot_loss, resolve
-from pa_difc.training.settings import Config
+from pa_difc.training.build import make_adapter, make_slot_loss
+from pa_difc.training.resolve import resolve
+from pa_difc.training.settings import Settings
 
 
 def test_cosine_logits_are_cosines_times_the_scale():
@@ -33,7 +34,7 @@ def test_every_method_takes_any_classifier(method):
 def test_scaling_the_classifier_is_scaling_in_the_loss():
     """s·(z − Δ) of LDAM, with the scale in the classifier and margins given before it."""
     domain = Domain("d", random_faces(14, 0), random_faces(7, 1))
-    config = resolve(Config(method="source_only", loss="di", head="cosine", scale=30.0, max_margin=0.5))
+    config = resolve(Settings.of(method="source_only", loss="di", head="cosine", scale=30.0, max_margin=0.5))
     adapter = make_adapter(config, domain, 4)
     features, labels = torch.randn(9, 128), torch.arange(9) % 7
     cosines = adapter.models["C"][0](features)

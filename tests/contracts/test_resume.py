@@ -6,28 +6,29 @@ import torch
 
 import pa_difc.training.engine as engine
 from pa_difc.data import EvalLoader
-from pa_difc.evaluation import predict
+from pa_difc.evaluation.inference import predict
 from pa_difc.losses import LOSSES
 from pa_difc.methods import METHODS
-from pa_difc.training.build import make_adapter, make_loader, resolve
+from pa_difc.training.build import make_adapter, make_loader
 from pa_difc.training.checkpoint import load_checkpoint
-from pa_difc.training.engine import Stopped, fit
+from pa_difc.training.engine import fit
 from pa_difc.training.record import RunFolder
+from pa_difc.training.resolve import resolve
 from pa_difc.training.run import finish, run_cell
-from pa_difc.training.settings import Config
-from pa_difc.util.errors import DivergedError, UserError
+from pa_difc.training.settings import Settings
+from pa_difc.util.errors import DivergedError, Stopped, UserError
 
 EVERY = [(m, loss) for m in METHODS for loss in LOSSES]
 
 
 def config(method="mcd", loss="difc", **kwargs):
-    return resolve(Config(method=method, loss=loss, **{"epochs": 4, "batch_size": 16, "crop_px": 32, **kwargs}))
+    return resolve(Settings.of(method=method, loss=loss, **{"epochs": 4, "batch_size": 16, "crop_px": 32, **kwargs}))
 
 
 def train(config, source, target, folder, epochs=None, key="k"):
     loader = make_loader(config, source, target)
     adapter = make_adapter(config, source, len(loader))
-    history = fit(adapter, loader, epochs=epochs or config.epochs, folder=folder, key=key, progress=False)
+    history = fit(adapter, loader, epochs=epochs or config.run.epochs, folder=folder, key=key, progress=False)
     return adapter, history
 
 
@@ -114,7 +115,7 @@ def test_methods_of_a_seed_start_from_the_same_extractor(source, target):
 def test_an_evaluation_pass_estimates_confusion(source, target, tmp_path):
     cfg = config("dann", estimate="evaluation", epsilon=0.5)
     straight, history = train(cfg, source, target, None)
-    assert history[-1]["difc"]["phase"] == "difc"
+    assert history[-1]["state"]["phase"] == "difc"
     assert not straight.loss.margins.equal(straight.loss.base_margins)
 
 
@@ -226,7 +227,7 @@ def test_a_record_that_is_cut_short(source, target, tmp_path, damage):
     cfg = config("source_only", "ce", epochs=1)
     folder = RunFolder.of(tmp_path, cfg, source, target)
     adapter, history = train(cfg, source, target, None)
-    finish(adapter, cfg, source, target, folder, history)
+    finish(adapter, source, target, folder, history)
     (folder.path / "record.json").write_bytes(damage)
     with pytest.raises(UserError, match=r"record\.json"):
         run_cell(cfg, source, target, tmp_path, progress=False)

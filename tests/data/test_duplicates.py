@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pa_difc.data import EXPRESSIONS, FaceSet, load_domain
+from pa_difc.data import FaceSet, load_domain
 from pa_difc.data.duplicates import content_digests, drop_duplicates
+from pa_difc.data.labels import SEVEN
 from pa_difc.data.readers import Sample
 
 
-def sample(name, value, label=0, split="train", **kwargs):
+def sample(name, value, label="surprise", split="train", **kwargs):
     return Sample(name, label, split, pixels=np.full((4, 4), value, dtype=np.uint8), **kwargs)
 
 
@@ -24,8 +25,8 @@ def test_one_of_each_image_stays_and_the_test_split_s_comes_first():
         sample("a again", 1),
         sample("b", 2),
         sample("b in test", 2, split="test"),
-        sample("c", 3, label=1),
-        sample("c otherwise", 3, label=2),
+        sample("c", 3, label="fear"),
+        sample("c otherwise", 3, label="disgust"),
         sample("d", 4),
     ]
     names, report = kept(samples)
@@ -34,13 +35,18 @@ def test_one_of_each_image_stays_and_the_test_split_s_comes_first():
     assert "3 groups" in str(report) and "4 samples left out" in str(report)
 
 
+def test_two_words_for_one_expression_do_not_conflict():
+    names, report = kept([sample("a", 1, label="Happiness"), sample("b", 1, label="happy")])
+    assert names == ["a"] and report.conflicting == 0
+
+
 def test_faces_of_one_photograph_are_no_duplicates():
     names, report = kept([sample("a#0", 1, box=(0, 0, 2, 2)), sample("a#1", 1, box=(2, 0, 4, 2))])
     assert names == ["a#0", "a#1"] and report.groups == 0
 
 
 def test_unreadable_files_are_no_duplicates(tmp_path):
-    names, _ = kept([Sample(n, 0, "train", tmp_path / n) for n in ("no", "such")])
+    names, _ = kept([Sample(n, "fear", "train", tmp_path / n) for n in ("no", "such")])
     assert names == ["no", "such"]
 
 
@@ -48,7 +54,7 @@ def test_unreadable_files_are_no_duplicates(tmp_path):
 def folder(tmp_path):
     rng = np.random.default_rng(0)
     for split in ("train", "test"):
-        for k, name in enumerate(EXPRESSIONS):
+        for k, name in enumerate(SEVEN):
             path = tmp_path / "mine" / split / name
             path.mkdir(parents=True)
             for i in range(3):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made import random_faces
 
-from pa_difc.data import Domain
+from pa_difc.data import Domain, LabelSet
 from pa_difc.data.label_shift import resample, shift_labels
 
 COUNTS = np.array([291, 472, 43, 859, 599, 450, 594])
@@ -22,9 +22,12 @@ def test_both_splits_get_the_proportions_that_were_drawn_and_keep_their_sizes(al
     shifted = shift_labels(domain(), alpha, draw=0)
     q = np.array(shifted.label_shift["proportions"])
     assert q.sum() == pytest.approx(1)
-    for split, size in ((shifted.train, 350), (shifted.test, 140)):
+    for split, counts, size in (
+        (shifted.train, shifted.train_counts, 350),
+        (shifted.test, shifted.test_counts, 140),
+    ):
         assert len(split) == size
-        assert np.abs(np.array(split.class_counts) - size * q).max() <= 1
+        assert np.abs(np.array(counts) - size * q).max() <= 1
 
 
 def test_proportions_stray_further_for_smaller_alpha_around_the_target_s_own():
@@ -64,6 +67,16 @@ def test_a_class_that_is_not_there_is_not_asked_for():
     labels = np.array([0, 0, 1, 1, 1, 3])
     rows = resample(labels, np.array([0.2, 0.2, 0.5, 0.1, 0, 0, 0]), np.random.default_rng(0))
     assert Counter(labels[rows]) == {0: 2, 1: 3, 3: 1}
+
+
+@pytest.mark.parametrize("k", [2, 3, 31])
+def test_any_number_of_classes_is_shifted(k):
+    label_set = LabelSet(tuple(f"class {i}" for i in range(k)))
+    faces = [random_faces(10 * k, seed, size_px=8, num_classes=k) for seed in (0, 1)]
+    shifted = shift_labels(Domain("any", *faces, label_set), 1.0, draw=0)
+    q = np.array(shifted.label_shift["proportions"])
+    assert q.shape == (k,) and q.sum() == pytest.approx(1) and shifted.label_set is label_set
+    assert np.abs(np.array(shifted.train_counts) - 10 * k * q).max() <= 1
 
 
 def test_a_target_with_one_split_stays_one():

@@ -8,10 +8,10 @@ import pytest
 from photographs import content, photographs
 from PIL import Image
 
-from pa_difc.data import EXPRESSIONS, load_domain
+from pa_difc.data import load_domain
 from pa_difc.data.crops import TYPICAL_POINTS
 from pa_difc.data.datasets import find_dataset
-from pa_difc.data.prepare import Settings, prepare_store
+from pa_difc.data.prepare import PrepareSettings, prepare_store
 from pa_difc.data.prepare import plan as plan_module
 from pa_difc.data.store import FILES, check_store, open_store
 from pa_difc.data.toy import toy_dataset
@@ -34,7 +34,7 @@ def store(folder, tmp_path_factory):
 
 def prepare(root, out, processes=1, name="folder:faces", **settings):
     reader, path = find_dataset(name, root)
-    prepare_store(name, reader(path), out, Settings(**settings), processes=processes)
+    prepare_store(name, reader(path), out, PrepareSettings(**settings), processes=processes)
     return out
 
 
@@ -50,7 +50,7 @@ def test_a_store_holds_the_faces_and_their_points(folder, store):
     assert names == json.loads((store / "names.json").read_text())
     for faces in opened.splits.values():
         for i, name in enumerate(faces.names):
-            assert EXPRESSIONS[faces.labels[i]] == name.split("/")[1] and name.split("/")[0] in opened.splits
+            assert opened.words[faces.labels[i]] == name.split("/")[1] and name.split("/")[0] in opened.splits
             left, top, right, bottom = boxes[names.index(name)]
             across, along = int(0.5 * int(0.2 * (right - left))), int(0.5 * int(0.2 * (bottom - top)))
             left, top = max(0, left - across), max(0, top - along)
@@ -65,7 +65,7 @@ def test_what_is_not_in_it_is_listed(store):
     assert manifest["without_face"] == ["train/happy/wall.png"]
     assert [bad["name"] for bad in manifest["unreadable"]] == ["train/happy/cut.png"]
     assert manifest["listed"] == 41 and sum(sum(c.values()) for c in manifest["counts"].values()) == 39
-    assert set(manifest["parameters"]) == set(Settings().to_dict()) and manifest["versions"]["facenet-pytorch"]
+    assert set(manifest["parameters"]) == set(PrepareSettings().to_dict()) and manifest["versions"]["facenet-pytorch"]
 
 
 def test_the_contact_sheet_is_a_picture(store):
@@ -244,6 +244,6 @@ def test_another_size_is_resized_with_its_points(store, tmp_path):
 @pytest.mark.parametrize(("key", "value"), [("crop", "square"), ("on_missing", "skip"), ("face", "first")])
 def test_settings_are_checked(key, value):
     with pytest.raises(UserError, match=f"unknown {key.replace('_', '-')} {value!r}"):
-        Settings(**{key: value})
+        PrepareSettings(**{key: value})
     with pytest.raises(UserError, match="crop_px=5: must be 16 to 1024"):
-        Settings(crop_px=5)
+        PrepareSettings(crop_px=5)

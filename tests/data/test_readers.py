@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pa_difc.data import EXPRESSIONS, load_domain
-from pa_difc.data.labels import expression_index
+from pa_difc.data.labels import SEVEN
 from pa_difc.data.readers import (
     Listing,
     Sample,
@@ -46,7 +46,7 @@ def test_fer2013_csvs(tmp_path, name, header):
         fer_csv(tmp_path / name, header)
     listing = read_fer2013(tmp_path)
     train = [s for s in listing.samples if s.split == "train"]
-    assert [EXPRESSIONS[s.label] for s in train] == ["anger", *KAGGLE[1:]]
+    assert [s.label for s in train] == ["anger", *KAGGLE[1:]]
     assert all(s.pixels.shape == (48, 48) and (s.pixels == code).all() for code, s in enumerate(train))
     assert {s.split for s in listing.samples} >= {"train", "test"}
     assert len({s.name for s in listing.samples}) == len(listing.samples)
@@ -57,8 +57,8 @@ def test_fer2013_folders(tmp_path):
         for name in KAGGLE:
             picture(tmp_path / "fer2013" / split / name / "1.jpg")
     domain = load_domain("fer2013", tmp_path, size_px=48)
-    assert domain.train.class_counts == domain.test.class_counts == [1] * 7
-    assert domain.train.names[0] == "train/angry/1.jpg" and domain.train.labels[0] == EXPRESSIONS.index("anger")
+    assert domain.train_counts == domain.test_counts == [1] * 7
+    assert domain.train.names[0] == "train/angry/1.jpg" and domain.train.labels[0] == SEVEN.index("anger")
     assert domain.train.images.shape == (7, 3, 48, 48)
 
 
@@ -67,12 +67,13 @@ def legend(root, rows, header="image,emotion"):
     (root / "legend.csv").write_text("\n".join([header, *rows]) + "\n")
 
 
-def test_muxspace_keeps_people_apart_and_counts_contempt(tmp_path):
+def test_muxspace_keeps_people_apart_and_every_word(tmp_path):
     words = ["surprise", "fear", "disgust", "HAPPINESS", "sadness", "anger", "neutral", "contempt"]
     rows = [f"Some_Body{p}_{i:04d}.jpg,{words[i]}" for p in range(60) for i in range(8)]
     legend(tmp_path, rows)
     listing = read_muxspace(tmp_path)
-    assert listing.excluded == 60 and len(listing.samples) == 420
+    assert sum(row["contempt"] for row in listing.counts.values()) == 60 and len(listing.samples) == 480
+    assert {s.label for s in listing.samples} == set(words)
     splits = {}
     for s in listing.samples:
         splits.setdefault(s.name.rpartition("_")[0], set()).add(s.split)
@@ -94,21 +95,47 @@ def test_class_folders_with_and_without_splits(tmp_path):
         picture(tmp_path / "plain" / "Happiness" / f"{i}.png")
     picture(tmp_path / "plain" / "contempt" / "1.png")
     listing = read_class_folders(tmp_path / "plain")
-    assert {s.label for s in listing.samples} == {3} and listing.excluded == 1
+    words = [s.label for s in listing.samples]
+    assert words.count("Happiness") == 40 and words.count("contempt") == 1 and len(words) == 41
     assert {s.split for s in listing.samples} == {"train", "test"}
     picture(tmp_path / "split" / "train" / "Angry" / "1.png")
     picture(tmp_path / "split" / "test" / "SAD" / "1.png")
-    assert [(s.split, s.label) for s in read_class_folders(tmp_path / "split").samples] == [("train", 5), ("test", 4)]
+    assert [(s.split, s.label) for s in read_class_folders(tmp_path / "split").samples] == [
+        ("train", "Angry"),
+        ("test", "SAD"),
+    ]
+
+
+@pytest.mark.parametrize("lone", ["happy", "Happiness", "contempt"])
+def test_a_lone_folder_of_an_expression_is_a_class_and_another_one_around_class_folders_is_not(tmp_path, lone):
+    for person in ("S1", "S2"):
+        picture(tmp_path / "class" / lone / person / "1.png")
+        picture(tmp_path / "wrapped" / "archive" / lone / person / "1.png")
+        picture(tmp_path / "wrapped" / "archive" / "sad" / person / "1.png")
+    assert {s.label for s in read_class_folders(tmp_path / "class").samples} == {lone}
+    assert {s.label for s in read_class_folders(tmp_path / "wrapped").samples} == {lone, "sad"}
+
+
+def test_a_lone_folder_with_images_of_its_own_is_a_class(tmp_path):
+    picture(tmp_path / "cats" / "1.png")
+    picture(tmp_path / "cats" / "more" / "2.png")
+    assert [s.label for s in read_class_folders(tmp_path).samples] == ["cats", "cats"]
+
+
+def test_split_folders_within_a_wrapper_are_splits_and_no_classes(tmp_path):
+    for split in ("train", "test"):
+        picture(tmp_path / "archive" / split / "cats" / "1.png")
+    assert {(s.split, s.label) for s in read_class_folders(tmp_path).samples} == {("train", "cats"), ("test", "cats")}
 
 
 @pytest.mark.parametrize("word", ["Angry", "anger", " HAPPINESS ", "Surprised", "sadness", "Fearful", "disgusted"])
 def test_synonyms(word):
-    assert expression_index(word) in range(7)
+    assert EXPRESSIONS.index(word) in range(7)
 
 
 def test_own_folders_by_path(tmp_path):
     for split in ("train", "test"):
-        for name in EXPRESSIONS:
+        for name in SEVEN:
             picture(tmp_path / "mine" / split / name / "1.png", size=(30, 40))
     for name in ("folder:mine", f"folder:{tmp_path / 'mine'}"):
         domain = load_domain(name, tmp_path, size_px=32)
@@ -124,7 +151,7 @@ def test_image_modes(tmp_path, mode):
 
 def bad_images(root):
     for split in ("train", "test"):
-        for name in EXPRESSIONS:
+        for name in SEVEN:
             picture(root / split / name / "1.png")
     (root / "train" / "happy" / "zero.jpg").write_bytes(b"")
     (root / "train" / "happy" / "text.jpg").write_text("no image")
@@ -182,7 +209,7 @@ def test_bad_fer2013_rows(tmp_path, header, row, words):
     ("rows", "header", "words"),
     [
         (["a.jpg,fear"], "file,emotion", "no column 'image'"),
-        (["a.jpg,bored"], "image,emotion", "unknown expression 'bored'"),
+        (["a.jpg,"], "image,emotion", "legend.csv:2: the emotion of a.jpg is empty"),
         (["../a.jpg,fear"], "image,emotion", "below images/"),
         (["/etc/a.jpg,fear"], "image,emotion", "below images/"),
         (["a.jpg,fear", "a.jpg,sad"], "image,emotion", "listed twice"),
@@ -215,9 +242,11 @@ def test_an_empty_folder_and_a_strange_one(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no images"):
         read_class_folders(tmp_path / "empty")
-    picture(tmp_path / "strange" / "bored" / "1.png")
-    with pytest.raises(UserError, match="unknown expression 'bored'"):
-        read_class_folders(tmp_path / "strange")
+    for name in ("bored", "happy"):
+        picture(tmp_path / "strange" / "train" / name / "1.png")
+        picture(tmp_path / "strange" / "test" / name / "1.png")
+    with pytest.raises(UserError, match=r"folder:strange: 'bored' \(2 samples\) is no class of surprise, fear"):
+        load_domain("folder:strange", tmp_path, size_px=32)
     with pytest.raises(UserError, match=r"no FER2013 here"):
         read_fer2013(tmp_path / "empty")
 
@@ -228,7 +257,7 @@ def test_images_without_labels_at_any_depth(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     listing = read_images(tmp_path)
     assert [s.name for s in listing.samples] == ["b.png", "camera1/happy/a.jpg", "deep/er/and/d.webp"]
-    assert {s.label for s in listing.samples} == {-1} and listing.counts == {"both": [0] * 7}
+    assert {s.label for s in listing.samples} == {None} and listing.counts == {"both": {}}
     domain = load_domain(f"images:{tmp_path}", tmp_path, size_px=32)
     assert domain.transductive and not domain.labelled and len(domain.test) == 3
     (tmp_path / "empty").mkdir()
@@ -237,7 +266,7 @@ def test_images_without_labels_at_any_depth(tmp_path):
 
 
 def test_all_of_a_dataset_is_labelled_or_none_of_it():
-    samples = [Sample("a", 3, "both"), Sample("b", -1, "both")]
+    samples = [Sample("a", "happy", "both"), Sample("b", None, "both")]
     with pytest.raises(UserError, match="b has no label and others have"):
         Listing(samples)
 

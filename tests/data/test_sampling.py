@@ -1,22 +1,21 @@
 """Balanced epochs: every class equally often, by label or by prediction, and the same ones for the same seed."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
-from made import random_faces
+from made import ROOT, random_faces
 
 from pa_difc.data import PairLoader
-from pa_difc.data.sampling import class_balanced
-from pa_difc.training.build import make_adapter, make_loader, resolve
-from pa_difc.training.engine import fit
-from pa_difc.training.run import run_cell
-from pa_difc.training.settings import Config
+from pa_difc.data.sampling import SAMPLERS, Sampler, class_balanced, sampler_names
 from pa_difc.util.errors import UserError
 
 CLASSES = np.repeat([0, 2, 5], [50, 8, 2])
 
 
 def test_every_class_occurs_once_in_each_run():
-    order = class_balanced(CLASSES, 100, 3, [0, 1])
+    order = class_balanced(60, 100, 3, [0, 1], CLASSES)
     drawn = CLASSES[order]
     assert len(order) == 100
     assert all(set(drawn[i : i + 3]) == {0, 2, 5} for i in range(0, 99, 3))
@@ -25,9 +24,9 @@ def test_every_class_occurs_once_in_each_run():
 
 def test_a_seed_gives_the_same_epoch_and_leaves_other_random_numbers_alone():
     state = np.random.get_state()[1].copy()
-    a, b = (class_balanced(CLASSES, 60, 2, [4, 0]) for _ in range(2))
+    a, b = (class_balanced(60, 60, 2, [4, 0], CLASSES) for _ in range(2))
     assert np.array_equal(a, b) and np.array_equal(state, np.random.get_state()[1])
-    for other in (class_balanced(CLASSES, 60, 3, [4, 0]), class_balanced(CLASSES, 60, 2, [5, 0])):
+    for other in (class_balanced(60, 60, 3, [4, 0], CLASSES), class_balanced(60, 60, 2, [5, 0], CLASSES)):
         assert not np.array_equal(a, other)
 
 
@@ -42,31 +41,54 @@ def test_the_source_is_drawn_by_label_and_the_target_by_prediction():
     assert abs((predicted[drawn] == 6).mean() - 0.5) < 0.02
 
 
-OPTIONS = {"sampler": "class_balanced", "target_sampler": "pseudo_balanced", "adjust": "rlls"}
+def test_each_side_has_its_samplers():
+    assert sampler_names("source") == ["shuffled", "class_balanced"]
+    assert sampler_names("target") == ["shuffled", "pseudo_balanced"]
 
 
-@pytest.mark.parametrize(("method", "loss"), [("mcd", "difc"), ("safn", "ce"), ("cdan", "cosface")])
-def test_they_combine_with_methods_and_losses_and_resume_exactly(method, loss, source, target, tmp_path):
-    settings = {"epochs": 3, "batch_size": 16, "crop_px": 32, **OPTIONS}
-    config = resolve(Config(method=method, loss=loss, **settings))
-
-    def train(folder, epochs):
-        loader = make_loader(config, source, target)
-        adapter = make_adapter(config, source, len(loader))
-        fit(adapter, loader, epochs=epochs, folder=folder, key="k", progress=False)
-        return adapter.models["G"].state_dict()
-
-    straight = train(None, 3)
-    train(tmp_path / "k", 2)
-    resumed = train(tmp_path / "k", 3)
-    assert all(straight[name].equal(resumed[name]) for name in straight)
-    record = run_cell(config, source, target, tmp_path, progress=False)
-    assert {"prior", "ratio", "calibration", "refused"} == set(record["model"]["adjustment"])
-    assert record["scores"]["target_unadjusted"]["confusion"]
-    assert 0 <= record["model"]["feature_quality"]["target"]["map_at_r"] <= 1
+@pytest.mark.parametrize(
+    ("side", "name", "words"),
+    [
+        ({"sampler": "pseudo_balanced"}, "pseudo_balanced", "unknown sampler of the source 'pseudo_balanced'"),
+        ({"target_sampler": "class_balanced"}, "class_balanced", "unknown sampler of the target 'class_balanced'"),
+        ({"sampler": "balanced"}, "balanced", "unknown sampler 'balanced': did you mean 'class_balanced'"),
+    ],
+)
+def test_a_sampler_of_the_other_side_is_refused(side, name, words):
+    with pytest.raises(UserError, match=words):
+        PairLoader(random_faces(9, 0), random_faces(9, 1), batch_size=4, **side)
 
 
-@pytest.mark.parametrize(("key", "value"), [("sampler", "balanced"), ("target_sampler", "x"), ("adjust", "bbs")])
-def test_unknown_names_are_refused(key, value):
-    with pytest.raises(UserError, match=f"unknown {key.replace('_', '-')} {value!r}"):
-        Config(**{key: value})
+def backwards(length, per_epoch, epoch, key, classes=None):
+    return (length - 1 - np.arange(per_epoch)) % length
+
+
+@pytest.fixture
+def registered():
+    SAMPLERS.register("backwards", Sampler("from the last to the first", backwards))
+    yield
+    del SAMPLERS["backwards"]
+
+
+def test_a_registered_sampler_draws_either_side(registered):
+    faces = random_faces(9, 0)
+    loader = PairLoader(faces, faces, batch_size=9, sampler="backwards", target_sampler="backwards")
+    (batch,) = loader.epoch(0)
+    assert batch["src_sample_idx"].tolist() == batch["target_sample_idx"].tolist() == list(range(8, -1, -1))
+    assert "backwards" in sampler_names("source") and "backwards" in sampler_names("target")
+    assert SAMPLERS.digest("backwards") is not None and SAMPLERS.digest("class_balanced") is None
+
+
+def test_registries_are_listed_without_numpy():
+    code = (
+        "import sys, types\n"
+        "package = types.ModuleType('pa_difc'); package.__path__ = [sys.argv[1]]; sys.modules['pa_difc'] = package\n"
+        "import pa_difc.data as data\n"
+        "from pa_difc.data.datasets import dataset_names\n"
+        "from pa_difc.data.sampling import sampler_names\n"
+        "assert 'raf_db' in data.DATASETS and 'folder:PATH' in dataset_names() and len(data.EXPRESSIONS) == 7\n"
+        "assert sampler_names('source') and data.SAMPLERS['pseudo_balanced'].about\n"
+        "print([name for name in ('numpy', 'PIL', 'torch') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(ROOT / "pa_difc")], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from pa_difc.data import Domain, EvalLoader, load_domain
-from pa_difc.evaluation import score
+from pa_difc.evaluation.metrics import score
 from pa_difc.methods.hooks import eval_mode
-from pa_difc.training.build import make_adapter, make_loader, resolve
+from pa_difc.training.build import make_adapter, make_loader
 from pa_difc.training.engine import fit
-from pa_difc.training.settings import Config
+from pa_difc.training.resolve import resolve
+from pa_difc.training.settings import Settings
 from pa_difc.util.installed import installed_version
 
 KEPT = Path(__file__).with_name("end_to_end.json")
@@ -75,19 +76,21 @@ class InDouble:
 
 def in_double(method, source, target):
     """Trains a method in float64 and scores it."""
-    config = resolve(Config(method=method, loss="difc", epochs=4, crop_px=32, lr=0.005, epsilon=0.1, batch_size=32))
+    config = resolve(
+        Settings.of(method=method, loss="difc", epochs=4, crop_px=32, lr=0.005, epsilon=0.1, batch_size=32)
+    )
     torch.use_deterministic_algorithms(True)
     loader = make_loader(config, source, target)
     adapter = make_adapter(config, source, len(loader))
     begin_anywhere_alike(adapter.models)
     adapter.loss.double()
-    history = fit(adapter, InDouble(loader), epochs=config.epochs, progress=False)
+    history = fit(adapter, InDouble(loader), epochs=config.run.epochs, progress=False)
     probs = probabilities(adapter, target.test)
     scores = score(target.test.labels, probs)
     return {
         "losses": [h["losses"] for h in history],
-        "margins": [h["difc"]["margins"] for h in history] + [adapter.loss.margins.tolist()],
-        "confusion": [h["difc"]["confusion"] for h in history],
+        "margins": [h["state"]["margins"] for h in history] + [adapter.loss.margins.tolist()],
+        "confusion": [h["state"]["confusion"] for h in history],
         "scores": {k: scores[k] for k in ("accuracy", "macro_recall", "macro_f1", "recall", "confusion")},
         "mean_probs": probs.mean(axis=0).tolist(),
         "log_loss": float(-np.log(probs[np.arange(len(probs)), target.test.labels]).mean()),

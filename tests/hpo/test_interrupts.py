@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from studies import config, ready
 
 from pa_difc.tuning import interrupts
-from pa_difc.tuning.interrupts import at_once, held
+from pa_difc.tuning.interrupts import deferred, interruptible
 from pa_difc.tuning.storage import open_storage
 from pa_difc.tuning.study import run_trials
 
@@ -24,7 +24,7 @@ def press():
 
 def test_it_waits_for_the_end_of_a_held_block():
     after = []
-    with pytest.raises(KeyboardInterrupt), held():
+    with pytest.raises(KeyboardInterrupt), deferred():
         press()
         press()
         after.append("whole")
@@ -33,8 +33,8 @@ def test_it_waits_for_the_end_of_a_held_block():
 
 def test_it_comes_through_where_it_may():
     after = []
-    with pytest.raises(KeyboardInterrupt), held():
-        with at_once():
+    with pytest.raises(KeyboardInterrupt), deferred():
+        with interruptible():
             press()
             after.append("never")
         after.append("never")
@@ -43,10 +43,10 @@ def test_it_comes_through_where_it_may():
 
 def test_one_that_waited_stops_the_next_block_that_it_may():
     after = []
-    with pytest.raises(KeyboardInterrupt), held():
+    with pytest.raises(KeyboardInterrupt), deferred():
         press()
         after.append("whole")
-        with at_once():
+        with interruptible():
             after.append("never")
     assert after == ["whole"]
 
@@ -57,15 +57,15 @@ def test_one_that_a_finaliser_swallowed_is_raised_all_the_same():
         def __del__(self):
             press()
 
-    with pytest.raises(KeyboardInterrupt), at_once():
+    with pytest.raises(KeyboardInterrupt), interruptible():
         Swallows()
 
 
 def test_it_outdoes_other_exceptions_but_keeps_what_a_stop_says():
-    with pytest.raises(KeyboardInterrupt), at_once(), held():
+    with pytest.raises(KeyboardInterrupt), interruptible(), deferred():
         press()
         raise optuna.TrialPruned  # a pruned trial would go on to the next
-    with pytest.raises(KeyboardInterrupt, match="after epoch 3"), held(), at_once():
+    with pytest.raises(KeyboardInterrupt, match="after epoch 3"), deferred(), interruptible():
         try:
             press()
         except KeyboardInterrupt:
@@ -75,7 +75,7 @@ def test_it_outdoes_other_exceptions_but_keeps_what_a_stop_says():
 def test_a_storage_that_hangs_can_be_left(monkeypatch):
     monkeypatch.setattr(interrupts, "PATIENCE_S", 0.05)
     after = []
-    with pytest.raises(KeyboardInterrupt), held():
+    with pytest.raises(KeyboardInterrupt), deferred():
         press()
         time.sleep(0.1)
         press()
@@ -84,7 +84,7 @@ def test_a_storage_that_hangs_can_be_left(monkeypatch):
 
 
 def test_a_job_that_ignores_ctrl_c_goes_on_ignoring_it():
-    code = "import os, interrupts as i\nwith i.held(), i.at_once(): os.kill(os.getpid(), 2)"
+    code = "import os, interrupts as i\nwith i.deferred(), i.interruptible(): os.kill(os.getpid(), 2)"
     ignore = lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)  # noqa: E731
     subprocess.run([sys.executable, "-c", code], check=True, cwd="hpo", preexec_fn=ignore)
 

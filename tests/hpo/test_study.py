@@ -3,11 +3,11 @@
 import numpy as np
 import optuna
 import pytest
-from studies import config, ready
+from studies import SPACE, config, ready
 
-from pa_difc.evaluation.criteria import CRITERIA
-from pa_difc.tuning.objective import blind, candidate_config, pack, show, source_recall, thin, train, unpack
-from pa_difc.tuning.space import search_space, suggest
+from pa_difc.evaluation import CRITERIA
+from pa_difc.tuning.objective import blind, pack, show, source_recall, thin, train, unpack
+from pa_difc.tuning.space import candidate, searched, suggest
 from pa_difc.tuning.study import choose, open_study, run_trials
 from pa_difc.util.errors import UserError
 
@@ -21,13 +21,13 @@ def study_of(source, target, out, trials=3, tune=(), select="consensus", **confi
 
 
 def test_trial_0_is_the_defaults_and_the_ranges_span_decades(source, target, tmp_path):
-    every = ("lr", "head", "reweight", "confusion_epoch", "beta", "scale", "weight", "reweight_epoch")
+    every = ("lr", "classifier", "reweight", "confusion_epoch", "beta", "scale", "weight", "reweight_epoch")
     study, task = study_of(source, target, tmp_path, tune=every)
     first = study.trials[0]
     assert first.user_attrs["origin"] == "defaults"
     assert (first.params["max_margin"], first.params["epsilon"]) == (0.3, 0.02)
-    assert first.params["lr"] == task.config.lr and first.params["reweight"] is True
-    space = search_space(task.config)
+    assert first.params["lr"] == task.settings.optimiser.lr and first.params["reweight"] is True
+    space = searched(SPACE)
     assert list(space) == ["max_margin", "epsilon"]
     assert (space["max_margin"].low, space["max_margin"].high, space["max_margin"].log) == (0.05, 3.0, True)
     assert (space["epsilon"].low, space["epsilon"].high, space["epsilon"].log) == (0.005, 1.0, True)
@@ -57,7 +57,7 @@ def test_a_blind_target_has_no_labels(target):
 def test_the_objective_and_its_constraint(source, target, tmp_path):
     study, task = study_of(source, target, tmp_path)
     trial = study.trials[0]
-    adapter, _ = train(candidate_config(task.config, trial.params), task, "")
+    adapter, _ = train(candidate(task.settings, trial.params), task, "")
     evidence = show(adapter, task, "cpu")
     assert trial.value == pytest.approx(CRITERIA["im"].score(evidence))
     assert trial.constraints["source"] == pytest.approx(task.source_floor - source_recall(evidence))
@@ -66,8 +66,8 @@ def test_the_objective_and_its_constraint(source, target, tmp_path):
 
 
 def test_switching_reweighting_off_leaves_it_off():
-    assert candidate_config(config(), {"reweight": False}).reweight_epoch == 2
-    assert candidate_config(config(), {"reweight": True}).reweight_epoch == config().reweight_epoch
+    assert candidate(config(), {"reweight": False}).loss.reweight_epoch == 2
+    assert candidate(config(), {"reweight": True}).loss.reweight_epoch == config().loss.reweight_epoch
 
 
 def fake_study(rows):
@@ -132,11 +132,11 @@ def test_packing_is_lossless_and_thinning_even():
 
 def test_unknown_keys_to_tune():
     with pytest.raises(UserError, match="unknown key to tune 'epsilom': did you mean 'epsilon'"):
-        search_space(config(), ["epsilom"])
+        searched(SPACE, ["epsilom"])
 
 
 def test_suggestions_are_config_values():
-    space = search_space(config(), ["head", "beta"])
-    trial = optuna.trial.FixedTrial({"max_margin": 1.0, "epsilon": 0.1, "head": "cosine", "beta": 0.99})
-    made = candidate_config(config(), suggest(trial, space))
-    assert (made.max_margin, made.head, made.beta) == (1.0, "cosine", 0.99)
+    space = searched(SPACE, ["classifier", "beta"])
+    trial = optuna.trial.FixedTrial({"max_margin": 1.0, "epsilon": 0.1, "classifier": "cosine", "beta": 0.99})
+    made = candidate(config(), suggest(trial, space, config()))
+    assert (made.loss.options["max_margin"], made.model.classifier, made.loss.options["beta"]) == (1.0, "cosine", 0.99)

@@ -8,10 +8,8 @@ from pytorch_adapt.containers import Models, Optimizers
 
 from pa_difc import METHODS
 from pa_difc.backbones import make_backbone
-from pa_difc.data import Domain, Face
+from pa_difc.data.faces import Face
 from pa_difc.methods.regions import RegionGraph
-from pa_difc.training.build import make_adapter, resolve
-from pa_difc.training.settings import Config
 from pa_difc.util.errors import UserError
 
 
@@ -125,18 +123,18 @@ def test_its_losses_reach_every_model():
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in made.models[name].parameters() if p.dim() > 1)
 
 
-def test_a_backbone_without_regions_is_refused_in_one_line(source):
-    config = resolve(Config(method="agra", backbone_head="global_only"))
-    with pytest.raises(UserError, match="agra needs the regions of a landmark backbone") as error:
-        make_adapter(config, source, 3)
-    assert "\n" not in str(error.value)
+def test_a_backbone_without_regions_is_refused_in_one_line():
+    agra = METHODS["agra"]
+    for refused in (lambda: agra.extractor(make_backbone("small")), lambda: agra.heads(128, 7)):
+        with pytest.raises(UserError, match=r"agra needs the .*regions of a landmark backbone") as error:
+            refused()
+        assert "\n" not in str(error.value)
 
 
-def test_by_default_it_gets_the_regions_and_no_layer_across_them(source):
-    config = resolve(Config(method="agra"))
-    assert config.backbone_head == "global_local"
-    extractor = make_adapter(config, Domain("s", source.train, source.test), 3).models["G"]
+def test_it_gets_the_regions_and_no_layer_across_them():
+    assert METHODS["agra"].needs_regions
+    extractor = METHODS["agra"].extractor(make_backbone("small", feature_head="global_local"))
     assert isinstance(extractor.head.fusion, torch.nn.Identity)
     face = Face(torch.rand(2, 3, 48, 48), torch.rand(2, 5, 2) * 48)
-    plain = make_backbone("small", head="global_local")
+    plain = make_backbone("small", feature_head="global_local")
     assert extractor(face).shape == plain(face).shape == (2, 384)

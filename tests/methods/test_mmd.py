@@ -44,7 +44,7 @@ def test_class_ratio_follows_predictions_within_bounds():
 
 
 def test_detn_s_ratio_is_used_before_it_is_updated():
-    made, data = adapter("detn", num_classes=K), batch()
+    made, data = adapter("detn"), batch()
     made.ratio.target.copy_(torch.tensor([0.4, 0.3, 0.2, 0.1]))
     step, alpha = step_of(made, data), made.ratio.alpha.clone()
     expected = weighted_mmd(step.src_features, step.target_features, alpha[step.src_labels]).item()
@@ -53,14 +53,14 @@ def test_detn_s_ratio_is_used_before_it_is_updated():
 
 
 def test_ecan_adds_the_classes_that_both_domains_have():
-    made, data = adapter("ecan", num_classes=K), batch()
+    made, data = adapter("ecan"), batch()
     step = step_of(made, data)
     predicted, terms = step.target_logits.argmax(1), []
     for k in range(K):
         if (predicted == k).any():
             terms.append(weighted_mmd(step.src_features[step.src_labels == k], step.target_features[predicted == k]))
     assert conditional_mmd(step, K).item() == pytest.approx((sum(terms) / len(terms)).item(), rel=1e-5)
-    marginal = adapter("detn", num_classes=K).training_step(data)["total_loss"]["mmd_loss"]
+    marginal = adapter("detn").training_step(data)["total_loss"]["mmd_loss"]
     both = made.training_step(data)["total_loss"]["mmd_loss"]
     assert both == pytest.approx(marginal + 0.1 * (sum(terms) / len(terms)).item(), rel=1e-4)
     nobody = step._replace(src_labels=torch.full((N,), 3), target_logits=torch.eye(K)[[0] * M])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from steps import D, M, N, adapter, batch, grads, step_of
 
-from pa_difc.methods.etd import ENTROPY_WEIGHT, attended_costs, dual
+from pa_difc.methods.etd import attended_costs, dual
 from pa_difc.methods.jumbot import joint_costs
 from pa_difc.methods.transport import unbalanced_plan
 
@@ -16,7 +16,7 @@ from pa_difc.methods.transport import unbalanced_plan
 def test_jumbot_s_costs_against_loops():
     made, data = adapter("jumbot"), batch()
     step = step_of(made, data)
-    costs = joint_costs(step, alpha=0.3, lam=0.7)
+    costs = joint_costs(step, alpha=0.3, label_cost=0.7)
     for i in range(N):
         for j in range(M):
             distance = sum((a - b) ** 2 for a, b in zip(step.src_features[i], step.target_features[j], strict=True))
@@ -36,14 +36,16 @@ def test_the_unbalanced_plan_is_a_plan():
 
 def test_jumbot_s_loss_and_gradient():
     made, data = adapter("jumbot", weight=0.3), batch()
-    costs = joint_costs(step_of(made, data))
+    costs = joint_costs(step_of(made, data), 0.01, 0.5)
     plan = unbalanced_plan(costs.detach(), 0.01, 0.5)
     assert not plan.requires_grad
     value = made.training_step(data)["total_loss"]["transport_loss"]
     assert value == pytest.approx(0.3 * (plan * costs).sum().item(), rel=1e-4)
     torch.testing.assert_close(
         made.models["G"].weight.grad,
-        torch.autograd.grad(0.3 * (plan * joint_costs(step_of(made, data))).sum(), made.models["G"].weight)[0],
+        torch.autograd.grad(0.3 * (plan * joint_costs(step_of(made, data), 0.01, 0.5)).sum(), made.models["G"].weight)[
+            0
+        ],
     )
 
 
@@ -67,12 +69,12 @@ def test_etd_s_potentials_climb_to_the_entropic_plan():
 
     def closure():
         optimizer.zero_grad()
-        loss = -dual(u, v, costs)[0]
+        loss = -dual(u, v, costs, 0.5, 10.0)[0]
         loss.backward()
         return loss
 
     optimizer.step(closure)
-    plan = dual(u, v, costs)[1].numpy() / (N * M)
+    plan = dual(u, v, costs, 0.5, 10.0)[1].numpy() / (N * M)
     sinkhorn = ot.sinkhorn(np.full(N, 1 / N), np.full(M, 1 / M), costs.numpy(), reg=0.5)
     np.testing.assert_allclose(plan, sinkhorn, atol=2e-3)
 
@@ -83,10 +85,9 @@ def test_etd_s_features_and_potentials_see_each_other_s_values_only():
     assert found["U"] > 0 and found["V"] > 0 and found["G"] > 0 and found["C"] > 0  # C by the entropy
     step = step_of(made, data)
     costs = attended_costs(step.src_features, step.target_features)
-    plan = dual(made.models["U"](step.src_features).flatten(), made.models["V"](step.target_features).flatten(), costs)[
-        1
-    ]
-    descended = (plan * costs).mean() + ENTROPY_WEIGHT * torch.distributions.Categorical(
+    u, v = made.models["U"](step.src_features).flatten(), made.models["V"](step.target_features).flatten()
+    plan = dual(u, v, costs, 0.5, 10.0)[1]
+    descended = (plan * costs).mean() + 0.1 * torch.distributions.Categorical(
         logits=step.target_logits
     ).entropy().mean()
     expected = torch.autograd.grad(made.weight * descended, made.models["G"].weight)[0]

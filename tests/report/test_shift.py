@@ -118,7 +118,7 @@ def test_another_target_sampler_and_other_options_are_other_lines():
 
 
 def test_a_sweep_end_to_end_and_again(data_root, tmp_path, capsys):
-    from pa_difc.__main__ import main
+    from pa_difc.commands.parser import main
 
     flags = [
         "--source",
@@ -153,7 +153,7 @@ def test_a_sweep_end_to_end_and_again(data_root, tmp_path, capsys):
     ],
 )
 def test_values_that_do_not_fit(flags, word, tmp_path):
-    from pa_difc.__main__ import main
+    from pa_difc.commands.parser import main
 
     with pytest.raises(UserError, match=word):
         main(["shift", *flags, "--out", str(tmp_path)])

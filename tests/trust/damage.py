@@ -13,8 +13,8 @@ import numpy as np
 from made import store_manifest
 from PIL import Image
 
-from pa_difc.__main__ import main
-from pa_difc.commands.flags import run_command
+from pa_difc.commands.console import exit_with
+from pa_difc.commands.parser import main
 from pa_difc.data.store import ARRAYS, FILES
 from pa_difc.util.files import file_digest, write_json, write_sealed
 
@@ -109,7 +109,7 @@ def command(*argv):
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings(), at_most(60):
         warnings.simplefilter("ignore")
         try:
-            run_command(lambda: main([str(a) for a in argv]))
+            exit_with(lambda: main([str(a) for a in argv]))
         except SystemExit as stop:
             return stop.code, out.getvalue(), err.getvalue()
 

@@ -29,8 +29,8 @@ def kill_before(number):
 if __name__ == "__main__":
     import shutil  # noqa: F401  looks at os.unlink and os.rmdir as they are when it is imported
 
-    from pa_difc.__main__ import main
-    from pa_difc.commands.flags import run_command
+    from pa_difc.commands.console import exit_with as run_command
+    from pa_difc.commands.parser import main
 
     counter = kill_before(int(sys.argv[1]))
     arguments = sys.argv[2:]

@@ -10,38 +10,43 @@ import torch
 from damage import command, refused
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from made import settings_given
 
 from pa_difc.functional import class_margins, confusion_margins, confusion_scores, di_loss, drw_weights
 from pa_difc.losses import DIFCLoss
 from pa_difc.losses.difc import mean_probs
 from pa_difc.losses.schedule import Schedule
-from pa_difc.training.build import resolve
-from pa_difc.training.settings import Config, apply_settings
+from pa_difc.training.settings import fixed_keys
 from pa_difc.util.errors import UserError
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
-HINTS = typing.get_type_hints(Config)
+#: Every key with its type; those of the loss and the method that are given by default among them.
+HINTS = {key: about.hint for key, about in fixed_keys().items()}
+OPTIONS = ["max_margin", "loss.epsilon", "beta", "class_weights", "weight", "method.repeat", "seed", "head"]
 NUMBERS = st.one_of(st.integers(), st.floats(), st.sampled_from(["1e400", "-0", "9" * 400, "9" * 5000, "1_0", "٣"]))
 WORDS = st.sampled_from(
     ["none", "true", "False", "cpu", "meta", "cuda:99", "mcd", "difc", "linear", "0.1,0.2", "", "="]
 )
 VALUES = st.one_of(NUMBERS.map(str), WORDS, st.text(max_size=20))
-SETTINGS = st.lists(st.builds("{}={}".format, st.sampled_from(sorted(HINTS)), VALUES) | st.text(max_size=9), max_size=4)
+SETTINGS = st.lists(
+    st.builds("{}={}".format, st.sampled_from(sorted([*HINTS, *OPTIONS])), VALUES) | st.text(max_size=9), max_size=4
+)
 
 
 @QUICK
 @given(SETTINGS)
 @example([f"margin_unit={'9' * 5000}"])
 @example([f"backbone={'9' * 5000}"])
-def test_a_config_is_of_its_types_or_refused(given):
+def test_settings_are_of_their_types_or_refused(given):
+    given = [word for word in given if not word.startswith("-")]  # a flag, which is argparse's affair
     try:
-        config = resolve(apply_settings(Config(), given))
+        found = settings_given("--set", *given).flat() if given else settings_given().flat()
     except UserError as error:
         assert len(str(error)) < 3000
         return
     for name, hint in HINTS.items():
-        value = getattr(config, name)
+        value = found[name]
         kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
         if float in kinds and value is not None:
             assert math.isfinite(value)
@@ -59,7 +64,11 @@ def test_the_command_says_so_in_one_line(given):
 
 
 @settings(QUICK, max_examples=100)
-@given(st.dictionaries(st.sampled_from(sorted(HINTS)), VALUES | NUMBERS | st.booleans() | st.lists(st.integers())))
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted([*HINTS, *OPTIONS])), VALUES | NUMBERS | st.booleans() | st.lists(st.integers())
+    )
+)
 def test_a_settings_file_is_read_or_refused(tmp_path, values):
     lines = [f"{k} = {v if isinstance(v, (int, float)) else repr(v)}".lower() for k, v in values.items()]
     lines = [line for line in lines if not line.startswith(("source", "target"))]

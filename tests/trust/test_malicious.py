@@ -10,9 +10,9 @@ import torch
 from damage import TRAIN, command, png_bomb, refused, tiff_bomb, write_store
 from made import random_faces
 
-from pa_difc.training.build import resolve
 from pa_difc.training.frozen import freeze
-from pa_difc.training.settings import Config
+from pa_difc.training.resolve import resolve
+from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
 from pa_difc.util.files import file_digest
 
@@ -82,7 +82,7 @@ def test_outputs_do_not_execute(mark, run_folder, tmp_path):
 
 
 def test_features_do_not_execute(mark, source, target, tmp_path):
-    config = resolve(Config(method="source_only", loss="ce", epochs=1, batch_size=16, crop_px=32))
+    config = resolve(Settings.of(method="source_only", loss="ce", epochs=1, batch_size=16, crop_px=32))
     freeze(config, source, target, tmp_path)
     features = next(tmp_path.rglob("features.npz"))
     poisoned(features, mark, "npz")

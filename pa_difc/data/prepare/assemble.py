@@ -14,11 +14,11 @@ import numpy as np
 from ...util.errors import UserError
 from ...util.files import file_digest, read_arrays, write_json
 from ...util.installed import installed_version
-from ..labels import EXPRESSIONS
-from ..readers import Sample, counts_by_split
+from ..labels import UNLABELLED
+from ..readers.listing import Sample, counts_by_split
 from ..store import ARRAYS, FILES, FORMAT
 from .plan import Plan
-from .settings import Settings
+from .settings import PrepareSettings
 from .sheet import draw_sheet
 
 #: What the content of a store may depend on.
@@ -33,7 +33,7 @@ class Notes:
     missing: list[int]
     bad: list[tuple[int, str]]
 
-    def require(self, settings: Settings, samples: Sequence[Sample]) -> None:
+    def require(self, settings: PrepareSettings, samples: Sequence[Sample]) -> None:
         """Stops where the settings ask for it.
 
         Raises:
@@ -72,7 +72,10 @@ def assemble(plan: Plan, out: Path, part: Path, chunks: Sequence[Path]) -> dict[
         raise UserError(f"dataset {plan.dataset}: no face in {len(plan.samples)} images ({len(bad)} can't be read)")
     samples = [plan.samples[i] for i in kept]
     try:
-        _write_arrays(part, chunks, [s.label for s in samples], plan.settings.crop_px)
+        words = sorted({s.label for s in samples if s.label is not None})
+        position = {word: i for i, word in enumerate(words)}
+        labels = [UNLABELLED if s.label is None else position[s.label] for s in samples]
+        _write_arrays(part, chunks, labels, plan.settings.crop_px)
         write_json(part / "names.json", [s.name for s in samples])
         draw_sheet(part, plan.samples, kept, missing)
     except OSError as error:
@@ -87,9 +90,9 @@ def assemble(plan: Plan, out: Path, part: Path, chunks: Sequence[Path]) -> dict[
         "parameters": plan.settings.to_dict(),
         "faces": len(samples),
         "splits": _ranges(samples),
-        "counts": {split: dict(zip(EXPRESSIONS, row, strict=True)) for split, row in counts_by_split(samples).items()},
+        "words": words,
+        "counts": counts_by_split(samples),
         "listed": len(plan.samples),
-        "excluded": plan.excluded,
         "duplicates": plan.duplicates and plan.duplicates.to_dict(),
         "without_face": [plan.samples[i].name for i in missing],
         "unreadable": [{"name": plan.samples[i].name, "reason": why} for i, why in bad],
@@ -113,7 +116,8 @@ def _write_arrays(part: Path, chunks: Sequence[Path], labels: list[int], size_px
 
 def _ranges(samples: Sequence[Sample]) -> dict[str, list[int]]:
     """First and last-but-one position of each split."""
-    ranges, start = {}, 0
+    ranges: dict[str, list[int]] = {}
+    start = 0
     for split, members in groupby(samples, key=lambda s: s.split):
         stop = start + len(list(members))
         ranges[split] = [start, stop]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from ...util.errors import UserError
 from ..duplicates import Duplicates, content_digests, drop_duplicates
-from ..readers import Listing, Sample
+from ..readers.listing import Listing, Sample
 from ..store import FORMAT
-from .settings import Settings
+from .settings import PrepareSettings
 
 #: Samples of one unit of work; a store's content does not depend on who did which, only on this number.
 CHUNK = 128
@@ -22,9 +22,8 @@ class Plan:
     """What is to be made."""
 
     dataset: str
-    settings: Settings
+    settings: PrepareSettings
     samples: list[Sample]  #: split by split
-    excluded: int
     duplicates: Duplicates | None  #: what was left out, if that was asked for
     identity: str  #: a hash of everything that the store's content depends on
 
@@ -34,13 +33,14 @@ class Plan:
         return [self.samples[start : start + CHUNK] for start in range(0, len(self.samples), CHUNK)]
 
 
-def make_plan(dataset: str, listing: Listing, settings: Settings) -> Plan:
+def make_plan(dataset: str, listing: Listing, settings: PrepareSettings) -> Plan:
     """The plan for a dataset; reads the bytes of every image once, for their hashes.
 
     Raises:
         UserError: no sample is left.
     """
-    samples, duplicates = listing.samples, None
+    samples = listing.samples
+    duplicates: Duplicates | None = None
     digests = dict(zip((s.name for s in samples), content_digests(samples), strict=True))
     if settings.deduplicate:
         samples, duplicates = drop_duplicates(samples, list(digests.values()))
@@ -48,10 +48,10 @@ def make_plan(dataset: str, listing: Listing, settings: Settings) -> Plan:
         raise UserError(f"dataset {dataset}: no sample is left")
     samples = sorted(samples, key=lambda s: s.split)  # stable: the list's order within a split
     identity = _identity(settings, samples, [digests[s.name] for s in samples])
-    return Plan(dataset, settings, samples, listing.excluded, duplicates, identity)
+    return Plan(dataset, settings, samples, duplicates, identity)
 
 
-def _identity(settings: Settings, samples: Sequence[Sample], digests: Sequence[str]) -> str:
+def _identity(settings: PrepareSettings, samples: Sequence[Sample], digests: Sequence[str]) -> str:
     digest = hashlib.blake2b(digest_size=8)
     digest.update(json.dumps({"format": FORMAT, "chunk": CHUNK, **settings.to_dict()}, sort_keys=True).encode())
     for sample, content in zip(samples, digests, strict=True):

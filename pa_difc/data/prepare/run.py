@@ -9,15 +9,15 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ...util.errors import UserError
 from ...util.files import read_json, write_json, write_sealed
-from ..readers import Listing
-from ..store import MANIFEST, read_manifest
+from ..readers.listing import Listing
+from ..store import FORMAT, MANIFEST, read_manifest
 from .assemble import assemble, read_notes
 from .plan import Plan, make_plan
-from .settings import Settings
+from .settings import PrepareSettings
 from .work import make_chunk, start_worker
 
 #: The folder of unfinished work in a store's folder.
@@ -25,7 +25,7 @@ PART = ".part"
 
 
 def prepare_store(
-    dataset: str, listing: Listing, out: Path, settings: Settings, *, processes: int = 1, device: str = "cpu"
+    dataset: str, listing: Listing, out: Path, settings: PrepareSettings, *, processes: int = 1, device: str = "cpu"
 ) -> tuple[dict[str, Any], int]:
     """Makes a store, or goes on with one that was interrupted; a whole one from the same input is left as it is.
 
@@ -47,6 +47,8 @@ def prepare_store(
     part = out / PART
     if (out / MANIFEST).exists():
         manifest = read_manifest(out)
+        if manifest["format"] != FORMAT:
+            raise UserError(f"{out} holds a store of an older version, which training reads: give another --out")
         if (manifest["identity"], manifest["dataset"]) != (plan.identity, dataset):
             raise UserError(f"{out} holds a store of other images or settings: remove it, or give another --out")
         shutil.rmtree(part, ignore_errors=True)

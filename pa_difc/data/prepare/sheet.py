@@ -9,8 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..decode import open_image
-from ..labels import label_name
-from ..readers import Sample
+from ..readers.listing import Sample
 
 _TILE = 144
 _COLUMNS = 10
@@ -35,11 +34,11 @@ def draw_sheet(part: Path, samples: Sequence[Sample], kept: Sequence[int], missi
     for row in _evenly(len(kept), _FOUND // 2):
         sample = samples[kept[row]]
         trust = "" if np.isnan(confidence[row]) else f" {confidence[row]:.2f}"
-        tiles.append(_tile(_image_with_box(sample, boxes[row]), label_name(sample.label) + trust))
+        tiles.append(_tile(_image_with_box(sample, boxes[row]), (sample.label or "no label") + trust))
         tiles.append(_tile(_crop_with_points(images[row], points[row]), sample.split))
     for row in _evenly(len(missing), _MISSING):
         sample = samples[missing[row]]
-        tiles.append(_tile(open_image(sample), f"no face: {label_name(sample.label)}"))
+        tiles.append(_tile(open_image(sample), f"no face: {sample.label or 'no label'}"))
     rows = -(-len(tiles) // _COLUMNS)
     sheet = Image.new("RGB", (_COLUMNS * _TILE, rows * (_TILE + 14)), "white")
     for i, tile in enumerate(tiles):

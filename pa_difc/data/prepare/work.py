@@ -10,24 +10,29 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
 from ...util.files import write_atomic
-from ..crops import Box, cut_face, typical_points
+from ..crops import Box, cut_face, typical_points, whole_image
 from ..decode import BrokenImageError, open_image
 from ..detect import Detection, FaceDetector
-from ..readers import Sample
-from .settings import Settings
+from ..readers.listing import Sample
+from .settings import PrepareSettings
 
 #: Images with a longer side of at most this are taken for crops of faces.
 _CLOSE_PX = 128
 _BATCH = 32  #: images decoded and searched at a time
 
 _detector: FaceDetector | None = None
+
+#: Position in the chunk, image, landmarks, box, confidence.
+_Row = tuple[int, np.ndarray, np.ndarray, Box, float]
 
 
 @dataclass(frozen=True)
@@ -46,16 +51,21 @@ def start_worker(device: str, detect_px: int) -> None:
     torch.set_num_threads(1)  # results must not depend on how many processes there are
     _detector = FaceDetector(device, detect_px)
     if (parent := parent_process()) is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
-def make_chunk(path: Path, samples: Sequence[Sample], settings: Settings) -> int:
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def make_chunk(path: Path, samples: Sequence[Sample], settings: PrepareSettings) -> int:
     """Makes the file of a chunk: arrays of the kept faces, and why the others are not there.
 
     Returns:
         the number of samples.
     """
-    rows: list[tuple[int, np.ndarray, np.ndarray, Box, float]] = []
+    rows: list[_Row] = []
     missing: list[int] = []
     bad: list[tuple[int, str]] = []
     for start in range(0, len(samples), _BATCH):
@@ -81,7 +91,7 @@ def make_chunk(path: Path, samples: Sequence[Sample], settings: Settings) -> int
     return len(samples)
 
 
-def _cut(image: Image.Image, face: Found, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+def _cut(image: Image.Image, face: Found, settings: PrepareSettings) -> tuple[np.ndarray, np.ndarray]:
     if face.points is None:
         points = typical_points(settings.crop, settings.crop_px)
         mode = "none" if settings.crop == "none" else "cdfer"
@@ -89,18 +99,21 @@ def _cut(image: Image.Image, face: Found, settings: Settings) -> tuple[np.ndarra
     return cut_face(image, face.box, face.points, settings.crop, settings.crop_px)
 
 
-def _find(items: dict[int, tuple[Sample, Image.Image]], settings: Settings) -> dict[int, Found]:
+def _find(items: dict[int, tuple[Sample, Image.Image]], settings: PrepareSettings) -> dict[int, Found]:
     """The face of each image; one detector call for all images whose points the dataset does not give."""
     assert _detector is not None
     found: dict[int, Found] = {}
     wanted: dict[int, Box] = {}  # where to look
     for index, (sample, image) in items.items():
-        whole = (0.0, 0.0, *map(float, image.size))
+        whole = whole_image(image)
         if sample.landmarks is not None:
             found[index] = Found(sample.box or whole, sample.landmarks, float("nan"))
         else:
             wanted[index] = _around(sample.box, image) if sample.box else whole
-    regions = [items[i][1].crop(tuple(map(int, region))) for i, region in wanted.items()]
+    regions = [
+        items[i][1].crop((int(left), int(top), int(right), int(bottom)))
+        for i, (left, top, right, bottom) in wanted.items()
+    ]
     close = [items[i][0].whole or items[i][0].box is not None or max(items[i][1].size) <= _CLOSE_PX for i in wanted]
     detections = _detector.detect(regions, close)
     for (index, region), faces in zip(wanted.items(), detections, strict=True):
@@ -111,14 +124,14 @@ def _find(items: dict[int, tuple[Sample, Image.Image]], settings: Settings) -> d
 
 
 def _choose(sample: Sample, image: Image.Image, faces: list[Detection], rule: str) -> Found:
-    given = sample.box or ((0.0, 0.0, *map(float, image.size)) if sample.whole else None)
+    given = sample.box or (whole_image(image) if sample.whole else None)
     if given is not None:
         faces = [face for face in faces if _overlap(face.box, given) > 0]
         best = max(faces, key=lambda face: _overlap(face.box, given), default=None) if sample.box else _first(faces)
         return Found(given, best and best.points, best.confidence if best else float("nan"))
     best = max(faces, key=lambda face: _area(face.box), default=None) if rule == "largest" else _first(faces)
     if best is None:
-        return Found((0.0, 0.0, *map(float, image.size)), None, float("nan"))
+        return Found(whole_image(image), None, float("nan"))
     return Found(best.box, best.points, best.confidence)
 
 
@@ -132,13 +145,13 @@ def _around(box: Box, image: Image.Image) -> Box:
     left, top = max(0, int(box[0] - across)), max(0, int(box[1] - along))
     right, bottom = min(image.width, int(box[2] + across)), min(image.height, int(box[3] + along))
     if right - left < 2 or bottom - top < 2:
-        return (0.0, 0.0, float(image.width), float(image.height))
+        return whole_image(image)
     return (float(left), float(top), float(right), float(bottom))
 
 
 def _moved(face: Detection, shift: np.ndarray) -> Detection:
-    box = np.asarray(face.box) + np.tile(shift, 2)
-    return Detection(tuple(box.tolist()), (face.points + shift).astype(np.float32), face.confidence)
+    left, top, right, bottom = (np.asarray(face.box) + np.tile(shift, 2)).tolist()
+    return Detection((left, top, right, bottom), (face.points + shift).astype(np.float32), face.confidence)
 
 
 def _area(box: Box) -> float:
@@ -152,9 +165,9 @@ def _overlap(a: Box, b: Box) -> float:
     return shared / union if union else 0.0
 
 
-def _write(path: Path, rows: list, missing: list[int], bad: list[tuple[int, str]], size_px: int) -> None:
+def _write(path: Path, rows: list[_Row], missing: list[int], bad: list[tuple[int, str]], size_px: int) -> None:
     n = len(rows)
-    arrays = {
+    arrays: dict[str, Any] = {
         "index": np.array([row[0] for row in rows], dtype=np.int64),
         "images": np.array([row[1] for row in rows], dtype=np.uint8).reshape(n, 3, size_px, size_px),
         "landmarks": np.array([row[2] for row in rows], dtype=np.float32).reshape(n, 5, 2),

@@ -9,16 +9,16 @@ from ...util.errors import UserError
 from .folders import read_class_folders
 from .listing import Listing, Sample, held_out, images_below, read_lines
 
-#: Codes of the emotion files: neutral, anger, contempt (left out), disgust, fear, happy, sadness, surprise.
-CODES = {0: 6, 1: 5, 2: None, 3: 2, 4: 1, 5: 3, 6: 4, 7: 0}
+#: Codes of the emotion files.
+CODES = {0: "neutral", 1: "anger", 2: "contempt", 3: "disgust", 4: "fear", 5: "happy", 6: "sad", 7: "surprise"}
 PEAK_FRAMES = 3
 
 
 def read_ck_plus(root: Path) -> Listing:
     """CK+ as distributed: ``cohn-kanade-images/S005/001/*.png`` and ``Emotion/S005/001/*_emotion.txt``.
 
-    From each labelled sequence the last three frames show the expression, and the first one is neutral; contempt is
-    left out. Class folders of frames are read as well. About a fifth of the people is held out as "test".
+    From each labelled sequence the last three frames show the expression, and the first one is neutral. Class folders
+    of frames are read as well. About a fifth of the people is held out as "test".
     """
     images = root / "cohn-kanade-images"
     emotions = next((p for n in ("Emotion", "Emotion_labels") if (p := root / n).is_dir()), None)
@@ -27,7 +27,6 @@ def read_ck_plus(root: Path) -> Listing:
     if emotions is None:
         raise UserError(f"{root}: no labels of CK+ here (looked for Emotion/S005/001/*_emotion.txt)")
     samples: list[Sample] = []
-    excluded = 0
     for path in sorted(emotions.rglob("*_emotion.txt")):
         sequence = images / path.parent.relative_to(emotions)
         frames = [p for p in images_below(sequence) if p.parent == sequence]
@@ -35,24 +34,20 @@ def read_ck_plus(root: Path) -> Listing:
             raise UserError(f"{path}: no frames of this sequence in {sequence}")
         label = _code(path)
         split = held_out(sequence.parent.name)
-        labelled = [(frames[0], CODES[0])] + [(f, label) for f in frames[1:][-PEAK_FRAMES:]]
-        for frame, k in labelled:
-            if k is None:
-                excluded += 1
-            else:
-                samples.append(Sample(frame.relative_to(root).as_posix(), k, split, frame))
+        labelled = [(frames[0], CODES[0]), *((f, label) for f in frames[1:][-PEAK_FRAMES:])]
+        samples += [Sample(frame.relative_to(root).as_posix(), word, split, frame) for frame, word in labelled]
     if not samples:
         raise UserError(f"{emotions}: no *_emotion.txt in it")
-    return Listing(samples, excluded)
+    return Listing(samples)
 
 
 def read_ck48(root: Path) -> Listing:
     """CK+48: class folders of 48×48 crops such as ``anger/S010_004_00000017.png``; without neutral.
 
-    Contempt is left out. About a fifth of the people is held out as "test"; scores are over the classes present.
+    About a fifth of the people is held out as "test"; scores are over the classes present.
     """
     listing = read_class_folders(root, group=_person)
-    return Listing([replace(s, whole=True) for s in listing.samples], listing.excluded)
+    return Listing([replace(s, whole=True) for s in listing.samples])
 
 
 def _person(name: str) -> str:
@@ -60,7 +55,7 @@ def _person(name: str) -> str:
     return Path(name).name.partition("_")[0]
 
 
-def _code(path: Path) -> int | None:
+def _code(path: Path) -> str:
     words = [word for _, line in read_lines(path) for word in line]
     try:
         code = float(words[0])

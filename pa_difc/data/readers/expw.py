@@ -6,7 +6,7 @@ from math import isfinite
 from pathlib import Path
 
 from ...util.errors import UserError
-from ..labels import FER2013_CODES
+from .fer2013 import CODES
 from .listing import Listing, Sample, held_out, plain_name, read_lines
 
 _LISTS = ("label/label.lst", "label.lst")
@@ -36,7 +36,7 @@ def _sample(images: Path, where: str, words: list[str]) -> Sample:
     try:
         name, face, top, left, right, bottom, _, code = words
         box = (float(left), float(top), float(right), float(bottom))
-        label = FER2013_CODES[int(code)]
+        label = CODES[str(int(code))]
     except (ValueError, KeyError):
         raise UserError(
             f"{where}: {' '.join(words)[:80]!r} must be image, id, top, left, right, bottom, confidence, label 0..6"

@@ -7,13 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...util.errors import UserError
-from ..labels import FER2013_CODES
 from .folders import read_class_folders
 from .listing import Listing, Sample, csv_rows
 
-_CODES = {str(code): label for code, label in FER2013_CODES.items()}
+#: The codes of the CSVs; ExpW has the same ones.
+CODES = dict(zip("0123456", ("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral"), strict=True))
+
 _SPLITS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 
 
@@ -28,7 +30,7 @@ def read_fer2013(root: Path) -> Listing:
             return Listing(list(_rows(root / name)))
     if (root / "train").is_dir():
         listing = read_class_folders(root)
-        return Listing([replace(s, whole=True) for s in listing.samples], listing.excluded)
+        return Listing([replace(s, whole=True) for s in listing.samples])
     raise UserError(
         f"{root}: no FER2013 here (looked for fer2013.csv, icml_face_data.csv, train/<class>/ and test/<class>/)"
     )
@@ -37,16 +39,16 @@ def read_fer2013(root: Path) -> Listing:
 def _rows(path: Path) -> Iterator[Sample]:
     for where, row in csv_rows(path, ("emotion", "pixels", "Usage")):
         code = row["emotion"].strip()
-        if code not in _CODES:
+        if code not in CODES:
             raise UserError(f"{where}: emotion {code!r} must be 0..6")
         if (usage := row["Usage"].strip()) not in _SPLITS:
             raise UserError(f"{where}: Usage {usage!r} must be one of {', '.join(_SPLITS)}")
         pixels = _pixels(row["pixels"], where)
         name = f"{path.name}:{where.rpartition(':')[2]}"
-        yield Sample(name, _CODES[code], _SPLITS[usage], pixels=pixels, whole=True)
+        yield Sample(name, CODES[code], _SPLITS[usage], pixels=pixels, whole=True)
 
 
-def _pixels(text: str, where: str) -> np.ndarray:
+def _pixels(text: str, where: str) -> NDArray[np.uint8]:
     """48×48 gray values of a pixel string."""
     try:
         values = np.array(text.split(), dtype=np.int64)

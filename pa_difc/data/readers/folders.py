@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from ...util.errors import UserError
-from ..labels import expression_index
-from .listing import Listing, Sample, held_out, images_below
+from ..labels import CONTEMPT, SEVEN, plain
+from .listing import IMAGE_SUFFIXES, Listing, Sample, held_out, images_below
 
 #: Names of split folders, in any case, and the split they hold; where there is no "test", "val" is it.
 SPLIT_FOLDERS = {"train": "train", "training": "train", "test": "test", "val": "val", "valid": "val"}
@@ -23,22 +23,20 @@ def read_class_folders(root: Path, group: Callable[[str], str] = lambda name: na
         root: the folder.
         group: from a path below ``root`` to the key that is hashed, such as the person's name.
     """
-    folders = [p for p in sorted(root.iterdir()) if p.is_dir()]
+    folders = _class_folders(root, never=SPLIT_FOLDERS)
     splits = {p: split for name, split in SPLIT_FOLDERS.items() for p in folders if p.name.lower() == name}
     if splits and "test" not in splits.values():
         splits = {p: "test" if split == "val" else split for p, split in splits.items()}
     samples: list[Sample] = []
-    excluded = 0
-    for base, split in splits.items() or [(root, None)]:
-        for folder, label in _class_folders(base):
-            paths = images_below(folder)
-            excluded += len(paths) if label is None else 0
-            for path in paths if label is not None else []:
+    trees: list[tuple[str | None, list[Path]]] = [(split, _class_folders(p)) for p, split in splits.items()]
+    for split, classes in trees or [(None, folders)]:
+        for folder in classes:
+            for path in images_below(folder):
                 name = path.relative_to(root).as_posix()
-                samples.append(Sample(name, label, split or held_out(group(name)), path))
+                samples.append(Sample(name, folder.name, split or held_out(group(name)), path))
     if not samples:
         raise UserError(f"{root}: no images in class folders (looked for <class>/*.jpg, train/<class>/*.jpg)")
-    return Listing(samples, excluded)
+    return Listing(samples)
 
 
 def read_sfew(root: Path) -> Listing:
@@ -49,35 +47,33 @@ def read_sfew(root: Path) -> Listing:
     folders = {p.name.lower(): p for p in sorted(root.iterdir()) if p.is_dir()}
     if not {"train", "val"} <= set(folders):
         raise UserError(f"{root}: no SFEW 2.0 here (looked for Train/<Class>/ and Val/<Class>/)")
-    samples, excluded = [], 0
-    for name, split in (("train", "train"), ("val", "test")):
-        for folder, label in _class_folders(folders[name]):
-            paths = images_below(folder)
-            excluded += len(paths) if label is None else 0
-            if label is not None:
-                samples += [Sample(p.relative_to(root).as_posix(), label, split, p) for p in paths]
+    samples = [
+        Sample(path.relative_to(root).as_posix(), folder.name, split, path)
+        for name, split in (("train", "train"), ("val", "test"))
+        for folder in _class_folders(folders[name])
+        for path in images_below(folder)
+    ]
     if not samples:
         raise UserError(f"{root}: no images below Train/<Class>/ and Val/<Class>/")
-    return Listing(samples, excluded)
+    return Listing(samples)
 
 
-def _class_folders(base: Path) -> list[tuple[Path, int | None]]:
-    """Class folders and their classes; a single folder around them (as in some archives) is looked through."""
+def _class_folders(base: Path, never: Collection[str] = ()) -> list[Path]:
+    """Class folders, whose names are the classes; a single folder around them (as in some archives) is opened.
+
+    Args:
+        base: where they are.
+        never: names of folders that are not opened, in lower case.
+    """
     folders = sorted(p for p in base.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if len(folders) == 1 and not _is_expression(folders[0].name) and any(p.is_dir() for p in folders[0].iterdir()):
-        return _class_folders(folders[0])
-    classes = []
-    for folder in folders:
-        try:
-            classes.append((folder, expression_index(folder.name)))
-        except UserError as error:
-            raise UserError(f"{folder}: {error}") from None
-    return classes
+    if len(folders) == 1 and folders[0].name.lower() not in never and _is_wrapper(folders[0]):
+        return _class_folders(folders[0], never)
+    return folders
 
 
-def _is_expression(name: str) -> bool:
-    try:
-        expression_index(name)
-    except UserError:
+def _is_wrapper(folder: Path) -> bool:
+    """Whether a folder that stands alone holds class folders; one named after an expression is a class itself."""
+    if plain(folder.name) in (*SEVEN, CONTEMPT):
         return False
-    return True
+    inside = [p for p in folder.iterdir() if not p.name.startswith(".")]
+    return any(p.is_dir() for p in inside) and not any(p.suffix.lower() in IMAGE_SUFFIXES for p in inside)

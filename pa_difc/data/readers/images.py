@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...util.errors import UserError
-from ..labels import UNLABELLED
 from .listing import BOTH, Listing, Sample, images_below
 
 
@@ -17,7 +16,7 @@ def read_images(root: Path) -> Listing:
     Args:
         root: the folder.
     """
-    samples = [Sample(p.relative_to(root).as_posix(), UNLABELLED, BOTH, p) for p in images_below(root)]
+    samples = [Sample(p.relative_to(root).as_posix(), None, BOTH, p) for p in images_below(root)]
     if not samples:
         raise UserError(f"{root}: no images below it (looked for .jpg, .png, .bmp, .tif and .webp)")
     return Listing(samples)

@@ -8,8 +8,16 @@ from pathlib import Path
 from ...util.errors import UserError
 from .listing import BOTH, Listing, Sample, images_below
 
-#: The code in a file name, in this package's order.
-CODES = {"SU": 0, "FE": 1, "DI": 2, "HA": 3, "SA": 4, "AN": 5, "NE": 6}
+#: The code in a file name.
+CODES = {
+    "SU": "surprise",
+    "FE": "fear",
+    "DI": "disgust",
+    "HA": "happy",
+    "SA": "sad",
+    "AN": "anger",
+    "NE": "neutral",
+}
 
 _NAME = re.compile(r"^[A-Z]{2}\.([A-Z]{2})\d*\.\d+$", re.IGNORECASE)
 

@@ -9,8 +9,16 @@ from ...util.errors import UserError
 from .folders import read_class_folders
 from .listing import Listing, Sample, held_out, images_below
 
-#: The code in a file name, in this package's order.
-CODES = {"SU": 0, "AF": 1, "DI": 2, "HA": 3, "SA": 4, "AN": 5, "NE": 6}
+#: The code in a file name.
+CODES = {
+    "SU": "surprise",
+    "AF": "fear",
+    "DI": "disgust",
+    "HA": "happy",
+    "SA": "sad",
+    "AN": "anger",
+    "NE": "neutral",
+}
 
 #: Session, sex and number of the person, expression, view: AF01ANS, AF01ANHL.
 _NAME = re.compile(r"^[AB]([FM]\d\d)(AF|AN|DI|HA|NE|SA|SU)(S|HL|HR|FL|FR)$", re.IGNORECASE)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...util.errors import UserError
-from ..labels import expression_index
 from .listing import Listing, Sample, csv_rows, held_out, plain_name
 
 
@@ -32,20 +31,14 @@ def _read_legend(root: Path, group: Callable[[str], str]) -> Listing:
     if not legend.is_file():
         raise UserError(f"{root}: no legend.csv here (looked for legend.csv beside images/)")
     samples: list[Sample] = []
-    excluded = 0
     for where, row in csv_rows(legend, ("image", "emotion")):
         name = plain_name(row["image"].strip(), where, "images")
-        try:
-            label = expression_index(row["emotion"])
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from None
-        if label is None:
-            excluded += 1
-        else:
-            samples.append(Sample(name, label, held_out(group(name)), root / "images" / name))
+        if not (word := row["emotion"].strip()):
+            raise UserError(f"{where}: the emotion of {name} is empty, must be a word")
+        samples.append(Sample(name, word, held_out(group(name)), root / "images" / name))
     if not samples:
         raise UserError(f"{legend}: the list is empty")
     try:
-        return Listing(samples, excluded)
+        return Listing(samples)
     except UserError as error:
         raise UserError(f"{legend}: {error}") from None

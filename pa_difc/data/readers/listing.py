@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...util.errors import UserError
-from ..labels import NUM_CLASSES, UNLABELLED
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -28,37 +28,36 @@ class Sample:
     """One face of a dataset's list; either ``path`` or ``pixels`` is given."""
 
     name: str  #: unique in the dataset: the path below its folder, or file and row of a list
-    label: int  #: 0..6, or UNLABELLED
+    label: str | None  #: the dataset's own word for the class; None for one that nobody labelled
     split: str  #: "train", "test", "both", or another one that no recipe uses
     path: Path | None = None
-    pixels: np.ndarray | None = field(default=None, compare=False)  #: ``(H, W)`` uint8
+    pixels: NDArray[np.uint8] | None = field(default=None, compare=False)  #: ``(H, W)`` uint8
     box: tuple[float, float, float, float] | None = None  #: left, top, right, bottom of the face, in pixels
-    landmarks: np.ndarray | None = field(default=None, compare=False)  #: ``(5, 2)`` in pixels of the image
+    landmarks: NDArray[np.float32] | None = field(default=None, compare=False)  #: ``(5, 2)`` in pixels of the image
     whole: bool = False  #: the image is a face's crop already: all of it is the box
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a reader found: the samples, and how many it left out by expression.
+    """What a reader found.
 
     Raises:
         UserError: two samples have the same name, or some have a label and others none.
     """
 
     samples: list[Sample]
-    excluded: int = 0
 
     def __post_init__(self) -> None:
         repeated = [name for name, times in Counter(s.name for s in self.samples).items() if times > 1]
         if repeated:
             raise UserError(f"{repeated[0]} is listed twice")
-        bare = [s.name for s in self.samples if s.label == UNLABELLED]
+        bare = [s.name for s in self.samples if s.label is None]
         if bare and len(bare) < len(self.samples):
             raise UserError(f"{bare[0]} has no label and others have: label all of a dataset or none of it")
 
     @property
-    def counts(self) -> dict[str, list[int]]:
-        """Samples per class, ``(K,)``, by split; all 0 where there are no labels."""
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Samples by split and word; no words where there are no labels."""
         return counts_by_split(self.samples)
 
     @property
@@ -71,14 +70,14 @@ class Listing:
 Reader = Callable[[Path], Listing]
 
 
-def counts_by_split(samples: Iterable[Sample]) -> dict[str, list[int]]:
-    """Samples per class, ``(K,)``, by split; one without a label counts in no class."""
-    table: dict[str, list[int]] = {}
+def counts_by_split(samples: Iterable[Sample]) -> dict[str, dict[str, int]]:
+    """Samples by split and word, words in order; one without a label counts for no word."""
+    table: dict[str, Counter[str]] = {}
     for sample in samples:
-        counts = table.setdefault(sample.split, [0] * NUM_CLASSES)
-        if sample.label != UNLABELLED:
+        counts = table.setdefault(sample.split, Counter())
+        if sample.label is not None:
             counts[sample.label] += 1
-    return table
+    return {split: dict(sorted(counts.items())) for split, counts in table.items()}
 
 
 def held_out(key: str) -> str:

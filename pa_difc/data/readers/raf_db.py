@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...util.errors import UserError
+from ..labels import SEVEN
 from .listing import Listing, Sample, plain_name, read_lines
 
 LABELS = Path("basic") / "EmoLabel" / "list_patition_label.txt"  # spelt so in the distribution
@@ -16,12 +20,15 @@ ORIGINAL = Path("basic") / "Image" / "original"
 BOXES = Path("basic") / "Annotation" / "boundingbox"
 POINTS = Path("basic") / "Annotation" / "auto"
 
+#: The numbers of the list.
+CODES = dict(zip("1234567", SEVEN, strict=True))
+
 
 def read_raf_db(root: Path) -> Listing:
     """RAF-DB's basic set: the list of labels and the aligned 100×100 faces, each a crop already.
 
-    A line of the list is ``train_00001.jpg 5``; the class is the number minus one, in this package's own order. The
-    prefix of the name is the official split: 12,271 train, 3,068 test.
+    A line of the list is ``train_00001.jpg 5``; :data:`CODES` says what the number stands for. The prefix of the name
+    is the official split: 12,271 train, 3,068 test.
     """
     return _read(root, lambda stem, suffix: {"path": root / ALIGNED / f"{stem}_aligned{suffix}", "whole": True})
 
@@ -35,7 +42,7 @@ def read_raf_db_original(root: Path) -> Listing:
         raise UserError(f"{root}: no boxes of RAF-DB here (looked for {BOXES}/*_boundingbox.txt)")
     points = {path.name: path for path in sorted((root / POINTS).glob("*.txt"))}
 
-    def files(stem: str, suffix: str) -> dict:
+    def files(stem: str, suffix: str) -> dict[str, Any]:
         box = _numbers(root / BOXES / f"{stem}_boundingbox.txt")[:4]
         if len(box) != 4 or not (all(map(isfinite, box)) and box[0] < box[2] and box[1] < box[3]):
             raise UserError(
@@ -48,7 +55,7 @@ def read_raf_db_original(root: Path) -> Listing:
     return _read(root, files)
 
 
-def _read(root: Path, files) -> Listing:
+def _read(root: Path, files: Callable[[str, str], dict[str, Any]]) -> Listing:
     path = root / LABELS
     if not path.is_file():
         raise UserError(f"{root}: no RAF-DB here (looked for {LABELS} and {ALIGNED}/)")
@@ -65,13 +72,13 @@ def _read(root: Path, files) -> Listing:
         raise UserError(f"{path}: {error}") from None
 
 
-def _line(where: str, words: list[str]) -> tuple[str, int, str]:
+def _line(where: str, words: list[str]) -> tuple[str, str, str]:
     split, _, rest = words[0].partition("_")
     if len(words) != 2 or split not in ("train", "test") or not rest or "/" in rest or not Path(rest).suffix:
         raise UserError(f"{where}: {' '.join(words)[:60]!r} must be like 'train_00001.jpg 5'")
-    if words[1] not in tuple("1234567"):
+    if words[1] not in CODES:
         raise UserError(f"{where}: label {words[1]!r} must be 1..7")
-    return plain_name(words[0], where, ALIGNED.as_posix()), int(words[1]) - 1, split
+    return plain_name(words[0], where, ALIGNED.as_posix()), CODES[words[1]], split
 
 
 def _numbers(path: Path) -> list[float]:
@@ -81,7 +88,7 @@ def _numbers(path: Path) -> list[float]:
         raise UserError(f"{path}: must hold numbers ({error})") from None
 
 
-def _five_points(path: Path) -> np.ndarray | None:
+def _five_points(path: Path) -> NDArray[np.float32] | None:
     """The five points of a file, or None if it holds other ones (37 points, attributes alone)."""
     pairs = [words for _, words in read_lines(path) if len(words) == 2]
     try:

@@ -20,7 +20,7 @@ BLACK, WHITE = np.float32(0.05), np.float32(0.95)
 # Geometry
 
 
-def project(face: SimpleNamespace, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+def project(face: SimpleNamespace, u: np.ndarray | float, v: np.ndarray) -> np.ndarray:
     """Where points of the face surface appear in the image: ``(N, 1, 1)`` face units to ``(N, 2)`` in -1..1."""
     x, y = u / _RADIUS_X, v / _RADIUS_Y
     z = np.sqrt(np.maximum(1 - x * x - y * y, 0))
@@ -74,7 +74,8 @@ class Canvas:
 
     def inside(self, distance: np.ndarray) -> np.ndarray:
         """Coverage ``(N, H, W)`` of the shape whose signed distance, negative inside, is given."""
-        return np.clip(0.5 - distance / self.step, 0, 1)
+        covered: np.ndarray = np.clip(0.5 - distance / self.step, 0, 1)
+        return covered
 
     def stroke(self, distance: np.ndarray, half_width: np.ndarray | float) -> np.ndarray:
         """Coverage of a line, fainter where it is thinner than a pixel."""

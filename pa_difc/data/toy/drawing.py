@@ -47,7 +47,7 @@ def _draw_on(canvas: Canvas, face: SimpleNamespace, draw: _Draw, chosen: np.ndar
 
 
 def _draw_part(
-    canvas: Canvas, face: SimpleNamespace, draw: _Draw, centre: tuple[np.ndarray, np.ndarray], half_side: float
+    canvas: Canvas, face: SimpleNamespace, draw: _Draw, centre: tuple[np.ndarray | float, np.ndarray], half_side: float
 ) -> None:
     """Draws in a window around a point (u, v) of the face: its details cover little of the image."""
     index = canvas.window(project(face, *centre), half_side)
@@ -74,7 +74,8 @@ def _head_distance(canvas: Canvas, face: SimpleNamespace) -> np.ndarray:
     height = np.where(canvas.y > 0, face.head_height + 0.07 * np.maximum(face.jaw, 0), face.head_height)
     t = canvas.y / height
     width = face.head_width * (1 - face.jaw_taper * np.square(np.clip(t, 0, 1)))
-    return (np.hypot(canvas.x / width, t) - 1) * width
+    distance: np.ndarray = (np.hypot(canvas.x / width, t) - 1) * width
+    return distance
 
 
 def _draw_head(canvas: Canvas, face: SimpleNamespace) -> None:

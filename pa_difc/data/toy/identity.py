@@ -211,4 +211,5 @@ def _from_palette(palette: np.ndarray, position: np.ndarray) -> np.ndarray:
     where = position * (len(palette) - 1)
     below = np.minimum(where.astype(np.int64), len(palette) - 2)
     share = (where - below)[:, None]
-    return (palette[below] * (1 - share) + palette[below + 1] * share).astype(np.float32).T
+    colours: np.ndarray = (palette[below] * (1 - share) + palette[below + 1] * share).astype(np.float32).T
+    return colours

@@ -14,7 +14,8 @@ from .canvas import Canvas
 def _lens_distance(canvas: Canvas, face: SimpleNamespace) -> np.ndarray:
     """Signed distance from the outlines of two lenses."""
     square = np.abs((np.abs(canvas.u) - face.eye_x) / 0.235) ** 3 + np.abs((canvas.v - face.eye_y) / 0.17) ** 3
-    return (np.cbrt(square) - 1) * 0.19
+    distance: np.ndarray = (np.cbrt(square) - 1) * 0.19
+    return distance
 
 
 def spectacles(canvas: Canvas, face: SimpleNamespace) -> None:

@@ -27,7 +27,8 @@ def photograph(rgb: np.ndarray, face: SimpleNamespace, rng: np.random.Generator)
     rgb += face.noise * noise.swapaxes(0, 1)
     luminance = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]
     rgb = np.where(face.gray, luminance, rgb)
-    return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8).swapaxes(0, 1)
+    images: np.ndarray = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8).swapaxes(0, 1)
+    return images
 
 
 def _blur(rgb: np.ndarray, sigma: np.ndarray) -> np.ndarray:

@@ -1,0 +1,39 @@
+"""What a named backbone is, and the words for its parts; importing this imports no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..util.options import Options
+
+if TYPE_CHECKING:
+    from torch import nn
+
+#: From maps to features: the paper's 384 features, or the average of the last map.
+FEATURE_HEADS = ("global_local", "global_only")
+
+#: The branch of a landmark: one convolution, or IR units.
+LANDMARK_BRANCHES = ("conv", "ir")
+
+#: Of the extractor's forward and backward pass in training. Its features, all losses and all state are in float32,
+#: for a margin of 0.02 is lost next to a logit of 5 that has eight bits; so are predictions.
+PRECISIONS = ("float32", "bf16")
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """A feature extractor as the commands know it."""
+
+    build: Callable[..., nn.Module]  #: takes ``feature_head``, ``landmark_branch`` and its options as keywords
+    input_px: int  #: side of the faces it takes
+    lr: float  #: default learning rate
+    about: str
+    feature_head: str = "global_local"  #: default head
+    options: type[Options] = Options  #: those of its own
+
+    @property
+    def code(self) -> Callable[..., nn.Module]:
+        """What makes the backbone what it is; :meth:`.Registry.digest` hashes its file."""
+        return self.build

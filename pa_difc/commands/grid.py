@@ -1,0 +1,65 @@
+"""Training every cell of a grid, one after the other, and what a terminal shows of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..data.domains import Domain
+from ..training.run import run_cell
+from ..training.settings import Settings
+from ..util.errors import UserError
+
+Record = dict[str, Any]
+Failure = tuple[str, Exception]
+
+
+def run_grid(
+    cells: Sequence[Settings], source: Domain, target: Domain, out: Path, log: str | None = None
+) -> tuple[list[Record], list[Failure]]:
+    """The records of all cells, and what went wrong with the others.
+
+    Args:
+        cells: resolved.
+        source, target: the data of all.
+        out: below it lie the runs.
+        log: a logger's name.
+    """
+    records, failures = [], []
+    several_seeds = len({cell.run.seed for cell in cells}) > 1
+    for number, cell in enumerate(cells, 1):
+        name = f"{cell.method.name} · {cell.loss.name}" + (f" · seed {cell.run.seed}" if several_seeds else "")
+        title = f"{number}/{len(cells)}  {name}"
+        started = time.perf_counter()
+        try:
+            record = run_cell(cell, source, target, out, title=title, log=log)
+        except (UserError, RuntimeError) as error:
+            failures.append((name, error))
+            print(f"{title}  failed", flush=True)
+            continue
+        records.append(record)
+        took = time.perf_counter() - started
+        print(f"{title:<32} {in_brief(record)}  {took:4.0f} s", flush=True)
+    return records, failures
+
+
+def report_failures(failures: Sequence[Failure]) -> int:
+    """Says which cells failed; returns the exit code."""
+    for name, problem in failures:
+        reason = str(problem).partition("\n")[0] or type(problem).__name__
+        print(f"failed: {name}: {reason}", file=sys.stderr)
+    mendable = all(isinstance(problem, UserError) for _, problem in failures)
+    return 0 if not failures else 2 if mendable else 1
+
+
+def in_brief(record: Record) -> str:
+    """A run's scores on the target, or where it has no labels on held-out source, in a few words."""
+    scores = record["scores"]
+    if target := scores.get("target"):
+        return f"accuracy {target['accuracy']:6.1%}  mean recall {target['macro_recall']:6.1%}"
+    classes = sum(count > 0 for count in scores["unlabelled_target"]["predicted"])
+    total = len(record["labels"]["names"])
+    return f"source recall {scores['source']['macro_recall']:6.1%}  predicts {classes} of {total} classes"

@@ -1,0 +1,120 @@
+"""The parser of all commands. It imports a command's flags when the command is named, and its work when it is run."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .. import __version__
+from ..util.registry import load_plugin
+from .console import exit_with
+
+#: Modules of this package in the order of a newcomer's path; what they are about stands here, so that ``--help`` need
+#: not import them.
+COMMANDS = {
+    "doctor": "check versions, device, data and one step of every method, and say what to do",
+    "list": "list methods, losses, backbones, datasets, criteria, samplers or loggers, with their options",
+    "datasets": "list the datasets; with a name, say where it comes from, what is looked for and what was found",
+    "prepare": "find the faces of a dataset and their landmarks, cut them out, and write a face store for training",
+    "train": "train one method with one loss on one pair of datasets",
+    "compare": "train methods × losses × seeds side by side on one pair of datasets, and print the table",
+    "shift": "compare methods and losses on a target whose class proportions are shifted on purpose, ever more",
+    "search": "tune DIFC's margin cap and ε for a target without labels",
+    "report": "write one self-contained page, tables and figures from the records of a grid",
+    "predict": "find the faces in images and say which class they are",
+    "export": "write a finished run's model as one folder: weights, settings, card, and other formats",
+}
+ABOUT = "Domain adaptation for imbalanced faces: DIFC inside pytorch-adapt's methods."
+
+#: Commands that several processes of a launcher may run together.
+_DISTRIBUTED = ("train",)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command that ``argv`` names; returns its exit code."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    parsed = make_parser(argv[0] if argv else "").parse_args(argv)
+    return run_parsed(argv[0], parsed)
+
+
+def run_script(name: str) -> None:
+    """Runs one command from a script of its own, such as recipes/compare.py, and exits.
+
+    Args:
+        name: of the command.
+    """
+    module = _module(name)
+    parser = argparse.ArgumentParser(prog=Path(sys.argv[0]).name, **_texts(name, module))
+    _fill(parser, module)
+    exit_with(lambda: run_parsed(name, parser.parse_args()))
+
+
+def run_parsed(name: str, parsed: argparse.Namespace) -> int:
+    """Runs a command whose flags are parsed; returns its exit code.
+
+    Raises:
+        UserError: a launcher has started several processes of a command that runs in one, or a plugin can't be loaded.
+    """
+    from ..util.distributed import require_one_process
+
+    if name not in _DISTRIBUTED:
+        require_one_process(name)
+    for path in parsed.plugin:
+        load_plugin(path)
+    code: int = parsed.run(parsed)
+    return code
+
+
+def make_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The parser of all commands, with the arguments of one, or for None of every one."""
+    parser = argparse.ArgumentParser(prog="pa-difc", description=ABOUT, epilog="pa-difc COMMAND --help says more.")
+    parser.add_argument("--version", action="version", version=f"pa-difc {__version__}")
+    if only is None or only.startswith("--print-completion"):
+        _add_completion(parser)
+        only = None
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, about in COMMANDS.items():
+        if only not in (None, name):
+            subparsers.add_parser(name, help=about)
+        else:
+            module = _module(name)
+            _fill(subparsers.add_parser(name, help=about, **_texts(name, module)), module)
+    return parser
+
+
+def add_plugin_flag(parser: argparse.ArgumentParser) -> None:
+    """``--plugin``, which every command has."""
+    about = "a Python file that registers methods, losses, backbones, datasets … of yours; may be given again"
+    parser.add_argument("--plugin", action="append", default=[], type=Path, metavar="FILE.py", help=about)
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f".{name}", __package__)
+
+
+def _texts(name: str, module: ModuleType) -> dict[str, Any]:
+    about = COMMANDS[name]
+    return {
+        "description": about[0].upper() + about[1:] + ".",
+        "epilog": f"examples:\n{module.EXAMPLES}",
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+
+
+def _fill(parser: argparse.ArgumentParser, module: ModuleType) -> None:
+    module.arguments(parser)
+    add_plugin_flag(parser)
+    parser.set_defaults(run=module.run)
+
+
+def _add_completion(parser: argparse.ArgumentParser) -> None:
+    try:
+        import shtab
+    except ImportError:
+        parser.error("completion needs shtab: pip install 'pa-difc[completion]'")
+    shtab.add_argument_to(parser)

@@ -1,0 +1,110 @@
+"""A script that composes one method by hand: flags, data, training, scores and record are the same for all of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytorch_adapt.containers import LRSchedulers, Models, Optimizers
+from torch import nn
+
+from ..data.domains import Domain
+from ..data.loaders import PairLoader
+from ..losses.spec import ClassificationLoss
+from ..methods.slot import LossSlot
+from ..training.build import load_pair, make_adapter, make_classifier, make_extractor, make_loader, make_slot_loss
+from ..training.checkpoint import seed_everything
+from ..training.engine import fit
+from ..training.optimiser import make_containers
+from ..training.record import RunFolder
+from ..training.run import finish
+from ..training.settings import Settings
+from ..util.registry import load_plugin
+from .console import exit_with
+from .flags import add_cell_flags, add_training_flags, settings_of_cell
+from .parser import add_plugin_flag
+from .scores import announce, print_scores
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What a method is composed from, made as the settings say.
+
+    Attributes:
+        settings: resolved.
+        source, target: labelled and unlabelled data.
+        batches: of both, for training; an epoch is a pass over the longer of the two.
+    """
+
+    settings: Settings
+    source: Domain
+    target: Domain
+    batches: PairLoader
+
+    def extractor(self) -> nn.Module:
+        """A feature extractor G; its ``num_features`` is the length of a feature vector."""
+        return make_extractor(self.settings)
+
+    def classifier(self, num_features: int) -> nn.Module:
+        """A classifier C on features, for the task's classes."""
+        return make_classifier(self.settings)(num_features, len(self.source.label_set))
+
+    def containers(self, models: Models) -> tuple[Optimizers, LRSchedulers]:
+        """Optimisers and learning-rate schedules, in the host's containers."""
+        return make_containers(self.settings, models, len(self.batches))
+
+    def loss(self) -> ClassificationLoss:
+        """The classification loss: for "difc", margins from the source's class counts, raised for confused classes."""
+        return make_slot_loss(self.settings, self.source, len(self.batches))
+
+    @property
+    def total_steps(self) -> int:
+        """Optimisation steps of the whole training."""
+        return self.settings.run.epochs * len(self.batches)
+
+
+def run_recipe(about: str, method: str, compose: Callable[[Ingredients], LossSlot] | None = None) -> None:
+    """Runs a script that trains one method: parses its flags, trains, scores, and writes the run's record; exits.
+
+    Args:
+        about: what ``--help`` says first.
+        method: a registered method's name.
+        compose: makes the method; None: it is made as ``pa-difc compare`` does.
+    """
+    exit_with(lambda: _run(_parse(about, method), method, compose))
+
+
+def _parse(about: str, method: str) -> argparse.Namespace:
+    script = f"python {sys.argv[0]}"
+    parser = argparse.ArgumentParser(
+        description=about,
+        epilog=f"examples:\n  {script} --loss difc\n  {script} --loss ce --epochs 2",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_training_flags(parser)
+    add_cell_flags(parser, method=None)
+    add_plugin_flag(parser)
+    return parser.parse_args(namespace=argparse.Namespace(method=method))
+
+
+def _run(parsed: argparse.Namespace, method: str, compose: Callable[[Ingredients], LossSlot] | None) -> None:
+    for path in parsed.plugin:
+        load_plugin(path)
+    settings = settings_of_cell(parsed, method=method)
+    source, target = load_pair(settings)
+    announce(source, target)
+    batches = make_loader(settings, source, target)
+    seed_everything(settings.run.seed)
+    if compose is None:
+        adapter, script = make_adapter(settings, source, len(batches)), None
+    else:
+        adapter, script = compose(Ingredients(settings, source, target, batches)), Path(sys.argv[0])
+    folder = RunFolder.of(parsed.out, settings, source, target, recipe=script)
+    title = f"{method} · {settings.loss.name}"
+    epochs = settings.run.epochs
+    folder.write_settings()
+    history = fit(adapter, batches, epochs=epochs, folder=folder.path, key=folder.key, title=title)
+    print_scores(finish(adapter, source, target, folder, history), folder.path)

@@ -1,0 +1,83 @@
+"""What a terminal shows of a pair of datasets and of finished runs."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..data.domains import Domain, describe_counts
+
+
+def announce(source: Domain, target: Domain) -> None:
+    """Prints what is going to be trained on: counts, what is missing, what was left out."""
+    print(f"{source.name} → {target.name}")
+    print(f"  source  {describe_counts(source.train_counts, len(source.train), source.label_set.names)}")
+    if target.labelled:
+        others = "the same ones" if target.transductive else f"{len(target.test):,} others"
+        print(f"  target  {len(target.train):,} faces, unlabelled in training; scored on {others}")
+    else:
+        print(f"  target  {len(target.train):,} faces without labels: nothing can be scored on them")
+    for domain in (source, target):
+        for line in _remarks(domain):
+            print(f"  {line}")
+    print(flush=True)
+
+
+def _remarks(domain: Domain) -> Iterable[str]:
+    """What one should know of a domain, a line each."""
+    for split in ("train", "test"):
+        if domain.labelled and (missing := domain.missing(split)):
+            yield f"no {split} face in {domain.name} of: {', '.join(missing)}"
+    if domain.bad_images:
+        first, number = domain.bad_images[0], len(domain.bad_images)
+        yield f"left out of {domain.name}: {number} unreadable images, such as {first.name} ({first.reason})"
+    if domain.duplicates:
+        yield f"in {domain.name}: {domain.duplicates}"
+    if domain.store and domain.store["without_face"]:
+        yield f"not in the store of {domain.name}: {domain.store['without_face']:,} images without a face"
+    if domain.excluded:
+        words = ", ".join(f"{word} {number:,}" for word, number in domain.excluded.items())
+        yield f"left out of {domain.name}, as its labels are none of the classes: {words}"
+
+
+def print_scores(record: dict[str, Any], folder: Path) -> None:
+    """Prints a run's scores on the target, or its predictions where there are no labels, and where its record lies."""
+    classes, target = record["labels"]["names"], record["settings"]["data"]["target"]
+    if (scores := record["scores"].get("target")) is not None:
+        _print_target(target, scores, classes)
+    else:
+        _print_predictions(target, record["scores"], classes)
+    print(f"record: {folder / 'record.json'}")
+
+
+def _print_predictions(target: str, scores: dict[str, Any], classes: list[str]) -> None:
+    predicted = scores["unlabelled_target"]
+    total = sum(predicted["predicted"])
+    print(f"target {target}, last epoch, {total:,} faces without labels, predicted to be:")
+    counts = zip(classes, predicted["predicted"], strict=True)
+    _print_row("", [f"{name} {count / total:.0%}" for name, count in counts])
+    print(f"  mean recall on the source's held-out faces {scores['source']['macro_recall']:.1%}")
+    _warn(predicted)
+
+
+def _print_target(target: str, scores: dict[str, Any], classes: list[str]) -> None:
+    print(f"target {target}, last epoch, no target label used:")
+    names = {"accuracy": "accuracy", "macro_recall": "mean recall", "macro_f1": "macro-F1"}
+    _print_row("", [f"{name} {scores[key]:.1%}" for key, name in names.items()])
+    recalls = zip(classes, scores["recall"], strict=True)
+    _print_row("recall   ", [f"{name} {'–' if r is None else format(r, '.0%')}" for name, r in recalls])
+    _warn(scores)
+
+
+def _warn(scores: dict[str, Any]) -> None:
+    if scores["collapsed"]:
+        print("  collapsed: fewer than half of the classes were ever predicted")
+
+
+def _print_row(head: str, cells: list[str]) -> None:
+    """Cells side by side, as many as fit into a line."""
+    text = "   ".join(cell.replace(" ", "\xa0") for cell in cells)
+    lines = textwrap.fill(text, 110, initial_indent=f"  {head}", subsequent_indent="  " + " " * len(head))
+    print(lines.replace("\xa0", " "))

@@ -1,0 +1,86 @@
+"""From a dataset's own words to classes: the one place where samples are left out by what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..util.errors import UserError
+from ..util.names import shown
+from .labels import UNLABELLED, LabelSet, from_words
+
+_LEFT_OUT = -2
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What a label set makes of the words of one dataset.
+
+    Attributes:
+        label_set: the classes.
+        classes: the class of each word; None for a word that is left out.
+        excluded: how many samples are left out, by word.
+    """
+
+    label_set: LabelSet
+    classes: dict[str, int | None]
+    excluded: dict[str, int]
+
+    def label(self, word: str | None) -> int | None:
+        """The class of a sample's word, :data:`UNLABELLED` if it has none; None if the sample is left out."""
+        return UNLABELLED if word is None else self.classes[word]
+
+    def apply(
+        self, words: Sequence[str], indices: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+        """The labels of samples whose words are given by index.
+
+        Args:
+            words: the dataset's words.
+            indices: ``(N,)`` into them, or :data:`UNLABELLED`.
+
+        Returns:
+            The labels of those that stay, and which ones these are; None if all stay.
+        """
+        classes = [self.classes.get(word) for word in words]  # None too for a word that no sample has
+        # The last entry is where the index -1 of an unlabelled sample leads.
+        table = np.array([*(_LEFT_OUT if k is None else k for k in classes), UNLABELLED], dtype=np.int64)
+        labels = table[indices]
+        kept = np.flatnonzero(labels != _LEFT_OUT)
+        return (labels, None) if len(kept) == len(labels) else (labels[kept], kept)
+
+
+def label_words(dataset: str, counts: Mapping[str, int], label_set: LabelSet | None) -> Labelling:
+    """What a label set makes of a dataset's words.
+
+    Args:
+        dataset: its name, for errors.
+        counts: samples by word; empty where there are no labels.
+        label_set: the classes; None for the words themselves, sorted.
+
+    Raises:
+        UserError: a word is neither a class nor left out; or there are no words to make classes of.
+    """
+    if label_set is None:
+        if not counts:
+            raise UserError(f"dataset {dataset} has no labels to make classes of: name a label set")
+        try:
+            label_set = from_words(counts)
+        except UserError as error:
+            raise UserError(f"dataset {dataset}: {error}") from None
+    classes = {word: _class_of(dataset, word, counts[word], label_set) for word in counts}
+    excluded = {word: counts[word] for word, k in classes.items() if k is None}
+    return Labelling(label_set, classes, excluded)
+
+
+def _class_of(dataset: str, word: str, samples: int, label_set: LabelSet) -> int | None:
+    try:
+        return label_set.index(word)
+    except UserError:
+        raise UserError(
+            f"dataset {dataset}: {shown(word)} ({samples:,} samples) is no class of {', '.join(label_set.names)}: a "
+            "label file (--labels FILE.toml) can make it a synonym or exclude it"
+        ) from None

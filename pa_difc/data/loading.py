@@ -1,0 +1,134 @@
+"""From a dataset's name to a domain: found, read, labelled and decoded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..util.errors import UserError
+from .datasets import STORE, find_dataset
+from .decode import BadImage, decode_samples
+from .domains import Domain
+from .duplicates import Duplicates, content_digests, drop_duplicates
+from .faces import FaceSet
+from .labelling import Labelling, label_words
+from .labels import EXPRESSIONS, SEVEN, LabelSet
+from .readers.listing import BOTH, Listing, Sample
+from .store import Store, is_store, open_store, resized
+from .toy import toy_dataset
+
+
+def load_domain(
+    name: str,
+    data_root: Path,
+    *,
+    size_px: int,
+    labels: LabelSet | None = EXPRESSIONS,
+    on_bad_image: str = "skip",
+    deduplicate: bool = False,
+) -> Domain:
+    """Loads a dataset's train and test splits.
+
+    Args:
+        name: a dataset, or ``folder:PATH``, ``legend:PATH`` or ``store:PATH`` for data of one's own.
+        data_root: the folder that holds datasets, each in a folder of its name; a face store is taken as it is.
+        size_px: the side of the faces.
+        labels: the classes; None for those of the dataset's own words.
+        on_bad_image: see :func:`.decode_samples`.
+        deduplicate: whether exact duplicates are left out; see :func:`.drop_duplicates`.
+
+    Raises:
+        UserError: there is no such dataset, it is not below ``data_root``, it is not as it should be, or it has a
+            word for a class that the label set does not know.
+    """
+    reader, root = find_dataset(name, data_root)
+    if is_store(root) or name.startswith(f"{STORE}:"):
+        return _from_store(name, open_store(root), labels, size_px, deduplicate)
+    if reader is None:
+        return _from_toy(name, labels, size_px)
+    return _from_listing(name, reader(root), root, labels, size_px, on_bad_image, deduplicate)
+
+
+def _from_listing(
+    name: str,
+    listing: Listing,
+    root: Path,
+    labels: LabelSet | None,
+    size_px: int,
+    on_bad_image: str,
+    deduplicate: bool,
+) -> Domain:
+    samples: Sequence[Sample] = listing.samples
+    duplicates: Duplicates | None = None
+    if deduplicate:
+        samples, duplicates = drop_duplicates(samples, content_digests(samples))
+    labelling = label_words(name, Counter(s.label for s in samples if s.label is not None), labels)
+    sets: dict[str, FaceSet] = {}
+    bad: list[BadImage] = []
+    transductive = any(s.split == BOTH for s in samples)
+    for split in (BOTH,) if transductive else ("train", "test"):
+        members, classes = _members(name, samples, split, labelling, root)
+        title = f"reading {name} {split}"
+        sets[split], problems = decode_samples(members, classes, size_px, on_bad_image=on_bad_image, title=title)
+        bad += problems
+    train, test = (sets[BOTH if transductive else split] for split in ("train", "test"))
+    return Domain(name, train, test, labelling.label_set, bad, labelling.excluded, transductive, duplicates)
+
+
+def _members(
+    name: str, samples: Sequence[Sample], split: str, labelling: Labelling, root: Path
+) -> tuple[list[Sample], list[int]]:
+    """The samples of a split that are not left out, and their classes."""
+    classed = [(s, k) for s in samples if (k := labelling.label(s.label)) is not None]
+    members = [(s, k) for s, k in classed if s.split == split]
+    if not members:
+        numbers = Counter(s.split for s, _ in classed)
+        there = ", ".join(f"{n:,} in {other}" for other, n in numbers.items()) or "none in any"
+        raise UserError(f"dataset {name}: its {split} split is empty, of its images {there} (looked in {root})")
+    return [s for s, _ in members], [k for _, k in members]
+
+
+def _from_store(name: str, store: Store, labels: LabelSet | None, size_px: int, deduplicate: bool) -> Domain:
+    if deduplicate and not store.parameters["deduplicate"]:
+        raise UserError(f"{name}: the store {store.path} was prepared without --deduplicate; prepare it again with it")
+    transductive = BOTH in store.splits
+    splits = (BOTH, BOTH) if transductive else ("train", "test")
+    missing = [split for split in splits if split not in store.splits]
+    if missing:
+        raise UserError(f"{name}: the store {store.path} has no {missing[0]} split (it has {', '.join(store.splits)})")
+    counts: Counter[str] = Counter()
+    for row in store.counts.values():
+        counts.update(row)
+    labelling = label_words(name, counts, labels)
+    train, test = (store.labelled(split, labelling) for split in splits)
+    for split, faces in zip(splits, (train, test), strict=True):
+        if not len(faces):
+            raise UserError(f"{name}: no face in the {split} split of the store {store.path} is of any class")
+    train = resized(train, size_px)
+    manifest = store.manifest
+    return Domain(
+        name,
+        train,
+        train if transductive else resized(test, size_px),
+        label_set=labelling.label_set,
+        bad_images=[BadImage(**entry) for entry in manifest["unreadable"]],
+        excluded=store.excluded | labelling.excluded,
+        transductive=transductive,
+        duplicates=Duplicates(**manifest["duplicates"]) if manifest["duplicates"] else None,
+        store=store.parameters | {"without_face": len(manifest["without_face"]), "identity": manifest["identity"]},
+    )
+
+
+def _from_toy(name: str, labels: LabelSet | None, size_px: int) -> Domain:
+    drawn = {split: toy_dataset(name, split, size_px) for split in ("train", "test")}
+    counts = Counter(SEVEN[k] for *_, classes in drawn.values() for k in classes.tolist())
+    labelling = label_words(name, counts, labels)
+    sets = {}
+    for split, (images, points, classes) in drawn.items():
+        kept_labels, kept = labelling.apply(SEVEN, classes)
+        names = tuple(f"{name}/{split}/{i:05d}" for i in range(len(images)))
+        if kept is not None:
+            images, points, names = images[kept], points[kept], tuple(names[i] for i in kept)
+        sets[split] = FaceSet(images, points, kept_labels, names)
+    return Domain(name, sets["train"], sets["test"], labelling.label_set, excluded=labelling.excluded)

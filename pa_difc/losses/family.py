@@ -1,0 +1,94 @@
+"""DIFC and its ingredients as losses by name: each has the options of the ingredients it consists of, and no others."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+from ..util.options import Options, option
+from .difc import CONFUSION_SOURCES, MARGIN_UNITS, REFRESHES, UNSEEN, DIFCLoss
+from .spec import ClassificationLoss, LossInputs, LossSpec
+
+
+@dataclass(frozen=True)
+class MarginOptions(Options):
+    """Of margins against source imbalance."""
+
+    max_margin: float = option(
+        0.3, "max_k Δ_k, the largest class margin; γ of eq. 3 follows", unit="margin units", at_least=0
+    )
+    margin_unit: str = option("logit", "a logit, or the spread of a batch's logits", choices=MARGIN_UNITS)
+
+
+@dataclass(frozen=True)
+class WeightOptions(Options):
+    """Of deferred re-weighting."""
+
+    beta: float = option(0.9999, "β of the class weights' effective number of samples", at_least=0, at_most=1)
+    class_weights: tuple[float, ...] | None = option(None, "w_k, one per class, in the place of β's formula")
+
+
+@dataclass(frozen=True)
+class ConfusionOptions(Options):
+    """Of margins raised for confused target classes."""
+
+    epsilon: float = option(0.02, "ε, the largest raise of a margin (eq. 6)", unit="margin units", at_least=0)
+    unseen: str = option("most", "where a class ranks that is never predicted: most, least or as last", choices=UNSEEN)
+    refresh: str = option("epoch", "when margins are made again in the DIFC phase", choices=REFRESHES)
+    confusion_from: str = option(
+        "training", "the target predictions that confusion is read off", choices=CONFUSION_SOURCES
+    )
+
+
+@dataclass(frozen=True)
+class DIOptions(WeightOptions, MarginOptions):
+    """Of the paper's DI."""
+
+
+@dataclass(frozen=True)
+class DIFCOptions(ConfusionOptions, DIOptions):
+    """Of the paper's DIFC."""
+
+
+@dataclass(frozen=True)
+class LDAMOptions(MarginOptions):
+    """Of LDAM, whose logits are cosines."""
+
+    max_margin: float = option(0.5, "max_k Δ_k, the largest class margin; C follows", unit="margin units", at_least=0)
+
+
+@dataclass(frozen=True)
+class LDAMDRWOptions(WeightOptions, LDAMOptions):
+    """Of LDAM with deferred re-weighting."""
+
+
+def _build(inputs: LossInputs) -> ClassificationLoss:
+    """DIFC with the ingredients that its options speak of; their margins and ε are in units before the scale."""
+    chosen = inputs.options
+    has_margins, has_weights, has_confusion = (
+        isinstance(chosen, part) for part in (MarginOptions, WeightOptions, ConfusionOptions)
+    )
+    counts, phases = inputs.counts, inputs.phases
+    schedule = replace(
+        phases,
+        confusion_epoch=phases.confusion_epoch if has_confusion else None,
+        reweight_epoch=phases.reweight_epoch if has_weights else None,
+    )
+    arguments = asdict(chosen)
+    # s·(cos − Δ) = s·cos − s·Δ: the classifier gives s·cos already. The spread of its logits holds s, too.
+    unit = 1.0 if has_margins and chosen.margin_unit == "spread" else inputs.scale
+    arguments["max_margin"] = unit * chosen.max_margin if has_margins else 0.0
+    arguments["epsilon"] = unit * chosen.epsilon if has_confusion else 0.0
+    return DIFCLoss(counts, schedule, label_smoothing=inputs.label_smoothing, **arguments)
+
+
+DRW = LossSpec("deferred re-weighting alone", _build, WeightOptions)
+MARGIN = LossSpec("class margins alone", _build, MarginOptions)
+DI = LossSpec("margins and re-weighting: the paper's DI", _build, DIOptions)
+DIFC = LossSpec("DI, with margins raised for confused target classes: the paper's DIFC", _build, DIFCOptions)
+
+#: Of cosine classifiers: LDAM's.
+_SCALE = 30.0
+LDAM = LossSpec(
+    "LDAM (Cao 2019): larger margins, on a cosine classifier", _build, LDAMOptions, classifier="cosine", scale=_SCALE
+)
+LDAM_DRW = LossSpec("LDAM with deferred re-weighting", _build, LDAMDRWOptions, classifier="cosine", scale=_SCALE)

@@ -1,0 +1,70 @@
+"""Losses from their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..functional import Counts
+from ..util.errors import UserError
+from ..util.options import make
+from . import LOSSES
+from .protocols import SteppedLoss
+from .schedule import Schedule
+from .spec import ClassificationLoss, LossInputs
+
+
+def make_loss(
+    loss: str | ClassificationLoss,
+    class_counts: Counts | None = None,
+    schedule: Schedule | None = None,
+    *,
+    num_classes: int | None = None,
+    class_names: Sequence[str] = (),
+    scale: float = 1.0,
+    label_smoothing: float = 0.0,
+    **options: Any,
+) -> ClassificationLoss:
+    """A classification loss by name, so that a table can show which ingredient did it.
+
+    Label smoothing (Szegedy et al. 2016, arXiv:1512.00567, section 7) means the same in every loss: a sample's loss is
+    Σ_k q_k ℓ_k with q = (1 − α)·onehot(y) + α/K, and ℓ_k = −log p_k (focal: −(1 − p_k)^γ log p_k). A margin lowers the
+    true class's logit alone, and does so before p is computed; a class weight w_y multiplies the whole sum. (PyTorch's
+    cross_entropy weighs each ℓ_k by w_k instead.)
+
+    Args:
+        loss: a key of :data:`.LOSSES`, or any callable, which is returned as it is.
+        class_counts: ``(K,)`` source samples per class; most losses need them.
+        schedule: when ingredients begin; DIFC and its parts need it.
+        num_classes: K, for losses that need it where there are no counts.
+        class_names: by index, for errors.
+        scale: s, the factor on the classifier's logits, see :attr:`.LossSpec.classifier`; margins and ε are in units
+            before it.
+        label_smoothing: α, in [0, 1].
+        **options: the loss's own, see :attr:`.LossSpec.options`.
+
+    Returns:
+        "ce" gives unreduced losses ``(N,)``, as pytorch-adapt's own default does; the others a scalar.
+
+    Raises:
+        UserError: the name or an option is unknown, a value is out of range, counts or schedule are missing, or a
+            class has no source sample and the loss needs one.
+    """
+    if not isinstance(loss, str):
+        if options or label_smoothing:
+            raise UserError(f"a loss that is no name takes no options: {', '.join(options) or 'label_smoothing'}")
+        return loss
+    spec = LOSSES.lookup(loss)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise UserError(f"{label_smoothing=}: must lie in [0, 1]")
+    chosen = make(spec.options, options, f"loss {loss}")
+    try:
+        inputs = LossInputs(class_counts, schedule, chosen, scale, label_smoothing, num_classes, class_names)
+        return spec.build(inputs)
+    except ValueError as error:
+        raise UserError(f"loss {loss!r}: {error}") from None
+
+
+def loss_state(loss: ClassificationLoss) -> dict[str, Any]:
+    """What a method's ``misc`` container has to hold so that the loss is resumed: empty for a loss without state."""
+    return {"difc": loss} if isinstance(loss, SteppedLoss) else {}

@@ -1,0 +1,87 @@
+"""What a named loss is, and what it can be made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..functional import Counts
+from ..util.errors import UserError
+from ..util.options import Options
+from .schedule import Schedule
+
+#: ``(N, K)`` source logits and ``(N,)`` labels in, a scalar or ``(N,)`` losses out.
+ClassificationLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class LossInputs:
+    """What a loss can be made from."""
+
+    class_counts: Counts | None  #: ``(K,)`` source samples per class
+    schedule: Schedule | None  #: when ingredients begin
+    options: Any  #: an instance of the loss's :attr:`LossSpec.options`
+    scale: float = 1.0  #: s, the factor on the classifier's logits
+    label_smoothing: float = 0.0  #: α in [0, 1], see :func:`.make_loss`
+    num_classes: int | None = None  #: K, where no counts tell it
+    class_names: Sequence[str] = ()  #: for errors
+
+    @property
+    def counts(self) -> Counts:
+        """The class counts, for a loss that needs a sample of every class.
+
+        Raises:
+            UserError: there are no counts, or a class has no source sample.
+        """
+        if self.class_counts is None:
+            raise UserError("needs class_counts (of the source)")
+        counts = torch.as_tensor(self.class_counts).tolist()
+        if empty := [k for k, count in enumerate(counts) if count == 0]:
+            names = ", ".join(self.class_names[k] if k < len(self.class_names) else str(k) for k in empty)
+            what = f"class {names} has" if len(empty) == 1 else f"classes {names} have"
+            raise UserError(f"{what} no source sample: every class needs one, or take ce, which needs none")
+        return self.class_counts
+
+    @property
+    def k(self) -> int:
+        """K, from ``num_classes`` or the number of counts.
+
+        Raises:
+            UserError: neither is given, or they differ.
+        """
+        counted = None if self.class_counts is None else len(self.class_counts)
+        if self.num_classes is not None and counted is not None and counted != self.num_classes:
+            raise UserError(f"num_classes={self.num_classes} with {counted} class_counts: must be the same number")
+        if (known := self.num_classes or counted) is None:
+            raise UserError("needs num_classes, or class_counts (of the source)")
+        return known
+
+    @property
+    def phases(self) -> Schedule:
+        """The schedule, of which there must be one."""
+        if self.schedule is None:
+            raise UserError("needs a schedule")
+        return self.schedule
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """A named loss."""
+
+    about: str
+    #: Makes the loss; one that is to be used with label smoothing has to look at ``inputs.label_smoothing``.
+    build: Callable[[LossInputs], ClassificationLoss]
+    options: type[Options] = Options  #: those of its own
+    classifier: str = "linear"  #: the classifier that it is meant for
+    scale: float = 1.0  #: the factor on that classifier's logits
+    classifiers: tuple[str, ...] = ("linear", "cosine")  #: those that it can take
+    same_as: str | None = None  #: a loss that computes the same, so that "all" need not train both
+
+    @property
+    def code(self) -> Callable[[LossInputs], ClassificationLoss]:
+        """What makes the loss what it is; :meth:`.Registry.digest` hashes its file."""
+        return self.build

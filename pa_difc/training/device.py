@@ -1,0 +1,30 @@
+"""What training computes on."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from ..util.errors import UserError
+
+
+def set_device(device: str, deterministic: bool = False) -> torch.device:
+    """The device by name, and torch set to deterministic algorithms if asked for.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+        if chosen.type not in ("cpu", "cuda"):
+            raise RuntimeError  # "meta" holds no numbers; nothing was ever tested on others
+    except (RuntimeError, AssertionError, NotImplementedError, ValueError):
+        found = f"cuda:0 … cuda:{torch.cuda.device_count() - 1}" if torch.cuda.is_available() else "no CUDA device"
+        raise UserError(f"device {device!r} can't be used: must be cpu or cuda ({found} here)") from None
+    return chosen

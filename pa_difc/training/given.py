@@ -1,0 +1,184 @@
+"""What a user gave: a file of settings, flags, ``--set key=value``; the later wins, and no key is given twice.
+
+A grid trains several methods and losses, so an option may belong to some of them: each cell takes those of its own, and
+one that no cell has is refused.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from ..util.errors import UserError
+from ..util.options import About, describe
+from .resolve import resolve
+from .settings import ENTRIES, Settings, entry_options, find_key, fixed_keys
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+#: What makes a cell of a grid: keys that have flags of their own.
+CELL_KEYS = {
+    "method.name": "--methods (--method)",
+    "loss.name": "--losses (--loss)",
+    "run.seed": "--seeds (--seed)",
+}
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value as it was given, and where."""
+
+    value: Any
+    where: str  #: for errors, "--epochs"
+    is_text: bool = False  #: still to be parsed
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The methods, losses and seeds of a grid, and the backbone of all."""
+
+    methods: Sequence[str]
+    losses: Sequence[str]
+    seeds: Sequence[int]
+    backbone: str
+
+    @property
+    def named(self) -> dict[str, Sequence[str]]:
+        """The entries whose options can be meant, by group."""
+        return {"method": self.methods, "loss": self.losses, "model": [self.backbone]}
+
+
+def read_settings(path: Path) -> dict[str, Given]:
+    """The settings of a TOML file with a table for each group, such as a run's settings.toml; short keys stand alone.
+
+    Raises:
+        UserError: the file can't be read, or is no such file.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are kinds of the first
+        raise UserError(f"{path}: not TOML ({str(error).splitlines()[0][:200]})") from None
+    found = {}
+    for key, value in table.items():
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        for name, one in inner:
+            whole = f"{key}.{name}" if name else key
+            if isinstance(one, dict) or (isinstance(one, list) and any(isinstance(x, (dict, list)) for x in one)):
+                raise UserError(f"{path}: {whole} must be a single value")
+            found[whole] = Given(one, f"{path}: {whole}")
+    return found
+
+
+def read_assignments(words: Sequence[str]) -> list[tuple[str, Given]]:
+    """The keys and values of ``--set key=value``.
+
+    Raises:
+        UserError: a word is not of this form.
+    """
+    found = []
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise UserError(f"--set {word!r}: must be key=value")
+        found.append((key.strip(), Given(text.strip(), f"--set {key.strip()}", is_text=True)))
+    return found
+
+
+def first_given(key: str, pairs: Iterable[tuple[str, Given]]) -> Any:
+    """The value of a key that decides which options there are, before keys can be told by them; None if not given."""
+    group, _, name = key.partition(".")
+    spellings = (key, group if name == "name" else name)
+    return next((given.value for spelling, given in pairs if spelling in spellings), None)
+
+
+def whole_keys(pairs: Iterable[tuple[str, Given]], cells: Cells) -> dict[str, Given]:
+    """Values by whole key.
+
+    Raises:
+        UserError: there is no such key, or it is given twice.
+    """
+    found: dict[str, Given] = {}
+    for key, given in pairs:
+        try:
+            whole = find_key(key, cells.named)
+        except UserError as error:
+            raise UserError(f"{given.where}: {error}") from None
+        if whole in found:
+            raise UserError(f"{whole} is given twice: by {found[whole].where} and by {given.where}")
+        found[whole] = given
+    return found
+
+
+def of_file(path: Path, cells: Cells) -> dict[str, Given]:
+    """The settings of a file by whole key, without those that make a cell.
+
+    Options beside the name of a method, a loss or a backbone are that entry's: where the cells have another, they are
+    passed over.
+
+    Raises:
+        UserError: the file can't be read, or a key is unknown.
+    """
+    pairs = read_settings(path)
+    for group, field in ENTRIES.items():
+        owner = first_given(f"{group}.{field}", pairs.items())
+        if owner is not None and owner not in cells.named[group]:
+            foreign = describe(entry_options(group, owner))
+            pairs = {key: given for key, given in pairs.items() if key not in {f"{group}.{name}" for name in foreign}}
+    found = whole_keys(pairs.items(), cells)
+    return {key: given for key, given in found.items() if key not in CELL_KEYS}
+
+
+def refuse_cell_keys(found: Mapping[str, Given]) -> None:
+    """Method, loss and seed have flags of their own.
+
+    Raises:
+        UserError: one was set otherwise.
+    """
+    for key in CELL_KEYS:
+        if key in found:
+            raise UserError(f"{found[key].where}: set by {CELL_KEYS[key]} for each run")
+
+
+def cell_settings(given: Mapping[str, Given], cells: Cells) -> list[Settings]:
+    """The resolved settings of every cell: methods × losses × seeds.
+
+    Raises:
+        UserError: a value is not valid.
+    """
+    fixed = fixed_keys()
+    base = Settings.of(**{key: _value(fixed[key], one) for key, one in given.items() if key in fixed})
+    options = {key: one for key, one in given.items() if key not in fixed}
+    made = []
+    for method, loss, seed in product(cells.methods, cells.losses, cells.seeds):
+        cell = base.but(**{"method.name": method, "loss.name": loss, "run.seed": seed})
+        made.append(resolve(cell.but(**_own_options(cell, options))))
+    return made
+
+
+def _own_options(cell: Settings, options: Mapping[str, Given]) -> dict[str, Any]:
+    """The given options that a cell's own entries have."""
+    found = {}
+    for group, field in ENTRIES.items():
+        for name, about in describe(entry_options(group, getattr(getattr(cell, group), field))).items():
+            if (key := f"{group}.{name}") in options:
+                found[key] = _value(about, options[key])
+    return found
+
+
+def _value(about: About, given: Given) -> Any:
+    """A given value as an option takes it, checked."""
+    try:
+        value = about.parse(given.value) if given.is_text else about.read(given.value)
+        about.check(value)
+    except UserError as error:
+        raise UserError(f"{given.where}: {error}") from None
+    return value

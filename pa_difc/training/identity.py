@@ -1,0 +1,88 @@
+"""What a run's numbers depend on: settings, classes, data, code and weights. Two runs with one identity are one run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..backbones import BACKBONES
+from ..data import DATASETS, SAMPLERS
+from ..data.domains import Domain
+from ..losses import LOSSES
+from ..methods import METHODS
+from ..util.distributed import processes
+from ..util.files import file_digest
+from ..util.process import PACKAGE
+from . import resolve
+from .settings import Settings
+
+
+def identity(settings: Settings, source: Domain, target: Domain, recipe: str | Path | None = None) -> dict[str, Any]:
+    """Everything that a run's numbers depend on, as plain values; versions and machines are recorded beside it.
+
+    Args:
+        settings: resolved.
+        source, target: the data.
+        recipe: the file that composes the method, where it is not the package that does.
+    """
+    found = {
+        "settings": resolve.identity(settings),
+        "labels": source.label_set.digest,
+        "data": fingerprints(source, target),
+        "code": {"pa_difc": code_digest(), **plugin_digests(settings)},
+    }
+    if (number := processes()) > 1:  # sums in another order, noise and CPU BatchNorm by process: other numbers
+        found["processes"] = number
+    if recipe is not None:
+        found["code"]["recipe"] = file_digest(Path(recipe))
+    return found
+
+
+def common(found: dict[str, Any], settings: Settings, features_of: str | None) -> dict[str, Any]:
+    """What two runs must share to stand in one table: an identity without method, loss and seed.
+
+    Args:
+        found: what :func:`identity` gave.
+        settings: the same ones.
+        features_of: the run whose network made features of the faces; None: they are faces.
+    """
+    code = {kind: digest for kind, digest in found["code"].items() if kind not in ("method", "loss", "recipe")}
+    return found | {"settings": resolve.comparable(settings), "code": code, "features": features_of}
+
+
+def fingerprints(source: Domain, target: Domain) -> list[str]:
+    """Hashes of all four splits."""
+    return [part.fingerprint for domain in (source, target) for part in (domain.train, domain.test)]
+
+
+@cache
+def code_digest() -> str:
+    """A hash of the package's source files."""
+    digest = hashlib.blake2b(digest_size=6)
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def plugin_digests(settings: Settings) -> dict[str, str]:
+    """Hashes of the code of every entry that settings name and that is not ours, by what it is."""
+    registries: dict[str, tuple[Mapping[str, Any], str]] = {
+        "method": (METHODS, settings.method.name),
+        "loss": (LOSSES, settings.loss.name),
+        "backbone": (BACKBONES, settings.model.backbone),
+        "source": (DATASETS, settings.data.source),
+        "target": (DATASETS, settings.data.target),
+        "sampler": (SAMPLERS, settings.data.sampler),
+        "target_sampler": (SAMPLERS, settings.data.target_sampler),
+    }
+    found = {kind: registry.digest(name) for kind, (registry, name) in registries.items() if name in registry}
+    return {kind: digest for kind, digest in found.items() if digest is not None}
+
+
+def hash_of(value: Any) -> str:
+    """A short hash of plain values, for names of folders."""
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=5).hexdigest()

@@ -1,0 +1,102 @@
+"""What a study is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..data.domains import Domain
+from ..training.identity import code_digest, fingerprints, plugin_digests
+from ..training.resolve import identity
+from ..training.settings import Settings
+from ..util.errors import UserError
+from ..util.names import lookup
+from .space import Space, defaults
+from .study import ORACLE, SELECTIONS
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What a study is asked to do.
+
+    Attributes:
+        settings: resolved; what is not searched, and the defaults.
+        space: what is searched.
+        out: below it lies the study's folder.
+        trials: of all workers together.
+        features: "full", or "frozen" for heads on features that were extracted once.
+        select: how the final choice is made, a key of :data:`.study.SELECTIONS`.
+        allow_target_labels: whether "oracle" may be chosen.
+        storage: a URL; None: an sqlite file in the study's folder.
+        heartbeat_s: seconds between a worker's heartbeats.
+        sampler, pruner: of :data:`pa_difc.tuning.SAMPLERS` and :data:`pa_difc.tuning.PRUNERS`.
+        confirm: how many of the best are re-trained with the whole network.
+        seeds: of re-training.
+        must_exist: whether a new study is refused.
+
+    Raises:
+        UserError: a value is not valid.
+    """
+
+    settings: Settings
+    space: Space
+    out: Path
+    trials: int = 30
+    features: str = "full"
+    select: str = "consensus"
+    allow_target_labels: bool = False
+    storage: str | None = None
+    heartbeat_s: int = 60
+    sampler: str = "tpe"
+    pruner: str = "none"
+    confirm: int = 0
+    seeds: Sequence[int] = (0, 1, 2)
+    must_exist: bool = False
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise UserError(f"--trials {self.trials}: must be at least 1")
+        lookup("selection", self.select, SELECTIONS)
+        if self.select == ORACLE and not self.allow_target_labels:
+            raise UserError(
+                "--select oracle reads target labels and gives a bound only: it needs --allow-target-labels"
+            )
+
+    @property
+    def name(self) -> str:
+        """A name that says what was tuned, and loudly if labels chose."""
+        data, labels = self.settings.data, self.settings.data.labels
+        parts = [data.source, data.target, self.settings.method.name, self.settings.model.backbone]
+        parts += [self.features, self.select, *([Path(labels).stem] if labels != "expressions" else [])]
+        mark = "-USES-TARGET-LABELS" if self.select == ORACLE else ""
+        return "-".join(parts).replace(":", "_").replace("/", "_") + mark
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return self.out / self.name
+
+    @property
+    def url(self) -> str:
+        """The address of its storage."""
+        return self.storage or f"sqlite:///{self.folder / 'study.db'}"
+
+    def identity(self, source: Domain, hidden: Domain) -> dict[str, object]:
+        """Everything that trials' values depend on.
+
+        Args:
+            source: what trials train on.
+            hidden: the target without its labels.
+        """
+        own = defaults(self.settings, self.space)
+        return {
+            "settings": identity(self.settings),
+            "labels": source.label_set.digest,
+            "space": {key: d.describe(own[key], self.settings.run.epochs) for key, d in sorted(self.space.items())},
+            "select": self.select,
+            "sampler": self.sampler,
+            "pruner": self.pruner,
+            "code": {"pa_difc": code_digest(), **plugin_digests(self.settings)},
+            "data": fingerprints(source, hidden),
+        }

@@ -1,0 +1,56 @@
+"""What this process is: its command line, its machine, the checkout that the package runs from."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent
+
+
+def command_line() -> str:
+    """The command line, to be given again; passwords of database addresses are left out."""
+    words = list(sys.argv)
+    if Path(words[0]).name == "__main__.py":
+        words[0:1] = ["python", "-m", Path(words[0]).parent.name]
+    elif words[0].endswith(".py"):
+        words.insert(0, "python")
+    else:
+        words[0] = Path(words[0]).name
+    return shlex.join(map(without_password, words))
+
+
+def without_password(text: str) -> str:
+    """An address without the passwords in it: of ``user:password@host``, and of ``?password=``."""
+    text = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1@", text)
+    return re.sub(r"([?&]password=)[^&\s]*", r"\1", text)
+
+
+def machine() -> dict[str, str | int | None]:
+    """The machine that this process runs on."""
+    return {"host": platform.node(), "system": platform.platform(), "cores": os.cpu_count()}
+
+
+@cache
+def git_revision() -> str | None:
+    """The commit of the checkout that the package runs from, "+changes" if its files differ; None outside of one.
+
+    A repository that merely surrounds the environment in which the package is installed does not count.
+    """
+    try:
+        _git("ls-files", "--error-unmatch", str(PACKAGE / "__init__.py"))
+        head = _git("rev-parse", "HEAD")
+        return head + ("+changes" if _git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(PACKAGE.parent), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()

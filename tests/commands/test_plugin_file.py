@@ -1,0 +1,152 @@
+"""A method with options and a backbone in one file of the user's: trained, changed, exported, used to predict."""
+
+import csv
+import io
+import json
+
+import pytest
+from made import class_folders
+from PIL import Image
+from processes import run
+
+from pa_difc.data.labels import SEVEN
+
+PLUGIN = '''
+"""Mine."""
+
+from dataclasses import dataclass
+
+import torch
+
+from pa_difc import BACKBONES, METHODS, Options, PenaltyMethod, option
+from pa_difc.backbones import BackboneSpec
+
+
+@METHODS.register("mean_match")
+class MeanMatch(PenaltyMethod):
+    """Means of features, to a power."""
+
+    about = "features of equal mean"
+    loss_name = "mean_loss"
+
+    @dataclass(frozen=True)
+    class Options(PenaltyMethod.Options):
+        power: float = option(2.0, "p of the norm", above=0)
+        detach: bool = option(False, "whether source features stay where they are")
+
+    def penalty(self, step):
+        source = step.src_features.mean(dim=0)
+        source = source.detach() if self.options.detach else source
+        return (source - step.target_features.mean(dim=0)).abs().pow(self.options.power).sum()
+
+
+class Flat(torch.nn.Module):
+    def __init__(self, feature_head, landmark_branch, width):
+        super().__init__()
+        self.layer, self.num_features = torch.nn.Linear(3, width), width
+
+    def forward(self, face):
+        return self.layer(face.image.mean(dim=(2, 3))).relu()
+
+
+@dataclass(frozen=True)
+class FlatOptions(Options):
+    width: int = option(8, "features", at_least=1)
+
+
+BACKBONES.register("flat", BackboneSpec(Flat, 32, 0.05, "a mean and a layer", feature_head="global_only", options=FlatOptions))
+'''
+
+
+@pytest.fixture
+def home(tmp_path):
+    for domain, seed in (("bright", 0), ("dim", 1)):
+        class_folders(tmp_path / domain, SEVEN, seed, per_class=8)
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    return tmp_path
+
+
+def pa_difc(home, *words):
+    code, out, err = run("-m", "pa_difc", *words, cwd=home)
+    assert "Traceback" not in err, err
+    return code, out, err
+
+
+FLAGS = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", ".", "--epochs", "1", "--out", "runs"]
+MINE = ["--plugin", "mine.py", "--backbone", "flat", "--method", "mean_match"]
+
+
+def records(home):
+    return {p.parent.name: json.loads(p.read_text()) for p in home.glob("runs/runs/*/record.json")}
+
+
+def test_trained_changed_exported_and_used(home):
+    words = [*FLAGS, *MINE, "--set", "method.power=1", "width=5", "batch_size=16"]
+    assert pa_difc(home, "train", *words)[0] == 0
+    assert pa_difc(home, "train", *words)[0] == 0  # has a record: the same run
+    (first,) = records(home).values()
+    assert first["settings"]["method"]["options"] == {"weight": 1.0, "power": 1.0, "detach": False}
+    assert first["settings"]["model"]["options"] == {"width": 5}
+    assert {"method", "backbone"} <= set(first["identity"]["code"])
+    assert "mean_loss" in str(first["history"][0]["losses"])
+
+    assert pa_difc(home, "train", *FLAGS, *MINE, "--set", "width=5", "batch_size=16")[0] == 0
+    assert len(records(home)) == 2  # another option is another run
+    (home / "mine.py").write_text(PLUGIN.replace("relu()", "tanh()"))
+    assert pa_difc(home, "train", *words)[0] == 0
+    assert len(records(home)) == 3  # and so is other code
+
+    (folder,) = [n for n, r in records(home).items() if r["identity"] != first["identity"] and
+                 r["settings"] == first["settings"]]  # fmt: skip
+    model = ["--model", f"runs/runs/{folder}", "--out", "model"]
+    code, _, err = pa_difc(home, "export", *model)
+    assert code == 2 and "--plugin" in err and err.count("\n") == 1
+    assert pa_difc(home, "export", *model, "--plugin", "mine.py")[0] == 0
+    from skimage.data import astronaut
+
+    Image.fromarray(astronaut()).save(home / "photo.png")
+    code, out, err = pa_difc(home, "predict", "--model", "model", "photo.png", "--plugin", "mine.py")
+    assert code == 0 and next(csv.DictReader(io.StringIO(out)))["label"] in SEVEN, err
+
+
+def test_beside_ours_in_a_table_and_in_the_list(home):
+    grid = [*FLAGS, "--plugin", "mine.py", "--methods", "dann", "mean_match", "--losses", "ce", "difc"]
+    code, out, err = pa_difc(home, "compare", *grid, "--set", "crop_px=32", "batch_size=16", "power=3")
+    assert code == 0, err
+    rows = list(csv.DictReader((home / "runs" / "table.csv").open()))
+    assert [(r["method"], r["loss"]) for r in rows] == [
+        ("dann", "ce"), ("dann", "difc"), ("mean_match", "ce"), ("mean_match", "difc"),
+    ]  # fmt: skip
+    code, out, _ = pa_difc(home, "list", "methods", "--plugin", "mine.py")
+    assert code == 0 and "mean_match   features of equal mean" in out.replace("mean_match  ", "mean_match   ")
+    assert "power = 2.0, above 0: p of the norm" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "--plugin mine.py: no such file"),
+        ("1 / 0", "--plugin mine.py: ZeroDivisionError: division by zero"),
+        ("raise SystemExit(3)", "--plugin mine.py: SystemExit: 3"),
+        ("import nowhere_to_be_found", "--plugin mine.py: ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        ("def broken(:", "--plugin mine.py: SyntaxError"),
+        ("from pa_difc import METHODS\nMETHODS.register('mcd', object)", "method 'mcd' is one of ours"),
+    ],
+)
+def test_a_file_that_can_t_be_used_is_one_line(home, text, words):
+    (home / "mine.py").unlink() if text is None else (home / "mine.py").write_text(text)
+    code, _, err = pa_difc(home, "train", *FLAGS, "--plugin", "mine.py")
+    assert (code, err.count("\n")) == (2, 1) and words in err, err
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("method.powr=1", "'method.powr'"),
+        ("power=0", "power=0.0: must be a finite number above 0"),
+        ("detach=perhaps", "must be true or false"),
+    ],
+)
+def test_options_are_checked(home, setting, words):
+    code, _, err = pa_difc(home, "train", *FLAGS, *MINE, "--set", setting)
+    assert (code, err.count("\n")) == (2, 1) and words in err, err

@@ -1,0 +1,109 @@
+"""What a user gives: a file, flags and --set, in this order of precedence; and the file that a run leaves."""
+
+import argparse
+
+import pytest
+
+from pa_difc.commands.flags import add_grid_flags, add_training_flags, settings_of_grid
+from pa_difc.training.resolve import resolve
+from pa_difc.training.settings import Settings
+from pa_difc.training.toml import to_toml
+from pa_difc.util.errors import UserError
+
+
+def grid(*words, methods=("mcd",), losses=("difc",)):
+    parser = argparse.ArgumentParser(epilog="")
+    add_training_flags(parser)
+    add_grid_flags(parser, methods, losses)
+    parser.add_argument("--seeds", nargs="+", type=int)
+    return settings_of_grid(parser.parse_args([str(w) for w in words]), methods=methods, losses=losses)
+
+
+def one(*words, **kwargs):
+    (settings,) = grid(*words, **kwargs)
+    return settings
+
+
+def test_set_beats_nothing_flags_beat_the_file_and_the_file_the_defaults(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text('epochs = 3\n[optimiser]\nlr = 0.5\n[loss]\nepsilon = 0.25\n[data]\nlabels = "valence"\n')
+    settings = one("--config", file)
+    assert (settings.run.epochs, settings.optimiser.lr, settings.data.labels) == (3, 0.5, "valence")
+    assert settings.loss.options["epsilon"] == 0.25
+    settings = one("--config", file, "--epochs", 9, "--set", "lr=0.125", "loss.epsilon=1")
+    assert (settings.run.epochs, settings.optimiser.lr, settings.loss.options["epsilon"]) == (9, 0.125, 1.0)
+
+
+def test_the_settings_that_a_run_leaves_give_the_same_run(tmp_path):
+    words = ["--epochs", 3, "--set", "gamma=2.5", "classifier=cosine", "class_weights=1,2,3,4,5,6,7", "clip_norm=2"]
+    before = one(*words, "--methods", "mdd", "--losses", "difc", "--seeds", 4)
+    file = tmp_path / "settings.toml"
+    file.write_text(to_toml(before))
+    assert one("--config", file) == before  # method, loss and seed among them
+    assert one("--config", file, "--methods", "mcd").method.options["repeat"] == 4  # mdd's options stay behind
+    assert one("--config", file, "--losses", "ce").loss.options == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--set", "epochs=1", "epochs=2"], "run.epochs is given twice: by --set epochs and by --set epochs"),
+        (["--set", "epochs=1", "run.epochs=2"], "given twice: by --set epochs and by --set run.epochs"),
+        (["--epochs", "3", "--set", "epochs=3"], "given twice: by --epochs and by --set epochs"),
+        (["--set", "seed=7"], r"--set seed: set by --seeds \(--seed\) for each run"),
+        (["--set", "method=dann"], "set by --methods"),
+        (["--set", "loss.name=ce"], "set by --losses"),
+        (["--set", "epsilon"], "must be key=value"),
+        (["--set", "epsilon=much"], "epsilon=much: must be a number"),
+        (["--set", "gamma=2"], "unknown key 'gamma'"),  # mcd has none
+        (["--methods", "mdd", "mcd", "--losses", "focal", "--set", "gamma=2"], "say which"),
+    ],
+)
+def test_what_is_refused(words, said):
+    with pytest.raises(UserError, match=said):
+        grid(*words)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("epocs = 1", "unknown key 'epocs': did you mean 'epochs'"),
+        ("[run]\nepochs = 0", "epochs=0: must be"),
+        ("[run]\nepochs = true", "epochs=True: must be a whole number"),
+        ("[data]\nsource = [1]", "source=.*: must be text"),
+        ("[a.b]\nc = 1", "must be a single value"),
+        ("=", "not TOML"),
+        ("epochs = 1\n[run]\nepochs = 2", "given twice"),
+    ],
+)
+def test_a_file_that_is_not_as_it_should_be(text, said, tmp_path):
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(UserError, match=said) as error:
+        grid("--config", tmp_path / "c.toml")
+    assert "c.toml" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_an_option_goes_to_the_cells_that_have_it():
+    cells = grid("--methods", "mdd", "mcd", "--losses", "ce", "focal", "--set", "method.gamma=3", "loss.gamma=5")
+    found = [(c.method.name, c.method.options.get("gamma"), c.loss.options.get("gamma")) for c in cells]
+    assert found == [("mdd", 3.0, None), ("mdd", 3.0, 5.0), ("mcd", None, None), ("mcd", None, 5.0)]
+
+
+def test_a_seed_named_twice_is_one_run():
+    assert [c.run.seed for c in grid("--seeds", 1, 0, 1)] == [1, 0]
+
+
+def test_old_files_of_studies_are_read(tmp_path):
+    (tmp_path / "best.toml").write_text("max_margin = 0.7\nepsilon = 0.1\nreweight_epoch = 2\nlr = 0.01\n")
+    settings = one("--config", tmp_path / "best.toml")
+    assert settings.loss.options["max_margin"] == 0.7 and settings.loss.reweight_epoch == 2
+    (tmp_path / "best.toml").write_text('head = "cosine"\n')
+    with pytest.raises(UserError, match=r"best.toml: head: key 'head' is called model.classifier since version 0.2"):
+        one("--config", tmp_path / "best.toml")
+
+
+def test_a_file_of_every_default_is_complete():
+    settings = resolve(Settings())
+    text = to_toml(settings)
+    for key, value in settings.flat().items():
+        assert value is None or f"{key.partition('.')[2]} = " in text
