@@ -34,7 +34,7 @@ def sweep_key(record: Record) -> str:
     settings, identities = _parts(record["common"])
     data = record["settings"]["data"]
     fixed = {key: value for key, value in settings.items() if key not in _SWEPT}
-    others = {key: value for key, value in identities.items() if _word(key) != "data"}
+    others = {key: _without_sampler(value) for key, value in identities.items() if _word(key) != "data"}
     source = record["data"]["source"].get("train_fingerprint")
     return canonical([data["source"], data["target"], record["labels"]["names"], source, fixed, others])
 
@@ -52,10 +52,12 @@ def differences(records: Sequence[Record], *, swept: bool = False) -> list[list[
     parts = [_parts(record["common"]) for record in records]
     without = _SWEPT if swept else ()
     identities = [
-        {key: value for key, value in others.items() if not (swept and _word(key) == "data")}
+        {k: _without_sampler(v) if swept else v for k, v in others.items() if not (swept and _word(k) == "data")}
         | {"classes": record["labels"]["names"]}
         for (_, others), record in zip(parts, records, strict=True)
     ]
+    if len({canonical(found["classes"]) for found in identities}) > 1:
+        identities = [{k: v for k, v in found.items() if k != "labels"} for found in identities]  # it says the same
     settings = [values for values, _ in parts]
     keys = sorted({key for values in settings for key in values if key not in without}, key=_rank)
     keys = [key for key in keys if len({canonical(values.get(key)) for values in settings}) > 1]
@@ -75,6 +77,11 @@ def headings(differs: Sequence[Sequence[str]]) -> list[str]:
             chosen.append(i)
     more = ["…"] if len(chosen) < width else []
     return [", ".join([*(words[c] for c in chosen), *more]) for words in differs]
+
+
+def _without_sampler(value: Any) -> Any:
+    """An identity without the code of a target sampler of a plugin, which a sweep may vary."""
+    return {k: v for k, v in value.items() if k != "target_sampler"} if isinstance(value, dict) else value
 
 
 def _parts(common: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
