@@ -42,8 +42,8 @@ def trajectory(ax: Axes, run: Run, key: Literal["margins", "confusion"]) -> None
         values = [np.nan if s[key][k] in (None, "inf", "-inf") else float(s[key][k]) for _, s in run.states]
         ax.plot([epoch for epoch, _ in run.states], values, ms=3, lw=1.2, label=name, **line_style(k))
     switches = {
-        "class weights": next((epoch for epoch, state in run.states if state["reweighted"]), None),
-        "confusion": next((epoch for epoch, state in run.states if state["phase"] == DIFC), None),
+        "class weights": next((epoch for epoch, state in run.states if state.get("reweighted")), None),
+        "confusion": next((epoch for epoch, state in run.states if state.get("phase") == DIFC), None),
     }
     for first in sorted({n for n in switches.values() if n is not None}):
         begun = " and ".join(name for name, n in switches.items() if n == first)

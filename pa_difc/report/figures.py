@@ -45,8 +45,8 @@ def _of_method(grid: Grid, method: str) -> dict[str, str]:
 
 def _of_run(run: Run, name: str) -> dict[str, str]:
     drawn = {}
-    if run.states:
-        for key in ("margins", "confusion"):
+    for key in ("margins", "confusion"):
+        if run.states and all(key in state for _, state in run.states):
             drawn[f"{name}: {key}"] = svg(partial(trajectory, run=run, key=key))
     if run.outputs:
         points = embed(run)

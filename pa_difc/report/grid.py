@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..data.labels import UNLABELLED
 from ..util.errors import UserError
 from ..util.files import read_arrays
-from .groups import differences, group_key
+from .groups import differences, group_key, headings
 from .variants import variant_names
 
 Array = npt.NDArray[Any]
@@ -24,7 +24,6 @@ BASE, DIFC = "ce", "difc"
 
 _SIDES, _PARTS = ("source", "target"), ("labels", "probs", "kept", "features")
 _OUTPUTS = [f"{side}_{part}" for side in _SIDES for part in _PARTS]
-_SHORT = 3  #: differences that a title names
 
 
 @dataclass(frozen=True)
@@ -103,24 +102,20 @@ class Grid:
     runs: Sequence[Run]
     replaced: int = 0  #: runs left out because a newer one is the same in everything
     differs: Sequence[str] = ()  #: how it differs from the other grids of its pair, in words
+    heading: str = ""  #: the same in short
 
     @classmethod
-    def of_runs(cls, runs: Sequence[Run], differs: Sequence[str] = ()) -> Grid:
+    def of_runs(cls, runs: Sequence[Run], differs: Sequence[str] = (), heading: str = "") -> Grid:
         """The grid of runs that may stand in one table, in the order in which they were finished."""
         names = variant_names([run.record for run in runs])
         named = [replace(run, names=n) for run, n in zip(runs, names, strict=True)]
         newest = {run.cell: run for run in named}
-        return cls(*runs[0].pair, list(newest.values()), len(named) - len(newest), differs)
-
-    @property
-    def pair(self) -> str:
-        return f"{self.source} → {self.target}"
+        return cls(*runs[0].pair, list(newest.values()), len(named) - len(newest), differs, heading)
 
     @property
     def title(self) -> str:
         """The pair, and in short how the grid differs from others of it."""
-        more = ["…"] if len(self.differs) > _SHORT else []
-        return " · ".join([self.pair, ", ".join([*self.differs[:_SHORT], *more])]) if self.differs else self.pair
+        return f"{self.source} → {self.target}" + (f" · {self.heading}" if self.heading else "")
 
     @property
     def classes(self) -> list[str]:
@@ -179,8 +174,9 @@ def make_grids(runs: Sequence[Run]) -> list[Grid]:
     grids: list[Grid] = []
     for by_key in pairs.values():
         groups = sorted(by_key.values(), key=lambda group: str(group[-1].record["finished"]))  # the newest last
-        differs = differences([group[0].record["common"] for group in groups])
-        made = {id(group): Grid.of_runs(group, d) for group, d in zip(groups, differs, strict=True)}
+        differs = differences([group[0].record for group in groups])
+        words = zip(groups, differs, headings(differs), strict=True)
+        made = {id(group): Grid.of_runs(group, d, heading) for group, d, heading in words}
         grids += [made[id(group)] for group in by_key.values()]
     return grids
 

@@ -117,7 +117,7 @@ def _unscored(grid: Grid) -> tuple[dict[str, tables.Rows], list[str]]:
 def _differences(grid: Grid) -> list[str]:
     if not grid.differs:
         return []
-    return [f"There are other runs of this pair, not shown here. What differs: {', '.join(grid.differs)}."]
+    return [f"Other runs of this pair have tables of their own. These have: {', '.join(grid.differs)}."]
 
 
 def _left_out(grid: Grid) -> list[str]:

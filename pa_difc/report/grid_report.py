@@ -59,15 +59,18 @@ def _write_overview(runs: Path, summaries: list[Summary], out: Path) -> Path:
     """Every lead sentence and main table under a heading that says what differs, with links to the full pages."""
     title = f"Runs below {runs.name or runs}"
     links = "".join(f"<li><a href='#{_anchor(s)}'>{html.escape(s.title)}</a></li>" for s in summaries)
-    page = [f"<nav aria-label='Contents'><ul>{links}</ul></nav>"]
-    markdown = [f"# {title}", "\n".join(f"- {s.title}" for s in summaries)]
+    notes = [note for s in summaries for note in s.notes]
+    shared = [note for note in dict.fromkeys(notes) if notes.count(note) > 1]  # they stand once, at the top
+    page = [f"<nav aria-label='Contents'><ul>{links}</ul></nav>", *(f"<p>{html.escape(note)}</p>" for note in shared)]
+    markdown = [f"# {title}", "\n".join(f"- {s.title}" for s in summaries), *shared]
     for s in summaries:
         place = s.page.relative_to(out).as_posix()
         page += [f"<h2 id='{_anchor(s)}'>{html.escape(s.title)}</h2>", f"<p class='lead'>{html.escape(s.lead)}</p>"]
-        page += [f"<p>{html.escape(note)}</p>" for note in s.notes]
+        own = [note for note in s.notes if note not in shared]
+        page += [f"<p>{html.escape(note)}</p>" for note in own]
         page += [html_table(s.table, s.title)] if s.table else []
         page.append(f"<p><a href='{place}'>Full page: {html.escape(s.title)}</a></p>")
-        markdown += [f"## {s.title}", s.lead, *s.notes, *([markdown_table(s.table)] if s.table else [])]
+        markdown += [f"## {s.title}", s.lead, *own, *([markdown_table(s.table)] if s.table else [])]
         markdown.append(f"[Full page]({place.removesuffix('.html')}.md)")
     write_text(out / "report.md", "\n\n".join(markdown) + "\n")
     write_text(out / "report.html", html_page(title, "\n".join(page)))

@@ -11,6 +11,7 @@ from .variants import canonical, plain_value
 _GROUPS = ("run", "optimiser", "loss", "data", "model", "method")
 #: Settings that usually follow from others; they are named after these.
 _DERIVED = ("confusion_epoch", "reweight_epoch", "crop_px", "feature_head", "classifier", "scale")
+_SHORT = 3  #: differences that a heading always names
 #: What a label-shift sweep varies.
 _SWEPT = ("data.target_shift", "data.shift_draw", "data.target_sampler")
 #: Identities of things that have no value to show, and their words.
@@ -33,36 +34,54 @@ def sweep_key(record: Record) -> str:
     settings, identities = _parts(record["common"])
     data = record["settings"]["data"]
     fixed = {key: value for key, value in settings.items() if key not in _SWEPT}
-    others = {key: value for key, value in identities.items() if _word(key) != "data"}
+    others = {key: _without_sampler(value) for key, value in identities.items() if _word(key) != "data"}
     source = record["data"]["source"].get("train_fingerprint")
     return canonical([data["source"], data["target"], record["labels"]["names"], source, fixed, others])
 
 
-def differences(commons: Sequence[Mapping[str, Any]], without: Sequence[str] = ()) -> list[list[str]]:
+def differences(records: Sequence[Record], *, swept: bool = False) -> list[list[str]]:
     """How groups of runs differ: for each, its values of the settings that are not the same in all, in words.
 
     Settings come first, then those that follow from others, then "latest code" and "other code", "… data", "… weights".
+    Every group has the same number of words, about the same things.
 
     Args:
-        commons: of each group; the last one has the newest run.
-        without: settings that are not named, such as "data.shift_draw".
+        records: one of each group; the last group has the newest run.
+        swept: whether the groups are label-shift sweeps, which vary some settings and the data by themselves.
     """
-    parts = [_parts(common) for common in commons]
+    parts = [_parts(record["common"]) for record in records]
+    without = _SWEPT if swept else ()
+    identities = [
+        {k: _without_sampler(v) if swept else v for k, v in others.items() if not (swept and _word(k) == "data")}
+        | {"classes": record["labels"]["names"]}
+        for (_, others), record in zip(parts, records, strict=True)
+    ]
+    if len({canonical(found["classes"]) for found in identities}) > 1:
+        identities = [{k: v for k, v in found.items() if k != "labels"} for found in identities]  # it says the same
     settings = [values for values, _ in parts]
     keys = sorted({key for values in settings for key in values if key not in without}, key=_rank)
     keys = [key for key in keys if len({canonical(values.get(key)) for values in settings}) > 1]
-    words = [_different_words([identities for _, identities in parts], i) for i in range(len(commons))]
+    words = [_different_words(identities, i) for i in range(len(records))]
     return [[_setting(key, v.get(key)) for key in keys] + more for v, more in zip(settings, words, strict=True)]
 
 
-def swept_differences(commons: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """The same for label-shift sweeps; what a sweep varies is no difference between sweeps."""
-    return differences([_without_data(common) for common in commons], _SWEPT)
+def headings(differs: Sequence[Sequence[str]]) -> list[str]:
+    """The differences of each group in short: the first ones, and as many more as tell the groups apart."""
+    width = len(differs[0])
+    chosen = list(range(min(_SHORT, width)))
+    for i in range(_SHORT, width):
+        seen: dict[tuple[str, ...], set[str]] = {}
+        for words in differs:
+            seen.setdefault(tuple(words[c] for c in chosen), set()).add(words[i])
+        if any(len(values) > 1 for values in seen.values()):
+            chosen.append(i)
+    more = ["…"] if len(chosen) < width else []
+    return [", ".join([*(words[c] for c in chosen), *more]) for words in differs]
 
 
-def _without_data(common: Mapping[str, Any]) -> dict[str, Any]:
-    settings, identities = _parts(common)
-    return {"settings": settings} | {key: value for key, value in identities.items() if _word(key) != "data"}
+def _without_sampler(value: Any) -> Any:
+    """An identity without the code of a target sampler of a plugin, which a sweep may vary."""
+    return {k: v for k, v in value.items() if k != "target_sampler"} if isinstance(value, dict) else value
 
 
 def _parts(common: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -106,6 +125,9 @@ def _different_words(identities: Sequence[Mapping[str, Any]], i: int) -> list[st
         if len(values) == 1:
             continue
         value = identities[i].get(key)
+        if key == "classes" and len({len(names[key]) for names in identities}) == len(values):
+            found.append(f"{len(identities[i][key])} classes")
+            continue
         if isinstance(value, int | float):
             found.append(f"{_word(key)} {plain_value(value)}")
             continue

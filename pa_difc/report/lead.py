@@ -27,8 +27,10 @@ def sentence(grid: Grid) -> str:
         p = "" if p == "–" else p if p.startswith("<") else f"= {p}"
         text += f", {gain} points over cross-entropy" + (f" (p {p}, {seeds} seeds)" if p else "")
         text += _classes_that_moved(grid, method, loss)
-    else:
+    elif loss == BASE and len(grid.losses) > 1:
         text += "; no loss gained over cross-entropy there"
+    elif loss != BASE:
+        text += "; there is no run with cross-entropy to compare it with"
     return text + (". One seed: an anecdote, not a result." if seeds == 1 else ".")
 
 

@@ -32,7 +32,7 @@ def matrix(ax: Axes, run: Run) -> None:
 
 def matrix_size(k: int) -> tuple[float, float]:
     """Width and height of the figure for K classes, in inches."""
-    return (5.0, 4.2) if k <= _NUMBERED else (2.4 + 0.19 * k, 1.6 + 0.19 * k)
+    return (5.0, 4.2) if k <= _NUMBERED else (3.2 + 0.19 * k, 1.6 + 0.19 * k)
 
 
 def _write_numbers(ax: Axes, shares: Array, totals: Array) -> None:

@@ -34,7 +34,7 @@ th:first-child, td:first-child, .words, .text { text-align: left; }
 td.words { white-space: normal; min-width: 14rem; }
 th.published, td.published { border-left: 3px double var(--line); padding-left: .8rem; font-style: italic; }
 th:first-child, td:first-child { position: sticky; left: 0; background: Canvas; }
-.figures { display: grid; align-items: start; gap: 1.2rem; }
+.figures { display: grid; align-items: start; gap: 1.2rem; margin-top: 1rem; }
 .figures { grid-template-columns: repeat(auto-fill, minmax(min(24rem, 100%), 1fr)); }
 figure { margin: 0; min-width: 0; } figure svg, figure img { width: 100%; height: auto; }
 figure.wide { grid-column: 1 / -1; overflow-x: auto; } figure.wide svg { min-width: 38rem; max-width: 52rem; }

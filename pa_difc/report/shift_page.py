@@ -88,4 +88,5 @@ def _draw(ax: Axes, lines: Sequence[Line], metric: str, all_lines: Sequence[Line
         ax.plot(known, y, style, marker="o", ms=3, color=color, label=f"{line.method} · {line.loss}")
     ax.set_xticks(range(len(alphas)), [shift.alpha_name(a) for a in alphas])
     means = [mean(x.values(a, metric)) for x in all_lines for a in alphas if x.values(a, metric)]
-    ax.set(xlabel="severity of the shift →", ylabel=f"{METRICS[metric]} (%)", ylim=(min(means) - 2, max(means) + 2))
+    ax.set(xlim=(-0.2, len(alphas) - 0.8), ylim=(min(means) - 2, max(means) + 2))
+    ax.set(xlabel="severity of the shift →", ylabel=f"{METRICS[metric]} (%)")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .grid import Run
-from .groups import sweep_key, swept_differences
+from .groups import differences, headings, sweep_key
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,11 @@ class Sweep:
     target: str
     runs: Sequence[Run]  #: in the order in which they were finished
     differs: Sequence[str] = ()  #: how it differs from the other sweeps of its pair, in words
+    heading: str = ""  #: the same in short
 
     @property
     def title(self) -> str:
-        more = f" · {', '.join(self.differs)}" if self.differs else ""
+        more = f" · {self.heading}" if self.heading else ""
         return f"{self.source} → {self.target} under label shift{more}"
 
 
@@ -45,8 +46,9 @@ def split_sweeps(runs: Sequence[Run]) -> tuple[list[Sweep], list[Run]]:
 
 def _sweeps(groups: list[list[Run]]) -> list[Sweep]:
     groups = sorted(groups, key=lambda group: str(group[-1].record["finished"]))  # the newest last
-    differs = swept_differences([group[0].record["common"] for group in groups])
-    return [Sweep(*group[0].pair, group, words) for group, words in zip(groups, differs, strict=True)]
+    differs = differences([group[0].record for group in groups], swept=True)
+    words = zip(groups, differs, headings(differs), strict=True)
+    return [Sweep(*group[0].pair, group, d, heading) for group, d, heading in words]
 
 
 def _shift(run: Run) -> float | None:

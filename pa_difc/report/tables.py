@@ -183,7 +183,8 @@ def _difc_name(method: str, loss: str) -> str:
 
 def _order(run: Run) -> list[int] | None:
     """Classes by the last known confusion; one that is never predicted is the most confused."""
-    known = [state["confusion"] for _, state in run.states if any(v is not None for v in state["confusion"])]
+    found = [state.get("confusion", []) for _, state in run.states]
+    known = [confusion for confusion in found if any(v is not None for v in confusion)]
     if not known:
         return None
     value = [np.inf if v is None or v == "inf" else float(v) for v in known[-1]]

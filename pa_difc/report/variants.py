@@ -70,10 +70,7 @@ def _name(name: str, variant: tuple[dict[str, Any], str], all_variants: list[tup
 
 
 def _code(record: Record, kind: str) -> Any:
-    """What identifies an entry's code; the code that is neither the method's nor the loss's counts as the method's."""
-    code = record["identity"].get("code")
-    if not isinstance(code, dict):
-        return code if kind == "method" else None
-    if kind == "loss":
-        return code.get("loss")
-    return {part: value for part, value in code.items() if part != "loss"}
+    """What identifies an entry's code, a recipe's being part of the method; None for an entry of ours."""
+    code = record["identity"].get("code", {})
+    parts = ("method", "recipe") if kind == "method" else ("loss",)
+    return [code.get(part) for part in parts]

@@ -50,7 +50,8 @@ def test_the_overview_shows_every_lead_and_main_table_under_what_differs(tmp_pat
         for words in ("epochs 1", "epochs 8", "fer2013, 40.0 %", "fer2013, 80.0 %", "macro-F1"):
             assert words in text
     assert all(page.relative_to(overview.parent).as_posix() in overview.read_text() for page in pages)
-    assert "What differs: epochs 1." in pages[0].read_text()
+    assert overview.read_text().count("no target label was used") == 1  # what holds for all stands once
+    assert "These have: epochs 1." in pages[0].read_text()
 
 
 def test_many_differences_are_short_in_the_title_and_whole_in_a_note(tmp_path):
@@ -59,7 +60,29 @@ def test_many_differences_are_short_in_the_title_and_whole_in_a_note(tmp_path):
     grid = load_grids(tmp_path)[1]
     assert grid.title == "toy_studio → fer2013 · epochs 1, lr 1, optimiser adamw, …"
     page = write_grid_report(tmp_path, tmp_path / "out")[2]
-    assert "What differs: epochs 1, lr 1, optimiser adamw, crop_px 48." in page.read_text()
+    assert "These have: epochs 1, lr 1, optimiser adamw, crop_px 48." in page.read_text()
+
+
+def test_a_title_names_as_many_differences_as_tell_grids_apart(tmp_path):
+    changed = {"epochs": 1, "optimiser": {"lr": 1.0, "name": "adamw"}, "data": {"crop_px": 48}}
+    write(tmp_path, record("mcd", "ce"))
+    write(tmp_path, record("mcd", "ce", **changed))
+    write(tmp_path, record("mcd", "ce", **changed, common_code="c1", finished="2026-02-02"))
+    titles = [grid.title.partition(" · ")[2] for grid in load_grids(tmp_path)]
+    assert titles == [
+        "epochs 8, lr 0.02, optimiser sgd, other code, …",
+        "epochs 1, lr 1, optimiser adamw, other code, …",
+        "epochs 1, lr 1, optimiser adamw, latest code, …",
+    ]
+
+
+def test_other_classes_are_other_grids(tmp_path):
+    for names in (["calm", "excited"], ["calm", "excited", "afraid"]):
+        write(tmp_path, record("mcd", "ce", names=names))
+    assert [grid.title for grid in load_grids(tmp_path)] == [
+        "toy_studio → fer2013 · 2 classes",
+        "toy_studio → fer2013 · 3 classes",
+    ]
 
 
 def test_titles_that_read_alike_are_other_folders(tmp_path):

@@ -21,7 +21,9 @@ def record(loss, alpha, draw, recall, sampler="shuffled", unadjusted=None, refus
         return flat_scores(7, value) | {"accuracy": value / 2}
 
     adjusted = unadjusted is not None
-    scores = {"target": score(recall)} | ({"target_unadjusted": score(unadjusted)} if adjusted else {})
+    scores = {"source": score(0.5), "target": score(recall)} | (
+        {"target_unadjusted": score(unadjusted)} if adjusted else {}
+    )
     data = {"target_sampler": sampler, "target_shift": alpha, "shift_draw": 0 if alpha is None else draw}
     model = {"adjustment": {"refused": refused} if adjusted else None}
     prints = ("d0", "d1" if alpha is None else f"α{alpha}, {draw}")  # resampled faces are other data
