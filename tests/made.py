@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from pa_difc.commands.flags import add_cell_flags, add_training_flags, settings_of_cell
 from pa_difc.data.faces import FaceSet
 from pa_difc.data.labels import SEVEN
 from pa_difc.data.store import FORMAT

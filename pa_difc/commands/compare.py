@@ -73,7 +73,7 @@ def _grid(records: list[dict[str, Any]], out: Path) -> Grid:
     from ..report.grid import Grid, Run
     from ..training.record import run_path
 
-    return Grid.of([Run(run_path(out, record), record) for record in records])
+    return Grid.of_runs([Run(run_path(out, record), record) for record in records])
 
 
 def _of_choice(grid: Grid, title: str, out: Path) -> tuple[str, str, str]:

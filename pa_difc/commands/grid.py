@@ -28,7 +28,8 @@ def run_grid(
         out: below it lie the runs.
         log: a logger's name.
     """
-    records, failures = [], []
+    records: list[Record] = []
+    failures: list[Failure] = []
     several_seeds = len({cell.run.seed for cell in cells}) > 1
     for number, cell in enumerate(cells, 1):
         name = f"{cell.method.name} · {cell.loss.name}" + (f" · seed {cell.run.seed}" if several_seeds else "")

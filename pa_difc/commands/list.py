@@ -37,6 +37,6 @@ def _describe(entries: dict[str, Any]) -> None:
     for name, entry in entries.items():
         about = getattr(entry, "about", None) or (entry.__doc__ or "").partition("\n")[0]
         print(f"{name:<{width}}  {about}")
-        options = getattr(entry, "Options", None) or getattr(entry, "options", Options)
-        for option in describe(options).values():
+        kind: type[Options] = getattr(entry, "Options", getattr(entry, "options", Options))
+        for option in describe(kind).values():
             print(f"{'':<{width}}    {option.name} = {option}")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pytorch_adapt.containers import LRSchedulers, Models, Optimizers
 from torch import nn
@@ -44,8 +45,8 @@ class Ingredients:
     target: Domain
     batches: PairLoader
 
-    def extractor(self) -> nn.Module:
-        """A feature extractor G; its ``num_features`` is the length of a feature vector."""
+    def extractor(self) -> Any:
+        """A feature extractor G, a module whose ``num_features`` is the length of a feature vector."""
         return make_extractor(self.settings)
 
     def classifier(self, num_features: int) -> nn.Module:

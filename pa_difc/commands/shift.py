@@ -46,10 +46,10 @@ def run(parsed: argparse.Namespace) -> int:
 
     from ..data.domains import require_labels
     from ..data.label_shift import CANT_SHIFT
-    from ..report.shift import write_shift_report
+    from ..report.shift_page import write_shift_report
     from ..training.build import load_pair
     from ..training.frozen import extract
-    from .grid import report_failures, run_grid
+    from .grid import Failure, Record, report_failures, run_grid
     from .scores import announce
 
     source, target = load_pair(cells[0])
@@ -57,7 +57,8 @@ def run(parsed: argparse.Namespace) -> int:
     announce(source, target)
     if parsed.features == "frozen":
         source, target = extract(cells[0], source, target, parsed.out / "features")
-    records, failures = [], []
+    records: list[Record] = []
+    failures: list[Failure] = []
     for number, (draw, alpha) in enumerate(tasks, 1):
         task = "no shift" if alpha is None else f"α = {alpha:g}"
         print(f"task {number}/{len(tasks)}: {task}, draw {draw}", flush=True)

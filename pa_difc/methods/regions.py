@@ -75,7 +75,7 @@ class RegionGraph(nn.Module):
     def update(self, features: Tensor, classes: Tensor, domain: int) -> None:
         """Adds a batch ``(N, 384)`` with its classes ``(N,)`` to the running means of a domain."""
         nodes = features.view(-1, REGIONS, REGION_FEATURES)
-        for k in classes.unique().tolist():
+        for k in torch.unique(classes).tolist():  # type: ignore[no-untyped-call]
             mean = nodes[classes == k].mean(dim=0).to(self.means)
             before = self.means[domain, k]
             self.means[domain, k] = torch.lerp(mean, before, self.momentum) if self.seen[domain, k] else mean

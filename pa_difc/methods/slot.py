@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from pytorch_adapt.containers import KeyEnforcer, LRSchedulers, Misc, Models, Optimizers
@@ -56,6 +56,17 @@ class LossSlot:
     one_process: ClassVar[bool] = False  #: whether a part of a batch would give its state another meaning
 
     options: Options
+    loss: ClassificationLoss
+
+    if TYPE_CHECKING:  # what the host's adapter brings, which has no types
+        models: Models
+        optimizers: Optimizers
+        lr_schedulers: LRSchedulers
+        misc: Misc
+
+        def training_step(self, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, dict[str, float]]: ...
+
+        def inference(self, x: Any, domain: Any = None) -> dict[str, Tensor]: ...
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from ..util.files import check_archive, write_atomic
 _CONTAINERS = ("models", "optimizers", "lr_schedulers", "misc")
 
 
-def save_checkpoint(path: Path, adapter: LossSlot, *, key: str, epoch: int, history: list[dict]) -> None:
+def save_checkpoint(path: Path, adapter: LossSlot, *, key: str, epoch: int, history: list[dict[str, Any]]) -> None:
     """Writes everything that exact resuming needs, atomically.
 
     Args:
@@ -37,7 +37,7 @@ def save_checkpoint(path: Path, adapter: LossSlot, *, key: str, epoch: int, hist
     write_atomic(path, lambda file: file.write(buffer.getbuffer()))
 
 
-def load_checkpoint(path: Path, adapter: LossSlot, *, key: str) -> tuple[int, list[dict]]:
+def load_checkpoint(path: Path, adapter: LossSlot, *, key: str) -> tuple[int, list[dict[str, Any]]]:
     """Puts a run back to where its checkpoint was written.
 
     Returns:
@@ -70,7 +70,7 @@ def read_state(path: Path) -> dict[str, Any]:
     """
     try:
         check_archive(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         state["key"], state["models"]
     except Exception:  # a file that is not what it seems can make the reader raise anything
         raise UserError(f"checkpoint {path} is damaged; remove it to start this run again") from None
@@ -85,7 +85,8 @@ def seed_everything(seed: int) -> None:
 
 
 def _random_state() -> dict[str, Any]:
-    name, keys, *rest = np.random.get_state()
+    name, keys, *rest = np.random.get_state(legacy=True)
+    assert isinstance(keys, np.ndarray)
     return {
         "python": random.getstate(),
         "numpy": (name, torch.from_numpy(keys.astype(np.int64)), *rest),

@@ -19,13 +19,9 @@ from ..evaluation.inference import predict
 from ..losses.protocols import DescribedLoss, EvaluatedLoss
 from ..methods.slot import LossSlot
 from ..util.distributed import Replicas, from_parts, means, processes, rank, require_same, total
-from ..util.errors import DivergedError, UserError
+from ..util.errors import DivergedError, Stopped, UserError
 from ..util.files import write_text
 from .checkpoint import load_checkpoint, save_checkpoint, seed_everything
-
-
-class Stopped(KeyboardInterrupt):
-    """Ctrl-C during training, after which the run can be resumed."""
 
 
 def fit(
@@ -64,7 +60,7 @@ def fit(
         Stopped: Ctrl-C.
     """
     _to_device(adapter, loader.device)
-    done, history = 0, []
+    done, history = 0, list[dict[str, Any]]()
     checkpoint = folder / "checkpoint.pt" if folder else None
     if checkpoint and _is_there(checkpoint):
         done, history = load_checkpoint(checkpoint, adapter, key=key)
@@ -121,7 +117,7 @@ def _epoch(
     _own_noise(loader.seed, epoch)
     adapter.models.train()
     learning_rate = next(iter(adapter.optimizers.values())).param_groups[0]["lr"]
-    state = {"state": adapter.loss.describe()} if isinstance(adapter.loss, DescribedLoss) else {}
+    state: dict[str, Any] = {"state": adapter.loss.describe()} if isinstance(adapter.loss, DescribedLoss) else {}
     sums: dict[str, float] = defaultdict(float)
     for step, batch in enumerate(loader.epoch(epoch, predicted, target_images=adapter.reads_target)):
         replicas.share = loader.share(step)

@@ -67,9 +67,9 @@ def extract(settings: Settings, source: Domain, target: Domain, out: Path) -> tu
             for split in ("train", "test")
         }
         buffer = io.BytesIO()  # a full disk makes zipfile raise errors of its own; bytes don't
-        np.savez(buffer, **{name: features.numpy() for name, features in arrays.items()})
+        np.savez(buffer, **{name: part.numpy() for name, part in arrays.items()})  # type: ignore[arg-type]
         write_atomic(store, lambda file: file.write(buffer.getbuffer()))
-    return tuple(_domain(domain, name, store, folder.key) for name, domain in (("source", source), ("target", target)))
+    return _domain(source, "source", store, folder.key), _domain(target, "target", store, folder.key)
 
 
 #: What the features of a pretrained network depend on, beside the faces.
@@ -103,8 +103,10 @@ def network_settings(settings: Settings) -> Settings:
 
 def standardised(domain: Domain) -> Domain:
     """Features shifted and scaled by the mean and standard deviation of the domain's training set."""
-    mean, std = domain.train.features.mean(axis=0), domain.train.features.std(axis=0) + 1e-6
-    train, test = (replace(part, features=(part.features - mean) / std) for part in (domain.train, domain.test))
+    train, test = domain.train, domain.test
+    assert isinstance(train, FeatureSet) and isinstance(test, FeatureSet)
+    mean, std = train.features.mean(axis=0), train.features.std(axis=0) + 1e-6
+    train, test = (replace(part, features=(part.features - mean) / std) for part in (train, test))
     return replace(domain, train=train, test=test)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ..methods import METHODS
 from ..util.distributed import processes
 from ..util.files import file_digest
 from ..util.process import PACKAGE
+from ..util.registry import Registry
 from . import resolve
 from .settings import Settings
 
@@ -29,16 +29,17 @@ def identity(settings: Settings, source: Domain, target: Domain, recipe: str | P
         source, target: the data.
         recipe: the file that composes the method, where it is not the package that does.
     """
-    found = {
+    code = {"pa_difc": code_digest(), **plugin_digests(settings)}
+    if recipe is not None:
+        code["recipe"] = file_digest(Path(recipe))
+    found: dict[str, Any] = {
         "settings": resolve.identity(settings),
         "labels": source.label_set.digest,
         "data": fingerprints(source, target),
-        "code": {"pa_difc": code_digest(), **plugin_digests(settings)},
+        "code": code,
     }
     if (number := processes()) > 1:  # sums in another order, noise and CPU BatchNorm by process: other numbers
         found["processes"] = number
-    if recipe is not None:
-        found["code"]["recipe"] = file_digest(Path(recipe))
     return found
 
 
@@ -70,7 +71,7 @@ def code_digest() -> str:
 
 def plugin_digests(settings: Settings) -> dict[str, str]:
     """Hashes of the code of every entry that settings name and that is not ours, by what it is."""
-    registries: dict[str, tuple[Mapping[str, Any], str]] = {
+    registries: dict[str, tuple[Registry[Any], str]] = {
         "method": (METHODS, settings.method.name),
         "loss": (LOSSES, settings.loss.name),
         "backbone": (BACKBONES, settings.model.backbone),

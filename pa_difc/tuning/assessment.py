@@ -72,7 +72,8 @@ def assess(
     """
     recalls = test_recalls(choice.candidates, target)
     chosen = candidate(task.settings, choice.chosen.params)
-    labelled = replace(task.target, test=replace(task.target.test, labels=target.test.labels))
+    hidden: Any = task.target.test  # faces or features, both dataclasses
+    labelled = replace(task.target, test=replace(hidden, labels=target.test.labels))
     base = candidate(task.settings, defaults(task.settings, space))
     wanted = {"selected": chosen, "defaults (trial 0)": base, "source-only": source_only(task.settings)}
     lines = [_line(name, settings, task, labelled, seeds) for name, settings in wanted.items()]

@@ -9,6 +9,7 @@ import numpy as np
 import optuna
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
+from optuna.trial import TrialState
 
 from ..report.page import BLUE, GRAY, ORANGE, svg
 from .assessment import Assessment
@@ -19,11 +20,10 @@ def figures(
     study: optuna.Study, choice: Choice, assessment: Assessment | None, classes: Sequence[str]
 ) -> dict[str, str]:
     """Every figure that the study has data for: title → SVG."""
-    drawn = {
-        "History": svg(lambda ax: history(ax, study)),
-        "Margin cap × ε": svg(lambda ax: surface(ax, choice)),
-        "Parallel coordinates": svg(lambda ax: parallel(ax, choice)),
-    }
+    drawn = {"History": svg(lambda ax: history(ax, study))}
+    if {"max_margin", "epsilon"} <= choice.chosen.params.keys():
+        drawn["Margin cap × ε"] = svg(lambda ax: surface(ax, choice))
+    drawn["Parallel coordinates"] = svg(lambda ax: parallel(ax, choice))
     if assessment:
         drawn["Target predictions"] = svg(lambda ax: predictions(ax, assessment, classes))
         drawn["Recall per class on the target"] = svg(lambda ax: recalls(ax, assessment, classes))
@@ -34,8 +34,8 @@ def figures(
 
 
 def history(ax: Axes, study: optuna.Study) -> None:
-    trials = [t for t in study.get_trials(deepcopy=False) if t.value is not None and t.state.name == "COMPLETE"]
-    values = [t.value for t in trials]
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    values = np.array([t.value for t in trials], dtype=float)
     ax.plot([t.number for t in trials], values, "o", color=BLUE, label="trial")
     ax.step([t.number for t in trials], np.maximum.accumulate(values), color=ORANGE, where="post", label="best so far")
     ax.set(xlabel="trial", ylabel="objective")
@@ -44,7 +44,7 @@ def history(ax: Axes, study: optuna.Study) -> None:
 def surface(ax: Axes, choice: Choice) -> None:
     x = [t.params["max_margin"] for t in choice.candidates]
     y = [t.params["epsilon"] for t in choice.candidates]
-    points = ax.scatter(x, y, c=[t.value for t in choice.candidates], cmap="cividis", s=45)
+    points = ax.scatter(x, y, c=np.array([t.value for t in choice.candidates], dtype=float), cmap="cividis", s=45)
     chosen = choice.chosen.params
     ax.plot(chosen["max_margin"], chosen["epsilon"], "s", ms=13, mfc="none", mec=ORANGE, mew=2, label="chosen")
     ax.plot(0.3, 0.02, "D", ms=11, mfc="none", mec=GRAY, label="the paper's")

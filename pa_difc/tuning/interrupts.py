@@ -12,7 +12,7 @@ from types import FrameType, TracebackType
 PATIENCE_S = 10.0
 
 
-def deferred() -> AbstractContextManager:
+def deferred() -> AbstractContextManager[None]:
     """Ctrl-C waits for the end of the block, and is raised there.
 
     Storages and drivers don't survive an exception between any two of their lines: a trial that was told its value
@@ -24,7 +24,7 @@ def deferred() -> AbstractContextManager:
     return _Handler(at_once=False) if _is_ours() else nullcontext()
 
 
-def interruptible() -> AbstractContextManager:
+def interruptible() -> AbstractContextManager[None]:
     """Within :func:`deferred`, a block that Ctrl-C stops at once.
 
     Raises:

@@ -14,6 +14,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from ..data.domains import Domain
+from ..data.faces import FaceSet
 from ..data.loaders import EvalLoader
 from ..evaluation import CRITERIA
 from ..evaluation.criteria import Evidence
@@ -26,6 +27,8 @@ from ..training.settings import Settings
 from ..util.errors import DivergedError
 from .interrupts import deferred, interruptible
 from .space import Space, candidate, suggest
+
+Array = np.ndarray[Any, Any]
 
 #: What is told of each epoch of a trial: the method and the history so far.
 Report = Callable[[LossSlot, list[dict[str, Any]]], None]
@@ -49,7 +52,9 @@ class Task:
 
 def blind(target: Domain) -> Domain:
     """A target without labels: training, criteria, run folders and hashes can't depend on what isn't there."""
-    return replace(target, train=target.train.without_labels(), test=target.test.without_labels())
+    train, test = target.train, target.test
+    assert isinstance(train, FaceSet) and isinstance(test, FaceSet)
+    return replace(target, train=train.without_labels(), test=test.without_labels())
 
 
 class Objective:
@@ -83,9 +88,10 @@ class Objective:
         except DivergedError as error:
             trial.set_user_attr("diverged", str(error))
             raise optuna.TrialPruned(str(error)) from None
+        criteria = {name: criterion.score(evidence) for name, criterion in CRITERIA.items()}
         kept = {
             "settings": settings.to_dict(),
-            "criteria": {name: criterion.score(evidence) for name, criterion in CRITERIA.items()},
+            "criteria": criteria,
             "target_probs": pack(thin(evidence.target_probs).astype(np.float16)),
             "test_predictions": pack(test.argmax(dim=1).numpy().astype(np.uint16)),
             "seconds": seconds,
@@ -93,7 +99,7 @@ class Objective:
         for key, value in kept.items():
             trial.set_user_attr(key, value)
         trial.set_constraint("source", self.task.source_floor - source_recall(evidence))
-        return kept["criteria"][self.task.criterion]
+        return criteria[self.task.criterion]
 
     def _report(self, settings: Settings, trial: optuna.Trial) -> Report | None:
         """What tells the study of each epoch, if poor trials are stopped early."""
@@ -149,18 +155,20 @@ def show(adapter: LossSlot, task: Task, device: str) -> Evidence:
     )
 
 
-def thin(rows: np.ndarray) -> np.ndarray:
+def thin(rows: Array) -> Array:
     """At most :data:`KEPT_SAMPLES` rows, evenly spaced; the same ones for every trial."""
-    return rows[np.linspace(0, len(rows) - 1, min(len(rows), KEPT_SAMPLES)).astype(int)]
+    kept: Array = rows[np.linspace(0, len(rows) - 1, min(len(rows), KEPT_SAMPLES)).astype(int)]
+    return kept
 
 
-def pack(array: np.ndarray) -> dict[str, Any]:
+def pack(array: Array) -> dict[str, Any]:
     """An array as JSON: it goes through the study's storage to whichever machine makes the choice."""
     data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
     return {"dtype": str(array.dtype), "shape": list(array.shape), "data": data}
 
 
-def unpack(packed: dict[str, Any]) -> np.ndarray:
+def unpack(packed: dict[str, Any]) -> Array:
     """The array that :func:`pack` was given."""
-    flat = np.frombuffer(base64.b64decode(packed["data"]), dtype=packed["dtype"])
-    return flat.reshape(packed["shape"])
+    flat: Array = np.frombuffer(base64.b64decode(packed["data"]), dtype=packed["dtype"])
+    whole: Array = flat.reshape(packed["shape"])
+    return whole

@@ -54,7 +54,7 @@ class Registry(MutableMapping[str, T], Generic[T]):
             UserError: the name is taken by one of ours.
         """
         if entry is None:
-            return partial(self.register, name)
+            return lambda given: self.register(name, given)
         if name in self._places:
             raise UserError(f"{self.kind} {name!r} is one of ours: register yours under another name")
         self._loaded[name] = entry

@@ -28,7 +28,7 @@ def test_a_network_learns_its_classes(name, seed):
     loss = make_loss(name, [STEPS * BATCH // CLASSES] * CLASSES, schedule, scale=spec.scale)
     torch.manual_seed(seed)
     layers = [torch.nn.Linear(DIMENSIONS, 64), torch.nn.ReLU(), torch.nn.Linear(64, 32), torch.nn.ReLU()]
-    net = torch.nn.Sequential(*layers, classifier(32, CLASSES, spec.head, spec.scale))
+    net = torch.nn.Sequential(*layers, classifier(32, CLASSES, spec.classifier, spec.scale))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.02, momentum=0.9)
     right = 0.0
     for step, (points, labels) in enumerate(batches(seed)):
