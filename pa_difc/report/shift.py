@@ -43,7 +43,7 @@ class Line:
 
 
 def lines_from_records(records: Iterable[Record]) -> list[Line]:
-    """The lines of a sweep in the order of their first records; a corrected run gives two, before and after.
+    """The lines of a sweep by method and loss, plain targets first; a corrected run gives two, before and after.
 
     Of records that are the same in everything the last one counts.
     """
@@ -61,7 +61,14 @@ def lines_from_records(records: Iterable[Record]) -> list[Line]:
             line = lines.setdefault(key, Line(*key))
             line.scores.setdefault(alpha, {})[draw] = score
             line.refused += CORRECTED in words and correction["refused"] is not None
-    return list(lines.values())
+    methods, losses = (list(dict.fromkeys(key[i] for key in lines)) for i in (0, 1))
+
+    def place(line: Line) -> tuple[int, int, bool, bool, str]:
+        corrected = CORRECTED in line.variant
+        sampled = line.variant not in (PLAIN, CORRECTED)
+        return methods.index(line.method), losses.index(line.loss), sampled, corrected, line.variant
+
+    return sorted(lines.values(), key=place)
 
 
 def newest_runs(records: Sequence[Record]) -> dict[tuple[str, str, str, Alpha, Draw], Record]:
