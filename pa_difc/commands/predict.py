@@ -50,7 +50,7 @@ def run(parsed: argparse.Namespace) -> int:
     found = predict_images(model, images, device=parsed.device, annotate=parsed.annotate)
     bar = tqdm(found, total=len(images), desc="predicting", unit="image", disable=None, leave=False)
     predictions = [p for faces in bar for p in faces]
-    text = _text(predictions, model.settings["classes"], parsed.format)
+    text = _text(predictions, model.classes, parsed.format)
     if parsed.out:
         write_text(parsed.out, text)
     else:

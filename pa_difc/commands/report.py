@@ -24,5 +24,5 @@ def run(parsed: argparse.Namespace) -> int:
 
     out = parsed.out or parsed.runs / "report"
     for page in write_grid_report(parsed.runs, out, parsed.data_root if parsed.with_images else None):
-        print(f"written: {page}, report.md, tables/*.csv, figures/*.svg")
+        print(f"written: {page}")
     return 0

@@ -77,7 +77,7 @@ def test_safn_against_the_equation():
     expected = sum((n - (n.detach() + 1)).pow(2).mean().item() for n in norms)  # Δr² twice
     parts = made.training_step(data)["total_loss"]
     assert parts["afn_loss"] == pytest.approx(0.3 * expected, rel=1e-5)
-    assert SAFN.default_weight == 0.05
+    assert SAFN.Options().weight == 0.05
 
 
 def test_safn_lets_norms_of_both_domains_grow():

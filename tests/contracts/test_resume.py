@@ -113,7 +113,7 @@ def test_methods_of_a_seed_start_from_the_same_extractor(source, target):
 
 
 def test_an_evaluation_pass_estimates_confusion(source, target, tmp_path):
-    cfg = config("dann", estimate="evaluation", epsilon=0.5)
+    cfg = config("dann", confusion_from="evaluation", epsilon=0.5)
     straight, history = train(cfg, source, target, None)
     assert history[-1]["state"]["phase"] == "difc"
     assert not straight.loss.margins.equal(straight.loss.base_margins)

@@ -243,7 +243,7 @@ def test_another_size_is_resized_with_its_points(store, tmp_path):
 
 @pytest.mark.parametrize(("key", "value"), [("crop", "square"), ("on_missing", "skip"), ("face", "first")])
 def test_settings_are_checked(key, value):
-    with pytest.raises(UserError, match=f"unknown {key.replace('_', '-')} {value!r}"):
+    with pytest.raises(UserError, match=f"unknown {key.replace('_', ' ')} {value!r}"):
         PrepareSettings(**{key: value})
-    with pytest.raises(UserError, match="crop_px=5: must be 16 to 1024"):
+    with pytest.raises(UserError, match="crop_px=5: must be a finite number at least 16 and at most 1024"):
         PrepareSettings(crop_px=5)
