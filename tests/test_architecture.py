@@ -1,4 +1,4 @@
-"""The import table of the package: no import against the direction, no circle, and nothing heavier than a name needs."""
+"""The import table: no import against the direction, no circle, and nothing heavier than a name needs."""
 
 import ast
 import json
@@ -29,7 +29,9 @@ ALLOWED = {
         "", "util", "data", "backbones", "losses", "methods", "evaluation", "training", "report", "deploy", "tuning",
     },
     "__main__": {"commands"},
-    "": {"util", "functional", "losses", "data", "backbones", "methods", "evaluation", "training", "deploy", "commands"},
+    "": {
+        "util", "functional", "losses", "data", "backbones", "methods", "evaluation", "training", "deploy", "commands",
+    },
 }  # fmt: skip
 
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,7 @@ def run(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _text(predictions: list[Prediction], classes: list[str], kind: str) -> str:
+def _text(predictions: list[Prediction], classes: Sequence[str], kind: str) -> str:
     from ..deploy.predict import columns
 
     rows = [p.row(classes) for p in predictions]

@@ -15,8 +15,8 @@ from PIL import Image
 from pa_difc.backbones.head import BRANCHES
 from pa_difc.backbones.landmarks import landmark_windows
 from pa_difc.data.datasets import find_dataset
-from pa_difc.data.labels import EXPRESSIONS
-from pa_difc.data.prepare import Settings
+from pa_difc.data.labels import SEVEN
+from pa_difc.data.prepare import PrepareSettings
 from pa_difc.data.prepare.assemble import assemble
 from pa_difc.data.prepare.plan import make_plan
 from pa_difc.data.prepare.sheet import draw_sheet
@@ -84,7 +84,7 @@ def prepare(device: str) -> list[Figure]:
         root = Path(folder)
         _photographs(root / "faces")
         reader, path = find_dataset("folder:faces", root)
-        settings = Settings()
+        settings = PrepareSettings()
         handler = signal.getsignal(signal.SIGINT)
         start_worker(device, settings.detect_px)
         signal.signal(signal.SIGINT, handler)  # a worker leaves Ctrl-C to its parent; here there is none
@@ -131,12 +131,12 @@ def _photographs(root: Path) -> None:
     for i in range(IMAGES):
         turned = face.rotate(rng.uniform(-15, 15), fillcolor=(90, 90, 90)).resize((48, 48), Image.Resampling.BOX)
         pixels = np.clip(np.asarray(turned) * rng.uniform(0.6, 1.3), 0, 255).astype(np.uint8)
-        path = root / ("train" if i % 4 else "test") / EXPRESSIONS[i % 7] / f"{i}.png"
+        path = root / ("train" if i % 4 else "test") / SEVEN[i % 7] / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
 
 
-def _bare(root: Path, settings: Settings, device: str):
+def _bare(root: Path, settings: PrepareSettings, device: str):
     """facenet-pytorch's MTCNN on the same images, decoded and in memory, in batches of the same size.
 
     It enlarges them as prepare does: at 48 px it would hardly find a face.

@@ -213,9 +213,9 @@ def test_other_code_other_data_other_settings_are_other_runs(source, target, tmp
     base = key()
     assert key() == base
     assert key(config(epsilon=0.03)) != base and key(config(seed=1)) != base
-    assert key(config(data_root="elsewhere")) == base  # the same data wherever they lie
+    assert key(config(root="elsewhere")) == base  # the same data wherever they lie
     with monkeypatch.context() as patch:
-        patch.setattr("pa_difc.training.record.code_digest", lambda: "other")
+        patch.setattr("pa_difc.training.identity.code_digest", lambda: "other")
         assert key() != base
     source.train.images[0, 0, 0, 0] ^= 1
     del source.train.__dict__["fingerprint"]
