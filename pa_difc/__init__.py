@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import lazy_loader
 
+from .util.version import VERSION
+
 if TYPE_CHECKING:
     from .backbones import BACKBONES as BACKBONES
     from .commands.parser import run_script as run_script
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
     from .util.options import option as option
     from .util.registry import Registry as Registry
 
-__version__ = "0.2.0"
+__version__ = VERSION
 
 # torchmetrics 0.9.3, which the host pins, imports pkg_resources; its advice is not for our users. Here, because no
 # module of the package can import the host before this one is run.

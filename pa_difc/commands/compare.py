@@ -70,7 +70,8 @@ def _write_tables(records: list[dict[str, Any]], title: str, out: Path, labelled
 
 
 def _grid(records: list[dict[str, Any]], out: Path) -> Grid:
-    from ..report.grid import Grid, Run
+    from ..report.grid import Grid
+    from ..report.run import Run
     from ..training.record import run_path
 
     return Grid.of_runs([Run(run_path(out, record), record) for record in records])

@@ -12,8 +12,8 @@ from ..data.datasets import dataset_names
 from ..data.sampling import sampler_names
 from ..losses import LOSSES
 from ..methods import METHODS
+from ..training.keys import SHORT, fixed_keys
 from ..training.loggers import LOGGERS
-from ..training.settings import SHORT, fixed_keys
 
 if TYPE_CHECKING:
     from ..training.settings import Settings

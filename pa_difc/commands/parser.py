@@ -10,8 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .. import __version__
 from ..util.registry import load_plugin
+from ..util.version import VERSION
 from .console import exit_with
 
 #: Modules of this package in the order of a newcomer's path; what they are about stands here, so that ``--help`` need
@@ -73,7 +73,7 @@ def run_parsed(name: str, parsed: argparse.Namespace) -> int:
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     """The parser of all commands, with the arguments of one, or for None of every one."""
     parser = argparse.ArgumentParser(prog="pa-difc", description=ABOUT, epilog="pa-difc COMMAND --help says more.")
-    parser.add_argument("--version", action="version", version=f"pa-difc {__version__}")
+    parser.add_argument("--version", action="version", version=f"pa-difc {VERSION}")
     if only is None or only.startswith("--print-completion"):
         _add_completion(parser)
         only = None

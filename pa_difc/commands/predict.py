@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..util.errors import UserError
 
 if TYPE_CHECKING:
-    from ..deploy.predict import Prediction
+    from ..deploy.prediction import Prediction
 
 EXAMPLES = """\
   pa-difc predict --model runs/demo/runs/mcd-difc-seed0-… photo.jpg
@@ -62,7 +62,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _text(predictions: list[Prediction], classes: Sequence[str], kind: str) -> str:
-    from ..deploy.predict import columns
+    from ..deploy.prediction import columns
 
     rows = [p.row(classes) for p in predictions]
     if kind == "json":

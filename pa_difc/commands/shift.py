@@ -125,7 +125,7 @@ def _alpha(text: str) -> float | None:
     Raises:
         UserError: it is no number above 0.
     """
-    from ..training.settings import DataSettings
+    from ..training.groups import DataSettings
 
     if text == NONE:
         return None

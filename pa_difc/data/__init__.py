@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import lazy_loader  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
+    from .dataset_spec import DatasetSpec as DatasetSpec
     from .datasets import DATASETS as DATASETS
-    from .datasets import DatasetSpec as DatasetSpec
     from .domains import Domain as Domain
     from .faces import Face as Face
     from .faces import FaceDataset as FaceDataset
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "datasets": ["DATASETS", "DatasetSpec"],
+        "dataset_spec": ["DatasetSpec"],
+        "datasets": ["DATASETS"],
         "domains": ["Domain"],
         "faces": ["Face", "FaceDataset", "FaceSet"],
         "labels": ["EXPRESSIONS", "EXPRESSIONS8", "LABEL_SETS", "UNLABELLED", "VALENCE", "LabelSet", "find_label_set"],

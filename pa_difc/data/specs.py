@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .datasets import DatasetSpec
+from .dataset_spec import DatasetSpec
 from .readers.ck_plus import read_ck48, read_ck_plus
 from .readers.expw import read_expw
 from .readers.fer2013 import read_fer2013

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .grid import DIFC, Run
+from .grid import DIFC
 from .page import GRAY, ORANGE, line_style
+from .run import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

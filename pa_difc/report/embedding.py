@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .grid import Array, Run
 from .page import BLUE, ORANGE, line_style
+from .run import Array, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

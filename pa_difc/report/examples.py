@@ -13,7 +13,8 @@ import numpy as np
 
 from ..data.labels import LabelSet
 from ..util.errors import UserError
-from .grid import DIFC, Array, Grid
+from .grid import DIFC, Grid
+from .run import Array
 from .tables import both_outputs
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ import numpy as np
 
 from .classes import class_names, label_classes, trajectory
 from .embedding import by_class, by_domain, embed
-from .grid import BASE, DIFC, Array, Grid, Run
+from .grid import BASE, DIFC, Grid
 from .matrix import matrix, matrix_size
 from .page import BLUE, COLORS, GRAY, GREEN, ORANGE, svg
+from .run import Array, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

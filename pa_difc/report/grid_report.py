@@ -6,9 +6,10 @@ import html
 from pathlib import Path
 
 from ..util.files import write_text
-from .grid import make_grids, read_runs
+from .grid import make_grids
 from .grid_page import Summary, write_grid
 from .page import html_page, html_table, markdown_table, slug
+from .run import read_runs
 from .shift import gains_table, lead, lines_from_records, table
 from .shift_page import write_shift_report
 from .sweep import Sweep, split_sweeps

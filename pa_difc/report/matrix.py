@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .classes import class_names, label_classes
-from .grid import Array, Run
+from .run import Array, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

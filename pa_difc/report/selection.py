@@ -16,7 +16,8 @@ from ..evaluation import CRITERIA
 from ..evaluation.criteria import CONSENSUS_OF_METHODS as CONSENSUS
 from ..evaluation.criteria import SOURCE_TOLERANCE, Evidence, consensus, ensemble_agreement
 from ..evaluation.metrics import prediction_counts
-from .grid import BASE, Array, Grid, Run
+from .grid import BASE, Grid
+from .run import Array, Run
 from .tables import Rows
 
 #: The criteria that a grid's cells are scored by, alone; "dev" would train a density model for every run.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .grid import Run
 from .groups import differences, headings, sweep_key
+from .run import Run
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from statistics import mean, stdev
 
 import numpy as np
 
-from .grid import BASE, DIFC, Array, Grid, Run
+from .grid import BASE, DIFC, Grid
 from .published import published_accuracy
+from .run import Array, Run
 
 METRICS = {"accuracy": "accuracy", "macro_recall": "mean recall", "macro_f1": "macro-F1"}
 _CONFUSING = 3  #: at most so many classes count as confusing, and at most half of them

@@ -19,9 +19,10 @@ from ..util.errors import UserError
 from ..util.files import read_arrays, write_atomic
 from .build import make_adapter, make_loader
 from .engine import fit
+from .groups import GROUPS
 from .record import RunFolder
 from .resolve import resolve
-from .settings import GROUPS, Settings
+from .settings import Settings
 
 FEATURES = ("full", "frozen")
 

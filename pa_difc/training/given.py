@@ -15,8 +15,10 @@ from typing import Any
 
 from ..util.errors import UserError
 from ..util.options import About, describe
+from .groups import ENTRIES
+from .keys import entry_options, find_key, fixed_keys
 from .resolve import resolve
-from .settings import ENTRIES, Settings, entry_options, find_key, fixed_keys
+from .settings import Settings
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..data.labels import EXPRESSIONS
-from .settings import RENAMED, find_key
+from .keys import RENAMED, find_key
 
 #: What 0.1 kept as settings of every run, and is an option of some losses or of the method now.
 _LOSS_OPTIONS = ("max_margin", "epsilon", "margin_unit", "beta", "class_weights", "unseen", "refresh", "estimate")

@@ -11,7 +11,8 @@ from pytorch_adapt.containers import LRSchedulers, Models, Optimizers
 from torch import nn
 
 from ..backbones.groups import parameter_groups
-from .settings import OptimiserSettings, Settings
+from .groups import OptimiserSettings
+from .settings import Settings
 
 
 def make_containers(settings: Settings, models: Models, steps_per_epoch: int) -> tuple[Optimizers, LRSchedulers]:

@@ -13,7 +13,9 @@ from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.files import file_digest
 from ..util.options import make
-from .settings import ENTRIES, LossSettings, Settings, entry_options
+from .groups import ENTRIES, LossSettings
+from .keys import entry_options
+from .settings import Settings
 
 if TYPE_CHECKING:
     from ..backbones import BackboneSpec

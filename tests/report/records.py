@@ -4,6 +4,10 @@ import json
 
 import numpy as np
 
+from pa_difc.report.grid import make_grids
+from pa_difc.report.run import read_runs
+from pa_difc.report.sweep import split_sweeps
+
 SEVEN = ["surprise", "fear", "disgust", "happy", "sad", "anger", "neutral"]
 
 #: Everything that runs of one table share, as far as reports show it.
@@ -123,3 +127,8 @@ def write_many_classes(folder, k, losses=("ce", "drw", "di", "difc"), methods=("
                 )  # fmt: skip
                 write(folder, one, outputs(labels, probs, seed, dim=max(5, k)))
     return names
+
+
+def load_grids(folder):
+    """The grids of all runs below a folder but those of label-shift sweeps."""
+    return make_grids(split_sweeps(read_runs(folder))[1])

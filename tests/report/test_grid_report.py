@@ -8,9 +8,8 @@ from statistics import mean
 
 import numpy as np
 import pytest
-from records import SEVEN, outputs, record, state, write, write_many_classes
+from records import SEVEN, load_grids, outputs, record, state, write, write_many_classes
 
-from pa_difc.report.grid import load_grids
 from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.lead import sentence
 from pa_difc.report.tables import (

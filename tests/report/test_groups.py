@@ -1,9 +1,8 @@
 """Which runs share a table, a row and a cell, and how tables say in what they differ."""
 
 import pytest
-from records import flat_scores, record, write, write_many_classes
+from records import flat_scores, load_grids, record, write, write_many_classes
 
-from pa_difc.report.grid import load_grids
 from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.page import line_style
 from pa_difc.report.selection import candidates_table, predicted_table, select

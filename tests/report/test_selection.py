@@ -4,11 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from records import flat_scores, record
+from records import flat_scores, load_grids, record
 from records import write as write_files
 
 from pa_difc.evaluation.criteria import ensemble_agreement, information_maximization
-from pa_difc.report.grid import load_grids
 from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.lead import sentence
 from pa_difc.report.selection import candidates_table, judged, select, selection_notes

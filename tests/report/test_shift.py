@@ -5,11 +5,11 @@ import io
 import re
 
 import pytest
-from records import flat_scores, write, write_many_classes
+from records import flat_scores, load_grids, write, write_many_classes
 from records import record as any_record
 
-from pa_difc.report.grid import load_grids, read_runs
 from pa_difc.report.grid_report import write_grid_report
+from pa_difc.report.run import read_runs
 from pa_difc.report.shift import gains_table, lines_from_records, table, to_csv
 from pa_difc.report.shift_page import write_shift_report
 from pa_difc.report.sweep import split_sweeps

@@ -21,7 +21,10 @@ from pa_difc.training.settings import Settings
 from pa_difc.util.process import command_line, git_revision
 from pa_difc.util.registry import load_module
 
-SOURCE, TARGET = Domain("s", random_faces(28, 0), random_faces(14, 1)), Domain("t", random_faces(35, 2), random_faces(7, 3))
+SOURCE, TARGET = (
+    Domain("s", random_faces(28, 0), random_faces(14, 1)),
+    Domain("t", random_faces(35, 2), random_faces(7, 3)),
+)
 
 
 def settings(**values):
@@ -33,7 +36,10 @@ def of(cfg, source=SOURCE, target=TARGET):
 
 
 def test_the_classes_are_part_of_it():
-    few = [Domain(d.name, random_faces(28, 0, num_classes=3), random_faces(14, 1, num_classes=3), VALENCE) for d in (SOURCE, TARGET)]
+    few = [
+        Domain(d.name, random_faces(28, 0, num_classes=3), random_faces(14, 1, num_classes=3), VALENCE)
+        for d in (SOURCE, TARGET)
+    ]
     same = [Domain(d.name, d.train, d.test, EXPRESSIONS8) for d in few]
     assert of(settings(), *few)["labels"] != of(settings(), *same)["labels"]
     assert RunFolder.of(ROOT, settings(), *few).key != RunFolder.of(ROOT, settings(), *same).key
@@ -112,7 +118,11 @@ def test_the_git_revision_is_ours_and_not_that_of_a_repository_around_the_enviro
     surrounding = tmp_path / "project"
     shutil.copytree(ROOT / "pa_difc", surrounding / "env" / "pa_difc")
     (surrounding / ".gitignore").write_text("env/\n")
-    for words in (["init", "-q"], ["add", ".gitignore"], ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qm", "x"]):
+    for words in (
+        ["init", "-q"],
+        ["add", ".gitignore"],
+        ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qm", "x"],
+    ):
         subprocess.run(["git", "-C", str(surrounding), *words], check=True)
     code = "from pa_difc.util.process import git_revision; print(git_revision())"
     run = subprocess.run([sys.executable, "-c", code], cwd=surrounding / "env", capture_output=True, text=True)
@@ -138,7 +148,9 @@ def test_a_record_of_version_0_1_is_read(tmp_path):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "record.json").write_text(json.dumps(old_record(record)))
     old = read_record(tmp_path / "old" / "record.json")
-    assert old["settings"]["method"] == {"options": {"weight": 1.0}, "name": "mcd"} and old["settings"]["run"]["seed"] == 3
+    assert (
+        old["settings"]["method"] == {"options": {"weight": 1.0}, "name": "mcd"} and old["settings"]["run"]["seed"] == 3
+    )
     assert old["settings"]["model"]["feature_head"] == "global_only"
     assert old["history"][0]["state"]["margins"] == record["history"][0]["state"]["margins"]
     assert len(old["labels"]["names"]) == 7 and "seed" not in old["common"]["settings"]["run"]

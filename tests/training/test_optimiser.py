@@ -6,9 +6,10 @@ import pytest
 import torch
 from pytorch_adapt.containers import Models
 
+from pa_difc.training.groups import OptimiserSettings
 from pa_difc.training.optimiser import learning_rate_factor, make_containers, make_optimiser
 from pa_difc.training.resolve import resolve
-from pa_difc.training.settings import OptimiserSettings, Settings
+from pa_difc.training.settings import Settings
 
 
 def factors(steps=8, drop_step=3, **values):

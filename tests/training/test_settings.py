@@ -4,9 +4,11 @@ from dataclasses import fields
 
 import pytest
 
+from pa_difc.training.groups import GROUPS
+from pa_difc.training.keys import RENAMED, SHORT, find_key, fixed_keys
 from pa_difc.training.legacy import nested
 from pa_difc.training.resolve import comparable, identity, resolve
-from pa_difc.training.settings import GROUPS, RENAMED, SHORT, Settings, find_key, fixed_keys
+from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
 from pa_difc.util.options import describe
 

@@ -16,7 +16,7 @@ from pa_difc.functional import class_margins, confusion_margins, confusion_score
 from pa_difc.losses import DIFCLoss
 from pa_difc.losses.difc import mean_probs
 from pa_difc.losses.schedule import Schedule
-from pa_difc.training.settings import fixed_keys
+from pa_difc.training.keys import fixed_keys
 from pa_difc.util.errors import UserError
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

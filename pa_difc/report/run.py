@@ -1,0 +1,120 @@
+"""A finished run as it lies on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..data.labels import UNLABELLED
+from ..util.errors import UserError
+from ..util.files import read_arrays
+
+Array = npt.NDArray[Any]
+
+_SIDES, _PARTS = ("source", "target"), ("labels", "probs", "kept", "features")
+_OUTPUTS = [f"{side}_{part}" for side in _SIDES for part in _PARTS]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, its record, and the names of its method and loss in a table."""
+
+    path: Path
+    record: dict[str, Any]
+    names: tuple[str, str] | None = None  #: see :func:`.variants.variant_names`; None: the plain ones
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self.record["settings"]  # type: ignore[no-any-return]
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Source and target."""
+        return self.settings["data"]["source"], self.settings["data"]["target"]
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes, by index."""
+        return self.record["labels"]["names"]  # type: ignore[no-any-return]
+
+    @property
+    def loss(self) -> str:
+        """The plain name of the loss."""
+        return self.settings["loss"]["name"]  # type: ignore[no-any-return]
+
+    @property
+    def cell(self) -> tuple[str, str, int]:
+        """Method, loss and seed."""
+        method, loss = self.names or (self.settings["method"]["name"], self.loss)
+        return method, loss, self.settings["run"]["seed"]
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """On the target's test split, where it has labels."""
+        return self.record["scores"]["target"]  # type: ignore[no-any-return]
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there were target labels to score by."""
+        return "target" in self.record["scores"]
+
+    @property
+    def states(self) -> list[tuple[int, dict[str, Any]]]:
+        """The state of the loss by epoch, for losses that have one."""
+        return [(h["epoch"], h["state"]) for h in self.record["history"] if h.get("state")]
+
+    @cached_property
+    def outputs(self) -> dict[str, Array] | None:
+        """Labels, probabilities and features of the test splits; None where they were not kept.
+
+        Raises:
+            UserError: the file is damaged, or not of this run.
+        """
+        from ..training.record import OUTPUTS
+
+        path = self.path / OUTPUTS
+        if not path.exists():
+            return None
+        arrays = read_arrays(path, _OUTPUTS)
+        labelled, k = {"source": True, "target": self.labelled}, len(self.classes)
+        if not all(_fit_together([arrays[f"{side}_{part}"] for part in _PARTS], k, labelled[side]) for side in _SIDES):
+            raise UserError(f"{path}: its arrays do not fit together; delete the run's folder and run it again")
+        return arrays
+
+
+def read_runs(folder: Path) -> list[Run]:
+    """All runs below a folder, in the order in which they were finished.
+
+    Raises:
+        UserError: there is none, or a record is damaged.
+    """
+    from ..training.record import read_record
+
+    runs = [Run(path.parent, read_record(path)) for path in sorted(folder.rglob("record.json"))]
+    if not runs:
+        raise UserError(f"{folder}: no record.json below it; train something first (pa-difc compare --out {folder})")
+    return sorted(runs, key=lambda run: str(run.record["finished"]))
+
+
+def _fit_together(arrays: Sequence[Array], k: int, labelled: bool) -> bool:
+    """Whether a test split's outputs are of one length, with K classes, and with labels exactly if it has some."""
+    labels, probs, kept, features = arrays
+    n = len(labels) if labels.ndim == 1 else -1
+    return bool(
+        probs.shape == (n, k)
+        and kept.ndim == 1
+        and features.ndim == 2
+        and len(kept) == len(features)
+        and all(np.issubdtype(a.dtype, np.integer) for a in (labels, kept))
+        and all(np.issubdtype(a.dtype, np.floating) for a in (probs, features))
+        and (((labels >= 0) & (labels < k)) if labelled else labels == UNLABELLED).all()
+        and ((kept >= 0) & (kept < n)).all()
+        and ((probs >= 0) & (probs <= 1)).all()
+        and np.isfinite(features).all()
+    )

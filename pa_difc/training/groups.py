@@ -1,0 +1,167 @@
+"""The groups of settings: every option declared once, with its default, unit, range and meaning.
+
+A group that names an entry of a registry (a method, a loss, a backbone) holds that entry's own options beside it.
+Values of None follow from the others; :func:`.resolve.resolve` fills them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from ..backbones import BACKBONES
+from ..backbones.spec import FEATURE_HEADS, LANDMARK_BRANCHES, PRECISIONS
+from ..data.sampling import sampler_names
+from ..losses import LOSSES
+from ..methods import METHODS
+from ..util.options import Options, option
+
+#: Faces of a larger side are taken for a mistake: a batch of them would not fit any memory.
+MAX_CROP_PX = 1024
+
+
+def _words(module: str, name: str) -> Callable[[], Collection[str]]:
+    """The valid words that a module of ours knows, imported when a value is checked."""
+    return lambda: getattr(import_module(f"pa_difc.{module}"), name)
+
+
+@dataclass(frozen=True)
+class DataSettings(Options):
+    """Which faces, under which labels, in which batches."""
+
+    source: str = option("toy_studio", "the labelled dataset")
+    target: str = option("toy_street", "the unlabelled dataset")
+    root: str = option("data", "the folder that holds datasets")
+    labels: str = option("expressions", "the classes: expressions (seven), expressions8, valence, folders or FILE.toml")
+    crop_px: int | None = option(
+        None, "side of the faces; none: the backbone's own", unit="pixels", at_least=32, at_most=MAX_CROP_PX
+    )
+    batch_size: int = option(32, "samples per domain and step", at_least=2)
+    flip: bool = option(True, "mirror training faces at random")
+    zoom: float = option(
+        0.0,
+        "zoom into training faces at random by up to this share of a side; the benchmark: 0.083",
+        at_least=0,
+        below=0.5,
+    )
+    sampler: str = option("shuffled", "how the source is drawn", choices=lambda: sampler_names("source"))
+    target_sampler: str = option("shuffled", "how the target is drawn", choices=lambda: sampler_names("target"))
+    target_shift: float | None = option(
+        None, "α of a label shift made on purpose, q ~ Dirichlet(α·K·p); none: no shift", above=0
+    )
+    shift_draw: int = option(0, "which draw of these class proportions", at_least=0)
+    deduplicate: bool = option(False, "leave out exact duplicates, also across splits")
+    on_bad_image: str = option(
+        "skip", "skip leaves out images that can't be read, error stops", choices=("skip", "error")
+    )
+
+
+@dataclass(frozen=True)
+class ModelSettings(Options):
+    """The feature extractor and the classifier on it."""
+
+    backbone: str = option("small", "the feature extractor", choices=lambda: BACKBONES)
+    feature_head: str | None = option(
+        None,
+        "global_local (the paper's 384 features) or global_only; none: the backbone's own",
+        choices=FEATURE_HEADS,
+    )
+    landmark_branch: str = option(
+        "conv",
+        "branch of a landmark: conv (the paper's text) or ir (the benchmark's)",
+        choices=LANDMARK_BRANCHES,
+    )
+    pretrained: str | None = option(None, "file of weights for the backbone")
+    classifier: str | None = option(
+        None, "linear or cosine; none: the loss's own", choices=_words("methods.heads", "CLASSIFIERS")
+    )
+    scale: float | None = option(
+        None, "s, factor on the logits; margins and ε are in units before it; none: the loss's own", above=0
+    )
+    precision: str = option(
+        "float32",
+        "of the extractor in training: float32 or bf16 (autocast); all else is float32",
+        choices=PRECISIONS,
+    )
+    channels_last: bool = option(False, "images with their channels last in memory")
+    compile: bool = option(False, "the extractor through torch.compile; the first steps of each shape take minutes")
+    options: Mapping[str, Any] = field(default_factory=dict)  #: of the backbone
+
+
+@dataclass(frozen=True)
+class OptimiserSettings(Options):
+    """How weights move; the same for every method and loss, so that a table compares what it says it compares."""
+
+    name: str = option("sgd", "sgd or adamw", choices=("sgd", "adamw"), kind="optimiser")
+    lr: float | None = option(None, "learning rate; none: the backbone's own, for adamw a twentieth of it", above=0)
+    momentum: float = option(0.9, "of sgd", at_least=0)
+    weight_decay: float = option(5e-4, "of both", at_least=0)
+    schedule: str = option(
+        "drop",
+        "drop (once, at confusion_epoch), cosine (to 0 at the end) or constant",
+        choices=("drop", "cosine", "constant"),
+    )
+    lr_drop: float = option(0.1, "factor on the learning rate from confusion_epoch on, with schedule=drop", above=0)
+    warmup_steps: int = option(0, "the learning rate rises linearly over these", unit="steps", at_least=0)
+    clip_norm: float | None = option(None, "each model's gradient is scaled down to this norm; none: never", above=0)
+    layer_decay: float = option(
+        1.0, "factor on the learning rate of a trunk's layer for each layer above it", above=0, at_most=1
+    )
+    new_lr_multiplier: float = option(
+        1.0, "learning rate of layers that pretraining did not fill; the benchmark: 10", above=0
+    )
+    new_decay_multiplier: float = option(1.0, "weight decay of these layers; the benchmark: 2", above=0)
+
+
+@dataclass(frozen=True)
+class LossSettings(Options):
+    """The classification loss and when its ingredients begin; epochs are counted from 0."""
+
+    name: str = option("difc", "the classification loss", choices=lambda: LOSSES, kind="loss")
+    warmup_epochs: int = option(0, "epochs of plain cross-entropy before the margins begin", unit="epochs", at_least=0)
+    confusion_epoch: int | None = option(
+        None, "T1, first epoch of the DIFC phase; none: half of run.epochs", unit="epochs", at_least=0
+    )
+    reweight_epoch: int | None = option(
+        None, "first epoch with class weights; none: 5, or half of run.epochs", unit="epochs", at_least=0
+    )
+    reweight_with_confusion: bool = option(True, "class weights stay on in the DIFC phase")
+    label_smoothing: float = option(0.0, "share of the labels that is spread over all classes", at_least=0, below=1)
+    options: Mapping[str, Any] = field(default_factory=dict)  #: of the loss
+
+
+@dataclass(frozen=True)
+class MethodSettings(Options):
+    """The adaptation method."""
+
+    name: str = option("mcd", "the adaptation method", choices=lambda: METHODS, kind="method")
+    options: Mapping[str, Any] = field(default_factory=dict)  #: of the method
+
+
+@dataclass(frozen=True)
+class RunSettings(Options):
+    """How long, from which seed, on what."""
+
+    epochs: int = option(5, "passes over the longer domain; the paper trains 40", unit="epochs", at_least=1)
+    seed: int = option(0, "of weights, batches and dropout", at_least=0)
+    prior_correction: str = option(
+        "none",
+        "predictions for an estimated target class prior: none, bbse, rlls or mlls",
+        choices=lambda: ("none", *_words("evaluation.prior", "ESTIMATORS")()),
+    )
+    device: str = option("cpu", "cpu, cuda or cuda:N")
+    deterministic: bool = option(False, "deterministic algorithms only (slower on CUDA)")
+
+
+#: Groups in the order in which they are explained, and which of their fields names an entry that has options.
+GROUPS: dict[str, type[Options]] = {
+    "data": DataSettings,
+    "model": ModelSettings,
+    "optimiser": OptimiserSettings,
+    "loss": LossSettings,
+    "method": MethodSettings,
+    "run": RunSettings,
+}
+ENTRIES = {"model": "backbone", "loss": "name", "method": "name"}
