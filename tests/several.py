@@ -21,7 +21,7 @@ from pa_difc.util.errors import UserError
 CASES = {
     "mcd": {"method": "mcd"},
     "by_step": {"method": "mcd_onestep", "refresh": "step"},
-    "by_evaluation": {"method": "safn", "estimate": "evaluation", "target_sampler": "pseudo_balanced"},
+    "by_evaluation": {"method": "safn", "confusion_from": "evaluation", "target_sampler": "pseudo_balanced"},
     "by_passes": {"method": "source_only", "sampler": "class_balanced", "zoom": 0.1},
     "by_spread": {"method": "mcd", "margin_unit": "spread"},
     "weighted": {"method": "mdd", "loss": "weighted_inverse"},
@@ -53,7 +53,9 @@ def train(case, out, options):
     """The record of a case."""
     BACKBONES["plain"] = BackboneSpec(Plain, 32, 0.05, "for equality", feature_head="global_only")
     METHODS["drifting"] = Drifting
-    options = {"backbone": "plain", "loss": "difc", "epsilon": 0.5, "reweight_epoch": 1, "epochs": 4, **options}
+    options = {"backbone": "plain", "loss": "difc", "reweight_epoch": 1, "epochs": 4, **options}
+    if options["loss"] == "difc":
+        options["epsilon"] = 0.5
     config = resolve(Settings.of(**{"batch_size": 16, "crop_px": 32, **options}))
     source = Domain("bright", random_faces(45, 1), random_faces(14, 2))
     target = Domain("dim", random_faces(61, 3), random_faces(21, 4))  # 16 + 16 + 16 + 13: the last parts are 6 and 7

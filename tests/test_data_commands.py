@@ -9,8 +9,9 @@ from PIL import Image
 
 from pa_difc.commands.console import exit_with
 from pa_difc.commands.parser import main
-from pa_difc.data import DATASETS, EXPRESSIONS, Domain, FaceSet, load_domain
+from pa_difc.data import DATASETS, Domain, FaceSet, load_domain
 from pa_difc.data.domains import require_landmarks, require_same_crop
+from pa_difc.data.labels import SEVEN
 from pa_difc.data.toy import toy_dataset
 from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
@@ -30,7 +31,7 @@ def call(capsys, *arguments):
 def faces(tmp_path):
     images, _, labels = toy_dataset("toy_studio", "test", 96)
     for i, split in [(i, s) for s in ("train", "test") for i in range(20)]:
-        path = tmp_path / "faces" / split / EXPRESSIONS[labels[i]] / f"{i}.png"
+        path = tmp_path / "faces" / split / SEVEN[labels[i]] / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = images[i + 20 * (split == "test")].transpose(1, 2, 0)
         Image.fromarray(np.pad(pixels, ((20, 20), (20, 20), (0, 0)), constant_values=190)).save(path)
@@ -82,7 +83,10 @@ def test_prepare_then_nothing_to_do_then_check_then_look(capsys, faces):
         (("--dataset", "fer2014", "--out", "s"), "did you mean 'fer2013'"),
         (("--dataset", "jaffe", "--out", "s"), "no folder"),
         (("--dataset", "folder:faces", "--out", "s", "--crop", "cdfr"), "did you mean 'cdfer'"),
-        (("--dataset", "folder:faces", "--out", "s", "--crop-px", 9), "must be 16 to 1024"),
+        (
+            ("--dataset", "folder:faces", "--out", "s", "--crop-px", 9),
+            "must be a finite number at least 16 and at most 1024",
+        ),
         (("--dataset", "folder:faces", "--out", "s", "--processes", 0), "--processes 0: must be at least 1"),
         (("--dataset", "folder:faces", "--out", "s", "--device", "tpu"), "tpu"),
         (("--check", "nowhere"), "cannot read"),
@@ -112,7 +116,7 @@ def test_stores_train_the_paper_s_backbones(faces, capsys, backbone, landmark_br
         "--processes", 1,
     )  # fmt: skip
     assert code == 0, err
-    options = {"source": "toy_studio", "target": "store:store", "data_root": str(faces), "epochs": 1, "batch_size": 8}
+    options = {"source": "toy_studio", "target": "store:store", "root": str(faces), "epochs": 1, "batch_size": 8}
     config = resolve(Settings.of(method="dann", backbone=backbone, landmark_branch=landmark_branch, **options))
     target = load_domain("store:store", faces, size_px=112)
     drawn, points, labels = draw_toy(14)

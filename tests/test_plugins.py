@@ -9,7 +9,9 @@ import sys
 import pytest
 from made import ROOT
 
-from pa_difc.util.plugins import plugins
+from pa_difc import DATASETS
+from pa_difc.util.errors import UserError
+from pa_difc.util.registry import installed
 
 
 @pytest.fixture
@@ -24,22 +26,23 @@ def package(tmp_path, monkeypatch):
         (info / "entry_points.txt").write_text(entries)
         monkeypatch.syspath_prepend(str(tmp_path))
         importlib.invalidate_caches()
-        plugins.cache_clear()
+        installed.cache_clear()
         return tmp_path
 
     yield make
-    plugins.cache_clear()
+    installed.cache_clear()
     sys.modules.pop("somebodys_package", None)
 
 
 DATASET = """
 from pathlib import Path
 from pa_difc.data import DatasetSpec
+from pa_difc.data.labels import SEVEN
 from pa_difc.data.readers import Listing, Sample
 
 def read(root: Path) -> Listing:
     files = sorted(root.glob("*.png"))
-    return Listing([Sample(p.name, int(p.name[0]), p.name.split("_")[1], p) for p in files])
+    return Listing([Sample(p.name, SEVEN[int(p.name[0])], p.name.split("_")[1], p) for p in files])
 
 SPEC = DatasetSpec("ten faces of somebody", read, "ask them", "<class>_<split>_N.png")
 """
@@ -58,7 +61,7 @@ def test_a_dataset_of_another_package(package, tmp_path):
     from pa_difc.data import load_domain
 
     domain = load_domain("somebodys_faces", tmp_path / "data", size_px=32)
-    assert domain.train.class_counts == domain.test.class_counts == [1] * 7
+    assert domain.train_counts == domain.test_counts == [1] * 7
     environment = {**os.environ, "PYTHONPATH": f"{where}{os.pathsep}{ROOT}"}
     command = [sys.executable, "-m", "pa_difc", "datasets", "somebodys_faces", "--data-root", str(tmp_path / "data")]
     said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
@@ -87,7 +90,7 @@ def test_a_method_and_a_loss_of_another_package_in_the_table(package, data_root,
     ]  # fmt: skip
     records = [p.read_text() for p in (tmp_path / "out" / "runs").glob("*/record.json")]
     assert sum("coral_loss" in r for r in records) == 2  # a name of ours stays ours
-    foreign = [json.loads(r)["identity"].get("plugins", {}) for r in records]
+    foreign = [json.loads(r)["identity"]["code"].keys() - {"pa_difc"} for r in records]
     assert sorted(sorted(f) for f in foreign) == [
         [],
         ["loss"],
@@ -98,5 +101,8 @@ def test_a_method_and_a_loss_of_another_package_in_the_table(package, data_root,
 
 def test_a_broken_package_is_a_warning_and_no_error(package):
     package("raise RuntimeError('broken\\nin two lines')", "[pa_difc.datasets]\nbroken = somebodys_package:SPEC\n")
-    with pytest.warns(UserWarning, match=r"broken \(somebodys_package:SPEC\) can't be loaded: broken$"):
-        assert "broken" not in plugins("pa_difc.datasets")
+    said = r"^dataset broken \(somebodys_package:SPEC\) can't be loaded: RuntimeError: broken$"
+    with pytest.warns(UserWarning, match=said):
+        assert "broken" not in DATASETS.loaded()
+    with pytest.raises(UserError, match=said):  # unless it is asked for
+        DATASETS.lookup("broken")

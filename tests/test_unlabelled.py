@@ -142,14 +142,14 @@ def test_a_recipe_says_what_it_predicted(root, tmp_path):
     ],
 )
 def test_what_needs_labels_or_a_word_says_so(root, settings, words):
-    pair = {"source": "folder:bright", "target": "folder:bright", "data_root": str(root), "crop_px": 32}
+    pair = {"source": "folder:bright", "target": "folder:bright", "root": str(root), "crop_px": 32}
     config = Settings.of(**pair | settings)
     with pytest.raises(UserError, match=words):
         load_pair(config)
 
 
 def test_datasets_counts_them_and_says_what_they_are_good_for(root, capsys):
-    datasets.run(Namespace(name="images:loose", data_root=root))
+    datasets.run(Namespace(name="images:loose", data_root=root, labels="expressions"))
     text = capsys.readouterr().out
     assert "126 samples" in text and "no labels: a target to adapt to" in text
 

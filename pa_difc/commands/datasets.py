@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 from ..data.datasets import DATASETS, OWN_DATA, STORE, dataset_names, find_dataset
-from ..data.labels import SEVEN
+from ..data.labels import SEVEN, find_label_set
 from ..util.errors import UserError
 from ..util.names import unknown
 
@@ -19,6 +19,8 @@ EXAMPLES = """\
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="one of them, or folder:PATH, legend:PATH, images:PATH, store:PATH")
+    about = "say which of a dataset's words are classes of this label set (default: %(default)s)"
+    parser.add_argument("--labels", default="expressions", metavar="SET", help=about)
     parser.add_argument("--data-root", type=Path, default=Path("data"), metavar="DIR", help="(default: %(default)s)")
 
 
@@ -27,7 +29,7 @@ def run(parsed: argparse.Namespace) -> int:
         _list(parsed.data_root)
         return 0
     _describe(parsed.name)
-    return _report(parsed.name, parsed.data_root)
+    return _report(parsed.name, parsed.data_root, parsed.labels)
 
 
 def _list(data_root: Path) -> None:
@@ -52,7 +54,7 @@ def _describe(name: str) -> None:
             print(textwrap.fill(text, 110, initial_indent=f"  {title:<9} ", subsequent_indent=" " * 12))
 
 
-def _report(name: str, data_root: Path) -> int:
+def _report(name: str, data_root: Path, labels: str) -> int:
     """What a reader found; 1 if there is nothing to read."""
     try:
         reader, root = find_dataset(name, data_root)
@@ -66,10 +68,12 @@ def _report(name: str, data_root: Path) -> int:
         dataset, crop = store.manifest["dataset"], store.parameters["crop"]
         print(f"  found     a face store of {dataset} in {root}, cut out by {crop}")
         _print_counts(store.counts)
+        _print_classes(store.counts, labels)
     elif reader is not None:
         listing = reader(root)
         print(f"  found     {len(listing.samples):,} samples in {root}, fingerprint {listing.fingerprint}")
         _print_counts(listing.counts)
+        _print_classes(listing.counts, labels)
     return 0
 
 
@@ -94,3 +98,21 @@ def _print_counts(counts: dict[str, dict[str, int]]) -> None:
         rows = [("", splits), *((word, [f"{counts[s].get(word, 0):,}" for s in splits]) for word in words)]
     for head, cells in rows:
         print(f"            {head:>{width}}" + "".join(f"{cell:>{width}}" for cell in cells))
+
+
+def _print_classes(counts: dict[str, dict[str, int]], labels: str) -> None:
+    """Which words are left out by a label set, and which are none of its words."""
+    label_set = find_label_set(labels)
+    if label_set is None:  # the words are the classes
+        return
+    left_out, unknown_words = [], []
+    for word in dict.fromkeys(word for row in counts.values() for word in row):
+        try:
+            if label_set.index(word) is None:
+                left_out.append(word)
+        except UserError:
+            unknown_words.append(word)
+    if left_out:
+        print(f"            left out under --labels {labels}: {', '.join(left_out)}")
+    if unknown_words:
+        print(f"            no class of --labels {labels}: {', '.join(unknown_words)} (see --labels FILE.toml)")

@@ -145,11 +145,11 @@ def settings_of_grid(
 
     pairs = [*_flags(parsed), *g.read_assignments(parsed.set)]
     file = g.read_settings(parsed.config).items() if parsed.config else ()
-    backbone = g.first_given("model.backbone", [*pairs, *file]) or fixed_keys()["model.backbone"].default
+    backbone = g.first_value("model.backbone", [*pairs, *file]) or fixed_keys()["model.backbone"].default
     cells = g.Cells(
-        expand("method", METHODS, _named(parsed.methods, g.first_given("method.name", file), methods)),
-        expand("loss", LOSSES, _named(parsed.losses, g.first_given("loss.name", file), losses)),
-        list(dict.fromkeys(_named(getattr(parsed, "seeds", None), g.first_given("run.seed", file), [0]))),
+        expand(METHODS, _named(parsed.methods, g.first_value("method.name", file), methods)),
+        expand(LOSSES, _named(parsed.losses, g.first_value("loss.name", file), losses)),
+        list(dict.fromkeys(_named(getattr(parsed, "seeds", None), g.first_value("run.seed", file), [0]))),
         backbone,
     )
     own = g.whole_keys(pairs, cells)
@@ -160,7 +160,7 @@ def settings_of_grid(
     return g.cell_settings({**below, **of_file, **own, **fixed}, cells)
 
 
-def expand(kind: str, registry: Any, names: Sequence[str]) -> list[str]:
+def expand(registry: Any, names: Sequence[str]) -> list[str]:
     """The named entries, each once and in the order given; "all" stands for the whole registry.
 
     Raises:

@@ -5,34 +5,47 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..backbones import BACKBONES
+from ..data import DATASETS, SAMPLERS
+from ..evaluation import CRITERIA
+from ..losses import LOSSES
+from ..methods import METHODS
+from ..training.loggers import LOGGERS
+from ..util.options import Options, describe
+from ..util.registry import Registry
+
 EXAMPLES = """\
   pa-difc list
   pa-difc list methods
   pa-difc list losses --plugin my_loss.py"""
 
-KINDS = ("methods", "losses", "backbones", "datasets", "criteria", "samplers", "loggers")
+REGISTRIES: dict[str, Registry[Any]] = {
+    "methods": METHODS,
+    "losses": LOSSES,
+    "backbones": BACKBONES,
+    "datasets": DATASETS,
+    "criteria": CRITERIA,
+    "samplers": SAMPLERS,
+    "loggers": LOGGERS,
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", nargs="?", choices=KINDS, help=f"one of {', '.join(KINDS)}; all names if left out")
+    about = f"one of {', '.join(REGISTRIES)} (default: all, names only)"
+    parser.add_argument("kind", nargs="?", choices=REGISTRIES, metavar="KIND", help=about)
 
 
 def run(parsed: argparse.Namespace) -> int:
-    import pa_difc
-
-    for kind in KINDS if parsed.kind is None else (parsed.kind,):
-        registry = getattr(pa_difc, kind.upper())
-        if parsed.kind is None:
-            print(f"{kind:<10} {', '.join(registry)}")
-        else:
-            _describe(registry.loaded())
+    if parsed.kind is not None:
+        _describe(REGISTRIES[parsed.kind].loaded())
+        return 0
+    for kind, registry in REGISTRIES.items():
+        print(f"{kind:<10} {', '.join(registry)}")
     return 0
 
 
 def _describe(entries: dict[str, Any]) -> None:
     """A line for each entry, and below it one for each of its options: how it is set, its default, what it means."""
-    from ..util.options import Options, describe
-
     width = max(map(len, entries))
     for name, entry in entries.items():
         about = getattr(entry, "about", None) or (entry.__doc__ or "").partition("\n")[0]

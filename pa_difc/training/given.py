@@ -95,11 +95,16 @@ def read_assignments(words: Sequence[str]) -> list[tuple[str, Given]]:
     return found
 
 
-def first_given(key: str, pairs: Iterable[tuple[str, Given]]) -> Any:
-    """The value of a key that decides which options there are, before keys can be told by them; None if not given."""
+def first_value(key: str, pairs: Iterable[tuple[str, Given]]) -> Any:
+    """The value of a key that decides which options there are, before keys can be told by them; None if not given.
+
+    Raises:
+        UserError: it is not valid.
+    """
     group, _, name = key.partition(".")
     spellings = (key, group if name == "name" else name)
-    return next((given.value for spelling, given in pairs if spelling in spellings), None)
+    found = next((given for spelling, given in pairs if spelling in spellings), None)
+    return None if found is None else _value(fixed_keys()[key], found)
 
 
 def whole_keys(pairs: Iterable[tuple[str, Given]], cells: Cells) -> dict[str, Given]:
@@ -131,7 +136,7 @@ def of_file(path: Path, cells: Cells) -> dict[str, Given]:
     """
     pairs = read_settings(path)
     for group, field in ENTRIES.items():
-        owner = first_given(f"{group}.{field}", pairs.items())
+        owner = first_value(f"{group}.{field}", pairs.items())
         if owner is not None and owner not in cells.named[group]:
             foreign = describe(entry_options(group, owner))
             pairs = {key: given for key, given in pairs.items() if key not in {f"{group}.{name}" for name in foreign}}

@@ -8,6 +8,9 @@ from .errors import UserError
 
 T = TypeVar("T")
 
+#: More valid names than this are not listed in an error.
+_MOST_LISTED = 32
+
 
 def lookup(kind: str, name: str, registry: Mapping[str, T]) -> T:
     """The entry of a registry, or a one-line error with the nearest names.
@@ -29,6 +32,7 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
     """The error for a name that is not valid: "unknown loss 'dfic': did you mean 'difc'? (ce, di, difc)"."""
     valid = sorted(valid)
     near = get_close_matches(name.lower(), valid, n=3, cutoff=0.5)
-    guess = f"did you mean {' or '.join(map(repr, near))}? " if near else "valid: "
-    names = ", ".join(valid)
-    return UserError(f"unknown {kind} {shown(name)}: {guess}{f'({names})' if near else names}")
+    names = ", ".join(valid) if len(valid) <= _MOST_LISTED else "--help lists all"
+    if not near:
+        return UserError(f"unknown {kind} {shown(name)}: valid: {names}")
+    return UserError(f"unknown {kind} {shown(name)}: did you mean {' or '.join(map(repr, near))}? ({names})")

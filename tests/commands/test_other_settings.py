@@ -39,7 +39,7 @@ def test_other_epochs_are_another_table(home, capsys):
 
 def test_another_option_is_another_row(home, capsys):
     compare("--epochs", "1")
-    compare("--epochs", "1", "max_margin=1.5")
+    compare("--epochs", "1", "--set", "max_margin=1.5")
     assert main(["report", "runs"]) == 0
     page = (home / "runs" / "report" / "report.html").read_text()
     assert "max_margin=1.5" in page and "<h2>" not in page.partition("<table>")[0]

@@ -27,14 +27,14 @@ def test_cosine_logits_are_cosines_times_the_scale():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_takes_any_classifier(method):
-    heads = METHODS[method].heads(384 if METHODS[method].needs_regions else 6, 3, partial(classifier, head="cosine"))
+    heads = METHODS[method].heads(384 if METHODS[method].needs_regions else 6, 3, partial(classifier, kind="cosine"))
     assert any("Cosine" in type(m).__name__ for m in heads["C"].modules())
 
 
 def test_scaling_the_classifier_is_scaling_in_the_loss():
     """s·(z − Δ) of LDAM, with the scale in the classifier and margins given before it."""
     domain = Domain("d", random_faces(14, 0), random_faces(7, 1))
-    config = resolve(Settings.of(method="source_only", loss="di", head="cosine", scale=30.0, max_margin=0.5))
+    config = resolve(Settings.of(method="source_only", loss="di", classifier="cosine", scale=30.0, max_margin=0.5))
     adapter = make_adapter(config, domain, 4)
     features, labels = torch.randn(9, 128), torch.arange(9) % 7
     cosines = adapter.models["C"][0](features)

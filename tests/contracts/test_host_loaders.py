@@ -18,12 +18,12 @@ def test_training_on_the_host_s_combined_dataset(method, source, target):
     )
     loader = DataloaderCreator(batch_size=16)(train=combined)["train"]
     cls = METHODS[method]
-    extractor = cls.extractor(make_backbone("small", head="global_local" if cls.needs_regions else None))
+    extractor = cls.extractor(make_backbone("small", feature_head="global_local" if cls.needs_regions else None))
     adapter = cls(
         Models({"G": extractor, **cls.heads(extractor.num_features, 7)}),
         Optimizers((torch.optim.SGD, {"lr": 0.01})),
         loss="difc",
-        class_counts=source.train.class_counts,
+        class_counts=source.train_counts,
         schedule=Schedule(steps_per_epoch=len(loader), confusion_epoch=1, reweight_epoch=1),
         loss_options={"epsilon": 0.5},
     )

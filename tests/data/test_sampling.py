@@ -87,8 +87,8 @@ def test_registries_are_listed_without_numpy():
         "from pa_difc.data.datasets import dataset_names\n"
         "from pa_difc.data.sampling import sampler_names\n"
         "assert 'raf_db' in data.DATASETS and 'folder:PATH' in dataset_names() and len(data.EXPRESSIONS) == 7\n"
-        "from pa_difc.data.prepare import CROPS, Settings\n"
-        "assert Settings().crop in CROPS\n"
+        "from pa_difc.data.prepare import PrepareSettings\n"
+        "assert PrepareSettings().crop == 'cdfer'\n"
         "assert sampler_names('source') and data.SAMPLERS['pseudo_balanced'].about\n"
         "print([name for name in ('numpy', 'PIL', 'torch') if name in sys.modules])\n"
     )

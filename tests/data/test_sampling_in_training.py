@@ -37,5 +37,5 @@ def test_they_combine_with_methods_and_losses_and_resume_exactly(method, loss, s
     ("key", "value"), [("sampler", "balanced"), ("target_sampler", "x"), ("prior_correction", "bbs")]
 )
 def test_unknown_names_are_refused(key, value):
-    with pytest.raises(UserError, match=f"unknown {key.replace('_', '-')} {value!r}"):
+    with pytest.raises(UserError, match=f"unknown {key.replace('_', ' ')} {value!r}"):
         Settings.of(**{key: value})

@@ -8,6 +8,7 @@ import time
 
 import optuna
 import pytest
+from made import ROOT
 from optuna.trial import TrialState
 from studies import config, ready
 
@@ -84,9 +85,9 @@ def test_a_storage_that_hangs_can_be_left(monkeypatch):
 
 
 def test_a_job_that_ignores_ctrl_c_goes_on_ignoring_it():
-    code = "import os, interrupts as i\nwith i.deferred(), i.interruptible(): os.kill(os.getpid(), 2)"
+    code = "import os, pa_difc.tuning.interrupts as i\nwith i.deferred(), i.interruptible(): os.kill(os.getpid(), 2)"
     ignore = lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)  # noqa: E731
-    subprocess.run([sys.executable, "-c", code], check=True, cwd="hpo", preexec_fn=ignore)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, preexec_fn=ignore)
 
 
 WRITES = (

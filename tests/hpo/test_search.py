@@ -58,7 +58,7 @@ def test_a_study_ends_in_a_report_and_a_file_that_recipes_take(data_root, tmp_pa
     assert code == 0, err
     record = json.loads(next((tmp_path / "r").glob("runs/*/record.json")).read_text())
     chosen = best.read_text()
-    assert f"max_margin = {record['config']['max_margin']}" in chosen
+    assert f"max_margin = {record['settings']['loss']['options']['max_margin']}" in chosen
 
 
 def test_killed_and_given_again_it_ends_with_all_trials(data_root, tmp_path):

@@ -24,7 +24,7 @@ from damage import (
 from lists import bad_lists, good_lists
 from made import random_faces
 
-from pa_difc.data import EXPRESSIONS
+from pa_difc.data.labels import SEVEN
 
 SIZES = [
     pytest.param(1, id="some"),
@@ -69,7 +69,7 @@ def test_images(tally, times, data_root, tmp_path):
     record = json.loads(next(tmp_path.glob("out/runs/*/record.json")).read_text())
     source = record["data"]["source"]
     bad = {b["name"].rpartition("/")[2]: b["reason"] for b in source["bad_images"]}
-    assert source["train_counts"][EXPRESSIONS.index("happy")] + len(bad) == before + n + none
+    assert source["train_counts"][SEVEN.index("happy")] + len(bad) == before + n + none
     assert all("\n" not in reason and reason for reason in bad.values())
     for path in folder.iterdir():
         if path.name.startswith("broken"):
@@ -95,7 +95,7 @@ def test_photographs_to_predict(tally, times, model, tmp_path):
     problems = sum(bool(r["problem"]) for r in rows)
     assert err == f"{problems} of {len(list(folder.iterdir()))} images without a prediction; see the column 'problem'\n"
     for row in rows:
-        probs = [float(row[name] or 0) for name in EXPRESSIONS]
+        probs = [float(row[name] or 0) for name in SEVEN]
         tally.check("photographs", row, bool(row["problem"]) or abs(sum(probs) - 1) < 1e-2)
 
 
@@ -106,7 +106,7 @@ def test_lists(tally, times, tmp_path):
     for number, (name, files) in enumerate(bad_lists()):
         root = tmp_path / f"bad{number}"
         good_lists(root, name, files)
-        code, _, err = command("datasets", name, "--data-root", root)
+        code, _, err = command("train", "--source", name, "--data-root", root)
         tally.check("rows", (name, str(files)[:200]), refused(code, err), err)
     for name in ("fer2013", "muxspace", "raf_db", "raf_db_original", "expw", "ck_plus"):
         for i in range(10 * times):
@@ -231,7 +231,7 @@ def test_weights(tally, times, pair, run_folder, model, tmp_path):
 @pytest.mark.parametrize("times", SIZES)
 @pytest.mark.parametrize("name", ["record.json", "outputs.npz"])
 def test_reports(tally, times, name, run_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("pa_difc.report.grid_report.figures", lambda grid: {"": {"": str(grid.runs[0].outputs)}})
+    monkeypatch.setattr("pa_difc.report.grid_page.figures", lambda grid: {"": {"": str(grid.runs[0].outputs)}})
     rng = np.random.default_rng(times)
     broken = shutil.copytree(run_folder, tmp_path / "run")
     whole = (broken / name).read_bytes()

@@ -8,7 +8,7 @@ import optuna
 import torch
 from PIL import Image
 
-from pa_difc.data import EXPRESSIONS
+from pa_difc.data.labels import SEVEN
 
 PAIR = ["--source", "folder:bright", "--target", "folder:dim"]
 SMALL = ["--set", "crop_px=32", "batch_size=16"]
@@ -74,6 +74,6 @@ def many_pictures(folder, n=280):
     """Three chunks of pictures without a face."""
     rng = np.random.default_rng(5)
     for i in range(n):
-        path = folder / ("test" if i % 5 == 0 else "train") / EXPRESSIONS[i % 7] / f"{i}.png"
+        path = folder / ("test" if i % 5 == 0 else "train") / SEVEN[i % 7] / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (16, 16), dtype=np.uint8)).save(path)
