@@ -8,6 +8,7 @@ from loss_loops import COUNTS, K, N, loop, made, probs, random_batch
 from torch.nn.functional import cross_entropy
 
 from pa_difc import LOSSES, make_loss
+from pa_difc.losses import LossSpec
 from pa_difc.losses.baselines import FocalLoss, LogitAdjustedLoss, WeightedLoss
 from pa_difc.losses.cosine import ArcFaceOnCosines, CosFaceOnCosines, MarginHeadLoss
 from pa_difc.util.errors import UserError
@@ -186,3 +187,10 @@ def test_a_number_of_classes_that_counts_contradict():
         made("cosface", num_classes=4)
     with pytest.raises(UserError, match="loss 'arcface': needs num_classes"):
         make_loss("arcface")
+
+
+def test_a_loss_without_label_smoothing_refuses_it(monkeypatch):
+    monkeypatch.setitem(LOSSES, "plain", LossSpec("no smoothing", lambda inputs: lambda z, y: z.sum()))
+    make_loss("plain")
+    with pytest.raises(UserError, match="loss 'plain' has no label smoothing"):
+        make_loss("plain", label_smoothing=0.1)

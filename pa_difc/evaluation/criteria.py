@@ -39,6 +39,11 @@ class Criterion:
     score: Callable[..., float]
     about: str
 
+    @property
+    def code(self) -> Callable[..., float]:
+        """What scores, for the hash of a registered criterion's code."""
+        return self.score
+
 
 def information_maximization(evidence: Evidence) -> float:
     """Entropy of the mean prediction minus mean entropy, in nats (IM of Musgrave et al. 2022, arXiv:2208.07360).

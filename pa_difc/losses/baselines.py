@@ -119,25 +119,31 @@ class LogitAdjustedLoss(nn.Module):
 
 
 CROSS_ENTROPY = LossSpec(
-    "cross-entropy", lambda i: nn.CrossEntropyLoss(reduction="none", label_smoothing=i.label_smoothing)
+    "cross-entropy", lambda i: nn.CrossEntropyLoss(reduction="none", label_smoothing=i.label_smoothing), smooths=True
 )
 WEIGHTED_INVERSE = LossSpec(
     "class weights by inverse frequency, from the first step",
     lambda i: WeightedLoss(drw_weights(i.counts, 1.0), i.label_smoothing),
+    smooths=True,
 )
 WEIGHTED_EFFECTIVE = LossSpec(
     "class weights by effective number (Cui 2019), from the first step",
     lambda i: WeightedLoss(drw_weights(i.counts, i.options.beta), i.label_smoothing),
     EffectiveOptions,
+    smooths=True,
 )
-FOCAL = LossSpec("focal loss (Lin 2017)", lambda i: FocalLoss(i.options.gamma, i.label_smoothing), FocalOptions)
+FOCAL = LossSpec(
+    "focal loss (Lin 2017)", lambda i: FocalLoss(i.options.gamma, i.label_smoothing), FocalOptions, smooths=True
+)
 LOGIT_ADJUSTED = LossSpec(
     "logits raised by the log class proportions (Menon 2021)",
     lambda i: LogitAdjustedLoss(i.counts, i.options.tau, i.label_smoothing),
     AdjustmentOptions,
+    smooths=True,
 )
 BALANCED_SOFTMAX = LossSpec(
     "balanced softmax (Ren 2020): logit_adjusted at τ = 1",
     lambda i: LogitAdjustedLoss(i.counts, 1.0, i.label_smoothing),
     same_as="logit_adjusted",
+    smooths=True,
 )

@@ -93,5 +93,9 @@ def _build(loss: type[nn.Module], inputs: LossInputs) -> ClassificationLoss:
 #: LDAM's scale: for seven classes the library's 64 would be no better founded.
 _COSINE_ONLY: dict[str, Any] = {"classifier": "cosine", "scale": 30.0, "classifiers": ("cosine",)}
 
-COSFACE = LossSpec("CosFace (Wang 2018)", partial(_build, CosFaceOnCosines), CosFaceOptions, **_COSINE_ONLY)
-ARCFACE = LossSpec("ArcFace (Deng 2019)", partial(_build, ArcFaceOnCosines), ArcFaceOptions, **_COSINE_ONLY)
+COSFACE = LossSpec(
+    "CosFace (Wang 2018)", partial(_build, CosFaceOnCosines), CosFaceOptions, **_COSINE_ONLY, smooths=True
+)
+ARCFACE = LossSpec(
+    "ArcFace (Deng 2019)", partial(_build, ArcFaceOnCosines), ArcFaceOptions, **_COSINE_ONLY, smooths=True
+)

@@ -81,14 +81,23 @@ def _build(inputs: LossInputs) -> ClassificationLoss:
     return DIFCLoss(counts, schedule, label_smoothing=inputs.label_smoothing, **arguments)
 
 
-DRW = LossSpec("deferred re-weighting alone", _build, WeightOptions)
-MARGIN = LossSpec("class margins alone", _build, MarginOptions)
-DI = LossSpec("margins and re-weighting: the paper's DI", _build, DIOptions)
-DIFC = LossSpec("DI, with margins raised for confused target classes: the paper's DIFC", _build, DIFCOptions)
+DRW = LossSpec("deferred re-weighting alone", _build, WeightOptions, smooths=True)
+MARGIN = LossSpec("class margins alone", _build, MarginOptions, smooths=True)
+DI = LossSpec("margins and re-weighting: the paper's DI", _build, DIOptions, smooths=True)
+DIFC = LossSpec(
+    "DI, with margins raised for confused target classes: the paper's DIFC", _build, DIFCOptions, smooths=True
+)
 
 #: Of cosine classifiers: LDAM's.
 _SCALE = 30.0
 LDAM = LossSpec(
-    "LDAM (Cao 2019): larger margins, on a cosine classifier", _build, LDAMOptions, classifier="cosine", scale=_SCALE
+    "LDAM (Cao 2019): larger margins, on a cosine classifier",
+    _build,
+    LDAMOptions,
+    classifier="cosine",
+    scale=_SCALE,
+    smooths=True,
 )
-LDAM_DRW = LossSpec("LDAM with deferred re-weighting", _build, LDAMDRWOptions, classifier="cosine", scale=_SCALE)
+LDAM_DRW = LossSpec(
+    "LDAM with deferred re-weighting", _build, LDAMDRWOptions, classifier="cosine", scale=_SCALE, smooths=True
+)

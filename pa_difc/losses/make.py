@@ -57,6 +57,8 @@ def make_loss(
     spec = LOSSES.lookup(loss)
     if not 0.0 <= label_smoothing <= 1.0:
         raise UserError(f"{label_smoothing=}: must lie in [0, 1]")
+    if label_smoothing and not spec.smooths:
+        raise UserError(f"loss {loss!r} has no label smoothing: label_smoothing must be 0")
     chosen = make(spec.options, options, f"loss {loss}")
     try:
         inputs = LossInputs(class_counts, schedule, chosen, scale, label_smoothing, num_classes, class_names)

@@ -54,7 +54,13 @@ def slug(title: str) -> str:
 def markdown_table(rows: Rows) -> str:
     """A table whose first row is the head."""
     head, *body = rows
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *body])
+    lines = [[markdown_cell(cell) for cell in cells] for cells in (head, *body)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [lines[0], ["---"] * len(head), *lines[1:]])
+
+
+def markdown_cell(text: str) -> str:
+    """A text that a table of Markdown shows as it is, whatever a class or a dataset is called."""
+    return " ".join(text.split("\n")).replace("|", "\\|").replace("<", "&lt;")
 
 
 def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
@@ -116,7 +122,9 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5.4, 3.2)) ->
     style: dict[Any, Any] = dict.fromkeys(
         ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), GRAY
     )
-    with matplotlib.rc_context({**style, "svg.hashsalt": "pa_difc", "font.size": 9, "legend.framealpha": 0}):
+    style |= {"svg.hashsalt": "pa_difc", "font.size": 9, "legend.framealpha": 0}
+    style["text.parse_math"] = False  # a class may be called "$"
+    with matplotlib.rc_context(style):
         figure = Figure(figsize=size, layout="constrained")
         ax = figure.subplots()
         draw(ax)

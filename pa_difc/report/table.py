@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
+from .page import markdown_cell
 from .variants import variant_names
 
 METRICS = ("accuracy", "macro_recall", "macro_f1")
@@ -166,4 +167,4 @@ def _notes(rows: Sequence[Row]) -> list[str]:
 
 
 def _markdown_line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(map(markdown_cell, cells)) + " |"

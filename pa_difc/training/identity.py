@@ -37,6 +37,7 @@ def identity(settings: Settings, source: Domain, target: Domain, recipe: str | P
         "labels": source.label_set.digest,
         "data": fingerprints(source, target),
         "code": code,
+        "weights": weights_digest(settings),
     }
     if (number := processes()) > 1:  # sums in another order, noise and CPU BatchNorm by process: other numbers
         found["processes"] = number
@@ -58,6 +59,11 @@ def common(found: dict[str, Any], settings: Settings, features_of: str | None) -
 def fingerprints(source: Domain, target: Domain) -> list[str]:
     """Hashes of all four splits."""
     return [part.fingerprint for domain in (source, target) for part in (domain.train, domain.test)]
+
+
+def weights_digest(settings: Settings) -> str | None:
+    """A hash of the file of pretrained weights; None if there is none."""
+    return settings.model.pretrained and file_digest(Path(settings.model.pretrained))
 
 
 @cache

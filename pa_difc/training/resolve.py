@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..backbones import BACKBONES
@@ -11,7 +10,6 @@ from ..losses import LOSSES
 from ..losses.schedule import Schedule
 from ..methods import METHODS
 from ..util.errors import UserError
-from ..util.files import file_digest
 from ..util.options import make
 from .groups import ENTRIES, LossSettings
 from .keys import entry_options
@@ -81,13 +79,12 @@ def make_schedule(settings: Settings, steps_per_epoch: int) -> Schedule:
 
 
 def identity(settings: Settings) -> dict[str, Any]:
-    """What of resolved settings makes two runs the same: everything but where files lie."""
+    """What of resolved settings makes two runs the same: everything but where files lie, whose hashes stand apart."""
     values = settings.to_dict()
     for group, names in PLACES.items():
         for name in names:
             del values[group][name]
-    pretrained = settings.model.pretrained
-    return values | {"weights": pretrained and file_digest(Path(pretrained))}
+    return values
 
 
 def comparable(settings: Settings) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.domains import Domain
-from ..training.identity import code_digest, fingerprints, plugin_digests
+from ..evaluation import CRITERIA
+from ..training.identity import code_digest, fingerprints, plugin_digests, weights_digest
 from ..training.resolve import identity
 from ..training.settings import Settings
 from ..util.errors import UserError
@@ -98,5 +99,7 @@ class StudyPlan:
             "sampler": self.sampler,
             "pruner": self.pruner,
             "code": {"pa_difc": code_digest(), **plugin_digests(self.settings)},
+            "criteria": {name: digest for name in CRITERIA if (digest := CRITERIA.digest(name))},
+            "weights": weights_digest(self.settings),
             "data": fingerprints(source, hidden),
         }

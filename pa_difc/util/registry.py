@@ -57,6 +57,9 @@ class Registry(MutableMapping[str, T], Generic[T]):
             return lambda given: self.register(name, given)
         if name in self._places:
             raise UserError(f"{self.kind} {name!r} is one of ours: register yours under another name")
+        before = self._loaded.get(name)
+        if before is not None and _module(before) != _module(entry):
+            raise UserError(f"{self.kind} {name!r} is registered by {_module(before)} and by {_module(entry)}")
         self._loaded[name] = entry
         return entry
 
@@ -139,7 +142,7 @@ def load_module(path: Path) -> ModuleType:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    name = f"pa_difc_plugin_{path.stem}"
+    name = f"{path.stem}_{hashlib.blake2b(str(path.resolve()).encode(), digest_size=4).hexdigest()}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UserError(f"{path}: must be a Python file")
@@ -188,6 +191,11 @@ def code_files(entry: Any) -> list[Path]:
     modules = (inspect.getmodule(value) for value in list(vars(module).values()))
     files = {Path(f).resolve() for m in modules if m and (f := getattr(m, "__file__", None))}
     return sorted({own, *(f for f in files if f.parent == own.parent and f.suffix == ".py")})
+
+
+def _module(entry: Any) -> str:
+    """The name of the module that an entry was made in; a cell of a notebook may be run again."""
+    return str(_definition(getattr(entry, "code", entry)).__module__)
 
 
 def _definition(entry: Any) -> Any:
