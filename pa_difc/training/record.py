@@ -121,7 +121,7 @@ class RunFolder:
             "model": adapter_summary,
             "history": history,
             "seconds": {"training": round(sum(epoch["seconds"] for epoch in history), 3)},
-            "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "finished": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
         }
         write_sealed(self.path / "record.json", record)
         return record
