@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -14,6 +15,9 @@ def exit_with(main: Callable[[], int | None]) -> None:
         code = main() or 0
     except UserError as error:
         code = _say_error(str(error))
+    except BrokenPipeError:  # what was printed to is gone, as after `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
     except OSError as error:  # a full or broken disk, a file or folder that may not be read or written
         place = f"{error.filename}: " if error.filename is not None else ""
         code = _say_error(f"{place}{error.strerror or error}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,11 +12,7 @@ from typing import Any
 
 from ..util.errors import UserError
 from ..util.names import unknown
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from ..util.toml import read_toml
 
 #: The label of a face that nobody labelled.
 UNLABELLED = -1
@@ -179,12 +174,7 @@ def read_label_file(path: Path) -> LabelSet:
     Raises:
         UserError: it can't be read, or is not as it should be.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"label file {path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are kinds of the first
-        raise UserError(f"label file {path}: not TOML ({str(error).splitlines()[0][:200]})") from None
+    table = read_toml(path)
     known = ("names", "synonyms", "exclude")
     if foreign := [key for key in table if key not in known]:
         raise UserError(f"label file {path}: {unknown('key', foreign[0], known)}")

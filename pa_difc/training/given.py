@@ -6,7 +6,6 @@ one that no cell has is refused.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -15,15 +14,11 @@ from typing import Any
 
 from ..util.errors import UserError
 from ..util.options import About, describe
+from ..util.toml import read_toml
 from .groups import ENTRIES
 from .keys import entry_options, find_key, fixed_keys
 from .resolve import resolve
 from .settings import Settings
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 #: What makes a cell of a grid: keys that have flags of their own.
 CELL_KEYS = {
@@ -63,14 +58,8 @@ def read_settings(path: Path) -> dict[str, Given]:
     Raises:
         UserError: the file can't be read, or is no such file.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are kinds of the first
-        raise UserError(f"{path}: not TOML ({str(error).splitlines()[0][:200]})") from None
     found = {}
-    for key, value in table.items():
+    for key, value in read_toml(path).items():
         inner = value.items() if isinstance(value, dict) else [("", value)]
         for name, one in inner:
             whole = f"{key}.{name}" if name else key

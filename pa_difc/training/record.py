@@ -19,10 +19,10 @@ from ..util.files import read_json, write_atomic, write_sealed, write_text
 from ..util.installed import installed_version
 from ..util.process import command_line, git_revision, machine
 from ..util.shapes import ANY, COUNT, FLAG, NOTHING, NUMBER, SHARE, TEXT, Shape, either, mismatch, one_of
+from ..util.toml import to_toml
 from .identity import common, hash_of, identity
 from .legacy import upgraded
 from .settings import Settings
-from .toml import to_toml
 
 FORMAT = 2
 
@@ -87,7 +87,7 @@ class RunFolder:
         Raises:
             UserError: the file can't be written.
         """
-        write_text(self.path / SETTINGS, to_toml(self.settings))
+        write_text(self.path / SETTINGS, to_toml(self.settings.flat()))
 
     def write(
         self,

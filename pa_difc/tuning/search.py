@@ -17,10 +17,10 @@ from ..data.domains import Domain, require_labels
 from ..evaluation.criteria import SOURCE_TOLERANCE
 from ..training.build import load_pair
 from ..training.frozen import freeze, source_only
-from ..training.toml import tables
 from ..util.errors import Stopped
 from ..util.files import write_text
 from ..util.process import command_line
+from ..util.toml import to_toml
 from .assessment import assess, test_recalls
 from .interrupts import deferred
 from .objective import Objective, Task, blind, show, source_recall, train
@@ -105,7 +105,7 @@ def best_toml(plan: StudyPlan, trial: optuna.trial.FrozenTrial) -> str:
     flat = candidate(plan.settings, trial.params).flat()
     names = {*trial.params, "reweight_epoch"} - {REWEIGHT}
     chosen = {key: value for key, value in flat.items() if key in names or key.partition(".")[2] in names}
-    return "\n".join(lines) + "\n" + tables(chosen)
+    return "\n".join(lines) + "\n" + to_toml(chosen)
 
 
 class Progress:

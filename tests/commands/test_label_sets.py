@@ -90,7 +90,7 @@ def test_classes_that_are_missing_are_said_and_matter_only_to_losses_with_counts
     ("labels", "words"),
     [
         ("expresions", "unknown label set 'expresions': did you mean 'expressions'"),
-        ("nowhere.toml", "label file nowhere.toml: No such file"),
+        ("nowhere.toml", "cannot read nowhere.toml: No such file"),
         ("two_names.toml", "'angry' are two names for one class"),
         ("of_nothing.toml", "synonym 'scared': 'fear' is no class"),
         ("few.toml", "'disgust' (8 samples) is no class of fear, happy"),

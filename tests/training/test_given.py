@@ -7,8 +7,8 @@ import pytest
 from pa_difc.commands.flags import add_grid_flags, add_training_flags, settings_of_grid
 from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
-from pa_difc.training.toml import to_toml
 from pa_difc.util.errors import UserError
+from pa_difc.util.toml import to_toml
 
 
 def grid(*words, methods=("mcd",), losses=("difc",)):
@@ -38,7 +38,7 @@ def test_the_settings_that_a_run_leaves_give_the_same_run(tmp_path):
     words = ["--epochs", 3, "--set", "gamma=2.5", "classifier=cosine", "class_weights=1,2,3,4,5,6,7", "clip_norm=2"]
     before = one(*words, "--methods", "mdd", "--losses", "difc", "--seeds", 4)
     file = tmp_path / "settings.toml"
-    file.write_text(to_toml(before))
+    file.write_text(to_toml(before.flat()))
     assert one("--config", file) == before  # method, loss and seed among them
     assert one("--config", file, "--methods", "mcd").method.options["repeat"] == 4  # mdd's options stay behind
     assert one("--config", file, "--losses", "ce").loss.options == {}
@@ -104,6 +104,6 @@ def test_old_files_of_studies_are_read(tmp_path):
 
 def test_a_file_of_every_default_is_complete():
     settings = resolve(Settings())
-    text = to_toml(settings)
+    text = to_toml(settings.flat())
     for key, value in settings.flat().items():
         assert value is None or f"{key.partition('.')[2]} = " in text

@@ -54,6 +54,13 @@ def test_what_a_table_holds_together_leaves_out_method_loss_and_seed():
     assert common(of(cells[0]), cells[0], "features of a network") != a
 
 
+def test_weights_count_by_their_content(tmp_path):
+    for name, content in (("a.pt", b"1"), ("b.pt", b"1"), ("c.pt", b"2")):
+        (tmp_path / name).write_bytes(content)
+    a, b, c = (of(settings(pretrained=str(tmp_path / name))) for name in ("a.pt", "b.pt", "c.pt"))
+    assert a == b != c and of(settings())["weights"] is None
+
+
 ENTRIES = """
 import torch
 

@@ -1,0 +1,46 @@
+"""TOML files: read with one-line errors, and written by group."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from .errors import UserError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a file.
+
+    Raises:
+        UserError: it can't be read, or is not TOML.
+    """
+    try:
+        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are kinds of the first
+        raise UserError(f"{path}: not TOML ({str(error).splitlines()[0][:200]})") from None
+    return table
+
+
+def to_toml(values: Mapping[str, Any]) -> str:
+    """The text of a file with a table for each group.
+
+    Args:
+        values: by whole key, "group.name"; one of None is left out, for it is what its key has where none is given.
+    """
+    groups: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        group, _, name = key.partition(".")
+        if value is not None:
+            groups.setdefault(group, {})[name] = list(value) if isinstance(value, tuple) else value
+    return tomli_w.dumps(groups)
