@@ -32,7 +32,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     about = f"one of {', '.join(REGISTRIES)} (default: all, names only)"
-    parser.add_argument("kind", nargs="?", choices=REGISTRIES, metavar="KIND", help=about)
+    parser.add_argument("kind", nargs="?", choices=tuple(REGISTRIES), metavar="KIND", help=about)
 
 
 def run(parsed: argparse.Namespace) -> int:

@@ -58,8 +58,8 @@ class Registry(MutableMapping[str, T], Generic[T]):
         if name in self._places:
             raise UserError(f"{self.kind} {name!r} is one of ours: register yours under another name")
         before = self._loaded.get(name)
-        if before is not None and _module(before) != _module(entry):
-            raise UserError(f"{self.kind} {name!r} is registered by {_module(before)} and by {_module(entry)}")
+        if before is not None and _place(before) != _place(entry):
+            raise UserError(f"{self.kind} {name!r} is registered by {_place(before)} and by {_place(entry)}")
         self._loaded[name] = entry
         return entry
 
@@ -193,9 +193,11 @@ def code_files(entry: Any) -> list[Path]:
     return sorted({own, *(f for f in files if f.parent == own.parent and f.suffix == ".py")})
 
 
-def _module(entry: Any) -> str:
-    """The name of the module that an entry was made in; a cell of a notebook may be run again."""
-    return str(_definition(getattr(entry, "code", entry)).__module__)
+def _place(entry: Any) -> str:
+    """The file that an entry was made in, or its module; a file or a cell of a notebook may be run again."""
+    name = _definition(getattr(entry, "code", entry)).__module__
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return str(Path(file).resolve()) if file else str(name)
 
 
 def _definition(entry: Any) -> Any:
