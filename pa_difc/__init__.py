@@ -63,7 +63,7 @@ __version__ = VERSION
 # module of the package can import the host before this one is run.
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated", module="torchmetrics")
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+__getattr__, _, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "backbones": ["BACKBONES"],
@@ -106,8 +106,19 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
 __all__ += ["__version__", "load"]
 
 
-def load(folder: Path) -> FaceModel:
-    """A model that a run has kept, ready to predict; see :func:`.deploy.model.load_model`."""
+def load(folder: Path | str) -> FaceModel:
+    """A trained model, in eval mode: a module from faces and landmarks to class probabilities.
+
+    Args:
+        folder: of a finished run, or one that ``pa-difc export`` wrote.
+
+    Raises:
+        UserError: there is no model, or it is damaged.
+    """
     from .deploy.model import load_model
 
-    return load_model(folder)
+    return load_model(Path(folder))
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

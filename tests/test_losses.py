@@ -1,6 +1,7 @@
 """The losses beside DIFC's family, against plain loops written from their papers."""
 
 import math
+import pickle
 
 import pytest
 import torch
@@ -172,6 +173,13 @@ def test_an_empty_class_is_named(name):
     assert "\n" not in str(error.value)
     with pytest.raises(UserError, match="class 1 has no source sample"):
         made(name, counts=[4, 0, 5])
+
+
+@pytest.mark.parametrize("name", ["difc", "cosface", "arcface"])
+def test_a_loss_goes_to_another_process_and_gives_the_same(name):
+    loss, logits, labels = made(name), 0.3 * torch.randn(N, K), torch.arange(N) % K
+    again = pickle.loads(pickle.dumps(loss))
+    assert torch.equal(again(logits, labels), loss(logits, labels))
 
 
 @pytest.mark.parametrize("name", ["ce", "focal", "cosface", "arcface"])

@@ -12,6 +12,7 @@ from made import OLD_TORCH, random_faces
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+import pa_difc
 from pa_difc.commands.console import exit_with as run_command
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
@@ -167,6 +168,18 @@ def test_another_model_s_formats_do_not_stay(run_folder, plain, tmp_path):
     assert (tmp_path / "model.onnx").exists()  # the same model: it stays
     export_model(load_model(plain), tmp_path, (), None)
     assert {p.name for p in tmp_path.iterdir()} == {"model.safetensors", "config.json"}
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "README.md", "model.onnx"])
+def test_nothing_of_somebody_else_s_is_written_over(name, plain, tmp_path):
+    (tmp_path / name).write_text('{"model_type": "vit"}')
+    with pytest.raises(UserError, match="holds files that no export wrote: give another --out"):
+        export_model(load_model(plain), tmp_path, ("onnx",), None)
+    assert [p.name for p in tmp_path.iterdir()] == [name] and "vit" in (tmp_path / name).read_text()
+
+
+def test_a_model_is_loaded_from_a_path_in_words(plain):
+    assert pa_difc.load(str(plain)).labels == load_model(plain).labels
 
 
 def test_a_malicious_checkpoint_is_not_executed(plain, tmp_path):

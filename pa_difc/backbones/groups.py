@@ -40,8 +40,8 @@ def parameter_groups(
             trunk, such as heads and classifiers, is not decayed.
 
     Returns:
-        One or two groups, the one that is not new first; with layer-wise decay that is one for each layer, the first
-        layer first. None is empty.
+        One or two groups, the one that is not new first; with layer-wise decay that is one for each layer, the last
+        layer first, whose rate is ``lr``. None is empty.
 
     Raises:
         ValueError: ``layer_decay`` is out of range.
@@ -50,7 +50,7 @@ def parameter_groups(
         raise ValueError(f"{layer_decay=}: must lie in (0, 1]")
     layers = trunk_layers(model)
     above = {f"{name}.": len(layers) - 1 - index for index, name in enumerate(layers)} if layer_decay < 1.0 else {}
-    old: dict[int, list[nn.Parameter]] = {steps: [] for steps in sorted({0, *above.values()}, reverse=True)}
+    old: dict[int, list[nn.Parameter]] = {steps: [] for steps in sorted({0, *above.values()})}
     new: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         is_old = name.startswith("trunk.") if loaded is None else name in loaded

@@ -76,4 +76,4 @@ def _small(*, feature_head: str = "global_only", landmark_branch: str = "conv") 
     return extractor_on(SmallTrunk, feature_head=feature_head, landmark_branch=landmark_branch)
 
 
-SMALL = BackboneSpec(_small, 48, 0.02, "four convolution blocks, for CPU work", feature_head="global_only")
+SMALL = BackboneSpec(_small, 48, 0.02, "four convolution blocks, for CPU work", feature_head="global_only", any_px=True)

@@ -32,6 +32,7 @@ class BackboneSpec:
     about: str
     feature_head: str = "global_local"  #: default head
     options: type[Options] = Options  #: those of its own
+    any_px: bool = False  #: whether it takes faces of other sides, too
 
     @property
     def code(self) -> Callable[..., nn.Module]:

@@ -12,7 +12,7 @@ from ..data.datasets import dataset_names
 from ..data.sampling import sampler_names
 from ..losses import LOSSES
 from ..methods import METHODS
-from ..training.keys import SHORT, fixed_keys
+from ..training.keys import CELL_KEYS, fixed_keys
 from ..training.loggers import LOGGERS
 
 if TYPE_CHECKING:
@@ -175,9 +175,7 @@ def expand(registry: Any, names: Sequence[str]) -> list[str]:
 
 def describe_keys() -> str:
     """A line for each key, for help texts."""
-    lines = [
-        f"  {key}={about.default}: {about.about}" for key, about in fixed_keys().items() if key not in SHORT.values()
-    ]
+    lines = [f"  {key}={about.default}: {about.about}" for key, about in fixed_keys().items() if key not in CELL_KEYS]
     return "\n".join([*lines, "and the options of methods, losses and backbones: pa-difc list methods"])
 
 

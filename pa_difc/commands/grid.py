@@ -37,7 +37,7 @@ def run_grid(
         started = time.perf_counter()
         try:
             record = run_cell(cell, source, target, out, title=title, log=log)
-        except (UserError, RuntimeError) as error:
+        except Exception as error:  # whatever it is, the other cells go their way
             failures.append((name, error))
             print(f"{title}  failed", flush=True)
             continue
@@ -50,10 +50,17 @@ def run_grid(
 def report_failures(failures: Sequence[Failure]) -> int:
     """Says which cells failed; returns the exit code."""
     for name, problem in failures:
-        reason = str(problem).partition("\n")[0] or type(problem).__name__
-        print(f"failed: {name}: {reason}", file=sys.stderr)
+        print(f"failed: {name}: {_reason(problem)}", file=sys.stderr)
     mendable = all(isinstance(problem, UserError) for _, problem in failures)
     return 0 if not failures else 2 if mendable else 1
+
+
+def _reason(problem: Exception) -> str:
+    """One line; the host puts the hook's name on lines above the message of what failed in it."""
+    if isinstance(problem, UserError):
+        return str(problem)
+    lines = str(problem).split("\n")
+    return ": ".join([type(problem).__name__, *[line.strip() for line in lines if line.strip()][-1:]])
 
 
 def in_brief(record: Record) -> str:

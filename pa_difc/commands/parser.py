@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ..util.errors import UserError
 from ..util.registry import load_plugin
 from ..util.version import VERSION
 from .console import exit_with
@@ -35,9 +36,18 @@ ABOUT = "Domain adaptation for imbalanced faces: DIFC inside pytorch-adapt's met
 _DISTRIBUTED = ("train",)
 
 
+#: What flags of version 0.1 are called now.
+_OLD_FLAGS = {
+    "--backbone-head": "--feature-head",
+    "--local-head": "--landmark-branch",
+    "--adjust": "--prior-correction",
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command that ``argv`` names; returns its exit code."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    refuse_old_flags(argv)
     parsed = make_parser(argv[0] if argv else "").parse_args(argv)
     return run_parsed(argv[0], parsed)
 
@@ -51,7 +61,23 @@ def run_script(name: str) -> None:
     module = _module(name)
     parser = argparse.ArgumentParser(prog=Path(sys.argv[0]).name, **_texts(name, module))
     _fill(parser, module)
-    exit_with(lambda: run_parsed(name, parser.parse_args()))
+
+    def run() -> int:
+        refuse_old_flags(sys.argv[1:])
+        return run_parsed(name, parser.parse_args())
+
+    exit_with(run)
+
+
+def refuse_old_flags(argv: Sequence[str]) -> None:
+    """Says what a flag of version 0.1 is called now.
+
+    Raises:
+        UserError: there is one.
+    """
+    for word in argv:
+        if new := _OLD_FLAGS.get(word.partition("=")[0]):
+            raise UserError(f"{word.partition('=')[0]} is called {new} since version 0.2")
 
 
 def run_parsed(name: str, parsed: argparse.Namespace) -> int:

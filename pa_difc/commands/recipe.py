@@ -26,7 +26,7 @@ from ..training.settings import Settings
 from ..util.registry import load_plugin
 from .console import exit_with
 from .flags import add_cell_flags, add_training_flags, settings_of_cell
-from .parser import add_plugin_flag
+from .parser import add_plugin_flag, refuse_old_flags
 from .scores import announce, print_scores
 
 
@@ -75,7 +75,12 @@ def run_recipe(about: str, method: str, compose: Callable[[Ingredients], LossSlo
         method: a registered method's name.
         compose: makes the method; None: it is made as ``pa-difc compare`` does.
     """
-    exit_with(lambda: _run(_parse(about, method), method, compose))
+
+    def run() -> None:
+        refuse_old_flags(sys.argv[1:])
+        _run(_parse(about, method), method, compose)
+
+    exit_with(run)
 
 
 def _parse(about: str, method: str) -> argparse.Namespace:

@@ -105,6 +105,7 @@ def _from_store(name: str, store: Store, labels: LabelSet | None, size_px: int, 
     counts: Counter[str] = Counter()
     for row in store.counts.values():
         counts.update(row)
+    _require_whole(name, store, labels)
     labelling = label_words(name, counts, labels)
     train, test = (store.labelled(split, labelling) for split in splits)
     for split, faces in zip(splits, (train, test), strict=True):
@@ -123,6 +124,20 @@ def _from_store(name: str, store: Store, labels: LabelSet | None, size_px: int, 
         duplicates=Duplicates(**manifest["duplicates"]) if manifest["duplicates"] else None,
         store=store.parameters | {"without_face": len(manifest["without_face"]), "identity": manifest["identity"]},
     )
+
+
+def _require_whole(name: str, store: Store, labels: LabelSet | None) -> None:
+    """A store of version 0.1 has left out contempt: it can't serve a label set that has a class for it."""
+    for word, number in store.excluded.items():
+        try:
+            wanted = labels is None or labels.index(word) is not None
+        except UserError:  # the label set does not know the word
+            wanted = False
+        if wanted:
+            raise UserError(
+                f"{name}: the store {store.path} was made by version 0.1, which left out {number:,} faces of {word}; "
+                "prepare it again to another --out"
+            )
 
 
 def _from_toy(name: str, labels: LabelSet | None, size_px: int) -> Domain:

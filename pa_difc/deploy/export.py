@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..util.errors import UserError
-from ..util.files import write_atomic, write_text
+from ..util.files import read_json, write_atomic, write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,11 +37,13 @@ def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: 
         A line for each file and how it was checked.
 
     Raises:
-        UserError: a format needs a package that is not there, differs from the model, or can't be written.
+        UserError: the folder has files that no export wrote; a format needs a package that is not there, differs from
+            the model, or can't be written.
     """
     from .card import model_card
     from .model import save_model
 
+    _require_ours(out)
     save_model(model, out)
     lines = [f"{out / 'model.safetensors'}: {sum(p.numel() for p in model.parameters()):,} weights"]
     if record is not None:
@@ -52,6 +54,19 @@ def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: 
     if "pt2" in formats:
         lines.append(_pt2(model, out / "model.pt2"))
     return lines
+
+
+def _require_ours(out: Path) -> None:
+    """Refuses a folder in which a file of somebody else's would be written over."""
+    from .model import DERIVED, SETTINGS, WEIGHTS
+
+    if (out / SETTINGS).exists():
+        settings = read_json(out / SETTINGS)
+        foreign = not isinstance(settings, dict) or not {"format", "weights"} <= settings.keys()
+    else:
+        foreign = any((out / name).exists() for name in (WEIGHTS, *DERIVED))
+    if foreign:
+        raise UserError(f"{out} holds files that no export wrote: give another --out")
 
 
 def run_record(folder: Path) -> dict[str, Any] | None:

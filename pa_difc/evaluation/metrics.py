@@ -20,7 +20,7 @@ def score(labels: npt.NDArray[Any], probs: npt.NDArray[Any]) -> dict[str, Any]:
     Returns:
         "accuracy", "macro_recall" and "macro_f1" in [0, 1]; "recall" ``(K,)`` with None for an absent class;
         "confusion" ``(K, K)`` counts, rows true and columns predicted; "predicted" ``(K,)`` counts; "collapsed":
-        whether fewer than half of the classes were ever predicted.
+        whether fewer classes were ever predicted than half of those that occur.
     """
     from sklearn.metrics import confusion_matrix, f1_score
 
@@ -36,19 +36,21 @@ def score(labels: npt.NDArray[Any], probs: npt.NDArray[Any]) -> dict[str, Any]:
         "macro_f1": float(f1_score(labels, predicted, labels=present, average="macro", zero_division=0)),
         "recall": [recall.get(i) for i in range(k)],
         "confusion": matrix.tolist(),
-        **prediction_counts(probs),
+        **prediction_counts(probs, occurring=len(present)),
     }
 
 
-def prediction_counts(probs: npt.NDArray[Any]) -> dict[str, Any]:
+def prediction_counts(probs: npt.NDArray[Any], occurring: int | None = None) -> dict[str, Any]:
     """How often each class is predicted; needs no labels.
 
     Args:
         probs: ``(N, K)`` class probabilities.
+        occurring: how many of the classes occur; None where nobody knows: all.
 
     Returns:
         "predicted" ``(K,)`` counts; "collapsed": whether fewer than half of the classes were ever predicted.
     """
     k = probs.shape[1]
+    expected = k if occurring is None else occurring
     counts = np.bincount(probs.argmax(axis=1), minlength=k)
-    return {"predicted": counts.tolist(), "collapsed": bool((counts > 0).sum() < k / 2)}
+    return {"predicted": counts.tolist(), "collapsed": bool((counts > 0).sum() < expected / 2)}

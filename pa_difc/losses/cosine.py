@@ -67,7 +67,8 @@ def _on_cosines(base: Any) -> Any:
     return OnCosines
 
 
-CosFaceOnCosines = _on_cosines(CosFaceLoss)  #: cos θ_y − m (Wang et al. 2018, arXiv:1801.09414); m = 0.35
+class CosFaceOnCosines(_on_cosines(CosFaceLoss)):  # type: ignore[misc]
+    """CosFace: the true class's cosine lowered to cos θ_y − m (Wang et al. 2018, arXiv:1801.09414, eq. 4)."""
 
 
 class ArcFaceOnCosines(_on_cosines(ArcFaceLoss)):  # type: ignore[misc]

@@ -34,8 +34,8 @@ def write_grid_report(runs: Path, out: Path, data_root: Path | None = None) -> l
     Raises:
         UserError: there are no runs, a record is damaged, or a file can't be written.
     """
-    sweeps, others = split_sweeps(read_runs(runs))
-    grids, command = make_grids(others), _command(runs)
+    sweeps, plain = split_sweeps(read_runs(runs))
+    grids, command = make_grids(plain), _command(runs)
     if len(grids) == 1 and not sweeps:
         return [write_grid(grids[0], out, command, data_root).page]
     folders = _folders([*(sweep.title for sweep in sweeps), *(grid.title for grid in grids)], out)

@@ -26,9 +26,9 @@ class Sweep:
 
 
 def split_sweeps(runs: Sequence[Run]) -> tuple[list[Sweep], list[Run]]:
-    """The label-shift sweeps among runs, and the runs that belong to none.
+    """The label-shift sweeps among runs, and the unshifted runs, which are of plain grids.
 
-    An unshifted run that shares everything else with shifted ones is the sweep's column without a shift.
+    An unshifted run that shares everything else with shifted ones is the sweep's column without a shift as well.
 
     Args:
         runs: in the order in which they were finished.
@@ -37,11 +37,11 @@ def split_sweeps(runs: Sequence[Run]) -> tuple[list[Sweep], list[Run]]:
     for run in runs:
         members.setdefault(sweep_key(run.record), []).append(run)
     swept = {key: group for key, group in members.items() if any(_shift(run) is not None for run in group)}
-    rest = [run for run in runs if sweep_key(run.record) not in swept]
+    plain = [run for run in runs if _shift(run) is None]
     pairs: dict[tuple[str, str], list[list[Run]]] = {}
     for group in swept.values():
         pairs.setdefault(group[0].pair, []).append(group)
-    return [sweep for groups in pairs.values() for sweep in _sweeps(groups)], rest
+    return [sweep for groups in pairs.values() for sweep in _sweeps(groups)], plain
 
 
 def _sweeps(groups: list[list[Run]]) -> list[Sweep]:

@@ -59,6 +59,7 @@ def fit(
         UserError: the method can't be trained on several processes, or they don't share a disk.
         Stopped: Ctrl-C.
     """
+    _require_resumable(adapter)
     _to_device(adapter, loader.device)
     done, history = 0, list[dict[str, Any]]()
     checkpoint = folder / "checkpoint.pt" if folder else None
@@ -117,7 +118,8 @@ def _epoch(
     _own_noise(loader.seed, epoch)
     adapter.models.train()
     learning_rate = next(iter(adapter.optimizers.values())).param_groups[0]["lr"]
-    state: dict[str, Any] = {"state": adapter.loss.describe()} if isinstance(adapter.loss, DescribedLoss) else {}
+    described = isinstance(adapter.loss, DescribedLoss)
+    state: dict[str, Any] = {"state": _described(adapter.loss)} if described else {}
     sums: dict[str, float] = defaultdict(float)
     for step, batch in enumerate(loader.epoch(epoch, predicted, target_images=adapter.reads_target)):
         replicas.share = loader.share(step)
@@ -141,6 +143,30 @@ def _epoch(
         "losses": means({name: value / len(loader) for name, value in sums.items()}),
         **state,
     }
+
+
+def _described(loss: Any) -> dict[str, Any]:
+    """What a loss says of its state, as a record can hold it."""
+    said: dict[str, Any] = loss.describe()
+    try:
+        json.dumps(said, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{type(loss).__name__}.describe(): must be plain finite values ({error})") from None
+    return said
+
+
+def _require_resumable(adapter: LossSlot) -> None:
+    """Refuses a method with state that no checkpoint would hold.
+
+    Raises:
+        UserError: it keeps a module beside its models and beside what ``method_state()`` gives.
+    """
+    kept = [*adapter.models.values(), *adapter.misc.values(), adapter.loss, getattr(adapter, "hook", None)]
+    for name, value in vars(adapter).items():
+        if isinstance(value, torch.nn.Module) and value.state_dict() and not any(value is other for other in kept):
+            raise UserError(
+                f"{type(adapter).__name__}.{name} would be lost when a run is resumed: return it from method_state()"
+            )
 
 
 def _own_noise(seed: int, epoch: int) -> None:

@@ -16,16 +16,12 @@ from ..util.errors import UserError
 from ..util.options import About, describe
 from ..util.toml import read_toml
 from .groups import ENTRIES
-from .keys import entry_options, find_key, fixed_keys
-from .resolve import resolve
+from .keys import CELL_KEYS, RENAMED, entry_options, find_key, fixed_keys
+from .resolve import own_values, resolve
 from .settings import Settings
 
-#: What makes a cell of a grid: keys that have flags of their own.
-CELL_KEYS = {
-    "method.name": "--methods (--method)",
-    "loss.name": "--losses (--loss)",
-    "run.seed": "--seeds (--seed)",
-}
+#: The key under which a run's settings.toml names the values that followed from others.
+FOLLOWS = "follows"
 
 
 @dataclass(frozen=True)
@@ -118,19 +114,37 @@ def of_file(path: Path, cells: Cells) -> dict[str, Given]:
     """The settings of a file by whole key, without those that make a cell.
 
     Options beside the name of a method, a loss or a backbone are that entry's: where the cells have another, they are
-    passed over.
+    passed over. So are values that the run which left the file had not been given: they follow from the others again.
+    Names that keys had in version 0.1 are understood.
 
     Raises:
         UserError: the file can't be read, or a key is unknown.
     """
-    pairs = read_settings(path)
+    pairs = {RENAMED.get(key, key): given for key, given in read_settings(path).items()}
     for group, field in ENTRIES.items():
         owner = first_value(f"{group}.{field}", pairs.items())
         if owner is not None and owner not in cells.named[group]:
             foreign = describe(entry_options(group, owner))
             pairs = {key: given for key, given in pairs.items() if key not in {f"{group}.{name}" for name in foreign}}
+    follows = _pop_follows(pairs)
     found = whole_keys(pairs.items(), cells)
-    return {key: given for key, given in found.items() if key not in CELL_KEYS}
+    follows = follows & found.keys()
+    if follows:
+        fixed = fixed_keys()
+        context = Settings.of(**{key: _value(fixed[key], given) for key, given in found.items() if key in fixed})
+        own = own_values(context)
+        follows = {key for key in follows if key in own and _value(fixed[key], found[key]) == own[key]}
+    return {key: given for key, given in found.items() if key not in (*CELL_KEYS, *follows)}
+
+
+def _pop_follows(pairs: dict[str, Given]) -> set[str]:
+    """The keys that a run's settings.toml marks as following from others; one that was edited since does not."""
+    given = pairs.pop(FOLLOWS, None)
+    if given is None:
+        return set()
+    if not isinstance(given.value, list) or not all(isinstance(key, str) for key in given.value):
+        raise UserError(f"{given.where}: must be a list of keys")
+    return set(given.value)
 
 
 def refuse_cell_keys(found: Mapping[str, Given]) -> None:

@@ -13,7 +13,14 @@ from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.names import unknown
 from ..util.options import About, Options, describe
-from .groups import ENTRIES, GROUPS
+from .groups import GROUPS
+
+#: What makes a cell of a grid: keys that have flags of their own.
+CELL_KEYS = {
+    "method.name": "--methods (--method)",
+    "loss.name": "--losses (--loss)",
+    "run.seed": "--seeds (--seed)",
+}
 
 #: Short keys for the names of entries, and what keys of version 0.1 are called now.
 SHORT = {"method": "method.name", "loss": "loss.name", "optimiser": "optimiser.name"}
@@ -66,10 +73,21 @@ def find_key(key: str, named: Mapping[str, Collection[str]]) -> str:
         return meant[0]
     if key in RENAMED:
         raise UserError(f"key {key!r} is called {RENAMED[key]} since version 0.2")
-    group, _, name = key.partition(".")
-    if group in ENTRIES and name in {k.partition(".")[2] for k in options}:
-        raise UserError(f"key {key!r}: {' and '.join(named[group])} has no such option")
-    raise unknown("key", key, {*short, *fixed_keys(), *options, *(k.partition(".")[2] for k in options)})
+    if owners := _owners(key):
+        raise UserError(f"key {key!r} is an option of {' and '.join(owners)}, and none of these is meant here")
+    raise unknown("key", key, {*short, *fixed_keys(), *options, *(k.partition(".")[2] for k in options)} - SHORT.keys())
+
+
+def _owners(key: str) -> list[str]:
+    """The methods, losses and backbones that have an option of this name, for errors."""
+    group, dot, name = key.partition(".")
+    found = []
+    for kind, registry in (("method", METHODS), ("loss", LOSSES), ("model", BACKBONES)):
+        several = {"method": "methods", "loss": "losses", "model": "backbones"}[kind]
+        entries: dict[str, Any] = registry.loaded() if not dot or group == kind else {}  # type: ignore[attr-defined]
+        with_it = [e for e in entries if (name or group) in describe(entry_options(kind, e))]
+        found += [f"{several} {', '.join(with_it)}"] if with_it else []
+    return found
 
 
 def entry_options(group: str, name: str) -> type[Options]:
@@ -81,9 +99,31 @@ def entry_options(group: str, name: str) -> type[Options]:
     registry: Any = {"model": BACKBONES, "loss": LOSSES, "method": METHODS}[group]
     entry = registry.lookup(name)
     kind: type[Options] = entry.Options if group == "method" else entry.options
-    if clash := sorted(set(describe(kind)) & {f.name for f in fields(GROUPS[group])}):
-        raise UserError(f"{registry.kind} {name}: its option {clash[0]!r} has the name of a setting; rename it")
+    _check_options(kind, f"{registry.kind} {name}", {f.name for f in fields(GROUPS[group])} | _ARGUMENTS[group])
     return kind
+
+
+#: What methods are given beside their options; an option of such a name could not be told from it.
+_ARGUMENTS = {
+    "method": {
+        "models", "optimizers", "lr_schedulers", "misc", "loss", "class_counts", "schedule", "loss_options",
+        "hook_kwargs",
+    },
+    "loss": set(),
+    "model": {"feature_head", "landmark_branch"},
+}  # fmt: skip
+
+
+def _check_options(kind: type[Options], owner: str, taken: Collection[str]) -> None:
+    """Refuses options whose names are taken, that are no options, or whose defaults are not valid."""
+    if clash := sorted(set(describe(kind)) & set(taken)):
+        raise UserError(f"{owner}: its option {clash[0]!r} has a name that is taken; rename it")
+    if plain := [f.name for f in fields(kind) if f.name not in describe(kind)]:
+        raise UserError(f"{owner}: its option {plain[0]!r} must be made with option(default, about)")
+    try:
+        kind()
+    except UserError as error:
+        raise UserError(f"{owner}: the default {error}") from None
 
 
 def _option_keys(named: Mapping[str, Collection[str]]) -> dict[str, None]:

@@ -6,6 +6,8 @@ from typing import Any
 
 from ..data.labels import EXPRESSIONS
 from .keys import RENAMED, find_key
+from .resolve import PLACES
+from .settings import Settings
 
 #: What 0.1 kept as settings of every run, and is an option of some losses or of the method now.
 _LOSS_OPTIONS = ("max_margin", "epsilon", "margin_unit", "beta", "class_weights", "unseen", "refresh", "estimate")
@@ -25,7 +27,13 @@ def upgraded(record: dict[str, Any]) -> dict[str, Any]:
         for name in ("classifier", "scale", "feature_head"):  # a loss or a method brings its own along
             common["model"][name] = None
         identity = record["identity"]
-        shared = {"settings": common, "data": identity["data"], "code": identity["package"]}
+        for group, names in PLACES.items():
+            for name in names:
+                common[group].pop(name)
+        code = {"pa_difc": identity["package"]["code"]}
+        weights = identity["config"].get("pretrained")
+        shared = {"settings": common, "labels": EXPRESSIONS.digest, "data": identity["data"], "code": code}
+        shared |= {"weights": weights, "features": record["data"]["source"].get("features_of")}
         return {
             **record,
             "format": 2,
@@ -40,7 +48,8 @@ def upgraded(record: dict[str, Any]) -> dict[str, Any]:
 
 def nested(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The flat settings of 0.1 by today's groups and names."""
-    found: dict[str, dict[str, Any]] = {"loss": {"options": {}}, "method": {"options": {}}}
+    found = Settings().to_dict()  # what 0.1 had no setting for was as the defaults are
+    found["loss"]["options"], found["method"]["options"] = {}, {}
     for key, value in config.items():
         if key in _LOSS_OPTIONS:
             found["loss"]["options"][key] = value
@@ -48,5 +57,5 @@ def nested(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
             found["method"]["options"][key] = value
         else:
             group, name = find_key(RENAMED.get(key, key), named={}).split(".")
-            found.setdefault(group, {})[name] = value
+            found[group][name] = value
     return found

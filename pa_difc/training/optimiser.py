@@ -10,13 +10,22 @@ import torch
 from pytorch_adapt.containers import LRSchedulers, Models, Optimizers
 from torch import nn
 
-from ..backbones.groups import parameter_groups
+from ..backbones.groups import parameter_groups, trunk_layers
+from ..util.errors import UserError
 from .groups import OptimiserSettings
 from .settings import Settings
 
 
 def make_containers(settings: Settings, models: Models, steps_per_epoch: int) -> tuple[Optimizers, LRSchedulers]:
-    """An optimiser and a learning-rate schedule for every model, the same for every method and loss."""
+    """An optimiser and a learning-rate schedule for every model, the same for every method and loss.
+
+    Raises:
+        UserError: a setting has no effect on these models.
+    """
+    if settings.optimiser.layer_decay != 1 and not trunk_layers(models["G"]):
+        raise UserError(
+            f"layer_decay={settings.optimiser.layer_decay:g} has no effect: the extractor has no trunk of layers"
+        )
     steps = settings.run.epochs * steps_per_epoch
     drop_step = (settings.loss.confusion_epoch or 0) * steps_per_epoch
     factor = partial(learning_rate_factor, settings=settings.optimiser, steps=steps, drop_step=drop_step)

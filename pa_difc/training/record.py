@@ -87,7 +87,7 @@ class RunFolder:
         Raises:
             UserError: the file can't be written.
         """
-        write_text(self.path / SETTINGS, to_toml(self.settings.flat()))
+        write_text(self.path / SETTINGS, settings_file(self.settings))
 
     def write(
         self,
@@ -135,6 +135,13 @@ class RunFolder:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         write_atomic(self.path / OUTPUTS, lambda file: file.write(buffer.getbuffer()))
+
+
+def settings_file(settings: Settings) -> str:
+    """The text of a file of settings: all of them, and which of them followed from the others."""
+    follows = ", ".join(f'"{key}"' for key in sorted(settings.follows))
+    note = "# These values follow from the others, here as where this file is given with --config."
+    return f"{note}\nfollows = [{follows}]\n\n{to_toml(settings.flat())}"
 
 
 def run_path(out: Path, record: dict[str, Any]) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..backbones import BACKBONES
 from ..losses import LOSSES
@@ -11,16 +11,15 @@ from ..losses.schedule import Schedule
 from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.options import make
-from .groups import ENTRIES, LossSettings
+from .groups import ENTRIES, OptimiserSettings
 from .keys import entry_options
 from .settings import Settings
 
-if TYPE_CHECKING:
-    from ..backbones import BackboneSpec
-    from ..losses import LossSpec
-
 #: AdamW's steps are of the size of its learning rate, whatever the gradient: SGD's would be far too large for it.
 ADAMW_SHARE = 1 / 20
+
+#: Keys that may follow from the method or the loss.
+_BROUGHT = frozenset({"model.classifier", "model.scale", "model.feature_head"})
 
 #: Settings that do not change a number: where things lie. Hashes of contents stand for them.
 PLACES = {"data": ("root", "labels", "on_bad_image"), "model": ("pretrained",)}
@@ -36,27 +35,56 @@ def resolve(settings: Settings) -> Settings:
         UserError: an option is unknown or not valid, or the values do not fit together.
     """
     settings = _with_options(settings)
-    backbone, loss = BACKBONES.lookup(settings.model.backbone), LOSSES.lookup(settings.loss.name)
-    resolved = replace(
-        settings,
-        data=replace(settings.data, crop_px=_or(settings.data.crop_px, backbone.input_px)),
-        model=replace(
-            settings.model,
-            classifier=_or(settings.model.classifier, loss.classifier),
-            scale=_or(settings.model.scale, _own_scale(settings, loss)),
-            feature_head=_or(settings.model.feature_head, _own_feature_head(settings, backbone)),
-        ),
-        optimiser=replace(settings.optimiser, lr=_or(settings.optimiser.lr, _own_lr(settings, backbone))),
-        loss=_with_phases(settings.loss, settings.run.epochs),
-    )
-    if resolved.model.landmark_branch != "conv" and resolved.model.feature_head == "global_only":
-        branch = resolved.model.landmark_branch
-        raise UserError(f"landmark_branch={branch!r} has no effect with feature_head='global_only'")
-    if resolved.model.classifier not in loss.classifiers:
-        name, found = resolved.loss.name, resolved.model.classifier
-        raise UserError(f"loss {name} needs --set classifier={loss.classifiers[0]}, not {found}")
-    make_schedule(resolved, steps_per_epoch=1)  # refuses here, before any data is read
+    own = own_values(settings)
+    given = settings.to_dict()
+    follows = {key for key in own if key in settings.follows or _at(given, key) is None}
+    groups: dict[str, dict[str, Any]] = {}
+    for key in follows:
+        group, _, name = key.partition(".")
+        groups.setdefault(group, {})[name] = own[key]
+    filled = {group: replace(getattr(settings, group), **values) for group, values in groups.items()}
+    resolved = replace(settings, **filled, follows=frozenset(follows))
+    _check(resolved)
     return resolved
+
+
+def own_values(settings: Settings) -> dict[str, Any]:
+    """What the keys that follow from the others would be, whatever they are now."""
+    backbone, loss = BACKBONES.lookup(settings.model.backbone), LOSSES.lookup(settings.loss.name)
+    classifier = None if "model.classifier" in settings.follows else settings.model.classifier
+    regions = METHODS.lookup(settings.method.name).needs_regions
+    half = max(1, settings.run.epochs // 2)
+    return {
+        "data.crop_px": backbone.input_px,
+        "model.classifier": loss.classifier,
+        "model.scale": loss.scale if classifier in (None, loss.classifier) else 1.0,
+        "model.feature_head": "global_local" if regions else backbone.feature_head,
+        "optimiser.lr": backbone.lr if settings.optimiser.name == "sgd" else backbone.lr * ADAMW_SHARE,
+        "loss.confusion_epoch": half,
+        "loss.reweight_epoch": min(5, half),
+    }
+
+
+def _check(resolved: Settings) -> None:
+    """Refuses values that do not fit together or have no effect, before any data is read."""
+    backbone, loss = BACKBONES.lookup(resolved.model.backbone), LOSSES.lookup(resolved.loss.name)
+    model, optimiser = resolved.model, resolved.optimiser
+    if model.landmark_branch != "conv" and model.feature_head == "global_only":
+        raise UserError(f"landmark_branch={model.landmark_branch!r} has no effect with feature_head='global_only'")
+    if model.classifier not in loss.classifiers:
+        raise UserError(f"loss {resolved.loss.name} needs classifier={loss.classifiers[0]}, not {model.classifier}")
+    if resolved.data.crop_px != backbone.input_px and not backbone.any_px:
+        raise UserError(f"crop_px={resolved.data.crop_px}: backbone {model.backbone} takes {backbone.input_px}")
+    if optimiser.schedule != "drop" and optimiser.lr_drop != OptimiserSettings.lr_drop:
+        raise UserError(f"lr_drop={optimiser.lr_drop:g} has no effect with schedule={optimiser.schedule!r}")
+    if optimiser.name != "sgd" and optimiser.momentum != OptimiserSettings.momentum:
+        raise UserError(f"momentum={optimiser.momentum:g} has no effect with optimiser {optimiser.name}")
+    make_schedule(resolved, steps_per_epoch=1)
+
+
+def _at(values: dict[str, dict[str, Any]], key: str) -> Any:
+    group, _, name = key.partition(".")
+    return values[group][name]
 
 
 def make_schedule(settings: Settings, steps_per_epoch: int) -> Schedule:
@@ -90,16 +118,12 @@ def identity(settings: Settings) -> dict[str, Any]:
 def comparable(settings: Settings) -> dict[str, Any]:
     """What two runs must share to stand in one table: :func:`identity` without method, loss and seed.
 
-    What a method or loss brings along, such as a cosine classifier, is its own and no difference.
+    What a method or loss brings along where nothing else was asked for, such as a cosine classifier, is no difference.
     """
     values = identity(settings)
-    backbone, loss = BACKBONES.lookup(settings.model.backbone), LOSSES.lookup(settings.loss.name)
-    own = {
-        "classifier": loss.classifier,
-        "scale": _own_scale(settings, loss),
-        "feature_head": _own_feature_head(settings, backbone),
-    }
-    values["model"] |= {name: None for name, value in own.items() if values["model"][name] == value}
+    for key in _BROUGHT & settings.follows:
+        group, _, name = key.partition(".")
+        values[group][name] = None
     del values["method"], values["loss"]["name"], values["loss"]["options"], values["run"]["seed"]
     return values
 
@@ -113,28 +137,3 @@ def _with_options(settings: Settings) -> Settings:
         owner = f"{'backbone' if group == 'model' else group} {name}"
         found = replace(found, **{group: replace(part, options=asdict(make(kind, part.options, owner)))})
     return found
-
-
-def _with_phases(loss: LossSettings, epochs: int) -> LossSettings:
-    half = max(1, epochs // 2)
-    return replace(
-        loss,
-        confusion_epoch=_or(loss.confusion_epoch, half),
-        reweight_epoch=_or(loss.reweight_epoch, min(5, half)),
-    )
-
-
-def _own_scale(settings: Settings, loss: LossSpec) -> float:
-    return loss.scale if settings.model.classifier in (None, loss.classifier) else 1.0
-
-
-def _own_feature_head(settings: Settings, backbone: BackboneSpec) -> str:
-    return "global_local" if METHODS.lookup(settings.method.name).needs_regions else backbone.feature_head
-
-
-def _own_lr(settings: Settings, backbone: BackboneSpec) -> float:
-    return backbone.lr if settings.optimiser.name == "sgd" else backbone.lr * ADAMW_SHARE
-
-
-def _or(value: Any, default: Any) -> Any:
-    return default if value is None else value

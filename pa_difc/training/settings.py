@@ -8,6 +8,7 @@ from typing import Any
 
 from .groups import (
     ENTRIES,
+    GROUPS,
     DataSettings,
     LossSettings,
     MethodSettings,
@@ -32,6 +33,8 @@ class Settings:
     loss: LossSettings = field(default_factory=LossSettings)
     method: MethodSettings = field(default_factory=MethodSettings)
     run: RunSettings = field(default_factory=RunSettings)
+    #: Keys that :func:`.resolve.resolve` has filled in; they follow when what they depend on changes.
+    follows: frozenset[str] = field(default=frozenset(), compare=False)
 
     @classmethod
     def of(cls, **values: Any) -> Settings:
@@ -48,15 +51,17 @@ class Settings:
         Raises:
             UserError: there is no such key, or a value is not valid.
         """
+        whole = {find_key(key, named=_named(self, values)): value for key, value in values.items()}
         changes: dict[str, dict[str, Any]] = {}
-        for key, value in values.items():
-            group, name = find_key(key, named=_named(self, values)).split(".")
+        for key, value in whole.items():
+            group, _, name = key.partition(".")
             changes.setdefault(group, {})[name] = value
-        return replace(self, **{group: _changed(getattr(self, group), group, new) for group, new in changes.items()})
+        groups = {group: _changed(getattr(self, group), group, new) for group, new in changes.items()}
+        return replace(self, **groups, follows=self.follows - whole.keys())
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """All values as plain ones, as they are written into records."""
-        return asdict(self)
+        return {group: asdict(getattr(self, group)) for group in GROUPS}
 
     def flat(self) -> dict[str, Any]:
         """All values by whole key, options of entries among them."""

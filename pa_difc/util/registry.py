@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import inspect
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar, overload
 
+from .code import code_files, definition
 from .errors import UserError
 from .names import unknown
+from .process import PACKAGE
 
 T = TypeVar("T")
-
-#: Our own code, whose hash is part of every run's identity anyway.
-_PACKAGE = Path(__file__).parent.parent
 
 
 class Registry(MutableMapping[str, T], Generic[T]):
@@ -85,9 +84,8 @@ class Registry(MutableMapping[str, T], Generic[T]):
 
     def digest(self, name: str) -> str | None:
         """A hash of the code of an entry that is not ours; None for ours, whose code has a hash of its own."""
-        entry = self[name]
-        files = code_files(getattr(entry, "code", entry))
-        if files and all(_PACKAGE in file.parents for file in files):
+        files = code_files(self[name])
+        if all(PACKAGE in file.parents for file in files):
             return None
         digest = hashlib.blake2b(digest_size=6)
         for file in files:
@@ -155,7 +153,7 @@ def load_module(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a file of the user's can raise anything
         del sys.modules[name]
-        raise UserError(f"{path}: {_first_line(error)}") from None
+        raise UserError(f"{path}{_line_of(error, path)}: {_first_line(error)}") from None
     return module
 
 
@@ -171,40 +169,18 @@ def load_plugin(path: Path) -> None:
         raise UserError(f"--plugin {error}") from None
 
 
-def code_files(entry: Any) -> list[Path]:
-    """The files that an entry's code is in: its own, those of its package, and those beside it that it imports.
-
-    Raises:
-        UserError: it was not made in a file, as in a notebook's cell.
-    """
-    definition = _definition(entry)
-    module = inspect.getmodule(definition)
-    file = getattr(module, "__file__", None)
-    if module is None or file is None:
-        raise UserError(f"{definition.__qualname__} is in no file: what it was when a run was made can't be told")
-    own = Path(file).resolve()
-    if _PACKAGE in own.parents:
-        return [own]
-    if "." in module.__name__:
-        top = Path(sys.modules[module.__name__.partition(".")[0]].__path__[0])
-        return sorted({own, *top.resolve().rglob("*.py")})
-    modules = (inspect.getmodule(value) for value in list(vars(module).values()))
-    files = {Path(f).resolve() for m in modules if m and (f := getattr(m, "__file__", None))}
-    return sorted({own, *(f for f in files if f.parent == own.parent and f.suffix == ".py")})
-
-
 def _place(entry: Any) -> str:
     """The file that an entry was made in, or its module; a file or a cell of a notebook may be run again."""
-    name = _definition(getattr(entry, "code", entry)).__module__
+    name = definition(entry).__module__
     file = getattr(sys.modules.get(name), "__file__", None)
     return str(Path(file).resolve()) if file else str(name)
 
 
-def _definition(entry: Any) -> Any:
-    """The function or class behind a partial or a callable object."""
-    while isinstance(entry, partial):
-        entry = entry.func
-    return entry if inspect.isclass(entry) or inspect.isfunction(entry) else type(entry)
+def _line_of(error: BaseException, path: Path) -> str:
+    """Where in a file an error came up, as ", line 3"."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    number = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    return f", line {number}" if number else ""
 
 
 def _first_line(error: BaseException) -> str:

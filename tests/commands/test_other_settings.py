@@ -7,6 +7,7 @@ from made import class_folders
 
 from pa_difc.commands.parser import main
 from pa_difc.data.labels import SEVEN
+from pa_difc.util.errors import UserError
 
 
 @pytest.fixture
@@ -44,3 +45,35 @@ def test_another_option_is_another_row(home, capsys):
     page = (home / "runs" / "report" / "report.html").read_text()
     assert "max_margin=1.5" in page and "<h2>" not in page.partition("<table>")[0]
     assert page.count("difc max_margin=1.5") >= 2
+
+
+def test_one_cell_s_exception_is_not_the_grid_s(home, monkeypatch, capsys):
+    from pa_difc import LOSSES
+    from pa_difc.losses import LossSpec
+
+    def broken(inputs):
+        return lambda logits, labels: {}["nothing here"]
+
+    monkeypatch.setitem(LOSSES, "broken", LossSpec("broken", broken))
+    pair = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", ".", "--out", "runs"]
+    grid = ["--methods", "source_only", "--losses", "broken", "ce", "--epochs", "1", "--set", "crop_px=32"]
+    assert main(["compare", *pair, *grid]) == 1
+    said = capsys.readouterr()
+    assert "failed: source_only · broken: " in said.err and "nothing here" in said.err
+    assert len(list((home / "runs").glob("runs/*/record.json"))) == 1
+
+
+@pytest.mark.parametrize(("old", "new"), [("--adjust", "--prior-correction"), ("--local-head=ir", "--landmark-branch")])
+def test_flags_of_version_0_1_are_told_their_new_names(old, new):
+    with pytest.raises(UserError, match=f"is called {new} since version 0.2"):
+        main(["compare", old, "x"])
+
+
+def test_a_grid_of_one_classifier_is_one_table(home, capsys):
+    """ldam's own classifier is the one that was asked for: ce has it, too."""
+    pair = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", ".", "--out", "runs"]
+    grid = ["--methods", "source_only", "--losses", "ce", "ldam", "--epochs", "1"]
+    assert main(["compare", *pair, *grid, "--set", "crop_px=32", "classifier=cosine", "scale=30"]) == 0
+    assert main(["report", "runs"]) == 0
+    page = (home / "runs" / "report" / "report.html").read_text()
+    assert page.count(">ldam") >= 1 and "Other runs of this pair" not in page

@@ -45,3 +45,11 @@ def test_the_number_of_classes_is_that_of_the_predictions(k):
     assert result["recall"] == [0.0] + [1.0] * (k - 1) and np.shape(result["confusion"]) == (k, k)
     assert result["macro_recall"] == pytest.approx((k - 1) / k)
     assert prediction_counts(np.eye(k)) == {"predicted": [1] * k, "collapsed": False}
+
+
+def test_a_target_of_few_classes_has_not_collapsed_where_all_of_them_are_predicted():
+    """Three of eight classes occur: two are too few to be half of eight, and enough for half of three."""
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    right, two, one = (np.eye(8)[classes] for classes in (labels, np.minimum(labels, 1), np.zeros(6, dtype=int)))
+    assert [score(labels, p)["collapsed"] for p in (right, two, one)] == [False, False, True]
+    assert prediction_counts(right)["collapsed"]  # without labels nobody knows which occur

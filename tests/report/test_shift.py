@@ -70,20 +70,24 @@ def test_the_page_stands_alone(tmp_path):
     assert "## Mean recall, gained over cross-entropy" in (tmp_path / "label_shift.md").read_text()
 
 
-def test_shift_runs_and_their_unshifted_ones_are_in_no_plain_grid(tmp_path):
+def test_shifted_runs_are_in_no_plain_grid_and_unshifted_ones_are_in_both(tmp_path):
     for one in RECORDS:
         write(tmp_path, one)
     write(tmp_path, record("ce", None, 0, 0.77, epochs=40))  # of other epochs: none of the sweep's
-    (sweep,), (plain,) = split_sweeps(read_runs(tmp_path))
-    assert len(sweep.runs) == len(RECORDS) and plain.scores["macro_recall"] == 0.77
-    (grid,) = load_grids(tmp_path)
-    assert [run.scores["macro_recall"] for run in grid.runs] == [0.77]
+    (sweep,), plain = split_sweeps(read_runs(tmp_path))
+    assert len(sweep.runs) == len(RECORDS)
+    unshifted = [one for one in RECORDS if one["settings"]["data"].get("target_shift") is None]
+    assert 0 < len(unshifted) < len(RECORDS) and len(plain) == len(unshifted) + 1
+    grids = load_grids(tmp_path)
+    assert sorted(len(grid.runs) for grid in grids) == [1, len(unshifted)]
+    assert all(run.settings["data"].get("target_shift") is None for grid in grids for run in grid.runs)
 
 
 def test_the_report_of_a_sweep_shows_alpha_across_and_lists_it_at_the_top(tmp_path):
     for one in RECORDS:
         write(tmp_path, one)
-    overview, page = write_grid_report(tmp_path, tmp_path / "out")
+    overview, page, plain = write_grid_report(tmp_path, tmp_path / "out")
+    assert plain.name == "report.html" and "no shift" not in plain.read_text()
     assert page.name == "label_shift.html" and "α = 0.3" in page.read_text() and "no shift" in page.read_text()
     text = overview.read_text()
     assert "under label shift" in text and "At α = 0.3, dann + difc (adjusted) has the highest mean recall" in text
@@ -91,7 +95,7 @@ def test_the_report_of_a_sweep_shows_alpha_across_and_lists_it_at_the_top(tmp_pa
 
     write_many_classes(tmp_path, 3, losses=("ce",))
     overview, *pages = write_grid_report(tmp_path, tmp_path / "out")
-    assert [p.name for p in pages] == ["label_shift.html", "report.html"]
+    assert [p.name for p in pages] == ["label_shift.html", "report.html", "report.html"]
     assert "highest mean recall" in overview.read_text()
 
 
@@ -99,8 +103,8 @@ def test_two_sweeps_are_never_one(tmp_path):
     for epochs in (8, 40):
         for one in (record("ce", None, 0, 0.4, epochs=epochs), record("ce", 1.0, 0, 0.3, epochs=epochs)):
             write(tmp_path, one)
-    sweeps, rest = split_sweeps(read_runs(tmp_path))
-    assert [len(sweep.runs) for sweep in sweeps] == [2, 2] and not rest
+    sweeps, plain = split_sweeps(read_runs(tmp_path))
+    assert [len(sweep.runs) for sweep in sweeps] == [2, 2] and len(plain) == 2
     assert [list(sweep.differs) for sweep in sweeps] == [["epochs 8"], ["epochs 40"]]
 
 

@@ -5,10 +5,10 @@ import argparse
 import pytest
 
 from pa_difc.commands.flags import add_grid_flags, add_training_flags, settings_of_grid
+from pa_difc.training.record import settings_file
 from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
-from pa_difc.util.toml import to_toml
 
 
 def grid(*words, methods=("mcd",), losses=("difc",)):
@@ -38,7 +38,7 @@ def test_the_settings_that_a_run_leaves_give_the_same_run(tmp_path):
     words = ["--epochs", 3, "--set", "gamma=2.5", "classifier=cosine", "class_weights=1,2,3,4,5,6,7", "clip_norm=2"]
     before = one(*words, "--methods", "mdd", "--losses", "difc", "--seeds", 4)
     file = tmp_path / "settings.toml"
-    file.write_text(to_toml(before.flat()))
+    file.write_text(settings_file(before))
     assert one("--config", file) == before  # method, loss and seed among them
     assert one("--config", file, "--methods", "mcd").method.options["repeat"] == 4  # mdd's options stay behind
     assert one("--config", file, "--losses", "ce").loss.options == {}
@@ -55,7 +55,8 @@ def test_the_settings_that_a_run_leaves_give_the_same_run(tmp_path):
         (["--set", "loss.name=ce"], "set by --losses"),
         (["--set", "epsilon"], "must be key=value"),
         (["--set", "epsilon=much"], "epsilon=much: must be a number"),
-        (["--set", "gamma=2"], "unknown key 'gamma'"),  # mcd has none
+        (["--set", "gamma=2"], "'gamma' is an option of methods mdd and losses focal, and none of these is meant"),
+        (["--losses", "ce", "--set", "loss.epsilon=1"], "'loss.epsilon' is an option of losses difc, and none"),
         (["--methods", "mdd", "mcd", "--losses", "focal", "--set", "gamma=2"], "say which"),
     ],
 )
@@ -97,13 +98,33 @@ def test_old_files_of_studies_are_read(tmp_path):
     (tmp_path / "best.toml").write_text("max_margin = 0.7\nepsilon = 0.1\nreweight_epoch = 2\nlr = 0.01\n")
     settings = one("--config", tmp_path / "best.toml")
     assert settings.loss.options["max_margin"] == 0.7 and settings.loss.reweight_epoch == 2
-    (tmp_path / "best.toml").write_text('head = "cosine"\n')
-    with pytest.raises(UserError, match=r"best.toml: head: key 'head' is called model.classifier since version 0.2"):
-        one("--config", tmp_path / "best.toml")
+    (tmp_path / "best.toml").write_text('head = "cosine"\nestimate = "evaluation"\n')
+    settings = one("--config", tmp_path / "best.toml")
+    assert settings.model.classifier == "cosine" and settings.loss.options["confusion_from"] == "evaluation"
 
 
 def test_a_file_of_every_default_is_complete():
     settings = resolve(Settings())
-    text = to_toml(settings.flat())
+    text = settings_file(settings)
     for key, value in settings.flat().items():
         assert value is None or f"{key.partition('.')[2]} = " in text
+
+
+def test_what_followed_from_the_others_in_a_run_s_file_does_so_again(tmp_path):
+    """A cosine classifier that came with ldam, a rate that came with sgd, phases that came with the epochs."""
+    file = tmp_path / "settings.toml"
+    file.write_text(settings_file(one("--losses", "ldam", "--epochs", 4)))
+    settings = one("--config", file, "--losses", "ce", "--epochs", 10, "--set", "optimiser=adamw")
+    assert (settings.model.classifier, settings.model.scale) == ("linear", 1.0)
+    assert (settings.loss.confusion_epoch, settings.loss.reweight_epoch) == (5, 5)
+    assert settings.optimiser.lr == pytest.approx(0.001)
+    assert one("--config", file, "--methods", "agra").model.feature_head == "global_local"
+
+
+def test_what_was_asked_for_stays_and_so_does_what_was_edited(tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text(settings_file(one("--set", "lr=0.02", "classifier=cosine", "scale=30")))
+    settings = one("--config", file, "--losses", "ce", "--set", "optimiser=adamw")
+    assert (settings.optimiser.lr, settings.model.classifier, settings.model.scale) == (0.02, "cosine", 30.0)
+    file.write_text(settings_file(one()).replace("lr = 0.02", "lr = 0.5"))
+    assert one("--config", file, "--set", "optimiser=adamw").optimiser.lr == 0.5

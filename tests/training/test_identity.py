@@ -18,6 +18,7 @@ from pa_difc.training.record import RunFolder, read_record
 from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
 from pa_difc.training.settings import Settings
+from pa_difc.util.errors import UserError
 from pa_difc.util.process import command_line, git_revision
 from pa_difc.util.registry import load_module
 
@@ -97,6 +98,39 @@ def test_the_code_of_others_is_part_of_it(kind, tmp_path, monkeypatch):
         keys.append(RunFolder.of(tmp_path, cfg, SOURCE, TARGET).key)
     assert keys[0] == keys[1] != keys[2]
     assert "loss" not in of(settings(loss="ce"))["code"]  # ours has the package's hash
+
+
+def test_whatever_a_plugin_imports_is_its_code(tmp_path, monkeypatch):
+    """Helpers of helpers, constants, sub-packages: an edit of any of them is another run; of a stranger's it is not."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    files = {
+        "mine.py": "from helper_one import f\nfrom constants_of_mine import GAIN\n"
+        "from parts_of_mine.deep import extra\n" + ENTRIES,
+        "helper_one.py": "import helper_two\nf = helper_two.f\n",
+        "helper_two.py": "def f(): return 1\n",
+        "constants_of_mine.py": "GAIN = 1\n",
+        "parts_of_mine/__init__.py": "",
+        "parts_of_mine/deep.py": "extra = 1\n",
+        "stranger.py": "x = 1\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setitem(BACKBONES, "mine", BackboneSpec(load_module(tmp_path / "mine.py").Net, 32, 0.1, "mine"))
+    before = BACKBONES.digest("mine")
+    for name in files:
+        (tmp_path / name).write_text(files[name] + "# edited\n")
+        assert (BACKBONES.digest("mine") != before) == (name != "stranger.py"), name
+        (tmp_path / name).write_text(files[name])
+    assert BACKBONES.digest("mine") == before
+
+
+def test_code_in_no_file_is_refused(monkeypatch):
+    scope = {"__name__": "in_no_file"}
+    exec("class Net:\n    pass", scope)
+    monkeypatch.setitem(BACKBONES, "mine", BackboneSpec(scope["Net"], 32, 0.1, "mine"))
+    with pytest.raises(UserError, match="Net is in no file"):
+        BACKBONES.digest("mine")
 
 
 def test_the_record_says_where_it_was_made(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from pa_difc.training.groups import OptimiserSettings
 from pa_difc.training.optimiser import learning_rate_factor, make_containers, make_optimiser
 from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
+from pa_difc.util.errors import UserError
 
 
 def factors(steps=8, drop_step=3, **values):
@@ -67,10 +68,16 @@ def test_a_clipped_gradient_has_the_norm_that_was_asked_for():
     assert stepped(1.5, weight_decay=0.0, clip_norm=2.0) == pytest.approx(1 - 0.1 * 1.5)
 
 
+def test_a_layer_decay_without_layers_is_refused():
+    settings = resolve(Settings.of(layer_decay=0.5))
+    with pytest.raises(UserError, match=r"layer_decay=0\.5 has no effect"):
+        make_containers(settings, Models({"G": torch.nn.Linear(2, 2)}), steps_per_epoch=3)
+
+
 def test_layers_below_learn_more_slowly():
     from pa_difc.backbones.make import make_backbone
 
     settings = OptimiserSettings(lr=1.0, layer_decay=0.5)
     optimiser = make_optimiser(make_backbone("small", feature_head="global_local"), settings)
-    rates = sorted({group["lr"] for group in optimiser.param_groups})
-    assert rates == pytest.approx([0.125, 0.25, 0.5, 1.0])  # four blocks; the head stays
+    rates = [group["lr"] for group in optimiser.param_groups]
+    assert rates == pytest.approx([1.0, 0.5, 0.25, 0.125, 1.0])  # four blocks from above, and the head

@@ -45,7 +45,7 @@ def test_a_key_may_be_short_where_it_is_the_only_one(key, whole):
     [
         ("gamma", "short for method.gamma and loss.gamma: say which"),
         ("epocs", "unknown key 'epocs': did you mean 'epochs'"),
-        ("max_margin", "unknown key 'max_margin'"),  # neither ce nor focal has one
+        ("max_margin", "'max_margin' is an option of losses margin, di, difc, ldam, ldam_drw, and none"),
         ("name", "unknown key 'name'"),
         ("head", "is called model.classifier since version 0.2"),
         ("adjust", "is called run.prior_correction since version 0.2"),
@@ -94,9 +94,12 @@ def test_what_follows_from_the_others():
         ({"sampler": "pseudo_balanced"}, "unknown sampler 'pseudo_balanced'"),  # it needs predictions
         ({"target_sampler": "class_balanced"}, "unknown target sampler"),  # and this one labels
         ({"method": "mdd", "gamma": -1.0}, "gamma=-1.0"),
-        ({"loss": "cosface", "classifier": "linear"}, "needs --set classifier=cosine, not linear"),
+        ({"loss": "cosface", "classifier": "linear"}, "needs classifier=cosine, not linear"),
         ({"landmark_branch": "ir"}, "landmark_branch='ir' has no effect"),
         ({"warmup_epochs": 4, "epochs": 5}, "lies inside the warm-up"),
+        ({"backbone": "resnet18", "crop_px": 64}, "crop_px=64: backbone resnet18 takes 112"),
+        ({"schedule": "cosine", "lr_drop": 0.5}, "lr_drop=0.5 has no effect with schedule='cosine'"),
+        ({"optimiser": "adamw", "momentum": 0.5}, "momentum=0.5 has no effect with optimiser adamw"),
     ],
 )
 def test_bad_values_are_one_line(values, words):
@@ -119,6 +122,8 @@ def test_cells_of_a_grid_are_comparable_and_other_settings_are_not():
 
     cells = [of(method=m, loss=k, seed=s) for m in ("mcd", "mdd") for k in ("ce", "difc", "ldam") for s in (0, 1)]
     assert all(cell == cells[0] for cell in cells)  # ldam's cosine classifier is its own
+    asked = [of(loss=k, classifier="cosine", scale=30.0) for k in ("ce", "ldam", "cosface")]
+    assert asked[0] == asked[1] == asked[2]  # whether it is the loss's own or not
     for other in ({"epochs": 6}, {"lr": 0.5}, {"classifier": "cosine", "loss": "ce"}, {"target_shift": 1.0}):
         assert of(**other) != cells[0], other
 
@@ -128,6 +133,7 @@ def test_the_flat_settings_of_version_0_1_find_their_places():
               "adjust": "rlls", "data_root": "d", "max_margin": 0.5, "weight": 2.0, "epochs": 4}  # fmt: skip
     found = nested(config)
     assert found["method"] == {"name": "mcd", "options": {"weight": 2.0}}
-    assert found["loss"] == {"name": "difc", "options": {"max_margin": 0.5}}
-    assert found["model"] == {"classifier": "cosine", "feature_head": "global_only"}
-    assert found["run"] == {"seed": 3, "prior_correction": "rlls", "epochs": 4} and found["data"] == {"root": "d"}
+    assert (found["loss"]["name"], found["loss"]["options"]) == ("difc", {"max_margin": 0.5})
+    assert (found["model"]["classifier"], found["model"]["feature_head"]) == ("cosine", "global_only")
+    assert (found["run"]["seed"], found["run"]["prior_correction"], found["run"]["epochs"]) == (3, "rlls", 4)
+    assert found["data"]["root"] == "d" and found["optimiser"]["schedule"] == "drop"  # 0.1 had no other
