@@ -152,9 +152,19 @@ def test_programs_in_the_page_on_adding_run(monkeypatch):
     logger.close()
     assert told == ["mcd · difc", {"lr": 1}, (1, {"lr": 0.5}), "end"]
 
-    from pa_difc import DATASETS, LOGGERS, LOSSES, METHODS, make_loss
+    from pa_difc import BACKBONES, CRITERIA, DATASETS, LOGGERS, LOSSES, METHODS, SAMPLERS, make_loss
 
-    registered = ((METHODS, "mean_match"), (LOSSES, "smooth"), (DATASETS, "our_faces"), (LOGGERS, "mlflow"))
+    registered = (
+        (METHODS, "mean_match"),
+        (METHODS, "running_mean_match"),
+        (LOSSES, "smooth"),
+        (LOSSES, "prior"),
+        (DATASETS, "our_faces"),
+        (BACKBONES, "pooled"),
+        (SAMPLERS, "with_replacement"),
+        (CRITERIA, "confidence"),
+        (LOGGERS, "mlflow"),
+    )
     assert all(name in registry for registry, name in registered)
     z, y = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
     expected = 0.95 * np.log1p(np.exp(-2)) + 0.05 * np.log1p(np.exp(2))

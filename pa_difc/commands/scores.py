@@ -73,7 +73,7 @@ def _print_target(target: str, scores: dict[str, Any], classes: list[str]) -> No
 
 def _warn(scores: dict[str, Any]) -> None:
     if scores["collapsed"]:
-        print("  collapsed: fewer than half of the classes were ever predicted")
+        print("  collapsed: fewer than half of the classes that occur were ever predicted")
 
 
 def _print_row(head: str, cells: list[str]) -> None:

@@ -26,7 +26,7 @@ def model_card(record: dict[str, Any], settings: dict[str, Any]) -> str:
     method, loss = (record["settings"][group]["name"] for group in ("method", "loss"))
     shown = _target_scores(record)
     quality = _scored(record, labels) if "target" in record["scores"] else _unscored(record, labels)
-    warning = "\n**It has collapsed: fewer than half of the classes are ever predicted.**\n"
+    warning = "\n**It has collapsed: fewer than half of the classes that occur are ever predicted.**\n"
     collapsed = warning if shown["collapsed"] else ""
     limits = (_EXPRESSIONS if of_expressions(labels) else _OTHERS).format(k=len(labels))
     return f"""# {method} + {loss}, {data["source"]} → {data["target"]}

@@ -48,7 +48,7 @@ def prediction_counts(probs: npt.NDArray[Any], occurring: int | None = None) -> 
         occurring: how many of the classes occur; None where nobody knows: all.
 
     Returns:
-        "predicted" ``(K,)`` counts; "collapsed": whether fewer than half of the classes were ever predicted.
+        "predicted" ``(K,)`` counts; "collapsed": whether fewer than half of the classes that occur were ever predicted.
     """
     k = probs.shape[1]
     expected = k if occurring is None else occurring

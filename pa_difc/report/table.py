@@ -16,7 +16,8 @@ METRICS = ("accuracy", "macro_recall", "macro_f1")
 BASELINE_LOSS = "ce"
 COLLAPSE_MARK = "†"
 COLLAPSE_NOTE = (
-    f"{COLLAPSE_MARK} collapsed: in at least one run fewer than half of the classes were ever predicted on the target"
+    f"{COLLAPSE_MARK} collapsed: in at least one run fewer than half of the classes that occur on the target were ever "
+    "predicted"
 )
 TRANSDUCTIVE_MARK = "‡"
 TRANSDUCTIVE_NOTE = (

@@ -90,7 +90,7 @@ def warn(assessment: Assessment, select: str) -> list[str]:
     if select == ORACLE:
         warnings.append("This study chose by TARGET LABELS: a bound, not a result.")
     warnings += [
-        f"{line.name}: collapsed, fewer than half of the classes were ever predicted."
+        f"{line.name}: collapsed, fewer than half of the classes that occur were ever predicted."
         for line in assessment.lines
         if line.collapsed
     ]

@@ -178,11 +178,13 @@ def _place(entry: Any) -> str:
 
 def _line_of(error: BaseException, path: Path) -> str:
     """Where in a file an error came up, as ", line 3"."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    number = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-    return f", line {number}" if number else ""
+    places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError):
+        places.append((error.filename or "", error.lineno))
+    numbers = [number for file, number in places if Path(file).resolve() == path.resolve()]
+    return f", line {numbers[-1]}" if numbers else ""
 
 
 def _first_line(error: BaseException) -> str:
-    text = (str(error).splitlines() or [""])[0]
+    text = error.msg if isinstance(error, SyntaxError) else (str(error).splitlines() or [""])[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -128,10 +128,10 @@ def test_beside_ours_in_a_table_and_in_the_list(home):
     ("text", "words"),
     [
         (None, "--plugin mine.py: no such file"),
-        ("1 / 0", "--plugin mine.py: ZeroDivisionError: division by zero"),
-        ("raise SystemExit(3)", "--plugin mine.py: SystemExit: 3"),
-        ("import nowhere_to_be_found", "--plugin mine.py: ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
-        ("def broken(:", "--plugin mine.py: SyntaxError"),
+        ("1 / 0", "--plugin mine.py, line 1: ZeroDivisionError: division by zero"),
+        ("\n\nraise SystemExit(3)", "--plugin mine.py, line 3: SystemExit: 3"),
+        ("import nowhere_to_be_found", "line 1: ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        ("x = 1\ndef broken(:", "--plugin mine.py, line 2: SyntaxError: invalid syntax\n"),
         ("from pa_difc import METHODS\nMETHODS.register('mcd', object)", "method 'mcd' is one of ours"),
     ],
 )
