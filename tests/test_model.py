@@ -252,6 +252,26 @@ def test_a_photograph_s_face_is_found_where_it_is(run_folder, photographs, tmp_p
         assert picture.width > 512 and picture.height == 512
 
 
+def test_pictures_are_written_over_nothing_but_pictures_of_before(plain, photographs, tmp_path, capsys):
+    folder = tmp_path / "faces"
+    (folder / "more").mkdir(parents=True)
+    for name in ("one.jpg", "more/one.jpg", "none.png"):
+        (folder / name).write_bytes((photographs / name.rpartition("/")[2]).read_bytes())
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    for where in (folder, folder / "more"):  # in the second is nothing of their names yet, and something else later
+        (folder / "more" / "none.png").write_bytes(b"mine")
+        code, _, err = command(capsys, "predict", "--model", plain, folder / "none.png", "--annotate", where)
+        assert code == 2 and "none.png was not written by predict" in err and err.count("\n") == 1
+    (folder / "more" / "none.png").unlink()
+    code, _, err = command(capsys, "predict", "--model", plain, folder, "--out", folder / "none.png")
+    assert code == 2 and "none.png is one of the images" in err
+    for _ in range(2):  # our own are
+        code, _, err = command(capsys, "predict", "--model", plain, folder, "--annotate", tmp_path / "drawn")
+        assert code == 0, err
+        assert sorted(p.name for p in (tmp_path / "drawn").iterdir()) == ["none.png", "one-2.png", "one.png"]
+    assert before == {path: path.read_bytes() for path in folder.rglob("*.*")}
+
+
 def test_predictions_are_the_model_s_on_the_crop_it_was_trained_with(plain, photographs, capsys):
     from pa_difc.data.crops import cut_face
     from pa_difc.data.detect import FaceDetector

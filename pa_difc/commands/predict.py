@@ -36,19 +36,22 @@ def run(parsed: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ..deploy.model import load_model
-    from ..deploy.predict import find_images, predict_images
+    from ..deploy.predict import find_images, picture_files, predict_images
     from ..training.device import set_device
     from ..util.files import write_text
 
     set_device(parsed.device)
     model = load_model(parsed.model)
     images = find_images(parsed.images)
+    if parsed.out and parsed.out.resolve() in {path.resolve() for path in images}:
+        raise UserError(f"--out {parsed.out} is one of the images: give another file")
+    pictures = picture_files(images, parsed.annotate) if parsed.annotate else None
     if parsed.annotate:
         try:
             parsed.annotate.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot write {parsed.annotate}: {error.strerror}") from None
-    found = predict_images(model, images, device=parsed.device, annotate=parsed.annotate)
+    found = predict_images(model, images, device=parsed.device, annotate=pictures)
     bar = tqdm(found, total=len(images), desc="predicting", unit="image", disable=None, leave=False)
     predictions = [p for faces in bar for p in faces]
     text = _text(predictions, model.classes, parsed.format)

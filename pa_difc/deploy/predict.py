@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ..data.crops import cut_face
 from ..data.decode import BrokenImageError, read_image
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from .model import FaceModel
 
 _BATCH = 16  #: images at a time
+_SOFTWARE = "pa_difc"  #: in the pictures that are written here
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
@@ -42,8 +45,32 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
+def picture_files(paths: Sequence[Path], folder: Path) -> list[Path]:
+    """Where the annotated picture of each image goes: by its name, with a number where several have the same.
+
+    Raises:
+        UserError: the file is one of the images, or something that was not written here.
+    """
+    files: dict[Path, None] = {}
+    for path in paths:
+        names = chain([path.stem], (f"{path.stem}-{n}" for n in count(2)))
+        files[next(file for name in names if (file := folder / f"{name}.png") not in files)] = None
+    for file in files:
+        if file.exists() and not _is_ours(file):
+            raise UserError(f"{file} was not written by predict, and would be written over: give another --annotate")
+    return list(files)
+
+
+def _is_ours(file: Path) -> bool:
+    try:
+        with Image.open(file) as picture:
+            return bool(picture.info.get("Software") == _SOFTWARE)
+    except OSError:
+        return False
+
+
 def predict_images(
-    model: FaceModel, paths: Sequence[Path], *, device: str = "cpu", annotate: Path | None = None
+    model: FaceModel, paths: Sequence[Path], *, device: str = "cpu", annotate: Sequence[Path] | None = None
 ) -> Iterator[list[Prediction]]:
     """Every face of every image, a list for each file in turn; never empty.
 
@@ -51,7 +78,7 @@ def predict_images(
         model: in eval mode.
         paths: image files.
         device: where faces are found and classified.
-        annotate: a folder for pictures with boxes, points and bars.
+        annotate: for each image, the file for a picture with boxes, points and bars; see :func:`picture_files`.
     """
     from ..data.detect import FaceDetector
 
@@ -62,15 +89,21 @@ def predict_images(
         images = [_open(path) for path in batch]
         good = [image for image in images if isinstance(image, Image.Image)]
         found = iter(detector.detect(good, [max(image.size) <= 128 for image in good]))
-        for path, image in zip(batch, images, strict=True):
+        for i, (path, image) in enumerate(zip(batch, images, strict=True), start):
             if isinstance(image, str):
                 yield [Prediction(str(path), problem=image)]
                 continue
             faces = next(found)
             predictions = _classify(model, path, image, faces, device)
             if annotate is not None:
-                annotated(image, predictions, model.classes).save(annotate / f"{path.stem}.png")
+                annotated(image, predictions, model.classes).save(annotate[i], pnginfo=_signature())
             yield predictions
+
+
+def _signature() -> PngInfo:
+    signature = PngInfo()
+    signature.add_text("Software", _SOFTWARE)
+    return signature
 
 
 def _open(path: Path) -> Image.Image | str:

@@ -22,6 +22,7 @@ from ..util.distributed import Replicas, from_parts, means, processes, rank, req
 from ..util.errors import DivergedError, Stopped, UserError
 from ..util.files import write_text
 from .checkpoint import load_checkpoint, save_checkpoint, seed_everything
+from .resumable import Unsaved, require_resumable
 
 
 def fit(
@@ -56,10 +57,11 @@ def fit(
 
     Raises:
         DivergedError: a loss is not finite; the last epoch's checkpoint stays.
-        UserError: the method can't be trained on several processes, or they don't share a disk.
+        UserError: the method or its loss keeps something that no checkpoint holds; it can't be trained on several
+            processes, or they don't share a disk.
         Stopped: Ctrl-C.
     """
-    _require_resumable(adapter)
+    require_resumable(adapter)
     _to_device(adapter, loader.device)
     done, history = 0, list[dict[str, Any]]()
     checkpoint = folder / "checkpoint.pt" if folder else None
@@ -67,7 +69,7 @@ def fit(
         done, history = load_checkpoint(checkpoint, adapter, key=key)
         if rank() == 0:
             _write_log(checkpoint, history)  # a kill may have come between the two
-    replicas = _replicas(adapter)
+    replicas, unsaved = _replicas(adapter), Unsaved(adapter)
     steps = len(loader)
     bar = tqdm(
         total=epochs * steps,
@@ -82,6 +84,7 @@ def fit(
             for epoch in range(done, epochs):
                 bar.set_description(f"{title} epoch {epoch + 1}/{epochs}")
                 history.append(_epoch(adapter, loader, epoch, bar, title, replicas))
+                unsaved.require_unchanged()
                 if checkpoint and rank() == 0:
                     save_checkpoint(checkpoint, adapter, key=key, epoch=epoch + 1, history=history)
                     _write_log(checkpoint, history)
@@ -153,20 +156,6 @@ def _described(loss: Any) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise UserError(f"{type(loss).__name__}.describe(): must be plain finite values ({error})") from None
     return said
-
-
-def _require_resumable(adapter: LossSlot) -> None:
-    """Refuses a method with state that no checkpoint would hold.
-
-    Raises:
-        UserError: it keeps a module beside its models and beside what ``method_state()`` gives.
-    """
-    kept = [*adapter.models.values(), *adapter.misc.values(), adapter.loss, getattr(adapter, "hook", None)]
-    for name, value in vars(adapter).items():
-        if isinstance(value, torch.nn.Module) and value.state_dict() and not any(value is other for other in kept):
-            raise UserError(
-                f"{type(adapter).__name__}.{name} would be lost when a run is resumed: return it from method_state()"
-            )
 
 
 def _own_noise(seed: int, epoch: int) -> None:

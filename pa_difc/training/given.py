@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..util.errors import UserError
+from ..util.names import unknown
 from ..util.options import About, describe
 from ..util.toml import read_toml
 from .groups import ENTRIES
@@ -144,6 +145,9 @@ def _pop_follows(pairs: dict[str, Given]) -> set[str]:
         return set()
     if not isinstance(given.value, list) or not all(isinstance(key, str) for key in given.value):
         raise UserError(f"{given.where}: must be a list of keys")
+    for key in given.value:
+        if key not in (known := fixed_keys()):
+            raise UserError(f"{given.where}: {unknown('setting', key, known)}")
     return set(given.value)
 
 

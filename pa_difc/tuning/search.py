@@ -103,7 +103,7 @@ def best_toml(plan: StudyPlan, trial: optuna.trial.FrozenTrial) -> str:
         "# USES TARGET LABELS: a bound, not a result." if plan.select == ORACLE else "# No target label was used.",
     ]
     flat = candidate(plan.settings, trial.params).flat()
-    names = {*trial.params, "reweight_epoch"} - {REWEIGHT}
+    names = {"reweight_epoch" if name == REWEIGHT else name for name in trial.params}
     chosen = {key: value for key, value in flat.items() if key in names or key.partition(".")[2] in names}
     return "\n".join(lines) + "\n" + to_toml(chosen)
 

@@ -6,8 +6,9 @@ import ast
 import inspect
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,7 +43,7 @@ def code_files(entry: Any) -> list[Path]:
     if "." in module.__name__ or hasattr(module, "__path__"):
         top = Path(sys.modules[module.__name__.partition(".")[0]].__path__[0])
         return sorted({file, *top.resolve().rglob("*.py")})
-    return sorted(_imported(module, {}).values())
+    return sorted(_imported(file, module.__package__ or "", {}))
 
 
 def definition(entry: Any) -> Any:
@@ -53,21 +54,65 @@ def definition(entry: Any) -> Any:
     return entry if inspect.isclass(entry) or inspect.isfunction(entry) else type(entry)
 
 
-def _imported(module: ModuleType, found: dict[str, Path]) -> dict[str, Path]:
-    """The files of a module and of all that it imports and that is not installed, by module; added to ``found``."""
-    file = _file(module)
-    if file is None or module.__name__ in found or PACKAGE in file.parents or _is_installed(file):
+def require_own_modules(path: Path) -> None:
+    """Refuses a file whose import would find a module of somebody else's in place of the one beside it.
+
+    Raises:
+        UserError: another plugin has brought a module of the same name, for example.
+    """
+    folder, waiting, seen = path.resolve().parent, [path.resolve()], set[Path]()
+    while waiting:
+        file = waiting.pop()
+        seen.add(file)
+        for name in {name.partition(".")[0] for name in _import_names(file, "")} - {""}:
+            own = next((f for f in (folder / f"{name}.py", folder / name / "__init__.py") if f.is_file()), None)
+            found = None if own is None else _find(name)
+            if own is None or found is None or _is_installed(found):
+                continue
+            if found != own:
+                raise UserError(f"{path}: its module {name} would be that of {found}: rename one of them")
+            if own not in seen:
+                waiting.append(own)
+
+
+def _imported(file: Path, package: str, found: dict[Path, None]) -> dict[Path, None]:
+    """A file and those of all modules that its import statements name and that are not installed; added to ``found``.
+
+    Read from the text, so that it is the same before and after an import inside a function.
+    """
+    if file in found or PACKAGE in file.parents or _is_installed(file):
         return found
-    found[module.__name__] = file
-    for name in _import_names(file, module.__package__ or ""):
-        if (other := sys.modules.get(name)) is not None:
-            _imported(other, found)
+    found[file] = None
+    for name in _import_names(file, package):
+        if (other := _find(name)) is not None:
+            _imported(other, name if other.name == "__init__.py" else name.rpartition(".")[0], found)
     return found
 
 
+def _find(name: str) -> Path | None:
+    """The file of a module, imported or not; nothing is imported."""
+    if name in sys.modules:
+        return _file(sys.modules[name])
+    places: Sequence[str] | None = None
+    origin = None
+    for i in range(name.count(".") + 1):
+        if i and places is None:
+            return None
+        spec = PathFinder.find_spec(".".join(name.split(".")[: i + 1]), places)
+        origin = Path(spec.origin).resolve() if spec and spec.origin else None
+        if spec is None or (origin and _is_installed(origin)):
+            return None
+        places = spec.submodule_search_locations
+    return origin if origin and origin.suffix == ".py" else None
+
+
 def _import_names(file: Path, package: str) -> Iterator[str]:
-    """The absolute names of what a file imports; of ``from a import b`` both a and a.b."""
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    """The absolute names of what a file imports, anywhere in it; of ``from a import b`` both a and a.b."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):  # whoever imports it will hear of it
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar, overload
 
-from .code import code_files, definition
+from .code import code_files, definition, require_own_modules
 from .errors import UserError
 from .names import unknown
 from .process import PACKAGE
@@ -149,6 +149,7 @@ def load_module(path: Path) -> ModuleType:
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)
+    require_own_modules(path)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a file of the user's can raise anything

@@ -15,6 +15,8 @@ import optuna
 import pytest
 from processes import run, start
 
+from pa_difc.util.toml import read_toml
+
 SEARCH = "hpo/search.py"
 
 
@@ -52,6 +54,7 @@ def test_a_study_ends_in_a_report_and_a_file_that_recipes_take(data_root, tmp_pa
     assert page.count("<svg") >= 5 and not re.search(r"(src|href)=.https?:", page)  # nothing needs a network
     best = folder / "best.toml"
     assert "No target label was used" in best.read_text()
+    assert read_toml(best).keys() == {"loss"} and read_toml(best)["loss"].keys() == {"max_margin", "epsilon"}
     recipe = [f for f in flags(data_root, tmp_path / "r") if f not in ("--confirm-seeds", "1")]
     recipe = recipe[: recipe.index("--method")] + recipe[recipe.index("--set") :]
     code, _, err = run("recipes/source_only.py", *recipe, "--config", best)

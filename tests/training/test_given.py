@@ -128,3 +128,10 @@ def test_what_was_asked_for_stays_and_so_does_what_was_edited(tmp_path):
     assert (settings.optimiser.lr, settings.model.classifier, settings.model.scale) == (0.02, "cosine", 30.0)
     file.write_text(settings_file(one()).replace("lr = 0.02", "lr = 0.5"))
     assert one("--config", file, "--set", "optimiser=adamw").optimiser.lr == 0.5
+
+
+@pytest.mark.parametrize("key", ["optimizer.lr", "foo", "lr"])
+def test_a_key_that_is_said_to_follow_has_to_be_one(key, tmp_path):
+    (tmp_path / "c.toml").write_text(f'follows = ["{key}"]\n[optimiser]\nlr = 0.5\n')
+    with pytest.raises(UserError, match=f"follows: unknown setting '{key}'"):
+        one("--config", tmp_path / "c.toml")

@@ -125,6 +125,33 @@ def test_whatever_a_plugin_imports_is_its_code(tmp_path, monkeypatch):
     assert BACKBONES.digest("mine") == before
 
 
+def test_an_import_inside_a_function_counts_before_and_after_it_is_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "late_one.py").write_text("GAIN = 1\n")
+    (tmp_path / "mine.py").write_text(ENTRIES + "\ndef later():\n    import late_one\n    return late_one.GAIN\n")
+    module = load_module(tmp_path / "mine.py")
+    monkeypatch.setitem(BACKBONES, "mine", BackboneSpec(module.Net, 32, 0.1, "mine"))
+    before = BACKBONES.digest("mine")
+    assert module.later() == 1 and BACKBONES.digest("mine") == before
+    (tmp_path / "late_one.py").write_text("GAIN = 2\n")
+    assert BACKBONES.digest("mine") != before
+
+
+@pytest.mark.parametrize(
+    "imports", ["import shared_name", "from shared_name import x", "def f():\n    import shared_name"]
+)
+def test_two_plugins_whose_modules_have_one_name_are_refused(imports, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "shared_name.py").write_text("x = 1\n")
+        (tmp_path / folder / "mine.py").write_text(f"{imports}\n")
+    load_module(tmp_path / "one" / "mine.py")
+    with pytest.raises(UserError, match=r"two.mine.py: its module shared_name would be that of .*one.shared_name.py"):
+        load_module(tmp_path / "two" / "mine.py")
+    sys.modules.pop("shared_name", None)
+
+
 def test_code_in_no_file_is_refused(monkeypatch):
     scope = {"__name__": "in_no_file"}
     exec("class Net:\n    pass", scope)

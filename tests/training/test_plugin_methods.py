@@ -47,6 +47,67 @@ def test_state_that_no_checkpoint_holds_is_refused(monkeypatch, tmp_path):
         train(tmp_path, method="forgetful", loss="ce")
 
 
+class Counting(torch.nn.Module):
+    """Its weight of a step depends on how many there were."""
+
+    needs_target_logits = False
+
+    def __init__(self):
+        super().__init__()
+        self.steps = 0
+
+    def forward(self, logits, labels):
+        return torch.nn.functional.cross_entropy(logits, labels) / (1 + self.steps)
+
+    def update(self, target_logits=None):
+        self.steps += 1
+
+
+class CountingWhereItIsSaved(Counting):
+    def get_extra_state(self):
+        return self.steps
+
+    def set_extra_state(self, state):
+        self.steps = state
+
+
+class Averaging(torch.nn.Module):
+    """A running mean, and no update() that would tell of it."""
+
+    def __init__(self, persistent=True):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(()), persistent=persistent)
+
+    def forward(self, logits, labels):
+        loss = torch.nn.functional.cross_entropy(logits, labels)
+        self.mean = self.mean.lerp(loss.detach(), 0.1)
+        return loss
+
+
+class CountingMethod(SourceOnly):
+    steps = 0
+
+    def training_step(self, *args, **kwargs):
+        self.steps += 1
+        return super().training_step(*args, **kwargs)
+
+
+def test_state_that_no_checkpoint_would_hold_is_found_when_it_changes(monkeypatch, tmp_path):
+    for name, loss in (
+        ("Counting.steps", Counting),
+        ("Averaging.mean", Averaging),
+        ("Averaging.mean", lambda: Averaging(persistent=False)),
+    ):
+        monkeypatch.setitem(LOSSES, "mine", LossSpec("x", lambda inputs, make=loss: make()))
+        with pytest.raises(UserError, match=f"{name} changes in training and would be lost when a run is resumed"):
+            train(tmp_path / name, method="source_only", loss="mine")
+    monkeypatch.setitem(LOSSES, "mine", LossSpec("x", lambda inputs: CountingWhereItIsSaved()))
+    train(tmp_path, method="source_only", loss="mine")
+    monkeypatch.setitem(METHODS, "mine", CountingMethod)
+    with pytest.raises(UserError, match=r"CountingMethod.steps changes in training"):
+        train(tmp_path, method="mine", loss="ce")
+
+
 class Talkative(torch.nn.Module):
     def forward(self, logits, labels):
         return torch.nn.functional.cross_entropy(logits, labels)

@@ -1,0 +1,81 @@
+"""Whether all that a method and its loss keep is in a checkpoint, so that a killed run ends as one that was not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..methods.slot import LossSlot
+from ..util.errors import UserError
+
+#: What every module has, beside which lies what somebody added.
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+_PLAIN = (bool, int, float, str, list, tuple, dict, set)
+
+
+def require_resumable(adapter: LossSlot) -> None:
+    """Refuses a method with a module that no checkpoint would hold, before the first step.
+
+    Raises:
+        UserError: it keeps a module beside its models and beside what ``method_state()`` gives.
+    """
+    kept = [*adapter.models.values(), *adapter.misc.values(), adapter.loss, getattr(adapter, "hook", None)]
+    for name, value in vars(adapter).items():
+        if isinstance(value, nn.Module) and value.state_dict() and not any(value is other for other in kept):
+            raise UserError(
+                f"{type(adapter).__name__}.{name} would be lost when a run is resumed: return it from method_state()"
+            )
+
+
+class Unsaved:
+    """What a method, its loss and their modules keep outside the checkpoint, as it is before training.
+
+    Args:
+        adapter: the method.
+    """
+
+    def __init__(self, adapter: LossSlot) -> None:
+        self._adapter = adapter
+        self._before = dict(_unsaved(adapter))
+
+    def require_unchanged(self) -> None:
+        """Refuses a method or loss that training has changed where no checkpoint sees it.
+
+        Raises:
+            UserError: an attribute is another one now.
+        """
+        for name, value in _unsaved(self._adapter):
+            if self._before.get(name) != value:
+                raise UserError(
+                    f"{name} changes in training and would be lost when a run is resumed: make it a buffer of a module "
+                    "that method_state() returns, or of a loss with update()"
+                )
+
+
+def _unsaved(adapter: LossSlot) -> Iterator[tuple[str, str]]:
+    """Names and values of what no checkpoint holds."""
+    saved = [value for value in adapter.misc.values() if isinstance(value, nn.Module)]
+    for name, value in vars(adapter).items():
+        if isinstance(value, (*_PLAIN, Tensor)):
+            yield f"{type(adapter).__name__}.{name}", _text(value)
+    loss = adapter.loss
+    if isinstance(loss, nn.Module) and not any(loss is other for other in saved):
+        yield from ((f"{type(loss).__name__}.{name}", _text(value)) for name, value in loss.state_dict().items())
+    for module in {id(m): m for top in (loss, *saved) if isinstance(top, nn.Module) for m in top.modules()}.values():
+        if type(module).get_extra_state is nn.Module.get_extra_state:
+            yield from _attributes(module)
+
+
+def _attributes(module: nn.Module) -> Iterator[tuple[str, str]]:
+    transient = {name: module._buffers[name] for name in module._non_persistent_buffers_set}
+    own = {name: value for name, value in vars(module).items() if name not in _OF_EVERY_MODULE}
+    for name, value in {**own, **transient}.items():
+        if isinstance(value, (*_PLAIN, Tensor)):
+            yield f"{type(module).__name__}.{name}", _text(value)
+
+
+def _text(value: Any) -> str:
+    """All of a value, for comparing; torch shortens what it prints."""
+    return repr(value.tolist() if isinstance(value, Tensor) else value)
