@@ -265,6 +265,12 @@ def test_pictures_are_written_over_nothing_but_pictures_of_before(plain, photogr
     (folder / "more" / "none.png").unlink()
     code, _, err = command(capsys, "predict", "--model", plain, folder, "--out", folder / "none.png")
     assert code == 2 and "none.png is one of the images" in err
+    (tmp_path / "mine.csv").write_text("name,age\n")
+    code, _, err = command(capsys, "predict", "--model", plain, folder, "--out", tmp_path / "mine.csv")
+    assert code == 2 and "mine.csv was not written by predict" in err and err.count("\n") == 1
+    for kind in ("csv", "json", "csv"):
+        given = ["--format", kind, "--out", tmp_path / "ours.txt"]
+        assert command(capsys, "predict", "--model", plain, folder / "none.png", *given)[0] == 0
     for _ in range(2):  # our own are
         code, _, err = command(capsys, "predict", "--model", plain, folder, "--annotate", tmp_path / "drawn")
         assert code == 0, err

@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..util.errors import UserError
 from .flags import add_features_flag, add_grid_flags, add_log_flag, add_training_flags, settings_of_grid
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ EXAMPLES = """\
   pa-difc compare --methods dann mcd --losses ce drw margin di difc --seeds 0 1 2
   pa-difc compare --source muxspace --target fer2013 --data-root data --epochs 3 --out runs/mux2fer
   pa-difc compare --features frozen --epochs 20 --seeds 0 1 2 3 4 --out runs/frozen   # a hundred times cheaper"""
+
+#: What is written beside the runs.
+TABLES = ("table.csv", "table.md")
 
 METHODS, LOSSES = ("source_only", "dann", "safn", "mcd"), ("ce", "di", "difc")
 
@@ -35,6 +39,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     # All settings are made, and so checked, before anything is read or trained.
     cells = settings_of_grid(parsed, methods=METHODS, losses=LOSSES)
+
+    for name in TABLES:
+        if (file := parsed.out / name).exists() and not (parsed.out / "runs").is_dir():
+            raise UserError(f"{file} was not written by this command, and would be written over: give another --out")
 
     from ..training.build import load_pair
     from ..training.frozen import freeze
@@ -64,7 +72,7 @@ def _write_tables(records: list[dict[str, Any]], title: str, out: Path, labelled
         texts = to_csv(rows), to_markdown(rows, title), to_terminal(rows)
     else:
         texts = _of_choice(_grid(records, out), title, out)
-    for name, text in zip(("table.csv", "table.md"), texts, strict=False):
+    for name, text in zip(TABLES, texts, strict=False):
         write_text(out / name, text)
     print(f"\n{texts[-1]}\nwritten: {out / 'table.md'}, {out / 'table.csv'}")
 
@@ -82,7 +90,6 @@ def _of_choice(grid: Grid, title: str, out: Path) -> tuple[str, str, str]:
     from ..report.page import markdown_table
     from ..report.selection import candidates_table, numbers, select, selection_notes
     from ..report.table import aligned, csv_text
-    from ..util.errors import UserError
 
     selection = select(grid)
     if selection is None:

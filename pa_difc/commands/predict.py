@@ -45,6 +45,8 @@ def run(parsed: argparse.Namespace) -> int:
     images = find_images(parsed.images)
     if parsed.out and parsed.out.resolve() in {path.resolve() for path in images}:
         raise UserError(f"--out {parsed.out} is one of the images: give another file")
+    if parsed.out and not _is_ours(parsed.out):
+        raise UserError(f"--out {parsed.out} was not written by predict, and would be written over: give another file")
     pictures = picture_files(images, parsed.annotate) if parsed.annotate else None
     if parsed.annotate:
         try:
@@ -62,6 +64,14 @@ def run(parsed: argparse.Namespace) -> int:
     if problems := sum(bool(p.problem) for p in predictions):
         print(f"{problems} of {len(images)} images without a prediction; see the column 'problem'", file=sys.stderr)
     return 0
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file may be written over: a table of predictions, an empty one, or none."""
+    if not file.is_file():
+        return True
+    with file.open(encoding="utf-8", errors="replace") as stream:
+        return stream.read(11).strip() in ("", "file,label,", '[\n {\n  "fil', "[]")
 
 
 def _text(predictions: list[Prediction], classes: Sequence[str], kind: str) -> str:

@@ -21,8 +21,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     from ..report.grid_report import write_grid_report
+    from ..report.page import require_ours
 
     out = parsed.out or parsed.runs / "report"
+    if parsed.out:
+        require_ours(out)
     for page in write_grid_report(parsed.runs, out, parsed.data_root if parsed.with_images else None):
         print(f"written: {page}")
     return 0

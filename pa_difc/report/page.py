@@ -6,7 +6,10 @@ import html
 import io
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ..util.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +25,9 @@ _MARKERS = ("o", "s", "^", "D", "X")
 
 #: Figures that are wider than this have a row of the page to themselves, in points.
 _WIDE = 450.0
+
+#: By which a page of ours is known.
+_GENERATOR = "<meta name='generator' content='pa_difc'>"
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; --mark: #D55E00; }
@@ -94,12 +100,24 @@ def html_figure(title: str, picture: str) -> str:
     return f"<figure{wide}><figcaption>{title}</figcaption>{picture}</figure>"
 
 
+def require_ours(folder: Path) -> None:
+    """Refuses a folder in which a report would be written over somebody else's.
+
+    Raises:
+        UserError: there is a report.html or report.md that no report wrote.
+    """
+    page, text = folder / "report.html", folder / "report.md"
+    foreign = text if not page.exists() else page
+    if foreign.exists() and not (foreign is page and _GENERATOR in page.read_text(encoding="utf-8", errors="replace")):
+        raise UserError(f"{foreign} was not written by this command, and would be written over: give another --out")
+
+
 def html_page(title: str, body: str) -> str:
     """A whole page."""
     title = html.escape(title)
     meta = "<meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>"
     return (
-        f"<!doctype html><html lang='en'><head>{meta}<title>{title}</title><style>{STYLE}</style></head>"
+        f"<!doctype html><html lang='en'><head>{meta}{_GENERATOR}<title>{title}</title><style>{STYLE}</style></head>"
         f"<body><main><h1>{title}</h1>{body}</main></body></html>\n"
     )
 

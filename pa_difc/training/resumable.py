@@ -63,9 +63,15 @@ def _unsaved(adapter: LossSlot) -> Iterator[tuple[str, str]]:
     loss = adapter.loss
     if isinstance(loss, nn.Module) and not any(loss is other for other in saved):
         yield from ((f"{type(loss).__name__}.{name}", _text(value)) for name, value in loss.state_dict().items())
-    for module in {id(m): m for top in (loss, *saved) if isinstance(top, nn.Module) for m in top.modules()}.values():
+    for module in {id(m): m for top in (loss, *saved) if isinstance(top, nn.Module) for m in _own(top)}.values():
         if type(module).get_extra_state is nn.Module.get_extra_state:
             yield from _attributes(module)
+
+
+def _own(top: nn.Module) -> list[nn.Module]:
+    """A module and those in it that are of the same package: libraries note what they computed last for its readers."""
+    package = type(top).__module__.partition(".")[0]
+    return [module for module in top.modules() if type(module).__module__.partition(".")[0] == package]
 
 
 def _attributes(module: nn.Module) -> Iterator[tuple[str, str]]:

@@ -231,3 +231,22 @@ def test_a_browser_shows_many_classes_and_an_overview_without_overflow(tmp_path)
     for page in write_grid_report(tmp_path, tmp_path / "out"):
         wider, done = overflow(page, 500)
         assert wider <= 0 and "CONSOLE" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.md"])
+def test_nothing_of_somebody_else_s_is_written_over(name, tmp_path, capsys):
+    from pa_difc.commands.parser import main
+
+    write_many_classes(tmp_path / "runs", 3, losses=("ce",))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    with pytest.raises(UserError, match=f"{name} was not written by this command"):
+        main(["report", str(tmp_path / "runs"), "--out", str(tmp_path / "out")])
+    assert (tmp_path / "out" / name).read_text() == "mine"
+    for _ in range(2):  # our own is
+        assert main(["report", str(tmp_path / "runs"), "--out", str(tmp_path / "ours")]) == 0
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "table.md").write_text("mine")
+    with pytest.raises(UserError, match=r"table.md was not written by this command"):
+        main(["compare", "--out", str(tmp_path / "mine")])
