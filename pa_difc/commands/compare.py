@@ -40,17 +40,16 @@ def run(parsed: argparse.Namespace) -> int:
     # All settings are made, and so checked, before anything is read or trained.
     cells = settings_of_grid(parsed, methods=METHODS, losses=LOSSES)
 
-    for name in TABLES:
-        if (file := parsed.out / name).exists() and not (parsed.out / "runs").is_dir():
-            raise UserError(f"{file} was not written by this command, and would be written over: give another --out")
-
     from ..training.build import load_pair
     from ..training.frozen import freeze
-    from ..util.files import write_text
+    from ..util.files import refuse_foreign, write_text
     from ..util.process import command_line
     from .grid import report_failures, run_grid
     from .scores import announce
 
+    for name in TABLES:
+        ours = (parsed.out / "runs").is_dir()
+        refuse_foreign(parsed.out / name, ours=ours, writer="this command", instead="another --out")
     write_text(parsed.out / "command.txt", command_line() + "\n")  # fails here if it can't
     source, target = load_pair(cells[0])
     announce(source, target)

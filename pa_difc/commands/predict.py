@@ -38,15 +38,15 @@ def run(parsed: argparse.Namespace) -> int:
     from ..deploy.model import load_model
     from ..deploy.predict import find_images, picture_files, predict_images
     from ..training.device import set_device
-    from ..util.files import write_text
+    from ..util.files import refuse_foreign, write_text
 
     set_device(parsed.device)
     model = load_model(parsed.model)
     images = find_images(parsed.images)
     if parsed.out and parsed.out.resolve() in {path.resolve() for path in images}:
         raise UserError(f"--out {parsed.out} is one of the images: give another file")
-    if parsed.out and not _is_ours(parsed.out):
-        raise UserError(f"--out {parsed.out} was not written by predict, and would be written over: give another file")
+    if parsed.out:
+        refuse_foreign(parsed.out, ours=_is_ours(parsed.out), writer="predict", instead="another --out")
     pictures = picture_files(images, parsed.annotate) if parsed.annotate else None
     if parsed.annotate:
         try:

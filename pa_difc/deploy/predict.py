@@ -15,6 +15,7 @@ from ..data.crops import cut_face
 from ..data.decode import BrokenImageError, read_image
 from ..data.readers.listing import IMAGE_SUFFIXES
 from ..util.errors import UserError
+from ..util.files import refuse_foreign
 from .annotate import annotated
 from .prediction import Prediction
 
@@ -56,8 +57,7 @@ def picture_files(paths: Sequence[Path], folder: Path) -> list[Path]:
         names = chain([path.stem], (f"{path.stem}-{n}" for n in count(2)))
         files[next(file for name in names if (file := folder / f"{name}.png") not in files)] = None
     for file in files:
-        if file.exists() and not _is_ours(file):
-            raise UserError(f"{file} was not written by predict, and would be written over: give another --annotate")
+        refuse_foreign(file, ours=_is_ours(file), writer="predict", instead="another --annotate")
     return list(files)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..util.errors import UserError
+from ..util.files import refuse_foreign
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,9 +107,9 @@ def require_ours(folder: Path) -> None:
         UserError: there is a report.html or report.md that no report wrote.
     """
     page, text = folder / "report.html", folder / "report.md"
-    foreign = text if not page.exists() else page
-    if foreign.exists() and not (foreign is page and _GENERATOR in page.read_text(encoding="utf-8", errors="replace")):
-        raise UserError(f"{foreign} was not written by this command, and would be written over: give another --out")
+    ours = page.exists() and _GENERATOR in page.read_text(encoding="utf-8", errors="replace")
+    for file in (page, text):
+        refuse_foreign(file, ours=ours, writer="this command", instead="another --out")
 
 
 def html_page(title: str, body: str) -> str:

@@ -145,8 +145,9 @@ def _pop_follows(pairs: dict[str, Given]) -> set[str]:
         return set()
     if not isinstance(given.value, list) or not all(isinstance(key, str) for key in given.value):
         raise UserError(f"{given.where}: must be a list of keys")
+    known = fixed_keys()
     for key in given.value:
-        if key not in (known := fixed_keys()):
+        if key not in known:
             raise UserError(f"{given.where}: {unknown('setting', key, known)}")
     return set(given.value)
 

@@ -13,6 +13,7 @@ from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.names import unknown
 from ..util.options import About, Options, describe
+from ..util.registry import Registry
 from .groups import GROUPS
 
 #: What makes a cell of a grid: keys that have flags of their own.
@@ -32,6 +33,10 @@ RENAMED = {
     "adjust": "run.prior_correction",
     "estimate": "loss.confusion_from",
 }
+
+
+#: The entries whose options are keys, by group.
+_REGISTRIES: dict[str, Registry[Any]] = {"method": METHODS, "loss": LOSSES, "model": BACKBONES}
 
 
 def fixed_keys() -> dict[str, About]:
@@ -82,9 +87,9 @@ def _owners(key: str) -> list[str]:
     """The methods, losses and backbones that have an option of this name, for errors."""
     group, dot, name = key.partition(".")
     found = []
-    for kind, registry in (("method", METHODS), ("loss", LOSSES), ("model", BACKBONES)):
+    for kind, registry in _REGISTRIES.items():
         several = {"method": "methods", "loss": "losses", "model": "backbones"}[kind]
-        entries: dict[str, Any] = registry.loaded() if not dot or group == kind else {}  # type: ignore[attr-defined]
+        entries: dict[str, Any] = registry.loaded() if not dot or group == kind else {}
         with_it = [e for e in entries if (name or group) in describe(entry_options(kind, e))]
         found += [f"{several} {', '.join(with_it)}"] if with_it else []
     return found
@@ -96,7 +101,7 @@ def entry_options(group: str, name: str) -> type[Options]:
     Raises:
         UserError: there is no such entry, or an option of it has the name of a setting.
     """
-    registry: Any = {"model": BACKBONES, "loss": LOSSES, "method": METHODS}[group]
+    registry = _REGISTRIES[group]
     entry = registry.lookup(name)
     kind: type[Options] = entry.Options if group == "method" else entry.options
     _check_options(kind, f"{registry.kind} {name}", {f.name for f in fields(GROUPS[group])} | _ARGUMENTS[group])

@@ -49,6 +49,22 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def refuse_foreign(path: Path, *, ours: bool, writer: str, instead: str) -> None:
+    """Refuses to write over a file of somebody else's.
+
+    Args:
+        path: the file that would be written.
+        ours: whether what is there was written by this program.
+        writer: who should have, for the error.
+        instead: what to give in its place, such as "another --out".
+
+    Raises:
+        UserError: it exists, and is not ours.
+    """
+    if path.exists() and not ours:
+        raise UserError(f"{path} was not written by {writer}, and would be written over: give {instead}")
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file atomically; see :func:`write_atomic`."""
     write_atomic(path, lambda file: file.write(text.encode()))
