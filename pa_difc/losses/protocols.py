@@ -27,6 +27,21 @@ class SteppedLoss(Protocol):
 
 
 @runtime_checkable
+class EpochedLoss(Protocol):
+    """A loss that changes from epoch to epoch, and need not know beforehand how many steps one has."""
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """The steps of an epoch; None while it is not known."""
+
+    def set_steps_per_epoch(self, steps: int) -> None:
+        """Takes the length of an epoch from whoever knows it, such as a loader."""
+
+    def end_epoch(self) -> None:
+        """Says that the data's epoch has ended, and that the next step begins another."""
+
+
+@runtime_checkable
 class DescribedLoss(Protocol):
     """A loss that tells what state it is in, for logs and records."""
 

@@ -10,6 +10,7 @@ from ..util.registry import Registry
 
 if TYPE_CHECKING:
     from .agra import AGRA as AGRA
+    from .attach import attach as attach
     from .cdan import CDAN as CDAN
     from .dann import DANN as DANN
     from .detn import DETN as DETN
@@ -54,6 +55,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "agra": ["AGRA"],
+        "attach": ["attach"],
         "cdan": ["CDAN"],
         "dann": ["DANN"],
         "detn": ["DETN"],

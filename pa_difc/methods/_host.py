@@ -7,13 +7,13 @@ it is needed.
 # Host: hooks/base.py:11 and :188. What every hook of ours extends.
 from pytorch_adapt.hooks.base import BaseHook, BaseWrapperHook
 
-# Host: hooks/optimizer.py:11 and :74. MCDHook builds MultipleCLossHook() itself (hooks/mcd.py:73 and :76), so that
-# no classification loss can be passed in: ours is assembled from the same parts.
+# Host: hooks/optimizer.py:11 and :74. For methods whose steps the host has not, and to find the step that reads a loss.
 from pytorch_adapt.hooks.optimizer import OptimizerHook, SummaryHook
 
 # Host: hooks/utils.py:226. The only hook that applies a module to context values; needed to give DANN a gradient
 # reversal whose weight ramps (GradientReversalHook, hooks/dann.py:14, holds a constant one). Never with
 # is_loss=True: then its call returns the values as outputs and always raises KeyError.
-from pytorch_adapt.hooks.utils import ApplyFnHook
+# MultiplierHook, at hooks/utils.py:303, is not exported either.
+from pytorch_adapt.hooks.utils import ApplyFnHook, MultiplierHook
 
-__all__ = ["ApplyFnHook", "BaseHook", "BaseWrapperHook", "OptimizerHook", "SummaryHook"]
+__all__ = ["ApplyFnHook", "BaseHook", "BaseWrapperHook", "MultiplierHook", "OptimizerHook", "SummaryHook"]

@@ -20,32 +20,40 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pytorch_adapt.adapters import Classifier
-from pytorch_adapt.adapters.utils import with_opt
 from pytorch_adapt.containers import Models
-from pytorch_adapt.hooks import ChainHook, FeaturesHook
+from pytorch_adapt.hooks import FeaturesHook
 from pytorch_adapt.layers import EntropyLoss
-from pytorch_adapt.weighters import SumWeighter
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ..util.errors import UserError
 from ..util.options import option
-from ._host import BaseHook, OptimizerHook, SummaryHook
+from ._host import BaseHook
 from .heads import ClassifierFactory, classifier
-from .penalty import EndOfStepHook
+from .penalty import PenaltyMethod, Step
 from .regions import ACROSS, REGION_FEATURES, REGIONS, WITHIN, RegionGraph
 from .reversal import Ramped
-from .slot import LossSlot
 
 
-def domain_inference(x: Any, models: Models, domain: int = 1, **_: Any) -> dict[str, Tensor]:
-    """Inference through the graph of a face's own domain: "features" ``(N, 384)`` and "logits" ``(N, K)``."""
-    features = models["R"](models["G"](x), domain)
+def domain_inference(x: Any, models: Models, domain: Tensor | int | None = None, **_: Any) -> dict[str, Tensor]:
+    """Inference through the graph of a face's own domain: "features" ``(N, 384)`` and "logits" ``(N, K)``.
+
+    Args:
+        x: faces.
+        models: with "G", "R" and "C".
+        domain: 0 or 1 for source or target, or a tensor of it as the host's validators give; None: the target.
+
+    Raises:
+        UserError: faces of both domains are in one batch.
+    """
+    domains = [1] if domain is None else torch.as_tensor(domain).unique().tolist()  # type: ignore[no-untyped-call]
+    if len(domains) != 1:
+        raise UserError("domain has sources and targets: agra predicts faces of one domain at a time")
+    features = models["R"](models["G"](x), int(domains[0]))
     return {"features": features, "logits": models["C"](features)}
 
 
-class AGRA(Ramped, LossSlot, Classifier):
+class AGRA(Ramped, PenaltyMethod):
     """AGRA with a slot for the classification loss; its predictions depend on the domain of the face.
 
     Args:
@@ -57,7 +65,7 @@ class AGRA(Ramped, LossSlot, Classifier):
     """
 
     @dataclass(frozen=True)
-    class Options(LossSlot.Options):
+    class Options(PenaltyMethod.Options):
         """Of AGRA."""
 
         weight: float = option(1.0, "largest λ of the gradient reversal", at_least=0)
@@ -77,6 +85,8 @@ class AGRA(Ramped, LossSlot, Classifier):
     options: Options
     about = "regions of a face in a graph with the means of the other domain's"
     extra_models = ("R", "D")
+    loss_name = "domain_loss"
+    loss_weight = 1.0  # λ is in the gradient reversal: the discriminator itself learns with weight 1
     inference_models = ("G", "R", "C")
     infer = staticmethod(domain_inference)
     needs_regions = True
@@ -108,49 +118,59 @@ class AGRA(Ramped, LossSlot, Classifier):
         head.fusion = nn.Identity()
         return extractor
 
-    def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
-        opts = with_opt(list(self.optimizers.keys()))
-        losses = RegionsHook(self)
-        parts = [FeaturesHook(), losses, *self.confusion_writer(losses.target_logits), EndOfStepHook(self.end_step)]
-        step = OptimizerHook(ChainHook(*parts), opts, hook_kwargs.get("weighter") or SumWeighter())
-        self.hook = ChainHook(step, SummaryHook({"total_loss": step}))
+    def first_hooks(self) -> list[BaseHook]:
+        return [RegionFeaturesHook()]
 
-
-class RegionsHook(BaseHook):
-    """The losses of a step, from the features of both domains.
-
-    Args:
-        adapter: whose models, loss and gradient reversal are used.
-    """
-
-    target_logits = "target_imgs_features_logits"
-
-    def __init__(self, adapter: AGRA) -> None:
-        super().__init__()
-        # Not as attributes that the host would take for children when it prints hooks.
-        self._parts = {"models": adapter.models, "reversal": adapter.reversal, "loss": adapter.loss}
-
-    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        models, labels = self._parts["models"], inputs["src_labels"]
-        graph: RegionGraph = models["R"]
-        source, target = inputs["src_imgs_features"], inputs["target_imgs_features"]
-        src_regions, target_regions = graph(source, 0), graph(target, 1)
-        src_logits, target_logits = models["C"](src_regions), models["C"](target_regions)
-        domain_loss = self._domain_loss(src_regions, src_logits, 0.0)
-        domain_loss = domain_loss + self._domain_loss(target_regions, target_logits, 1.0)
-        graph.update(source, labels, 0)
-        graph.update(target, target_logits.argmax(dim=1), 1)
-        found = {"src_c_loss": self._parts["loss"](src_logits, labels), "domain_loss": domain_loss}
-        return {self.target_logits: target_logits}, found
+    def penalty(self, step: Step) -> Tensor:
+        source = self._domain_loss(step.src_features, step.src_logits, 0.0)
+        return source + self._domain_loss(step.target_features, step.target_logits, 1.0)
 
     def _domain_loss(self, regions: Tensor, logits: Tensor, domain: float) -> Tensor:
         weights = 1 + torch.exp(-EntropyLoss(return_mean=False)(logits.detach()))  # (N,)
-        guesses = self._parts["models"]["D"](self._parts["reversal"](regions))  # (N,)
+        guesses = self.models["D"](self.reversal(regions))  # (N,)
         losses = binary_cross_entropy_with_logits(guesses, torch.full_like(guesses, domain), reduction="none")
         return (weights * losses).sum() / weights.sum()
 
+    def last_hooks(self) -> list[BaseHook]:
+        return [MeansHook()]
+
+
+class RegionFeaturesHook(BaseHook):
+    """Features of both domains: what the graph makes of G's regions, which are kept for its means."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.regions = FeaturesHook(out_suffixes=["_regions"])
+        self.set_in_keys(["src_imgs", "target_imgs"])
+
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        outputs = self.regions(inputs, losses)[0]
+        for domain, name in enumerate(("src", "target")):
+            outputs[f"{name}_imgs_features"] = inputs["R"](outputs[f"{name}_imgs_regions"], domain)
+        return outputs, {}
+
     def _loss_keys(self) -> list[str]:
-        return ["src_c_loss", "domain_loss"]
+        return []
 
     def _out_keys(self) -> list[str]:
-        return [self.target_logits]
+        return [*self.regions.out_keys, "src_imgs_features", "target_imgs_features"]
+
+
+class MeansHook(BaseHook):
+    """Adds a batch to the graph's means: the source's regions by label, the target's by prediction."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_in_keys(["src_imgs_regions", "target_imgs_regions", "src_labels", "target_imgs_features_logits"])
+
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        graph: RegionGraph = inputs["R"]
+        graph.update(inputs["src_imgs_regions"], inputs["src_labels"], 0)
+        graph.update(inputs["target_imgs_regions"], inputs["target_imgs_features_logits"].argmax(dim=1), 1)
+        return {}, {}
+
+    def _loss_keys(self) -> list[str]:
+        return []
+
+    def _out_keys(self) -> list[str]:
+        return []

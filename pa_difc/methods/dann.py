@@ -12,12 +12,13 @@ from typing import Any
 
 from pytorch_adapt.adapters import DANN as HostDANN
 from pytorch_adapt.adapters.utils import with_opt
-from pytorch_adapt.hooks import CLossHook, DANNHook, FeaturesForDomainLossHook
+from pytorch_adapt.hooks import ChainHook, DANNHook, FeaturesForDomainLossHook
 from pytorch_adapt.weighters import SumWeighter
 from torch import nn
 
 from ..util.options import option
 from ._host import ApplyFnHook
+from .composition import joined
 from .heads import ClassifierFactory, classifier, discriminator
 from .penalty import EndOfStepHook
 from .reversal import Ramped
@@ -52,13 +53,14 @@ class DANN(Ramped, LossSlot, HostDANN):
         return {**super().heads(num_features, num_classes, make, options), "D": discriminator(num_features)}
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
-        features = FeaturesForDomainLossHook()
-        defaults = {
+        use_logits = hook_kwargs.get("use_logits", False)
+        features = hook_kwargs.get("f_hook") or FeaturesForDomainLossHook(use_logits=use_logits)
+        own = {
             "weighter": SumWeighter(),
             "f_hook": features,
             "gradient_reversal": ApplyFnHook(fn=self.reversal, apply_to=features.out_keys),
-            "c_hook": CLossHook(loss_fn=self.loss),
-            "post_g": [*self.confusion_writer("target_imgs_features", "C"), EndOfStepHook(self.end_step)],
         }
+        instead = dict.fromkeys(("gradient_reversal", "gradient_reversal_weight"), "give weight= and ramp_steps=")
         opts = with_opt(list(self.optimizers.keys()))
-        self.hook = DANNHook(opts=opts, **{**defaults, **hook_kwargs})
+        step = DANNHook(opts=opts, **{**joined(DANNHook, own, hook_kwargs, instead), "f_hook": features})
+        self.hook = ChainHook(step, EndOfStepHook(self.end_step))

@@ -26,12 +26,16 @@ class ConfusionHook(BaseHook):
         loss: the object that the method's classification hook reads.
         start: the context key to begin with: target logits, or what ``models`` turn into target logits.
         models: names of the models to apply in turn.
+        which: of several classifiers, the one whose logits are given; None: all, as a list.
     """
 
-    def __init__(self, loss: SteppedLoss, start: str, models: Sequence[str] = (), **kwargs: Any) -> None:
+    def __init__(
+        self, loss: SteppedLoss, start: str, models: Sequence[str] = (), which: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.loss, self.start, self.models = loss, start, tuple(models)
-        self.set_in_keys([start])
+        self.loss, self.start, self.models, self.which = loss, start, tuple(models), which
+        # Host: hooks/validate.py:55 forgets what parallel hooks have computed, so that ``start`` can't be declared.
+        self.set_in_keys(["target_imgs"])
 
     def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         self.loss.update(self._target_logits(inputs) if self.loss.needs_target_logits else None)
@@ -43,7 +47,7 @@ class ConfusionHook(BaseHook):
         with torch.no_grad(), eval_mode(*modules):
             for module in modules:
                 x = module(x)
-        return x
+        return x if self.which is None else x[self.which]
 
     def _loss_keys(self) -> list[str]:
         return []

@@ -8,19 +8,27 @@ d(x) = mean over samples and classes of |softmax(C1(F(x))) − softmax(C2(F(x)))
 step B without the source losses; Saito's paper and its own authors' code keep them, and so does this.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pytorch_adapt.adapters import MCD as HostMCD
 from pytorch_adapt.adapters.utils import with_opt
-from pytorch_adapt.hooks import ChainHook, FeaturesHook, MCDLossHook, MultipleCLossHook, ParallelHook, RepeatHook
-from pytorch_adapt.layers import MultipleModels
+from pytorch_adapt.hooks import (
+    ChainHook,
+    FeaturesHook,
+    MCDLossHook,
+    MultipleCLossHook,
+    ParallelHook,
+    RepeatHook,
+)
+from pytorch_adapt.layers import MCDLoss, MultipleModels
 from pytorch_adapt.weighters import BaseWeighter, SumWeighter
 from torch import nn
 
-from ..losses.spec import ClassificationLoss
 from ..util.options import option
-from ._host import BaseHook, BaseWrapperHook, OptimizerHook, SummaryHook
+from ._host import BaseHook, BaseWrapperHook, MultiplierHook, OptimizerHook, SummaryHook
+from .composition import joined, require_known_weights, weighter_of_step
 from .heads import ClassifierFactory, classifier
 from .slot import LossSlot, mean_softmax_inference
 
@@ -36,6 +44,7 @@ class TwoClassifiers(LossSlot, HostMCD):
 
     options: Options
     infer = staticmethod(mean_softmax_inference)
+    classifiers = 2
 
     @classmethod
     def heads(
@@ -48,11 +57,11 @@ class MCD(TwoClassifiers):
     """The host's ``MCD`` with a slot for the classification loss.
 
     Differs from the host: losses within a step are summed, not averaged (pass ``hook_kwargs={"weighter":
-    MeanWeighter}`` for the host's), and predictions are the mean of the two softmaxes (eq. 8), not the sum of the
+    MeanWeighter()}`` for the host's), and predictions are the mean of the two softmaxes (eq. 8), not the sum of the
     logits. With the host's weighter and "ce" training is the host's to the bit. Confusion costs no pass at all: step B
     has computed the target logits.
 
-    Arguments are those of :class:`LossSlot`; ``hook_kwargs`` takes ``weighter`` and ``discrepancy_loss_fn``.
+    Arguments are those of :class:`LossSlot`; for ``hook_kwargs`` see :class:`MCDHook`.
     """
 
     @dataclass(frozen=True)
@@ -66,58 +75,70 @@ class MCD(TwoClassifiers):
     about = "two classifiers find target samples outside the source's support, features move in"
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
-        defaults = {
-            "g_opts": with_opt(["G"]),
-            "c_opts": with_opt(["C"]),
-            "loss_fn": self.loss,
+        own = {
             "weight": self.weight,
             "repeat": self.options.repeat,
             "reuse_features": self.options.reuse_features,
-            "post": self.confusion_writer("target_imgs_features_detached_logits"),
         }
-        self.hook = MCDHook(**{**defaults, **hook_kwargs})
+        self.hook = MCDHook(g_opts=with_opt(["G"]), c_opts=with_opt(["C"]), **joined(MCDHook, own, hook_kwargs))
 
 
 class MCDHook(BaseWrapperHook):
-    """The host's ``MCDHook`` (hooks/mcd.py:46), which can't be given a classification loss, assembled anew.
+    """The host's ``MCDHook`` (hooks/mcd.py:46) with a weight, one weighter for all steps, and features of B for C.
 
     Args:
         g_opts, c_opts: names of the optimisers of F and of the classifiers.
-        loss_fn: the classification loss, used in steps A and B.
-        discrepancy_loss_fn: d; the host's L1 by default.
+        discrepancy_loss_fn: d of two batches of logits; the host's L1 distance of softmaxes by default.
         weight: of the discrepancy.
-        weighter: the class that adds up a step's losses.
+        weighter: adds up each step's losses; its weights are by the names of losses, whichever step they are of.
+        x_weighter, y_weighter, z_weighter: the same for step A, B or C alone.
+        x_reducer, y_reducer, z_reducer: make numbers of unreduced losses.
+        pre_x, post_x, pre_y, post_y, pre_z, post_z: hooks at the beginning and at the end of steps A, B and C.
         repeat: n, repetitions of step C.
         reuse_features: whether the first repetition takes the target features of step B, which has not moved F. One
             pass of F less; the host makes it, and with it one more update of BatchNorm's running statistics.
-        post: hooks that follow the three steps.
     """
 
     def __init__(
         self,
         g_opts: list[str],
         c_opts: list[str],
-        loss_fn: ClassificationLoss,
         discrepancy_loss_fn: nn.Module | None = None,
         weight: float = 1.0,
-        weighter: type[BaseWeighter] = SumWeighter,
+        weighter: BaseWeighter | None = None,
+        x_weighter: BaseWeighter | None = None,
+        x_reducer: BaseHook | None = None,
+        y_weighter: BaseWeighter | None = None,
+        y_reducer: BaseHook | None = None,
+        z_weighter: BaseWeighter | None = None,
+        z_reducer: BaseHook | None = None,
+        pre_x: Sequence[BaseHook] = (),
+        post_x: Sequence[BaseHook] = (),
+        pre_y: Sequence[BaseHook] = (),
+        post_y: Sequence[BaseHook] = (),
+        pre_z: Sequence[BaseHook] = (),
+        post_z: Sequence[BaseHook] = (),
         repeat: int = 4,
         reuse_features: bool = False,
-        post: list[BaseHook] | None = None,
     ) -> None:
         super().__init__()
-        weighted = {"weights": {"discrepancy_loss": weight}}
-        a = MultipleCLossHook(loss_fn=loss_fn)
+        distance = discrepancy_loss_fn or MCDLoss()
+        a = ChainHook(*pre_x, MultipleCLossHook(), *post_x)
         b = ChainHook(
             *([FeaturesHook(domains=["target"])] if reuse_features else []),
-            MultipleCLossHook(loss_fn=loss_fn, detach_features=True),
-            MCDLossHook(detach_features=True, minimize=False, loss_fn=discrepancy_loss_fn),
+            *pre_y,
+            MultipleCLossHook(detach_features=True),
+            MultiplierHook(MCDLossHook(detach_features=True, minimize=False, loss_fn=distance), weight),
+            *post_y,
         )
-        a = OptimizerHook(a, [*c_opts, *g_opts], weighter())
-        b = OptimizerHook(b, c_opts, weighter(**weighted))
-        c = OptimizerHook(MCDLossHook(loss_fn=discrepancy_loss_fn), g_opts, weighter(**weighted))
+        c = ChainHook(*pre_z, MultiplierHook(MCDLossHook(loss_fn=distance), weight), *post_z)
+        weighter = weighter or SumWeighter()
+        require_known_weights(weighter, a, b, c)
+        a = OptimizerHook(a, [*c_opts, *g_opts], x_weighter or weighter_of_step(weighter, a), x_reducer)
+        b = OptimizerHook(b, c_opts, y_weighter or weighter_of_step(weighter, b), y_reducer)
+        c = OptimizerHook(c, g_opts, z_weighter or weighter_of_step(weighter, c), z_reducer)
         summary = SummaryHook({"x_loss": a, "y_loss": b, "z_loss": c})
         if reuse_features:  # a chain hands on what a hook has computed, parallel hooks don't
             b, repeat = ChainHook(b, c), repeat - 1
         steps = ParallelHook(a, b, *([RepeatHook(c, repeat, keep_only_last=True)] if repeat else []))
-        self.hook = ChainHook(steps, *(post or []), summary)
+        self.hook = ChainHook(steps, summary)

@@ -12,15 +12,17 @@ its accuracy is its own: the table says which.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pytorch_adapt.adapters.utils import with_opt
 from pytorch_adapt.hooks import ChainHook, FeaturesHook, MultipleCLossHook
 from pytorch_adapt.layers import GradientReversal, MCDLoss
-from pytorch_adapt.weighters import SumWeighter
+from pytorch_adapt.weighters import BaseWeighter, SumWeighter
 from torch import nn
 
-from ._host import BaseHook, OptimizerHook, SummaryHook
+from ._host import BaseHook, BaseWrapperHook, MultiplierHook, OptimizerHook, SummaryHook
+from .composition import joined
 from .mcd import TwoClassifiers
 
 _LOGITS = "target_imgs_features_reversed_logits"
@@ -36,10 +38,36 @@ class MCDOneStep(TwoClassifiers):
     about = "as mcd, in one step with reversed gradients"
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
-        losses = ChainHook(MultipleCLossHook(loss_fn=self.loss), ReversedDiscrepancyHook(**hook_kwargs))
-        weighter = SumWeighter(weights={"discrepancy_loss": self.weight})
-        step = OptimizerHook(losses, with_opt(["G", "C"]), weighter)
-        self.hook = ChainHook(step, *self.confusion_writer(_LOGITS), SummaryHook({"total_loss": step}))
+        self.hook = MCDOneStepHook(with_opt(["G", "C"]), **joined(MCDOneStepHook, {"weight": self.weight}, hook_kwargs))
+
+
+class MCDOneStepHook(BaseWrapperHook):
+    """The one step.
+
+    Args:
+        opts: names of the optimisers of F and of the classifiers.
+        discrepancy_loss_fn: d of two batches of logits; the host's L1 distance of softmaxes by default.
+        weight: of the discrepancy.
+        weighter: adds up the losses.
+        reducer: makes numbers of unreduced losses.
+        pre, post: hooks before and after the method's losses.
+    """
+
+    def __init__(
+        self,
+        opts: list[str],
+        discrepancy_loss_fn: nn.Module | None = None,
+        weight: float = 1.0,
+        weighter: BaseWeighter | None = None,
+        reducer: BaseHook | None = None,
+        pre: Sequence[BaseHook] = (),
+        post: Sequence[BaseHook] = (),
+    ) -> None:
+        super().__init__()
+        discrepancy = MultiplierHook(ReversedDiscrepancyHook(discrepancy_loss_fn), weight)
+        losses = ChainHook(*pre, MultipleCLossHook(), discrepancy, *post)
+        step = OptimizerHook(losses, opts, weighter or SumWeighter(), reducer)
+        self.hook = ChainHook(step, SummaryHook({"total_loss": step}))
 
 
 class ReversedDiscrepancyHook(BaseHook):

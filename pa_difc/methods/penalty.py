@@ -9,12 +9,13 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 from pytorch_adapt.adapters import Classifier
 from pytorch_adapt.adapters.utils import with_opt
-from pytorch_adapt.hooks import ClassifierHook, FeaturesAndLogitsHook
+from pytorch_adapt.hooks import ChainHook, ClassifierHook, FeaturesAndLogitsHook
 from pytorch_adapt.weighters import SumWeighter
 from torch import Tensor
 
 from ..util.options import option
 from ._host import BaseHook
+from .composition import joined
 from .slot import LossSlot
 
 
@@ -28,15 +29,11 @@ class Step(NamedTuple):
     target_logits: Tensor  #: ``(M, K)``, likewise
 
 
-#: Where confusion begins when a step does not touch the target: one pass of G and C in eval mode.
-SOURCE_ONLY_START = ("target_imgs", "G", "C")
-
-
 class PenaltyMethod(LossSlot, Classifier):
     """A method whose step is  min  L_cls + weight · penalty,  both over all of its models.
 
-    A subclass says what the penalty is. Losses are summed. Confusion costs nothing: the penalty's target logits are
-    read, not made.
+    A subclass says what the penalty is. Losses are summed; a weighter of the user's weighs the penalty with ``weight``
+    already in it. Confusion costs nothing: the penalty's target logits are read, not made.
 
     Arguments are those of :class:`LossSlot`; ``weight`` multiplies the penalty.
     """
@@ -58,21 +55,29 @@ class PenaltyMethod(LossSlot, Classifier):
     def penalty(self, step: Step) -> Tensor:
         """The method's own loss, a scalar, before ``weight``."""
 
+    def first_hooks(self) -> list[BaseHook]:
+        """Hooks before the classification loss, for a method whose features are not G's output."""
+        return []
+
+    def last_hooks(self) -> list[BaseHook]:
+        """Hooks after the penalty, for a method whose state sees more than features and logits."""
+        return []
+
     def end_step(self) -> None:
-        """Called after each step's forward passes; for state that counts steps."""
+        """Called at the end of each step; for state that counts steps."""
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
-        defaults = {
-            "weighter": SumWeighter(weights={self.loss_name: self.loss_weight}),
-            "loss_fn": self.loss,
+        own = {
+            "weighter": SumWeighter(),
+            "pre": self.first_hooks(),
             "post": [
-                PenaltyHook(self.loss_name, self.penalty, self.uses_target),
-                *self.confusion_writer(*(["target_imgs_features_logits"] if self.uses_target else SOURCE_ONLY_START)),
-                EndOfStepHook(self.end_step),
+                PenaltyHook(self.loss_name, self.penalty, self.loss_weight, self.uses_target),
+                *self.last_hooks(),
             ],
         }
         opts = with_opt(list(self.optimizers.keys()))
-        self.hook = ClassifierHook(opts=opts, **{**defaults, **hook_kwargs})
+        step = ClassifierHook(opts=opts, **joined(ClassifierHook, own, hook_kwargs))
+        self.hook = ChainHook(step, EndOfStepHook(self.end_step))
 
 
 class PenaltyHook(BaseHook):
@@ -81,12 +86,15 @@ class PenaltyHook(BaseHook):
     Args:
         name: of the loss.
         penalty: from a :class:`Step` to a scalar.
+        weight: the factor on it.
         uses_target: whether it looks at the target, whose features and logits are None otherwise.
     """
 
-    def __init__(self, name: str, penalty: Callable[[Step], Tensor], uses_target: bool = True) -> None:
+    def __init__(
+        self, name: str, penalty: Callable[[Step], Tensor], weight: float = 1.0, uses_target: bool = True
+    ) -> None:
         super().__init__()
-        self.name, self.penalty = name, penalty
+        self.name, self.penalty, self.weight = name, penalty, weight
         self.features = FeaturesAndLogitsHook(domains=["src", "target"] if uses_target else ["src"])
 
     def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -99,7 +107,7 @@ class PenaltyHook(BaseHook):
             cast(Tensor, found.get("target_imgs_features")),
             cast(Tensor, found.get("target_imgs_features_logits")),
         )
-        return outputs, {self.name: self.penalty(step)}
+        return outputs, {self.name: self.weight * self.penalty(step)}
 
     def _loss_keys(self) -> list[str]:
         return [self.name]

@@ -21,6 +21,8 @@ from pytorch_adapt.weighters import SumWeighter
 from torch import nn
 
 from ..util.options import option
+from ._host import MultiplierHook
+from .composition import joined
 from .heads import ClassifierFactory, classifier
 from .slot import LossSlot
 
@@ -29,8 +31,8 @@ class SAFN(LossSlot, Classifier):
     """The host's ``Classifier`` and ``AFNHook`` joined, with a slot for the classification loss.
 
     The host has the loss but no adapter. Differs from its defaults: losses are summed, the norm loss weighted by
-    ``weight``. With the host's weighter and "ce" it is the host's Classifier with ``post=[AFNHook()]`` to the bit.
-    Confusion costs one pass of C over target features that exist already.
+    ``weight``. With weight=1, ``hook_kwargs={"weighter": MeanWeighter()}`` and "ce" it is the host's Classifier with
+    ``post=[AFNHook()]`` to the bit. Confusion costs one pass of C over target features that exist already.
 
     Arguments are those of :class:`LossSlot`.
     """
@@ -55,10 +57,6 @@ class SAFN(LossSlot, Classifier):
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         norms = AFNHook(loss_fn=AdaptiveFeatureNorm(self.options.step_size))
-        defaults = {
-            "weighter": SumWeighter(weights={"afn_loss": self.weight}),
-            "loss_fn": self.loss,
-            "post": [norms, *self.confusion_writer("target_imgs_features", "C")],
-        }
+        own = {"weighter": SumWeighter(), "post": [MultiplierHook(norms, self.weight)]}
         opts = with_opt(list(self.optimizers.keys()))
-        self.hook = ClassifierHook(opts=opts, **{**defaults, **hook_kwargs})
+        self.hook = ClassifierHook(opts=opts, **joined(ClassifierHook, own, hook_kwargs))

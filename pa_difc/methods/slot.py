@@ -13,13 +13,15 @@ from pytorch_adapt.inference import default_fn
 from torch import Tensor, nn
 
 from ..functional import Counts
-from ..losses.make import loss_state, make_loss
+from ..losses.make import make_loss
 from ..losses.protocols import SteppedLoss
 from ..losses.schedule import Schedule
 from ..losses.spec import ClassificationLoss
 from ..util import options as option_tools
+from ..util.errors import UserError
+from .attach import install
+from .diagnosis import explained
 from .heads import ClassifierFactory, classifier
-from .hooks import ConfusionHook
 
 #: Arguments of the host's adapter that a method passes on.
 _HOST_ARGUMENTS = ("default_containers", "key_enforcer", "inference_fn", "before_training_starts")
@@ -28,6 +30,8 @@ _HOST_ARGUMENTS = ("default_containers", "key_enforcer", "inference_fn", "before
 class LossSlot:
     """Mixin for pytorch-adapt adapters that lets any classification loss take the place of cross-entropy.
 
+    A method builds its hook with the host's ``CLossHook`` and no loss in it; :func:`.attach.install` puts it there.
+
     Args:
         models, optimizers, lr_schedulers, misc: the host's containers.
         loss: a name of :data:`pa_difc.losses.LOSSES`, or any callable of logits and labels. A loss with state
@@ -35,7 +39,8 @@ class LossSlot:
         class_counts: ``(K,)`` source samples per class; for every named loss but "ce".
         schedule: when the loss's ingredients begin; likewise.
         loss_options: further arguments of :func:`.make_loss`.
-        hook_kwargs: passed on to the method's hook; what is given here wins over our defaults.
+        hook_kwargs: passed on to the method's hook. Hooks in its slots (``pre``, ``post``, ``post_g``, ``post_x`` …)
+            join the method's own, and come after them; a ``weighter`` is an instance, and weighs all losses of a step.
         **kwargs: fields of the method's :attr:`Options`, None standing for the default; and further arguments of the
             host's adapter.
 
@@ -53,6 +58,7 @@ class LossSlot:
     infer: ClassVar[Callable[..., dict[str, Tensor]]] = staticmethod(default_fn)  #: the method's way to predict
     needs_regions: ClassVar[bool] = False  #: whether it works on the regions of a landmark backbone
     uses_target: ClassVar[bool] = True  #: whether the method itself learns from the target
+    classifiers: ClassVar[int] = 1  #: how many logits "C" gives; more than one in a list
     one_process: ClassVar[bool] = False  #: whether a part of a batch would give its state another meaning
 
     options: Options
@@ -63,8 +69,6 @@ class LossSlot:
         optimizers: Optimizers
         lr_schedulers: LRSchedulers
         misc: Misc
-
-        def training_step(self, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, dict[str, float]]: ...
 
         def inference(self, x: Any, domain: Any = None) -> dict[str, Tensor]: ...
 
@@ -86,7 +90,7 @@ class LossSlot:
         host_kwargs.setdefault("inference_fn", self.infer)
         self.options = self.read_options(kwargs)
         self.loss = make_loss(loss, class_counts, schedule, **(loss_options or {}))
-        misc = Misc({**(misc or {}), **loss_state(self.loss), **self.method_state()})
+        misc = Misc({**(misc or {}), **self.method_state()})
         super().__init__(  # type: ignore[call-arg]  # the host's adapter, which a subclass names after this mixin
             models=models,
             optimizers=optimizers,
@@ -95,6 +99,20 @@ class LossSlot:
             hook_kwargs=dict(hook_kwargs or {}),
             **host_kwargs,
         )
+        install(self, self.loss)
+
+    def training_step(self, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, dict[str, float]]:
+        """One step of the method, see the host's ``BaseAdapter.training_step``.
+
+        Raises:
+            UserError: "G" or "C" gives something else than tensors of features and logits.
+        """
+        try:
+            return super().training_step(batch, **kwargs)  # type: ignore[misc,no-any-return]  # the host's adapter
+        except Exception as error:
+            if why := explained(self.models, batch, self.classifiers):
+                raise UserError(f"{type(self).__name__}: {why}") from error
+            raise
 
     @classmethod
     def read_options(cls, values: Mapping[str, Any]) -> Options:
@@ -150,10 +168,6 @@ class LossSlot:
     def method_state(self) -> dict[str, Any]:
         """State of the method's own that has to be resumed; kept in ``misc`` beside the loss's."""
         return {}
-
-    def confusion_writer(self, start: str, *models: str) -> list[ConfusionHook]:
-        """The writer for the loss in the slot: none for a loss without state."""
-        return [ConfusionHook(self.loss, start, models)] if isinstance(self.loss, SteppedLoss) else []
 
 
 def mean_softmax_inference(x: Any, models: Models, **_: Any) -> dict[str, Tensor]:

@@ -10,7 +10,9 @@ from typing import Any
 from pytorch_adapt.adapters import Classifier
 from pytorch_adapt.adapters.utils import with_opt
 from pytorch_adapt.hooks import ClassifierHook
+from pytorch_adapt.weighters import SumWeighter
 
+from .composition import joined
 from .slot import LossSlot
 
 
@@ -27,6 +29,5 @@ class SourceOnly(LossSlot, Classifier):
     uses_target = False
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
-        defaults = {"loss_fn": self.loss, "post": self.confusion_writer("target_imgs", "G", "C")}
         opts = with_opt(list(self.optimizers.keys()))
-        self.hook = ClassifierHook(opts=opts, **{**defaults, **hook_kwargs})
+        self.hook = ClassifierHook(opts=opts, **joined(ClassifierHook, {"weighter": SumWeighter()}, hook_kwargs))

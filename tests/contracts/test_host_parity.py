@@ -58,8 +58,8 @@ def ours(method, loss):
     cls, kwargs = {
         "source_only": (SourceOnly, {}),
         "dann": (DANN, {"hook_kwargs": {"weighter": MeanWeighter()}}),
-        "mcd": (MCD, {"hook_kwargs": {"weighter": MeanWeighter}}),
-        "safn": (SAFN, {"hook_kwargs": {"weighter": MeanWeighter()}}),
+        "mcd": (MCD, {"hook_kwargs": {"weighter": MeanWeighter()}}),
+        "safn": (SAFN, {"weight": 1.0, "hook_kwargs": {"weighter": MeanWeighter()}}),
     }[method]
     return cls(Models(models(method)), optimizers(), loss=loss, **kwargs)
 

@@ -1,0 +1,105 @@
+"""What a user adds to a method's hook joins what the method has there; what would take something away is refused."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pytorch_adapt.weighters import BaseWeighter
+
+from ..util.errors import UserError
+from ._host import BaseHook
+
+#: Arguments that hold hooks: of every step ("post"), or of one of several ("post_g").
+_SLOT = re.compile(r"(pre|post)(_[a-z])?")
+
+#: Arguments that no user gives, and what is given instead.
+_INSTEAD = {
+    "opts": "the optimizers container decides",
+    "g_opts": "the optimizers container decides",
+    "c_opts": "the optimizers container decides",
+    "loss_fn": "give the loss as loss=",
+    "c_hook": "give the loss as loss=",
+}
+
+
+def joined(
+    hook_class: type[BaseHook],
+    own: Mapping[str, Any],
+    given: Mapping[str, Any],
+    instead: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The arguments of a method's hook: the user's hooks after the method's own, other arguments as the user has them.
+
+    Args:
+        hook_class: whose arguments they are.
+        own: the method's.
+        given: the user's ``hook_kwargs``.
+        instead: further arguments that the method needs for itself, and what a user gives in their place.
+
+    Raises:
+        UserError: ``hook_class`` has no such argument, the method needs it, or it is not what belongs there.
+    """
+    name = hook_class.__name__
+    instead = {**_INSTEAD, **(instead or {})}
+    takes = _arguments(hook_class) - instead.keys()
+    for key, value in given.items():
+        if key in instead:
+            raise UserError(f"hook_kwargs[{key!r}] is {name}'s own: {instead[key]}")
+        if key not in takes:
+            raise UserError(f"hook_kwargs[{key!r}]: {name} takes {', '.join(sorted(takes))}")
+        if _SLOT.fullmatch(key):
+            _check_hooks(key, value)
+        if key.endswith("weighter"):
+            _check_weighter(key, value)
+    slots = {key: [*own.get(key, []), *value] for key, value in given.items() if _SLOT.fullmatch(key)}
+    return {**own, **given, **slots}
+
+
+def weighter_of_step(weighter: BaseWeighter, step: BaseHook) -> BaseWeighter:
+    """A weighter of all steps, with the weights of one step's losses: the host's refuses names that a step has not.
+
+    Args:
+        weighter: with weights by the names of losses.
+        step: the hook that computes the step's losses.
+    """
+    mine = copy.copy(weighter)
+    mine.weights = {loss: weight for loss, weight in weighter.weights.items() if loss in step.loss_keys}
+    return mine
+
+
+def require_known_weights(weighter: BaseWeighter, *steps: BaseHook) -> None:
+    """Refuses weights of losses that no step has.
+
+    Raises:
+        UserError: there are such.
+    """
+    known = {loss for step in steps for loss in step.loss_keys}
+    if unknown := sorted(weighter.weights.keys() - known):
+        raise UserError(f"weighter has a weight of {', '.join(unknown)}: the losses are {', '.join(sorted(known))}")
+
+
+def _arguments(hook_class: type[BaseHook]) -> set[str]:
+    """Names of the arguments that a hook and, where it hands on the rest, its base classes take."""
+    names: set[str] = set()
+    for cls in hook_class.__mro__:
+        if (init := vars(cls).get("__init__")) is None:
+            continue
+        parameters = list(inspect.signature(init).parameters.values())[1:]
+        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return names
+
+
+def _check_hooks(key: str, value: Any) -> None:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(hook, BaseHook) for hook in value):
+        raise UserError(f"hook_kwargs[{key!r}] is no list of hooks: must be one, such as [MCCHook()]")
+
+
+def _check_weighter(key: str, value: Any) -> None:
+    if isinstance(value, type):
+        raise UserError(f"hook_kwargs[{key!r}]={value.__name__}: must be an instance, such as {value.__name__}()")

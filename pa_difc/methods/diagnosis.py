@@ -1,0 +1,44 @@
+"""Why a training step failed, in one line, where the models give what no method can use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .hooks import eval_mode
+
+
+def explained(models: Mapping[str, nn.Module], batch: Mapping[str, Any], classifiers: int) -> str | None:
+    """What is wrong with the models' outputs; None where they are as they should be, or where this can't be told.
+
+    Args:
+        models: with "G" and "C".
+        batch: the one on which a step failed.
+        classifiers: how many logits "C" should give: one tensor, or a list of that many.
+    """
+    if "R" in models or "src_imgs" not in batch:  # C does not take G's features
+        return None
+    with torch.no_grad(), eval_mode(*models.values()):
+        try:
+            features = models["G"](batch["src_imgs"])
+            if not isinstance(features, Tensor):
+                return f"G gives {_what(features)}: must give features (N, D), a tensor"
+            if features.dim() != 2:
+                return f"G gives features of shape {tuple(features.shape)}: must be (N, D), pooled and flattened"
+            logits = models["C"](features)
+        except Exception:
+            return None
+    if classifiers == 1:
+        return None if isinstance(logits, Tensor) else f"C gives {_what(logits)}: must give logits (N, K), a tensor"
+    given = isinstance(logits, (list, tuple)) and all(isinstance(z, Tensor) for z in logits)
+    if given and len(logits) == classifiers:
+        return None
+    return f"C gives {_what(logits)}: must give a list of logits (N, K) of {classifiers} classifiers"
+
+
+def _what(value: Any) -> str:
+    many = f" of {len(value)}" if isinstance(value, (list, tuple)) else ""
+    return f"a {type(value).__name__}{many}"
