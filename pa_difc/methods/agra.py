@@ -11,7 +11,10 @@ w = 1 + e^(−H) as in CDAN; λ ramps from 0 to weight.
 Differs from the papers: class means are vectors for each region (in the benchmark's code they collapse to a number);
 one classifier on all regions (there also one on the local features); links are 0.8 within a face between the whole and
 a landmark, 0.5 between landmarks, 0.9 between the same region of both domains, 0.4 between the whole and a landmark of
-the other, 0.25 between landmarks: the papers' numbers, their places by our reading.
+the other, 0.25 between landmarks: the papers' numbers, their places by our reading. Differs from the benchmark's code,
+too: links are fixed and the matrix is normalised symmetrically, D^(−1/2) A D^(−1/2), where there they are learnt, 36
+within a face and 144 across domains, and rows are normalised; and the discriminator has ReLU after its two layers of
+384, and neither LeakyReLU nor dropout.
 """
 
 from __future__ import annotations

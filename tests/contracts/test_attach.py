@@ -16,7 +16,7 @@ from pa_difc.util.errors import UserError
 N, K, D, F = 12, 4, 6, 5
 COUNTS = [40, 5, 20, 10]
 
-ADAPTERS = [
+ADAPTERS = (
     "Classifier",
     "Finetuner",
     "Aligner",
@@ -34,7 +34,7 @@ ADAPTERS = [
     "DomainConfusion",
     "MCD",
     "SymNets",
-]
+)
 COMBINED = ("RTN", "CDANNE", "CDAN", "CDANE")
 TWO = ("MCD", "SymNets")
 

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from pytorch_adapt.containers import Models, Optimizers
+from pytorch_adapt.hooks import AFNHook
 
 from pa_difc import METHODS
 from pa_difc.backbones import make_backbone
@@ -85,10 +86,10 @@ def test_batchnorm_of_a_domain_sees_that_domain_alone():
         assert not pair[0].running_mean.equal(source) and pair[1].running_mean.equal(target)
 
 
-def adapter():
+def adapter(**kwargs):
     torch.manual_seed(0)
     models = Models({"G": torch.nn.Linear(5, 384), **METHODS["agra"].heads(384, 4)})
-    made = METHODS["agra"](models, Optimizers((torch.optim.SGD, {"lr": 0.01})), loss="ce")
+    made = METHODS["agra"](models, Optimizers((torch.optim.SGD, {"lr": 0.01})), loss="ce", **kwargs)
     made.models.train()
     return made
 
@@ -138,3 +139,47 @@ def test_it_gets_the_regions_and_no_layer_across_them():
     face = Face(torch.rand(2, 3, 48, 48), torch.rand(2, 5, 2) * 48)
     plain = make_backbone("small", feature_head="global_local")
     assert extractor(face).shape == plain(face).shape == (2, 384)
+
+
+def test_predictions_of_a_domain_however_it_is_said():
+    made, data = adapter(), batch()
+    made.models.train()
+    made.training_step(data)
+    made.models.eval()
+    x = data["target_imgs"]
+    with torch.no_grad():
+        by_number = [made.inference(x, domain=d)["logits"] for d in (0, 1)]
+        assert not by_number[0].allclose(by_number[1])
+        for domain, logits in enumerate(by_number):
+            said = (torch.tensor(domain), torch.full((8,), domain), torch.full((8,), domain, dtype=torch.uint8))
+            assert all(made.inference(x, domain=d)["logits"].equal(logits) for d in said)
+        assert made.inference(x)["logits"].equal(by_number[1])  # the target, if nothing is said
+        with pytest.raises(UserError, match="one domain at a time"):
+            made.inference(x, domain=torch.tensor([0, 1] * 4))
+
+
+def test_a_hook_of_the_user_s_sees_what_the_graph_makes_of_both_domains():
+    class Spy(AFNHook):
+        def call(self, inputs, losses):
+            self.seen = {k: v for k, v in inputs.items() if k.endswith(("_features", "_logits"))}
+            return super().call(inputs, losses)
+
+    spy, data = Spy(), batch()
+    made = adapter(hook_kwargs={"post": [spy]})
+    made.models.eval()
+    with torch.no_grad():
+        expected = {d: made.inference(data[f"{d}_imgs"], domain=i) for i, d in enumerate(("src", "target"))}
+    made.training_step(data)
+    for domain, found in expected.items():
+        torch.testing.assert_close(spy.seen[f"{domain}_imgs_features"], found["features"])
+        torch.testing.assert_close(spy.seen[f"{domain}_imgs_features_logits"], found["logits"])
+
+
+def test_means_are_of_regions_as_the_extractor_gives_them():
+    made, data = adapter(), batch()
+    made.models.train()
+    with torch.no_grad():
+        regions = made.models["G"](data["src_imgs"]).view(8, 6, 64)
+    made.training_step(data)
+    for k in range(4):
+        torch.testing.assert_close(made.models["R"].means[0, k], regions[data["src_labels"] == k].mean(0))
