@@ -34,8 +34,7 @@ class ConfusionHook(BaseHook):
     ) -> None:
         super().__init__(**kwargs)
         self.loss, self.start, self.models, self.which = loss, start, tuple(models), which
-        # Host: hooks/validate.py:55 forgets what parallel hooks have computed, so that ``start`` can't be declared.
-        self.set_in_keys(["target_imgs"])
+        self.set_in_keys([start])
 
     def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         self.loss.update(self._target_logits(inputs) if self.loss.needs_target_logits else None)

@@ -176,6 +176,20 @@ def test_weights_by_name_reach_the_losses_that_they_name_and_no_others(method):
     assert weighter.weights == {own: 3.0, "my_afn_loss": 0.0}
 
 
+#: Methods whose own loss is multiplied by their weight; in the others it is in the gradient reversal.
+WEIGHED = [m for m in OWN if m not in ("dann", "cdan", "agra")]
+
+
+@pytest.mark.parametrize("method", WEIGHED)
+@pytest.mark.parametrize("weighter", [None, MeanWeighter(), SumWeighter(weights={"src_c_loss": 1.0})])
+def test_the_method_s_own_weight_holds_under_any_weighter(method, weighter):
+    if method in TWO and weighter is not None and weighter.weights:
+        weighter = SumWeighter(weights={"src_c_loss0": 1.0})
+    hooks = {} if weighter is None else {"weighter": weighter}
+    own = [step(adapter(method, "ce", weight=w, hook_kwargs=hooks))[OWN[method]] for w in (1.0, 0.3)]
+    assert own[1] == pytest.approx(0.3 * own[0], rel=1e-5) and own[0] != 0
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("loss", ["ce", "difc"])
 def test_the_host_validates_the_hook(method, loss):
