@@ -5,10 +5,11 @@ from math import isfinite, isnan
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..functional import (
     Counts,
+    at_least_float32,
     class_margins,
     confusion_from_sums,
     confusion_margins,
@@ -20,6 +21,7 @@ from ..functional import (
 )
 from ..util.distributed import part_of_weighted, total, whole_mean
 from ..util.names import shown
+from .labelled import LabelledLoss
 from .schedule import Phase, Schedule
 
 MARGIN_UNITS = ("logit", "spread")
@@ -28,7 +30,7 @@ REFRESHES = ("epoch", "once", "step")
 CONFUSION_SOURCES = ("training", "evaluation")
 
 
-class DIFCLoss(nn.Module):
+class DIFCLoss(LabelledLoss):
     """Cross-entropy with class margins against source imbalance, raised for the classes the target confuses.
 
     L_DI with margins Δ_k = γ / N_k^(1/4) until ``schedule.confusion_epoch``, then L_DIFC with margins
@@ -93,7 +95,7 @@ class DIFCLoss(nn.Module):
         confusion_from: Literal["training", "evaluation"] = "training",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(label_smoothing)
         _check_choice("margin_unit", margin_unit, MARGIN_UNITS)
         _check_choice("unseen", unseen, UNSEEN)
         _check_choice("refresh", refresh, REFRESHES)
@@ -110,7 +112,6 @@ class DIFCLoss(nn.Module):
         confusion_margins(base, torch.zeros_like(base), epsilon)  # checks epsilon
         self.schedule, self.scale, self.epsilon, self.margin_unit = schedule, scale, epsilon, margin_unit
         self.unseen, self.refresh, self.confusion_from = unseen, refresh, confusion_from
-        self.label_smoothing = label_smoothing
         self.step = 0  #: optimisation steps done
         self._made_with = {
             "class_counts": counts,
@@ -128,7 +129,7 @@ class DIFCLoss(nn.Module):
         self.register_buffer("base_margins", base)
         self.register_buffer("class_weights", weights)
         self.register_buffer("margins", torch.zeros_like(base) if self.phase is Phase.WARMUP else base.clone())
-        self.register_buffer("confusion", torch.full_like(base, torch.nan))
+        self.register_buffer("confusion", torch.full_like(base, torch.nan, dtype=torch.float64))
         self.register_buffer("gap_sums", torch.zeros(len(base), dtype=torch.float64))
         self.register_buffer("gap_counts", torch.zeros(len(base), dtype=torch.float64))
 
@@ -157,16 +158,8 @@ class DIFCLoss(nn.Module):
         """Whether :meth:`update_from_evaluation` has to be called before the next step."""
         return self.confusion_from == "evaluation" and self._uses_confusion and self._refreshes_at(self.step)
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The weighted mean loss of a labelled source batch; changes no state.
-
-        Args:
-            logits: ``(N, K)``.
-            labels: ``(N,)`` integers in [0, K).
-
-        Returns:
-            A scalar.
-        """
+    def value(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The weighted mean loss of a labelled source batch."""
         margins, weights = self.margins, self.class_weights if self.reweighted else None
         if self.margin_unit == "spread":
             margins = margins * whole_mean(logit_spread(logits), len(logits))
@@ -187,7 +180,7 @@ class DIFCLoss(nn.Module):
         if self.needs_target_logits:
             if target_logits is None:
                 raise ValueError(f"step {self.step}: confusion is being estimated, update() needs target_logits")
-            self._observe(mean_probs(target_logits, self.scale))
+            self._observe(mean_probs(_in_float64(target_logits), self.scale))
         self.step += 1
         phase = self.phase
         if self.schedule.starts_epoch(self.step):
@@ -237,7 +230,7 @@ class DIFCLoss(nn.Module):
             forget = 1.0 - 1.0 / self.schedule.steps_per_epoch
             self.gap_sums.mul_(forget)
             self.gap_counts.mul_(forget)
-        sums = torch.stack(gap_sums(probs)).double()  # (2, K)
+        sums = torch.stack(gap_sums(probs))  # (2, K)
         sums, counts = total(sums) if self.refresh == "step" else sums
         self.gap_sums.add_(sums)
         self.gap_counts.add_(counts)
@@ -263,7 +256,7 @@ class DIFCLoss(nn.Module):
             scores = scores.where(self.gap_counts > 0, -torch.inf)
         elif self.unseen == "last":
             known = (self.gap_counts == 0) & ~self.confusion.isnan()
-            scores = scores.where(~known, self.confusion.to(scores.dtype))
+            scores = scores.where(~known, self.confusion)
         self.confusion.copy_(scores)
         self.margins.copy_(confusion_margins(self.base_margins, scores, self.epsilon))
 
@@ -289,8 +282,12 @@ class DIFCLoss(nn.Module):
         return ", ".join(f"{k}={self._made_with[k]!r}" for k in shown) + f", {self.schedule}"
 
 
+def _in_float64(logits: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
+    return logits.double() if isinstance(logits, Tensor) else [z.double() for z in logits]
+
+
 def _given_weights(class_weights: Sequence[float] | Tensor, num_classes: int) -> Tensor:
-    weights = torch.as_tensor(class_weights, dtype=torch.get_default_dtype())
+    weights = at_least_float32(torch.as_tensor(class_weights, dtype=torch.get_default_dtype()))
     if weights.shape != (num_classes,) or not (weights > 0).all() or not weights.isfinite().all():
         raise ValueError(f"class_weights={weights.tolist()}: must be {num_classes} finite numbers above 0")
     return weights
