@@ -183,7 +183,8 @@ def mean_probs(logits: Tensor | Sequence[Tensor], scale: float = 1.0) -> Tensor:
 def gap_sums(probs: Tensor) -> tuple[Tensor, Tensor]:
     """The sums from which class confusion is computed; they add up over batches.
 
-    A sample with a probability that is not finite is predicted as no class: one that diverged tells nothing.
+    A sample counts for its argmax, as in every prediction: the first class of a tie. One with a probability that is
+    not finite is predicted as no class: it diverged and tells nothing.
 
     Args:
         probs: ``(N, K)`` class probabilities of target samples.
@@ -198,11 +199,11 @@ def gap_sums(probs: Tensor) -> tuple[Tensor, Tensor]:
     if probs.dim() != 2 or probs.shape[1] < 2:
         raise ValueError(f"probs {tuple(probs.shape)}: must be (N, K) with K of at least 2")
     probs = probs.double()
-    top, classes = probs.topk(2, dim=1)  # (N, 2)
+    top = probs.topk(2, dim=1).values  # (N, 2); its indices are any of a tie's
     gaps = (top[:, 0] - top[:, 1]).clamp_min(MIN_GAP)  # (N,)
     # One-hot sums instead of index_add: the latter adds in any order on CUDA, and margins must come out again.
     known = probs.isfinite().all(dim=1)  # (N,)
-    members = F.one_hot(classes[:, 0], probs.shape[1]).to(probs.dtype) * known[:, None]  # (N, K)
+    members = F.one_hot(probs.argmax(dim=1), probs.shape[1]).to(probs.dtype) * known[:, None]  # (N, K)
     return (members * gaps.where(known, 0.0)[:, None]).sum(0), members.sum(0)
 
 
@@ -219,7 +220,7 @@ def confusion_scores(probs: Tensor) -> Tensor:
     probabilities (Sreenivas et al. 2022, eqs. 4 and 5).
 
     The paper leaves open what an empty S_k scores: here +inf, for all samples of such a class were swallowed by
-    its neighbours. A gap counts as at least 1e-6, so that ties stay finite.
+    its neighbours. A gap counts as at least 1e-6, so that ties stay finite; the first class of a tie is its argmax.
 
     Args:
         probs: ``(N, K)`` class probabilities of target samples.
@@ -241,7 +242,10 @@ def confusion_margins(margins: Tensor, confusion: Tensor, epsilon: float = 0.02)
     """Margins raised for the classes that the target's predictions confuse most.
 
     Δ'_{C[j]} = Δ_{C[j]} + ε / 2^(j−1), C the classes sorted by confusion, largest first (Sreenivas et al. 2022,
-    eq. 6). Equal scores keep the order of the classes. The cap of :func:`class_margins` is not applied again.
+    eq. 6). The cap of :func:`class_margins` is not applied again.
+
+    The paper leaves open how equal scores rank: here such classes share the increments of their ranks equally, so that
+    the numbers of classes decide nothing. Two classes that are never predicted get (ε + ε/2) / 2 each.
 
     Args:
         margins: ``(K,)`` base margins; they are not changed in place.
@@ -257,6 +261,8 @@ def confusion_margins(margins: Tensor, confusion: Tensor, epsilon: float = 0.02)
     Example:
         >>> confusion_margins(torch.zeros(3), torch.tensor([1.0, 5.0, 2.0]), epsilon=0.4)
         tensor([0.1000, 0.4000, 0.2000])
+        >>> confusion_margins(torch.zeros(3), torch.tensor([5.0, 1.0, 5.0]), epsilon=0.4)
+        tensor([0.3000, 0.1000, 0.3000])
     """
     _check_size("epsilon", epsilon)
     if margins.dim() != 1 or margins.shape != confusion.shape:
@@ -264,10 +270,11 @@ def confusion_margins(margins: Tensor, confusion: Tensor, epsilon: float = 0.02)
     if confusion.isnan().any():
         raise ValueError(f"confusion={confusion.tolist()}: NaN has no rank")
     margins = at_least_float32(margins)
-    order = confusion.sort(descending=True, stable=True).indices  # (K,): C of eq. 6
-    halvings = torch.arange(margins.numel(), device=margins.device, dtype=torch.float64)  # j − 1
-    increments = torch.empty_like(halvings)
-    increments[order.to(margins.device)] = epsilon * 0.5**halvings
+    confusion = confusion.to(margins.device)
+    ahead = (confusion > confusion[:, None]).sum(1).double()  # (K,): j − 1 of eq. 6, of the first rank of a tie
+    alike = (confusion == confusion[:, None]).sum(1).double()  # (K,): how many ranks it takes
+    # Σ 2^−r over r = a … a + n − 1 is 2^(1−a) − 2^(1−a−n): for n = 1 exactly 2^−a.
+    increments = epsilon * (0.5 ** (ahead - 1) - 0.5 ** (ahead + alike - 1)) / alike
     return margins + increments.to(margins.dtype)
 
 

@@ -61,7 +61,10 @@ class DIFCLoss(LabelledLoss):
         scale: s, by which lowered logits are multiplied; 1 in the paper, 30 with cosine logits in LDAM.
         margin_unit: "logit", as in the paper, or "spread": margins are multiples of the batch's :func:`.logit_spread`,
             so that a cap means the same for a network whose logits are small and for one whose logits are large.
-        unseen: where a class that is never predicted ranks: "most" or "least" confused, or by its "last" score.
+        unseen: where a class that is never predicted ranks: "most" or "least" confused, or by its "last" score. Several
+            share their ranks' increments equally. Take "least" where many classes are never predicted, or should not
+            be: with K = 345 nearly all of ε would go to them, and in partial domain adaptation the target lacks some
+            classes of the source, whose margins had better not rise.
         refresh: "epoch": at the start of each epoch of the DIFC phase; "once": at the switch only; "step": after
             each step, from sums that forget with a horizon of one epoch.
         confusion_from: "training": from what :meth:`update` is given; "evaluation": from what

@@ -14,7 +14,7 @@ T = TypeVar("T", bound=nn.Module)
 
 
 class UnroundedBuffers(nn.Module):
-    """A module whose buffers are moved and raised to float64, but never rounded, by ``half()`` or ``to(torch.bfloat16)``.
+    """A module whose buffers ``half()`` and ``to(dtype)`` move, and raise to float64 if told so, but never round.
 
     Rounded to bfloat16, margins would lose ε, and counts every sample beyond the 256th.
     """

@@ -142,7 +142,8 @@ def test_confusion_of_finite_logits(rows, dtype):
     assert not scores.isnan().any() and (scores >= 1 - 0.02).all()
     assert {k for k, s in enumerate(scores.tolist()) if s < math.inf} <= predicted | set(range(len(scores)))
     margins = confusion_margins(torch.zeros(len(scores)), scores)
-    assert margins.isfinite().all() and margins.max().item() == pytest.approx(0.02)
+    assert margins.isfinite().all() and margins.argmax() == scores.argmax()
+    assert margins.sum().item() == pytest.approx(0.02 * (2 - 0.5 ** (len(scores) - 1)))
 
 
 @QUICK
