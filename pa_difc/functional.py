@@ -2,6 +2,9 @@
 
 Read beside Sreenivas et al. 2022 (DIFC). K is the number of classes, N a number of samples, N_k the number of
 source samples of class k. Margins are in logit units.
+
+Losses compute in float32 or float64 and confusion in float64, whatever precision the logits come in: next to a logit of
+8, bfloat16 knows no increment of 0.02, and it can't count beyond 256.
 """
 
 from collections.abc import Sequence
@@ -14,6 +17,11 @@ Counts = Sequence[int] | Sequence[float] | Tensor
 
 #: The smallest gap between the two largest probabilities that is told apart from a tie; keeps eq. 5 finite.
 MIN_GAP = 1e-6
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Half precision raised to float32; float32 and float64 as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def imbalance_ratio(class_counts: Counts) -> Tensor:
@@ -117,7 +125,7 @@ def di_loss(
         label_smoothing: α, in [0, 1].
 
     Returns:
-        A scalar.
+        A scalar of at least float32.
 
     Raises:
         ValueError: shapes that do not fit together.
@@ -127,6 +135,7 @@ def di_loss(
             f"logits {tuple(logits.shape)}, labels {tuple(labels.shape)}, margins {tuple(margins.shape)}: "
             "must be (N, K), (N,), (K,)"
         )
+    logits = at_least_float32(logits)
     onehot = F.one_hot(labels, logits.shape[1]).to(logits.dtype)  # (N, K)
     lowered = logits - onehot * margins.to(logits.dtype)  # (N, K): only the true class's logit moves
     losses = F.cross_entropy(scale * lowered, labels, reduction="none", label_smoothing=label_smoothing)  # (N,)
@@ -151,7 +160,7 @@ def logit_spread(logits: Tensor) -> Tensor:
         >>> logit_spread(torch.tensor([[2.0, 0.0], [0.0, 6.0]]))
         tensor(2.)
     """
-    return logits.detach().std(dim=1, correction=0).mean()
+    return at_least_float32(logits.detach()).std(dim=1, correction=0).mean()
 
 
 def mean_probs(logits: Tensor | Sequence[Tensor], scale: float = 1.0) -> Tensor:
@@ -164,35 +173,37 @@ def mean_probs(logits: Tensor | Sequence[Tensor], scale: float = 1.0) -> Tensor:
         scale: s, the same as in the loss that trained them.
 
     Returns:
-        ``(N, K)``.
+        ``(N, K)``, of at least float32.
     """
     if isinstance(logits, Tensor):
-        return (scale * logits).softmax(dim=1)
-    return torch.stack([(scale * z).softmax(dim=1) for z in logits]).mean(dim=0)
+        return (scale * at_least_float32(logits)).softmax(dim=1)
+    return torch.stack([mean_probs(z, scale) for z in logits]).mean(dim=0)
 
 
 def gap_sums(probs: Tensor) -> tuple[Tensor, Tensor]:
     """The sums from which class confusion is computed; they add up over batches.
 
-    A sample with a probability that is not finite is predicted as no class: one that diverged tells nothing.
+    A sample counts for its argmax, as in every prediction: the first class of a tie. One with a probability that is
+    not finite is predicted as no class: it diverged and tells nothing.
 
     Args:
         probs: ``(N, K)`` class probabilities of target samples.
 
     Returns:
         ``(K,)`` sums of the gap between the two largest probabilities over the samples predicted as each class
-        (the sets S_k of eq. 4), and ``(K,)`` sizes of these sets.
+        (the sets S_k of eq. 4), and ``(K,)`` sizes of these sets; both in float64.
 
     Raises:
         ValueError: ``probs`` is not ``(N, K)`` with K of at least 2.
     """
     if probs.dim() != 2 or probs.shape[1] < 2:
         raise ValueError(f"probs {tuple(probs.shape)}: must be (N, K) with K of at least 2")
-    top, classes = probs.topk(2, dim=1)  # (N, 2)
+    probs = probs.double()
+    top = probs.topk(2, dim=1).values  # (N, 2); its indices are any of a tie's
     gaps = (top[:, 0] - top[:, 1]).clamp_min(MIN_GAP)  # (N,)
     # One-hot sums instead of index_add: the latter adds in any order on CUDA, and margins must come out again.
     known = probs.isfinite().all(dim=1)  # (N,)
-    members = F.one_hot(classes[:, 0], probs.shape[1]).to(probs.dtype) * known[:, None]  # (N, K)
+    members = F.one_hot(probs.argmax(dim=1), probs.shape[1]).to(probs.dtype) * known[:, None]  # (N, K)
     return (members * gaps.where(known, 0.0)[:, None]).sum(0), members.sum(0)
 
 
@@ -209,13 +220,13 @@ def confusion_scores(probs: Tensor) -> Tensor:
     probabilities (Sreenivas et al. 2022, eqs. 4 and 5).
 
     The paper leaves open what an empty S_k scores: here +inf, for all samples of such a class were swallowed by
-    its neighbours. A gap counts as at least 1e-6, so that ties stay finite.
+    its neighbours. A gap counts as at least 1e-6, so that ties stay finite; the first class of a tie is its argmax.
 
     Args:
         probs: ``(N, K)`` class probabilities of target samples.
 
     Returns:
-        ``(K,)``, each at least 1.
+        ``(K,)``, each at least 1, in the precision of ``probs`` and at least float32. They are computed in float64.
 
     Raises:
         ValueError: ``probs`` is not ``(N, K)`` with K of at least 2.
@@ -224,14 +235,17 @@ def confusion_scores(probs: Tensor) -> Tensor:
         >>> confusion_scores(torch.tensor([[0.75, 0.25, 0.0], [0.25, 0.75, 0.0]]))
         tensor([2., 2., inf])
     """
-    return confusion_from_sums(*gap_sums(probs))
+    return confusion_from_sums(*gap_sums(probs)).to(at_least_float32(probs).dtype)
 
 
 def confusion_margins(margins: Tensor, confusion: Tensor, epsilon: float = 0.02) -> Tensor:
     """Margins raised for the classes that the target's predictions confuse most.
 
     Δ'_{C[j]} = Δ_{C[j]} + ε / 2^(j−1), C the classes sorted by confusion, largest first (Sreenivas et al. 2022,
-    eq. 6). Equal scores keep the order of the classes. The cap of :func:`class_margins` is not applied again.
+    eq. 6). The cap of :func:`class_margins` is not applied again.
+
+    The paper leaves open how equal scores rank: here such classes share the increments of their ranks equally, so that
+    the numbers of classes decide nothing. Two classes that are never predicted get (ε + ε/2) / 2 each.
 
     Args:
         margins: ``(K,)`` base margins; they are not changed in place.
@@ -239,7 +253,7 @@ def confusion_margins(margins: Tensor, confusion: Tensor, epsilon: float = 0.02)
         epsilon: the largest increment, in logit units.
 
     Returns:
-        ``(K,)`` margins in the dtype of ``margins``.
+        ``(K,)`` margins in the precision of ``margins``, and at least float32.
 
     Raises:
         ValueError: shapes differ, a score is NaN, or ``epsilon`` is negative or not finite.
@@ -247,17 +261,21 @@ def confusion_margins(margins: Tensor, confusion: Tensor, epsilon: float = 0.02)
     Example:
         >>> confusion_margins(torch.zeros(3), torch.tensor([1.0, 5.0, 2.0]), epsilon=0.4)
         tensor([0.1000, 0.4000, 0.2000])
+        >>> confusion_margins(torch.zeros(3), torch.tensor([5.0, 1.0, 5.0]), epsilon=0.4)
+        tensor([0.3000, 0.1000, 0.3000])
     """
     _check_size("epsilon", epsilon)
     if margins.dim() != 1 or margins.shape != confusion.shape:
         raise ValueError(f"margins {tuple(margins.shape)} and confusion {tuple(confusion.shape)}: must both be (K,)")
     if confusion.isnan().any():
         raise ValueError(f"confusion={confusion.tolist()}: NaN has no rank")
-    order = confusion.sort(descending=True, stable=True).indices  # (K,): C of eq. 6
-    halvings = torch.arange(margins.numel(), device=margins.device, dtype=margins.dtype)  # j − 1
-    increments = torch.empty_like(margins)
-    increments[order.to(margins.device)] = epsilon * 0.5**halvings
-    return margins + increments
+    margins = at_least_float32(margins)
+    confusion = confusion.to(margins.device)
+    ahead = (confusion > confusion[:, None]).sum(1).double()  # (K,): j − 1 of eq. 6, of the first rank of a tie
+    alike = (confusion == confusion[:, None]).sum(1).double()  # (K,): how many ranks it takes
+    # Σ 2^−r over r = a … a + n − 1 is 2^(1−a) − 2^(1−a−n): for n = 1 exactly 2^−a.
+    increments = epsilon * (0.5 ** (ahead - 1) - 0.5 ** (ahead + alike - 1)) / alike
+    return margins + increments.to(margins.dtype)
 
 
 def _counts(class_counts: Counts) -> tuple[Tensor, torch.dtype]:
@@ -275,7 +293,7 @@ def _counts(class_counts: Counts) -> tuple[Tensor, torch.dtype]:
             if counts.isfinite().all()
             else f"class_counts={counts.tolist()}: class {names} must be a finite number above 0"
         )
-    return counts, dtype or torch.get_default_dtype()
+    return counts, torch.promote_types(dtype or torch.get_default_dtype(), torch.float32)
 
 
 def _check_size(name: str, value: float) -> None:

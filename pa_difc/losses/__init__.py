@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .make import loss_state as loss_state
     from .make import make_loss as make_loss
     from .protocols import DescribedLoss as DescribedLoss
+    from .protocols import EpochedLoss as EpochedLoss
     from .protocols import EvaluatedLoss as EvaluatedLoss
     from .protocols import SteppedLoss as SteppedLoss
     from .schedule import Phase as Phase
@@ -56,7 +57,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "cosine": ["ArcFaceOnCosines", "CosFaceOnCosines", "MarginHeadLoss"],
         "difc": ["DIFCLoss", "mean_probs"],
         "make": ["loss_state", "make_loss"],
-        "protocols": ["DescribedLoss", "EvaluatedLoss", "SteppedLoss"],
+        "protocols": ["DescribedLoss", "EpochedLoss", "EvaluatedLoss", "SteppedLoss"],
         "schedule": ["Phase", "Schedule"],
         "spec": ["ClassificationLoss", "LossInputs", "LossSpec"],
     },

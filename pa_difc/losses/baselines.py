@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ..functional import Counts, drw_weights
+from ..functional import Counts, at_least_float32, drw_weights
 from ..util.distributed import part_of_weighted
 from ..util.options import Options, option
+from .labelled import LabelledLoss
 from .spec import LossSpec
 
 
@@ -35,7 +36,14 @@ class AdjustmentOptions(Options):
     tau: float = option(1.0, "τ, the factor on the log class shares; 0 is cross-entropy", at_least=0)
 
 
-class WeightedLoss(nn.Module):
+class CrossEntropyLoss(LabelledLoss):
+    """Mean cross-entropy, computed as pytorch-adapt does by default: unreduced, and then the mean."""
+
+    def value(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropy(logits, labels, reduction="none", label_smoothing=self.label_smoothing).mean()
+
+
+class WeightedLoss(LabelledLoss):
     """Cross-entropy with class weights from the first step on: Σ w_y ℓ / Σ w_y, over the batch of all processes.
 
     Args:
@@ -46,11 +54,10 @@ class WeightedLoss(nn.Module):
     weights: Tensor  #: ``(K,)``
 
     def __init__(self, class_weights: Tensor, label_smoothing: float = 0.0) -> None:
-        super().__init__()
-        self.label_smoothing = label_smoothing
-        self.register_buffer("weights", class_weights)
+        super().__init__(label_smoothing)
+        self.register_buffer("weights", at_least_float32(class_weights))
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def value(self, logits: Tensor, labels: Tensor) -> Tensor:
         weights = self.weights.to(logits)
         if self.label_smoothing == 0.0:
             loss = cross_entropy(logits, labels, weight=weights)
@@ -60,7 +67,7 @@ class WeightedLoss(nn.Module):
         return part_of_weighted(loss, weights, labels)
 
 
-class FocalLoss(nn.Module):
+class FocalLoss(LabelledLoss):
     """Mean of −(1 − p_y)^γ log p_y (Lin et al. 2017, arXiv:1708.02002, eq. 4).
 
     Args:
@@ -72,12 +79,12 @@ class FocalLoss(nn.Module):
     """
 
     def __init__(self, gamma: float = 2.0, label_smoothing: float = 0.0) -> None:
-        super().__init__()
+        super().__init__(label_smoothing)
         if not gamma >= 0:
             raise ValueError(f"{gamma=}: must be at least 0")
-        self.gamma, self.label_smoothing = gamma, label_smoothing
+        self.gamma = gamma
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def value(self, logits: Tensor, labels: Tensor) -> Tensor:
         losses = self._focused(-cross_entropy(logits, labels, reduction="none"))  # (N,)
         if self.label_smoothing > 0.0:
             uniform = self._focused(logits.log_softmax(dim=1)).mean(dim=1)  # (N,)
@@ -90,7 +97,7 @@ class FocalLoss(nn.Module):
         return -(misses**self.gamma * log_probs)
 
 
-class LogitAdjustedLoss(nn.Module):
+class LogitAdjustedLoss(LabelledLoss):
     """Mean cross-entropy of z + τ log π (Menon et al. 2021, arXiv:2007.07314, eq. 10), π the source's class shares.
 
     With τ = 1 it is balanced softmax (Ren et al. 2020, arXiv:2007.10740, eq. 4). Prediction is by the plain logits.
@@ -107,20 +114,17 @@ class LogitAdjustedLoss(nn.Module):
     offsets: Tensor  #: ``(K,)`` τ log π
 
     def __init__(self, class_counts: Counts, tau: float = 1.0, label_smoothing: float = 0.0) -> None:
-        super().__init__()
-        self.label_smoothing = label_smoothing
+        super().__init__(label_smoothing)
         counts = torch.as_tensor(class_counts, dtype=torch.float64)
         if not (counts > 0).all():
             raise ValueError(f"class_counts={counts.tolist()}: every class needs a sample")
         self.register_buffer("offsets", (tau * (counts / counts.sum()).log()).float())
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def value(self, logits: Tensor, labels: Tensor) -> Tensor:
         return cross_entropy(logits + self.offsets.to(logits), labels, label_smoothing=self.label_smoothing)
 
 
-CROSS_ENTROPY = LossSpec(
-    "cross-entropy", lambda i: nn.CrossEntropyLoss(reduction="none", label_smoothing=i.label_smoothing), smooths=True
-)
+CROSS_ENTROPY = LossSpec("cross-entropy", lambda i: CrossEntropyLoss(i.label_smoothing), smooths=True)
 WEIGHTED_INVERSE = LossSpec(
     "class weights by inverse frequency, from the first step",
     lambda i: WeightedLoss(drw_weights(i.counts, 1.0), i.label_smoothing),

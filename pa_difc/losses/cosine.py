@@ -12,6 +12,7 @@ from pytorch_metric_learning.losses import ArcFaceLoss, CosFaceLoss
 from torch import Tensor, nn
 
 from ..util.options import Options, option
+from .labelled import LabelledLoss
 from .spec import ClassificationLoss, LossInputs, LossSpec
 
 
@@ -29,7 +30,7 @@ class ArcFaceOptions(Options):
     margin: float = option(28.6, "m, added to the true class's angle", unit="degrees", at_least=0, at_most=90)
 
 
-class MarginHeadLoss(nn.Module):
+class MarginHeadLoss(LabelledLoss):
     """A margin loss of pytorch-metric-learning on the cosines of a classifier that is already there.
 
     The library's losses own a weight matrix and take features; ours is the method's classifier, so that adaptation and
@@ -38,13 +39,15 @@ class MarginHeadLoss(nn.Module):
     Args:
         loss: one of its losses of cosines.
         scale: s, by which the logits are multiplied.
+        label_smoothing: α, see :func:`.make_loss`.
     """
 
-    def __init__(self, loss: nn.Module, scale: float) -> None:
-        super().__init__()
+    def __init__(self, loss: Any, scale: float, label_smoothing: float = 0.0) -> None:
+        super().__init__(label_smoothing)
         self.loss, self.scale = loss, scale
+        self.loss.cross_entropy.label_smoothing = label_smoothing
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def value(self, logits: Tensor, labels: Tensor) -> Tensor:
         value: Tensor = self.loss(logits / self.scale, labels)
         return value
 
@@ -86,9 +89,8 @@ class ArcFaceOnCosines(_on_cosines(ArcFaceLoss)):  # type: ignore[misc]
 
 
 def _build(loss: type[nn.Module], inputs: LossInputs) -> ClassificationLoss:
-    on_cosines: Any = loss(inputs.k, margin=inputs.options.margin, scale=inputs.scale)
-    on_cosines.cross_entropy.label_smoothing = inputs.label_smoothing
-    return MarginHeadLoss(on_cosines, inputs.scale)
+    on_cosines = loss(inputs.k, margin=inputs.options.margin, scale=inputs.scale)
+    return MarginHeadLoss(on_cosines, inputs.scale, inputs.label_smoothing)
 
 
 #: LDAM's scale: for seven classes the library's 64 would be no better founded.

@@ -5,10 +5,11 @@ from math import isfinite, isnan
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..functional import (
     Counts,
+    at_least_float32,
     class_margins,
     confusion_from_sums,
     confusion_margins,
@@ -20,6 +21,8 @@ from ..functional import (
 )
 from ..util.distributed import part_of_weighted, total, whole_mean
 from ..util.names import shown
+from .clock import Clock, Clocked
+from .labelled import LabelledLoss
 from .schedule import Phase, Schedule
 
 MARGIN_UNITS = ("logit", "spread")
@@ -28,7 +31,7 @@ REFRESHES = ("epoch", "once", "step")
 CONFUSION_SOURCES = ("training", "evaluation")
 
 
-class DIFCLoss(nn.Module):
+class DIFCLoss(Clocked, LabelledLoss):
     """Cross-entropy with class margins against source imbalance, raised for the classes the target confuses.
 
     L_DI with margins Δ_k = γ / N_k^(1/4) until ``schedule.confusion_epoch``, then L_DIFC with margins
@@ -46,6 +49,11 @@ class DIFCLoss(nn.Module):
     logits that training computes anyway, summed over the epoch before; a class that is never predicted counts as
     the most confused; the cap is not applied again after ε is added.
 
+    Where ``schedule`` leaves ``steps_per_epoch`` open, tell it the loader's length, or where each epoch ends::
+
+        criterion.set_steps_per_epoch(len(loader))      # once, best before training
+        criterion.end_epoch()                           # or after each pass of the loader
+
     On several processes (a torch.distributed group) each gives its part of the batch: sums are added up over them
     before margins are made, and weights are normalised over the whole batch, so that all have to call alike.
 
@@ -59,7 +67,10 @@ class DIFCLoss(nn.Module):
         scale: s, by which lowered logits are multiplied; 1 in the paper, 30 with cosine logits in LDAM.
         margin_unit: "logit", as in the paper, or "spread": margins are multiples of the batch's :func:`.logit_spread`,
             so that a cap means the same for a network whose logits are small and for one whose logits are large.
-        unseen: where a class that is never predicted ranks: "most" or "least" confused, or by its "last" score.
+        unseen: where a class that is never predicted ranks: "most" or "least" confused, or by its "last" score. Several
+            share their ranks' increments equally. Take "least" where many classes are never predicted, or should not
+            be: with K = 345 nearly all of ε would go to them, and in partial domain adaptation the target lacks some
+            classes of the source, whose margins had better not rise.
         refresh: "epoch": at the start of each epoch of the DIFC phase; "once": at the switch only; "step": after
             each step, from sums that forget with a horizon of one epoch.
         confusion_from: "training": from what :meth:`update` is given; "evaluation": from what
@@ -93,7 +104,7 @@ class DIFCLoss(nn.Module):
         confusion_from: Literal["training", "evaluation"] = "training",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(label_smoothing)
         _check_choice("margin_unit", margin_unit, MARGIN_UNITS)
         _check_choice("unseen", unseen, UNSEEN)
         _check_choice("refresh", refresh, REFRESHES)
@@ -108,10 +119,9 @@ class DIFCLoss(nn.Module):
         base = class_margins(counts, max_margin)  # (K,)
         weights = drw_weights(counts, beta) if class_weights is None else _given_weights(class_weights, len(base))
         confusion_margins(base, torch.zeros_like(base), epsilon)  # checks epsilon
-        self.schedule, self.scale, self.epsilon, self.margin_unit = schedule, scale, epsilon, margin_unit
+        self.clock = Clock(schedule)
+        self.scale, self.epsilon, self.margin_unit = scale, epsilon, margin_unit
         self.unseen, self.refresh, self.confusion_from = unseen, refresh, confusion_from
-        self.label_smoothing = label_smoothing
-        self.step = 0  #: optimisation steps done
         self._made_with = {
             "class_counts": counts,
             "schedule": schedule.to_dict(),
@@ -128,19 +138,11 @@ class DIFCLoss(nn.Module):
         self.register_buffer("base_margins", base)
         self.register_buffer("class_weights", weights)
         self.register_buffer("margins", torch.zeros_like(base) if self.phase is Phase.WARMUP else base.clone())
-        self.register_buffer("confusion", torch.full_like(base, torch.nan))
+        self.register_buffer("confusion", torch.full_like(base, torch.nan, dtype=torch.float64))
         self.register_buffer("gap_sums", torch.zeros(len(base), dtype=torch.float64))
         self.register_buffer("gap_counts", torch.zeros(len(base), dtype=torch.float64))
 
-    @property
-    def phase(self) -> Phase:
-        """The phase that the next step belongs to."""
-        return self.schedule.phase(self.step)
-
-    @property
-    def reweighted(self) -> bool:
-        """Whether the next step uses class weights."""
-        return self.schedule.reweighted(self.step)
+        self._check_schedule()
 
     @property
     def needs_target_logits(self) -> bool:
@@ -149,24 +151,16 @@ class DIFCLoss(nn.Module):
             return False
         if self.refresh == "step":
             return self.phase is Phase.DIFC
-        next_epoch = self.step - self.step % self.schedule.steps_per_epoch + self.schedule.steps_per_epoch
-        return self._refreshes_at(next_epoch)
+        return self._refreshes_in(self.clock.epoch + 1)
 
     @property
     def needs_evaluation(self) -> bool:
         """Whether :meth:`update_from_evaluation` has to be called before the next step."""
-        return self.confusion_from == "evaluation" and self._uses_confusion and self._refreshes_at(self.step)
+        due = self.schedule.starts_epoch(self.step) and self._refreshes_in(self.clock.epoch)
+        return self.confusion_from == "evaluation" and self._uses_confusion and due
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The weighted mean loss of a labelled source batch; changes no state.
-
-        Args:
-            logits: ``(N, K)``.
-            labels: ``(N,)`` integers in [0, K).
-
-        Returns:
-            A scalar.
-        """
+    def value(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The weighted mean loss of a labelled source batch."""
         margins, weights = self.margins, self.class_weights if self.reweighted else None
         if self.margin_unit == "spread":
             margins = margins * whole_mean(logit_spread(logits), len(logits))
@@ -187,13 +181,24 @@ class DIFCLoss(nn.Module):
         if self.needs_target_logits:
             if target_logits is None:
                 raise ValueError(f"step {self.step}: confusion is being estimated, update() needs target_logits")
-            self._observe(mean_probs(target_logits, self.scale))
-        self.step += 1
-        phase = self.phase
-        if self.schedule.starts_epoch(self.step):
-            self._start_epoch(phase)
-        elif self.refresh == "step" and phase is Phase.DIFC and self._uses_confusion:
+            self._observe(mean_probs(_in_float64(target_logits), self.scale))
+        before = self.clock.epoch
+        self.clock.step += 1
+        if self.clock.epoch > before:
+            self.start_epochs_since(before)
+        if self.refresh == "step" and self.phase is Phase.DIFC and self._uses_confusion:
             self._refresh()
+
+    @torch.no_grad()
+    def start_epochs_since(self, before: int) -> None:
+        epoch = self.clock.epoch
+        if self.phase is not Phase.WARMUP and self.schedule.phase_in(before) is Phase.WARMUP:
+            self.margins.copy_(self.base_margins)
+        if self.refresh != "step":  # which refreshes its margins anyway, from sums that outlive an epoch
+            if self.confusion_from == "training" and self._uses_confusion and self._refreshes_in(epoch, before):
+                self._refresh()
+            self.gap_sums.zero_()
+            self.gap_counts.zero_()
 
     @torch.no_grad()
     def update_from_evaluation(self, probs: Tensor) -> None:
@@ -225,31 +230,33 @@ class DIFCLoss(nn.Module):
     def _uses_confusion(self) -> bool:
         return self.schedule.confusion_epoch is not None and self.epsilon > 0
 
-    def _refreshes_at(self, epoch_start: int) -> bool:
-        """Whether an epoch that starts at this step gets new margins from confusion."""
-        if self.schedule.phase(epoch_start) is not Phase.DIFC or not self.schedule.starts_epoch(epoch_start):
+    def _check_schedule(self) -> None:
+        if self.refresh == "step" and self.schedule.steps_per_epoch is None:
+            raise ValueError("refresh='step' forgets within an epoch: give the schedule steps_per_epoch")
+        at_first = self._uses_confusion and self.schedule.confusion_epoch == 0
+        if at_first and self.refresh == "once" and self.confusion_from == "training":
+            raise ValueError(
+                "refresh='once' with confusion_epoch=0: no epoch comes before the switch to read confusion off; "
+                "confusion_epoch must be at least 1, or confusion_from 'evaluation'"
+            )
+
+    def _refreshes_in(self, epoch: int, before: int | None = None) -> bool:
+        """Whether an epoch starts with new margins from confusion, after one that is not its predecessor at times."""
+        before = epoch - 1 if before is None else before
+        switch = self.schedule.confusion_epoch
+        if switch is None or self.schedule.phase_in(epoch) is not Phase.DIFC:
             return False
-        switch = self.schedule.epoch(epoch_start) == self.schedule.confusion_epoch
-        return switch or self.refresh != "once"
+        return before < switch or self.refresh != "once"
 
     def _observe(self, probs: Tensor) -> None:
         if self.refresh == "step":
-            forget = 1.0 - 1.0 / self.schedule.steps_per_epoch
+            forget = 1.0 - 1.0 / (self.schedule.steps_per_epoch or 1)  # which is known, see _check_schedule
             self.gap_sums.mul_(forget)
             self.gap_counts.mul_(forget)
-        sums = torch.stack(gap_sums(probs)).double()  # (2, K)
+        sums = torch.stack(gap_sums(probs))  # (2, K)
         sums, counts = total(sums) if self.refresh == "step" else sums
         self.gap_sums.add_(sums)
         self.gap_counts.add_(counts)
-
-    def _start_epoch(self, phase: Phase) -> None:
-        if phase is not Phase.WARMUP and self.schedule.phase(self.step - 1) is Phase.WARMUP:
-            self.margins.copy_(self.base_margins)
-        if self.confusion_from == "training" and self._uses_confusion and self._refreshes_at(self.step):
-            self._refresh()
-        if self.refresh != "step":
-            self.gap_sums.zero_()
-            self.gap_counts.zero_()
 
     def _refresh(self) -> None:
         """Margins of eq. 6, always from the base margins; without a single observation they stay as they are."""
@@ -263,15 +270,21 @@ class DIFCLoss(nn.Module):
             scores = scores.where(self.gap_counts > 0, -torch.inf)
         elif self.unseen == "last":
             known = (self.gap_counts == 0) & ~self.confusion.isnan()
-            scores = scores.where(~known, self.confusion.to(scores.dtype))
+            scores = scores.where(~known, self.confusion)
         self.confusion.copy_(scores)
         self.margins.copy_(confusion_margins(self.base_margins, scores, self.epsilon))
 
     def get_extra_state(self) -> dict[str, Any]:
-        return {"step": self.step, "made_with": self._made_with}
+        return {
+            "step": self.step,
+            "steps_per_epoch": self.schedule.steps_per_epoch,
+            "made_with": self._made_with,
+        }
 
     def set_extra_state(self, state: Mapping[str, Any]) -> None:
-        self.step = int(state["step"])
+        told = self.clock.load(int(state["step"]), state.get("steps_per_epoch"))
+        if told is not None:
+            self.set_steps_per_epoch(told)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         # Before any buffer is copied: a refused checkpoint must leave the loss as it was.
@@ -289,8 +302,12 @@ class DIFCLoss(nn.Module):
         return ", ".join(f"{k}={self._made_with[k]!r}" for k in shown) + f", {self.schedule}"
 
 
+def _in_float64(logits: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
+    return logits.double() if isinstance(logits, Tensor) else [z.double() for z in logits]
+
+
 def _given_weights(class_weights: Sequence[float] | Tensor, num_classes: int) -> Tensor:
-    weights = torch.as_tensor(class_weights, dtype=torch.get_default_dtype())
+    weights = at_least_float32(torch.as_tensor(class_weights, dtype=torch.get_default_dtype()))
     if weights.shape != (num_classes,) or not (weights > 0).all() or not weights.isfinite().all():
         raise ValueError(f"class_weights={weights.tolist()}: must be {num_classes} finite numbers above 0")
     return weights

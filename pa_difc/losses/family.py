@@ -32,7 +32,11 @@ class ConfusionOptions(Options):
     """Of margins raised for confused target classes."""
 
     epsilon: float = option(0.02, "ε, the largest raise of a margin (eq. 6)", unit="margin units", at_least=0)
-    unseen: str = option("most", "where a class ranks that is never predicted: most, least or as last", choices=UNSEEN)
+    unseen: str = option(
+        "most",
+        "where a class ranks that is never predicted: most, least (if the target lacks classes), or as last",
+        choices=UNSEEN,
+    )
     refresh: str = option("epoch", "when margins are made again in the DIFC phase", choices=REFRESHES)
     confusion_from: str = option(
         "training", "the target predictions that confusion is read off", choices=CONFUSION_SOURCES

@@ -44,7 +44,8 @@ def make_loss(
         **options: the loss's own, see :attr:`.LossSpec.options`.
 
     Returns:
-        "ce" gives unreduced losses ``(N,)``, as pytorch-adapt's own default does; the others a scalar.
+        What takes ``(N, K)`` logits and ``(N,)`` labels and gives a scalar, the mean. It is computed in float32 or
+        float64; half precision is raised first.
 
     Raises:
         UserError: the name or an option is unknown, a value is out of range, counts or schedule are missing, or a

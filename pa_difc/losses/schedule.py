@@ -21,8 +21,10 @@ class Schedule:
     ``reweight_epoch=5`` leaves epochs 0 to 4 unweighted.
 
     Args:
-        steps_per_epoch: optimisation steps in an epoch; at least 1.
-        warmup_epochs: epochs of plain cross-entropy before the margins begin.
+        steps_per_epoch: optimisation steps in an epoch, at least 1: ``Schedule(steps_per_epoch=len(loader))``. None
+            while it is unknown: every step is of epoch 0 until the loss is told
+            (:meth:`.DIFCLoss.set_steps_per_epoch`) or has learnt it (:meth:`.DIFCLoss.end_epoch`).
+        warmup_epochs: epochs of plain cross-entropy, without margins and class weights, before the margins begin.
         confusion_epoch: T1, the first epoch whose margins follow target confusion; None for never (DI alone).
         reweight_epoch: the first epoch with class weights; None for never. The paper says "after a few epochs";
             its authors' earlier code says 5.
@@ -32,14 +34,14 @@ class Schedule:
         ValueError: a value that is out of range, or phases out of order.
     """
 
-    steps_per_epoch: int
+    steps_per_epoch: int | None = None
     warmup_epochs: int = 0
     confusion_epoch: int | None = 20
     reweight_epoch: int | None = 5
     reweight_with_confusion: bool = True
 
     def __post_init__(self) -> None:
-        if self.steps_per_epoch < 1:
+        if self.steps_per_epoch is not None and self.steps_per_epoch < 1:
             raise ValueError(f"steps_per_epoch={self.steps_per_epoch}: must be at least 1")
         for name in ("warmup_epochs", "confusion_epoch", "reweight_epoch"):
             value = getattr(self, name)
@@ -53,15 +55,18 @@ class Schedule:
 
     def epoch(self, step: int) -> int:
         """The epoch, from 0, that ``step`` belongs to."""
-        return step // self.steps_per_epoch
+        return 0 if self.steps_per_epoch is None else step // self.steps_per_epoch
 
     def starts_epoch(self, step: int) -> bool:
         """Whether ``step`` is the first of an epoch."""
-        return step % self.steps_per_epoch == 0
+        return step == 0 if self.steps_per_epoch is None else step % self.steps_per_epoch == 0
 
     def phase(self, step: int) -> Phase:
         """What the margins are made of at ``step``."""
-        epoch = self.epoch(step)
+        return self.phase_in(self.epoch(step))
+
+    def phase_in(self, epoch: int) -> Phase:
+        """What the margins are made of in ``epoch``."""
         if epoch < self.warmup_epochs:
             return Phase.WARMUP
         if self.confusion_epoch is None or epoch < self.confusion_epoch:
@@ -70,9 +75,10 @@ class Schedule:
 
     def reweighted(self, step: int) -> bool:
         """Whether class weights are on at ``step``."""
-        if self.reweight_epoch is None or self.epoch(step) < self.reweight_epoch:
+        phase = self.phase(step)
+        if phase is Phase.WARMUP or self.reweight_epoch is None or self.epoch(step) < self.reweight_epoch:
             return False
-        return self.reweight_with_confusion or self.phase(step) is not Phase.DIFC
+        return self.reweight_with_confusion or phase is not Phase.DIFC
 
     def to_dict(self) -> dict[str, int | bool | None]:
         """The fields as plain values, as they are kept in checkpoints."""

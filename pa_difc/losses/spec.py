@@ -14,7 +14,7 @@ from ..util.errors import UserError
 from ..util.options import Options
 from .schedule import Schedule
 
-#: ``(N, K)`` source logits and ``(N,)`` labels in, a scalar or ``(N,)`` losses out.
+#: ``(N, K)`` source logits and ``(N,)`` labels in, a scalar out.
 ClassificationLoss = Callable[[Tensor, Tensor], Tensor]
 
 

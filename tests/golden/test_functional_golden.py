@@ -102,11 +102,12 @@ def test_confusion_of_ties_is_finite_and_of_unseen_classes_infinite():
 
 @pytest.mark.parametrize("epsilon", [0.02, 0.5])
 def test_confusion_margins_against_a_loop(epsilon):
-    margins = torch.tensor([0.1, 0.3, 0.2, 0.15, 0.05], dtype=torch.float64)
-    confusion = torch.tensor([2.0, math.inf, 1.5, 2.0, -math.inf], dtype=torch.float64)
+    margins = torch.tensor([0.1, 0.3, 0.2, 0.15, 0.05, 0.0], dtype=torch.float64)
+    confusion = torch.tensor([2.0, math.inf, 1.5, 2.0, -math.inf, 2.0], dtype=torch.float64)
+    ranks = {1: [1], 0: [2, 3, 4], 3: [2, 3, 4], 5: [2, 3, 4], 2: [5], 4: [6]}  # those of a tie are shared
     expected = margins.tolist()
-    for j, k in enumerate([1, 0, 3, 2, 4], 1):  # the tie of classes 0 and 3 keeps their order
-        expected[k] += epsilon / 2 ** (j - 1)
+    for k, shared in ranks.items():
+        expected[k] += sum(epsilon / 2 ** (j - 1) for j in shared) / len(shared)
     assert confusion_margins(margins, confusion, epsilon).tolist() == pytest.approx(expected, rel=1e-12)
 
 

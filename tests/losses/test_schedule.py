@@ -20,6 +20,19 @@ def test_warmup_comes_first():
     ]  # fmt: skip
 
 
+def test_warmup_has_no_class_weights():
+    schedule = Schedule(steps_per_epoch=2, warmup_epochs=2, confusion_epoch=3, reweight_epoch=1)
+    assert [schedule.reweighted(s) for s in range(6)] == [False] * 4 + [True] * 2
+
+
+def test_an_unknown_length_is_one_epoch():
+    schedule = Schedule(warmup_epochs=1, reweight_epoch=0)
+    assert schedule.steps_per_epoch is None and Schedule(None) == Schedule()
+    assert {schedule.epoch(s) for s in range(1000)} == {0}
+    assert [s for s in range(1000) if schedule.starts_epoch(s)] == [0]
+    assert schedule.phase(999) is Phase.WARMUP and not schedule.reweighted(999)
+
+
 def test_never():
     schedule = Schedule(steps_per_epoch=1, confusion_epoch=None, reweight_epoch=None)
     assert schedule.phase(10**6) is Phase.DI and not schedule.reweighted(10**6)
