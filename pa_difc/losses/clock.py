@@ -95,6 +95,11 @@ class Clocked:
         return self.clock.schedule
 
     @property
+    def steps_per_epoch(self) -> int | None:
+        """The length of an epoch; None while it is not known."""
+        return self.schedule.steps_per_epoch
+
+    @property
     def phase(self) -> Phase:
         """The phase that the next step belongs to."""
         return self.clock.phase

@@ -50,17 +50,6 @@ class DescribedLoss(Protocol):
 
 
 @runtime_checkable
-class EpochedLoss(Protocol):
-    """A loss that changes with the epochs of the data, and can be told where they end."""
-
-    def set_steps_per_epoch(self, steps: int) -> None:
-        """Tells the length of the loader, before training or later."""
-
-    def end_epoch(self) -> None:
-        """Tells that the data's epoch has ended: the next step begins another."""
-
-
-@runtime_checkable
 class EvaluatedLoss(Protocol):
     """A loss that at times needs a clean pass over the target's training set at the start of an epoch."""
 

@@ -99,7 +99,7 @@ def test_the_loss_trains_counts_steps_and_moves_margins(name):
     assert train(made, 1) == plain  # without margins the first step is the host's
     losses = train(made, 3, first=1)
     assert (made.loss.step, made.loss.phase.value, made.loss.reweighted) == (4, "difc", True)
-    assert made.loss.margins.max() == pytest.approx(0.5) and made.loss.margins.min() > 0
+    assert made.loss.margins.sum() == pytest.approx(0.5 * (1 + 1 / 2 + 1 / 4 + 1 / 8)) and made.loss.margins.min() > 0
     assert all(torch.tensor(list(part.values())).isfinite().all() for step in losses for part in step.values())
 
 
