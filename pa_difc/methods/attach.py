@@ -13,6 +13,7 @@ from pytorch_adapt.hooks import ChainHook, CLossHook, ParallelHook, RepeatHook, 
 from torch import nn
 
 from ..functional import Counts
+from ..losses.baselines import CrossEntropyLoss
 from ..losses.make import loss_state, make_loss
 from ..losses.protocols import EpochedLoss, SteppedLoss
 from ..losses.schedule import Schedule
@@ -26,6 +27,9 @@ A = TypeVar("A", bound=BaseAdapter)
 
 #: Keys under which a step may have the target's logits; "dlogits", a discriminator's, are not among them.
 _TARGET_LOGITS = re.compile(r"target_imgs_features(_[a-z]+)*_logits(_detached)?")
+#: Settings of a cross-entropy that a loss in its place would not have.
+_PLAIN = {"weight": None, "label_smoothing": 0.0, "ignore_index": -100}
+
 _PREFERRED = ("target_imgs_features_detached_logits", "target_imgs_features_logits")  # MCD has both: of steps B and C
 
 
@@ -139,9 +143,9 @@ def _is_cross_entropy(hook: BaseHook, loss: ClassificationLoss) -> bool:
         return False
     if (fn := hook.loss_fn) is loss:
         return True
-    if type(fn) is not nn.CrossEntropyLoss:
+    if type(fn) not in (nn.CrossEntropyLoss, CrossEntropyLoss):
         return False
-    if fn.weight is not None or fn.label_smoothing or fn.ignore_index != -100:
+    if any(getattr(fn, name, plain) != plain for name, plain in _PLAIN.items()):
         raise UserError("the adapter's CrossEntropyLoss has settings of its own: give them to the loss instead")
     return True
 
