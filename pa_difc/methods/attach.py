@@ -55,8 +55,8 @@ def attach(
         The adapter.
 
     Raises:
-        UserError: the adapter computes no cross-entropy of source labels (ADDA, AdaBN, the multi-label adapters), has a
-            loss attached already, or :func:`.make_loss` can't make the loss.
+        UserError: the adapter has no cross-entropy of source labels (ADDA, AdaBN, the multi-label adapters), has a loss
+            attached already, or :func:`.make_loss` can't make the loss.
 
     Example:
         >>> adapter = attach(CDAN(models, misc=misc), "difc", class_counts=counts, schedule=Schedule(len(loader)))
@@ -71,7 +71,7 @@ def install(adapter: Any, loss: ClassificationLoss) -> None:
     """Puts a loss into an adapter's hooks, containers and beginning of training.
 
     Raises:
-        UserError: the adapter computes no cross-entropy of source labels.
+        UserError: the adapter has no cross-entropy of source labels.
     """
     adapter.hook = with_loss(adapter.hook, loss, type(adapter).__name__)
     adapter.loss = loss
@@ -95,11 +95,11 @@ def with_loss(root: BaseHook, loss: ClassificationLoss, owner: str) -> BaseHook:
     Raises:
         UserError: there is no cross-entropy in it.
     """
-    paths = [path for path in _paths(root) if _is_cross_entropy(path[-1], loss)]
+    places = [path for path in _paths(root) if _reads_source_labels(path[-1])]
+    paths = [path for path in places if _is_cross_entropy(path[-1].loss_fn, loss)]
     if not paths:
-        raise UserError(
-            f"{owner} computes no cross-entropy of source labels: there is no place for a classification loss"
-        )
+        there = ", ".join(sorted({type(path[-1].loss_fn).__name__ for path in places})) or "no classification loss"
+        raise UserError(f"{owner} has no cross-entropy of source labels that a loss could stand for: it has {there}")
     for path in paths:
         path[-1].loss_fn = loss
     if isinstance(loss, SteppedLoss):
@@ -133,15 +133,17 @@ def _start(hook: BaseHook) -> tuple[str, tuple[str, ...]]:
     return "target_imgs", ("G", "C")
 
 
-def _is_cross_entropy(hook: BaseHook, loss: ClassificationLoss) -> bool:
-    """Whether a hook computes a plain cross-entropy of source labels, or the loss already.
+def _reads_source_labels(hook: BaseHook) -> bool:
+    return isinstance(hook, CLossHook) and "src" in hook.hook.domains
+
+
+def _is_cross_entropy(fn: Any, loss: ClassificationLoss) -> bool:
+    """Whether a hook's loss is a plain cross-entropy, or the loss already.
 
     Raises:
-        UserError: the cross-entropy has settings of its own, which the loss would not have.
+        UserError: it has settings of its own, which the loss would not have.
     """
-    if not isinstance(hook, CLossHook) or "src" not in hook.hook.domains:
-        return False
-    if (fn := hook.loss_fn) is loss:
+    if fn is loss:
         return True
     if type(fn) not in (nn.CrossEntropyLoss, CrossEntropyLoss):
         return False
