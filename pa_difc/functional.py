@@ -154,13 +154,14 @@ def logit_spread(logits: Tensor) -> Tensor:
         logits: ``(N, K)``.
 
     Returns:
-        A scalar without gradient.
+        A scalar without gradient; 0 of no samples.
 
     Example:
         >>> logit_spread(torch.tensor([[2.0, 0.0], [0.0, 6.0]]))
         tensor(2.)
     """
-    return at_least_float32(logits.detach()).std(dim=1, correction=0).mean()
+    logits = at_least_float32(logits.detach())
+    return logits.std(dim=1, correction=0).mean() if len(logits) else logits.new_zeros(())
 
 
 def mean_probs(logits: Tensor | Sequence[Tensor], scale: float = 1.0) -> Tensor:

@@ -9,9 +9,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ..functional import Counts, at_least_float32, drw_weights
-from ..util.distributed import part_of_weighted
 from ..util.options import Options, option
-from .labelled import LabelledLoss
+from .labelled import IGNORE_INDEX, LabelledLoss
 from .spec import LossSpec
 
 
@@ -48,23 +47,25 @@ class WeightedLoss(LabelledLoss):
 
     Args:
         class_weights: ``(K,)``; only their ratios matter.
-        label_smoothing: α, see :func:`.make_loss`.
+        label_smoothing, ignore_index: see :func:`.make_loss`.
     """
 
     weights: Tensor  #: ``(K,)``
 
-    def __init__(self, class_weights: Tensor, label_smoothing: float = 0.0) -> None:
-        super().__init__(label_smoothing)
+    def __init__(self, class_weights: Tensor, label_smoothing: float = 0.0, ignore_index: int = IGNORE_INDEX) -> None:
+        super().__init__(len(class_weights), label_smoothing, ignore_index)
         self.register_buffer("weights", at_least_float32(class_weights))
 
     def value(self, logits: Tensor, labels: Tensor) -> Tensor:
         weights = self.weights.to(logits)
         if self.label_smoothing == 0.0:
-            loss = cross_entropy(logits, labels, weight=weights)
-        else:  # PyTorch's own smoothing weighs each class of the target by its own weight
-            losses = cross_entropy(logits, labels, reduction="none", label_smoothing=self.label_smoothing)
-            loss = (weights[labels] * losses).sum() / weights[labels].sum()
-        return part_of_weighted(loss, weights, labels)
+            return cross_entropy(logits, labels, weight=weights)
+        # PyTorch's own smoothing weighs each class of the target by its own weight.
+        losses = cross_entropy(logits, labels, reduction="none", label_smoothing=self.label_smoothing)
+        return (weights[labels] * losses).sum() / weights[labels].sum()
+
+    def sample_weights(self, labels: Tensor) -> Tensor:
+        return self.weights[labels]
 
 
 class FocalLoss(LabelledLoss):
@@ -72,14 +73,14 @@ class FocalLoss(LabelledLoss):
 
     Args:
         gamma: γ, at least 0; 2 in the paper, 0 is cross-entropy.
-        label_smoothing: α, see :func:`.make_loss`.
+        label_smoothing, ignore_index: see :func:`.make_loss`.
 
     Raises:
         ValueError: γ is negative.
     """
 
-    def __init__(self, gamma: float = 2.0, label_smoothing: float = 0.0) -> None:
-        super().__init__(label_smoothing)
+    def __init__(self, gamma: float = 2.0, label_smoothing: float = 0.0, ignore_index: int = IGNORE_INDEX) -> None:
+        super().__init__(None, label_smoothing, ignore_index)
         if not gamma >= 0:
             raise ValueError(f"{gamma=}: must be at least 0")
         self.gamma = gamma
@@ -105,7 +106,7 @@ class LogitAdjustedLoss(LabelledLoss):
     Args:
         class_counts: ``(K,)`` source samples per class, all above 0.
         tau: τ.
-        label_smoothing: α, see :func:`.make_loss`.
+        label_smoothing, ignore_index: see :func:`.make_loss`.
 
     Raises:
         ValueError: a class has no sample.
@@ -113,8 +114,14 @@ class LogitAdjustedLoss(LabelledLoss):
 
     offsets: Tensor  #: ``(K,)`` τ log π
 
-    def __init__(self, class_counts: Counts, tau: float = 1.0, label_smoothing: float = 0.0) -> None:
-        super().__init__(label_smoothing)
+    def __init__(
+        self,
+        class_counts: Counts,
+        tau: float = 1.0,
+        label_smoothing: float = 0.0,
+        ignore_index: int = IGNORE_INDEX,
+    ) -> None:
+        super().__init__(len(class_counts), label_smoothing, ignore_index)
         counts = torch.as_tensor(class_counts, dtype=torch.float64)
         if not (counts > 0).all():
             raise ValueError(f"class_counts={counts.tolist()}: every class needs a sample")
@@ -124,30 +131,28 @@ class LogitAdjustedLoss(LabelledLoss):
         return cross_entropy(logits + self.offsets.to(logits), labels, label_smoothing=self.label_smoothing)
 
 
-CROSS_ENTROPY = LossSpec("cross-entropy", lambda i: CrossEntropyLoss(i.label_smoothing), smooths=True)
+CROSS_ENTROPY = LossSpec("cross-entropy", lambda i: CrossEntropyLoss(i.num_classes, **i.shared), smooths=True)
 WEIGHTED_INVERSE = LossSpec(
     "class weights by inverse frequency, from the first step",
-    lambda i: WeightedLoss(drw_weights(i.counts, 1.0), i.label_smoothing),
+    lambda i: WeightedLoss(drw_weights(i.counts, 1.0), **i.shared),
     smooths=True,
 )
 WEIGHTED_EFFECTIVE = LossSpec(
     "class weights by effective number (Cui 2019), from the first step",
-    lambda i: WeightedLoss(drw_weights(i.counts, i.options.beta), i.label_smoothing),
+    lambda i: WeightedLoss(drw_weights(i.counts, i.options.beta), **i.shared),
     EffectiveOptions,
     smooths=True,
 )
-FOCAL = LossSpec(
-    "focal loss (Lin 2017)", lambda i: FocalLoss(i.options.gamma, i.label_smoothing), FocalOptions, smooths=True
-)
+FOCAL = LossSpec("focal loss (Lin 2017)", lambda i: FocalLoss(i.options.gamma, **i.shared), FocalOptions, smooths=True)
 LOGIT_ADJUSTED = LossSpec(
     "logits raised by the log class proportions (Menon 2021)",
-    lambda i: LogitAdjustedLoss(i.counts, i.options.tau, i.label_smoothing),
+    lambda i: LogitAdjustedLoss(i.counts, i.options.tau, **i.shared),
     AdjustmentOptions,
     smooths=True,
 )
 BALANCED_SOFTMAX = LossSpec(
     "balanced softmax (Ren 2020): logit_adjusted at τ = 1",
-    lambda i: LogitAdjustedLoss(i.counts, 1.0, i.label_smoothing),
+    lambda i: LogitAdjustedLoss(i.counts, 1.0, **i.shared),
     same_as="logit_adjusted",
     smooths=True,
 )

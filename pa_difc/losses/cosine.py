@@ -12,7 +12,7 @@ from pytorch_metric_learning.losses import ArcFaceLoss, CosFaceLoss
 from torch import Tensor, nn
 
 from ..util.options import Options, option
-from .labelled import LabelledLoss
+from .labelled import IGNORE_INDEX, LabelledLoss
 from .spec import ClassificationLoss, LossInputs, LossSpec
 
 
@@ -39,11 +39,11 @@ class MarginHeadLoss(LabelledLoss):
     Args:
         loss: one of its losses of cosines.
         scale: s, by which the logits are multiplied.
-        label_smoothing: α, see :func:`.make_loss`.
+        label_smoothing, ignore_index: see :func:`.make_loss`.
     """
 
-    def __init__(self, loss: Any, scale: float, label_smoothing: float = 0.0) -> None:
-        super().__init__(label_smoothing)
+    def __init__(self, loss: Any, scale: float, label_smoothing: float = 0.0, ignore_index: int = IGNORE_INDEX) -> None:
+        super().__init__(loss.num_classes, label_smoothing, ignore_index)
         self.loss, self.scale = loss, scale
         self.loss.cross_entropy.label_smoothing = label_smoothing
 
@@ -90,7 +90,7 @@ class ArcFaceOnCosines(_on_cosines(ArcFaceLoss)):  # type: ignore[misc]
 
 def _build(loss: type[nn.Module], inputs: LossInputs) -> ClassificationLoss:
     on_cosines = loss(inputs.k, margin=inputs.options.margin, scale=inputs.scale)
-    return MarginHeadLoss(on_cosines, inputs.scale, inputs.label_smoothing)
+    return MarginHeadLoss(on_cosines, inputs.scale, **inputs.shared)
 
 
 #: LDAM's scale: for seven classes the library's 64 would be no better founded.

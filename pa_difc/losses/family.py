@@ -82,7 +82,7 @@ def _build(inputs: LossInputs) -> ClassificationLoss:
     unit = 1.0 if has_margins and chosen.margin_unit == "spread" else inputs.scale
     arguments["max_margin"] = unit * chosen.max_margin if has_margins else 0.0
     arguments["epsilon"] = unit * chosen.epsilon if has_confusion else 0.0
-    return DIFCLoss(counts, schedule, label_smoothing=inputs.label_smoothing, **arguments)
+    return DIFCLoss(counts, schedule, **inputs.shared, **arguments)
 
 
 DRW = LossSpec("deferred re-weighting alone", _build, WeightOptions, smooths=True)

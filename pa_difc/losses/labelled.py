@@ -1,4 +1,4 @@
-"""What all losses here share: one signature, and at least float32 whatever comes in."""
+"""What all losses here share: one signature, checks, ignored labels, and at least float32 whatever comes in."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from ..functional import at_least_float32
+from ..util.distributed import part_of_weighted, processes
+from .inputs import check_labels, check_logits, without_ignored
 
 T = TypeVar("T", bound=nn.Module)
+
+#: The label of samples that count for nothing, unless one is given: PyTorch's.
+IGNORE_INDEX = -100
 
 
 class UnroundedBuffers(nn.Module):
@@ -32,26 +37,58 @@ class UnroundedBuffers(nn.Module):
 class LabelledLoss(UnroundedBuffers):
     """The mean loss of a batch of labelled samples; subclasses say in :meth:`value` what it is.
 
+    On several processes (a torch.distributed group) each gives its part of the batch, and means are taken over the
+    whole batch's samples, or their weights: all have to call alike.
+
     Args:
-        label_smoothing: α, see :func:`.make_loss`.
+        num_classes: K, where the loss knows it.
+        label_smoothing: α in [0, 1], see :func:`.make_loss`.
+        ignore_index: the label of samples that add nothing, see :func:`.make_loss`.
+
+    Raises:
+        ValueError: α is out of range.
     """
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self, num_classes: int | None = None, label_smoothing: float = 0.0, ignore_index: int = IGNORE_INDEX
+    ) -> None:
         super().__init__()
-        self.label_smoothing = label_smoothing
+        if not 0.0 <= label_smoothing <= 1.0:
+            raise ValueError(f"{label_smoothing=}: must lie in [0, 1]")
+        self.num_classes, self.label_smoothing, self.ignore_index = num_classes, label_smoothing, ignore_index
 
     def value(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of these samples, whose logits have at least float32: a scalar."""
+        """The loss of samples that all count, a scalar.
+
+        Args:
+            logits: ``(N, K)``, of at least float32. Where N is 0, nobody looks at what comes out.
+            labels: ``(N,)`` of int64, in [0, K).
+        """
         raise NotImplementedError
+
+    def sample_weights(self, labels: Tensor) -> Tensor:
+        """``(N,)`` what each of these samples weighs in :meth:`value`'s mean."""
+        return torch.ones_like(labels, dtype=torch.float64)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The mean loss of a labelled batch; changes no state.
 
         Args:
             logits: ``(N, K)``.
-            labels: ``(N,)`` integers in [0, K).
+            labels: ``(N,)`` whole numbers in [0, K), or ``ignore_index``.
 
         Returns:
-            A scalar of at least float32.
+            A scalar of at least float32. Where no sample counts it is 0, with a gradient of zeros.
+
+        Raises:
+            TypeError: logits or labels are no tensors, or of the wrong kind of numbers.
+            ValueError: shapes do not fit, or a label is none of the classes'.
         """
-        return self.value(at_least_float32(logits), labels)
+        check_logits("logits", logits, self.num_classes)
+        check_labels(labels, logits)
+        size = len(labels)
+        logits, labels = without_ignored(at_least_float32(logits), labels, self.ignore_index)
+        value = self.value(logits, labels)
+        if len(labels) == 0:
+            value = logits.sum()  # of nothing: 0, and joined to the logits
+        return value if processes() == 1 else part_of_weighted(value, self.sample_weights(labels), size)

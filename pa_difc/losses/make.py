@@ -9,6 +9,7 @@ from ..functional import Counts
 from ..util.errors import UserError
 from ..util.options import make
 from . import LOSSES
+from .labelled import IGNORE_INDEX
 from .protocols import SteppedLoss
 from .schedule import Schedule
 from .spec import ClassificationLoss, LossInputs
@@ -23,6 +24,7 @@ def make_loss(
     class_names: Sequence[str] = (),
     scale: float = 1.0,
     label_smoothing: float = 0.0,
+    ignore_index: int = IGNORE_INDEX,
     **options: Any,
 ) -> ClassificationLoss:
     """A classification loss by name, so that a table can show which ingredient did it.
@@ -41,6 +43,8 @@ def make_loss(
         scale: s, the factor on the classifier's logits, see :attr:`.LossSpec.classifier`; margins and ε are in units
             before it.
         label_smoothing: α, in [0, 1].
+        ignore_index: the label of samples that add nothing to a loss's mean, its weights and its gradient, as in
+            PyTorch. Differs from PyTorch where all are ignored: the loss is then 0 with a gradient of zeros, not NaN.
         **options: the loss's own, see :attr:`.LossSpec.options`.
 
     Returns:
@@ -52,8 +56,12 @@ def make_loss(
             class has no source sample and the loss needs one.
     """
     if not isinstance(loss, str):
-        if options or label_smoothing:
-            raise UserError(f"a loss that is no name takes no options: {', '.join(options) or 'label_smoothing'}")
+        if label_smoothing:
+            options["label_smoothing"] = label_smoothing
+        if ignore_index != IGNORE_INDEX:
+            options["ignore_index"] = ignore_index
+        if options:
+            raise UserError(f"a loss that is no name takes no options: {', '.join(options)}")
         return loss
     spec = LOSSES.lookup(loss)
     if not 0.0 <= label_smoothing <= 1.0:
@@ -62,10 +70,15 @@ def make_loss(
         raise UserError(f"loss {loss!r} has no label smoothing: label_smoothing must be 0")
     chosen = make(spec.options, options, f"loss {loss}")
     try:
-        inputs = LossInputs(class_counts, schedule, chosen, scale, label_smoothing, num_classes, class_names)
-        return spec.build(inputs)
+        inputs = LossInputs(
+            class_counts, schedule, chosen, scale, label_smoothing, ignore_index, num_classes, class_names
+        )
+        made = spec.build(inputs)
     except ValueError as error:
         raise UserError(f"loss {loss!r}: {error}") from None
+    if ignore_index not in (IGNORE_INDEX, getattr(made, "ignore_index", None)):
+        raise UserError(f"loss {loss!r} has no ignore_index: it must be {IGNORE_INDEX}")
+    return made
 
 
 def loss_state(loss: ClassificationLoss) -> dict[str, Any]:

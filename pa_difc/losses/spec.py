@@ -12,6 +12,7 @@ from torch import Tensor
 from ..functional import Counts
 from ..util.errors import UserError
 from ..util.options import Options
+from .labelled import IGNORE_INDEX
 from .schedule import Schedule
 
 #: ``(N, K)`` source logits and ``(N,)`` labels in, a scalar out.
@@ -27,8 +28,14 @@ class LossInputs:
     options: Any  #: an instance of the loss's :attr:`LossSpec.options`
     scale: float = 1.0  #: s, the factor on the classifier's logits
     label_smoothing: float = 0.0  #: α in [0, 1], see :func:`.make_loss`
+    ignore_index: int = IGNORE_INDEX  #: the label of samples that add nothing, see :func:`.make_loss`
     num_classes: int | None = None  #: K, where no counts tell it
     class_names: Sequence[str] = ()  #: for errors
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """The arguments that every :class:`.LabelledLoss` takes."""
+        return {"label_smoothing": self.label_smoothing, "ignore_index": self.ignore_index}
 
     @property
     def counts(self) -> Counts:

@@ -95,31 +95,33 @@ def whole_mean(mean: Tensor, number: int) -> Tensor:
     """The mean over all processes' samples, from that over a process's own.
 
     Args:
-        mean: a scalar.
+        mean: a scalar; what it is of no samples does not matter.
         number: of the process's samples.
     """
     if processes() == 1:
         return mean
+    mean = mean if number > 0 else torch.zeros_like(mean)
     weighted, samples = total(torch.stack([mean.double() * number, torch.full_like(mean, number).double()]))
     whole: Tensor = (weighted / samples).to(mean)
     return whole
 
 
-def part_of_weighted(mean: Tensor, class_weights: Tensor, labels: Tensor) -> Tensor:
+def part_of_weighted(mean: Tensor, weights: Tensor, size: int) -> Tensor:
     """A weighted mean over a process's samples, made its part of the one over all processes' samples.
 
     Σ wℓ / Σ w of the part, times (Σ w / n of the part) / (Σ w / n of the whole): averaged over processes by their
     number of samples, as gradients are, this is Σ wℓ / Σ w of the whole.
 
     Args:
-        mean: Σ wℓ / Σ w of the part, a scalar.
-        class_weights: ``(K,)``.
-        labels: ``(n,)`` of this process's samples.
+        mean: Σ wℓ / Σ w of the part, a scalar; 0 where nothing weighs anything.
+        weights: w of this process's samples, or of those that weigh something.
+        size: n, the number of this process's samples.
     """
     if processes() == 1:
         return mean
-    weight = class_weights[labels].double().mean()
-    part: Tensor = mean * (weight / whole_mean(weight, len(labels))).to(mean)
+    weight = weights.double().sum() / max(size, 1)
+    whole = whole_mean(weight, size).clamp_min(torch.finfo(torch.float64).tiny)  # 0 if nothing weighs anything
+    part: Tensor = mean * (weight / whole).to(mean)
     return part
 
 

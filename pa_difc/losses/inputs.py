@@ -1,0 +1,87 @@
+"""What goes into a loss, checked: one line says what came and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def check_logits(what: str, logits: Any, num_classes: int | None = None) -> None:
+    """Refuses what is no ``(N, K)`` tensor of numbers.
+
+    Args:
+        what: its name, for errors.
+        logits: anything.
+        num_classes: K, where it is known.
+
+    Raises:
+        TypeError: it is no tensor, or one of whole numbers.
+        ValueError: its shape is another.
+    """
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"{what}: {_kind(logits)} came, must be a tensor (N, K){_hint(logits)}")
+    if not logits.is_floating_point():
+        raise TypeError(f"{what} of {logits.dtype}: must be of a floating-point type")
+    if logits.dim() != 2 or num_classes not in (None, logits.shape[1]):
+        raise ValueError(f"{what} of shape {tuple(logits.shape)}: must be (N, {num_classes or 'K'})")
+
+
+def check_labels(labels: Any, logits: Tensor) -> None:
+    """Refuses what is not one whole number per sample.
+
+    Raises:
+        TypeError: it is no tensor of whole numbers.
+        ValueError: its shape is another.
+    """
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"labels: {_kind(labels)} came, must be a tensor (N,) of whole numbers")
+    if labels.is_floating_point() or labels.is_complex():
+        raise TypeError(f"labels of {labels.dtype}: must be whole numbers, the classes' indices")
+    if labels.shape != logits.shape[:1]:
+        raise ValueError(f"labels of shape {tuple(labels.shape)}: must be ({len(logits)},), one for each row of logits")
+
+
+def checked_target(logits: Any, num_classes: int) -> Tensor | list[Tensor]:
+    """Target logits in float64: those of one classifier, or of several in a list or tuple.
+
+    Raises:
+        TypeError, ValueError: see :func:`check_logits`.
+    """
+    several = isinstance(logits, Sequence) and len(logits) > 0 and not isinstance(logits, str)
+    for z in logits if several else [logits]:
+        check_logits("target_logits", z, num_classes)
+    return [z.double() for z in logits] if several else logits.double()
+
+
+def without_ignored(logits: Tensor, labels: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """The samples that count, with their labels as int64; where none is to be ignored, what came.
+
+    Raises:
+        ValueError: a label is none of the classes'.
+    """
+    classes, labels = logits.shape[1], labels.long()
+    if labels.numel() == 0:
+        return logits, labels
+    low, high = torch.stack(labels.aminmax()).tolist()  # one look at the device
+    if not (low >= 0 and high < classes) or 0 <= ignore_index < classes:
+        kept = labels != ignore_index
+        logits, labels = logits[kept], labels[kept]
+        if (wrong := labels[(labels < 0) | (labels >= classes)]).numel():
+            raise ValueError(
+                f"label {int(wrong[0])} with {classes} classes: must lie in 0 … {classes - 1}, "
+                f"or be ignore_index={ignore_index}"
+            )
+    return logits, labels
+
+
+def _kind(value: Any) -> str:
+    return f"{type(value).__name__} of {len(value)}" if isinstance(value, list | tuple) else type(value).__name__
+
+
+def _hint(value: Any) -> str:
+    if isinstance(getattr(value, "logits", None), Tensor):
+        return ": its .logits"
+    return ": one of these" if isinstance(value, list | tuple) else ""

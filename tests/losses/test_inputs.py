@@ -1,0 +1,115 @@
+"""What every loss takes, and what it says of the rest: a contract over the registry."""
+
+from collections import OrderedDict
+from types import SimpleNamespace
+
+import pytest
+import torch
+from loss_loops import COUNTS, K, N, made, random_batch
+
+from pa_difc import LOSSES, DIFCLoss, Schedule
+
+
+class ModelOutput(OrderedDict):
+    """Like Hugging Face's: a dictionary whose entries are attributes, too."""
+
+    logits = property(lambda self: self["logits"])
+
+
+WRONG = {
+    "a tuple": (lambda z, y: ((z, z), y), TypeError, "logits: tuple of 2 came, must be a tensor"),
+    "a list": (lambda z, y: ([z], y), TypeError, "logits: list of 1 came, must be a tensor"),
+    "an output": (lambda z, y: (ModelOutput(logits=z), y), TypeError, "ModelOutput came, .*: its .logits"),
+    "an object": (lambda z, y: (SimpleNamespace(logits=z), y), TypeError, "SimpleNamespace came, .*: its .logits"),
+    "nothing": (lambda z, y: (None, y), TypeError, "logits: NoneType came"),
+    "whole logits": (lambda z, y: (z.long(), y), TypeError, r"logits of torch.int64: must be of a floating"),
+    "pixels": (lambda z, y: (z[:, :, None], y), ValueError, rf"logits of shape \({N}, {K}, 1\): must be \(N, "),
+    "float labels": (lambda z, y: (z, y.float()), TypeError, "labels of torch.float32: must be whole numbers"),
+    "shares": (lambda z, y: (z, z.softmax(1)), TypeError, "labels of torch.float64: must be whole numbers"),
+    "a column": (lambda z, y: (z, y[:, None]), ValueError, rf"labels of shape \({N}, 1\): must be \({N},\)"),
+    "too few": (lambda z, y: (z, y[:3]), ValueError, rf"labels of shape \(3,\): must be \({N},\)"),
+    "one": (lambda z, y: (z, y[0]), ValueError, rf"labels of shape \(\): must be \({N},\)"),
+    "a list of labels": (lambda z, y: (z, y.tolist()), TypeError, f"labels: list of {N} came"),
+    "beyond": (
+        lambda z, y: (z, y + 3),
+        ValueError,
+        r"label 5 with 5 classes: must lie in 0 … 4, or be ignore_index=-100",
+    ),
+    "negative": (lambda z, y: (z, y - 2), ValueError, r"label -2 with 5 classes"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("name", LOSSES)
+def test_what_no_loss_takes_is_named_in_a_line(name, wrong):
+    spoil, kind, message = WRONG[wrong]
+    with pytest.raises(kind, match=message) as error:
+        made(name, scale=LOSSES[name].scale)(*spoil(*random_batch()))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.int8, torch.uint8])
+@pytest.mark.parametrize("name", LOSSES)
+def test_labels_of_any_whole_type_mean_the_same(name, dtype):
+    logits, labels = random_batch()
+    loss = made(name, scale=LOSSES[name].scale)
+    assert loss(logits, labels.to(dtype)).equal(loss(logits, labels))
+    if dtype != torch.uint8:
+        some = labels.masked_fill(labels == 1, -100)
+        assert loss(logits, some.to(dtype)).equal(loss(logits, some))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_a_finite_scalar_and_a_mean(name, dtype):
+    logits, labels = random_batch()
+    loss = made(name, scale=LOSSES[name].scale)
+    value = loss(logits.to(dtype), labels)
+    assert value.shape == () and value.isfinite() and value.dtype == torch.promote_types(dtype, torch.float32)
+    twice = loss(torch.cat([logits, logits]).to(dtype), torch.cat([labels, labels]))
+    torch.testing.assert_close(twice, value)
+
+
+@pytest.mark.parametrize("name", [n for n in LOSSES if n not in ("focal", "ce")])
+def test_logits_of_another_number_of_classes(name):
+    with pytest.raises(ValueError, match=rf"logits of shape \({N}, 6\): must be \(N, {K}\)"):
+        made(name, scale=LOSSES[name].scale)(torch.zeros(N, 6), torch.zeros(N, dtype=torch.long))
+
+
+@pytest.mark.parametrize("confusion_epoch", [1, 9])
+@pytest.mark.parametrize(
+    ("target", "kind", "message"),
+    [
+        (ModelOutput(logits=torch.zeros(4, K)), TypeError, "target_logits: ModelOutput came, .*: its .logits"),
+        ([torch.zeros(4, K), None], TypeError, "target_logits: NoneType came"),
+        ([], TypeError, "target_logits: list of 0 came"),
+        ("logits", TypeError, "target_logits: str came"),
+        (torch.zeros(4, K, dtype=torch.long), TypeError, "target_logits of torch.int64"),
+        (torch.zeros(4, K + 1), ValueError, rf"target_logits of shape \(4, {K + 1}\): must be \(N, {K}\)"),
+        ((torch.zeros(4, K), torch.zeros(4)), ValueError, r"target_logits of shape \(4,\)"),
+    ],
+)
+def test_target_logits_that_are_none(target, kind, message, confusion_epoch):
+    """At once, not in the epoch that first reads them; and the step does not count."""
+    loss = DIFCLoss(COUNTS, Schedule(steps_per_epoch=2, confusion_epoch=confusion_epoch))
+    with pytest.raises(kind, match=message) as error:
+        loss.update(target)
+    assert "\n" not in str(error.value) and loss.step == 0 and not loss.gap_counts.any()
+
+
+def test_probabilities_that_are_none():
+    loss = DIFCLoss(COUNTS, Schedule(steps_per_epoch=2, confusion_epoch=0), confusion_from="evaluation")
+    with pytest.raises(TypeError, match="probs: list of 1 came"):
+        loss.update_from_evaluation([torch.zeros(4, K)])
+    with pytest.raises(ValueError, match=r"probs of shape \(4, 3\)"):
+        loss.update_from_evaluation(torch.zeros(4, 3))
+
+
+@pytest.mark.parametrize("pair", [list, tuple])
+def test_two_classifiers_come_in_a_list_or_a_tuple(pair):
+    losses = [DIFCLoss(COUNTS, Schedule(steps_per_epoch=1, confusion_epoch=1)) for _ in range(2)]
+    first, second = random_batch()[0], random_batch()[0].roll(1, 1)
+    losses[0].update(pair([first, second]))
+    probs = (first.softmax(1) + second.softmax(1)) / 2
+    losses[1].update(probs.log())
+    torch.testing.assert_close(losses[0].confusion, losses[1].confusion)
