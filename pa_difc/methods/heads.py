@@ -49,7 +49,10 @@ def num_classes_of(classifier: nn.Module) -> int:
     """
     layers = [module for module in classifier.modules() if isinstance(module, nn.Linear)]
     if not layers:
-        raise UserError(f"{type(classifier).__name__} has no linear layer: its number of classes can't be told")
+        name = type(classifier).__name__
+        raise UserError(
+            f"classifier {name} has no nn.Linear, whose outputs say how many classes there are: end it with one"
+        )
     return layers[-1].out_features
 
 
