@@ -20,8 +20,8 @@ from .settings import Settings
 def make_containers(settings: Settings, models: Models, steps_per_epoch: int) -> tuple[Optimizers, LRSchedulers]:
     """An optimiser and a learning-rate schedule for every model, the same for every method and loss.
 
-    New layers, with ``new_lr_multiplier`` and ``new_decay_multiplier``, are those of "G" that pretrained weights did not
-    fill, and all other models.
+    New layers, which ``new_lr_multiplier`` and ``new_decay_multiplier`` are for, are those of "G" that pretrained
+    weights did not fill, and all other models.
 
     Raises:
         UserError: a setting has no effect on these models.

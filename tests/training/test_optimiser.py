@@ -141,12 +141,15 @@ def test_new_layers_have_their_own_decay(half_a_trunk):
 
 
 def test_what_two_files_fill_is_not_new(half_a_trunk, tmp_path):
-    model, whole = with_trunk(), with_trunk()
-    load_pretrained(model, half_a_trunk[0])
-    torch.save(whole.trunk.state_dict(), tmp_path / "whole.pth")
-    load_pretrained(model, tmp_path / "whole.pth")
-    rates = make_optimiser(model, OptimiserSettings(lr=1.0, new_lr_multiplier=10)).param_groups
-    assert {id(p) for p in rates[0]["params"]} == {id(p) for p in model.trunk.parameters()} and rates[0]["lr"] == 1.0
+    file, filled = half_a_trunk
+    model = with_trunk()
+    load_pretrained(model, file)
+    rest = {n: v for n, v in with_trunk().state_dict().items() if n.startswith("trunk.") and n not in filled}
+    torch.save(rest, tmp_path / "rest.pth")
+    load_pretrained(model, tmp_path / "rest.pth")
+    old, new = make_optimiser(model, OptimiserSettings(lr=1.0, new_lr_multiplier=10)).param_groups
+    assert {id(p) for p in old["params"]} == {id(p) for p in model.trunk.parameters()}
+    assert (old["lr"], new["lr"]) == (1.0, 10.0)
 
 
 @pytest.mark.parametrize(("option", "plain"), [("new_lr_multiplier", "lr"), ("new_decay_multiplier", "weight_decay")])
