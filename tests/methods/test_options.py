@@ -236,9 +236,15 @@ def test_whichever_method_is_imported_first_the_host_gives_no_advice():
 
 
 def test_names_import_what_they_need_and_nothing_heavier():
-    heavy = ("pytorch_adapt", "torchvision", "pytorch_metric_learning", "sklearn", "scipy", "optuna", "ignite", "PIL")
+    host = ("pytorch_adapt", "torchvision", "torchmetrics", "pytorch_metric_learning")
+    heavy = (*host, "sklearn", "scipy", "optuna", "ignite", "PIL")
     code = f"import sys; {{}}; print([m for m in {heavy} if m in sys.modules])"
-    for line in ("import pa_difc; pa_difc.DIFCLoss", "from pa_difc.losses import DIFCLoss, make_loss; make_loss('ce')"):
+    lines = (
+        "import pa_difc.functional; pa_difc.functional.class_margins([3, 1], 0.3)",
+        "from pa_difc import DIFCLoss, Schedule; DIFCLoss([3, 1], Schedule(2))",
+        "from pa_difc.losses import DIFCLoss, make_loss; make_loss('ce')",
+    )
+    for line in lines:
         assert clean(code.format(line)) == "[]\n"
     registries = "from pa_difc import LOSSES, METHODS, BACKBONES; print(*LOSSES, *METHODS, *BACKBONES)"
     names, found = clean(f"{registries}; import sys; print('torch' in sys.modules)").splitlines()
