@@ -55,7 +55,7 @@ def train(case, out, options):
     METHODS["drifting"] = Drifting
     options = {"backbone": "plain", "loss": "difc", "reweight_epoch": 1, "epochs": 4, **options}
     if options["loss"] == "difc":
-        options["epsilon"] = 0.5
+        options["loss.epsilon"] = 0.5  # methods have an ε of their own
     config = resolve(Settings.of(**{"batch_size": 16, "crop_px": 32, **options}))
     source = Domain("bright", random_faces(45, 1), random_faces(14, 2))
     target = Domain("dim", random_faces(61, 3), random_faces(21, 4))  # 16 + 16 + 16 + 13: the last parts are 6 and 7

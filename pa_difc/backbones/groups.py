@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from .pretrained import filled_names
+
 
 def parameter_groups(
     model: nn.Module,
@@ -34,8 +36,8 @@ def parameter_groups(
         weight_decay: of what is not new.
         new_lr_multiplier: by which ``lr`` is multiplied for new layers.
         new_decay_multiplier: by which ``weight_decay`` is.
-        loaded: names of the parameters that are not new, such as :attr:`.PretrainedReport.matched`; None: those of
-            the model's ``trunk``.
+        loaded: names of the parameters that are not new; None: those that :func:`.load_pretrained` has filled, or, if
+            it has filled none, those of the model's ``trunk``.
         layer_decay: the factor from one layer of the trunk to the one below it, in (0, 1]. What is new or not in the
             trunk, such as heads and classifiers, is not decayed.
 
@@ -48,12 +50,13 @@ def parameter_groups(
     """
     if not 0.0 < layer_decay <= 1.0:
         raise ValueError(f"{layer_decay=}: must lie in (0, 1]")
+    loaded = filled_names(model) or None if loaded is None else loaded
     layers = trunk_layers(model)
     above = {f"{name}.": len(layers) - 1 - index for index, name in enumerate(layers)} if layer_decay < 1.0 else {}
     old: dict[int, list[nn.Parameter]] = {steps: [] for steps in sorted({0, *above.values()})}
     new: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        is_old = name.startswith("trunk.") if loaded is None else name in loaded
+        is_old = name in loaded if loaded is not None else name.startswith("trunk.")
         steps = next((steps for layer, steps in above.items() if name.startswith(layer)), 0)
         (old[steps] if is_old else new).append(parameter)
     groups: list[dict[str, Any]] = [

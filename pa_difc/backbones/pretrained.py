@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from ..util.errors import UserError
 from ..util.files import check_archive
 
+#: The attribute in which a model remembers, so that the optimiser can tell its new layers.
+_FILLED = "_filled_names"
+
 
 @dataclass(frozen=True)
 class PretrainedReport:
@@ -41,7 +44,7 @@ def load_pretrained(model: nn.Module, file: Path | str) -> PretrainedReport:
     below its ``trunk``; a leading ``module.`` is passed over. Nothing in the file is executed.
 
     Args:
-        model: is changed in place.
+        model: is changed in place, and remembers what was filled: :func:`filled_names`.
         file: ends in ``.safetensors``, or is taken for a PyTorch file.
 
     Returns:
@@ -63,12 +66,19 @@ def load_pretrained(model: nn.Module, file: Path | str) -> PretrainedReport:
     with torch.no_grad():
         for place, tensor in fitting.items():
             own[place].copy_(tensor)
+    setattr(model, _FILLED, filled_names(model) | fitting.keys())
     return PretrainedReport(
         matched=tuple(fitting),
         missing=tuple(name for name in own if name not in found),
         dropped=tuple(name for name, place in places.items() if place is None),
         reshaped=tuple(place for place in found if place not in fitting),
     )
+
+
+def filled_names(model: nn.Module) -> frozenset[str]:
+    """The names in a model that :func:`load_pretrained` has filled."""
+    names: frozenset[str] = getattr(model, _FILLED, frozenset())
+    return names
 
 
 def read_state_dict(file: Path) -> dict[str, Tensor]:

@@ -33,7 +33,6 @@ TESTED = {
     "numpy": "2.4.6",
     "scipy": "1.17.1",
     "scikit-learn": "1.9.1",
-    "POT": "0.9.7.post1",
     "optuna": "5.0.0",
     "pytorch-ignite": "0.5.5",
     "safetensors": "0.8.0",

@@ -93,8 +93,7 @@ def _build(loss: type[nn.Module], inputs: LossInputs) -> ClassificationLoss:
     return MarginHeadLoss(on_cosines, inputs.scale, **inputs.shared)
 
 
-#: LDAM's scale: for seven classes the library's 64 would be no better founded.
-_COSINE_ONLY: dict[str, Any] = {"classifier": "cosine", "scale": 30.0, "classifiers": ("cosine",)}
+_COSINE_ONLY: dict[str, Any] = {"classifier": "cosine", "classifiers": ("cosine",)}
 
 COSFACE = LossSpec(
     "CosFace (Wang 2018)", partial(_build, CosFaceOnCosines), CosFaceOptions, **_COSINE_ONLY, smooths=True

@@ -92,16 +92,7 @@ DIFC = LossSpec(
     "DI, with margins raised for confused target classes: the paper's DIFC", _build, DIFCOptions, smooths=True
 )
 
-#: Of cosine classifiers: LDAM's.
-_SCALE = 30.0
 LDAM = LossSpec(
-    "LDAM (Cao 2019): larger margins, on a cosine classifier",
-    _build,
-    LDAMOptions,
-    classifier="cosine",
-    scale=_SCALE,
-    smooths=True,
+    "LDAM (Cao 2019): larger margins, on a cosine classifier", _build, LDAMOptions, classifier="cosine", smooths=True
 )
-LDAM_DRW = LossSpec(
-    "LDAM with deferred re-weighting", _build, LDAMDRWOptions, classifier="cosine", scale=_SCALE, smooths=True
-)
+LDAM_DRW = LossSpec("LDAM with deferred re-weighting", _build, LDAMDRWOptions, classifier="cosine", smooths=True)

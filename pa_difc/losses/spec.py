@@ -83,7 +83,6 @@ class LossSpec:
     build: Callable[[LossInputs], ClassificationLoss]  #: makes the loss
     options: type[Options] = Options  #: those of its own
     classifier: str = "linear"  #: the classifier that it is meant for
-    scale: float = 1.0  #: the factor on that classifier's logits
     classifiers: tuple[str, ...] = ("linear", "cosine")  #: those that it can take
     smooths: bool = False  #: whether ``build`` looks at ``inputs.label_smoothing``; if not, smoothing is refused
     same_as: str | None = None  #: a loss that computes the same, so that "all" need not train both

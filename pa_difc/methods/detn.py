@@ -8,7 +8,9 @@ multi-kernel MMD, so that domains of other proportions can still lie on each oth
 predictions as training goes.
 
 Differs from the paper: proportions are running means over steps, instead of being refreshed now and then; α lies in
-[1/5, 5]; γ = 1 and the kernels could not be verified.
+[1/5, 5]; the kernels could not be verified, which are Gaussian and as wide as the batch's distances. The CD-FER
+benchmark's code has γ = 1 as well, and one kernel e^(−‖x − y‖ / 2), of a fixed width: on 35 + 35 features of 128
+numbers with a mean distance of 15 its gradient is 1/40 of this one, and about the same with one of 1.3.
 """
 
 from collections.abc import Sequence

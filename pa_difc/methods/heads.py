@@ -8,15 +8,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..util.errors import UserError
-from ..util.names import unknown
+from ..util.names import lookup
 
 #: Number of features and of classes in, a classifier out.
 ClassifierFactory = Callable[[int, int], nn.Module]
 
-CLASSIFIERS = ("linear", "cosine")
+#: Kinds of classifiers, and the factor s on their logits. Cosines lie in [−1, 1]: without a factor no softmax of seven
+#: could exceed e / (e + 6 / e) = 0.55. 30 is LDAM's (Cao et al. 2019, arXiv:1906.07413).
+CLASSIFIERS = {"linear": 1.0, "cosine": 30.0}
 
 
-def classifier(num_features: int, num_classes: int, kind: str = "linear", scale: float = 1.0) -> nn.Module:
+def classifier(num_features: int, num_classes: int, kind: str = "linear", scale: float | None = None) -> nn.Module:
     """A classifier whose logits are multiplied by ``scale``.
 
     The scale sits in the classifier, so that losses, discrepancies, confusion and predictions all see the same logits.
@@ -24,8 +26,8 @@ def classifier(num_features: int, num_classes: int, kind: str = "linear", scale:
     Args:
         num_features: D.
         num_classes: K.
-        kind: "linear", or "cosine" for logits s·cos(f, w_k) (as in LDAM: Cao et al. 2019, arXiv:1906.07413, s = 30).
-        scale: s.
+        kind: a key of :data:`CLASSIFIERS`: "linear", or "cosine" for logits s·cos(f, w_k).
+        scale: s; None: the kind's own. A loss with margins needs the same, see :func:`.make_loss`.
 
     Returns:
         A module from ``(N, D)`` to ``(N, K)``.
@@ -33,8 +35,8 @@ def classifier(num_features: int, num_classes: int, kind: str = "linear", scale:
     Raises:
         UserError: the kind is unknown.
     """
-    if kind not in CLASSIFIERS:
-        raise unknown("classifier", kind, CLASSIFIERS)
+    own = lookup("classifier", kind, CLASSIFIERS)
+    scale = own if scale is None else scale
     layer = CosineLinear(num_features, num_classes) if kind == "cosine" else nn.Linear(num_features, num_classes)
     return layer if scale == 1.0 else nn.Sequential(layer, Scale(scale))
 
@@ -47,7 +49,10 @@ def num_classes_of(classifier: nn.Module) -> int:
     """
     layers = [module for module in classifier.modules() if isinstance(module, nn.Linear)]
     if not layers:
-        raise UserError(f"{type(classifier).__name__} has no linear layer: its number of classes can't be told")
+        name = type(classifier).__name__
+        raise UserError(
+            f"classifier {name} has no nn.Linear, whose outputs say how many classes there are: end it with one"
+        )
     return layers[-1].out_features
 
 

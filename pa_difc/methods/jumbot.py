@@ -4,12 +4,14 @@
 
 π is the unbalanced entropic plan between a batch of source and one of target samples (ε, τ), a constant for the
 gradient. Defaults α = 0.01, λ = 0.5, τ = 0.5, ε = 0.01 are the paper's for Office-Home; its digits have 0.001, 0.0001,
-1 and 0.1.
+1 and 0.1. The plan is that of the authors' code: costs and τ as they are, entropy as the regulariser
+(:func:`.unbalanced_plan`). How much mass moves thus depends on the costs: 0.56 of 1 in the first epoch on drawn faces,
+0.72 in the fifth.
 
-Differs from the paper: weight = 0.1. With its 1, a network from scratch was drawn to the wrong classes (drawn faces,
-cross-entropy, 5 epochs: 38 % accuracy, against 47 % with 0.1 and 43 % source-only). ε is multiplied by the largest
-cost of the batch, so that it means the same for features of any scale (in float64 a plan of ε = 0.01 underflows for
-costs above 7); the source is drawn as every method's is, not class by class (``--sampler class_balanced`` does that).
+Differs from the paper: weight = 0.1. With its 1, a network from scratch is drawn to the wrong classes (drawn faces,
+cross-entropy, 5 epochs, 3 seeds, accuracy / mean recall in %: 36.9 / 31.5, with 0.3 44.0 / 39.0, with 0.1 47.7 / 41.7,
+source-only 43.1 / 36.4). The source is drawn as every method's is, not class by class (``--sampler class_balanced``
+does that).
 """
 
 from dataclasses import dataclass
@@ -36,8 +38,8 @@ class JUMBOT(PenaltyMethod):
         weight: float = option(0.1, "factor on the transport cost", at_least=0)
         alpha: float = option(0.01, "α, the cost of a squared distance of features", at_least=0)
         label_cost: float = option(0.5, "λ, the cost of a prediction's cross-entropy with the label", at_least=0)
-        tau: float = option(0.5, "τ, of the marginals' penalty", unit="largest costs", above=0)
-        epsilon: float = option(0.01, "ε, of the plan's entropy", unit="largest costs", above=0)
+        tau: float = option(0.5, "τ, of the marginals' penalty; costs far above it move nothing", unit="costs", above=0)
+        epsilon: float = option(0.01, "ε, of the plan's entropy", unit="costs", above=0)
 
     options: Options
     about = "target samples moved to near source samples of a likely class, as many as fit"
@@ -45,7 +47,7 @@ class JUMBOT(PenaltyMethod):
 
     def penalty(self, step: Step) -> Tensor:
         costs = joint_costs(step, self.options.alpha, self.options.label_cost)
-        plan = unbalanced_plan(costs.detach(), self.options.epsilon, self.options.tau)
+        plan = unbalanced_plan(costs, self.options.epsilon, self.options.tau)
         return (plan * costs).sum()
 
 

@@ -3,7 +3,8 @@ Learning for Expression Recognition in the Wild", eq. 5.
 
     min_{G,C}  L_cls(C(f_s), y_s) + λ/2 · mean_i ‖f_i − mean_{j ∈ N_k(i)} f_j‖²
 
-N_k(i) are the k nearest samples of i's class in the batch; λ = 0.003 and k = 20 could not be verified. It sees the
+N_k(i) are the k nearest samples of i's class in the batch; λ = 0.003 and k = 20 could not be verified. The neighbours'
+mean is a constant for the gradient, which is λ (f_i − mean f_j) / N, as the paper gives it below eq. 5. It sees the
 source only: a floor with tighter classes, and no domain adaptation.
 
 Differs from the CD-FER benchmark, in which the gradient of this term is cut off, so that it trains plain cross-entropy.
@@ -45,6 +46,8 @@ class LPL(PenaltyMethod):
 def locality(features: Tensor, labels: Tensor, k: int) -> Tensor:
     """Mean squared distance of each sample to the centre of its k nearest samples of the same class, a scalar.
 
+    Centres are constants for the gradient.
+
     Args:
         features: ``(N, D)``.
         labels: ``(N,)``.
@@ -57,6 +60,6 @@ def locality(features: Tensor, labels: Tensor, k: int) -> Tensor:
         order = distances.where(allowed, torch.inf).argsort(dim=1).argsort(dim=1)  # rank of each among i's
         weights = ((order < k) & allowed).to(features)  # (N, N)
         counts = weights.sum(dim=1, keepdim=True)
-    centres = weights @ features / counts.clamp(min=1)
+        centres = weights @ features / counts.clamp(min=1)
     loss: Tensor = ((features - centres).square().sum(dim=1) * (counts[:, 0] > 0)).mean()
     return loss

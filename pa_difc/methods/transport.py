@@ -1,25 +1,48 @@
-"""Optimal transport by POT (Flamary et al. 2021), in double precision and without gradients."""
+"""Unbalanced optimal transport between two batches, in double precision and without gradients."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
+#: Where iteration stops: relative change of the plan's scalings, and steps.
+_TOLERANCE, _MOST_STEPS = 1e-8, 10_000
+
 
 def unbalanced_plan(costs: Tensor, epsilon: float, tau: float) -> Tensor:
-    """The unbalanced entropic plan of a batch (Chizat et al. 2018, arXiv:1607.05816).
+    """The unbalanced entropic plan between uniform batches (Chizat et al. 2018, arXiv:1607.05816).
+
+        min_π  Σ_ij π_ij c_ij + ε Σ_ij π_ij (log π_ij − 1) + τ KL(π 1 | 1/N) + τ KL(πᵀ 1 | 1/M)
+
+    whose solution is π_ij = e^((f_i + g_j − c_ij) / ε) with f_i = −τ log(N Σ_j π_ij) and g_j likewise. Its mass is not
+    1: where all costs are c, it is (NM)^(ε / (2τ + ε)) e^(−c / (2τ + ε)).
+
+    The regulariser is the entropy, which ``ot.unbalanced.sinkhorn_knopp_unbalanced`` had up to POT 0.9.4; from 0.9.5 on
+    its default is KL(π | 1/NM), which lacks the factor (NM)^(ε / (2τ + ε)). Iterates in the log domain, as e^(−c / ε)
+    underflows for c above 745 ε.
 
     Args:
-        costs: ``(N, M)``, not negative.
-        epsilon: of the entropy, in units of the largest cost.
-        tau: of the marginals' penalty, likewise.
+        costs: c ``(N, M)``.
+        epsilon: ε, in units of the costs.
+        tau: τ, likewise.
 
     Returns:
         π ``(N, M)`` on the costs' device, a constant.
     """
-    import ot  # takes a while to import, and only this method needs it
+    exponents = -costs.detach().double().cpu().numpy() / epsilon  # (N, M)
+    n, m = exponents.shape
+    damping = tau / (tau + epsilon)
+    f, g = np.zeros(n), np.zeros(m)  # potentials over ε
+    for _ in range(_MOST_STEPS):
+        before = f, g
+        f = -damping * (np.log(n) + _log_sum_exp(exponents + g, axis=1))
+        g = -damping * (np.log(m) + _log_sum_exp(exponents + f[:, None], axis=0))
+        change = np.abs(f - before[0]).max() + np.abs(g - before[1]).max()
+        if not change >= _TOLERANCE:  # nor where it is NaN
+            break
+    return torch.from_numpy(np.exp(exponents + f[:, None] + g)).to(costs)
 
-    matrix = costs.double().cpu().numpy()
-    scale = max(float(matrix.max()), np.finfo(np.float64).tiny)
-    uniform = [np.full(n, 1 / n) for n in matrix.shape]
-    plan = ot.unbalanced.sinkhorn_knopp_unbalanced(*uniform, matrix / scale, epsilon, tau)
-    return torch.from_numpy(np.asarray(plan)).to(costs)
+
+def _log_sum_exp(x: np.ndarray, axis: int) -> np.ndarray:
+    largest = x.max(axis=axis, keepdims=True)
+    summed: np.ndarray = np.log(np.exp(x - largest).sum(axis=axis)) + largest.squeeze(axis)
+    return summed

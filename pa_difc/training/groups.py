@@ -78,7 +78,9 @@ class ModelSettings(Options):
         None, "linear or cosine; none: the loss's own", choices=_words("methods.heads", "CLASSIFIERS")
     )
     scale: float | None = option(
-        None, "s, factor on the logits; margins and ε are in units before it; none: the loss's own", above=0
+        None,
+        "s, factor on the logits; margins and ε are in units before it; none: the classifier's, linear 1, cosine 30",
+        above=0,
     )
     precision: str = option(
         "float32",

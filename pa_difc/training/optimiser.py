@@ -11,6 +11,7 @@ from pytorch_adapt.containers import LRSchedulers, Models, Optimizers
 from torch import nn
 
 from ..backbones.groups import parameter_groups, trunk_layers
+from ..backbones.pretrained import filled_names
 from ..util.errors import UserError
 from .groups import OptimiserSettings
 from .settings import Settings
@@ -19,13 +20,13 @@ from .settings import Settings
 def make_containers(settings: Settings, models: Models, steps_per_epoch: int) -> tuple[Optimizers, LRSchedulers]:
     """An optimiser and a learning-rate schedule for every model, the same for every method and loss.
 
+    New layers, which ``new_lr_multiplier`` and ``new_decay_multiplier`` are for, are those of "G" that pretrained
+    weights did not fill, and all other models.
+
     Raises:
         UserError: a setting has no effect on these models.
     """
-    if settings.optimiser.layer_decay != 1 and not trunk_layers(models["G"]):
-        raise UserError(
-            f"layer_decay={settings.optimiser.layer_decay:g} has no effect: the extractor has no trunk of layers"
-        )
+    _check_effect(settings.optimiser, models["G"])
     steps = settings.run.epochs * steps_per_epoch
     drop_step = (settings.loss.confusion_epoch or 0) * steps_per_epoch
     factor = partial(learning_rate_factor, settings=settings.optimiser, steps=steps, drop_step=drop_step)
@@ -79,6 +80,15 @@ def learning_rate_factor(step: int, *, settings: OptimiserSettings, steps: int, 
     if settings.schedule == "cosine":
         return warmup * 0.5 * (1 + cos(pi * min(1.0, step / steps)))
     return warmup
+
+
+def _check_effect(settings: OptimiserSettings, extractor: nn.Module) -> None:
+    if settings.layer_decay != 1 and not trunk_layers(extractor):
+        raise UserError(f"layer_decay={settings.layer_decay:g} has no effect: the extractor has no trunk of layers")
+    for name, plain in (("new_lr_multiplier", "lr"), ("new_decay_multiplier", "weight_decay")):
+        factor = getattr(settings, name)
+        if factor != 1 and not filled_names(extractor):
+            raise UserError(f"{name}={factor:g}: without pretrained weights all layers are new; set {plain} instead")
 
 
 def _clip(optimiser: torch.optim.Optimizer, args: Any, kwargs: Any, norm: float) -> None:

@@ -10,6 +10,7 @@ from ..losses import LOSSES
 from ..losses.schedule import Schedule
 from ..methods import METHODS
 from ..util.errors import UserError
+from ..util.names import lookup
 from ..util.options import make
 from .groups import ENTRIES, OptimiserSettings
 from .keys import entry_options
@@ -50,14 +51,16 @@ def resolve(settings: Settings) -> Settings:
 
 def own_values(settings: Settings) -> dict[str, Any]:
     """What the keys that follow from the others would be, whatever they are now."""
+    from ..methods.heads import CLASSIFIERS  # needs torch, which a command line without a run can do without
+
     backbone, loss = BACKBONES.lookup(settings.model.backbone), LOSSES.lookup(settings.loss.name)
-    classifier = None if "model.classifier" in settings.follows else settings.model.classifier
+    given = None if "model.classifier" in settings.follows else settings.model.classifier
     regions = METHODS.lookup(settings.method.name).needs_regions
     half = max(1, settings.run.epochs // 2)
     return {
         "data.crop_px": backbone.input_px,
         "model.classifier": loss.classifier,
-        "model.scale": loss.scale if classifier in (None, loss.classifier) else 1.0,
+        "model.scale": lookup("classifier", given or loss.classifier, CLASSIFIERS),
         "model.feature_head": "global_local" if regions else backbone.feature_head,
         "optimiser.lr": backbone.lr if settings.optimiser.name == "sgd" else backbone.lr * ADAMW_SHARE,
         "loss.confusion_epoch": half,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pa_difc import LOSSES, Schedule, make_loss
-from pa_difc.methods.heads import classifier
+from pa_difc.methods.heads import CLASSIFIERS, classifier
 
 CLASSES, DIMENSIONS, BATCH, STEPS = 4, 12, 32, 300
 AWAY = 2.0  #: along each axis: in the beginning all features point the same way, behind some classes' weights
@@ -25,10 +25,11 @@ def batches(seed):
 def test_a_network_learns_its_classes(name, seed):
     spec = LOSSES[name]
     schedule = Schedule(STEPS // 3, confusion_epoch=1, reweight_epoch=2)
-    loss = make_loss(name, [STEPS * BATCH // CLASSES] * CLASSES, schedule, scale=spec.scale)
+    scale = CLASSIFIERS[spec.classifier]
+    loss = make_loss(name, [STEPS * BATCH // CLASSES] * CLASSES, schedule, scale=scale)
     torch.manual_seed(seed)
     layers = [torch.nn.Linear(DIMENSIONS, 64), torch.nn.ReLU(), torch.nn.Linear(64, 32), torch.nn.ReLU()]
-    net = torch.nn.Sequential(*layers, classifier(32, CLASSES, spec.classifier, spec.scale))
+    net = torch.nn.Sequential(*layers, classifier(32, CLASSES, spec.classifier))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.02, momentum=0.9)
     right = 0.0
     for step, (points, labels) in enumerate(batches(seed)):

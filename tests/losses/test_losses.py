@@ -12,6 +12,7 @@ from pa_difc import LOSSES, make_loss
 from pa_difc.losses import LossSpec
 from pa_difc.losses.baselines import FocalLoss, LogitAdjustedLoss, WeightedLoss
 from pa_difc.losses.cosine import ArcFaceOnCosines, CosFaceOnCosines, MarginHeadLoss
+from pa_difc.methods.heads import CLASSIFIERS
 from pa_difc.util.errors import UserError
 
 
@@ -136,7 +137,7 @@ def test_ldam(reweighted):
 def test_classes_are_interchangeable(name, batch):
     logits, labels = batch[0].float() / 10, batch[1]
     order = torch.tensor([3, 0, 4, 1, 2])
-    scale = LOSSES[name].scale
+    scale = CLASSIFIERS[LOSSES[name].classifier]
     loss = made(name, scale=scale)(scale * logits, labels)
     permuted = made(name, counts=[COUNTS[k] for k in order], scale=scale)
     assert permuted(scale * logits[:, order], order.argsort()[labels]).item() == pytest.approx(loss.item(), rel=1e-4)
@@ -160,8 +161,7 @@ def test_a_class_without_a_sample_is_an_error(name):
 
 
 def test_losses_bring_their_classifier():
-    assert (LOSSES["ldam"].classifier, LOSSES["ldam"].scale) == ("cosine", 30.0)
-    assert (LOSSES["difc"].classifier, LOSSES["difc"].scale) == ("linear", 1.0)
+    assert (LOSSES["ldam"].classifier, LOSSES["difc"].classifier) == ("cosine", "linear")
     assert LOSSES["ldam"].classifiers == ("linear", "cosine") and LOSSES["cosface"].classifiers == ("cosine",)
 
 
@@ -185,7 +185,7 @@ def test_a_loss_goes_to_another_process_and_gives_the_same(name):
 @pytest.mark.parametrize("name", ["ce", "focal", "cosface", "arcface"])
 def test_losses_that_need_no_counts_take_an_empty_class_or_none(name, batch):
     logits, labels = batch[0].float() / 4, batch[1] % 3
-    scale = LOSSES[name].scale
+    scale = CLASSIFIERS[LOSSES[name].classifier]
     counted = made(name, counts=[40, 3, 17, 0, 0], scale=scale)(logits, labels)
     assert counted.equal(make_loss(name, num_classes=K, scale=scale)(logits, labels))
 

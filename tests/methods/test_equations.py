@@ -12,6 +12,7 @@ from torch.nn.functional import softplus
 from pa_difc import METHODS
 from pa_difc.methods.lpl import locality
 from pa_difc.methods.mdd import log_one_minus_prob
+from pa_difc.methods.penalty import Step
 from pa_difc.methods.star import StochasticClassifier
 from pa_difc.methods.swd import sliced_wasserstein
 
@@ -38,6 +39,46 @@ def test_cdan_against_the_equation():
             weights.append(1 + math.exp(-entropy(z.tolist())))
         total += sum(w * value for w, value in zip(weights, losses, strict=True)) / sum(weights)
     assert made.training_step(data)["total_loss"]["domain_loss"] == pytest.approx(total, rel=1e-4)
+
+
+@pytest.fixture
+def unlike():
+    """A step whose rows are of all entropies, the source's mostly low and the target's mostly high."""
+    torch.manual_seed(4)
+    src_logits = torch.randn(N, K) * torch.linspace(0.5, 12, N)[:, None]
+    target_logits = torch.randn(M, K) * torch.linspace(2, 0, M)[:, None] ** 2
+    return Step(3 * torch.randn(N, D), src_logits, torch.arange(N) % K, 3 * torch.randn(M, D), target_logits)
+
+
+def cdan_parts(made, step):
+    """Entropy weights 1 + e^(−H) and losses of each domain's samples, by plain Python."""
+    parts = []
+    for features, logits, domain in (
+        (step.src_features, step.src_logits, 0),
+        (step.target_features, step.target_logits, 1),
+    ):
+        weights, losses = [], []
+        for f, z in zip(features, logits.softmax(1), strict=True):
+            d = torch.sigmoid(made.models["D"].net(torch.stack([p * v for p in z for v in f])[None])).item()
+            losses.append(-math.log(d if domain else 1 - d))
+            weights.append(1 + math.exp(-entropy(z.tolist())))
+        parts.append((weights, losses))
+    return parts
+
+
+def test_cdan_s_weights_grow_with_certainty_and_are_normalised_domain_by_domain(unlike):
+    made = adapter("cdan")
+    for parameter in made.models["D"].parameters():  # a discriminator that has opinions
+        parameter.data.mul_(3)
+    found, parts = made.penalty(unlike).item(), cdan_parts(made, unlike)
+    expected = sum(sum(w * v for w, v in zip(*part, strict=True)) / sum(part[0]) for part in parts)
+    assert found == pytest.approx(expected, rel=1e-4)
+    turned = [([1 + 1 / (w - 1) for w in weights], losses) for weights, losses in parts]  # 1 + e^(+H)
+    jointly = 2 * sum(sum(w * v for w, v in zip(*part, strict=True)) for part in parts)
+    jointly /= sum(sum(weights) for weights, _ in parts)
+    plain = sum(sum(losses) / len(losses) for _, losses in parts)
+    others = [sum(sum(w * v for w, v in zip(*part, strict=True)) / sum(part[0]) for part in turned), jointly, plain]
+    assert all(abs(other - expected) > 0.02 * expected for other in others), (expected, others)
 
 
 def test_cdan_s_gradient_is_reversed_at_the_features_and_stops_at_the_predictions():
@@ -136,7 +177,7 @@ def test_star_draws_around_its_mean_and_predicts_with_it():
     x = torch.randn(1, D)
     draws = torch.stack([z for _ in range(3000) for z in head(x)])[:, 0]  # (6000, K)
     sigma = softplus(torch.tensor(-2.0)).item()  # 0.127: s = 0 in the beginning
-    expected = sigma * (x.square().sum() + 1).sqrt()  # weights and bias
+    expected = sigma * x.norm()  # the bias is not drawn
     torch.testing.assert_close(draws.std(dim=0), expected.expand(K), rtol=0.05, atol=0)
     torch.testing.assert_close(draws.mean(dim=0), head.mean(x)[0], rtol=0, atol=0.03)
     first, second = head(x)
@@ -145,11 +186,30 @@ def test_star_draws_around_its_mean_and_predicts_with_it():
     assert all(z.equal(head.mean(x)) for z in head(x))
 
 
+def test_star_draws_weights_and_no_bias():
+    """Where features are 0 only the bias is left."""
+    head = StochasticClassifier(torch.nn.Sequential(torch.nn.Linear(D, D), torch.nn.Linear(D, K)), 3.0)
+    assert sorted(head.spread) == ["0_weight", "1_weight"]
+    one = StochasticClassifier(torch.nn.Linear(D, K), initial_spread=3.0)
+    first, second = one(torch.zeros(2, D))
+    assert first.equal(second) and first[0].equal(one.mean.bias)
+
+
 def test_star_learns_its_spread():
     made = adapter("star")
     made.models.train()
     made.training_step(batch())
     assert all(p.grad.abs().sum() > 0 for p in made.models["C"].spread.values())
+
+
+def test_star_repeats_step_c_as_its_authors_do():
+    """Passes of F: one each for source and target in A and B, and one for each repetition of C."""
+    passes = {}
+    for repeat in (None, 2):
+        made = adapter("star", repeat=repeat)
+        made.models["G"].register_forward_hook(lambda *_, key=repeat: passes.update({key: passes.get(key, 0) + 1}))
+        made.training_step(batch())
+    assert passes[None] - passes[2] == 5 - 2
 
 
 # LPL
@@ -165,6 +225,18 @@ def test_locality_against_loops(k):
         if near:
             total += (features[i] - features[near].mean(0)).square().sum().item()
     assert locality(features, labels, k).item() == pytest.approx(total / N, rel=1e-5)
+
+
+@pytest.mark.parametrize("k", [1, 2, 20])
+def test_locality_s_gradient_is_the_paper_s(k):
+    """(f_i − mean of its neighbours) / N for half the locality, which leaves the neighbours' own gradient out."""
+    features, labels = torch.randn(N, D, requires_grad=True), torch.tensor([0, 0, 0, 0, 1, 1, 1, 2, 3])
+    (gradient,) = torch.autograd.grad(0.5 * locality(features, labels, k), features)
+    for i, x in enumerate(features.detach()):
+        others = [j for j in range(N) if j != i and labels[j] == labels[i]]
+        near = sorted(others, key=lambda j: float((x - features.detach()[j]).norm()))[:k]
+        expected = (x - features.detach()[near].mean(0)) / N if near else torch.zeros(D)
+        torch.testing.assert_close(gradient[i], expected)
 
 
 def test_lpl_never_touches_the_target():

@@ -10,17 +10,44 @@ from pa_difc.methods.detn import conditional_mmd
 from pa_difc.methods.mmd import SCALES, ClassRatio, weighted_mmd
 
 
-def test_weighted_mmd_against_loops():
-    source, target, weights = torch.randn(N, D), torch.randn(M, D) + 1, torch.rand(N)
+def loop(source, target, weights, scales, width=None):
+    """The weighted MMD² by plain loops over numbers."""
     points = [*source, *target]
-    width = sum(float((a - b).square().sum()) for a in points for b in points) / (N + M) ** 2
-    kernel = lambda a, b: sum(math.exp(-float((a - b).square().sum()) / (s * width)) for s in SCALES) / len(SCALES)  # noqa: E731
+    square = lambda a, b: sum((float(p) - float(q)) ** 2 for p, q in zip(a, b, strict=True))  # noqa: E731
+    width = width or sum(square(a, b) for a in points for b in points) / len(points) ** 2
+    kernel = lambda a, b: sum(math.exp(-square(a, b) / (s * width)) for s in scales) / len(scales)  # noqa: E731
     w = [float(v) / float(weights.sum()) for v in weights]
-    expected = sum(w[i] * w[j] * kernel(source[i], source[j]) for i in range(N) for j in range(N))
-    expected += sum(kernel(a, b) for a in target for b in target) / M**2
-    expected -= 2 * sum(w[i] * kernel(source[i], t) for i in range(N) for t in target) / M
-    assert weighted_mmd(source, target, weights).item() == pytest.approx(expected, rel=1e-3)
+    n, m = len(source), len(target)
+    within = sum(w[i] * w[j] * kernel(source[i], source[j]) for i in range(n) for j in range(n))
+    within += sum(kernel(a, b) for a in target for b in target) / m**2
+    return within - 2 * sum(w[i] * kernel(source[i], t) for i in range(n) for t in target) / m
+
+
+@pytest.mark.parametrize("scales", [SCALES, (0.3,), (0.2, 3.0, 7.0)])
+def test_weighted_mmd_against_loops(scales):
+    source, target, weights = torch.randn(N, D), torch.randn(M, D) + 1, torch.rand(N)
+    expected = loop(source, target, weights, scales)
+    assert weighted_mmd(source, target, weights, scales).item() == pytest.approx(expected, rel=1e-3)
+    plain = loop(source, target, torch.ones(N), scales)
+    assert weighted_mmd(source, target, scales=scales).item() == pytest.approx(plain, rel=1e-3)
     assert weighted_mmd(source, source.clone()).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_the_width_of_kernels_is_a_constant_for_the_gradient():
+    """Else features could shrink or grow at will: a slope by differences, with the width held."""
+    source, target = torch.randn(4, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64) + 1
+    weights, scales = torch.tensor([0.5, 1.0, 2.0, 4.0], dtype=torch.float64), (0.4, 2.0)
+    both = torch.cat([source, target])
+    width = float(torch.cdist(both, both).square().mean())
+    source.requires_grad_()
+    (gradient,) = torch.autograd.grad(weighted_mmd(source, target, weights, scales), source)
+    for i, d in ((0, 0), (2, 1), (3, 2)):
+        ends = []
+        for step in (1e-5, -1e-5):
+            moved = source.detach().clone()
+            moved[i, d] += step
+            ends.append(loop(moved, target, weights, scales, width))
+        assert gradient[i, d].item() == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-4)
 
 
 def test_weights_make_up_for_other_proportions():
@@ -41,6 +68,22 @@ def test_class_ratio_follows_predictions_within_bounds():
     torch.testing.assert_close(ratio.alpha, torch.tensor([0.25, 3.0, 1.0]), atol=1e-3, rtol=0)  # 0 / 0.5 is held at ¼
     with pytest.raises(ValueError, match="were made with"):
         ClassRatio(3).load_state_dict(ratio.state_dict())
+
+
+def test_class_ratio_against_loops():
+    """Running shares with a momentum of 0.8, and their ratio within [1/2.5, 2.5]."""
+    ratio, source, target = ClassRatio(4, momentum=0.8, largest=2.5), [0.25] * 4, [0.25] * 4
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(6):
+        labels = torch.randint(3, (10,), generator=generator)
+        logits = torch.randn(9, 4, generator=generator) + torch.tensor([-3.0, 0.5, 0.5, 2.0])
+        ratio.update(labels, logits)
+        predicted = logits.argmax(1).tolist()
+        for shares, classes in ((source, labels.tolist()), (target, predicted)):
+            shares[:] = [0.8 * old + 0.2 * classes.count(k) / len(classes) for k, old in enumerate(shares)]
+    expected = [min(2.5, max(1 / 2.5, t / s)) for s, t in zip(source, target, strict=True)]
+    assert ratio.alpha.tolist() == pytest.approx(expected, rel=1e-5)
+    assert min(expected) == 1 / 2.5 and max(expected) == 2.5 and len({*expected}) > 2
 
 
 def test_detn_s_ratio_is_used_before_it_is_updated():

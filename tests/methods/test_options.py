@@ -11,6 +11,7 @@ from pytorch_adapt.containers import Models, Optimizers
 from pa_difc import BACKBONES, LOSSES, METHODS, PenaltyMethod
 from pa_difc.backbones import BackboneSpec
 from pa_difc.losses import LossSpec
+from pa_difc.methods.mmd import weighted_mmd
 from pa_difc.util.errors import UserError
 from pa_difc.util.options import describe
 
@@ -48,7 +49,7 @@ OPTIONS = {
     },
 }
 OPTIONS["swd"] = OPTIONS["mcd"] | {"directions": (128, 2)}
-OPTIONS["star"] = OPTIONS["mcd"] | {"initial_spread": (0.0, 2.0)}
+OPTIONS["star"] = OPTIONS["mcd"] | {"repeat": (5, 1), "initial_spread": (0.0, 2.0)}
 OPTIONS["ecan"] = OPTIONS["detn"] | {"conditional_weight": (0.1, 1.0)}
 
 #: Options that work only where the discriminator's product is randomised.
@@ -160,13 +161,36 @@ def test_a_minimal_method_states_no_options():
     assert Norm.Options().weight == 1.0
 
 
-@pytest.mark.parametrize("classes", [2, 4, 9])
-def test_the_number_of_classes_is_the_classifier_s(classes):
-    for method in ("detn", "ecan"):
-        cls = METHODS[method]
-        models = Models({"G": torch.nn.Linear(D, 5), **cls.heads(5, classes)})
-        adapter = cls(models, Optimizers((torch.optim.SGD, {"lr": 0.01})))
-        assert adapter.num_classes == len(adapter.ratio.alpha) == classes
+@pytest.mark.parametrize("method", ["detn", "ecan"])
+@pytest.mark.parametrize("classes", [2, 5, 10])
+def test_every_class_of_the_classifier_is_weighed_and_compared(method, classes):
+    """Whatever the classifier: the weight of the last class counts, and so do its features for ecan's own term."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.ReLU(), torch.nn.Linear(8, classes))
+    models = Models({"G": torch.nn.Linear(D, 5), "C": net})
+    adapter = METHODS[method](models, Optimizers((torch.optim.SGD, {"lr": 0.0})))
+    net[2].bias.data[-1] = 1e3  # all target samples are predicted as the last class
+    data = batch(0) | {"src_labels": torch.arange(N) % classes}
+    losses = []
+    for proportion in (1 / classes, 3 / classes):
+        adapter.ratio.target.fill_(1 / classes)[-1] = proportion
+        adapter.ratio.source.fill_(1 / classes)
+        losses.append(adapter.training_step(data)["total_loss"]["mmd_loss"])
+    source, target = (adapter.models["G"](data[f"{d}_imgs"]) for d in ("src", "target"))
+    last = data["src_labels"] == classes - 1
+    own = weighted_mmd(source[last], target).item() * (0.1 if method == "ecan" else 0.0)
+    for loss, weight in zip(losses, (1.0, 3.0), strict=True):
+        expected = weighted_mmd(source, target, torch.where(last, weight, 1.0)).item() + own
+        assert loss == pytest.approx(expected, rel=1e-4)
+    assert losses[0] != pytest.approx(losses[1], rel=1e-2)
+
+
+@pytest.mark.parametrize("method", ["detn", "ecan"])
+def test_a_classifier_that_does_not_say_how_many_classes_it_has(method):
+    models = Models({"G": torch.nn.Linear(D, 5), "C": torch.nn.Sequential(torch.nn.Flatten())})
+    with pytest.raises(UserError, match=r"classifier Sequential has no nn\.Linear.*: end it with one") as error:
+        METHODS[method](models, Optimizers((torch.optim.SGD, {"lr": 0.0})))
+    assert "\n" not in str(error.value)
 
 
 def test_star_s_spread_begins_where_it_is_told():
@@ -212,9 +236,15 @@ def test_whichever_method_is_imported_first_the_host_gives_no_advice():
 
 
 def test_names_import_what_they_need_and_nothing_heavier():
-    heavy = ("pytorch_adapt", "torchvision", "pytorch_metric_learning", "sklearn", "scipy", "optuna", "ignite", "PIL")
+    host = ("pytorch_adapt", "torchvision", "torchmetrics", "pytorch_metric_learning")
+    heavy = (*host, "sklearn", "scipy", "optuna", "ignite", "PIL")
     code = f"import sys; {{}}; print([m for m in {heavy} if m in sys.modules])"
-    for line in ("import pa_difc; pa_difc.DIFCLoss", "from pa_difc.losses import DIFCLoss, make_loss; make_loss('ce')"):
+    lines = (
+        "import pa_difc.functional; pa_difc.functional.class_margins([3, 1], 0.3)",
+        "from pa_difc import DIFCLoss, Schedule; DIFCLoss([3, 1], Schedule(2))",
+        "from pa_difc.losses import DIFCLoss, make_loss; make_loss('ce')",
+    )
+    for line in lines:
         assert clean(code.format(line)) == "[]\n"
     registries = "from pa_difc import LOSSES, METHODS, BACKBONES; print(*LOSSES, *METHODS, *BACKBONES)"
     names, found = clean(f"{registries}; import sys; print('torch' in sys.modules)").splitlines()

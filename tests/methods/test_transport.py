@@ -24,26 +24,84 @@ def test_jumbot_s_costs_against_loops():
             assert costs[i, j].item() == pytest.approx((0.3 * distance + 0.7 * surprise).item(), rel=1e-4)
 
 
-def test_the_unbalanced_plan_is_a_plan():
+def scaled(costs, epsilon, tau, steps=4000):
+    """The plan by scaling a kernel in turns, u = (a / K v)^(τ / (τ + ε)), the way JUMBOT's authors have it computed."""
+    kernel, (n, m) = [[math.exp(-c / epsilon) for c in row] for row in costs.tolist()], costs.shape
+    u, v, power = [1.0] * n, [1.0] * m, tau / (tau + epsilon)
+    for _ in range(steps):
+        u = [(1 / n / sum(kernel[i][j] * v[j] for j in range(m))) ** power for i in range(n)]
+        v = [(1 / m / sum(kernel[i][j] * u[i] for i in range(n))) ** power for j in range(m)]
+    return torch.tensor([[u[i] * kernel[i][j] * v[j] for j in range(m)] for i in range(n)])
+
+
+@pytest.mark.filterwarnings("ignore:If reg_type = entropy")
+@pytest.mark.parametrize(("epsilon", "tau", "largest"), [(0.13, 0.7, 3.0), (0.02, 0.3, 1.5), (1.4, 0.2, 9.0)])
+def test_the_plan_is_the_authors(epsilon, tau, largest):
+    costs = torch.rand(N, M, dtype=torch.float64) * largest
+    plan = unbalanced_plan(costs, epsilon, tau)
+    torch.testing.assert_close(plan, scaled(costs, epsilon, tau).double(), rtol=1e-5, atol=1e-9)
+    uniform = np.full(N, 1 / N), np.full(M, 1 / M)
+    for regulariser, same in (("entropy", True), ("kl", False)):  # POT's before 0.9.5, which the authors had; and after
+        found = ot.unbalanced.sinkhorn_knopp_unbalanced(
+            *uniform, costs.numpy(), epsilon, tau, reg_type=regulariser, stopThr=1e-12, numItermax=10_000
+        )
+        assert np.allclose(found, plan.numpy(), rtol=1e-4, atol=1e-9) is same
+
+
+def test_the_plan_minimises_its_objective():
+    costs, epsilon, tau = torch.rand(4, 3, dtype=torch.float64) * 2, 0.3, 0.6
+
+    def kl(x, y):
+        return (x * (x / y).log() - x + y).sum()
+
+    def objective(plan):
+        rows, columns = kl(plan.sum(1), torch.full((4,), 1 / 4)), kl(plan.sum(0), torch.full((3,), 1 / 3))
+        return (plan * costs).sum() + epsilon * (plan * (plan.log() - 1)).sum() + tau * (rows + columns)
+
+    plan = unbalanced_plan(costs, epsilon, tau)
+    least = objective(plan)
+    for _ in range(50):
+        assert objective(plan * (1 + 0.02 * torch.randn(4, 3, dtype=torch.float64))) > least
+
+
+@pytest.mark.parametrize(("epsilon", "tau"), [(0.01, 0.5), (0.3, 0.2)])
+def test_mass_falls_as_costs_rise(epsilon, tau):
+    """Equal costs c: the mass is (N M)^(ε / (2τ + ε)) e^(−c / (2τ + ε)); no scale of the costs cancels out."""
+    masses = [unbalanced_plan(torch.full((N, M), c, dtype=torch.float64), epsilon, tau).sum() for c in (0.2, 0.9, 4.0)]
+    expected = [math.exp((epsilon * math.log(N * M) - c) / (2 * tau + epsilon)) for c in (0.2, 0.9, 4.0)]
+    assert [mass.item() for mass in masses] == pytest.approx(expected, rel=1e-5)
     costs = torch.rand(N, M)
-    balanced = unbalanced_plan(costs, 0.01, 1e4)  # marginals that nothing may leave
-    exact = ot.emd(np.full(N, 1 / N), np.full(M, 1 / M), costs.double().numpy())
-    torch.testing.assert_close(balanced.sum(1), torch.full((N,), 1 / N), atol=1e-3, rtol=0)
-    assert (balanced * costs).sum().item() == pytest.approx((torch.from_numpy(exact) * costs).sum().item(), rel=0.05)
-    loose = unbalanced_plan(torch.cat([costs, costs + 50]), 0.01, 0.05)
-    assert loose[N:].sum() < 0.01 * loose[:N].sum()  # samples that are far from everything stay behind
+    assert unbalanced_plan(3 * costs, epsilon, tau).sum() < 0.8 * unbalanced_plan(costs, epsilon, tau).sum()
+    far = unbalanced_plan(torch.cat([costs, costs + 50]), epsilon, tau)
+    assert far[N:].sum() < 0.01 * far[:N].sum()  # samples that are far from everything stay behind
+
+
+def test_a_plan_of_large_costs_and_little_entropy_does_not_underflow():
+    costs, epsilon, tau = torch.rand(N, M, dtype=torch.float64) * 300 + 50, 0.01, 5.0
+    assert (-costs / epsilon).exp().max() == 0
+    plan = unbalanced_plan(costs, epsilon, tau)
+    prices = -tau * (N * plan.sum(1)).log()[:, None] - tau * (M * plan.sum(0)).log()
+    expected = ((prices - costs) / epsilon).exp()  # each entry follows from the marginals
+    there = plan > 1e-12 * plan.max()
+    assert there.any(1).all() and plan.sum() > 0
+    torch.testing.assert_close(plan[there].log(), expected[there].log(), rtol=0, atol=0.05)
+    balanced = unbalanced_plan(costs, 0.5, 1e5)  # marginals that nothing may leave
+    exact = torch.from_numpy(ot.emd(np.full(N, 1 / N), np.full(M, 1 / M), costs.numpy()))
+    torch.testing.assert_close(balanced.sum(1), torch.full((N,), 1 / N, dtype=torch.float64), atol=1e-3, rtol=0)
+    assert (balanced * costs).sum().item() == pytest.approx((exact * costs).sum().item(), rel=0.05)
 
 
 def test_jumbot_s_loss_and_gradient():
-    made, data = adapter("jumbot", weight=0.3), batch()
-    costs = joint_costs(step_of(made, data), 0.01, 0.5)
-    plan = unbalanced_plan(costs.detach(), 0.01, 0.5)
+    options = {"alpha": 0.2, "label_cost": 0.3, "tau": 1.5, "epsilon": 0.05}
+    made, data = adapter("jumbot", weight=0.3, **options), batch()
+    costs = joint_costs(step_of(made, data), 0.2, 0.3)
+    plan = unbalanced_plan(costs.detach(), epsilon=0.05, tau=1.5)
     assert not plan.requires_grad
     value = made.training_step(data)["total_loss"]["transport_loss"]
     assert value == pytest.approx(0.3 * (plan * costs).sum().item(), rel=1e-4)
     torch.testing.assert_close(
         made.models["G"].weight.grad,
-        torch.autograd.grad(0.3 * (plan * joint_costs(step_of(made, data), 0.01, 0.5)).sum(), made.models["G"].weight)[
+        torch.autograd.grad(0.3 * (plan * joint_costs(step_of(made, data), 0.2, 0.3)).sum(), made.models["G"].weight)[
             0
         ],
     )

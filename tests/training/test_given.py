@@ -130,6 +130,16 @@ def test_what_was_asked_for_stays_and_so_does_what_was_edited(tmp_path):
     assert one("--config", file, "--set", "optimiser=adamw").optimiser.lr == 0.5
 
 
+def test_a_cosine_classifier_of_a_run_from_before_keeps_the_scale_that_it_had(tmp_path):
+    """Where a loss brought no scale it was 1; the file says so, as of every value, and that it followed."""
+    file = tmp_path / "settings.toml"
+    text = settings_file(one("--losses", "di", "--set", "classifier=cosine"))
+    assert "scale = 30.0" in text and '"model.scale"' in text
+    file.write_text(text.replace("scale = 30.0", "scale = 1.0"))
+    assert one("--config", file, "--losses", "di").model.scale == 1.0
+    assert one("--config", file, "--losses", "di", "--set", "scale=30").model.scale == 30.0
+
+
 @pytest.mark.parametrize("key", ["optimizer.lr", "foo", "lr"])
 def test_a_key_that_is_said_to_follow_has_to_be_one(key, tmp_path):
     (tmp_path / "c.toml").write_text(f'follows = ["{key}"]\n[optimiser]\nlr = 0.5\n')
