@@ -30,6 +30,10 @@ class ArcFaceOptions(Options):
     margin: float = option(28.6, "m, added to the true class's angle", unit="degrees", at_least=0, at_most=90)
 
 
+#: How far beyond 1 a cosine may lie that was computed in half precision.
+_ROUNDING = 0.02
+
+
 class MarginHeadLoss(LabelledLoss):
     """A margin loss of pytorch-metric-learning on the cosines of a classifier that is already there.
 
@@ -40,6 +44,9 @@ class MarginHeadLoss(LabelledLoss):
         loss: one of its losses of cosines.
         scale: s, by which the logits are multiplied.
         label_smoothing, ignore_index: see :func:`.make_loss`.
+
+    Raises:
+        ValueError: (when called) logits lie beyond ±s, and are no cosines.
     """
 
     def __init__(self, loss: Any, scale: float, label_smoothing: float = 0.0, ignore_index: int = IGNORE_INDEX) -> None:
@@ -48,7 +55,13 @@ class MarginHeadLoss(LabelledLoss):
         self.loss.cross_entropy.label_smoothing = label_smoothing
 
     def value(self, logits: Tensor, labels: Tensor) -> Tensor:
-        value: Tensor = self.loss(logits / self.scale, labels)
+        cosines = logits / self.scale
+        if len(cosines) and (largest := float(cosines.detach().abs().max())) > 1 + _ROUNDING:
+            raise ValueError(
+                f"logits of up to {largest * self.scale:.3g} with scale={self.scale:g}: must be scale · cosines, of a "
+                "cosine classifier with the same scale"
+            )
+        value: Tensor = self.loss(cosines, labels)
         return value
 
 

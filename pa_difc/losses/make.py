@@ -12,7 +12,7 @@ from . import LOSSES
 from .labelled import IGNORE_INDEX
 from .protocols import SteppedLoss
 from .schedule import Schedule
-from .spec import ClassificationLoss, LossInputs
+from .spec import CLASSIFIERS, ClassificationLoss, LossInputs
 
 
 def make_loss(
@@ -22,7 +22,7 @@ def make_loss(
     *,
     num_classes: int | None = None,
     class_names: Sequence[str] = (),
-    scale: float = 1.0,
+    scale: float | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int = IGNORE_INDEX,
     **options: Any,
@@ -40,8 +40,8 @@ def make_loss(
         schedule: when ingredients begin; DIFC and its parts need it.
         num_classes: K, for losses that need it where there are no counts.
         class_names: by index, for errors.
-        scale: s, the factor on the classifier's logits, see :attr:`.LossSpec.classifier`; margins and ε are in units
-            before it.
+        scale: s, the factor on the classifier's logits; margins and ε are in units before it. None: that of the
+            classifier that the loss is meant for, 1 of a linear and 30 of a cosine one (ldam, cosface, arcface).
         label_smoothing: α, in [0, 1].
         ignore_index: the label of samples that add nothing to a loss's mean, its weights and its gradient, as in
             PyTorch. Differs from PyTorch where all are ignored: the loss is then 0 with a gradient of zeros, not NaN.
@@ -68,6 +68,7 @@ def make_loss(
         raise UserError(f"{label_smoothing=}: must lie in [0, 1]")
     if label_smoothing and not spec.smooths:
         raise UserError(f"loss {loss!r} has no label smoothing: label_smoothing must be 0")
+    scale = CLASSIFIERS[spec.classifier] if scale is None else scale
     chosen = make(spec.options, options, f"loss {loss}")
     try:
         inputs = LossInputs(

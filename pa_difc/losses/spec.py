@@ -19,6 +19,11 @@ from .schedule import Schedule
 ClassificationLoss = Callable[[Tensor, Tensor], Tensor]
 
 
+#: Kinds of classifiers, and the factor s on their logits. Cosines lie in [−1, 1]: without a factor no softmax of seven
+#: could exceed e / (e + 6 / e) = 0.55. 30 is LDAM's (Cao et al. 2019, arXiv:1906.07413).
+CLASSIFIERS = {"linear": 1.0, "cosine": 30.0}
+
+
 @dataclass(frozen=True)
 class LossInputs:
     """What a loss can be made from."""

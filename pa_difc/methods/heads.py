@@ -7,15 +7,12 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..losses.spec import CLASSIFIERS
 from ..util.errors import UserError
 from ..util.names import lookup
 
 #: Number of features and of classes in, a classifier out.
 ClassifierFactory = Callable[[int, int], nn.Module]
-
-#: Kinds of classifiers, and the factor s on their logits. Cosines lie in [−1, 1]: without a factor no softmax of seven
-#: could exceed e / (e + 6 / e) = 0.55. 30 is LDAM's (Cao et al. 2019, arXiv:1906.07413).
-CLASSIFIERS = {"linear": 1.0, "cosine": 30.0}
 
 
 def classifier(num_features: int, num_classes: int, kind: str = "linear", scale: float | None = None) -> nn.Module:

@@ -75,7 +75,7 @@ class ModelSettings(Options):
     )
     pretrained: str | None = option(None, "file of weights for the backbone")
     classifier: str | None = option(
-        None, "linear or cosine; none: the loss's own", choices=_words("methods.heads", "CLASSIFIERS")
+        None, "linear or cosine; none: the loss's own", choices=_words("losses.spec", "CLASSIFIERS")
     )
     scale: float | None = option(
         None,

@@ -51,7 +51,7 @@ def resolve(settings: Settings) -> Settings:
 
 def own_values(settings: Settings) -> dict[str, Any]:
     """What the keys that follow from the others would be, whatever they are now."""
-    from ..methods.heads import CLASSIFIERS  # needs torch, which a command line without a run can do without
+    from ..losses.spec import CLASSIFIERS  # needs torch, which a command line without a run can do without
 
     backbone, loss = BACKBONES.lookup(settings.model.backbone), LOSSES.lookup(settings.loss.name)
     given = None if "model.classifier" in settings.follows else settings.model.classifier

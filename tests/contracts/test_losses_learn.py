@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from pa_difc import LOSSES, Schedule, make_loss
-from pa_difc.methods.heads import CLASSIFIERS, classifier
+from pa_difc.losses.spec import CLASSIFIERS
+from pa_difc.methods.heads import classifier
 
 CLASSES, DIMENSIONS, BATCH, STEPS = 4, 12, 32, 300
 AWAY = 2.0  #: along each axis: in the beginning all features point the same way, behind some classes' weights

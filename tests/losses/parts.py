@@ -24,7 +24,7 @@ def batch(ignored):
 
 def value_and_gradient(name, options, logits, labels):
     schedule = Schedule(steps_per_epoch=1, confusion_epoch=None, reweight_epoch=0)
-    loss = make_loss(name, COUNTS, schedule, scale=LOSSES[name].scale, **options).double()
+    loss = make_loss(name, COUNTS, schedule, **options).double()
     logits = logits.clone().requires_grad_()
     value = loss(logits, labels)
     return value.detach(), torch.autograd.grad(value, logits)[0]

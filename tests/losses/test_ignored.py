@@ -16,7 +16,7 @@ VARIANTS = [{}, {"label_smoothing": 0.3}]
 
 def later(name, **options):
     """A loss in its second epoch, whose class weights and raised margins are on."""
-    loss = made(name, scale=LOSSES[name].scale, **options)
+    loss = made(name, **options)
     for step in range(2 if hasattr(loss, "update") else 0):
         loss.update(random_batch()[0].roll(step, 1))
     return loss

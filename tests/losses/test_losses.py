@@ -12,7 +12,7 @@ from pa_difc import LOSSES, make_loss
 from pa_difc.losses import LossSpec
 from pa_difc.losses.baselines import FocalLoss, LogitAdjustedLoss, WeightedLoss
 from pa_difc.losses.cosine import ArcFaceOnCosines, CosFaceOnCosines, MarginHeadLoss
-from pa_difc.methods.heads import CLASSIFIERS
+from pa_difc.losses.spec import CLASSIFIERS
 from pa_difc.util.errors import UserError
 
 
@@ -135,7 +135,7 @@ def test_ldam(reweighted):
 
 @pytest.mark.parametrize("name", [n for n in LOSSES if n != "ce"])
 def test_classes_are_interchangeable(name, batch):
-    logits, labels = batch[0].float() / 10, batch[1]
+    logits, labels = batch[0].float() / 20, batch[1]
     order = torch.tensor([3, 0, 4, 1, 2])
     scale = CLASSIFIERS[LOSSES[name].classifier]
     loss = made(name, scale=scale)(scale * logits, labels)
@@ -202,3 +202,13 @@ def test_a_loss_without_label_smoothing_refuses_it(monkeypatch):
     make_loss("plain")
     with pytest.raises(UserError, match="loss 'plain' has no label smoothing"):
         make_loss("plain", label_smoothing=0.1)
+
+
+@pytest.mark.parametrize("name", ["cosface", "arcface"])
+def test_margins_of_angles_refuse_what_are_no_cosines(name):
+    loss, labels = make_loss(name, num_classes=3), torch.tensor([0, 2])
+    cosines = torch.tensor([[0.9, -1.0, 0.2], [1.0, 0.1, -0.3]])
+    assert loss(30 * cosines, labels).isfinite()  # the scale of a cosine classifier, where none is given
+    with pytest.raises(ValueError, match=r"^logits of up to 40 with scale=30: must be scale · cosines") as error:
+        loss(40 * cosines, labels)
+    assert "\n" not in str(error.value)

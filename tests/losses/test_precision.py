@@ -30,7 +30,7 @@ def half_logits(dtype, k, n=64, seed=0, scale=1.0):
 def made(name, k, dtype=None):
     """A loss in its third epoch, moved to a precision before its first step."""
     schedule = Schedule(steps_per_epoch=1, confusion_epoch=1, reweight_epoch=1)
-    loss = make_loss(name, counts(k), schedule, scale=LOSSES[name].scale)
+    loss = make_loss(name, counts(k), schedule)
     loss = loss if dtype is None else loss.to(dtype)
     for seed in range(2 if hasattr(loss, "update") else 0):
         loss.update(half_logits(torch.bfloat16, k, seed=9 + seed))
