@@ -95,12 +95,11 @@ def whole_mean(mean: Tensor, number: int) -> Tensor:
     """The mean over all processes' samples, from that over a process's own.
 
     Args:
-        mean: a scalar; what it is of no samples does not matter.
+        mean: a scalar; finite where there is no sample.
         number: of the process's samples.
     """
     if processes() == 1:
         return mean
-    mean = mean if number > 0 else torch.zeros_like(mean)
     weighted, samples = total(torch.stack([mean.double() * number, torch.full_like(mean, number).double()]))
     whole: Tensor = (weighted / samples).to(mean)
     return whole

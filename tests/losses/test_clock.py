@@ -131,7 +131,16 @@ def test_resuming_anywhere_is_exact(cut, tell_at):
     told_first = make()  # as an adapter does, which knows its loader before a checkpoint is read
     told_first.set_steps_per_epoch(STEPS)
     told_first.load_state_dict(first.state_dict())
-    assert seen + whole_run(told_first, ends, tell_at, start=cut) == straight
+    assert seen + whole_run(told_first, ends=(), start=cut) == straight
+
+
+def test_a_checkpoint_s_length_wins_over_one_that_was_told():
+    first = made(None)
+    whole_run(first, stop=7)
+    resumed = made(None)
+    resumed.set_steps_per_epoch(5)
+    (said,) = warning_of(lambda: resumed.load_state_dict(first.state_dict()))
+    assert "has 5 steps, the schedule's 3" in said and resumed.schedule.steps_per_epoch == STEPS
 
 
 def test_checkpoints_of_0_1_0_load():

@@ -6,7 +6,15 @@ import torch
 from confusion_loops import confusion, raised, softmax
 
 from pa_difc import LOSSES, DIFCLoss, Schedule, make_loss
-from pa_difc.functional import class_margins, confusion_margins, confusion_scores, di_loss, gap_sums, mean_probs
+from pa_difc.functional import (
+    class_margins,
+    confusion_margins,
+    confusion_scores,
+    di_loss,
+    gap_sums,
+    logit_spread,
+    mean_probs,
+)
 
 HALVES = [torch.bfloat16, torch.float16]
 SIZES = [7, 1000]
@@ -135,6 +143,7 @@ def test_functions_give_at_least_float32(dtype):
     assert margins.dtype == mean_probs(logits).dtype == confusion_scores(logits.softmax(1)).dtype == torch.float32
     assert di_loss(logits, labels, margins.to(dtype)).dtype == torch.float32
     assert confusion_margins(margins.to(dtype), torch.rand(7)).dtype == torch.float32
+    assert logit_spread(logits).item() == pytest.approx(logit_spread(logits.double()).item(), rel=1e-6)
     assert gap_sums(logits.softmax(1))[0].dtype == gap_sums(logits.softmax(1))[1].dtype == torch.float64
 
 
