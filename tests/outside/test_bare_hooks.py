@@ -69,7 +69,11 @@ def test_the_written_logits_may_also_be_given_by_hand(batches):
     (made, optimizers), written = parts(), difc()
     for optimizer in optimizers:
         optimizer.param_groups[0]["lr"] = 0.0
-    run(ClassifierHook(optimizers[:2], loss_fn=written, post=[ConfusionHook(written, "target_imgs", ["G", "C"])]), made, batches)
+    run(
+        ClassifierHook(optimizers[:2], loss_fn=written, post=[ConfusionHook(written, "target_imgs", ["G", "C"])]),
+        made,
+        batches,
+    )
     torch.testing.assert_close(loss.margins, written.margins)
     assert (loss.step, loss.phase) == (written.step, written.phase) and loss.phase.value == "difc"
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from pytorch_adapt.datasets import CombinedSourceAndTargetDataset, DataloaderCreator, SourceDataset, TargetDataset
 from pytorch_adapt.utils.common_functions import batch_to_device
-from toys import BATCH, COUNTS, LEARNS_LENGTH, STEPS, TARGET, D, K, datasets, difc, loaders, ours, points, schedule
 from torch.utils.data import DataLoader
+from toys import BATCH, COUNTS, LEARNS_LENGTH, STEPS, TARGET, D, K, datasets, difc, loaders, ours, points, schedule
 
 from pa_difc import DIFCLoss, make_loss
 

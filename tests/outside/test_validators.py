@@ -73,7 +73,7 @@ OF_ONE_SPLIT = {
 
 @pytest.mark.parametrize("name", OF_ONE_SPLIT)
 def test_validators_score_every_method(name, outputs):
-    assert np.isfinite(score(OF_ONE_SPLIT[name](), outputs))
+    assert np.isfinite(float(score(OF_ONE_SPLIT[name](), outputs)))
 
 
 def test_scores_are_those_of_the_predictions(outputs):
