@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from pytorch_adapt import adapters as host
 from pytorch_adapt.containers import LRSchedulers, Misc, Models, Optimizers
 from pytorch_adapt.utils.common_functions import get_lr
 from toys import COUNTS, D, F, K, difc, loaders, models, ours, schedule, sgd, step, theirs, weights
@@ -144,6 +145,17 @@ def test_the_state_of_the_containers_is_the_state_of_the_run(batch):
         getattr(again, name).load_state_dict(state)
     assert again.loss.step == 4 and again.loss.margins.equal(made.loss.margins)
     assert step(again, batch) == step(made, batch) and weights(again).equal(weights(made))
+
+
+def test_features_that_nothing_trains_go_into_the_host_s_finetuner(batch):
+    """Its C learns on frozen features; other hooks of the host's refuse an identity as G, for it gives no gradient."""
+    frozen = {"G": torch.nn.Identity(), "C": torch.nn.Linear(D, K)}
+    made = attach(host.Finetuner(Models(frozen)), difc())
+    for seed in range(5):
+        step(made, batch, seed)
+    assert made.loss.phase.value == "difc" and made.loss.margins.max() > made.loss.base_margins.max()
+    with pytest.raises(TypeError, match="doesn't require grad"):
+        step(METHODS["source_only"](Models(frozen), loss=difc()), batch)
 
 
 def test_a_missing_model_is_named_by_the_host():

@@ -101,9 +101,7 @@ class Note:
         self.required_data, self.seen = list(required_data), []
 
     def __call__(self, epoch, **splits):
-        self.seen.append(
-            (epoch, {split: values["preds"].argmax(1).bincount(minlength=4) for split, values in splits.items()})
-        )
+        self.seen.append((epoch, {split: len(values["preds"]) for split, values in splits.items()}))
 
 
 @pytest.mark.parametrize("method", ["dann", "mcd", "agra"])

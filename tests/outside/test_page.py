@@ -46,7 +46,7 @@ def test_the_programs_run_and_end_where_they_say(tmp_path, monkeypatch, capsys):
         scope["wrapped"]("checkpoints").run(scope["datasets"], max_epochs=6, resume=3)
     message = " ".join(str(error.value).split())
     assert all(" ".join(part.split()) in message for part in quoted)
-    assert torch.serialization.get_safe_globals() == []
+    assert not set(TYPES) & set(torch.serialization.get_safe_globals())  # no longer allowed
 
 
 def test_it_names_the_adapters_that_take_the_loss_and_those_that_do_not():
