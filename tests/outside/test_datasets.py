@@ -7,7 +7,7 @@ import pytest
 import torch
 from pytorch_adapt.datasets import CombinedSourceAndTargetDataset, DataloaderCreator, SourceDataset, TargetDataset
 from pytorch_adapt.utils.common_functions import batch_to_device
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, RandomSampler
 from toys import BATCH, COUNTS, LEARNS_LENGTH, STEPS, TARGET, D, K, datasets, difc, loaders, ours, points, schedule
 
 from pa_difc import DIFCLoss, make_loss
@@ -50,7 +50,7 @@ def test_without_a_length_the_epochs_are_read_off_the_sample_numbers(method):
         torch.manual_seed(0)
         np.random.seed(0)
         run(made, loaders()["train"], 4)
-    assert found.loss.steps_per_epoch == STEPS and found.loss.phase.value == "difc"
+    assert found.loss.schedule.steps_per_epoch == STEPS and found.loss.phase.value == "difc"
     assert found.loss.margins.equal(told.loss.margins) and found.loss.confusion.equal(told.loss.confusion)
 
 
@@ -62,6 +62,17 @@ def test_where_batches_have_no_numbers_the_loop_says_that_an_epoch_has_ended():
             made.training_step({name: value for name, value in batch.items() if "sample_idx" not in name})
         made.loss.end_epoch()
     assert made.loss.phase.value == "difc"
+
+
+@LEARNS_LENGTH
+@pytest.mark.xfail(strict=True, raises=AttributeError, reason="EpochHook asks the loss for steps_per_epoch")
+def test_draws_with_replacement_tell_no_epoch_and_this_is_said_once():
+    made = ours("dann", loss=DIFCLoss(COUNTS, schedule(steps_per_epoch=None), epsilon=0.5))
+    combined = datasets()["train"]
+    loader = DataLoader(combined, BATCH, sampler=RandomSampler(combined, replacement=True))
+    with pytest.warns(UserWarning, match="the batches don't show where an epoch ends") as warned:
+        assert run(made, loader, 3)[-1] == ("di", False)  # all steps are of the first epoch
+    assert len(warned) == 1
 
 
 @LEARNS_LENGTH
@@ -95,7 +106,7 @@ def test_difc_without_a_target_says_so():
 
 @pytest.mark.parametrize("method", ["dann", "mcd", "cdan"])
 def test_labels_of_a_supervised_target_are_not_looked_at(method):
-    source, target = (points(COUNTS, shift, seed) for shift, seed in ((0.0, 0), (1.0, 1)))
+    source, target = points(COUNTS, 0.0, 0), points([TARGET // K] * K, 1.0, 1)
     ends = []
     for labels in (target.tensors[1], target.tensors[1].flip(0)):
         pairs = torch.utils.data.TensorDataset(target.tensors[0], labels)
@@ -145,5 +156,5 @@ def test_a_class_that_no_count_tells_of_is_refused():
     with pytest.raises(ValueError, match="class 3 has no source sample"):
         make_loss("difc", labels.bincount(minlength=K), schedule())
     made = ours("dann", loss=make_loss("difc", labels.bincount(), schedule()))
-    with pytest.raises(ValueError, match=r"logits \(16, 4\), labels \(16,\), margins \(3,\)"):
+    with pytest.raises(ValueError, match=r"\(16, 4\).*3"):
         made.training_step(next(iter(loaders()["train"])))

@@ -65,7 +65,7 @@ def test_a_schedule_without_a_length_is_told_it(name):
     ignite = Ignite(made, with_pbars=False)
     states = by_epoch(ignite)
     ignite.run(datasets(), dataloader_creator=creator(), max_epochs=3)
-    assert loss.steps_per_epoch == STEPS
+    assert loss.schedule.steps_per_epoch == STEPS
     assert [state["phase"] for _, state in states] == ["di", "difc", "difc"]
 
 
@@ -75,7 +75,18 @@ def test_epoch_length_of_the_run_goes_before_that_of_the_loader():
     ignite = Ignite(ours("dann", loss=loss), with_pbars=False)
     states = by_epoch(ignite)
     ignite.run(datasets(), dataloader_creator=creator(), max_epochs=3, epoch_length=3)
-    assert loss.steps_per_epoch == 3 and [state["phase"] for _, state in states] == ["di", "difc", "difc"]
+    assert loss.schedule.steps_per_epoch == 3 and [state["phase"] for _, state in states] == ["di", "difc", "difc"]
+
+
+@LEARNS_LENGTH
+@pytest.mark.xfail(strict=True, raises=UserWarning, reason="the samples' numbers contradict what Ignite has told")
+@pytest.mark.parametrize("steps_per_epoch", [None, 3])
+def test_an_epoch_length_that_the_loader_has_not_is_nothing_to_warn_of(steps_per_epoch):
+    loss = DIFCLoss(COUNTS, schedule(steps_per_epoch=steps_per_epoch), epsilon=0.5)
+    ignite = Ignite(ours("dann", loss=loss), with_pbars=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        ignite.run(datasets(), dataloader_creator=creator(), max_epochs=3, epoch_length=3)
 
 
 @LEARNS_LENGTH

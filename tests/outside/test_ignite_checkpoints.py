@@ -12,7 +12,9 @@ from pytorch_adapt.containers import LRSchedulers
 from pytorch_adapt.datasets import DataloaderCreator
 from pytorch_adapt.frameworks.ignite import CheckpointFnCreator, Ignite, IgniteValHookWrapper
 from pytorch_adapt.validators import AccuracyValidator, IMValidator, ScoreHistory, SNDValidator
-from toys import BATCH, STEPS, datasets, difc, ours, theirs, weights
+from toys import BATCH, COUNTS, LEARNS_LENGTH, STEPS, datasets, difc, ours, schedule, theirs, weights
+
+from pa_difc import DIFCLoss
 
 ADAPTERS = {
     **{method: lambda method=method, **kw: ours(method, **kw) for method in ("source_only", "mcd", "safn", "star")},
@@ -20,7 +22,13 @@ ADAPTERS = {
     **{f"host's {name}": lambda name=name, **kw: theirs(name, **kw) for name in ("DANN", "MCD", "CDAN", "GAN")},
     # Sums that outlive an epoch.
     "refreshed by the step": lambda **kw: ours("dann", loss=difc(refresh="step"), **kw),
+    "of a length that was told": lambda **kw: ours("dann", loss=untold(), **kw),
 }
+EVERY = [pytest.param(name, marks=LEARNS_LENGTH if "told" in name else ()) for name in ADAPTERS]
+
+
+def untold():
+    return DIFCLoss(COUNTS, schedule(steps_per_epoch=None), epsilon=0.5)
 
 
 def creator():
@@ -55,7 +63,7 @@ def exponential():
     return LRSchedulers((torch.optim.lr_scheduler.ExponentialLR, {"gamma": 0.9}))
 
 
-@pytest.mark.parametrize("name", ADAPTERS)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_resumed_run_ends_as_an_undisturbed_one(name, tmp_path):
     """n epochs, the checkpoint, n more: weights, margins, step, ramp, rates and scores are those of 2n at once."""
     straight = wrapped(ADAPTERS[name](lr_schedulers=exponential()), tmp_path / "straight")
@@ -150,7 +158,7 @@ def ended(tmp_path_factory):
 
 
 @pytest.mark.skipif(OLD_TORCH, reason="torch can't list them yet")
-@pytest.mark.parametrize("name", ADAPTERS)
+@pytest.mark.parametrize("name", EVERY)
 def test_what_a_method_saves_needs_nothing_more(name, tmp_path):
     from torch.serialization import get_unsafe_globals_in_checkpoint
 
