@@ -63,9 +63,10 @@ def test_a_schedule_without_a_length_is_told_it(name):
     loss = DIFCLoss(COUNTS, schedule(steps_per_epoch=None), epsilon=0.5)
     made = theirs(name.removeprefix("host's "), loss) if name.startswith("host") else ours(name, loss=loss)
     ignite = Ignite(made, with_pbars=False)
-    states = by_epoch(ignite)
+    states, known = by_epoch(ignite), []
+    ignite.trainer.add_event_handler(Events.EPOCH_STARTED, lambda _: known.append(loss.schedule.steps_per_epoch))
     ignite.run(datasets(), dataloader_creator=creator(), max_epochs=3)
-    assert loss.schedule.steps_per_epoch == STEPS
+    assert known == [STEPS] * 3  # from the first step on, and not learnt at its end
     assert [state["phase"] for _, state in states] == ["di", "difc", "difc"]
 
 
