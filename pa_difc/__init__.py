@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .methods.ecan import ECAN as ECAN
     from .methods.etd import ETD as ETD
     from .methods.heads import discriminator as discriminator
+    from .methods.hooks import ConfusionHook as ConfusionHook
     from .methods.jumbot import JUMBOT as JUMBOT
     from .methods.lpl import LPL as LPL
     from .methods.mcd import MCD as MCD
@@ -87,6 +88,7 @@ __getattr__, _, __all__ = lazy_loader.attach(
         "methods.detn": ["DETN"],
         "methods.ecan": ["ECAN"],
         "methods.etd": ["ETD"],
+        "methods.hooks": ["ConfusionHook"],
         "methods.jumbot": ["JUMBOT"],
         "methods.lpl": ["LPL"],
         "methods.heads": ["discriminator"],

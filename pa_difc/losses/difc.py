@@ -163,6 +163,11 @@ class DIFCLoss(Clocked, LabelledLoss):
         return self._refreshes_in(self.clock.epoch + 1)
 
     @property
+    def uses_target(self) -> bool:
+        """Whether :meth:`update` needs target logits at all, sooner or later."""
+        return self._uses_confusion and self.confusion_from == "training"
+
+    @property
     def needs_evaluation(self) -> bool:
         """Whether :meth:`update_from_evaluation` has to be called before the next step."""
         due = self.schedule.starts_epoch(self.step) and self._refreshes_in(self.clock.epoch)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .detn import DETN as DETN
     from .ecan import ECAN as ECAN
     from .etd import ETD as ETD
+    from .hooks import ConfusionHook as ConfusionHook
     from .jumbot import JUMBOT as JUMBOT
     from .lpl import LPL as LPL
     from .mcd import MCD as MCD
@@ -61,6 +62,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "detn": ["DETN"],
         "ecan": ["ECAN"],
         "etd": ["ETD"],
+        "hooks": ["ConfusionHook"],
         "jumbot": ["JUMBOT"],
         "lpl": ["LPL"],
         "mcd": ["MCD"],

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from pytorch_adapt.adapters import BaseAdapter
-from pytorch_adapt.containers import KeyEnforcer
+from pytorch_adapt.containers import KeyEnforcer, Misc
 from pytorch_adapt.hooks import ChainHook, CLossHook, ParallelHook, RepeatHook, SymNetsHook
 from torch import nn
 
@@ -73,15 +73,17 @@ def install(adapter: Any, loss: ClassificationLoss) -> None:
     Raises:
         UserError: the adapter has no cross-entropy of source labels.
     """
-    adapter.hook = with_loss(adapter.hook, loss, type(adapter).__name__)
+    hook = with_loss(adapter.hook, loss, type(adapter).__name__)
+    epochs = EpochHook(loss) if isinstance(loss, EpochedLoss) else None
+    adapter.hook = ChainHook(epochs, hook) if epochs else hook
     adapter.loss = loss
     if state := loss_state(loss):
-        adapter.misc.update(state)
+        adapter.misc = Misc({**adapter.misc, **state})  # the user's own may go into another adapter, too
         requirements = dict(adapter.key_enforcer.requirements)
         if "misc" in requirements:
             requirements["misc"] = [*requirements["misc"], *state]
         adapter.key_enforcer = KeyEnforcer(**requirements)
-    adapter.before_training_starts = partial(_both, adapter.before_training_starts, partial(begin, loss))
+    adapter.before_training_starts = partial(_both, adapter.before_training_starts, partial(begin, loss, epochs))
 
 
 def _both(first: Callable[[Any], Any], second: Callable[[Any], Any], framework: Any) -> None:
@@ -90,7 +92,7 @@ def _both(first: Callable[[Any], Any], second: Callable[[Any], Any], framework: 
 
 
 def with_loss(root: BaseHook, loss: ClassificationLoss, owner: str) -> BaseHook:
-    """A hook whose cross-entropies are replaced by a loss, and that ends the loss's steps and epochs.
+    """A hook whose cross-entropies are replaced by a loss, and that ends the loss's steps.
 
     Raises:
         UserError: there is no cross-entropy in it.
@@ -102,9 +104,7 @@ def with_loss(root: BaseHook, loss: ClassificationLoss, owner: str) -> BaseHook:
         raise UserError(f"{owner} has no cross-entropy of source labels that a loss could stand for: it has {there}")
     for path in paths:
         path[-1].loss_fn = loss
-    if isinstance(loss, SteppedLoss):
-        root = _with_writer(root, paths[-1], loss)
-    return ChainHook(EpochHook(loss), root) if isinstance(loss, EpochedLoss) else root
+    return _with_writer(root, paths[-1], loss) if isinstance(loss, SteppedLoss) else root
 
 
 def _with_writer(root: BaseHook, path: list[BaseHook], loss: SteppedLoss) -> BaseHook:

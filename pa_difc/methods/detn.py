@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pytorch_adapt.containers import Models
 from torch import Tensor
 
 from ..util.errors import UserError
@@ -54,11 +53,8 @@ class DETN(PenaltyMethod):
     about = "features of equal distribution, the source re-weighted to the target's class proportions"
     loss_name = "mmd_loss"
 
-    def __init__(self, models: Models, *args: Any, **kwargs: Any) -> None:
-        self.num_classes = num_classes_of(models["C"])
-        super().__init__(models, *args, **kwargs)
-
     def method_state(self) -> dict[str, Any]:
+        self.num_classes = num_classes_of(self.models["C"])
         self.ratio = ClassRatio(self.num_classes, self.options.momentum, self.options.largest_ratio)
         return {"class_ratio": self.ratio}
 

@@ -81,11 +81,12 @@ class Pass:
         return again
 
 
-def begin(loss: Any, framework: Any) -> None:
+def begin(loss: Any, epochs: EpochHook | None, framework: Any) -> None:
     """Tells a loss how long the epochs of a framework of the host's are, and moves it to its device.
 
     Args:
         loss: any classification loss.
+        epochs: which looks at samples' numbers no more: an epoch is what the framework says it is.
         framework: such as the host's ``Ignite``, which calls this before training; it does not move the containers'
             ``misc`` to its device.
     """
@@ -93,5 +94,6 @@ def begin(loss: Any, framework: Any) -> None:
         loss.to(device)
     state = getattr(getattr(framework, "trainer", None), "state", None)
     length = getattr(state, "epoch_length", None)
-    if isinstance(loss, EpochedLoss) and length:
-        loss.set_steps_per_epoch(length)
+    if epochs is not None and length:
+        epochs.loss.set_steps_per_epoch(length)
+        epochs.blind = True

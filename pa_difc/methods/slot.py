@@ -90,7 +90,6 @@ class LossSlot:
         host_kwargs.setdefault("inference_fn", self.infer)
         self.options = self.read_options(kwargs)
         self.loss = make_loss(loss, class_counts, schedule, **(loss_options or {}))
-        misc = Misc({**(misc or {}), **self.method_state()})
         super().__init__(  # type: ignore[call-arg]  # the host's adapter, which a subclass names after this mixin
             models=models,
             optimizers=optimizers,
@@ -105,8 +104,11 @@ class LossSlot:
         """One step of the method, see the host's ``BaseAdapter.training_step``.
 
         Raises:
-            UserError: "G" or "C" gives something else than tensors of features and logits.
+            UserError: the batch has no target, or "G" or "C" gives something else than tensors of features and logits.
         """
+        if "target_imgs" not in batch and self.reads_target and getattr(self.loss, "uses_target", True):
+            what = type(self).__name__ if self.uses_target else type(self.loss).__name__
+            raise UserError(f"the batch has no target_imgs, which {what} needs: train on source and target together")
         try:
             return super().training_step(batch, **kwargs)  # type: ignore[misc,no-any-return]  # the host's adapter
         except Exception as error:
@@ -159,6 +161,10 @@ class LossSlot:
         """Constructor arguments that depend on how long training will take."""
         return {}
 
+    def init_containers_and_check_keys(self, containers: Any) -> None:
+        super().init_containers_and_check_keys(containers)  # type: ignore[misc]  # the host's adapter
+        self.misc = Misc({**self.misc, **self.method_state()})
+
     def get_key_enforcer(self) -> KeyEnforcer:
         enforcer = super().get_key_enforcer()  # type: ignore[misc]  # likewise
         for container in ("models", "optimizers"):
@@ -166,7 +172,7 @@ class LossSlot:
         return enforcer
 
     def method_state(self) -> dict[str, Any]:
-        """State of the method's own that has to be resumed; kept in ``misc`` beside the loss's."""
+        """State of the method's own that has to be resumed; kept in ``misc`` beside the loss's. Models are there."""
         return {}
 
 

@@ -8,6 +8,7 @@ from pa_difc import DANN, MCD, METHODS, SAFN
 from pa_difc.losses.schedule import Schedule, adversarial_ramp
 from pa_difc.methods.heads import classifier
 from pa_difc.methods.reversal import RampedGradientReversal
+from pa_difc.util.errors import UserError
 
 N, K, D = 8, 4, 6
 
@@ -57,7 +58,7 @@ def test_a_method_says_whether_it_looks_at_target_images(method):
         made, data = adapter(method, loss, **(given if loss == "difc" else {})), batch()
         del data["target_imgs"]
         if made.reads_target:
-            with pytest.raises(KeyError, match="target_imgs"):
+            with pytest.raises(UserError, match=r"the batch has no target_imgs, which .* needs"):
                 made.training_step(data)
         else:
             made.training_step(data)

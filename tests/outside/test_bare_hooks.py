@@ -9,7 +9,7 @@ from pytorch_adapt.hooks import CDANHook, ClassifierHook, CLossHook, DANNHook, G
 from pytorch_adapt.layers import RandomizedDotProduct
 from toys import D, F, K, difc, loaders, theirs, weights
 
-from pa_difc.methods.hooks import ConfusionHook
+from pa_difc import ConfusionHook
 
 
 @pytest.fixture(scope="module")

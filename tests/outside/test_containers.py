@@ -108,7 +108,6 @@ def test_misc_of_the_user_s_stays_beside_the_loss_and_is_not_written_to(method):
     assert {"combined_model", "difc"} <= adapter.misc.keys() and list(misc) == ["combined_model"]
 
 
-@pytest.mark.xfail(strict=True, reason="install() writes the loss into the container that the user gave")
 def test_attaching_does_not_write_to_the_user_s_misc_either():
     misc = Misc({"mine": torch.nn.Identity()})
     first = theirs("DANN", misc=misc)
@@ -127,7 +126,6 @@ def test_models_from_tuples(batch):
 
 
 @pytest.mark.parametrize("method", ["detn", "ecan"])
-@pytest.mark.xfail(strict=True, raises=AttributeError, reason="reads K off a classifier that is not made yet")
 def test_models_from_tuples_where_the_method_asks_for_the_number_of_classes(method, batch):
     parts = {
         "G": (torch.nn.Linear, {"in_features": D, "out_features": F}),

@@ -6,7 +6,6 @@ import pytest
 import torch
 from checkpoints import TYPES
 from made import OLD_TORCH, ROOT
-from toys import LEARNS_LENGTH
 
 from pa_difc.losses.schedule import Phase
 
@@ -14,7 +13,6 @@ PAGE = (ROOT / "docs" / "inside.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
-@LEARNS_LENGTH
 @pytest.mark.skipif(OLD_TORCH, reason="safe_globals came with torch 2.5")
 def test_the_programs_run_and_end_where_they_say(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -2,7 +2,6 @@
 
 import copy
 
-import pytest
 import torch
 from pytorch_adapt import adapters as host
 from pytorch_adapt.containers import Misc, Models, Optimizers
@@ -17,8 +16,6 @@ COUNTS = [24, 8, 12, 4]  #: of the source
 TARGET = 32
 BATCH = 16
 STEPS = TARGET // BATCH  #: of an epoch: the host's combined dataset is as long as the target
-
-LEARNS_LENGTH = pytest.mark.skipif(not hasattr(DIFCLoss, "end_epoch"), reason="a schedule can't learn its length yet")
 
 
 def points(counts, shift, seed):
