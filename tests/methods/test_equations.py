@@ -209,6 +209,16 @@ def test_star_draws_weights_and_no_bias():
     assert first.equal(second) and first[0].equal(one.mean.bias)
 
 
+def test_star_s_models_from_when_biases_were_drawn_predict_the_same():
+    head, other = (StochasticClassifier(torch.nn.Linear(D, K)).eval() for _ in range(2))
+    state = head.state_dict() | {"spread.bias": torch.zeros(K)}
+    torch.nn.ModuleDict({"C": other}).load_state_dict({f"C.{name}": value for name, value in state.items()})
+    x = torch.randn(3, D)
+    assert other(x)[0].equal(head(x)[0])
+    with pytest.raises(RuntimeError, match=r"spread\.other"):
+        other.load_state_dict(state | {"spread.other": torch.zeros(K)})
+
+
 def test_star_learns_its_spread():
     made = adapter("star")
     made.models.train()
