@@ -50,6 +50,12 @@ class StochasticClassifier(nn.Module):
             return [logits, logits]
         return [functional_call(self.mean, self._draw(), (features,)) for _ in range(2)]
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # Earlier models have a spread of their biases, too; what is predicted is the same without it.
+        for name in {_key(n) for n, _ in self.mean.named_parameters()} - self.spread.keys():
+            state_dict.pop(f"{prefix}spread.{name}", None)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def _draw(self) -> dict[str, Tensor]:
         return {n: p + softplus(self.spread[_key(n)] - 2) * torch.randn_like(p) for n, p in _drawn(self.mean)}
 

@@ -162,11 +162,25 @@ def test_sliced_wasserstein_against_loops():
     assert found == pytest.approx(total / 6, rel=1e-5)
 
 
-def test_swd_s_discrepancy_is_of_the_softmaxes():
-    made, data = adapter("swd", hook_kwargs={"repeat": 1}), batch()
+def test_directions_are_uniform_on_the_sphere():
+    """Two sets of one point each, apart along one axis of K: the mean of θ₁² is 1/K, and no direction is left out."""
+    torch.manual_seed(0)
+    for axis in range(K):
+        apart = torch.zeros(1, K)
+        apart[0, axis] = 2.0
+        squared = sliced_wasserstein(torch.zeros(1, K), apart, 20_000).item()
+        assert squared == pytest.approx(4 / K, rel=0.05)
+    both = torch.zeros(1, K)
+    both[0, 0], both[0, 1] = 2.0, -2.0  # directions of one sign alone would see less of this
+    assert sliced_wasserstein(torch.zeros(1, K), both, 20_000).item() == pytest.approx(8 / K, rel=0.05)
+
+
+@pytest.mark.parametrize("directions", [128, 3])
+def test_swd_s_discrepancy_is_of_the_softmaxes(directions):
+    made, data = adapter("swd", repeat=1, directions=directions), batch()
     a, b = (z.softmax(1) for z in made.models["C"](made.models["G"](data["target_imgs"])))
     torch.manual_seed(5)
-    expected = sliced_wasserstein(a, b, 128).item()
+    expected = sliced_wasserstein(a, b, directions).item()
     torch.manual_seed(5)
     assert made.training_step(data)["y_loss"]["discrepancy_loss"] == pytest.approx(-expected, rel=1e-4)
 
@@ -193,6 +207,16 @@ def test_star_draws_weights_and_no_bias():
     one = StochasticClassifier(torch.nn.Linear(D, K), initial_spread=3.0)
     first, second = one(torch.zeros(2, D))
     assert first.equal(second) and first[0].equal(one.mean.bias)
+
+
+def test_star_s_models_from_when_biases_were_drawn_predict_the_same():
+    head, other = (StochasticClassifier(torch.nn.Linear(D, K)).eval() for _ in range(2))
+    state = head.state_dict() | {"spread.bias": torch.zeros(K)}
+    torch.nn.ModuleDict({"C": other}).load_state_dict({f"C.{name}": value for name, value in state.items()})
+    x = torch.randn(3, D)
+    assert other(x)[0].equal(head(x)[0])
+    with pytest.raises(RuntimeError, match=r"spread\.other"):
+        other.load_state_dict(state | {"spread.other": torch.zeros(K)})
 
 
 def test_star_learns_its_spread():

@@ -12,6 +12,7 @@ from pa_difc.methods.mmd import SCALES, ClassRatio, weighted_mmd
 
 def loop(source, target, weights, scales, width=None):
     """The weighted MMD² by plain loops over numbers."""
+    source, target = source.detach(), target.detach()
     points = [*source, *target]
     square = lambda a, b: sum((float(p) - float(q)) ** 2 for p, q in zip(a, b, strict=True))  # noqa: E731
     width = width or sum(square(a, b) for a in points for b in points) / len(points) ** 2
@@ -93,6 +94,24 @@ def test_detn_s_ratio_is_used_before_it_is_updated():
     expected = weighted_mmd(step.src_features, step.target_features, alpha[step.src_labels]).item()
     assert made.training_step(data)["total_loss"]["mmd_loss"] == pytest.approx(expected, rel=1e-4)
     assert not made.ratio.alpha.equal(alpha) and made.misc["class_ratio"] is made.ratio
+
+
+def test_ecan_s_two_terms_with_options_away_from_the_defaults():
+    scales = (0.3, 3.0)
+    made = adapter("ecan", weight=0.4, conditional_weight=0.7, kernel_scales=scales, largest_ratio=3.0)
+    made.ratio.target.copy_(torch.tensor([0.8, 0.1, 0.05, 0.05]))
+    data = batch()
+    step = step_of(made, data)
+    predicted, terms = step.target_logits.argmax(1), []
+    for k in range(K):
+        source, target = step.src_features[step.src_labels == k], step.target_features[predicted == k]
+        if len(target):
+            terms.append(loop(source, target, torch.ones(len(source)), scales))
+    assert len(terms) > 1
+    weights = torch.tensor([3.0, 0.4, 1 / 3, 1 / 3])[step.src_labels]
+    marginal = loop(step.src_features, step.target_features, weights, scales)
+    expected = 0.4 * (marginal + 0.7 * sum(terms) / len(terms))
+    assert made.training_step(data)["total_loss"]["mmd_loss"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_ecan_adds_the_classes_that_both_domains_have():

@@ -137,6 +137,61 @@ def test_etd_s_potentials_climb_to_the_entropic_plan():
     np.testing.assert_allclose(plan, sinkhorn, atol=2e-3)
 
 
+def dual_loop(u, v, costs, epsilon, largest):
+    """The dual's value and plan by plain Python: e^x, and its tangent where e^x would be above the largest."""
+    value, plan = sum(u) / len(u) + sum(v) / len(v), []
+    for i, a in enumerate(u):
+        for j, b in enumerate(v):
+            x = (a + b - costs[i][j]) / epsilon
+            growth = math.exp(x) if math.exp(x) <= largest else largest * (1 + x - math.log(largest))
+            value -= epsilon * growth / len(u) / len(v)
+            plan.append(min(largest, math.exp(x)))
+    return value, plan
+
+
+@pytest.mark.parametrize(("epsilon", "largest"), [(0.4, 1.7), (1.3, 0.6)])
+def test_etd_s_dual_goes_on_as_its_tangent_beyond_the_largest_plan(epsilon, largest):
+    u, v = torch.randn(4, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
+    costs = torch.rand(4, 3, dtype=torch.float64)
+    u.requires_grad_()
+    value, plan = dual(u, v, costs, epsilon, largest)
+    expected, entries = dual_loop(u.tolist(), v.tolist(), costs.tolist(), epsilon, largest)
+    assert value.item() == pytest.approx(expected) and plan.flatten().tolist() == pytest.approx(entries)
+    assert 0 < sum(entry == pytest.approx(largest) for entry in entries) < len(entries)  # some clipped, some not
+    assert not plan.requires_grad
+    (gradient,) = torch.autograd.grad(value, u)
+    for i in range(4):  # slopes of value's loop
+        ends = [u.tolist() for _ in range(2)]
+        ends[0][i] += 1e-6
+        ends[1][i] -= 1e-6
+        up, down = (dual_loop(end, v.tolist(), costs.tolist(), epsilon, largest)[0] for end in ends)
+        assert gradient[i].item() == pytest.approx((up - down) / 2e-6, rel=1e-5)
+
+
+def test_etd_s_loss_with_options_away_from_the_defaults():
+    options = {"weight": 0.3, "epsilon": 0.7, "entropy_weight": 0.6, "largest_plan": 1.1}
+    made, data = adapter("etd", **options), batch()
+    step = step_of(made, data)
+    costs = attended_costs(step.src_features, step.target_features)
+    u, v = (made.models[n](f).flatten().tolist() for n, f in (("U", step.src_features), ("V", step.target_features)))
+    gain, plan = dual_loop(u, v, costs.tolist(), 0.7, 1.1)
+    transport = sum(p * c for p, c in zip(plan, costs.flatten().tolist(), strict=True)) / len(plan)
+    entropy = -sum(p * math.log(p) for row in step.target_logits.softmax(1).tolist() for p in row) / M
+    expected = 0.3 * (transport - gain + 0.6 * entropy)
+    assert made.training_step(data)["total_loss"]["transport_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_etd_s_attention_and_mean_are_constants_for_the_gradient():
+    source, target = torch.randn(4, D, dtype=torch.float64), torch.randn(3, D, dtype=torch.float64)
+    source.requires_grad_()
+    (gradient,) = torch.autograd.grad(attended_costs(source, target).sum(), source)
+    with torch.no_grad():
+        distances = torch.cdist(source, target).square()
+        attention = attended_costs(source, target) * distances.mean() / distances
+        expected = (2 * attention[:, :, None] * (source[:, None] - target)).sum(1) / distances.mean()
+    torch.testing.assert_close(gradient, expected)
+
+
 def test_etd_s_features_and_potentials_see_each_other_s_values_only():
     made, data = adapter("etd"), batch()
     found = grads(made, data)
