@@ -95,14 +95,14 @@ def _find(name: str) -> Path | None:
         return _file(sys.modules[name])
     places: Sequence[str] | None = None
     origin = None
-    for i in range(name.count(".") + 1):
+    for i, part in enumerate(name.split(".")):
         if i and places is None:
             return None
-        spec = PathFinder.find_spec(".".join(name.split(".")[: i + 1]), places)
+        spec = PathFinder.find_spec(part, places)  # by its last name: a namespace would ask for its parent, unimported
         origin = Path(spec.origin).resolve() if spec and spec.origin else None
         if spec is None or (origin and _is_installed(origin)):
             return None
-        places = spec.submodule_search_locations
+        places = None if (inside := spec.submodule_search_locations) is None else list(inside)
     return origin if origin and origin.suffix == ".py" else None
 
 

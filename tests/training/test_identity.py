@@ -128,13 +128,19 @@ def test_whatever_a_plugin_imports_is_its_code(tmp_path, monkeypatch):
 def test_an_import_inside_a_function_counts_before_and_after_it_is_done(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "late_one.py").write_text("GAIN = 1\n")
-    (tmp_path / "mine.py").write_text(ENTRIES + "\ndef later():\n    import late_one\n    return late_one.GAIN\n")
+    (tmp_path / "space_late" / "inner").mkdir(parents=True)  # folders without __init__.py are a package, too
+    (tmp_path / "space_late" / "inner" / "part.py").write_text("GAIN = 0\n")
+    late = "import late_one\n    from space_late.inner import part\n    return late_one.GAIN + part.GAIN\n"
+    (tmp_path / "mine.py").write_text(f"{ENTRIES}\ndef later():\n    {late}")
     module = load_module(tmp_path / "mine.py")
     monkeypatch.setitem(BACKBONES, "mine", BackboneSpec(module.Net, 32, 0.1, "mine"))
     before = BACKBONES.digest("mine")
     assert module.later() == 1 and BACKBONES.digest("mine") == before
-    (tmp_path / "late_one.py").write_text("GAIN = 2\n")
-    assert BACKBONES.digest("mine") != before
+    for name in ("late_one.py", "space_late/inner/part.py"):
+        text = (tmp_path / name).read_text()
+        (tmp_path / name).write_text("GAIN = 2\n")
+        assert BACKBONES.digest("mine") != before
+        (tmp_path / name).write_text(text)
 
 
 @pytest.mark.parametrize(
