@@ -24,6 +24,22 @@ def at_least_float32(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
+def as_counts(class_counts: Counts) -> Tensor:
+    """Class counts as a tensor ``(K,)`` of the type that they have.
+
+    Raises:
+        ValueError: they are something else than numbers by class.
+    """
+    try:
+        counts = torch.as_tensor(class_counts)
+    except (TypeError, RuntimeError, ValueError):
+        what = type(class_counts).__name__
+        raise ValueError(f"class_counts is a {what}: must be (K,), numbers in the order of the classes") from None
+    if counts.dim() != 1 or counts.numel() == 0:
+        raise ValueError(f"class_counts of shape {tuple(counts.shape)}: must be (K,), one number per class")
+    return counts
+
+
 def imbalance_ratio(class_counts: Counts) -> Tensor:
     """How many times larger each class is than the smallest one.
 
@@ -281,11 +297,9 @@ def confusion_margins(margins: Tensor, confusion: Tensor, epsilon: float = 0.02)
 
 def _counts(class_counts: Counts) -> tuple[Tensor, torch.dtype]:
     """Counts in float64 for the arithmetic, and the dtype that the result should have."""
-    counts = torch.as_tensor(class_counts)
+    counts = as_counts(class_counts)
     dtype = counts.dtype if isinstance(class_counts, Tensor) and counts.is_floating_point() else None
     counts = counts.to(torch.float64)
-    if counts.dim() != 1 or counts.numel() == 0:
-        raise ValueError(f"class_counts of shape {tuple(counts.shape)}: must be (K,), one number per class")
     empty = [k for k, count in enumerate(counts.tolist()) if not 0 < count < float("inf")]
     if empty:
         names = ", ".join(map(str, empty))

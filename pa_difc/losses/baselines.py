@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ..functional import Counts, at_least_float32, drw_weights
+from ..functional import Counts, as_counts, at_least_float32, drw_weights
 from ..util.options import Options, option
 from .labelled import IGNORE_INDEX, LabelledLoss
 from .spec import LossSpec
@@ -121,9 +121,9 @@ class LogitAdjustedLoss(LabelledLoss):
         label_smoothing: float = 0.0,
         ignore_index: int = IGNORE_INDEX,
     ) -> None:
-        super().__init__(len(class_counts), label_smoothing, ignore_index)
-        counts = torch.as_tensor(class_counts, dtype=torch.float64)
-        if not (counts > 0).all():
+        counts = as_counts(class_counts).double()
+        super().__init__(len(counts), label_smoothing, ignore_index)
+        if not (counts > 0).all() or not counts.isfinite().all():
             raise ValueError(f"class_counts={counts.tolist()}: every class needs a sample")
         self.register_buffer("offsets", (tau * (counts / counts.sum()).log()).float())
 

@@ -18,6 +18,7 @@ class Clock:
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = self._given = schedule
         self.step = 0  #: optimisation steps done
+        self._ended: int | None = 0  # the step at which the data's last epoch ended; unknown after a checkpoint
         self._warned = False
 
     @property
@@ -36,11 +37,17 @@ class Clock:
         if known is None:
             if self.step > 0:
                 self._learn(self.step)
+        elif self._ended is not None and self.step - self._ended != known:
+            self._warn(
+                f"the data's epoch had {self.step - self._ended} steps, the schedule's has {known}: "
+                "give Schedule(steps_per_epoch=len(loader)), or leave it out to have it learnt"
+            )
         elif self.step % known:
             self._warn(
                 f"the data's epoch ended at step {self.step}, no multiple of the schedule's {known} steps per epoch: "
                 "give Schedule(steps_per_epoch=len(loader)), or leave it out to have it learnt"
             )
+        self._ended = self.step
 
     def set_steps_per_epoch(self, steps: int) -> None:
         """The data's epoch has so many steps: sets an unknown length, and is compared with a known one."""
@@ -64,7 +71,7 @@ class Clock:
         Returns:
             The length that was known before, if it was told or learnt.
         """
-        self.step = step
+        self.step, self._ended = step, None
         if self._given.steps_per_epoch is not None:
             return None
         told, self.schedule = self.schedule.steps_per_epoch, replace(self._given, steps_per_epoch=steps_per_epoch)

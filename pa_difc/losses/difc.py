@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..functional import (
     Counts,
+    as_counts,
     at_least_float32,
     class_margins,
     confusion_from_sums,
@@ -114,7 +115,7 @@ class DIFCLoss(Clocked, LabelledLoss):
         label_smoothing: float = 0.0,
         ignore_index: int = IGNORE_INDEX,
     ) -> None:
-        super().__init__(len(class_counts), label_smoothing, ignore_index)
+        super().__init__(len(as_counts(class_counts)), label_smoothing, ignore_index)
         _check_choice("margin_unit", margin_unit, MARGIN_UNITS)
         _check_choice("unseen", unseen, UNSEEN)
         _check_choice("refresh", refresh, REFRESHES)

@@ -60,6 +60,8 @@ def make_loss(
             options["label_smoothing"] = label_smoothing
         if ignore_index != IGNORE_INDEX:
             options["ignore_index"] = ignore_index
+        given = {"class_counts": class_counts, "schedule": schedule, "scale": scale}
+        options |= {name: value for name, value in given.items() if value is not None}
         if options:
             raise UserError(f"a loss that is no name takes no options: {', '.join(options)}")
         return loss

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from ..functional import Counts
+from ..functional import Counts, as_counts
 from ..util.errors import UserError
 from ..util.options import Options
 from .labelled import IGNORE_INDEX
@@ -51,7 +50,7 @@ class LossInputs:
         """
         if self.class_counts is None:
             raise UserError("needs class_counts (of the source)")
-        counts = torch.as_tensor(self.class_counts).tolist()
+        counts = as_counts(self.class_counts).tolist()
         if empty := [k for k, count in enumerate(counts) if count == 0]:
             names = ", ".join(self.class_names[k] if k < len(self.class_names) else str(k) for k in empty)
             what = f"class {names} has" if len(empty) == 1 else f"classes {names} have"

@@ -167,8 +167,10 @@ class MeansHook(BaseHook):
         self.set_in_keys(["src_imgs_regions", "target_imgs_regions", "src_labels", "target_imgs_features_logits"])
 
     def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        graph: RegionGraph = inputs["R"]
-        graph.update(inputs["src_imgs_regions"], inputs["src_labels"], 0)
+        graph = next(module for module in inputs["R"].modules() if isinstance(module, RegionGraph))  # it may be wrapped
+        labels, classes = inputs["src_labels"].long(), graph.seen.shape[1]
+        known = (labels >= 0) & (labels < classes)  # the rest are ignored
+        graph.update(inputs["src_imgs_regions"][known], labels[known], 0)
         graph.update(inputs["target_imgs_regions"], inputs["target_imgs_features_logits"].argmax(dim=1), 1)
         return {}, {}
 

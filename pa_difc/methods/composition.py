@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from pytorch_adapt.weighters import BaseWeighter
+from torch import Tensor
 
 from ..util.errors import UserError
 from ._host import BaseHook
@@ -37,7 +37,7 @@ def joined(
     Args:
         hook_class: whose arguments they are.
         own: the method's.
-        given: the user's ``hook_kwargs``.
+        given: the user's ``hook_kwargs``; None stands for the method's or the host's default.
         instead: further arguments that the method needs for itself, and what a user gives in their place.
 
     Raises:
@@ -46,6 +46,7 @@ def joined(
     name = hook_class.__name__
     instead = {**_INSTEAD, **(instead or {})}
     takes = _arguments(hook_class) - instead.keys()
+    given = {key: value for key, value in given.items() if value is not None or key not in takes}
     for key, value in given.items():
         if key in instead:
             raise UserError(f"hook_kwargs[{key!r}] is {name}'s own: {instead[key]}")
@@ -59,16 +60,31 @@ def joined(
     return {**own, **given, **slots}
 
 
-def weighter_of_step(weighter: BaseWeighter, step: BaseHook) -> BaseWeighter:
-    """A weighter of all steps, with the weights of one step's losses: the host's refuses names that a step has not.
+class WeighterOfStep:
+    """A weighter of several steps in one of them: the host's refuses weights of losses that a step has not.
 
     Args:
-        weighter: with weights by the names of losses.
-        step: the hook that computes the step's losses.
+        weighter: of all steps; what is changed in it later counts.
     """
-    mine = copy.copy(weighter)
-    mine.weights = {loss: weight for loss, weight in weighter.weights.items() if loss in step.loss_keys}
-    return mine
+
+    def __init__(self, weighter: BaseWeighter) -> None:
+        self.weighter = weighter
+
+    def __call__(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        weighed: tuple[Tensor, dict[str, float]]
+        if not isinstance(self.weighter, BaseWeighter):  # any function will do for the host
+            weighed = self.weighter(losses)
+            return weighed
+        weights = self.weighter.weights
+        self.weighter.weights = {loss: weight for loss, weight in weights.items() if loss in losses}
+        try:
+            weighed = self.weighter(losses)
+        finally:
+            self.weighter.weights = weights
+        return weighed
+
+    def __repr__(self) -> str:
+        return repr(self.weighter)
 
 
 def require_known_weights(weighter: BaseWeighter, *steps: BaseHook) -> None:
@@ -77,6 +93,8 @@ def require_known_weights(weighter: BaseWeighter, *steps: BaseHook) -> None:
     Raises:
         UserError: there are such.
     """
+    if not isinstance(weighter, BaseWeighter):
+        return
     known = {loss for step in steps for loss in step.loss_keys}
     if unknown := sorted(weighter.weights.keys() - known):
         raise UserError(f"weighter has a weight of {', '.join(unknown)}: the losses are {', '.join(sorted(known))}")

@@ -51,6 +51,7 @@ class DETN(PenaltyMethod):
 
     options: Options
     about = "features of equal distribution, the source re-weighted to the target's class proportions"
+    reads_labels = True
     loss_name = "mmd_loss"
 
     def method_state(self) -> dict[str, Any]:
@@ -59,6 +60,11 @@ class DETN(PenaltyMethod):
         return {"class_ratio": self.ratio}
 
     def penalty(self, step: Step) -> Tensor:
+        if (given := step.target_logits.shape[1]) != self.num_classes:
+            raise UserError(
+                f"C gives {given} logits, but its last linear layer has {self.num_classes} outputs: register the layer "
+                "that gives the logits last"
+            )
         alpha = self.ratio.alpha.to(step.src_features)
         weights, scales = alpha[step.src_labels], self.options.kernel_scales
         loss = weighted_mmd(step.src_features, step.target_features, weights, scales)

@@ -17,8 +17,8 @@ class EpochHook(BaseHook):
 
     A training step is told no epoch. The host's datasets number their samples, and an epoch of its combined dataset is
     one pass over the target in any order: when a number comes again and nearly all have been seen, the pass is over.
-    Numbers that come again too early (drawn with replacement) or at the same time as a longer pass over the source
-    tell nothing, and are not looked at again.
+    Without a target it is one over the source. Numbers that come again too early (drawn with replacement) or while a
+    pass over the source still goes on tell nothing, and are not looked at again.
 
     Args:
         loss: to be told.
@@ -28,21 +28,38 @@ class EpochHook(BaseHook):
         super().__init__()
         self.loss, self.blind = loss, False
         self.source, self.target = Pass(), Pass()
+        self.steps: int | None = None  #: of this pass
+        self.late = False  #: whether this pass began after the loss's first step
 
     def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        numbers = inputs.get("target_sample_idx")
-        if not self.blind and isinstance(numbers, Tensor):
-            self._look(numbers.cpu(), inputs.get("src_sample_idx"))
+        if not self.blind:
+            source, target = (_numbers(inputs.get(f"{domain}_sample_idx")) for domain in ("src", "target"))
+            self._look(source, target)
         return {}, {}
 
-    def _look(self, target: Tensor, source: Tensor | None) -> None:
-        if source is not None:
-            self.source.add(source.cpu())
-        if not self.target.add(target):
+    def _look(self, source: Tensor | None, target: Tensor | None) -> None:
+        if self.steps is None:
+            self.late, self.steps = getattr(self.loss, "step", 0) > 0, 0
+        if source is None and target is None:
+            self._give_up()
             return
-        if self.target.was_whole and (source is None or self.source.repeats):
+        source_again = source is not None and self.source.add(source)
+        again = source_again if target is None else self.target.add(target)
+        whole = self.source.was_whole if target is None else self.target.was_whole
+        if again and whole and (source is None or self.source.repeats):
+            self._tell()
+        elif again:
+            self._give_up()
+        self.steps += 1
+
+    def _tell(self) -> None:
+        if self.late and self.loss.steps_per_epoch is None and self.steps:  # resumed in the middle of the first epoch
+            self.loss.set_steps_per_epoch(self.steps)
+        else:
             self.loss.end_epoch()
-            return
+        self.late, self.steps = False, 0
+
+    def _give_up(self) -> None:
         self.blind = True
         if self.loss.steps_per_epoch is None:
             warnings.warn(
@@ -56,6 +73,10 @@ class EpochHook(BaseHook):
 
     def _out_keys(self) -> list[str]:
         return []
+
+
+def _numbers(given: Any) -> Tensor | None:
+    return None if given is None else torch.as_tensor(given).long().cpu().flatten()
 
 
 class Pass:

@@ -21,6 +21,7 @@ import torch
 from pytorch_adapt.layers import EntropyLoss
 from torch import Tensor, nn
 
+from ..functional import at_least_float32
 from ..util.options import option
 from .heads import ClassifierFactory, classifier
 from .penalty import PenaltyMethod, Step
@@ -69,7 +70,7 @@ def attended_costs(source: Tensor, target: Tensor) -> Tensor:
     """c ``(N, M)``: squared distances times attention, in units of their mean distance."""
     with torch.no_grad():
         attention = (source @ target.T / source.shape[1] ** 0.5).softmax(dim=1) * len(target)
-    distances = torch.cdist(source, target).square()
+    distances = torch.cdist(at_least_float32(source), at_least_float32(target)).square()
     costs: Tensor = attention * distances / distances.detach().mean().clamp(min=1e-12)
     return costs
 

@@ -38,6 +38,17 @@ def classifier(num_features: int, num_classes: int, kind: str = "linear", scale:
     return layer if scale == 1.0 else nn.Sequential(layer, Scale(scale))
 
 
+def scale_of(classifier: nn.Module) -> float:
+    """s, the factor on the logits of a classifier that :func:`classifier` made; 1 of any other."""
+    factors = {module.factor for module in classifier.modules() if isinstance(module, Scale)}
+    return factors.pop() if len(factors) == 1 else 1.0
+
+
+def has_cosines(classifier: nn.Module) -> bool:
+    """Whether it is a cosine classifier that :func:`classifier` made."""
+    return any(isinstance(module, CosineLinear) for module in classifier.modules())
+
+
 def num_classes_of(classifier: nn.Module) -> int:
     """K of a classifier, or of several side by side: the outputs of its last linear layer.
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from ..functional import at_least_float32
 from ..util.options import option
 from .penalty import PenaltyMethod, Step
 from .transport import unbalanced_plan
@@ -43,6 +44,7 @@ class JUMBOT(PenaltyMethod):
 
     options: Options
     about = "target samples moved to near source samples of a likely class, as many as fit"
+    reads_labels = True
     loss_name = "transport_loss"
 
     def penalty(self, step: Step) -> Tensor:
@@ -53,6 +55,7 @@ class JUMBOT(PenaltyMethod):
 
 def joint_costs(step: Step, alpha: float, label_cost: float) -> Tensor:
     """M ``(N, M)``: what it costs to move each target sample to each source sample, by α and λ."""
-    distances = torch.cdist(step.src_features, step.target_features).square()
+    source, target = at_least_float32(step.src_features), at_least_float32(step.target_features)
+    distances = torch.cdist(source, target).square()
     labels = one_hot(step.src_labels, step.target_logits.shape[1]).to(step.target_logits)
     return alpha * distances - label_cost * labels @ step.target_logits.log_softmax(dim=1).T

@@ -17,6 +17,7 @@ import torch
 from pytorch_metric_learning.distances import LpDistance
 from torch import Tensor
 
+from ..functional import at_least_float32
 from ..util.options import option
 from .penalty import PenaltyMethod, Step
 
@@ -36,6 +37,7 @@ class LPL(PenaltyMethod):
 
     options: Options
     about = "source only, each sample drawn to its neighbours of the same class"
+    reads_labels = True
     loss_name = "locality_loss"
     uses_target = False
 
@@ -53,6 +55,7 @@ def locality(features: Tensor, labels: Tensor, k: int) -> Tensor:
         labels: ``(N,)``.
         k: neighbours, or all there are; a sample alone in its class adds nothing.
     """
+    features = at_least_float32(features)
     n = len(features)
     with torch.no_grad():
         distances = LpDistance(normalize_embeddings=False)(features)  # (N, N)

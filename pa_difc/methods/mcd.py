@@ -9,7 +9,7 @@ step B without the source losses; Saito's paper and its own authors' code keep t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytorch_adapt.adapters import MCD as HostMCD
@@ -28,7 +28,7 @@ from torch import nn
 
 from ..util.options import option
 from ._host import BaseHook, BaseWrapperHook, MultiplierHook, OptimizerHook, SummaryHook
-from .composition import joined, require_known_weights, weighter_of_step
+from .composition import WeighterOfStep, joined, require_known_weights
 from .heads import ClassifierFactory, classifier
 from .slot import LossSlot, mean_softmax_inference
 
@@ -75,12 +75,16 @@ class MCD(TwoClassifiers):
     about = "two classifiers find target samples outside the source's support, features move in"
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
+        # The host's users give the repetitions as it has them.
+        chosen = {name: hook_kwargs[name] for name in ("repeat", "reuse_features") if hook_kwargs.get(name) is not None}
+        self.options = replace(self.options, **chosen)
         own = {
             "weight": self.weight,
             "repeat": self.options.repeat,
             "reuse_features": self.options.reuse_features,
         }
-        self.hook = MCDHook(g_opts=with_opt(["G"]), c_opts=with_opt(["C"]), **joined(MCDHook, own, hook_kwargs))
+        arguments = joined(MCDHook, own, hook_kwargs, {"weight": "give weight= to the method"})
+        self.hook = MCDHook(g_opts=with_opt(["G"]), c_opts=with_opt(["C"]), **arguments)
 
 
 class MCDHook(BaseWrapperHook):
@@ -132,11 +136,12 @@ class MCDHook(BaseWrapperHook):
             *post_y,
         )
         c = ChainHook(*pre_z, MultiplierHook(MCDLossHook(loss_fn=distance), weight), *post_z)
-        weighter = weighter or SumWeighter()
-        require_known_weights(weighter, a, b, c)
-        a = OptimizerHook(a, [*c_opts, *g_opts], x_weighter or weighter_of_step(weighter, a), x_reducer)
-        b = OptimizerHook(b, c_opts, y_weighter or weighter_of_step(weighter, b), y_reducer)
-        c = OptimizerHook(c, g_opts, z_weighter or weighter_of_step(weighter, c), z_reducer)
+        if weighter is not None:
+            require_known_weights(weighter, a, b, c)
+        weighter = WeighterOfStep(weighter or SumWeighter())
+        a = OptimizerHook(a, [*c_opts, *g_opts], x_weighter or weighter, x_reducer)
+        b = OptimizerHook(b, c_opts, y_weighter or weighter, y_reducer)
+        c = OptimizerHook(c, g_opts, z_weighter or weighter, z_reducer)
         summary = SummaryHook({"x_loss": a, "y_loss": b, "z_loss": c})
         if reuse_features:  # a chain hands on what a hook has computed, parallel hooks don't
             b, repeat = ChainHook(b, c), repeat - 1

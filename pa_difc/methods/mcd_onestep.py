@@ -38,7 +38,8 @@ class MCDOneStep(TwoClassifiers):
     about = "as mcd, in one step with reversed gradients"
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
-        self.hook = MCDOneStepHook(with_opt(["G", "C"]), **joined(MCDOneStepHook, {"weight": self.weight}, hook_kwargs))
+        own, instead = {"weight": self.weight}, {"weight": "give weight= to the method"}
+        self.hook = MCDOneStepHook(with_opt(["G", "C"]), **joined(MCDOneStepHook, own, hook_kwargs, instead))
 
 
 class MCDOneStepHook(BaseWrapperHook):
@@ -76,6 +77,8 @@ class ReversedDiscrepancyHook(BaseHook):
     Args:
         discrepancy_loss_fn: d of two batches of logits; the host's L1 distance of softmaxes by default.
     """
+
+    model_name = "C"  # as the host's hooks say whose outputs they give
 
     def __init__(self, discrepancy_loss_fn: nn.Module | None = None) -> None:
         super().__init__()

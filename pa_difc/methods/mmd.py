@@ -9,6 +9,7 @@ import torch
 from pytorch_metric_learning.distances import LpDistance
 from torch import Tensor, nn
 
+from ..functional import at_least_float32
 from ..util.distributed import total
 
 #: Bandwidths in units of the mean squared distance of the batch (Long et al. 2015, arXiv:1502.02791, use such a range).
@@ -31,6 +32,7 @@ def weighted_mmd(
         weights: ``(N,)``, not negative; None for equal ones.
         scales: bandwidths of the kernels, in units of the batch's mean squared distance.
     """
+    source, target = at_least_float32(source), at_least_float32(target)
     a = torch.full_like(source[:, 0], 1 / len(source)) if weights is None else weights / weights.sum()
     b = torch.full_like(target[:, 0], 1 / len(target))
     both, signed = torch.cat([source, target]), torch.cat([a, -b])

@@ -29,6 +29,15 @@ class Step(NamedTuple):
     target_logits: Tensor  #: ``(M, K)``, likewise
 
 
+def labelled(step: Step) -> Step:
+    """The step without the source samples whose label is no class, such as the loss's ``ignore_index``."""
+    known = (step.src_labels >= 0) & (step.src_labels < step.src_logits.shape[1])
+    if known.all():
+        return step
+    source = (step.src_features[known], step.src_logits[known], step.src_labels[known])
+    return Step(*source, step.target_features, step.target_logits)
+
+
 class PenaltyMethod(LossSlot, Classifier):
     """A method whose step is  min  L_cls + weight · penalty,  both over all of its models.
 
@@ -45,6 +54,7 @@ class PenaltyMethod(LossSlot, Classifier):
         weight: float = option(1.0, "factor on the method's own loss", at_least=0)
 
     loss_name: ClassVar[str]  #: the penalty's name in logs
+    reads_labels: ClassVar[bool] = False  #: whether it looks at source labels; then samples without one are left out
 
     @property
     def loss_weight(self) -> float:
@@ -54,6 +64,11 @@ class PenaltyMethod(LossSlot, Classifier):
     @abstractmethod
     def penalty(self, step: Step) -> Tensor:
         """The method's own loss, a scalar, before ``weight``."""
+
+    def _penalty(self, step: Step) -> Tensor:
+        if self.reads_labels:
+            step = labelled(step._replace(src_labels=step.src_labels.long()))
+        return self.penalty(step) if len(step.src_labels) else step.src_logits.sum() * 0.0
 
     def first_hooks(self) -> list[BaseHook]:
         """Hooks before the classification loss, for a method whose features are not G's output."""
@@ -71,7 +86,7 @@ class PenaltyMethod(LossSlot, Classifier):
             "weighter": SumWeighter(),
             "pre": self.first_hooks(),
             "post": [
-                PenaltyHook(self.loss_name, self.penalty, self.loss_weight, self.uses_target),
+                PenaltyHook(self.loss_name, self._penalty, self.loss_weight, self.uses_target),
                 *self.last_hooks(),
             ],
         }

@@ -8,6 +8,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from ..functional import at_least_float32
+
 REGIONS = 6  #: the whole face and five landmarks
 REGION_FEATURES = 64
 
@@ -68,7 +70,8 @@ class RegionGraph(nn.Module):
         if not self.seen[domain].any():
             return own.detach()
         known = self.means[domain][self.seen[domain]]  # (k, 6, 64)
-        nearest = torch.cdist(own.detach().flatten(1), known.flatten(1).to(own)).argmin(dim=1)
+        mine = at_least_float32(own.detach()).flatten(1)
+        nearest = torch.cdist(mine, known.flatten(1).to(mine)).argmin(dim=1)
         return known[nearest].to(own)
 
     @torch.no_grad()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -13,13 +14,12 @@ from pytorch_adapt.inference import default_fn
 from torch import Tensor, nn
 
 from ..functional import Counts
-from ..losses.make import make_loss
 from ..losses.protocols import SteppedLoss
 from ..losses.schedule import Schedule
 from ..losses.spec import ClassificationLoss
 from ..util import options as option_tools
 from ..util.errors import UserError
-from .attach import install
+from .attach import install, loss_for
 from .diagnosis import explained
 from .heads import ClassifierFactory, classifier
 
@@ -38,9 +38,10 @@ class LossSlot:
             is put into ``misc["difc"]``, so that the host's checkpoints hold it.
         class_counts: ``(K,)`` source samples per class; for every named loss but "ce".
         schedule: when the loss's ingredients begin; likewise.
-        loss_options: further arguments of :func:`.make_loss`.
+        loss_options: further arguments of :func:`.make_loss`; ``scale`` is the classifier's if it isn't among them.
         hook_kwargs: passed on to the method's hook. Hooks in its slots (``pre``, ``post``, ``post_g``, ``post_x`` …)
             join the method's own, and come after them; a ``weighter`` is an instance, and weighs all losses of a step.
+            None stands for the method's default.
         **kwargs: fields of the method's :attr:`Options`, None standing for the default; and further arguments of the
             host's adapter.
 
@@ -87,9 +88,11 @@ class LossSlot:
         **kwargs: Any,
     ) -> None:
         host_kwargs = {name: kwargs.pop(name) for name in _HOST_ARGUMENTS if name in kwargs}
-        host_kwargs.setdefault("inference_fn", self.infer)
+        host_kwargs["inference_fn"] = host_kwargs.get("inference_fn") or self.infer
         self.options = self.read_options(kwargs)
-        self.loss = make_loss(loss, class_counts, schedule, **(loss_options or {}))
+        self._make_loss: Callable[[nn.Module], ClassificationLoss] = partial(
+            loss_for, loss=loss, class_counts=class_counts, schedule=schedule, **(loss_options or {})
+        )
         super().__init__(  # type: ignore[call-arg]  # the host's adapter, which a subclass names after this mixin
             models=models,
             optimizers=optimizers,
@@ -163,6 +166,7 @@ class LossSlot:
 
     def init_containers_and_check_keys(self, containers: Any) -> None:
         super().init_containers_and_check_keys(containers)  # type: ignore[misc]  # the host's adapter
+        self.loss = self._make_loss(self.models["C"])
         self.misc = Misc({**self.misc, **self.method_state()})
 
     def get_key_enforcer(self) -> KeyEnforcer:

@@ -189,3 +189,51 @@ def test_a_framework_moves_the_loss_to_its_device():
     framework.device = torch.device("meta")
     made.before_training_starts(framework)
     assert made.loss.margins.device == made.loss.gap_sums.device == framework.device
+
+
+@pytest.mark.parametrize("numbers", [None, "source"])
+def test_batches_that_show_no_epoch(numbers):
+    """Without any numbers one warning; with the source's alone they are its epochs."""
+    made = adapter("source_only", confusion_epoch=None)
+    batches = [{k: v for k, v in b.items() if not k.startswith("target")} for b in loader()]
+    for i, batch in enumerate(batches):
+        del batch["src_sample_idx"]
+        if numbers:
+            batch["src_sample_idx"] = torch.arange(8) + 8 * i
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        train(made, batches, 4)
+    if numbers:
+        assert made.loss.steps_per_epoch == 5 and made.loss.reweighted and not caught
+    else:
+        assert len(caught) == 1 and "end_epoch()" in str(caught[0].message)
+
+
+@pytest.mark.parametrize("kind", [list, np.asarray, lambda x: torch.tensor(x, dtype=torch.int32)])
+def test_numbers_of_any_kind(kind):
+    told = Told()
+    hook = EpochHook(told)
+    for numbers in [[0, 1], [2, 3]] * 2:
+        hook({"target_sample_idx": kind(numbers)})
+        told.steps += 1
+    assert told.ends == [2]
+
+
+@pytest.mark.parametrize("steps", [1, 10, 384])
+def test_a_length_that_divides_the_true_one_is_warned_of_too(steps):
+    made = adapter("dann", steps)
+    with pytest.warns(UserWarning, match=rf"had 5 steps, the schedule's has {steps}") as caught:
+        train(made, loader(), 4)
+    assert len(caught) == 1
+
+
+def test_a_length_is_learnt_after_resuming_in_the_middle_of_the_first_epoch():
+    begun, batches = adapter("dann"), list(loader())
+    for batch in batches[:3]:
+        begun.training_step(batch)
+    resumed = adapter("dann")
+    for name in ("models", "optimizers", "misc"):
+        getattr(resumed, name).load_state_dict(getattr(begun, name).state_dict())
+    with pytest.warns(UserWarning, match="epochs went by unnoticed"):
+        train(resumed, batches, 3)
+    assert resumed.loss.steps_per_epoch == 5 and resumed.loss.phase.value == "difc"

@@ -188,7 +188,7 @@ def test_ends_that_do_not_fit_are_named_once():
                 loss.end_epoch()
 
     (said,) = warning_of(five_epochs)
-    assert "step 5" in said and "384" in said and "len(loader)" in said
+    assert "5 steps" in said and "384" in said and "len(loader)" in said
     learnt = made(None)
     learnt.update(), learnt.update(), learnt.end_epoch(), learnt.update(target(0))
     assert len(warning_of(lambda: (learnt.end_epoch(), learnt.end_epoch()))) == 1

@@ -1,13 +1,14 @@
 """What every loss takes, and what it says of the rest: a contract over the registry."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from types import SimpleNamespace
 
 import pytest
 import torch
 from loss_loops import COUNTS, K, N, made, random_batch
 
-from pa_difc import LOSSES, DIFCLoss, Schedule
+from pa_difc import LOSSES, DIFCLoss, Schedule, make_loss
+from pa_difc.util.errors import UserError
 
 
 class ModelOutput(OrderedDict):
@@ -113,3 +114,16 @@ def test_two_classifiers_come_in_a_list_or_a_tuple(pair):
     probs = (first.softmax(1) + second.softmax(1)) / 2
     losses[1].update(probs.log())
     torch.testing.assert_close(losses[0].confusion, losses[1].confusion)
+
+
+@pytest.mark.parametrize("name", [n for n in LOSSES if n not in ("ce", "focal", "cosface", "arcface")])
+def test_counts_that_are_no_row_of_numbers(name):
+    for counts, said in (
+        (Counter([0, 0, 1]), "class_counts is a Counter: must be"),
+        ("123", "class_counts is a str: must be"),
+        ([[3, 4, 5]], r"class_counts of shape \(1, 3\)"),
+        ([3.0, float("inf"), 5.0], "class"),
+    ):
+        with pytest.raises(UserError, match=said) as error:
+            make_loss(name, counts, Schedule(3))
+        assert "\n" not in str(error.value)

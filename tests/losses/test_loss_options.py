@@ -5,7 +5,7 @@ import torch
 from loss_loops import COUNTS, logs, loop, lowered, made, random_batch
 from torch.nn.functional import cross_entropy
 
-from pa_difc import LOSSES, make_loss
+from pa_difc import LOSSES, Schedule, make_loss
 from pa_difc.losses.protocols import DescribedLoss, EvaluatedLoss, SteppedLoss
 from pa_difc.util.errors import UserError
 from pa_difc.util.options import describe
@@ -102,9 +102,11 @@ def test_options_that_do_not_fit(name, options, message):
 
 
 def test_a_callable_is_returned_as_it_is_and_takes_no_options():
-    assert make_loss(cross_entropy, COUNTS) is cross_entropy
-    with pytest.raises(UserError, match="takes no options: gamma"):
-        make_loss(cross_entropy, gamma=2.0)
+    assert make_loss(cross_entropy) is cross_entropy
+    ignored = {"class_counts": COUNTS, "schedule": Schedule(3), "scale": 2.0, "gamma": 2.0, "label_smoothing": 0.1}
+    for name, value in ignored.items():
+        with pytest.raises(UserError, match=f"takes no options: {name}"):
+            make_loss(cross_entropy, **{name: value})
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -1,0 +1,65 @@
+"""Hooks in hooks: finding them, exchanging one, and what must hold of all of them together."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from pytorch_adapt.hooks import ChainHook, MeanReducer
+
+from ..losses.labelled import LabelledLoss
+from ..util.errors import UserError
+from ._host import BaseHook, BaseReducer
+
+_CLASSIFICATION = re.compile(r"(.*_)?c_loss\d*")
+
+
+def paths(hook: BaseHook, above: tuple[BaseHook, ...] = ()) -> Iterator[list[BaseHook]]:
+    """All hooks in a hook, in order, each with those that it lies in."""
+    here = (*above, hook)
+    yield list(here)
+    for value in list(vars(hook).values()):
+        for inner in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(inner, BaseHook) and inner not in above:
+                yield from paths(inner, here)
+
+
+def exchange(parent: BaseHook, old: BaseHook, new: BaseHook) -> None:
+    """Puts a hook in the place of another one, wherever its parent has it."""
+    for name, value in list(vars(parent).items()):
+        if value is old:
+            setattr(parent, name, new)
+        elif isinstance(value, (list, tuple)) and any(hook is old for hook in value):
+            setattr(parent, name, type(value)(new if hook is old else hook for hook in value))
+
+
+def require_distinct_losses(root: BaseHook) -> None:
+    """Refuses two losses of one name in a chain: the host would take the last one and forget the other.
+
+    Raises:
+        UserError: there are two.
+    """
+    for path in paths(root):
+        chain: Any = path[-1]
+        if isinstance(chain, ChainHook):
+            names = Counter(name for hook in chain.hooks for name in hook.loss_keys)
+            if twice := sorted(name for name, count in names.items() if count > 1):
+                raise UserError(f"two hooks give a loss {twice[0]!r}: name one of them, as with loss_prefix='my_'")
+
+
+def require_means(root: BaseHook, loss: Any) -> None:
+    """Refuses a reducer of single samples' losses that would meet the mean that every loss here is.
+
+    Raises:
+        UserError: there is one.
+    """
+    reducers = [path[-1] for path in paths(root) if isinstance(path[-1], BaseReducer)]
+    for reducer in reducers if isinstance(loss, LabelledLoss) else []:
+        names = [n for n in reducer.apply_to or ["c_loss"] if _CLASSIFICATION.fullmatch(n)]
+        if names and not isinstance(reducer, MeanReducer):
+            raise UserError(
+                f"{type(reducer).__name__} finds the mean of the classification loss, not its samples': name other "
+                "losses with apply_to=, or give loss=torch.nn.CrossEntropyLoss(reduction='none')"
+            )
