@@ -47,7 +47,7 @@ GROUPS = [
         ],
         0.9,
     ),
-    Group(["pa_difc/evaluation/*.py"], ["tests/evaluation"], 0.9),
+    Group(["pa_difc/evaluation/*.py"], ["tests/evaluation", "tests/report/test_selection.py"], 0.9),
 ]  # fmt: skip
 
 

@@ -65,4 +65,4 @@ class Chooser:
 
     def limit(self, names: list[str]) -> float:
         """After how many seconds a mutant counts as one that hangs."""
-        return 20 + 4 * sum(self.seconds[name] for name in names)
+        return 20 + 5 * sum(self.seconds[name] for name in names)

@@ -96,9 +96,10 @@ class Trials:
         def note(item: pytest.Item, run: Callable[[], object]) -> None:
             tests[item.nodeid] = traced(run)
 
-        failed = self._run(list(self.items.values()), note)
+        if self._run(list(self.items.values()), note):
+            return 1
         self.reached.write_text(json.dumps({"tests": tests, "modules": sorted(sys.modules)}))
-        return failed
+        return 0
 
     def _run(
         self,
@@ -109,6 +110,7 @@ class Trials:
         for item, following in zip(items, [*items[1:], None], strict=True):
             around(item, partial(item.config.hook.pytest_runtest_protocol, item=item, nextitem=following))
             if self.session.testsfailed:
+                print(f"\nfailed: {item.nodeid}", file=sys.stderr)
                 return 1
         return 0
 
