@@ -15,40 +15,12 @@ else:
 
 ACCEPTED = Path(__file__).with_name("accepted.toml")
 
-
-def report(
-    drawn: Mapping[str, Sequence[Mutant]], noticed: Mapping[str, bool], least: Mapping[str, float | None]
-) -> tuple[str, list[str]]:
-    """A table of files and the survivors, and what is to be complained about.
-
-    Args:
-        drawn: the mutants of each file that were tried.
-        noticed: by a mutant's key.
-        least: the share of each file that has to be noticed; None: each survivor is accepted with a reason.
-    """
-    reasons = read(ACCEPTED)
-    rows, shown, complaints = [], [], []
-    total = len([m for found in drawn.values() for m in found])
-    for file, found in drawn.items():
-        survivors = [m for m in found if not noticed[m.key]]
-        unexplained = [m for m in survivors if (file, m.was, m.becomes) not in reasons]
-        share = 1 - len(survivors) / len(found) if found else 1.0
-        rows.append(f"| {file} | {len(found)} | {len(found) - len(survivors)} | {share:.1%} | {len(unexplained)} |")
-        if (bound := least[file]) is None and unexplained:
-            complaints.append(f"{file}: {len(unexplained)} survived without a reason in {ACCEPTED.name}")
-        elif bound is not None and share < bound:
-            complaints.append(f"{file}: {share:.1%} noticed, below {bound:.0%}")
-        for m in survivors:
-            reason = reasons.get((file, m.was, m.becomes))
-            shown.append(f"{m.diff}\n= {reason}" if reason else m.diff)
-    killed = sum(noticed[m.key] for found in drawn.values() for m in found)
-    head = "| file | mutants | noticed | share | unexplained |\n|---|--:|--:|--:|--:|"
-    foot = f"| all | {total} | {killed} | {killed / max(total, 1):.1%} | |"
-    return "\n".join(["\n\n".join(shown), "", head, *rows, foot, ""]), complaints
+#: The reason for a mutant, by file and by what a line was and becomes.
+Reasons = Mapping[tuple[str, str, str], str]
 
 
-def read(path: Path) -> dict[tuple[str, str, str], str]:
-    """The reason for each accepted mutant, by file and by what a line was and becomes."""
+def read(path: Path = ACCEPTED) -> dict[tuple[str, str, str], str]:
+    """The accepted mutants: for each file entries of ``was``, one or more ``becomes``, and a ``reason``."""
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     return {
         (file, entry["was"].strip("\n"), becomes.strip("\n")): entry["reason"]
@@ -56,3 +28,58 @@ def read(path: Path) -> dict[tuple[str, str, str], str]:
         for entry in entries
         for becomes in entry["becomes"]
     }
+
+
+def report(tried: Mapping[str, Sequence[Mutant]], noticed: Mapping[str, bool], reasons: Reasons) -> str:
+    """Each survivor as a difference, then a table of the files.
+
+    Args:
+        tried: the mutants of each file.
+        noticed: by a mutant's key.
+        reasons: for the accepted ones.
+    """
+    everything = [m for found in tried.values() for m in found]
+    shown = [_difference(m, reasons.get(_place(m))) for m in everything if not noticed[m.key]]
+    rows = []
+    for name, found in [*tried.items(), ("all", everything)]:
+        left = [m for m in found if not noticed[m.key]]
+        bare = sum(_place(m) not in reasons for m in left)
+        rows.append(f"| {name} | {len(found)} | {len(found) - len(left)} | {_share(found, noticed):.1%} | {bare} |")
+    head = "| file | mutants | noticed | share | survived without a reason |\n|---|--:|--:|--:|--:|"
+    return "\n".join(["\n\n".join(shown), "", head, *rows, ""])
+
+
+def complaints(
+    tried: Mapping[str, Sequence[Mutant]], noticed: Mapping[str, bool], reasons: Reasons, least: float | None
+) -> list[str]:
+    """What keeps a group of files from being done.
+
+    Args:
+        tried, noticed, reasons: see :func:`report`.
+        least: the share of the group that has to be noticed; None: each survivor needs a reason.
+    """
+    all_tried = [m for found in tried.values() for m in found]
+    if least is not None:
+        share = _share(all_tried, noticed)
+        return [f"{', '.join(tried)}: {share:.1%} noticed, below {least:.0%}"] if share < least else []
+    bare = [m for m in all_tried if not noticed[m.key] and _place(m) not in reasons]
+    return [f"{m.file}:{m.line}: a mutant survived without a reason in {ACCEPTED.name}" for m in bare]
+
+
+def stale(existing: Mapping[str, Sequence[Mutant]], reasons: Reasons) -> list[str]:
+    """Accepted mutants that the files in ``existing`` no longer have."""
+    places = {_place(m) for found in existing.values() for m in found}
+    gone = [(file, was) for file, was, becomes in reasons if file in existing and (file, was, becomes) not in places]
+    return [f"{ACCEPTED.name}: {file} has no such mutant of {was!r}: take it out" for file, was in dict.fromkeys(gone)]
+
+
+def _place(mutant: Mutant) -> tuple[str, str, str]:
+    return mutant.file, mutant.was, mutant.becomes
+
+
+def _share(tried: Sequence[Mutant], noticed: Mapping[str, bool]) -> float:
+    return sum(noticed[m.key] for m in tried) / len(tried) if tried else 1.0
+
+
+def _difference(mutant: Mutant, reason: str | None) -> str:
+    return f"{mutant.difference}\n= {reason}" if reason else mutant.difference

@@ -16,7 +16,14 @@ IDLE = (operator_string, operator_assignment)
 #: What carries no formula: words, types, what shows an object to people, and errors (never their conditions).
 WORDING = (cst.BaseString, cst.Annotation, cst.Decorator, cst.Raise)
 SHOWN = {"__repr__", "__str__", "__dir__", "extra_repr"}
-EXPLAINED = {"option", "Criterion", "LossSpec", "Registry"}  #: calls whose texts are read by people alone
+EXPLAINED = {
+    "option",
+    "Criterion",
+    "LossSpec",
+    "Registry",
+    "_check_size",
+    "_check_choice",
+}  #: their texts are for people
 
 #: Calls on a value that are also left out whole, since no operator of mutmut's does that: x.detach() → x.
 LEFT_OUT = {"detach", "clip", "clamp", "clamp_min", "clamp_max", "abs", "sqrt", "log", "exp"}
@@ -37,7 +44,7 @@ class Mutant:
         return f"{self.file}:{self.line}\n{self.was}\n{self.becomes}"
 
     @property
-    def diff(self) -> str:
+    def difference(self) -> str:
         lines = [*(f"- {line}" for line in self.was.split("\n")), *(f"+ {line}" for line in self.becomes.split("\n"))]
         return "\n".join([f"{self.file}:{self.line}", *lines])
 
