@@ -1,11 +1,12 @@
 # make demo, make test: on a fresh machine with Python 3.10 or newer, make and git.
 # make bench: what things cost, into runs/benchmarks; ONLY="difc engine" for some sections.
+# make mutants: whether the tests notice changed formulas; FILES="pa_difc/losses/difc.py", SAMPLE=20 of each, SEED=0.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test env check docs bench matrix
+.PHONY: demo test env check docs bench mutants matrix
 
 demo: env
 	$(BIN)/python recipes/compare.py --source toy_studio --target toy_street \
@@ -27,6 +28,11 @@ docs: env
 bench: env
 	@$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[bench]'
 	KINETO_LOG_LEVEL=99 OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -W ignore -m benchmarks $(ONLY)
+
+mutants: env  # what is left of a run that was stopped is tried by the next one
+	@$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[mutants]'
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -W ignore -m mutants $(FILES) \
+	    $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 env: $(READY)
 

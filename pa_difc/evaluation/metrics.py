@@ -33,7 +33,7 @@ def score(labels: npt.NDArray[Any], probs: npt.NDArray[Any]) -> dict[str, Any]:
     return {
         "accuracy": float(matrix.trace() / matrix.sum()),
         "macro_recall": sum(recall.values()) / len(recall),
-        "macro_f1": float(f1_score(labels, predicted, labels=present, average="macro", zero_division=0)),
+        "macro_f1": float(f1_score(labels, predicted, labels=present, average="macro")),
         "recall": [recall.get(i) for i in range(k)],
         "confusion": matrix.tolist(),
         **prediction_counts(probs, occurring=len(present)),

@@ -75,7 +75,7 @@ def estimate_prior(name: str, source_probs: Array, source_labels: Array, target_
     source_prior = counts / counts.sum()
     ratio = ESTIMATORS[name](source, source_labels, target).clip(1 / LARGEST_RATIO, LARGEST_RATIO)
     prior = _normalized(ratio * source_prior)
-    refused = _collapsed(prior, source_probs, target_probs)
+    refused = _collapsed(prior, target_probs)
     return Adjustment(prior, np.ones(k) if refused else prior / source_prior, scale, bias, refused)
 
 
@@ -85,21 +85,9 @@ def calibrate(probs: Array, labels: Array) -> tuple[float, Array]:
     """
     from scipy.optimize import minimize
 
-    log_probs, k = np.log(probs.clip(_FLOOR)), probs.shape[1]
-    rows = np.arange(len(labels))
-
-    def loss(values: Array) -> tuple[float, Array]:
-        scale, bias = np.exp(values[0]), values[1:]
-        logits = scale * log_probs + bias
-        logits -= logits.max(axis=1, keepdims=True)
-        p = _normalized(np.exp(logits))
-        slope = p.copy()
-        slope[rows, labels] -= 1  # (N, K)
-        nll = -np.log(p[rows, labels].clip(_FLOOR)).sum() + 0.5 * (values**2).sum()
-        gradient = np.concatenate([[scale * (slope * log_probs).sum()], slope.sum(axis=0)]) + values
-        return nll / len(labels), gradient / len(labels)
-
-    found = minimize(loss, np.zeros(k + 1), jac=True, method="L-BFGS-B").x
+    log_probs = np.log(probs.clip(_FLOOR))
+    start = np.zeros(probs.shape[1] + 1)
+    found = minimize(_calibration_loss, start, args=(log_probs, labels), jac=True, method="L-BFGS-B").x
     return float(np.exp(found[0])), found[1:]
 
 
@@ -153,7 +141,7 @@ def _joint(probs: Array, labels: Array) -> Array:
     return joint
 
 
-def _collapsed(prior: Array, source_probs: Array, target_probs: Array) -> str | None:
+def _collapsed(prior: Array, target_probs: Array) -> str | None:
     """Why an estimate is not to be believed, or None."""
     k = len(prior)
     predicted = len(np.unique(target_probs.argmax(axis=1)))
@@ -161,16 +149,31 @@ def _collapsed(prior: Array, source_probs: Array, target_probs: Array) -> str | 
         return f"only {predicted} of {k} classes are ever predicted on the target"
     if not np.isfinite(prior).all():
         return "the estimate is not finite"
-    effective = float(np.exp(-(prior * np.log(prior.clip(_FLOOR))).sum()))
+    effective = float(np.exp(-(prior @ np.log(prior))))  # no ratio is 0, so no proportion is
     floor = 0.5 * float(np.exp(-(m := target_probs.mean(axis=0)) @ np.log(m.clip(_FLOOR))))
     if effective < floor:
         return f"the estimate has collapsed to {effective:.1f} effective classes (predictions have {2 * floor:.1f})"
     return None
 
 
+def _calibration_loss(values: Array, log_probs: Array, labels: Array) -> tuple[float, Array]:
+    """What :func:`calibrate` minimises, and its gradient, at a logarithm of the scale and ``(K,)`` biases."""
+    from scipy.special import log_softmax
+
+    rows, scale, bias = np.arange(len(labels)), np.exp(values[0]), values[1:]
+    log_p = log_softmax(scale * log_probs + bias, axis=1)
+    slope = np.exp(log_p)
+    slope[rows, labels] -= 1  # (N, K)
+    nll = -log_p[rows, labels].sum() + 0.5 * (values**2).sum()
+    gradient = np.concatenate([[scale * (slope * log_probs).sum()], slope.sum(axis=0)]) + values
+    return nll / len(labels), gradient / len(labels)
+
+
 def _calibrated(probs: Array, scale: float, bias: Array) -> Array:
-    logits = scale * np.log(probs.clip(_FLOOR)) + bias
-    return _normalized(np.exp(logits - logits.max(axis=1, keepdims=True)))
+    from scipy.special import softmax
+
+    calibrated: Array = softmax(scale * np.log(probs.clip(_FLOOR)) + bias, axis=1)
+    return calibrated
 
 
 def _normalized(values: Array) -> Array:

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from made import ROOT
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import adjusted_mutual_info_score, balanced_accuracy_score
 
 from pa_difc.evaluation import CRITERIA
 from pa_difc.evaluation.criteria import (
@@ -56,6 +56,14 @@ def test_batch_nuclear_norm_against_a_decomposition():
     assert batch_nuclear_norm(shown) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("row", [[0.97, 0.01, 0.01, 0.01], [0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4]])
+def test_batch_nuclear_norm_of_few_and_equal_predictions(row):
+    """Of N equal rows the only singular value is √N · |row|; rounding may make the others' squares negative."""
+    shown = Evidence(np.tile(row, (3, 1)), *list(vars(evidence(1.0)[0]).values())[1:])
+    expected = np.sqrt(3) * np.linalg.norm(row) / np.sqrt(3 * K)
+    assert batch_nuclear_norm(shown) == pytest.approx(expected, abs=1e-6)
+
+
 def test_soft_neighborhood_density_against_a_loop():
     shown = evidence(1.0, n=30)[0]
     p = shown.target_probs / np.linalg.norm(shown.target_probs, axis=1, keepdims=True)
@@ -65,6 +73,37 @@ def test_soft_neighborhood_density_against_a_loop():
         q = s / s.sum()
         total -= (q * np.log(q)).sum()
     assert soft_neighborhood_density(shown) == pytest.approx(total / 30, rel=1e-6)
+
+
+@pytest.mark.parametrize("predicted_classes", [2, 4])
+def test_class_ami_is_that_of_k_means_started_at_the_class_means(predicted_classes):
+    shown = evidence(0.8, n=60)[0]
+    probs = shown.target_probs[:, :predicted_classes]
+    unit = [f / np.linalg.norm(f) for f in shown.target_features]
+    predicted = [int(np.argmax(p)) for p in probs]
+    clusters = predicted
+    for _ in range(100):
+        centres = [np.mean([f for f, c in zip(unit, clusters, strict=True) if c == k], axis=0) for k in set(predicted)]
+        clusters = [int(np.argmin([((f - centre) ** 2).sum() for centre in centres])) for f in unit]
+    expected = adjusted_mutual_info_score(predicted, clusters)
+    assert 0.1 < expected < 0.9
+    assert class_ami(Evidence(probs, *list(vars(shown).values())[1:])) == pytest.approx(expected)
+
+
+def test_source_macro_recall_counts_each_class_once():
+    shown = evidence(1.0)[0]
+    predicted = shown.source_probs.argmax(1)
+    recalls = [(predicted[shown.source_labels == k] == k).mean() for k in range(K)]
+    assert CRITERIA["src_macro"].score(shown) == pytest.approx(np.mean(recalls))
+
+
+def test_more_samples_than_the_most_are_thinned_evenly():
+    shown = evidence(1.0, n=5001)[0]
+    thinned = Evidence(shown.target_probs[::2], shown.target_features[::2], *list(vars(shown).values())[2:])
+    assert class_ami(shown) == class_ami(thinned)
+    few = Evidence(shown.target_probs[:2001], *list(vars(shown).values())[1:])
+    every_second = Evidence(shown.target_probs[:2001:2], *list(vars(shown).values())[1:])
+    assert soft_neighborhood_density(few) == soft_neighborhood_density(every_second)
 
 
 @pytest.mark.parametrize("name", ["im", "bnm", "class_ami", "src_macro"])

@@ -32,10 +32,24 @@ def test_an_absent_class_is_not_scored_but_predicting_it_costs():
         assert result["macro_recall"] == pytest.approx(balanced_accuracy_score([0, 0, 1, 1], [0, 6, 1, 1]))
 
 
+def test_a_class_between_others_that_is_neither_true_nor_predicted_keeps_its_place():
+    """By hand: class 1 nowhere, class 2 predicted twice and never true, class 3 never predicted, class 4 nowhere."""
+    result = score(np.array([0, 0, 0, 3, 3]), np.eye(5)[[0, 0, 2, 2, 0]])
+    assert result["confusion"] == [[2, 0, 1, 0, 0], [0] * 5, [0] * 5, [1, 0, 1, 0, 0], [0] * 5]
+    assert result["recall"] == [pytest.approx(2 / 3), None, None, 0.0, None]
+    assert result["predicted"] == [3, 0, 2, 0, 0] and not result["collapsed"]
+    assert result["macro_f1"] == pytest.approx((4 / 6 + 0) / 2)
+
+
 @pytest.mark.parametrize(("classes", "collapsed"), [(1, True), (3, True), (4, False), (7, False)])
 def test_collapse_is_fewer_than_half_of_the_classes(classes, collapsed):
     labels = np.arange(70) % 7
     assert score(labels, onehot(labels % classes))["collapsed"] is collapsed
+
+
+def test_exactly_half_of_the_classes_is_no_collapse():
+    assert not prediction_counts(np.eye(8)[[0, 1, 2, 3]])["collapsed"]
+    assert prediction_counts(np.eye(8)[[0, 1, 2]])["collapsed"]
 
 
 @pytest.mark.parametrize("k", [2, 3, 8, 31])

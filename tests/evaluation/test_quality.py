@@ -38,3 +38,13 @@ def test_many_samples_and_a_lonely_class():
     labels = np.r_[np.arange(5000) % 6, 6]
     found = feature_quality(torch.randn(5001, 4), labels)
     assert all(0 <= v <= 1 or abs(v) < 0.05 for v in found.values())
+
+
+def test_the_same_features_have_the_same_clusters_whatever_was_drawn_before():
+    labels = np.arange(60) % 6
+    features = torch.randn(60, 2, generator=torch.Generator().manual_seed(3))
+    found = set()
+    for seed in range(4):
+        np.random.seed(seed)
+        found.add(feature_quality(features, labels)["ami"])
+    assert len(found) == 1
