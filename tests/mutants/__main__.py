@@ -36,9 +36,7 @@ GROUPS = (
     Group(
         ("pa_difc/functional.py", "pa_difc/losses/*.py"),
         (
-            "tests/test_functional.py", "tests/golden/test_functional_golden.py", "tests/test_difc_loss.py",
-            "tests/test_losses.py", "tests/test_loss_options.py", "tests/test_label_smoothing.py",
-            "tests/test_schedule.py", "tests/contracts/test_losses_learn.py",
+            "tests/losses", "tests/golden/test_functional_golden.py", "tests/contracts/test_losses_learn.py",
         ),
         None,
     ),
@@ -47,6 +45,8 @@ GROUPS = (
         (
             "tests/methods", "tests/contracts/test_methods.py", "tests/contracts/test_host_parity.py",
             "tests/contracts/test_heads.py", "tests/contracts/test_adaptation.py", "tests/test_joint_features.py",
+            "tests/contracts/test_attach.py", "tests/contracts/test_epochs.py", "tests/contracts/test_hooks_add_up.py",
+            "tests/contracts/test_wrong_models.py",
         ),
         0.9,
     ),
