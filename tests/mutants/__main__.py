@@ -37,6 +37,8 @@ GROUPS = (
         ("pa_difc/functional.py", "pa_difc/losses/*.py"),
         (
             "tests/losses", "tests/golden/test_functional_golden.py", "tests/contracts/test_losses_learn.py",
+            # Two processes for each change would take half a minute.
+            "--deselect=tests/losses/test_ignored.py::test_two_processes_average_to_the_loss_of_the_whole",
         ),
         None,
     ),
