@@ -151,7 +151,7 @@ def di_loss(
             f"logits {tuple(logits.shape)}, labels {tuple(labels.shape)}, margins {tuple(margins.shape)}: "
             "must be (N, K), (N,), (K,)"
         )
-    logits = at_least_float32(logits)
+    logits, labels = at_least_float32(logits), labels.long()
     onehot = F.one_hot(labels, logits.shape[1]).to(logits.dtype)  # (N, K)
     lowered = logits - onehot * margins.to(logits.dtype)  # (N, K): only the true class's logit moves
     losses = F.cross_entropy(scale * lowered, labels, reduction="none", label_smoothing=label_smoothing)  # (N,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
+from ..util.errors import UserError
 from ..util.options import Options, option
 from .difc import CONFUSION_SOURCES, MARGIN_UNITS, REFRESHES, UNSEEN, DIFCLoss
 from .spec import ClassificationLoss, LossInputs, LossSpec
@@ -25,6 +26,11 @@ class WeightOptions(Options):
 
     beta: float = option(0.9999, "β of the class weights' effective number of samples", at_least=0, at_most=1)
     class_weights: tuple[float, ...] | None = option(None, "w_k, one per class, in the place of β's formula")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.class_weights is not None and self.beta != WeightOptions.beta:
+            raise UserError(f"beta={self.beta:g} has no effect with class_weights")
 
 
 @dataclass(frozen=True)

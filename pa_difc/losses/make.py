@@ -71,6 +71,8 @@ def make_loss(
     if label_smoothing and not spec.smooths:
         raise UserError(f"loss {loss!r} has no label smoothing: label_smoothing must be 0")
     scale = CLASSIFIERS[spec.classifier] if scale is None else scale
+    if not 0.0 < scale < float("inf"):
+        raise UserError(f"{scale=}: must be a finite number above 0")
     chosen = make(spec.options, options, f"loss {loss}")
     try:
         inputs = LossInputs(

@@ -41,6 +41,10 @@ class Schedule:
     reweight_with_confusion: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("steps_per_epoch", "warmup_epochs", "confusion_epoch", "reweight_epoch"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not hasattr(value, "__index__")):
+                raise ValueError(f"{name}={value}: must be a whole number")
         if self.steps_per_epoch is not None and self.steps_per_epoch < 1:
             raise ValueError(f"steps_per_epoch={self.steps_per_epoch}: must be at least 1")
         for name in ("warmup_epochs", "confusion_epoch", "reweight_epoch"):

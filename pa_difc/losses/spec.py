@@ -51,6 +51,8 @@ class LossInputs:
         if self.class_counts is None:
             raise UserError("needs class_counts (of the source)")
         counts = as_counts(self.class_counts).tolist()
+        if self.num_classes not in (None, len(counts)):
+            raise UserError(f"num_classes={self.num_classes} with {len(counts)} class_counts: must be the same number")
         if empty := [k for k, count in enumerate(counts) if count == 0]:
             names = ", ".join(self.class_names[k] if k < len(self.class_names) else str(k) for k in empty)
             what = f"class {names} has" if len(empty) == 1 else f"classes {names} have"

@@ -113,8 +113,10 @@ def install(adapter: Any, loss: ClassificationLoss) -> None:
     require_means(hook, loss)
     epochs = EpochHook(loss) if isinstance(loss, EpochedLoss) else None
     adapter.hook = ChainHook(epochs, hook) if epochs else hook
-    adapter.loss = loss
+    adapter.loss, adapter.epochs = loss, epochs
     if state := loss_state(loss):
+        if epochs and epochs.loss.steps_per_epoch is None:
+            state["epochs"] = epochs.passes  # a run that is resumed between two epochs still learns their length
         _INSTALLED.add(loss)
         adapter.misc = Misc({**adapter.misc, **state})  # the user's own may go into another adapter, too
         requirements = dict(adapter.key_enforcer.requirements)

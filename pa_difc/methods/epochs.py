@@ -1,4 +1,4 @@
-"""Where an epoch of the data ends: told by the host's frameworks, or read off the numbers of the samples."""
+"""Where an epoch of the data ends: told by whoever knows it, or read off the numbers of the samples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..losses.protocols import EpochedLoss
 from ._host import BaseHook
@@ -27,37 +27,30 @@ class EpochHook(BaseHook):
     def __init__(self, loss: EpochedLoss) -> None:
         super().__init__()
         self.loss, self.blind = loss, False
-        self.source, self.target = Pass(), Pass()
-        self.steps: int | None = None  #: of this pass
-        self.late = False  #: whether this pass began after the loss's first step
+        self.passes = Passes()
+
+    def tell(self, steps: int) -> None:
+        """An epoch has so many steps, says who knows it; samples' numbers are looked at no more."""
+        self.loss.set_steps_per_epoch(steps)
+        self.blind = True
 
     def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         if not self.blind:
             source, target = (_numbers(inputs.get(f"{domain}_sample_idx")) for domain in ("src", "target"))
-            self._look(source, target)
+            over = self.passes.over(source, target)
+            if over is None:
+                self._give_up()
+            elif over:
+                self._end()
+            self.passes.steps += 1
         return {}, {}
 
-    def _look(self, source: Tensor | None, target: Tensor | None) -> None:
-        if self.steps is None:
-            self.late, self.steps = getattr(self.loss, "step", 0) > 0, 0
-        if source is None and target is None:
-            self._give_up()
-            return
-        source_again = source is not None and self.source.add(source)
-        again = source_again if target is None else self.target.add(target)
-        whole = self.source.was_whole if target is None else self.target.was_whole
-        if again and whole and (source is None or self.source.repeats):
-            self._tell()
-        elif again:
-            self._give_up()
-        self.steps += 1
-
-    def _tell(self) -> None:
-        if self.late and self.loss.steps_per_epoch is None and self.steps:  # resumed in the middle of the first epoch
-            self.loss.set_steps_per_epoch(self.steps)
+    def _end(self) -> None:
+        if self.passes.late and self.loss.steps_per_epoch is None:
+            self.loss.set_steps_per_epoch(self.passes.steps)
         else:
             self.loss.end_epoch()
-        self.late, self.steps = False, 0
+        self.passes.late, self.passes.steps = False, 0
 
     def _give_up(self) -> None:
         self.blind = True
@@ -75,8 +68,44 @@ class EpochHook(BaseHook):
         return []
 
 
-def _numbers(given: Any) -> Tensor | None:
-    return None if given is None else torch.as_tensor(given).long().cpu().flatten()
+class Passes(nn.Module):
+    """How far the passes over both domains have come; a module, so that the host's checkpoints hold it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.source, self.target = Pass(), Pass()
+        self.steps = 0  #: of this pass
+        self.late = False  #: whether it began in the middle of an epoch
+        self.resumed = False  #: whether nothing has been seen since a checkpoint was loaded
+
+    def over(self, source: Tensor | None, target: Tensor | None) -> bool | None:
+        """Whether a batch ``(N,)`` and ``(M,)`` begins another epoch; None if that can't be told."""
+        if source is None and target is None:
+            return None
+        begun_anew, self.resumed = self.resumed, False
+        source_again = source is not None and self.source.add(source)
+        again = source_again if target is None else self.target.add(target)
+        if not again:
+            return False
+        whole = self.source.was_whole if target is None else self.target.was_whole
+        if whole and (source is None or self.source.repeats):
+            return True
+        if begun_anew:  # the data began from the start again, where the run had stopped in the middle of an epoch
+            self.late, self.steps = True, 0
+            return False
+        return None
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {
+            "steps": self.steps,
+            "late": self.late,
+            "passes": [(p.seen, p.repeats, p.was_whole) for p in (self.source, self.target)],
+        }
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.steps, self.late, self.resumed = state["steps"], state["late"], True
+        for one, (seen, repeats, was_whole) in zip((self.source, self.target), state["passes"], strict=True):
+            one.seen, one.repeats, one.was_whole = seen.clone(), repeats, was_whole
 
 
 class Pass:
@@ -85,21 +114,25 @@ class Pass:
     def __init__(self) -> None:
         self.repeats = False  #: whether a number ever came again
         self.was_whole = False  #: whether, when one last did, less than a batch of samples had been missing
-        self._seen = torch.zeros(0, dtype=torch.bool)
+        self.seen = torch.zeros(0, dtype=torch.bool)
 
     def add(self, numbers: Tensor) -> bool:
         """Adds a batch ``(N,)``; whether one of its numbers comes again."""
-        missing = int(numbers.max()) + 1 - len(self._seen)
+        missing = int(numbers.max()) + 1 - len(self.seen)
         if missing > 0:
-            self._seen = torch.cat([self._seen, torch.zeros(missing, dtype=torch.bool)])
+            self.seen = torch.cat([self.seen, torch.zeros(missing, dtype=torch.bool)])
         twice = len(set(numbers.tolist())) < len(numbers)
-        again = twice or bool(self._seen[numbers].any())
+        again = twice or bool(self.seen[numbers].any())
         if again:
             self.repeats = True
-            self.was_whole = not twice and int((~self._seen).sum()) < len(numbers)
-            self._seen.zero_()
-        self._seen[numbers] = True
+            self.was_whole = not twice and int((~self.seen).sum()) < len(numbers)
+            self.seen = torch.zeros_like(self.seen)
+        self.seen[numbers] = True
         return again
+
+
+def _numbers(given: Any) -> Tensor | None:
+    return None if given is None else torch.as_tensor(given).long().cpu().flatten()
 
 
 def begin(loss: Any, epochs: EpochHook | None, framework: Any) -> None:
@@ -116,5 +149,4 @@ def begin(loss: Any, epochs: EpochHook | None, framework: Any) -> None:
     state = getattr(getattr(framework, "trainer", None), "state", None)
     length = getattr(state, "epoch_length", None)
     if epochs is not None and length:
-        epochs.loss.set_steps_per_epoch(length)
-        epochs.blind = True
+        epochs.tell(length)

@@ -8,8 +8,9 @@ potentials of the entropic transport, networks that are learnt along (so that a 
 exp((u_i + v_j − c_ij) / ε) / NM their plan, and H the mean entropy of target predictions.
 
 Differs from the paper, whose code is not public: attention is the row softmax of f_i·f_j / √D times M, a constant for
-the gradient, without layers of its own; costs are in units of their batch mean; ε = 0.5, weight = 0.1 and 0.1 before H
-are ours, as the paper's could not be verified; plans are clipped at 10 times the uniform one while potentials learn.
+the gradient, without layers of its own; distances are in units of their batch mean, before attention; ε = 0.5, weight =
+0.1 and 0.1 before H are ours, as the paper's could not be verified; weight scales the potentials' gradient, too; plans
+are clipped at 10 times the uniform one while potentials learn.
 """
 
 from __future__ import annotations

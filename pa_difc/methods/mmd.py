@@ -63,7 +63,8 @@ class ClassRatio(nn.Module):
     @property
     def alpha(self) -> Tensor:
         """``(K,)``."""
-        return (self.target / self.source).clamp(1 / self.largest, self.largest)
+        ratio = (self.target / self.source).nan_to_num(nan=1.0, posinf=self.largest)  # 0/0: a class that is in neither
+        return ratio.clamp(1 / self.largest, self.largest)
 
     @torch.no_grad()
     def update(self, src_labels: Tensor, target_logits: Tensor) -> None:

@@ -21,6 +21,7 @@ from ..util import options as option_tools
 from ..util.errors import UserError
 from .attach import install, loss_for
 from .diagnosis import explained
+from .epochs import EpochHook
 from .heads import ClassifierFactory, classifier
 
 #: Arguments of the host's adapter that a method passes on.
@@ -64,6 +65,7 @@ class LossSlot:
 
     options: Options
     loss: ClassificationLoss
+    epochs: EpochHook | None  #: tells the loss where epochs end, if it asks for that
 
     if TYPE_CHECKING:  # what the host's adapter brings, which has no types
         models: Models

@@ -69,8 +69,10 @@ def fit(
         done, history = load_checkpoint(checkpoint, adapter, key=key)
         if rank() == 0:
             _write_log(checkpoint, history)  # a kill may have come between the two
-    replicas, unsaved = _replicas(adapter), Unsaved(adapter)
     steps = len(loader)
+    if adapter.epochs is not None:
+        adapter.epochs.tell(steps)
+    replicas, unsaved = _replicas(adapter), Unsaved(adapter)
     bar = tqdm(
         total=epochs * steps,
         initial=done * steps,
@@ -84,6 +86,8 @@ def fit(
             for epoch in range(done, epochs):
                 bar.set_description(f"{title} epoch {epoch + 1}/{epochs}")
                 history.append(_epoch(adapter, loader, epoch, bar, title, replicas))
+                if adapter.epochs is not None:
+                    adapter.epochs.loss.end_epoch()
                 unsaved.require_unchanged()
                 if checkpoint and rank() == 0:
                     save_checkpoint(checkpoint, adapter, key=key, epoch=epoch + 1, history=history)

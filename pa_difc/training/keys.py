@@ -64,14 +64,14 @@ def find_key(key: str, named: Mapping[str, Collection[str]]) -> str:
         UserError: there is no such key, or it is short for several.
     """
     short = short_keys()
-    if key in short:
-        return short[key]
     if key in fixed_keys():
         return key
     options = _option_keys(named)
     if key in options:
         return key
     meant = [whole for whole in options if whole.partition(".")[2] == key]
+    if key in short:
+        meant = [short[key], *meant]
     if len(meant) > 1:
         raise UserError(f"key {key!r} is short for {' and '.join(meant)}: say which")
     if meant:

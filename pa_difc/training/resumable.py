@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from ..methods.slot import LossSlot
 from ..util.errors import UserError
 
 #: What every module has, beside which lies what somebody added.
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
-_PLAIN = (bool, int, float, str, list, tuple, dict, set)
+_PLAIN = (bool, int, float, str, list, tuple, dict, set, np.ndarray, np.generic)
 
 
 def require_resumable(adapter: LossSlot) -> None:
@@ -38,7 +41,9 @@ class Unsaved:
 
     def __init__(self, adapter: LossSlot) -> None:
         self._adapter = adapter
-        self._before = dict(_unsaved(adapter))
+        # A lazy module learns its shape in the first step, and its checkpoint holds it.
+        self._lazy = {id(m) for m in _modules(adapter) if isinstance(m, LazyModuleMixin)}
+        self._before = dict(_unsaved(adapter, self._lazy))
 
     def require_unchanged(self) -> None:
         """Refuses a method or loss that training has changed where no checkpoint sees it.
@@ -46,7 +51,7 @@ class Unsaved:
         Raises:
             UserError: an attribute is another one now.
         """
-        for name, value in _unsaved(self._adapter):
+        for name, value in _unsaved(self._adapter, self._lazy):
             if self._before.get(name) != value:
                 raise UserError(
                     f"{name} changes in training and would be lost when a run is resumed: make it a buffer of a module "
@@ -54,7 +59,13 @@ class Unsaved:
                 )
 
 
-def _unsaved(adapter: LossSlot) -> Iterator[tuple[str, str]]:
+def _modules(adapter: LossSlot) -> list[nn.Module]:
+    saved = [value for value in adapter.misc.values() if isinstance(value, nn.Module)]
+    tops = [adapter.loss, *saved]
+    return list({id(m): m for top in tops if isinstance(top, nn.Module) for m in _own(top)}.values())
+
+
+def _unsaved(adapter: LossSlot, lazy: set[int]) -> Iterator[tuple[str, str]]:
     """Names and values of what no checkpoint holds."""
     saved = [value for value in adapter.misc.values() if isinstance(value, nn.Module)]
     for name, value in vars(adapter).items():
@@ -63,9 +74,22 @@ def _unsaved(adapter: LossSlot) -> Iterator[tuple[str, str]]:
     loss = adapter.loss
     if isinstance(loss, nn.Module) and not any(loss is other for other in saved):
         yield from ((f"{type(loss).__name__}.{name}", _text(value)) for name, value in loss.state_dict().items())
-    for module in {id(m): m for top in (loss, *saved) if isinstance(top, nn.Module) for m in _own(top)}.values():
-        if type(module).get_extra_state is nn.Module.get_extra_state:
+    if not isinstance(loss, nn.Module) and not hasattr(loss, "state_dict"):
+        yield from _of_object(loss)
+    for module in _modules(adapter):
+        if type(module).get_extra_state is nn.Module.get_extra_state and id(module) not in lazy:
             yield from _attributes(module)
+
+
+def _of_object(value: Any) -> Iterator[tuple[str, str]]:
+    """What a loss that is no module keeps: an object's attributes, or the variables that a function closes over."""
+    name = getattr(value, "__qualname__", type(value).__name__)
+    kept = dict(vars(value)) if hasattr(value, "__dict__") else {}
+    variables = getattr(getattr(value, "__code__", None), "co_freevars", ())
+    for variable, cell in zip(variables, getattr(value, "__closure__", None) or (), strict=False):
+        with suppress(ValueError):  # it is empty
+            kept[variable] = cell.cell_contents
+    yield from ((f"{name}.{k}", _text(v)) for k, v in kept.items() if isinstance(v, (*_PLAIN, Tensor)))
 
 
 def _own(top: nn.Module) -> list[nn.Module]:
@@ -84,4 +108,4 @@ def _attributes(module: nn.Module) -> Iterator[tuple[str, str]]:
 
 def _text(value: Any) -> str:
     """All of a value, for comparing; torch shortens what it prints."""
-    return repr(value.tolist() if isinstance(value, Tensor) else value)
+    return repr(value.tolist() if isinstance(value, (Tensor, np.ndarray)) else value)

@@ -1,6 +1,7 @@
 """Where an epoch of the data ends, read off the numbers of the samples or told by the host's frameworks."""
 
 import copy
+import io
 import warnings
 
 import numpy as np
@@ -237,3 +238,30 @@ def test_a_length_is_learnt_after_resuming_in_the_middle_of_the_first_epoch():
     with pytest.warns(UserWarning, match="epochs went by unnoticed"):
         train(resumed, batches, 3)
     assert resumed.loss.steps_per_epoch == 5 and resumed.loss.phase.value == "difc"
+
+
+@pytest.mark.parametrize("after", [5, 10])
+def test_a_run_that_is_resumed_between_epochs_learns_what_one_that_went_on_did(after):
+    """After the first epoch, whose length nobody has seen yet, and after the second."""
+
+    def parts(made):
+        return {n: getattr(made, n).state_dict() for n in ("models", "optimizers", "misc")}
+
+    batches = list(loader()) * 4
+    straight, begun = adapter("mcd"), adapter("mcd")
+    for batch in batches:
+        straight.training_step(batch)
+    for batch in batches[:after]:
+        begun.training_step(batch)
+    kept = io.BytesIO()
+    torch.save(parts(begun), kept)
+    kept.seek(0)
+    resumed = adapter("mcd")
+    for name, state in torch.load(kept, weights_only=True).items():
+        getattr(resumed, name).load_state_dict(state)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for batch in batches[after:]:
+            resumed.training_step(batch)
+    assert resumed.loss.steps_per_epoch == straight.loss.steps_per_epoch == 5
+    assert resumed.loss.margins.equal(straight.loss.margins) and resumed.loss.confusion.equal(straight.loss.confusion)

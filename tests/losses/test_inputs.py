@@ -127,3 +127,22 @@ def test_counts_that_are_no_row_of_numbers(name):
         with pytest.raises(UserError, match=said) as error:
             make_loss(name, counts, Schedule(3))
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_scale_that_is_none(name, scale):
+    with pytest.raises(UserError, match=r"^scale=.*: must be a finite number above 0"):
+        make_loss(name, COUNTS, Schedule(3), scale=scale)
+
+
+def test_counts_of_other_classes():
+    with pytest.raises(UserError, match=f"num_classes=2 with {len(COUNTS)} class_counts: must be the same number"):
+        make_loss("difc", COUNTS, Schedule(3), num_classes=2)
+
+
+@pytest.mark.parametrize("field", ["steps_per_epoch", "warmup_epochs", "confusion_epoch", "reweight_epoch"])
+def test_epochs_are_whole(field):
+    with pytest.raises(ValueError, match=rf"^{field}=2.5: must be a whole number"):
+        Schedule(**{"steps_per_epoch": 3, field: 2.5})
+    assert Schedule(**{"steps_per_epoch": 3, field: torch.tensor(2).numpy()[()]})

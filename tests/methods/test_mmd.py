@@ -127,3 +127,10 @@ def test_ecan_adds_the_classes_that_both_domains_have():
     assert both == pytest.approx(marginal + 0.1 * (sum(terms) / len(terms)).item(), rel=1e-4)
     nobody = step._replace(src_labels=torch.full((N,), 3), target_logits=torch.eye(K)[[0] * M])
     assert conditional_mmd(nobody, K).item() == 0
+
+
+def test_a_class_in_neither_domain_has_ratio_one():
+    ratio = ClassRatio(3, momentum=0.0, largest=4.0)
+    logits = 5.0 * torch.eye(3)[[0, 0, 1]]
+    ratio.update(torch.tensor([0, 0, 0]), logits)
+    assert ratio.alpha.tolist() == pytest.approx([2 / 3, 4.0, 1.0])  # 1/3 of the target and none of the source: the cap

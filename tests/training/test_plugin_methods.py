@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from made import random_faces
@@ -9,6 +10,8 @@ from made import random_faces
 from pa_difc import LOSSES, METHODS, SourceOnly, option
 from pa_difc.data import Domain
 from pa_difc.losses import LossSpec
+from pa_difc.training.build import make_adapter, make_loader
+from pa_difc.training.engine import fit
 from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
 from pa_difc.training.settings import Settings
@@ -138,3 +141,110 @@ def test_options_that_can_t_be(name, default, words, monkeypatch):
     monkeypatch.setitem(METHODS, "odd", type("Odd", (SourceOnly,), {"Options": options}))
     with pytest.raises(UserError, match=words):
         resolve(Settings.of(method="odd"))
+
+
+class Ticking(torch.nn.Module):
+    """Counts the epochs that it is told of."""
+
+    needs_target_logits = False
+    steps_per_epoch = None
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("epoch", torch.tensor(0))
+
+    def set_steps_per_epoch(self, steps):
+        pass
+
+    def end_epoch(self):
+        self.epoch = self.epoch + 1
+
+    def forward(self, logits, labels):
+        return torch.nn.functional.cross_entropy(logits, labels) / 2 ** int(self.epoch)
+
+    def update(self, target_logits=None):
+        pass
+
+    def describe(self):
+        return {"epoch": int(self.epoch)}
+
+
+@pytest.mark.parametrize("pair", [PAIR, (PAIR[0], Domain("few", random_faces(9, 4), random_faces(7, 5)))])
+def test_a_loss_is_told_of_every_epoch_also_after_a_kill(pair, monkeypatch, tmp_path):
+    """Whichever domain is the longer one: the batches themselves would not show it."""
+    monkeypatch.setitem(LOSSES, "ticking", LossSpec("counts epochs", lambda inputs: Ticking()))
+    cfg = resolve(Settings.of(crop_px=32, epochs=4, batch_size=8, method="dann", loss="ticking"))
+
+    def trained(folder, epochs=4):
+        loader = make_loader(cfg, *pair)
+        adapter = make_adapter(cfg, pair[0], len(loader))
+        return fit(adapter, loader, epochs=epochs, folder=folder, key="k", progress=False)
+
+    straight = trained(None)
+    trained(tmp_path, epochs=2)
+    resumed = trained(tmp_path)
+    assert [h["state"]["epoch"] for h in straight] == [0, 1, 2, 3]
+    assert [(h["state"], h["losses"]) for h in straight] == [(h["state"], h["losses"]) for h in resumed]
+
+
+def closing_over(steps):
+    def loss(logits, labels):
+        nonlocal steps
+        steps += 1
+        return torch.nn.functional.cross_entropy(logits, labels) / steps
+
+    return loss
+
+
+class Object:
+    """Counts in an attribute of no module."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, logits, labels):
+        self.calls += 1
+        return torch.nn.functional.cross_entropy(logits, labels) / self.calls
+
+
+class WithNumPy(torch.nn.Module):
+    """Counts in an array."""
+
+    needs_target_logits = False
+
+    def __init__(self):
+        super().__init__()
+        self.counts = np.zeros(2)
+
+    def forward(self, logits, labels):
+        return torch.nn.functional.cross_entropy(logits, labels) / (1 + self.counts[0])
+
+    def update(self, target_logits=None):
+        self.counts[0] += 1
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [(lambda i: closing_over(0), "steps"), (lambda i: Object(), "calls"), (lambda i: WithNumPy(), "counts")],
+)
+def test_state_of_any_kind_is_found_when_it_changes(make, name, monkeypatch, tmp_path):
+    monkeypatch.setitem(LOSSES, "counting", LossSpec("counts", make))
+    with pytest.raises(UserError, match=rf"\.{name} changes in training and would be lost when a run is resumed"):
+        train(tmp_path, method="source_only", loss="counting")
+
+
+class Lazy(SourceOnly):
+    """Learns the shape of its state in the first step, as the page on methods of one's own has it."""
+
+    def method_state(self):
+        self.running = torch.nn.LazyBatchNorm1d(affine=False)
+        return {"running": self.running}
+
+    def training_step(self, batch, **kwargs):
+        self.running(self.models["G"](batch["src_imgs"]).detach())
+        return super().training_step(batch, **kwargs)
+
+
+def test_a_lazy_module_is_no_state_that_is_lost(monkeypatch, tmp_path):
+    monkeypatch.setitem(METHODS, "lazy", Lazy)
+    train(tmp_path, method="lazy", loss="ce")
