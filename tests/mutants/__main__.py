@@ -46,7 +46,8 @@ GROUPS = (
         ("pa_difc/methods/*.py",),
         (
             "tests/methods", "tests/contracts/test_methods.py", "tests/contracts/test_host_parity.py",
-            "tests/contracts/test_heads.py", "tests/contracts/test_adaptation.py", "tests/test_joint_features.py",
+            "tests/contracts/test_heads.py", "tests/contracts/test_adaptation.py", "tests/contracts/test_confusion.py",
+            "tests/test_joint_features.py",
         ),
         0.9,
     ),
