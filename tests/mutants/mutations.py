@@ -102,9 +102,10 @@ class _Visitor(cst.CSTVisitor):
 
 
 def _only_words(node: cst.CSTNode, new: cst.CSTNode) -> bool:
-    """Whether a call that explains itself has lost a text."""
-    if not (isinstance(node, cst.Call) and isinstance(node.func, cst.Name) and node.func.value in EXPLAINED):
-        return False
+    """Whether a call that explains itself has lost a text, or a cast its type."""
+    name = node.func.value if isinstance(node, cst.Call) and isinstance(node.func, cst.Name) else None
+    if name not in EXPLAINED:
+        return name == "cast"
     texts, left = ([a for a in call.args if isinstance(a.value, cst.BaseString)] for call in (node, new))
     return len(left) < len(texts)
 

@@ -51,13 +51,15 @@ class Chooser:
                 self.lines.setdefault(file, {}).setdefault(name, set()).add(line)
 
     def __call__(self, file: str, lines: range | None = None) -> list[str]:
-        """The names of the tests; of a whole file where ``lines`` is None, all if it has no function that they call."""
+        """The names of the tests; for what runs at import, where ``lines`` is None, all tests, the file's own first."""
         calling = self.lines.get(file, {})
-        names = [name for name, called in calling.items() if lines is None or not called.isdisjoint(lines)]
-        if lines is None and not names:
-            names = list(self.seconds)
+        if lines is None:
+            names = sorted(self.seconds, key=lambda n: (n not in calling, self.calls[n], self.seconds[n]))
+        else:
+            names = [name for name, called in calling.items() if not called.isdisjoint(lines)]
+            names.sort(key=lambda n: (self.calls[n], self.seconds[n]))
         chosen, left = [], MOST_SECONDS
-        for name in sorted(names, key=lambda n: (self.calls[n], self.seconds[n])):
+        for name in names:
             if self.seconds[name] <= left:
                 chosen.append(name)
                 left -= self.seconds[name]

@@ -85,15 +85,22 @@ def test_jobs_end_with_their_codes_and_one_that_hangs_is_killed():
 
 
 def test_the_tests_that_call_little_else_come_first_and_no_others():
-    def test(seconds, *lines, file="pa_difc/a.py"):
-        return {"seconds": seconds, "places": [[file, line] for line in lines]}
+    def test(seconds, *lines):
+        return {"seconds": seconds, "places": [["pa_difc/a.py", line] for line in lines]}
 
     tests = {"wide": test(0.1, 3, 9, 20), "narrow": test(0.5, 9), "other": test(0.1, 3), "slow": test(99.0, 9)}
     choose = Chooser(tests)
     assert choose("pa_difc/a.py", range(8, 12)) == ["narrow", "wide"]
-    assert choose("pa_difc/a.py") == ["other", "narrow", "wide"]
     assert choose("pa_difc/a.py", range(30, 40)) == []
-    assert choose("pa_difc/constants.py") == ["other", "narrow", "wide"]
+
+
+def test_what_runs_at_import_is_shown_to_all_tests_the_file_s_own_first():
+    tests = {
+        "its own": {"seconds": 0.1, "places": [["pa_difc/a.py", 3], ["pa_difc/a.py", 9]]},
+        "another's": {"seconds": 0.1, "places": [["pa_difc/b.py", 3]]},
+        "reads a constant": {"seconds": 0.1, "places": []},
+    }
+    assert Chooser(tests)("pa_difc/a.py") == ["its own", "reads a constant", "another's"]
 
 
 def test_what_a_call_reaches_is_seen():

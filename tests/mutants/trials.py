@@ -13,7 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from .changed import ROOT, exchange, forget_and_import_changed, functions_by_place
 from .mutations import Function, Mutant, functions
@@ -21,13 +23,23 @@ from .processes import outcomes
 from .reach import Chooser, traced
 
 # -s, or the session would keep the progress to itself.
-OPTIONS = ["-q", "-s", "-p", "no:cacheprovider", "--no-header", "--no-summary"]
+OPTIONS = ["-q", "-s", "-p", "no:cacheprovider", "--disable-warnings", "--tb=short"]
 
 #: What the session ends with where tests fail without a change.
 BROKEN = 3
 
 
-class Trials:
+class Seeded:
+    """A plugin: each test begins with the same random numbers, whichever have run before it."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        random.seed(0)
+        np.random.seed(0)
+        torch.manual_seed(0)
+
+
+class Trials(Seeded):
     """A plugin in the place of pytest's own loop over the tests.
 
     Args:
@@ -93,7 +105,7 @@ class Trials:
 
     def _import(self, file: str, code: str, tests: list[str]) -> int:
         forget_and_import_changed(file, code)
-        return int(pytest.main([*OPTIONS, "-x", *tests]))
+        return int(pytest.main([*OPTIONS, "-x", *tests], plugins=[Seeded()]))
 
     def _run(
         self, items: list[pytest.Item], around: Callable[[pytest.Item, Callable[[], object]], None] | None = None
