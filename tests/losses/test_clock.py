@@ -194,6 +194,15 @@ def test_ends_that_do_not_fit_are_named_once():
     assert len(warning_of(lambda: (learnt.end_epoch(), learnt.end_epoch()))) == 1
 
 
+@pytest.mark.parametrize("tell", [lambda loss: loss.set_steps_per_epoch(5), lambda loss: loss.end_epoch()])
+def test_a_warning_points_at_the_line_that_told(tell):
+    loss = made(384)
+    loss.update()
+    with pytest.warns(UserWarning, match="384") as caught:
+        tell(loss)
+    assert caught[0].filename == __file__
+
+
 @pytest.mark.parametrize("refresh", ["epoch", "once"])
 def test_told_when_epochs_have_gone_by(refresh):
     """The margins begin at once, and what was observed is used."""
