@@ -261,6 +261,13 @@ def test_a_checkpoint_of_other_settings_is_refused_and_nothing_is_changed(change
     assert other.step == 0 and other.margins.equal(before["margins"])
 
 
+def test_weights_that_another_machine_rounds_otherwise_are_those_of_the_checkpoint():
+    state = DIFCLoss(COUNTS, schedule(), class_weights=[1.75, 3, 2, 1]).state_dict()
+    DIFCLoss(COUNTS, schedule(), class_weights=[1.7500002, 3, 2, 1]).load_state_dict(state)
+    with pytest.raises(ValueError, match="other settings: class_weights"):
+        DIFCLoss(COUNTS, schedule(), class_weights=[1.750002, 3, 2, 1]).load_state_dict(state)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -274,3 +274,22 @@ def test_margins_and_epsilon_are_in_units_before_the_scale(unit, s):
         loss.update(torch.diag(torch.tensor([3.0, 1.0, 5.0, 2.0, 4.0])))  # least sure of 1, then 3, 0, 4, 2
     margins = [s * (0.7 * (3 / n) ** 0.25 + 0.4 / 2**j) for n, j in zip(COUNTS, [2, 0, 4, 1, 3], strict=True)]
     assert loss.margins.tolist() == pytest.approx(margins, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["weighted_inverse", "logit_adjusted", "difc"])
+def test_what_a_loss_holds_is_raised_to_float64_and_never_rounded(name):
+    loss = made(name)
+    before = {n: (b.dtype, b.clone()) for n, b in loss.named_buffers()}
+    for rounded in (loss.half(), loss.bfloat16()):
+        for n, b in rounded.named_buffers():
+            assert b.dtype == before[n][0] and torch.equal(b.nan_to_num(-1), before[n][1].nan_to_num(-1))
+    assert {b.dtype for b in loss.double().buffers()} == {torch.float64}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_smoothing_goes_from_none_to_all(name):
+    for alpha in (0.0, 1.0):
+        assert made(name, label_smoothing=alpha)(torch.zeros(N, K), torch.arange(N) % K).isfinite()
+    for alpha in (-0.01, 1.01):
+        with pytest.raises(UserError, match=rf"^label_smoothing={alpha}: must lie in \[0, 1\]"):
+            made(name, label_smoothing=alpha)
