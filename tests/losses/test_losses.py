@@ -293,3 +293,17 @@ def test_smoothing_goes_from_none_to_all(name):
     for alpha in (-0.01, 1.01):
         with pytest.raises(UserError, match=rf"^label_smoothing={alpha}: must lie in \[0, 1\]"):
             made(name, label_smoothing=alpha)
+
+
+@pytest.mark.parametrize("name", ["cosface", "arcface"])
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_a_cosine_that_rounding_took_beyond_one_counts_as_one(name, label):
+    loss, ends = make_loss(name, num_classes=3), torch.tensor([[1.0, -1.0, 0.97]], dtype=torch.float64)
+    beyond = torch.tensor([[1.015, -1.015, 0.97]], dtype=torch.float64)
+    assert loss(30 * beyond, torch.tensor([label])).item() == pytest.approx(
+        loss(30 * ends, torch.tensor([label])).item()
+    )
+    both = torch.tensor([[-1.0, -1.0, -1.0]], dtype=torch.float64)
+    assert loss(30 * 1.015 * both, torch.tensor([0])).item() == pytest.approx(loss(30 * both, torch.tensor([0])).item())
+    lower = both.index_fill(1, torch.tensor([label]), -1.015)
+    assert loss(30 * lower, torch.tensor([0])).item() == pytest.approx(loss(30 * both, torch.tensor([0])).item())
