@@ -194,6 +194,31 @@ def test_ends_that_do_not_fit_are_named_once():
     assert len(warning_of(lambda: (learnt.end_epoch(), learnt.end_epoch()))) == 1
 
 
+@pytest.mark.parametrize("tell", ["set_steps_per_epoch", "end_epoch"])
+def test_a_warning_points_at_the_line_that_told(tell):
+    loss = made(384)
+    loss.update()
+    with pytest.warns(UserWarning, match="384") as caught:
+        _told(loss, tell)
+    assert caught[0].filename == __file__ and caught[0].lineno == _told.__code__.co_firstlineno + 1
+
+
+def _told(loss, tell):
+    getattr(loss, tell)(*([5] if tell == "set_steps_per_epoch" else []))
+
+
+@pytest.mark.parametrize(("steps", "fits"), [(6, True), (7, False)])
+def test_after_a_checkpoint_an_epoch_ends_at_a_multiple_of_its_length(steps, fits):
+    """It may have been written in the middle of one: its own steps tell nothing."""
+    first = made(STEPS)
+    whole_run(first, ends=(), stop=5)
+    resumed = made(STEPS)
+    resumed.load_state_dict(first.state_dict())
+    whole_run(resumed, ends=(), start=5, stop=steps)
+    said = warning_of(resumed.end_epoch)
+    assert not said if fits else "ended at step 7, no multiple of the schedule's 3 steps" in said[0]
+
+
 @pytest.mark.parametrize("refresh", ["epoch", "once"])
 def test_told_when_epochs_have_gone_by(refresh):
     """The margins begin at once, and what was observed is used."""

@@ -1,6 +1,7 @@
 """The loss with state: phases, refreshes, variants, exact resume."""
 
 import io
+import json
 import math
 
 import numpy as np
@@ -115,6 +116,15 @@ def test_an_unseen_class_may_keep_its_last_score():
     assert loss.confusion[2].item() == pytest.approx(known) and math.isfinite(known)
 
 
+def test_a_last_score_is_only_for_a_class_that_is_unseen_now_and_was_seen_before():
+    loss = DIFCLoss(COUNTS, schedule(steps=1, confusion_epoch=1), epsilon=0.5, unseen="last")
+    for seed in (0, 1):
+        loss.update(never_class_2(seed))  # the others score anew each time, 2 as most confused
+        expected = confusion_scores(never_class_2(seed).double().softmax(1))
+        assert expected[2].item() == math.inf
+        torch.testing.assert_close(loss.confusion, expected)
+
+
 def test_refresh_once_is_algorithm_1_read_literally():
     loss = run(DIFCLoss(COUNTS, schedule(), epsilon=0.5, refresh="once"), 6)
     at_switch = loss.margins.clone()
@@ -155,6 +165,20 @@ def test_target_logits_are_asked_for_only_where_they_are_used():
     assert asked == [False] * 3 + [True] * 6
     with pytest.raises(ValueError, match="needs target_logits"):
         loss.update()
+
+
+@pytest.mark.parametrize(
+    ("options", "confusion_epoch", "uses"),
+    [
+        ({}, 7, True),
+        ({}, None, False),
+        ({"epsilon": 0.0}, 7, False),
+        ({"confusion_from": "evaluation"}, 7, False),
+        ({"confusion_from": "evaluation"}, None, False),
+    ],
+)
+def test_target_logits_are_of_use_where_update_reads_them_sooner_or_later(options, confusion_epoch, uses):
+    assert DIFCLoss(COUNTS, schedule(confusion_epoch=confusion_epoch), **options).uses_target is uses
 
 
 def test_given_class_weights_are_used_as_they_are():
@@ -237,6 +261,13 @@ def test_a_checkpoint_of_other_settings_is_refused_and_nothing_is_changed(change
     assert other.step == 0 and other.margins.equal(before["margins"])
 
 
+def test_weights_that_another_machine_rounds_otherwise_are_those_of_the_checkpoint():
+    state = DIFCLoss(COUNTS, schedule(), class_weights=[1.75, 3, 2, 1]).state_dict()
+    DIFCLoss(COUNTS, schedule(), class_weights=[1.7500002, 3, 2, 1]).load_state_dict(state)
+    with pytest.raises(ValueError, match="other settings: class_weights"):
+        DIFCLoss(COUNTS, schedule(), class_weights=[1.750002, 3, 2, 1]).load_state_dict(state)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -270,10 +301,12 @@ def test_a_named_loss_without_counts_says_so():
         make_loss("difc")
 
 
-def test_describe_is_strict_json():
-    import json
-
-    loss = DIFCLoss(COUNTS, schedule(steps=1, confusion_epoch=1))
-    json.dumps(loss.describe(), allow_nan=False)
+@pytest.mark.parametrize(("unseen", "score"), [("most", "inf"), ("least", "-inf")])
+def test_describe_is_strict_json(unseen, score):
+    loss = DIFCLoss(COUNTS, schedule(steps=1, confusion_epoch=1), unseen=unseen)
+    assert loss.describe()["confusion"] == [None] * 4
     loss.update(never_class_2(0))
-    json.dumps(loss.describe(), allow_nan=False)
+    told = json.loads(json.dumps(loss.describe(), allow_nan=False))
+    expected = confusion_scores(never_class_2(0).double().softmax(1)).tolist()
+    assert told["confusion"] == [*map(pytest.approx, expected[:2]), score, pytest.approx(expected[3])]
+    assert told["margins"] == loss.margins.tolist() and told["phase"] == "difc" and told["reweighted"] is True

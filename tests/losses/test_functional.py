@@ -16,6 +16,7 @@ from pa_difc.functional import (
     drw_weights,
     gap_sums,
     imbalance_ratio,
+    logit_spread,
 )
 
 counts_lists = st.lists(st.integers(1, 10**7), min_size=2, max_size=12)
@@ -177,3 +178,11 @@ def test_the_examples_in_the_docstrings():
 
     result = doctest.testmod(pa_difc.functional, extraglobs={"torch": torch})
     assert result.attempted >= 5 and result.failed == 0
+
+
+def test_the_spread_is_the_mean_deviation_over_the_classes_and_0_of_no_samples():
+    z = batch(3)[0]
+    deviations = [math.sqrt(sum((v - sum(row) / 5) ** 2 for v in row) / 5) for row in z.tolist()]
+    assert logit_spread(z.requires_grad_()).item() == pytest.approx(sum(deviations) / 16)
+    assert not logit_spread(z).requires_grad
+    assert logit_spread(torch.zeros(0, 5)).equal(torch.tensor(0.0))

@@ -2,17 +2,19 @@
 
 import math
 import pickle
+import warnings
 
 import pytest
 import torch
 from loss_loops import COUNTS, K, N, loop, made, probs, random_batch
 from torch.nn.functional import cross_entropy
 
-from pa_difc import LOSSES, make_loss
+from pa_difc import LOSSES, Schedule, make_loss
 from pa_difc.losses import LossSpec
-from pa_difc.losses.baselines import FocalLoss, LogitAdjustedLoss, WeightedLoss
+from pa_difc.losses.baselines import CrossEntropyLoss, FocalLoss, LogitAdjustedLoss, WeightedLoss
 from pa_difc.losses.cosine import ArcFaceOnCosines, CosFaceOnCosines, MarginHeadLoss
-from pa_difc.losses.spec import CLASSIFIERS
+from pa_difc.losses.make import loss_state
+from pa_difc.losses.spec import CLASSIFIERS, LossInputs
 from pa_difc.util.errors import UserError
 
 
@@ -110,9 +112,10 @@ def test_arcface_never_rewards_a_feature_that_turns_away_from_its_class():
     assert (own.grad < 0).all()
 
 
-def test_arcface_s_gradient_is_finite_at_the_ends():
+@pytest.mark.parametrize("label", [0, 1])
+def test_arcface_s_gradient_is_finite_at_the_ends(label):
     logits = torch.tensor([[30.0, -30.0, 0.0]], requires_grad=True)
-    made("arcface", counts=[1, 1, 1], scale=30.0)(logits, torch.tensor([0])).backward()
+    made("arcface", counts=[1, 1, 1], scale=30.0)(logits, torch.tensor([label])).backward()
     assert logits.grad.isfinite().all()
 
 
@@ -171,8 +174,9 @@ def test_an_empty_class_is_named(name):
     with pytest.raises(UserError, match=f"loss '{name}': classes fear, happy have no source sample") as error:
         made(name, **counts)
     assert "\n" not in str(error.value)
-    with pytest.raises(UserError, match="class 1 has no source sample"):
-        made(name, counts=[4, 0, 5])
+    for names in ((), ("surprise",)):  # too few to name it
+        with pytest.raises(UserError, match="class 1 has no source sample"):
+            made(name, counts=[4, 0, 5], class_names=names)
 
 
 @pytest.mark.parametrize("name", ["difc", "cosface", "arcface"])
@@ -212,3 +216,94 @@ def test_margins_of_angles_refuse_what_are_no_cosines(name):
     with pytest.raises(ValueError, match=r"^logits of up to 40 with scale=30: must be scale · cosines") as error:
         loss(40 * cosines, labels)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_of_trained_logits_warns_of_nothing(name):
+    logits = (0.3 * torch.randn(N, K)).requires_grad_()
+    torch.set_warn_always(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            made(name)(logits, torch.arange(N) % K).backward()
+    finally:
+        torch.set_warn_always(False)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_only_a_loss_with_state_is_held_for_resuming(name):
+    loss = made(name)
+    assert loss_state(loss) == ({"difc": loss} if name in ("drw", "margin", "di", "difc", "ldam", "ldam_drw") else {})
+    assert loss_state(cross_entropy) == {}
+
+
+@pytest.mark.parametrize("name", [n for n in LOSSES if LOSSES[n].classifier == "linear"])
+def test_inputs_are_those_of_a_plain_linear_classifier(name, batch):
+    logits, labels = batch[0], batch[1].index_fill(0, torch.tensor([3]), -100)
+    inputs = LossInputs(COUNTS, Schedule(3), LOSSES[name].options())
+    expected = make_loss(name, COUNTS, Schedule(3))
+    assert LOSSES[name].build(inputs)(logits, labels).equal(expected(logits, labels))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        CrossEntropyLoss,
+        FocalLoss,
+        lambda **more: WeightedLoss(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]), **more),
+        lambda **more: LogitAdjustedLoss(COUNTS, **more),
+        lambda **more: MarginHeadLoss(CosFaceOnCosines(K), 10.0, **more),
+    ],
+)
+def test_nothing_is_smoothed_and_pytorch_s_index_ignored_unless_told(make, batch):
+    logits, labels = batch[0].clamp(-10, 10), batch[1].index_fill(0, torch.tensor([3]), -100)
+    assert make()(logits, labels).equal(make(label_smoothing=0.0, ignore_index=-100)(logits, labels))
+
+
+@pytest.mark.parametrize("name", ["weighted_inverse", "weighted_effective", "logit_adjusted"])
+def test_what_a_loss_holds_goes_to_the_logits_device(name):
+    value = made(name).value(torch.zeros(N, K, device="meta"), torch.zeros(N, dtype=torch.long, device="meta"))
+    assert value.device.type == "meta"
+
+
+@pytest.mark.parametrize(("unit", "s"), [("logit", 5.0), ("spread", 1.0)])
+def test_margins_and_epsilon_are_in_units_before_the_scale(unit, s):
+    """s·(cos − Δ) = s·cos − s·Δ; in units of the logits' spread, which holds s already, they are as they are."""
+    loss = made("difc", scale=5.0, max_margin=0.7, epsilon=0.4, margin_unit=unit)
+    for _ in range(2):
+        loss.update(torch.diag(torch.tensor([3.0, 1.0, 5.0, 2.0, 4.0])))  # least sure of 1, then 3, 0, 4, 2
+    margins = [s * (0.7 * (3 / n) ** 0.25 + 0.4 / 2**j) for n, j in zip(COUNTS, [2, 0, 4, 1, 3], strict=True)]
+    assert loss.margins.tolist() == pytest.approx(margins, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["weighted_inverse", "logit_adjusted", "difc"])
+def test_what_a_loss_holds_is_raised_to_float64_and_never_rounded(name):
+    loss = made(name)
+    before = {n: (b.dtype, b.clone()) for n, b in loss.named_buffers()}
+    for rounded in (loss.half(), loss.bfloat16()):
+        for n, b in rounded.named_buffers():
+            assert b.dtype == before[n][0] and torch.equal(b.nan_to_num(-1), before[n][1].nan_to_num(-1))
+    assert {b.dtype for b in loss.double().buffers()} == {torch.float64}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_smoothing_goes_from_none_to_all(name):
+    for alpha in (0.0, 1.0):
+        assert made(name, label_smoothing=alpha)(torch.zeros(N, K), torch.arange(N) % K).isfinite()
+    for alpha in (-0.01, 1.01):
+        with pytest.raises(UserError, match=rf"^label_smoothing={alpha}: must lie in \[0, 1\]"):
+            made(name, label_smoothing=alpha)
+
+
+@pytest.mark.parametrize("name", ["cosface", "arcface"])
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_a_cosine_that_rounding_took_beyond_one_counts_as_one(name, label):
+    loss, ends = make_loss(name, num_classes=3), torch.tensor([[1.0, -1.0, 0.97]], dtype=torch.float64)
+    beyond = torch.tensor([[1.015, -1.015, 0.97]], dtype=torch.float64)
+    assert loss(30 * beyond, torch.tensor([label])).item() == pytest.approx(
+        loss(30 * ends, torch.tensor([label])).item()
+    )
+    both = torch.tensor([[-1.0, -1.0, -1.0]], dtype=torch.float64)
+    assert loss(30 * 1.015 * both, torch.tensor([0])).item() == pytest.approx(loss(30 * both, torch.tensor([0])).item())
+    lower = both.index_fill(1, torch.tensor([label]), -1.015)
+    assert loss(30 * lower, torch.tensor([0])).item() == pytest.approx(loss(30 * both, torch.tensor([0])).item())

@@ -67,6 +67,7 @@ class Function:
 
     lines: range  #: from the first decorator on
     body: int  #: the first line after its head
+    makes_class: bool  #: whose methods keep their bodies where it gets another
 
 
 def functions(code: str) -> list[Function]:
@@ -76,7 +77,8 @@ def functions(code: str) -> list[Function]:
         for node in body:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 start = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-                yield Function(range(start, (node.end_lineno or start) + 1), node.body[0].lineno)
+                makes_class = any(isinstance(inner, ast.ClassDef) for inner in ast.walk(node))
+                yield Function(range(start, (node.end_lineno or start) + 1), node.body[0].lineno, makes_class)
             elif isinstance(node, ast.ClassDef):
                 yield from within(node.body)
 

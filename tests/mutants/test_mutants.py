@@ -71,6 +71,12 @@ def test_a_function_gets_its_changed_body_behind_its_decorators():
     assert space["loss"](X()) == 3.0
 
 
+def test_a_function_that_makes_classes_is_known():
+    """Their methods live on when it gets another body: it has to be imported again."""
+    inner = "def make(base):\n    class Made(base):\n        def f(self):\n            return 1\n    return Made\n"
+    assert [f.makes_class for f in functions(CODE + inner)] == [False, True]
+
+
 def test_jobs_end_with_their_codes_and_one_that_hangs_is_killed():
     def work(job):
         if job == "hangs":

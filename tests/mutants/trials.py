@@ -97,8 +97,9 @@ class Trials(Seeded):
     def _show(self, mutant: Mutant, tests: list[str]) -> int:
         """In a child: 0 if no test fails."""
         place = self._place(mutant)
-        living = self.living.get((mutant.file, place.lines.start)) if place and mutant.line >= place.body else None
-        if not living:  # what runs at import, or a function's defaults
+        within = place and mutant.line >= place.body and not place.makes_class
+        living = self.living.get((mutant.file, place.lines.start)) if place and within else None
+        if not living:  # what runs at import, a function's defaults, or a class that a function has made
             return self._import(mutant.file, mutant.code, tests)
         exchange(living, mutant.file, mutant.code)
         return self._run([self.items[name] for name in tests])
