@@ -48,6 +48,7 @@ GROUPS = (
             "tests/methods", "tests/contracts/test_methods.py", "tests/contracts/test_host_parity.py",
             "tests/contracts/test_heads.py", "tests/contracts/test_adaptation.py", "tests/test_joint_features.py",
             "tests/contracts/test_attach.py", "tests/contracts/test_epochs.py", "tests/contracts/test_hooks_add_up.py",
+            "tests/contracts/test_hooks_refused.py", "tests/contracts/test_hooks_odd.py",
             "tests/contracts/test_wrong_models.py", "tests/contracts/test_confusion.py",
         ),
         0.9,
