@@ -6,8 +6,10 @@ import pytest
 import torch
 from loss_loops import COUNTS, K, random_batch
 
-from pa_difc import DIFCLoss, FocalLoss, LogitAdjustedLoss, Schedule, WeightedLoss, make_loss
-from pa_difc.functional import mean_probs
+from pa_difc import LOSSES, DIFCLoss, FocalLoss, LogitAdjustedLoss, Schedule, WeightedLoss, make_loss
+from pa_difc.functional import di_loss, gap_sums, mean_probs
+from pa_difc.losses import LossSpec
+from pa_difc.util.errors import UserError
 
 
 def test_defaults_are_the_papers():
@@ -104,3 +106,49 @@ def test_labels_at_the_border():
         make_loss("ce")([logits, logits], labels)
     with pytest.raises(TypeError, match=r"must be a tensor \(N, K\)$"):
         make_loss("ce")(3, labels)
+    with pytest.raises(ValueError, match=f"label {K} with {K} classes"):
+        make_loss("ce")(logits[:1], torch.tensor([K]))
+
+
+def test_a_sample_that_diverged_tells_nothing():
+    probs = torch.tensor([[0.7, 0.2, 0.1], [float("nan"), 0.5, 0.5], [0.1, 0.6, 0.3]])
+    sums, sizes = gap_sums(probs)
+    assert sums.tolist() == pytest.approx([0.5, 0.3, 0.0], abs=1e-6) and sizes.tolist() == [1, 1, 0]
+
+
+def test_one_evaluation_is_due_where_margins_are_refreshed_once():
+    options = {"refresh": "once", "confusion_from": "evaluation"}
+    loss = DIFCLoss(COUNTS, Schedule(1, confusion_epoch=1), **options)
+    due = []
+    for _ in range(4):
+        due.append(loss.needs_evaluation)
+        if due[-1]:
+            loss.update_from_evaluation(torch.full((2, K), 1 / K))
+        loss.update()
+    assert due == [False, True, False, False]
+
+
+def test_beyond_pi_minus_m_the_true_cosine_is_lowered_by_m_sin_m():
+    """The authors' continuation: cos θ − m sin m where θ + m > π."""
+    m = math.radians(40.0)
+    cosine = -0.95  # θ = 161.8°
+    loss = make_loss("arcface", num_classes=2, margin=40.0, scale=1.0)
+    found = loss(torch.tensor([[cosine, 0.0]], dtype=torch.float64), torch.tensor([0])).item()
+    assert found == pytest.approx(math.log(1 + math.exp(-(cosine - m * math.sin(m)))), rel=1e-5)
+
+
+def test_a_loss_is_as_precise_as_its_logits():
+    logits, labels = random_batch()
+    margins = torch.full((K,), 0.3, dtype=torch.float64)
+    for given, expected in (
+        (torch.float32, torch.float32),
+        (torch.float64, torch.float64),
+        (torch.half, torch.float32),
+    ):
+        assert di_loss(logits.to(given), labels, margins).dtype == expected
+
+
+def test_losses_of_others_say_whether_they_smooth(monkeypatch):
+    monkeypatch.setitem(LOSSES, "plain", LossSpec("no such thing", lambda inputs: lambda z, y: z.sum()))
+    with pytest.raises(UserError, match="loss 'plain' has no label smoothing"):
+        make_loss("plain", label_smoothing=0.1)
