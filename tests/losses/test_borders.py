@@ -6,7 +6,7 @@ import pytest
 import torch
 from loss_loops import COUNTS, K, random_batch
 
-from pa_difc import LOSSES, DIFCLoss, FocalLoss, LogitAdjustedLoss, Schedule, WeightedLoss, make_loss
+from pa_difc import LOSSES, DIFCLoss, FocalLoss, LogitAdjustedLoss, Schedule, WeightedLoss, losses, make_loss
 from pa_difc.functional import di_loss, gap_sums, mean_probs
 from pa_difc.losses import LossSpec
 from pa_difc.util.errors import UserError
@@ -152,3 +152,16 @@ def test_losses_of_others_say_whether_they_smooth(monkeypatch):
     monkeypatch.setitem(LOSSES, "plain", LossSpec("no such thing", lambda inputs: lambda z, y: z.sum()))
     with pytest.raises(UserError, match="loss 'plain' has no label smoothing"):
         make_loss("plain", label_smoothing=0.1)
+
+
+def test_logits_are_raised_by_the_log_of_the_classes_shares():
+    assert LogitAdjustedLoss([1, 3]).offsets.tolist() == pytest.approx([math.log(0.25), math.log(0.75)])
+
+
+def test_a_truth_value_is_no_number_of_epochs():
+    with pytest.raises(ValueError, match="steps_per_epoch=True: must be a whole number"):
+        Schedule(True)
+
+
+def test_all_names_are_listed():
+    assert {"LOSSES", "make_loss", "DIFCLoss", "EpochedLoss"} <= set(losses.__all__)
