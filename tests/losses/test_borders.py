@@ -146,6 +146,7 @@ def test_a_loss_is_as_precise_as_its_logits():
         (torch.half, torch.float32),
     ):
         assert di_loss(logits.to(given), labels, margins).dtype == expected
+        assert di_loss(logits.to(given), labels, margins, 2 * margins).dtype == expected
 
 
 def test_losses_of_others_say_whether_they_smooth(monkeypatch):
