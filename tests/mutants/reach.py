@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -51,10 +53,12 @@ class Chooser:
                 self.lines.setdefault(file, {}).setdefault(name, set()).add(line)
 
     def __call__(self, file: str, lines: range | None = None) -> list[str]:
-        """The names of the tests; for what runs at import, where ``lines`` is None, all tests, the file's own first."""
+        """The names of the tests. What runs at import, where ``lines`` is None, may be seen by any test: those that call
+        the file, or name it as a parameter, come first."""
         calling = self.lines.get(file, {})
         if lines is None:
-            names = sorted(self.seconds, key=lambda n: (n not in calling, self.calls[n], self.seconds[n]))
+            own = {n for n in self.seconds if n in calling or Path(file).stem in re.split(r"\W+", n.partition("[")[2])}
+            names = sorted(self.seconds, key=lambda n: (n not in own, self.calls[n], self.seconds[n]))
         else:
             names = [name for name, called in calling.items() if not called.isdisjoint(lines)]
             names.sort(key=lambda n: (self.calls[n], self.seconds[n]))

@@ -104,9 +104,10 @@ def test_what_runs_at_import_is_shown_to_all_tests_the_file_s_own_first():
     tests = {
         "its own": {"seconds": 0.1, "places": [["pa_difc/a.py", 3], ["pa_difc/a.py", 9]]},
         "another's": {"seconds": 0.1, "places": [["pa_difc/b.py", 3]]},
+        "names it[a-weight]": {"seconds": 0.1, "places": [["pa_difc/b.py", 3]]},
         "reads a constant": {"seconds": 0.1, "places": []},
     }
-    assert Chooser(tests)("pa_difc/a.py") == ["its own", "reads a constant", "another's"]
+    assert Chooser(tests)("pa_difc/a.py") == ["names it[a-weight]", "its own", "reads a constant", "another's"]
 
 
 def test_what_a_call_reaches_is_seen():
