@@ -146,7 +146,9 @@ def test_anything_else_is_refused_in_one_line_that_says_what_to_do(changes, word
     assert words in text and "export the run again" in text and str(tmp_path) in text and "\n" not in text
 
 
-@pytest.mark.parametrize(("kind", "change"), [("method", {"method": "coral"}), ("backbone", {"backbone": "mine"})])
+@pytest.mark.parametrize(
+    ("kind", "change"), [("method", {"method": "not_ours"}), ("backbone", {"backbone": "not_ours"})]
+)
 def test_a_plugin_s_model_says_that_it_needs_the_plugin(kind, change, tmp_path):
     save_model(FaceModel(model_settings(record(EXPRESSIONS))), tmp_path)
     settings = model_settings(record(EXPRESSIONS, **change))

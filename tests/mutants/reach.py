@@ -53,8 +53,10 @@ class Chooser:
                 self.lines.setdefault(file, {}).setdefault(name, set()).add(line)
 
     def __call__(self, file: str, lines: range | None = None) -> list[str]:
-        """The names of the tests. What runs at import, where ``lines`` is None, may be seen by any test: those that call
-        the file, or name it as a parameter, come first."""
+        """The names of the tests.
+
+        What runs at import, where ``lines`` is None, may be seen by any test: those that call the file, or name it as
+        a parameter, come first."""
         calling = self.lines.get(file, {})
         if lines is None:
             own = {n for n in self.seconds if n in calling or Path(file).stem in re.split(r"\W+", n.partition("[")[2])}
