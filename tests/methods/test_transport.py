@@ -70,7 +70,7 @@ def test_mass_falls_as_costs_rise(epsilon, tau):
     masses = [unbalanced_plan(torch.full((N, M), c, dtype=torch.float64), epsilon, tau).sum() for c in (0.2, 0.9, 4.0)]
     expected = [math.exp((epsilon * math.log(N * M) - c) / (2 * tau + epsilon)) for c in (0.2, 0.9, 4.0)]
     assert [mass.item() for mass in masses] == pytest.approx(expected, rel=1e-5)
-    costs = torch.rand(N, M)
+    costs = 0.5 + torch.rand(N, M)  # the cheapest pairs decide: none may be near 0
     assert unbalanced_plan(3 * costs, epsilon, tau).sum() < 0.8 * unbalanced_plan(costs, epsilon, tau).sum()
     far = unbalanced_plan(torch.cat([costs, costs + 50]), epsilon, tau)
     assert far[N:].sum() < 0.01 * far[:N].sum()  # samples that are far from everything stay behind
