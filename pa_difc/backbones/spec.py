@@ -21,6 +21,9 @@ LANDMARK_BRANCHES = ("conv", "ir")
 #: for a margin of 0.02 is lost next to a logit of 5 that has eight bits; so are predictions.
 PRECISIONS = ("float32", "bf16")
 
+#: How classifiers start.
+HEAD_INITS = ("random", "pretrained")
+
 
 @dataclass(frozen=True)
 class BackboneSpec:
@@ -33,6 +36,7 @@ class BackboneSpec:
     feature_head: str = "global_local"  #: default head
     options: type[Options] = Options  #: those of its own
     any_px: bool = False  #: whether it takes faces of other sides, too
+    classes: tuple[str, ...] = ()  #: of the classifier that its public weights bring along, in its order
 
     @property
     def code(self) -> Callable[..., nn.Module]:

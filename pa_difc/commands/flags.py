@@ -163,14 +163,23 @@ def settings_of_grid(
 def expand(registry: Any, names: Sequence[str]) -> list[str]:
     """The named entries, each once and in the order given; "all" stands for the whole registry.
 
+    Methods that train nothing need weights that not every command line has: they are named beside "all".
+
     Raises:
         UserError: there is no such entry.
     """
-    if "all" in names:
-        return [n for n, entry in registry.loaded().items() if getattr(entry, "same_as", None) not in registry]
+    found = []
     for name in names:
-        registry.lookup(name)
-    return list(dict.fromkeys(names))
+        if name == "all":
+            found += [
+                n
+                for n, entry in registry.loaded().items()
+                if getattr(entry, "same_as", None) not in registry and getattr(entry, "trains", True)
+            ]
+        else:
+            registry.lookup(name)
+            found.append(name)
+    return list(dict.fromkeys(found))
 
 
 def describe_keys() -> str:

@@ -11,7 +11,7 @@ from . import old_format
 
 FORMAT = 2
 #: Settings of a run that say nothing about its model.
-_LEFT_OUT = {"data": ("root",), "model": ("pretrained",), "run": ("device",)}
+_LEFT_OUT = {"data": ("root",), "model": ("pretrained", "pretrained_classes", "head_init"), "run": ("device",)}
 
 _POSITIVE = Leaf("a finite number above 0", lambda v: NUMBER.fits(v) and v > 0)
 _SIDE = Leaf("a whole number from 32 to 1024", lambda v: COUNT.fits(v) and 32 <= v <= 1024)

@@ -20,7 +20,7 @@ from ..data.loading import load_domain
 from ..losses.make import make_loss
 from ..losses.spec import ClassificationLoss
 from ..methods import METHODS
-from ..methods.heads import FeatureHead, classifier
+from ..methods.heads import FeatureHead
 from ..methods.slot import LossSlot
 from ..util.distributed import join, processes, rank
 from ..util.errors import UserError
@@ -29,6 +29,7 @@ from .device import set_device
 from .optimiser import make_containers
 from .resolve import make_schedule
 from .settings import Settings
+from .start import make_classifier
 
 
 def load_pair(settings: Settings) -> tuple[Domain, Domain]:
@@ -116,7 +117,7 @@ def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> Lo
     method = METHODS.lookup(settings.method.name)
     options = method.read_options(settings.method.options)
     extractor = method.extractor(_extractor(settings, source))
-    make = make_classifier(settings)
+    make = make_classifier(settings, source)
     heads = method.heads(int(extractor.num_features), len(source.label_set), make, options)  # type: ignore[arg-type]
     models = Models({"G": extractor, **heads})
     optimizers, lr_schedulers = make_containers(settings, models, steps_per_epoch)
@@ -128,12 +129,6 @@ def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> Lo
         **settings.method.options,
         **method.schedule_options(settings.run.epochs * steps_per_epoch),
     )
-
-
-def make_classifier(settings: Settings) -> partial[nn.Module]:
-    """What makes a classifier of resolved settings, from the numbers of features and classes."""
-    assert settings.model.classifier is not None and settings.model.scale is not None
-    return partial(classifier, kind=settings.model.classifier, scale=settings.model.scale)
 
 
 def make_extractor(settings: Settings) -> nn.Module:

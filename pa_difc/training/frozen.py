@@ -83,7 +83,7 @@ _NETWORK = {
 #: What training a network on the source with cross-entropy does not depend on.
 _ELSEWHERE = {
     "data": ("target_sampler", "target_shift", "shift_draw"),
-    "model": ("classifier", "scale"),
+    "model": ("classifier", "scale", "pretrained_classes", "head_init"),
     "loss": ("name", "options", "warmup_epochs", "reweight_epoch", "reweight_with_confusion"),
     "method": ("name", "options"),
     "run": ("prior_correction",),
@@ -99,7 +99,7 @@ def network_settings(settings: Settings) -> Settings:
             names = list(_NETWORK.get(group, ()))
         values = {name: getattr(getattr(settings, group), name) for name in names}
         kept = replace(kept, **{group: replace(getattr(kept, group), **values)})
-    return resolve(source_only(kept))
+    return resolve(source_only(kept.but(**{"model.head_init": "random"})))
 
 
 def standardised(domain: Domain) -> Domain:

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from ..backbones import BACKBONES
-from ..backbones.spec import FEATURE_HEADS, LANDMARK_BRANCHES, PRECISIONS
+from ..backbones.spec import FEATURE_HEADS, HEAD_INITS, LANDMARK_BRANCHES, PRECISIONS
 from ..data.sampling import sampler_names
 from ..losses import LOSSES
 from ..methods import METHODS
@@ -73,7 +73,16 @@ class ModelSettings(Options):
         "branch of a landmark: conv (the paper's text) or ir (the benchmark's)",
         choices=LANDMARK_BRANCHES,
     )
-    pretrained: str | None = option(None, "file of weights for the backbone")
+    pretrained: str | None = option(None, "weights for the backbone: a file, or a folder with a model of ours")
+    pretrained_classes: tuple[str, ...] | None = option(
+        None, "classes of the classifier in a state dict, in its order; none: those that the backbone's weights have"
+    )
+    head_init: str | None = option(
+        None,
+        "classifiers start random, or pretrained: as the one that comes with the weights; none: pretrained where one "
+        "comes along",
+        choices=HEAD_INITS,
+    )
     classifier: str | None = option(
         None, "linear or cosine; none: the loss's own", choices=_words("losses.spec", "CLASSIFIERS")
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backbones import BACKBONES
+from ..backbones.places import place_digest
 from ..data import DATASETS, SAMPLERS
 from ..data.domains import Domain
 from ..losses import LOSSES
@@ -62,8 +63,8 @@ def fingerprints(source: Domain, target: Domain) -> list[str]:
 
 
 def weights_digest(settings: Settings) -> str | None:
-    """A hash of the file of pretrained weights; None if there is none."""
-    return settings.model.pretrained and file_digest(Path(settings.model.pretrained))
+    """A hash of the pretrained weights; None if there are none."""
+    return settings.model.pretrained and place_digest(Path(settings.model.pretrained))
 
 
 @cache

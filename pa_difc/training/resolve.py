@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ..backbones import BACKBONES
+from ..backbones.places import is_model_folder
 from ..losses import LOSSES
 from ..losses.schedule import Schedule
 from ..methods import METHODS
@@ -20,7 +21,7 @@ from .settings import Settings
 ADAMW_SHARE = 1 / 20
 
 #: Keys that may follow from the method or the loss.
-_BROUGHT = frozenset({"model.classifier", "model.scale", "model.feature_head"})
+_BROUGHT = frozenset({"model.classifier", "model.scale", "model.feature_head", "model.head_init"})
 
 #: Settings that do not change a number: where things lie. Hashes of contents stand for them.
 PLACES = {"data": ("root", "labels", "on_bad_image"), "model": ("pretrained",)}
@@ -57,15 +58,27 @@ def own_values(settings: Settings) -> dict[str, Any]:
     given = None if "model.classifier" in settings.follows else settings.model.classifier
     regions = METHODS.lookup(settings.method.name).needs_regions
     half = max(1, settings.run.epochs // 2)
+    feature_head = "global_local" if regions else backbone.feature_head
     return {
         "data.crop_px": backbone.input_px,
         "model.classifier": loss.classifier,
         "model.scale": lookup("classifier", given or loss.classifier, CLASSIFIERS),
-        "model.feature_head": "global_local" if regions else backbone.feature_head,
+        "model.feature_head": feature_head,
+        "model.head_init": _own_head_init(settings, given or loss.classifier, feature_head),
         "optimiser.lr": backbone.lr if settings.optimiser.name == "sgd" else backbone.lr * ADAMW_SHARE,
         "loss.confusion_epoch": half,
         "loss.reweight_epoch": min(5, half),
     }
+
+
+def _own_head_init(settings: Settings, classifier: str, feature_head: str) -> str:
+    """Whether classifiers start as the pretrained one: where there is one, and they can."""
+    model = settings.model
+    comes_along = bool(BACKBONES.lookup(model.backbone).classes or model.pretrained_classes)
+    brings = model.pretrained is not None and (is_model_folder(model.pretrained) or comes_along)
+    given = None if "model.feature_head" in settings.follows else model.feature_head
+    fits = is_model_folder(model.pretrained) or (given or feature_head) == "global_only"
+    return "pretrained" if brings and fits and classifier == "linear" else "random"
 
 
 def _check(resolved: Settings) -> None:
@@ -76,6 +89,17 @@ def _check(resolved: Settings) -> None:
         raise UserError(f"landmark_branch={model.landmark_branch!r} has no effect with feature_head='global_only'")
     if model.classifier not in loss.classifiers:
         raise UserError(f"loss {resolved.loss.name} needs classifier={loss.classifiers[0]}, not {model.classifier}")
+    if model.head_init == "pretrained" and model.pretrained is None:
+        raise UserError("head_init=pretrained: give --pretrained, the weights that bring a classifier along")
+    if model.head_init == "pretrained" and model.classifier != "linear":
+        raise UserError(f"head_init=pretrained: a {model.classifier} classifier can't start as a linear one")
+    if model.pretrained_classes is not None and model.head_init != "pretrained":
+        raise UserError(f"pretrained_classes has no effect with head_init={model.head_init}")
+    if not METHODS.lookup(resolved.method.name).trains and model.head_init != "pretrained":
+        raise UserError(
+            f"method {resolved.method.name} predicts with the classifier of pretrained weights: give --pretrained, a "
+            "model folder or the weights of --backbone expression"
+        )
     if resolved.data.crop_px != backbone.input_px and not backbone.any_px:
         raise UserError(f"crop_px={resolved.data.crop_px}: backbone {model.backbone} takes {backbone.input_px}")
     if optimiser.schedule != "drop" and optimiser.lr_drop != OptimiserSettings.lr_drop:

@@ -20,6 +20,7 @@ from .engine import fit
 from .loggers import History, final_scores, make_logger
 from .record import RunFolder
 from .settings import Settings
+from .start import for_samples
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -51,6 +52,7 @@ def run_cell(
         UserError: see :func:`.engine.fit`; there is no such logger; a record or checkpoint is damaged; a file can't be
             written.
     """
+    settings = for_samples(settings, source)
     folder = RunFolder.of(out, settings, source, target)
     if (record := from_first(folder.record)) is not None:
         return record
@@ -65,7 +67,7 @@ def run_cell(
     history = fit(
         adapter,
         loader,
-        epochs=settings.run.epochs,
+        epochs=settings.run.epochs if adapter.trains else 0,
         folder=folder.path,
         key=folder.key,
         title=title,
