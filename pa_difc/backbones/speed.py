@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from ..data.faces import Face
 
 
+#: The attribute of an extractor that computes as in training whatever its mode.
+_IN_TRAINING = "_computes_as_in_training"
+
+
 def for_speed(
     extractor: nn.Module, *, precision: str = "float32", channels_last: bool = False, compiled: bool = False
 ) -> None:
@@ -31,7 +35,13 @@ def for_speed(
         extractor.compile()
 
 
+def for_training(extractor: nn.Module) -> None:
+    """Lets an extractor in eval mode that is part of training, such as a teacher, compute as in training."""
+    setattr(extractor, _IN_TRAINING, True)
+
+
 def _forward_in_bf16(self: nn.Module, face: Face) -> Tensor:
-    with torch.autocast(face.image.device.type, torch.bfloat16, enabled=self.training):
+    enabled = self.training or getattr(self, _IN_TRAINING, False)
+    with torch.autocast(face.image.device.type, torch.bfloat16, enabled=enabled):
         features: Tensor = type(self).forward(self, face)
     return features.float()

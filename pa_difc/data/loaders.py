@@ -20,6 +20,7 @@ from ..util.names import unknown
 from .augment import zoom_faces
 from .faces import Face, Samples
 from .sampling import SAMPLERS, Sampler, sampler_names
+from .strong_views import DRAWS, strong_views
 
 
 class PairLoader:
@@ -89,7 +90,12 @@ class PairLoader:
         return self._samplers[1].by == "predictions" and epoch > 0
 
     def epoch(
-        self, epoch: int, predicted: NDArray[np.int64] | None = None, *, target_images: bool = True
+        self,
+        epoch: int,
+        predicted: NDArray[np.int64] | None = None,
+        *,
+        target_images: bool = True,
+        strong: bool = False,
     ) -> Iterator[dict[str, Face | Tensor]]:
         """The batches of an epoch, counted from 0.
 
@@ -97,10 +103,11 @@ class PairLoader:
             epoch: which one.
             predicted: ``(M,)`` classes that the method predicts for the target, if :meth:`needs_predictions`.
             target_images: whether target images are loaded; all else in the batches is the same without.
+            strong: whether strong views of target faces come, too; see :mod:`.strong_views`. Features have none.
 
         Yields:
-            "src_imgs", "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs" (if wanted), "target_domain" (1)
-            and "target_sample_idx"; there is no key for target labels.
+            "src_imgs", "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs" (if wanted), "target_imgs_strong"
+            (likewise), "target_domain" (1) and "target_sample_idx"; there is no key for target labels.
         """
         sampler, target_sampler = self._samplers
         if target_sampler.by == "predictions" and not self.needs_predictions(epoch):
@@ -108,7 +115,7 @@ class PairLoader:
         args = self.samples_per_epoch, epoch
         src = sampler.draw(len(self.source), *args, [self.seed, 0], self.source.labels if sampler.by else None)
         target = target_sampler.draw(len(self.target), *args, [self.seed, 1], predicted if target_sampler.by else None)
-        coins = np.random.default_rng([self.seed, epoch, 2])
+        coins, views = (np.random.default_rng([self.seed, epoch, stream]) for stream in (2, 3))
         start = 0
         for size in self._sizes:
             stop = start + size
@@ -117,6 +124,9 @@ class PairLoader:
             labels = torch.from_numpy(self.source.labels[src_idx]).to(self.device)
             src_draws, target_draws = self._draw(coins, size, part), self._draw(coins, size, part)
             target_imgs = {"target_imgs": self._batch(self.target, target_idx, target_draws)} if target_images else {}
+            if strong and isinstance(faces := target_imgs.get("target_imgs"), Face):
+                draws = torch.from_numpy(views.random((size, DRAWS), dtype=np.float32)[part])
+                target_imgs["target_imgs_strong"] = strong_views(faces, draws.to(self.device))
             yield {
                 "src_imgs": self._batch(self.source, src_idx, src_draws),
                 "src_labels": labels,

@@ -149,9 +149,12 @@ def _model_of_run(folder: Path) -> FaceModel:
     except (KeyError, TypeError, AttributeError):
         raise UserError(f"{path}: it does not say how its model is made; train the run again") from None
     model = _model(settings, path)
-    state = read_state(folder / "checkpoint.pt")["models"]
+    state = read_state(folder / "checkpoint.pt")
     try:
-        flat = {f"models.{n}.{k}": v for n in model.models for k, v in state[n].items()}
+        if average := state["misc"].get("average"):  # what the run predicted with
+            flat = {key: value for key, value in average.items() if key.startswith("models.")}
+        else:
+            flat = {f"models.{n}.{k}": v for n in model.models for k, v in state["models"][n].items()}
     except (KeyError, TypeError, AttributeError):
         raise UserError(f"{folder / 'checkpoint.pt'}: it has no weights of {', '.join(model.models)}") from None
     _fill(model, flat, folder / "checkpoint.pt")

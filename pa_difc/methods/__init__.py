@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import lazy_loader
@@ -20,18 +21,39 @@ if TYPE_CHECKING:
     from .hooks import ConfusionHook as ConfusionHook
     from .jumbot import JUMBOT as JUMBOT
     from .lpl import LPL as LPL
+    from .mcc import MCC as MCC
     from .mcd import MCD as MCD
     from .mcd_onestep import MCDOneStep as MCDOneStep
     from .mdd import MDD as MDD
     from .penalty import PenaltyMethod as PenaltyMethod
     from .penalty import Step as Step
     from .safn import SAFN as SAFN
+    from .self_training import AdaMatch as AdaMatch
+    from .self_training import MeanTeacher as MeanTeacher
     from .slot import LossSlot as LossSlot
     from .source_only import SourceOnly as SourceOnly
     from .star import STAR as STAR
     from .swd import SWD as SWD
 
-METHODS: Registry[type[LossSlot]] = Registry(
+
+class Methods(Registry["type[LossSlot]"]):
+    """Methods by name; one of ``base+addition`` is made when it is asked for, see :mod:`.joined`."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name.partition("+")[0] if isinstance(name, str) else name)
+
+    def _load(self, name: str) -> type[LossSlot]:
+        if "+" not in name:
+            return super()._load(name)
+        from .joined import join
+
+        return join(name, self[name.partition("+")[0]])
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in super().__iter__() if "+" not in name)
+
+
+METHODS = Methods(
     "method",
     {
         "as_is": "pa_difc.methods.as_is:AsIs",
@@ -50,6 +72,9 @@ METHODS: Registry[type[LossSlot]] = Registry(
         "jumbot": "pa_difc.methods.jumbot:JUMBOT",
         "etd": "pa_difc.methods.etd:ETD",
         "agra": "pa_difc.methods.agra:AGRA",
+        "mcc": "pa_difc.methods.mcc:MCC",
+        "adamatch": "pa_difc.methods.self_training:AdaMatch",
+        "mean_teacher": "pa_difc.methods.self_training:MeanTeacher",
     },
     "pa_difc.methods",
 )
@@ -68,11 +93,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "hooks": ["ConfusionHook"],
         "jumbot": ["JUMBOT"],
         "lpl": ["LPL"],
+        "mcc": ["MCC"],
         "mcd": ["MCD"],
         "mcd_onestep": ["MCDOneStep"],
         "mdd": ["MDD"],
         "penalty": ["PenaltyMethod", "Step"],
         "safn": ["SAFN"],
+        "self_training": ["AdaMatch", "MeanTeacher"],
         "slot": ["LossSlot"],
         "source_only": ["SourceOnly"],
         "star": ["STAR"],

@@ -45,6 +45,7 @@ class DANN(Ramped, LossSlot, HostDANN):
 
     options: Options
     about = "features that a domain discriminator can't tell apart"
+    hook_slot = "post_g"
 
     @classmethod
     def heads(

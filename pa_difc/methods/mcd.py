@@ -73,6 +73,7 @@ class MCD(TwoClassifiers):
 
     options: Options
     about = "two classifiers find target samples outside the source's support, features move in"
+    hook_slot = "post_x"
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         # The host's users give the repetitions as it has them.

@@ -20,6 +20,7 @@ from ..losses.spec import ClassificationLoss
 from ..util import options as option_tools
 from ..util.errors import UserError
 from .attach import install, loss_for
+from .averaged import AveragedModels, in_place_of
 from .diagnosis import explained
 from .epochs import EpochHook
 from .heads import ClassifierFactory, classifier
@@ -62,10 +63,12 @@ class LossSlot:
     uses_target: ClassVar[bool] = True  #: whether the method itself learns from the target
     classifiers: ClassVar[int] = 1  #: how many logits "C" gives; more than one in a list
     trains: ClassVar[bool] = True  #: whether it learns anything; one that does not predicts as it was made
+    hook_slot: ClassVar[str] = "post"  #: where hooks go that are to teach the features and the classifier
     one_process: ClassVar[bool] = False  #: whether a part of a batch would give its state another meaning
 
     options: Options
     loss: ClassificationLoss
+    average: AveragedModels | None = None  #: of its weights, to predict with
     epochs: EpochHook | None  #: tells the loss where epochs end, if it asks for that
 
     if TYPE_CHECKING:  # what the host's adapter brings, which has no types
@@ -73,8 +76,6 @@ class LossSlot:
         optimizers: Optimizers
         lr_schedulers: LRSchedulers
         misc: Misc
-
-        def inference(self, x: Any, domain: Any = None) -> dict[str, Tensor]: ...
 
     def __init__(
         self,
@@ -116,11 +117,28 @@ class LossSlot:
             what = type(self).__name__ if self.uses_target else type(self.loss).__name__
             raise UserError(f"the batch has no target_imgs, which {what} needs: train on source and target together")
         try:
-            return super().training_step(batch, **kwargs)  # type: ignore[misc,no-any-return]  # the host's adapter
+            losses: dict[str, dict[str, float]] = super().training_step(batch, **kwargs)  # type: ignore[misc]  # the host
         except Exception as error:
             if why := explained(self.models, batch, self.classifiers):
                 raise UserError(f"{type(self).__name__}: {why}") from error
             raise
+        if self.average is not None:
+            self.average.update(self.models)
+        return losses
+
+    def inference(self, x: Any, domain: Any = None) -> dict[str, Tensor]:
+        """Predictions, see the host's ``BaseAdapter.inference``: by averaged weights, if they are averaged."""
+        with in_place_of(self.models, self.average):
+            found: dict[str, Tensor] = super().inference(x, domain)  # type: ignore[misc]  # the host's adapter
+        return found
+
+    def average_weights(self, decay: float) -> None:
+        """Begins to average the weights that predictions are made with; see :class:`.AveragedModels`.
+
+        The average lies in ``misc["average"]``, so that checkpoints hold it.
+        """
+        self.average = AveragedModels({name: self.models[name] for name in self.inference_models}, decay)
+        self.misc["average"] = self.average
 
     @classmethod
     def read_options(cls, values: Mapping[str, Any]) -> Options:
@@ -142,6 +160,11 @@ class LossSlot:
     def reads_target(self) -> bool:
         """Whether a training step looks at target images, for the method or for the loss; if not, none are loaded."""
         return self.uses_target or isinstance(self.loss, SteppedLoss)
+
+    @property
+    def reads_strong_views(self) -> bool:
+        """Whether a training step looks at strong views of the target's faces, under "target_imgs_strong"."""
+        return False
 
     @classmethod
     def heads(

@@ -10,7 +10,7 @@ from torch import nn
 
 from ..backbones import BACKBONES
 from ..backbones.pretrained import load_pretrained
-from ..backbones.speed import for_speed
+from ..backbones.speed import for_speed, for_training
 from ..data.domains import Domain, require_landmarks, require_same_crop, require_source
 from ..data.features import FeatureSet
 from ..data.label_shift import shift_labels
@@ -21,6 +21,7 @@ from ..losses.make import make_loss
 from ..losses.spec import ClassificationLoss
 from ..methods import METHODS
 from ..methods.heads import FeatureHead
+from ..methods.self_training import Teaching
 from ..methods.slot import LossSlot
 from ..util.distributed import join, processes, rank
 from ..util.errors import UserError
@@ -121,7 +122,7 @@ def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> Lo
     heads = method.heads(int(extractor.num_features), len(source.label_set), make, options)  # type: ignore[arg-type]
     models = Models({"G": extractor, **heads})
     optimizers, lr_schedulers = make_containers(settings, models, steps_per_epoch)
-    return method(
+    adapter = method(
         models,
         optimizers,
         lr_schedulers,
@@ -129,6 +130,11 @@ def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> Lo
         **settings.method.options,
         **method.schedule_options(settings.run.epochs * steps_per_epoch),
     )
+    if isinstance(teaching := adapter.misc.get("teaching"), Teaching) and teaching.teacher is not None:
+        for_training(teaching.teacher.models["G"])
+    if settings.optimiser.ema and method.trains:
+        adapter.average_weights(settings.optimiser.ema)
+    return adapter
 
 
 def make_extractor(settings: Settings) -> nn.Module:

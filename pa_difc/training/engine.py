@@ -130,7 +130,8 @@ def _epoch(
     described = isinstance(adapter.loss, DescribedLoss)
     state: dict[str, Any] = {"state": _described(adapter.loss)} if described else {}
     sums: dict[str, float] = defaultdict(float)
-    for step, batch in enumerate(loader.epoch(epoch, predicted, target_images=adapter.reads_target)):
+    batches = loader.epoch(epoch, predicted, target_images=adapter.reads_target, strong=adapter.reads_strong_views)
+    for step, batch in enumerate(batches):
         replicas.share = loader.share(step)
         with replicas.training():
             losses = _flatten(adapter.training_step(batch))

@@ -1,0 +1,63 @@
+"""Averages of a method's weights over its steps: to predict with, or to teach."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from pytorch_adapt.containers import Models
+from torch import Tensor, nn
+
+
+class AveragedModels(nn.Module):
+    """An exponential moving average of models, in eval mode.
+
+    w̄ ← d w̄ + (1 − d) w with d = min(decay, (1 + t) / (10 + t)) at step t, so that the first steps are forgotten soon
+    (Tarvainen and Valpola 2017, arXiv:1703.01780). BatchNorm's statistics are averaged like weights.
+
+    Args:
+        models: by name; they are copied.
+        decay: d.
+    """
+
+    steps: Tensor  #: t
+
+    def __init__(self, models: Mapping[str, nn.Module], decay: float) -> None:
+        super().__init__()
+        self.models = nn.ModuleDict({name: copy.deepcopy(model) for name, model in models.items()})
+        self.models.requires_grad_(False).eval()
+        self.decay = decay
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def train(self, mode: bool = True) -> AveragedModels:
+        """An average is always in eval mode."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def update(self, models: Mapping[str, nn.Module]) -> None:
+        """Takes a step of the models in."""
+        steps = int(self.steps)
+        decay = min(self.decay, (1 + steps) / (10 + steps))
+        for name, average in self.models.items():
+            new = models[name].state_dict()
+            for key, value in average.state_dict().items():
+                if value.is_floating_point():
+                    value.lerp_(new[key].to(value), 1 - decay)
+                else:
+                    value.copy_(new[key])
+        self.steps.add_(1)
+
+
+@contextmanager
+def in_place_of(models: Models, average: AveragedModels | None) -> Iterator[None]:
+    """Inside the block, averages stand in the place of the models."""
+    before = {name: models[name] for name in (average.models if average else ())}
+    try:
+        for name in before:
+            models[name] = average.models[name]  # type: ignore[union-attr]  # there are none without
+        yield
+    finally:
+        for name, model in before.items():
+            models[name] = model

@@ -1,0 +1,53 @@
+"""Methods that are several in one: ``mcd+mean_teacher``, ``dann+mcc+adamatch``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ..util.errors import UserError
+from ..util.names import unknown
+from ..util.options import Options
+from .mcc import LessConfused, MCCOptions
+from .self_training import AdaMatchOptions, SelfTrained, SelfTrainingOptions
+from .slot import LossSlot
+
+#: What joins a method, and the options that it brings.
+ADDITIONS: dict[str, tuple[type[LossSlot], type[Options]]] = {
+    "adamatch": (SelfTrained, AdaMatchOptions),
+    "mean_teacher": (SelfTrained, SelfTrainingOptions),
+    "mcc": (LessConfused, MCCOptions),
+}
+
+
+def join(name: str, base: type[LossSlot]) -> type[LossSlot]:
+    """A method with additions.
+
+    Args:
+        name: "base+addition", or several additions.
+        base: the method of the first part.
+
+    Raises:
+        UserError: an addition is unknown, is there already, or can't join this method.
+    """
+    first, *additions = name.split("+")
+    if not base.trains:
+        raise UserError(f"method {name!r}: {first} trains nothing that could be added to")
+    mixins: list[type[LossSlot]] = []
+    options: list[type[Options]] = []
+    for addition in additions:
+        if addition not in ADDITIONS:
+            raise unknown("addition to a method", addition, ADDITIONS)
+        mixin, own = ADDITIONS[addition]
+        if mixin in mixins or issubclass(base, mixin):
+            raise UserError(f"method {name!r}: {addition} is one self-training or confusion loss too many")
+        taken = {f.name for kind in (*options, base.Options) for f in fields(kind)}
+        if clash := taken & {f.name for f in fields(own)}:
+            raise UserError(f"method {name!r}: {first} and {addition} both have an option {min(clash)!r}")
+        mixins.append(mixin)
+        options.append(own)
+    merged = dataclass(frozen=True)(type("Options", (*options, base.Options), {"__doc__": f"Of {name}."}))
+    about = f"{base.about}; with {' and '.join(additions)}"
+    attributes: dict[str, Any] = {"Options": merged, "about": about, "code": getattr(base, "code", base)}
+    attributes |= {"__module__": base.__module__, "__doc__": f"{base.__name__} with {' and '.join(additions)}."}
+    return type(name, (*mixins, base), attributes)

@@ -1,0 +1,78 @@
+"""Minimum class confusion (MCC): Jin et al. 2020, arXiv:1912.03699.
+
+    L += w · (Σ C − tr C) / K,   C = Pᵀ W P with rows of sum 1,   P = softmax(z_t / T)
+
+where W weighs certain samples more, by 1 + e^(−H(p)). It is the differentiable sibling of the paper's confusion: it
+pushes the target's predictions apart where eq. 5 raises margins. It joins any method: ``METHODS["mcd+mcc"]``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pytorch_adapt.hooks import FeaturesAndLogitsHook
+from pytorch_adapt.layers import MCCLoss
+
+from ..util import options as option_tools
+from ..util.options import option
+from ._host import BaseHook
+from .slot import LossSlot
+from .source_only import SourceOnly
+
+
+@dataclass(frozen=True)
+class MCCOptions(option_tools.Options):
+    """Of minimum class confusion."""
+
+    mcc_weight: float = option(1.0, "factor on the class confusion", at_least=0)
+    mcc_temperature: float = option(2.5, "T of the softmax that confusion is read off", above=0)
+
+
+class MCCHook(BaseHook):
+    """The confusion of a target batch; the mean over classifiers where there are several.
+
+    Args:
+        weight: the factor on it.
+        temperature: T.
+    """
+
+    def __init__(self, weight: float, temperature: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.weight, self.confusion = weight, MCCLoss(T=temperature)
+        self.logits = FeaturesAndLogitsHook(domains=["target"])
+        self.set_in_keys(["target_imgs"])
+
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        outputs = self.logits(inputs, losses)[0]
+        logits = {**inputs, **outputs}["target_imgs_features_logits"]
+        each = [self.confusion(z) for z in (logits if isinstance(logits, list) else [logits])]
+        return outputs, {"mcc_loss": self.weight * sum(each) / len(each)}
+
+    def _loss_keys(self) -> list[str]:
+        return ["mcc_loss"]
+
+    def _out_keys(self) -> list[str]:
+        keys: list[str] = self.logits.out_keys
+        return keys
+
+
+class LessConfused(LossSlot):
+    """Mixin that adds MCC to a method."""
+
+    uses_target: ClassVar[bool] = True
+
+    def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
+        options: Any = self.options
+        hook = MCCHook(options.mcc_weight, options.mcc_temperature)
+        super().init_hook({**hook_kwargs, self.hook_slot: [hook, *(hook_kwargs.get(self.hook_slot) or [])]})
+
+
+class MCC(LessConfused, SourceOnly):
+    """Source only with MCC. Arguments are those of :class:`.LossSlot` and its :attr:`Options`."""
+
+    @dataclass(frozen=True)
+    class Options(MCCOptions, SourceOnly.Options):
+        """Of MCC."""
+
+    about = "target predictions whose classes overlap little"
