@@ -75,8 +75,8 @@ def pretrained_classifier(settings: Settings, labels: LabelSet) -> PretrainedCla
         )
     found = find_classifier(read_state_dict(file), classes, file)
     chosen = found.for_labels(labels)
-    left_out = found.left_out(labels)
-    print(f"{found.origin}: {', '.join(labels.names)}" + (f"; left out: {', '.join(left_out)}" * bool(left_out)))
+    if left_out := found.left_out(labels):
+        print(f"{found.origin} has classes that are left out: {', '.join(left_out)}", flush=True)
     return chosen
 
 
