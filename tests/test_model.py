@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from made import OLD_TORCH, random_faces
+from made import OLD_TORCH, TRAINED, random_faces
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -18,7 +18,6 @@ from pa_difc.commands.parser import main
 from pa_difc.data import Domain
 from pa_difc.deploy.export import example, export_model, run_record
 from pa_difc.deploy.model import FaceModel, load_model, save_model
-from pa_difc.methods import METHODS
 from pa_difc.training.record import RunFolder
 from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
@@ -56,7 +55,7 @@ def inputs(faces):
     return torch.from_numpy(faces.images).float() / 255, torch.from_numpy(faces.landmarks)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_the_model_says_what_its_run_was_scored_on(method, domains, tmp_path):
     folder = trained(tmp_path, *domains, method=method, prior_correction="none")
     model = load_model(folder)

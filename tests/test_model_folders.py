@@ -13,9 +13,9 @@ from pa_difc.data.labels import EXPRESSIONS, VALENCE, LabelSet
 from pa_difc.deploy.annotate import annotated
 from pa_difc.deploy.card import model_card
 from pa_difc.deploy.model import FaceModel, load_model, save_model
-from pa_difc.deploy.model_settings import model_settings
 from pa_difc.deploy.prediction import Prediction, columns
 from pa_difc.methods.heads import classifier
+from pa_difc.training.model_settings import model_settings
 from pa_difc.util.errors import UserError
 from pa_difc.util.files import file_digest
 

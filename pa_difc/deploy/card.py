@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..data.labels import LabelSet
-from .model_settings import of_expressions
+from ..training.model_settings import of_expressions
 
 _LISTED = 12  #: of more classes, the card names the first ones alone outside of its table
 

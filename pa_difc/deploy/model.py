@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
+from ..backbones.places import EXPORTED, OF_RUN
 from ..data.faces import Face
 from ..data.labels import LabelSet
 from ..methods.heads import classifier
+from ..training.stored import of_network, read_settings, read_weights, settings_file
 from ..util.errors import UserError
-from ..util.files import file_digest, read_json, write_atomic, write_sealed
-from .model_settings import checked, model_settings
+from ..util.files import file_digest, write_atomic, write_sealed
 
-WEIGHTS, SETTINGS = "model.safetensors", "config.json"
+SETTINGS, WEIGHTS = EXPORTED
 DERIVED = ("README.md", "model.onnx", "model.pt2")  #: made from a model's weights, see :mod:`.export`
 
 
@@ -79,17 +80,16 @@ def load_model(folder: Path) -> FaceModel:
     Raises:
         UserError: there is no model, it is damaged, or it needs a plugin.
     """
-    if (folder / SETTINGS).exists():
-        settings = read_json(folder / SETTINGS)
-        model = _model(settings, folder / SETTINGS)
-        weights = _weights(folder / WEIGHTS)
-        if "weights" in settings and file_digest(folder / WEIGHTS) != settings["weights"]:
-            raise UserError(f"{folder / WEIGHTS} does not belong to its {SETTINGS}, or is damaged: export it again")
-        _fill(model, weights, folder / WEIGHTS)
-    elif (folder / "record.json").exists():
-        model = _model_of_run(folder)
-    else:
-        raise UserError(f"{folder}: no model here (looked for {SETTINGS}, and for record.json of a finished run)")
+    path, settings = settings_file(folder), read_settings(folder)
+    try:
+        model = FaceModel(settings)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    weights, file = read_weights(folder), folder / WEIGHTS
+    if path.name != SETTINGS:  # a run's, which trained other networks beside those that predict
+        file = folder / OF_RUN[1]
+        weights = {f"models.{n}.{key}": value for n in model.models for key, value in of_network(weights, n).items()}
+    _fill(model, weights, file)
     return model.eval()
 
 
@@ -129,45 +129,6 @@ def _networks(settings: Mapping[str, Any], k: int) -> tuple[dict[str, nn.Module]
     heads = method.heads(extractor.num_features, k, make, method.read_options(entry.get("options", {})))
     models = {"G": extractor, **heads}
     return {name: models[name] for name in method.inference_models}, method.infer
-
-
-def _model(settings: Any, path: Path) -> FaceModel:
-    """The model of settings that come from a file, without its weights."""
-    try:
-        return FaceModel(checked(settings))
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-
-
-def _model_of_run(folder: Path) -> FaceModel:
-    from ..training.checkpoint import read_state
-    from ..training.record import read_record
-
-    path = folder / "record.json"
-    try:
-        settings = model_settings(read_record(path))
-    except (KeyError, TypeError, AttributeError):
-        raise UserError(f"{path}: it does not say how its model is made; train the run again") from None
-    model = _model(settings, path)
-    state = read_state(folder / "checkpoint.pt")
-    try:
-        if average := state["misc"].get("average"):  # what the run predicted with
-            flat = {key: value for key, value in average.items() if key.startswith("models.")}
-        else:
-            flat = {f"models.{n}.{k}": v for n in model.models for k, v in state["models"][n].items()}
-    except (KeyError, TypeError, AttributeError):
-        raise UserError(f"{folder / 'checkpoint.pt'}: it has no weights of {', '.join(model.models)}") from None
-    _fill(model, flat, folder / "checkpoint.pt")
-    return model
-
-
-def _weights(path: Path) -> dict[str, Tensor]:
-    try:
-        weights: dict[str, Tensor] = load_file(path)
-        return weights
-    except Exception as error:  # a damaged file can make the reader raise anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise UserError(f"cannot read {path}: {reason}") from None
 
 
 def _fill(model: FaceModel, state: dict[str, Tensor], path: Path) -> None:

@@ -9,7 +9,8 @@ from pytorch_adapt.containers import Models
 from torch import nn
 
 from ..backbones import BACKBONES
-from ..backbones.pretrained import load_pretrained
+from ..backbones.places import is_model_folder
+from ..backbones.pretrained import PretrainedReport, fill, load_pretrained
 from ..backbones.speed import for_speed, for_training
 from ..data.domains import Domain, require_landmarks, require_same_crop, require_source
 from ..data.features import FeatureSet
@@ -31,6 +32,7 @@ from .optimiser import make_containers
 from .resolve import make_schedule
 from .settings import Settings
 from .start import make_classifier
+from .stored import of_network, read_weights, require_backbone
 
 
 def load_pair(settings: Settings) -> tuple[Domain, Domain]:
@@ -146,10 +148,21 @@ def make_extractor(settings: Settings) -> nn.Module:
     model = settings.model
     backbone = new_backbone(settings)
     if model.pretrained:
-        report = load_pretrained(backbone, model.pretrained)
+        report = _fill(backbone, settings)
         print(f"weights {model.pretrained}: {report}", flush=True)
     for_speed(backbone, precision=model.precision, channels_last=model.channels_last, compiled=model.compile)
     return backbone
+
+
+def _fill(backbone: nn.Module, settings: Settings) -> PretrainedReport:
+    """Fills a backbone from the place of its pretrained weights: a file, or the folder of a model with the same."""
+    model = settings.model
+    assert model.pretrained is not None
+    if not is_model_folder(model.pretrained):
+        return load_pretrained(backbone, model.pretrained)
+    folder = Path(model.pretrained)
+    require_backbone(folder, model.backbone, model.options)
+    return fill(backbone, of_network(read_weights(folder), "G"), folder, whole_trunk=True)
 
 
 def new_backbone(settings: Settings) -> nn.Module:

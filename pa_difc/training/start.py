@@ -11,7 +11,7 @@ from torch import nn
 
 from ..backbones import BACKBONES
 from ..backbones.classifiers import PretrainedClassifier, find_classifier
-from ..backbones.places import weights_file
+from ..backbones.places import is_model_folder, weights_file
 from ..backbones.pretrained import mark_filled, read_state_dict
 from ..data.domains import Domain
 from ..data.features import FeatureSet
@@ -20,6 +20,7 @@ from ..methods import METHODS
 from ..methods.heads import classifier
 from ..util.errors import UserError
 from .settings import Settings
+from .stored import stored_classifier
 
 #: The standard deviation of the noise on the second of several classifiers, as a share of the weights' own.
 NOISE = 0.1
@@ -66,18 +67,26 @@ def pretrained_classifier(settings: Settings, labels: LabelSet) -> PretrainedCla
     model = settings.model
     if model.pretrained is None:
         raise UserError("head_init='pretrained' needs --pretrained: the weights that bring a classifier along")
-    file = weights_file(Path(model.pretrained))
-    classes = model.pretrained_classes or BACKBONES.lookup(model.backbone).classes
+    if is_model_folder(model.pretrained):
+        if model.pretrained_classes:
+            raise UserError(f"pretrained_classes has no effect with {model.pretrained}: the model says its own")
+        found = stored_classifier(Path(model.pretrained))
+    else:
+        found = _of_file(settings, weights_file(Path(model.pretrained)))
+    chosen = found.for_labels(labels)
+    if left_out := found.left_out(labels):
+        print(f"{found.origin} has classes that are left out: {', '.join(left_out)}", flush=True)
+    return chosen
+
+
+def _of_file(settings: Settings, file: Path) -> PretrainedClassifier:
+    classes = settings.model.pretrained_classes or BACKBONES.lookup(settings.model.backbone).classes
     if not classes:
         raise UserError(
             f"head_init='pretrained': the classes of {file} are not known: name them in their order, "
             "--set pretrained_classes=anger,happy,…"
         )
-    found = find_classifier(read_state_dict(file), classes, file)
-    chosen = found.for_labels(labels)
-    left_out = found.left_out(labels)
-    print(f"{found.origin}: {', '.join(labels.names)}" + (f"; left out: {', '.join(left_out)}" * bool(left_out)))
-    return chosen
+    return find_classifier(read_state_dict(file), classes, file)
 
 
 class PretrainedStart:
