@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from ..backbones import BACKBONES
-from ..backbones.spec import FEATURE_HEADS, LANDMARK_BRANCHES, PRECISIONS
+from ..backbones.spec import FEATURE_HEADS, LANDMARK_BRANCHES, MAPS, POOLS, PRECISIONS
 from ..data.sampling import sampler_names
 from ..losses import LOSSES
 from ..methods import METHODS
@@ -73,6 +73,12 @@ class ModelSettings(Options):
         "branch of a landmark: conv (the paper's text) or ir (the benchmark's)",
         choices=LANDMARK_BRANCHES,
     )
+    pool: str = option(
+        "average",
+        "average (of the last map) or grid (averages over the cells of a grid over model.maps, which keeps places)",
+        choices=POOLS,
+    )
+    maps: str = option("late", "those with a grid, by depth: mid, late, last, or several joined by +", choices=MAPS)
     pretrained: str | None = option(None, "file of weights for the backbone")
     classifier: str | None = option(
         None, "linear or cosine; none: the loss's own", choices=_words("losses.spec", "CLASSIFIERS")
