@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from ..util.errors import UserError
 from ..util.names import unknown
-from .head import GlobalLocalHead, GlobalOnlyHead
-from .spec import FEATURE_HEADS, LANDMARK_BRANCHES
-from .trunk import Trunk
+from .head import GlobalLocalHead, GlobalOnlyHead, GridHead
+from .spec import FEATURE_HEADS, LANDMARK_BRANCHES, MAPS, POOLS
+from .trunk import Maps, Trunk
 
 if TYPE_CHECKING:
     from ..data.faces import Face
@@ -22,57 +23,99 @@ class FaceExtractor(nn.Module):
 
     Attributes:
         num_features: D: 384 with ``feature_head="global_local"``, with "global_only" the channels of the trunk's last
-            map.
+            map, with ``pool="grid"`` those of the chosen maps times the cells of their grids.
         input_px: side of the images it takes.
 
     Args:
         trunk: the convolutional part.
         feature_head: "global_local" or "global_only".
         landmark_branch: "conv" or "ir": the branch of a landmark.
+        pool: "average" or "grid", see :class:`.head.GridHead`; a grid needs ``feature_head="global_only"``.
+        maps: those that the grid is laid over, one of :data:`.spec.MAPS`.
 
     Raises:
-        UserError: an option is unknown, or the trunk has no map for landmarks and the head needs one.
+        UserError: an option is unknown, options don't go together, or the trunk lacks a map that they need.
     """
 
-    def __init__(self, trunk: Trunk, *, feature_head: str = "global_local", landmark_branch: str = "conv") -> None:
+    def __init__(
+        self,
+        trunk: Trunk,
+        *,
+        feature_head: str = "global_local",
+        landmark_branch: str = "conv",
+        pool: str = "average",
+        maps: str = "late",
+    ) -> None:
         super().__init__()
+        _check(feature_head, landmark_branch, pool, maps)
         self.trunk = trunk
-        self.head = _make_head(trunk, feature_head, landmark_branch)
+        self.head = _make_head(trunk, feature_head, landmark_branch, maps.split("+") if pool == "grid" else [])
         self.num_features: int = self.head.num_features
         self.input_px = trunk.input_px
+        if isinstance(self.head, GridHead) and "last" not in self.head.maps:
+            _freeze_unused(trunk, self.head.maps)
 
     def forward(self, face: Face) -> Tensor:
         """The features ``(N, D)`` of N faces.
 
         Raises:
             ValueError: the images have another size than ``input_px``, or a landmark that is needed is NaN.
+            UserError: the trunk gives no :class:`.Maps`.
         """
-        mid, last = self.trunk(face.image)
-        features: Tensor = self.head(mid, last, face.landmarks, face.image.shape[-1])
+        maps = self.trunk(face.image)
+        if not isinstance(maps, Maps):  # of a plugin that was made for version 0.3 or older: (mid, last)
+            name = type(self.trunk).__name__
+            raise UserError(f"{name}.forward must return Maps(mid, late, last), not {type(maps).__name__}")
+        features: Tensor = self.head(maps, face.landmarks, face.image.shape[-1])
         return features
 
 
-def extractor_on(
-    trunk: Callable[[], Trunk], *, feature_head: str = "global_local", landmark_branch: str = "conv"
-) -> FaceExtractor:
-    """A :class:`FaceExtractor` with fresh weights; ``trunk`` makes its convolutional part."""
-    return FaceExtractor(trunk(), feature_head=feature_head, landmark_branch=landmark_branch)
+def extractor_on(trunk: Callable[[], Trunk], **options: str) -> FaceExtractor:
+    """A :class:`FaceExtractor` with fresh weights; ``trunk`` makes its convolutional part, the rest is as there."""
+    return FaceExtractor(trunk(), **options)
 
 
-def _make_head(trunk: Trunk, feature_head: str, landmark_branch: str) -> GlobalLocalHead | GlobalOnlyHead:
-    if feature_head not in FEATURE_HEADS:
-        raise unknown("feature head", feature_head, FEATURE_HEADS)
-    if landmark_branch not in LANDMARK_BRANCHES:
-        raise unknown("landmark branch", landmark_branch, LANDMARK_BRANCHES)
+def _freeze_unused(trunk: Trunk, maps: Sequence[str]) -> None:
+    """Marks the layers behind the deepest of some maps as not to be trained: DistributedDataParallel refuses others
+    that get no gradient. They keep their weights, of which a pretrained classifier makes use."""
+    was_training = trunk.training
+    trunk.eval()  # no statistics move
+    with torch.enable_grad():
+        found = trunk(torch.zeros(1, 3, trunk.input_px, trunk.input_px))
+    trunk.train(was_training)
+    weights = list(trunk.parameters())
+    depends = torch.autograd.grad(sum(getattr(found, name).sum() for name in maps), weights, allow_unused=True)
+    for weight, gradient in zip(weights, depends, strict=True):
+        weight.requires_grad_(gradient is not None)
+
+
+def _check(feature_head: str, landmark_branch: str, pool: str, maps: str) -> None:
+    chosen = {"feature head": feature_head, "landmark branch": landmark_branch, "pool": pool, "maps": maps}
+    for (kind, value), valid in zip(chosen.items(), (FEATURE_HEADS, LANDMARK_BRANCHES, POOLS, MAPS), strict=True):
+        if value not in valid:
+            raise unknown(kind, value, valid)
+    if feature_head == "global_only" and landmark_branch != "conv":
+        raise UserError(
+            f"landmark_branch={landmark_branch!r} has no effect with feature_head='global_only': leave it out"
+        )
+    if feature_head != "global_only" and pool == "grid":
+        raise UserError(f"pool='grid' needs feature_head='global_only', not {feature_head!r}")
+
+
+def _make_head(
+    trunk: Trunk, feature_head: str, landmark_branch: str, grids: Sequence[str]
+) -> GlobalLocalHead | GlobalOnlyHead | GridHead:
+    """The head; ``grids`` are the maps with a grid, none without."""
+    name = type(trunk).__name__
+    if grids:
+        channels = {which: getattr(trunk, f"{which}_channels") for which in grids}
+        if lacking := [which for which, count in channels.items() if count is None]:
+            raise UserError(f"maps={'+'.join(grids)!r}: {name} has no map {lacking[0]!r}; leave it out")
+        return GridHead(channels)
     if feature_head == "global_only":
-        if landmark_branch != "conv":
-            raise UserError(
-                f"landmark_branch={landmark_branch!r} has no effect with feature_head='global_only': leave it out"
-            )
         return GlobalOnlyHead(trunk.last_channels)
     if trunk.mid_channels is None:
         raise UserError(
-            f"feature_head={feature_head!r}: {type(trunk).__name__} has no map for landmarks; "
-            "take feature_head='global_only'"
+            f"feature_head={feature_head!r}: {name} has no map for landmarks; take feature_head='global_only'"
         )
     return GlobalLocalHead(trunk.mid_channels, trunk.last_channels, landmark_branch)

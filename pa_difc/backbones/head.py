@@ -1,14 +1,21 @@
-"""From a trunk's two feature maps to one feature vector."""
+"""From a trunk's feature maps to one feature vector."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .ir_unit import IRUnit
 from .landmarks import NUM_LANDMARKS, landmark_windows
+from .trunk import Maps
 
 BRANCH_FEATURES = 64  #: of the global branch and of each local one
+
+#: Cells on a side of the grid over each map, from fine to coarse.
+GRIDS = {"mid": 4, "late": 3, "last": 2}
 
 
 class GlobalLocalHead(nn.Module):
@@ -36,21 +43,21 @@ class GlobalLocalHead(nn.Module):
         self.local_branches = BRANCHES[landmark_branch](mid_channels, NUM_LANDMARKS)
         self.fusion = nn.Linear(self.num_features, self.num_features)
 
-    def forward(self, mid: Tensor, last: Tensor, landmarks: Tensor, width_px: int) -> Tensor:
+    def forward(self, maps: Maps, landmarks: Tensor, width_px: int) -> Tensor:
         """The features ``(N, 384)``.
 
         Args:
-            mid: ``(N, C1, S, S)``, S at least 7.
-            last: ``(N, C2, s, s)``.
+            maps: mid ``(N, C1, S, S)``, S at least 7, and last ``(N, C2, s, s)``; late is not looked at.
             landmarks: ``(N, 5, 2)`` (x, y) in pixels of the image.
             width_px: side of the image.
 
         Raises:
             ValueError: a landmark is NaN or infinite.
         """
-        windows = landmark_windows(mid, landmarks, width_px).flatten(1, 2)  # (N, 5·C1, 7, 7)
-        maps = self.global_branch(last), self.local_branches(windows)  # (N, 64, s, s), (N, 320, 7, 7 or 2, 2)
-        features = torch.cat([x.mean((2, 3)) for x in maps], dim=1)  # (N, 384)
+        assert maps.mid is not None  # whoever made this head looked
+        windows = landmark_windows(maps.mid, landmarks, width_px).flatten(1, 2)  # (N, 5·C1, 7, 7)
+        both = self.global_branch(maps.last), self.local_branches(windows)  # (N, 64, s, s), (N, 320, 7, 7 or 2, 2)
+        features = torch.cat([x.mean((2, 3)) for x in both], dim=1)  # (N, 384)
         joined: Tensor = self.fusion(features)
         return joined.relu()
 
@@ -62,8 +69,40 @@ class GlobalOnlyHead(nn.Module):
         super().__init__()
         self.num_features = last_channels
 
-    def forward(self, mid: Tensor | None, last: Tensor, landmarks: Tensor, width_px: int) -> Tensor:
-        return last.mean((2, 3))  # (N, C2)
+    def forward(self, maps: Maps, landmarks: Tensor, width_px: int) -> Tensor:
+        return maps.last.mean((2, 3))  # (N, C2)
+
+
+class GridHead(nn.Module):
+    """The averages of chosen maps over the cells of a grid, standardised: where in the face is kept, not only what.
+
+    f = standardised(concat over the maps of vec(AvgPool_g×g)), g = 4, 3, 2 for mid, late, last, which gives Σ C·g²
+    features without weights or landmarks. The last layers of a network that tells people apart have forgotten
+    expressions; its middle has them, each in its place. AvgPool_g×g splits a side of S cells into g parts, of which
+    part i has the cells from ⌊i·S/g⌋ to ⌈(i + 1)·S/g⌉: where g does not divide S, parts share a cell.
+
+    Features of maps of different depths have scales that differ by orders of magnitude, hence the standardising, by
+    BatchNorm (Ioffe and Szegedy 2015, arXiv:1502.03167) without weights. A training batch is of one domain, so each
+    domain has its own mean and standard deviation while training. In eval mode a feature is standardised by the running
+    statistics over all that was trained on. Frozen features differ: there each domain is standardised by the mean and
+    standard deviation of its own training set, at test, too.
+
+    Takes ``(N, C, S, S)`` maps, gives ``(N, num_features)``.
+
+    Args:
+        channels: of each chosen map, by its name in :data:`GRIDS`, in the order of the features.
+    """
+
+    def __init__(self, channels: Mapping[str, int]) -> None:
+        super().__init__()
+        self.maps = tuple(channels)
+        self.num_features = sum(count * GRIDS[name] ** 2 for name, count in channels.items())
+        self.norm = nn.BatchNorm1d(self.num_features, affine=False)
+
+    def forward(self, maps: Maps, landmarks: Tensor, width_px: int) -> Tensor:
+        cells = [F.adaptive_avg_pool2d(getattr(maps, name), GRIDS[name]).flatten(1) for name in self.maps]
+        features: Tensor = self.norm(torch.cat(cells, dim=1))  # (N, Σ C·g²), each map's by channel, row and column
+        return features
 
 
 def conv_branches(channels: int, branches: int) -> nn.Sequential:

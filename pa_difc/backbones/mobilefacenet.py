@@ -8,15 +8,16 @@ from torch import Tensor, nn
 
 from .extractor import extractor_on
 from .spec import BackboneSpec
-from .trunk import IMAGENET, Trunk
+from .trunk import IMAGENET, Maps, Trunk
 
 #: (expansion, channels, blocks, stride of the first) of each stage of bottlenecks.
 _STAGES = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
 _MID_BLOCKS = 5  # the first stage: up to here the map is 28×28
+_LATE_BLOCKS = 12  # two more: up to here it is 14×14
 
 
 class MobileFaceNetTrunk(Trunk):
-    """The convolutions of MobileFaceNet; gives its 28×28×64 map and the 7×7×512 one.
+    """The convolutions of MobileFaceNet; gives its maps of 28×28×64, 14×14×128 and 7×7×512.
 
     The keys are those of the public MS1M weights, without the embedding that follows the last map there (``gdconv``,
     ``conv3``, ``bn``), which is made to tell people apart whatever their expression.
@@ -26,7 +27,7 @@ class MobileFaceNetTrunk(Trunk):
     """
 
     def __init__(self) -> None:
-        super().__init__(IMAGENET, input_px=112, mid_channels=64, last_channels=512)
+        super().__init__(IMAGENET, input_px=112, mid_channels=64, late_channels=128, last_channels=512)
         self.conv1 = _conv_bn_relu(3, 64, kernel=3, stride=2)
         self.dw_conv = _DepthwiseSeparable(64)
         blocks, channels = [], 64
@@ -37,10 +38,11 @@ class MobileFaceNetTrunk(Trunk):
         self.features = nn.Sequential(*blocks)
         self.conv2 = _conv_bn_relu(channels, 512, kernel=1)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> Maps:
         x = self.dw_conv(self.conv1(self.normalize(image)))  # (N, 64, 56, 56)
         mid = self.features[:_MID_BLOCKS](x)  # (N, 64, 28, 28)
-        return mid, self.conv2(self.features[_MID_BLOCKS:](mid))  # (N, 512, 7, 7)
+        late = self.features[_MID_BLOCKS:_LATE_BLOCKS](mid)  # (N, 128, 14, 14)
+        return Maps(mid, late, self.conv2(self.features[_LATE_BLOCKS:](late)))  # (N, 512, 7, 7)
 
 
 class _DepthwiseSeparable(nn.Module):
@@ -87,5 +89,5 @@ def _conv_bn_relu(channels_in: int, channels_out: int, kernel: int, stride: int 
 
 
 MOBILEFACENET = BackboneSpec(
-    partial(extractor_on, MobileFaceNetTrunk), 112, 0.001, "a face network of a million weights"
+    partial(extractor_on, MobileFaceNetTrunk), 112, 0.001, "a face network of a million weights", grid=True
 )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .extractor import extractor_on
 from .spec import BackboneSpec
-from .trunk import Trunk
+from .trunk import Maps, Trunk
 
 if TYPE_CHECKING:
     from ..data.faces import Face
@@ -43,16 +43,18 @@ class SmallNet(nn.Module):
 
 class SmallTrunk(Trunk):
     """The same blocks with landmarks: mid map 24×24×16, so that a 7×7 window is as much of a face as in 28×28 of
-    112 px; last map 3×3×128."""
+    112 px; late map 6×6×64, last map 3×3×128."""
 
     def __init__(self) -> None:
-        super().__init__(_STATISTICS, input_px=48, mid_channels=_WIDTHS[1], last_channels=_WIDTHS[-1])
+        widths = {"mid_channels": _WIDTHS[1], "late_channels": _WIDTHS[3], "last_channels": _WIDTHS[4]}
+        super().__init__(_STATISTICS, input_px=48, **widths)
         self.blocks = _blocks()
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> Maps:
         x = ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         mid = self.blocks[0](x)
-        return mid, self.blocks[1:](mid)
+        late = self.blocks[1:3](mid)
+        return Maps(mid, late, self.blocks[3:](late))
 
 
 def _blocks() -> nn.Sequential:
@@ -70,10 +72,20 @@ def _block(channels_in: int, channels_out: int, stride: int) -> nn.Module:
     return nn.Sequential(*layers)
 
 
-def _small(*, feature_head: str = "global_only", landmark_branch: str = "conv") -> nn.Module:
-    if (feature_head, landmark_branch) == ("global_only", "conv"):
+def _small(
+    *, feature_head: str = "global_only", landmark_branch: str = "conv", pool: str = "average", maps: str = "late"
+) -> nn.Module:
+    if (feature_head, landmark_branch, pool) == ("global_only", "conv", "average"):
         return SmallNet()
-    return extractor_on(SmallTrunk, feature_head=feature_head, landmark_branch=landmark_branch)
+    return extractor_on(SmallTrunk, feature_head=feature_head, landmark_branch=landmark_branch, pool=pool, maps=maps)
 
 
-SMALL = BackboneSpec(_small, 48, 0.02, "four convolution blocks, for CPU work", feature_head="global_only", any_px=True)
+SMALL = BackboneSpec(
+    _small,
+    48,
+    0.02,
+    "four convolution blocks, for CPU work",
+    feature_head="global_only",
+    any_px=True,
+    grid=True,
+)

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 #: From maps to features: the paper's 384 features, or the average of the last map.
 FEATURE_HEADS = ("global_local", "global_only")
 
+#: From maps to features without landmarks: their average over all places, or over the cells of a grid.
+POOLS = ("average", "grid")
+
+#: The maps that a grid can be laid over, one or several, in the order in which a trunk gives them.
+MAPS = ("mid", "late", "last", "mid+late", "mid+last", "late+last", "mid+late+last")
+
 #: The branch of a landmark: one convolution, or IR units.
 LANDMARK_BRANCHES = ("conv", "ir")
 
@@ -37,6 +43,7 @@ class BackboneSpec:
     options: type[Options] = Options  #: those of its own
     any_px: bool = False  #: whether it takes faces of other sides, too
     classes: tuple[str, ...] = ()  #: of the classifier that its public weights bring along, in its order
+    grid: bool = False  #: whether ``build`` takes ``pool`` and ``maps``, too, as :func:`.extractor_on` does
 
     @property
     def code(self) -> Callable[..., nn.Module]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -11,11 +13,19 @@ SYMMETRIC = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # face.evoLVe's IR networks: to 
 FACENET = ((0.5, 0.5, 0.5), (128 / 255, 128 / 255, 128 / 255))  # facenet-pytorch: (255·x − 127.5) / 128
 
 
+class Maps(NamedTuple):
+    """The feature maps of N images at three depths."""
+
+    mid: Tensor | None  #: ``(N, C1, S, S)``, where the landmarks are looked up: 28×28 at 112 px
+    late: Tensor | None  #: ``(N, C2, s, s)`` of half that side or the nearest that the network has: 14×14
+    last: Tensor  #: ``(N, C3, r, r)``: 7×7 or 4×4
+
+
 class Trunk(nn.Module):
-    """Images to two feature maps: one half way, for the landmarks, and the last.
+    """Images to feature maps: one half way, for the landmarks, a later one, and the last.
 
     A trunk's ``forward`` takes images ``(N, 3, P, P)`` in [0, 1], which it passes through :meth:`normalize`, and
-    gives ``(mid, last)``; mid is None in a network without a map for landmarks. Its modules carry the names that the
+    gives :class:`Maps`; mid or late is None in a network without such a map. Its modules carry the names that the
     network's public weights have.
 
     Args:
@@ -24,6 +34,7 @@ class Trunk(nn.Module):
         input_px: P.
         mid_channels: of the map half way; None: there is none.
         last_channels: of the last map.
+        late_channels: of the map between them; None: there is none.
     """
 
     mean: Tensor  #: ``(3, 1, 1)``
@@ -36,12 +47,14 @@ class Trunk(nn.Module):
         input_px: int,
         mid_channels: int | None,
         last_channels: int,
+        late_channels: int | None = None,
     ) -> None:
         super().__init__()
         for name, values in zip(("mean", "std"), statistics, strict=True):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
         self.input_px = input_px
         self.mid_channels = mid_channels
+        self.late_channels = late_channels
         self.last_channels = last_channels
 
     def normalize(self, image: Tensor) -> Tensor:

@@ -28,6 +28,8 @@ _FLAGS = {
     "backbone": "model.backbone",
     "feature_head": "model.feature_head",
     "landmark_branch": "model.landmark_branch",
+    "pool": "model.pool",
+    "maps": "model.maps",
     "pretrained": "model.pretrained",
     "device": "run.device",
     "on_bad_image": "data.on_bad_image",
@@ -64,6 +66,12 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None
     add("--backbone", f"feature extractor: {', '.join(BACKBONES)}", metavar="NAME")
     add("--feature-head", "global_local or global_only (default: the backbone's own)", metavar="NAME")
     add("--landmark-branch", "branch of a landmark: conv or ir", metavar="NAME")
+    add(
+        "--pool",
+        "average of the last map, or grid: averages over a grid of cells, which keeps places",
+        metavar="NAME",
+    )
+    add("--maps", "those that the grid is laid over, such as mid, late or mid+late+last", metavar="NAMES")
     add("--pretrained", "weights for the backbone", metavar="FILE")
     add("--device", "cpu, cuda or cuda:N", metavar="NAME")
     add("--sampler", f"how the source is drawn: {', '.join(sampler_names('source'))}", metavar="NAME")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,11 +23,15 @@ class FeatureSet:
         features: ``(N, D)`` float32.
         labels: ``(N,)`` int64 classes.
         names: ``N`` names, as the faces had them.
+        log_probs: ``(N, K)`` float32, what the classifier of pretrained weights says of the faces; None: there is none.
+        views: further views of the same faces, such as their mirror images, over which predictions are averaged.
     """
 
-    features: NDArray[np.float32]
+    features: Array
     labels: NDArray[np.int64]
     names: tuple[str, ...]
+    log_probs: Array | None = None
+    views: tuple[FeatureSet, ...] = ()
 
     def __len__(self) -> int:
         return len(self.features)
@@ -40,14 +47,32 @@ class FeatureSet:
         """Features ``(N, D)`` by index; there is nothing in them to mirror."""
         return torch.from_numpy(self.features[indices]).to(device)
 
+    def batch_views(self, indices: NDArray[np.int64], device: torch.device) -> list[Tensor]:
+        """Features ``(N, D)`` by index, of the faces as they are and then of each further view."""
+        return [part.batch(indices, device) for part in (self, *self.views)]
+
     def take(self, indices: NDArray[np.int64]) -> FeatureSet:
         """Some of the vectors, by index."""
-        return FeatureSet(self.features[indices], self.labels[indices], tuple(self.names[i] for i in indices))
+        return FeatureSet(
+            self.features[indices],
+            self.labels[indices],
+            tuple(self.names[i] for i in indices),
+            None if self.log_probs is None else self.log_probs[indices],
+            tuple(view.take(indices) for view in self.views),
+        )
+
+    def changed(self, change: Callable[[Array], Array]) -> FeatureSet:
+        """The set with other features, those of every view changed alike."""
+        views = tuple(view.changed(change) for view in self.views)
+        return replace(self, features=change(self.features), views=views)
 
     @cached_property
     def fingerprint(self) -> str:
         """A hash of everything in the set."""
         digest = hashlib.blake2b("\n".join(self.names).encode(), digest_size=8)
-        for array in (self.features, self.labels):
-            digest.update(np.ascontiguousarray(array).data)
+        for array in (self.features, self.labels, self.log_probs):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array).data)
+        for view in self.views:
+            digest.update(view.fingerprint.encode())
         return digest.hexdigest()

@@ -77,8 +77,9 @@ def _made_from(record: dict[str, Any], settings: dict[str, Any]) -> str:
     counts = {side: f"{data[side]['name']}, {n:,} faces" for side, n in faces.items()}
     given = settings["input"]
     how = f"cut out as `{given['crop']}`" if given["prepared"] else "taken as they are"
+    head = f"grid over {model['maps']}" if model.get("pool", "average") == "grid" else model["feature_head"]
     return f"""- labelled: {counts["source"]}; unlabelled: {counts["target"]}; {how}, {given["size_px"]} px
-- method {method}, loss {loss}, network {model["backbone"]} ({model["feature_head"]}),
+- method {method}, loss {loss}, network {model["backbone"]} ({head}),
   {run["epochs"]} epochs, seed {run["seed"]}"""
 
 

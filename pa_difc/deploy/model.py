@@ -122,6 +122,8 @@ def _networks(settings: Mapping[str, Any], k: int) -> tuple[dict[str, nn.Module]
         chosen["backbone"],
         feature_head=chosen["feature_head"],
         landmark_branch=chosen["landmark_branch"],
+        pool=chosen.get("pool", "average"),  # folders of version 0.3 and older have neither
+        maps=chosen.get("maps", "late"),
         **chosen.get("options", {}),
     )
     extractor: Any = method.extractor(backbone)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pytorch_adapt.containers import Models
 from torch import nn
 
-from ..backbones import BACKBONES
+from ..backbones.make import make_backbone
 from ..backbones.places import is_model_folder
 from ..backbones.pretrained import PretrainedReport, fill, load_pretrained
 from ..backbones.speed import for_speed, for_training
@@ -168,8 +168,14 @@ def _fill(backbone: nn.Module, settings: Settings) -> PretrainedReport:
 def new_backbone(settings: Settings) -> nn.Module:
     """The backbone of resolved settings with fresh weights."""
     model = settings.model
-    build = BACKBONES.lookup(model.backbone).build
-    return build(feature_head=model.feature_head, landmark_branch=model.landmark_branch, **model.options)
+    return make_backbone(
+        model.backbone,
+        feature_head=model.feature_head,
+        landmark_branch=model.landmark_branch,
+        pool=model.pool,
+        maps=model.maps,
+        **model.options,
+    )
 
 
 def _extractor(settings: Settings, source: Domain) -> nn.Module:

@@ -6,19 +6,22 @@ Features are extracted once, kept in a file, and then take the place of faces; a
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from ..data.domains import Domain
+from ..data.faces import Face
 from ..data.features import FeatureSet
-from ..data.loaders import EvalLoader
-from ..evaluation.inference import predict
 from ..util.errors import UserError
-from ..util.files import read_arrays, write_atomic
+from ..util.files import array_names, read_arrays, write_atomic
 from .build import make_adapter, make_loader
 from .engine import fit
+from .extraction import Part, extracted, require_space
 from .groups import GROUPS
 from .record import RunFolder
 from .resolve import resolve
@@ -32,51 +35,94 @@ def source_only(settings: Settings) -> Settings:
     return resolve(settings.but(**{"method.name": "source_only", "loss.name": "ce"}))
 
 
-def freeze(settings: Settings, source: Domain, target: Domain, out: Path) -> tuple[Domain, Domain]:
+def freeze(settings: Settings, source: Domain, target: Domain, out: Path, **further: Any) -> tuple[Domain, Domain]:
     """Both domains as features of one network, each standardised by its own training set.
 
     Args:
         settings: of the runs that will train on them.
         source, target: faces; no target label is looked at.
         out: where the network's folder lies.
+        **further: see :func:`extract`.
     """
-    source, target = extract(settings, source, target, out)
+    source, target = extract(settings, source, target, out, **further)
     return standardised(source), standardised(target)
 
 
-def extract(settings: Settings, source: Domain, target: Domain, out: Path) -> tuple[Domain, Domain]:
+def extract(
+    settings: Settings,
+    source: Domain,
+    target: Domain,
+    out: Path,
+    *,
+    views: Callable[[Face], list[Face]] | None = None,
+    classifier: Callable[[Tensor], Tensor] | None = None,
+) -> tuple[Domain, Domain]:
     """Both domains as features of one network, kept in a file below ``out``.
 
     A network with pretrained weights is taken as it is; another is trained on the source first, and its checkpoint,
-    like any other, is gone on with.
+    like any other, is gone on with. The faces are gone through once.
 
     Args:
         settings, source, target, out: see :func:`freeze`.
+        views: the views of a batch that predictions are averaged over, itself first; None: itself alone.
+        classifier: of the pretrained weights, from the average of the last map, or from features that are no grid, to
+            logits; None: there is none.
+
+    Raises:
+        UserError: the disk has too little room, a file can't be written, or the one that is there is damaged.
     """
-    settings = network_settings(settings)
+    settings, correction = network_settings(settings), settings.run.prior_correction
     folder = RunFolder.of(out, settings, source, target)
     store = folder.path / "features.npz"
-    if not store.exists():
-        loader = make_loader(settings, source, target)
-        adapter = make_adapter(settings, source, len(loader))
-        if settings.model.pretrained is None:
-            fit(adapter, loader, epochs=settings.run.epochs, folder=folder.path, key=folder.key, title="features")
-        sets = {"source": source, "target": target}
-        arrays = {
-            f"{name}_{split}": predict(adapter, EvalLoader(getattr(domain, split), device=settings.run.device)).features
-            for name, domain in sets.items()
-            for split in ("train", "test")
-        }
-        buffer = io.BytesIO()  # a full disk makes zipfile raise errors of its own; bytes don't
-        np.savez(buffer, **{name: part.numpy() for name, part in arrays.items()})  # type: ignore[arg-type]
-        write_atomic(store, lambda file: file.write(buffer.getbuffer()))
-    return _domain(source, "source", store, folder.key), _domain(target, "target", store, folder.key)
+    parts = _parts(source, target, views, classifier, with_training_views=correction != "none")
+    wanted = {f"{part}{name}" for part in parts for name in parts[part].names}
+    there = array_names(store)
+    partial = "source_test" in there and not wanted <= there  # of a file that is damaged reading tells
+    if partial:
+        print(f"{store} has no {min(wanted - there)}: it is made anew", flush=True)
+    if partial or not store.exists():
+        _fill(store, parts, settings, source, target, folder.key)
+    return _domain(source, "source", store, folder.key, parts), _domain(target, "target", store, folder.key, parts)
+
+
+def _parts(
+    source: Domain,
+    target: Domain,
+    views: Callable[[Face], list[Face]] | None,
+    classifier: Callable[[Tensor], Tensor] | None,
+    with_training_views: bool,
+) -> dict[str, Part]:
+    """What is extracted of each split: views of those that are predicted in the end; a split that is two, once."""
+    found = {}
+    for side, domain in (("source", source), ("target", target)):
+        for split in ("test",) if domain.transductive else ("train", "test"):
+            viewed = split == "test" or (side == "target" and with_training_views)
+            more = {"views": views} if viewed and views is not None else {}
+            found[f"{side}_{split}"] = Part(getattr(domain, split), classifier=classifier, **more)
+    return found
+
+
+def _fill(store: Path, parts: dict[str, Part], settings: Settings, source: Domain, target: Domain, key: str) -> None:
+    """Writes the features of the network of resolved settings."""
+    loader = make_loader(settings, source, target)
+    adapter = make_adapter(settings, source, len(loader))
+    require_space(parts.values(), int(adapter.models["G"].num_features), len(source.label_set), store)
+    if settings.model.pretrained is None:
+        fit(adapter, loader, epochs=settings.run.epochs, folder=store.parent, key=key, title="features")
+    arrays = {
+        f"{name}{which}": array
+        for name, part in parts.items()
+        for which, array in extracted(adapter, part, settings.run.device).items()
+    }
+    buffer = io.BytesIO()  # a full disk makes zipfile raise errors of its own; bytes don't
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomic(store, lambda file: file.write(buffer.getbuffer()))
 
 
 #: What the features of a pretrained network depend on, beside the faces.
 _NETWORK = {
     "data": ("source", "target", "root", "labels", "crop_px"),
-    "model": ("backbone", "options", "feature_head", "landmark_branch", "pretrained"),
+    "model": ("backbone", "options", "feature_head", "landmark_branch", "pool", "maps", "pretrained"),
     "run": ("device",),
 }
 
@@ -103,19 +149,31 @@ def network_settings(settings: Settings) -> Settings:
 
 
 def standardised(domain: Domain) -> Domain:
-    """Features shifted and scaled by the mean and standard deviation of the domain's training set."""
+    """Features shifted and scaled by the mean and standard deviation of the domain's training set, in every view."""
     train, test = domain.train, domain.test
     assert isinstance(train, FeatureSet) and isinstance(test, FeatureSet)
     mean, std = train.features.mean(axis=0), train.features.std(axis=0) + 1e-6
-    train, test = (replace(part, features=(part.features - mean) / std) for part in (train, test))
+    train, test = (part.changed(lambda features: (features - mean) / std) for part in (train, test))
     return replace(domain, train=train, test=test)
 
 
-def _domain(faces: Domain, name: str, store: Path, key: str) -> Domain:
-    given = {f"{name}_train": faces.train, f"{name}_test": faces.test}
-    arrays = read_arrays(store, given)
-    for array, part in given.items():
-        if arrays[array].dtype != np.float32 or arrays[array].shape[:-1] != (len(part),):
-            raise UserError(f"{store}: {array} is not a row of features per face; remove it to have it made anew")
-    train, test = (FeatureSet(arrays[n], part.labels, part.names) for n, part in given.items())
-    return replace(faces, train=train, test=test, features_of=key)
+def _domain(faces: Domain, side: str, store: Path, key: str, parts: dict[str, Part]) -> Domain:
+    own = {name: part for name, part in parts.items() if name.startswith(side)}
+    arrays = read_arrays(store, [f"{name}{which}" for name, part in own.items() for which in part.names])
+    for name, part in own.items():
+        for which in part.names:
+            array = arrays[f"{name}{which}"]
+            if array.dtype != np.float32 or array.shape[:-1] != (len(part.faces),):
+                raise UserError(f"{store}: {name}{which} is not a row of numbers per face; remove it to have it made")
+    sets = {name: _feature_set(name, part, arrays) for name, part in own.items()}
+    test = sets[f"{side}_test"]
+    return replace(faces, train=sets.get(f"{side}_train", test), test=test, features_of=key)
+
+
+def _feature_set(name: str, part: Part, arrays: dict[str, Any]) -> FeatureSet:
+    """One split of a store, with its views."""
+    views = [f"{name}{which}" for which in part.names if not which.endswith("log_probs")]
+    first, *more = (
+        FeatureSet(arrays[v], part.faces.labels, part.faces.names, arrays.get(f"{v}_log_probs")) for v in views
+    )
+    return replace(first, views=tuple(more))

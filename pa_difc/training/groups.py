@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from ..backbones import BACKBONES
-from ..backbones.spec import FEATURE_HEADS, HEAD_INITS, LANDMARK_BRANCHES, PRECISIONS
+from ..backbones.spec import FEATURE_HEADS, HEAD_INITS, LANDMARK_BRANCHES, MAPS, POOLS, PRECISIONS
 from ..data.sampling import sampler_names
 from ..losses import LOSSES
 from ..methods import METHODS
@@ -83,6 +83,12 @@ class ModelSettings(Options):
         "comes along",
         choices=HEAD_INITS,
     )
+    pool: str = option(
+        "average",
+        "average (of the last map) or grid (averages over the cells of a grid over model.maps, which keeps places)",
+        choices=POOLS,
+    )
+    maps: str = option("late", "those with a grid, by depth: mid, late, last, or several joined by +", choices=MAPS)
     classifier: str | None = option(
         None, "linear or cosine; none: the loss's own", choices=_words("losses.spec", "CLASSIFIERS")
     )

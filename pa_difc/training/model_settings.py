@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..backbones.spec import MAPS, POOLS
 from ..data.labels import EXPRESSIONS, LabelSet
 from ..util.errors import UserError
 from ..util.shapes import COUNT, FLAG, NOTHING, NUMBER, TEXT, Leaf, either, mismatch, one_of
@@ -24,6 +25,8 @@ _SHAPE: dict[str, Any] = {
             "backbone": TEXT,
             "feature_head": either(TEXT, NOTHING),
             "landmark_branch": TEXT,
+            "pool?": one_of(*POOLS),
+            "maps?": one_of(*MAPS),
             "classifier": one_of("linear", "cosine"),
             "scale": _POSITIVE,
             "options?": {},

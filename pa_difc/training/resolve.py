@@ -13,7 +13,7 @@ from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.names import lookup
 from ..util.options import make
-from .groups import ENTRIES, OptimiserSettings
+from .groups import ENTRIES, ModelSettings, OptimiserSettings
 from .keys import entry_options
 from .settings import Settings
 
@@ -56,9 +56,8 @@ def own_values(settings: Settings) -> dict[str, Any]:
 
     backbone, loss = BACKBONES.lookup(settings.model.backbone), LOSSES.lookup(settings.loss.name)
     given = None if "model.classifier" in settings.follows else settings.model.classifier
-    regions = METHODS.lookup(settings.method.name).needs_regions
     half = max(1, settings.run.epochs // 2)
-    feature_head = "global_local" if regions else backbone.feature_head
+    feature_head = _feature_head(settings, backbone.feature_head)
     return {
         "data.crop_px": backbone.input_px,
         "model.classifier": loss.classifier,
@@ -77,8 +76,15 @@ def _own_head_init(settings: Settings, classifier: str, feature_head: str) -> st
     comes_along = bool(BACKBONES.lookup(model.backbone).classes or model.pretrained_classes)
     brings = model.pretrained is not None and (is_model_folder(model.pretrained) or comes_along)
     given = None if "model.feature_head" in settings.follows else model.feature_head
-    fits = is_model_folder(model.pretrained) or (given or feature_head) == "global_only"
+    fits = is_model_folder(model.pretrained) or ((given or feature_head) == "global_only" and model.pool == "average")
     return "pretrained" if brings and fits and classifier == "linear" else "random"
+
+
+def _feature_head(settings: Settings, own: str) -> str:
+    """The head of a method that needs regions, of a grid, or the backbone's own."""
+    if METHODS.lookup(settings.method.name).needs_regions:
+        return "global_local"
+    return "global_only" if settings.model.pool == "grid" else own
 
 
 def _check(resolved: Settings) -> None:
@@ -87,6 +93,12 @@ def _check(resolved: Settings) -> None:
     model, optimiser = resolved.model, resolved.optimiser
     if model.landmark_branch != "conv" and model.feature_head == "global_only":
         raise UserError(f"landmark_branch={model.landmark_branch!r} has no effect with feature_head='global_only'")
+    if model.pool == "grid" and model.feature_head != "global_only":
+        raise UserError(f"pool='grid' has no landmark branches: it does not go with feature_head={model.feature_head}")
+    if model.pool == "grid" and not backbone.grid:
+        raise UserError(f"pool='grid': backbone {model.backbone} has no grid over its maps (BackboneSpec.grid)")
+    if model.pool != "grid" and model.maps != ModelSettings.maps:
+        raise UserError(f"maps={model.maps!r} has no effect with pool={model.pool!r}")
     if model.classifier not in loss.classifiers:
         raise UserError(f"loss {resolved.loss.name} needs classifier={loss.classifiers[0]}, not {model.classifier}")
     if model.head_init == "pretrained" and model.pretrained is None:

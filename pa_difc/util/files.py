@@ -126,6 +126,15 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.
         raise UserError(f"cannot read {path}: {reason}; remove it to have it made anew") from None
 
 
+def array_names(path: Path) -> set[str]:
+    """The names of the arrays of an .npz file, of which none is read; none if it is no such file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy") for name in archive.namelist()}
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return set()
+
+
 def _finite(text: str) -> float:
     """A number of a JSON file; Python would read NaN and infinities, which JSON does not have and nobody wrote."""
     if not isfinite(value := float(text)):

@@ -42,21 +42,22 @@ def test_features_are_finite_and_gradients_reach_all_weights(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "mid", "last"),
+    ("name", "mid", "late", "last"),
     [
-        ("mobilefacenet", (64, 28, 28), (512, 7, 7)),
-        ("mobilenet_v2", (24, 28, 28), (1280, 4, 4)),
-        ("resnet18", (64, 28, 28), (512, 4, 4)),
-        ("resnet50", (256, 28, 28), (2048, 4, 4)),
-        ("inception_resnet_v1", None, (1792, 3, 3)),
+        ("mobilefacenet", (64, 28, 28), (128, 14, 14), (512, 7, 7)),
+        ("mobilenet_v2", (24, 28, 28), (32, 14, 14), (1280, 4, 4)),
+        ("resnet18", (64, 28, 28), (128, 14, 14), (512, 4, 4)),
+        ("resnet50", (256, 28, 28), (512, 14, 14), (2048, 4, 4)),
+        ("inception_resnet_v1", None, (256, 17, 17), (1792, 3, 3)),
     ],
 )
-def test_maps_and_global_features(name, mid, last):
+def test_maps_and_global_features(name, mid, late, last):
     model = make_backbone(name, feature_head="global_only").eval()
     face = faces(1, model.input_px)
     with torch.no_grad():
-        mid_map, last_map = model.trunk(face.image)
+        mid_map, late_map, last_map = model.trunk(face.image)
         features = model(face)
+    assert late_map.shape == (1, *late)
     assert last_map.shape == (1, *last)
     assert mid_map is None if mid is None else mid_map.shape == (1, *mid)
     assert model.num_features == last[0]
@@ -117,6 +118,10 @@ def test_global_only_does_not_look_at_landmarks():
             {"feature_head": "global_local"},
             r"no map for landmarks; take feature_head='global_only'",
         ),
+        ("ir18", {"pool": "grids"}, r"unknown pool 'grids': did you mean 'grid'"),
+        ("ir18", {"pool": "grid", "maps": "last+late"}, r"unknown maps 'last\+late': .*late\+last"),
+        ("ir18", {"pool": "grid", "feature_head": "global_local"}, r"pool='grid' needs feature_head='global_only'"),
+        ("inception_resnet_v1", {"pool": "grid", "maps": "mid+late"}, r"maps='mid\+late': .* has no map 'mid'"),
     ],
 )
 def test_options_that_make_no_sense(name, options, message):

@@ -8,6 +8,7 @@ from pa_difc.backbones import make_backbone
 from pa_difc.backbones.head import GlobalLocalHead, conv_branches, ir_branches
 from pa_difc.backbones.ir_unit import IRUnit
 from pa_difc.backbones.landmarks import landmark_windows
+from pa_difc.backbones.trunk import Maps
 from pa_difc.methods import METHODS
 
 
@@ -71,7 +72,7 @@ def test_features_are_global_then_landmarks_in_order_then_the_connecting_layer()
     joined = torch.cat(parts, dim=1)
     assert joined.shape == (2, 384)
     expected = (joined @ head.fusion.weight.T + head.fusion.bias).relu()
-    torch.testing.assert_close(head(mid, last, landmarks, 112), expected)
+    torch.testing.assert_close(head(Maps(mid, None, last), landmarks, 112), expected)
 
 
 def test_only_its_own_landmark_moves_a_branch():
@@ -82,7 +83,9 @@ def test_only_its_own_landmark_moves_a_branch():
     landmarks = torch.full((1, 5, 2), 56.0)
     moved = landmarks.clone()
     moved[0, 3] = 20.0  # the left mouth corner
-    changed = (head(mid, last, landmarks, 112) != head(mid, last, moved, 112))[0].view(6, 64).any(1)
+    changed = (
+        (head(Maps(mid, None, last), landmarks, 112) != head(Maps(mid, None, last), moved, 112))[0].view(6, 64).any(1)
+    )
     assert changed.tolist() == [False, False, False, False, True, False]
 
 

@@ -9,10 +9,11 @@ from pa_difc.backbones.ir_unit import GroupedConv2d, IRUnit
 
 
 @pytest.mark.parametrize("trunk", [ir18, ir50])
-def test_maps_of_stage_two_and_four(trunk):
+def test_maps_of_stages_two_three_and_four(trunk):
     with torch.no_grad():
-        mid, last = trunk().eval()(torch.rand(1, 3, 112, 112))
+        mid, late, last = trunk().eval()(torch.rand(1, 3, 112, 112))
     assert mid.shape == (1, 128, 28, 28)
+    assert late.shape == (1, 256, 14, 14)
     assert last.shape == (1, 512, 7, 7)
 
 

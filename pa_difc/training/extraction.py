@@ -1,0 +1,120 @@
+"""One pass over faces for all that heads on frozen features need: features, a pretrained classifier's word, views."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..backbones.head import GridHead
+from ..backbones.trunk import Maps
+from ..data.faces import Face, Samples
+from ..data.loaders import EvalLoader
+from ..methods.hooks import eval_mode
+from ..methods.slot import LossSlot
+from ..util.errors import UserError
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A set of faces, and what is to be known of them.
+
+    Attributes:
+        faces: the set.
+        views: the views of a batch, itself first; a view of its own for each array.
+        classifier: features ``(N, D)`` to logits ``(N, K)``; None: nobody's word is kept.
+    """
+
+    faces: Samples
+    views: Callable[[Face], list[Face]] = lambda faces: [faces]
+    classifier: Callable[[Tensor], Tensor] | None = None
+
+    @cached_property
+    def num_views(self) -> int:
+        """The number of views, with the faces as they are."""
+        one = self.faces.batch(np.zeros(1, np.int64), torch.device("cpu"))
+        assert isinstance(one, Face)
+        return len(self.views(one))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its arrays: "", "_view1", …, and with a classifier "_log_probs", "_view1_log_probs", …"""
+        views = ["", *(f"_view{i}" for i in range(1, self.num_views))]
+        return views + [f"{view}_log_probs" for view in views if self.classifier is not None]
+
+    def size(self, num_features: int, num_classes: int) -> int:
+        """The bytes of its arrays."""
+        width = num_features + (num_classes if self.classifier is not None else 0)
+        return 4 * len(self.faces) * self.num_views * width
+
+
+def require_space(parts: Collection[Part], num_features: int, num_classes: int, store: Path) -> None:
+    """Says how large a file of features will be.
+
+    Raises:
+        UserError: the disk has less.
+    """
+    rows = sum(len(part.faces) * part.num_views for part in parts)
+    size = sum(part.size(num_features, num_classes) for part in parts)
+    folder = next(place for place in store.absolute().parents if place.exists())
+    free = shutil.disk_usage(folder).free
+    what = f"features: {rows:,} × {num_features:,} numbers, {_megabytes(size)}"
+    if free < size:
+        raise UserError(f"{what}: {folder} has {_megabytes(free)} free; give another --out")
+    print(f"{what} → {store}", flush=True)
+
+
+@torch.no_grad()
+def extracted(adapter: LossSlot, part: Part, device: torch.device | str) -> Arrays:
+    """The arrays of a part, by :attr:`Part.names`: features ``(N, D)`` and logarithms of probabilities ``(N, K)``.
+
+    Args:
+        adapter: a method whose extractor is called "G".
+        part: the faces.
+        device: where batches are put.
+    """
+    found: dict[str, list[Tensor]] = {name: [] for name in part.names}
+    with eval_mode(*adapter.models.values()), _read_by_classifiers(adapter.models["G"]) as averages:
+        for faces in EvalLoader(part.faces, device=device):
+            assert isinstance(faces, Face)
+            for number, view in enumerate(part.views(faces)):
+                name = f"_view{number}" if number else ""
+                features = adapter.inference(view, domain=1)["features"].float()
+                found[name].append(features.cpu())
+                if part.classifier is not None:
+                    logits = part.classifier(averages.pop() if averages else features)
+                    found[f"{name}_log_probs"].append(logits.float().log_softmax(dim=1).cpu())
+                averages.clear()
+    return {name: torch.cat(batches).numpy() for name, batches in found.items()}
+
+
+@contextmanager
+def _read_by_classifiers(extractor: nn.Module) -> Iterator[list[Tensor]]:
+    """Where features are a grid, the averages of the last map, which is what pretrained classifiers read: after each
+    batch they stand in the list. Other features are what is read."""
+    averages: list[Tensor] = []
+
+    def keep(trunk: nn.Module, given: tuple[Tensor], maps: Maps) -> None:
+        averages.append(maps.last.mean((2, 3)).float())
+
+    with_grid = isinstance(getattr(extractor, "head", None), GridHead)
+    hooks = [extractor.get_submodule("trunk").register_forward_hook(keep)] if with_grid else []
+    try:
+        yield averages
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
