@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..data.labels import EXPRESSIONS, LabelSet
+from ..data.views import VIEWS
 from ..util.errors import UserError
 from ..util.shapes import COUNT, FLAG, NOTHING, NUMBER, TEXT, Leaf, either, mismatch, one_of
 from . import old_format
@@ -31,6 +32,7 @@ _SHAPE: dict[str, Any] = {
         "loss": {"name": TEXT},
         "method": {"name": TEXT, "options?": {}},
         "run": {"seed": COUNT, "epochs": COUNT},
+        "eval?": {"views": one_of(*VIEWS)},
     },
     "run": TEXT,
 }

@@ -157,6 +157,17 @@ class RunSettings(Options):
     deterministic: bool = option(False, "deterministic algorithms only (slower on CUDA)")
 
 
+@dataclass(frozen=True)
+class EvalSettings(Options):
+    """How faces are predicted when training is over; the same for every method and loss."""
+
+    views: str = option(
+        "none",
+        "views of a face whose probabilities are averaged: none, flip (its mirror image), flip+scales (smaller, too)",
+        choices=_words("data.views", "VIEWS"),
+    )
+
+
 #: Groups in the order in which they are explained, and which of their fields names an entry that has options.
 GROUPS: dict[str, type[Options]] = {
     "data": DataSettings,
@@ -165,5 +176,6 @@ GROUPS: dict[str, type[Options]] = {
     "loss": LossSettings,
     "method": MethodSettings,
     "run": RunSettings,
+    "eval": EvalSettings,
 }
 ENTRIES = {"model": "backbone", "loss": "name", "method": "name"}
