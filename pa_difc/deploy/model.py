@@ -74,7 +74,7 @@ class FaceModel(nn.Module):
         views = views_of(Face(image, landmarks), self.views)
         log_probs = self._log_probs(views[0] if len(views) == 1 else Face(*map(torch.cat, zip(*views, strict=True))))
         if len(views) > 1:  # the logarithm of their mean
-            log_probs = log_probs.unflatten(0, (len(views), -1)).logsumexp(dim=0) - log(len(views))
+            log_probs = log_probs.view(len(views), -1, len(self.labels)).logsumexp(dim=0) - log(len(views))
         # The calibration and ratio of an estimated target prior, if the run had one: p^scale · e^bias · ratio.
         return (self.scale * log_probs + self.bias + self.ratio.log()).softmax(dim=1)
 
@@ -120,6 +120,7 @@ def save_model(model: FaceModel, folder: Path) -> None:
 def _networks(settings: Mapping[str, Any], k: int) -> tuple[dict[str, nn.Module], Callable[..., dict[str, Tensor]]]:
     """The untrained networks that a method predicts with, by name, and its way to predict."""
     from ..backbones import BACKBONES, make_backbone
+    from ..backbones.scale import show_scaled
     from ..methods import METHODS
 
     chosen, entry = settings["model"], settings["method"]
@@ -134,6 +135,7 @@ def _networks(settings: Mapping[str, Any], k: int) -> tuple[dict[str, nn.Module]
         landmark_branch=chosen["landmark_branch"],
         **chosen.get("options", {}),
     )
+    show_scaled(backbone, chosen.get("input_scale", 1.0))
     extractor: Any = method.extractor(backbone)
     make = partial(classifier, kind=chosen["classifier"], scale=chosen["scale"])
     heads = method.heads(extractor.num_features, k, make, method.read_options(entry.get("options", {})))

@@ -27,6 +27,7 @@ _SHAPE: dict[str, Any] = {
             "landmark_branch": TEXT,
             "classifier": one_of("linear", "cosine"),
             "scale": _POSITIVE,
+            "input_scale?": _POSITIVE,
             "options?": {},
         },
         "loss": {"name": TEXT},

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..backbones import BACKBONES
 from ..backbones.pretrained import load_pretrained
+from ..backbones.scale import show_scaled
 from ..backbones.speed import for_speed
 from ..data.domains import Domain, require_landmarks, require_same_crop, require_source
 from ..data.features import FeatureSet
@@ -152,10 +153,11 @@ def make_extractor(settings: Settings) -> nn.Module:
 
 
 def new_backbone(settings: Settings) -> nn.Module:
-    """The backbone of resolved settings with fresh weights."""
+    """The backbone of resolved settings with fresh weights, shown its faces at the scale that they ask for."""
     model = settings.model
     build = BACKBONES.lookup(model.backbone).build
-    return build(feature_head=model.feature_head, landmark_branch=model.landmark_branch, **model.options)
+    backbone = build(feature_head=model.feature_head, landmark_branch=model.landmark_branch, **model.options)
+    return show_scaled(backbone, model.input_scale)
 
 
 def _extractor(settings: Settings, source: Domain) -> nn.Module:

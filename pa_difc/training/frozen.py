@@ -76,7 +76,7 @@ def extract(settings: Settings, source: Domain, target: Domain, out: Path) -> tu
 #: What the features of a pretrained network depend on, beside the faces.
 _NETWORK = {
     "data": ("source", "target", "root", "labels", "crop_px"),
-    "model": ("backbone", "options", "feature_head", "landmark_branch", "pretrained"),
+    "model": ("backbone", "options", "feature_head", "landmark_branch", "pretrained", "input_scale"),
     "run": ("device",),
 }
 
