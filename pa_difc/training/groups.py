@@ -74,12 +74,6 @@ class ModelSettings(Options):
         choices=LANDMARK_BRANCHES,
     )
     pretrained: str | None = option(None, "file of weights for the backbone")
-    input_scale: float = option(
-        1.0,
-        "the network sees faces at this scale, about the image's centre: 0.9 is a looser crop, 1.1 a tighter one",
-        at_least=0.5,
-        at_most=2,
-    )
     classifier: str | None = option(
         None, "linear or cosine; none: the loss's own", choices=_words("losses.spec", "CLASSIFIERS")
     )
@@ -87,6 +81,12 @@ class ModelSettings(Options):
         None,
         "s, factor on the logits; margins and ε are in units before it; none: the classifier's, linear 1, cosine 30",
         above=0,
+    )
+    input_scale: float = option(
+        1.0,
+        "the network sees faces at this scale, about the image's centre: 0.9 is a looser crop, 1.1 a tighter one",
+        at_least=0.5,
+        at_most=2,
     )
     precision: str = option(
         "float32",
