@@ -166,6 +166,18 @@ def test_a_card_names_the_classes_and_speaks_of_expressions_only_where_they_are(
     assert ("not what the\nperson feels" in card) is (labels in (VALENCE, EXPRESSIONS)) and "seven" not in card
 
 
+def test_a_card_says_what_the_network_is_shown_of_a_face():
+    run = record(EXPRESSIONS, input_scale=0.9)
+    run["settings"]["eval"] = {"views": "flip+scales"}
+    card = model_card(run, model_settings(run))
+    assert "shown each face at 0.9 times its size" in card and "mean over views of the face: flip+scales" in card
+    for views in ({}, {"eval": {"views": "none"}}):
+        run = record(EXPRESSIONS)
+        run["settings"] |= views
+        card = model_card(run, model_settings(run))
+        assert "shown each face" not in card and "views of the face" not in card
+
+
 @pytest.mark.parametrize(("k", "bars"), [(3, 3), (10, 10), (11, 8), (31, 8)])
 def test_a_picture_shows_at_most_eight_bars_of_many_classes(k, bars):
     probs = np.full(k, 0.5 / k)

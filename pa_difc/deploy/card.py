@@ -35,7 +35,7 @@ A classifier of {len(labels)} classes: {_names(labels)}; for the domain "{data["
 
 ## Made from
 
-{_made_from(record, settings)}
+{_made_from(record, settings)}{_views(settings["settings"])}
 - selection: {record["selection"]}; target labels used in training or selection: {record["target_labels"]}
 - run {record["key"]}, {record["finished"]}, {_versions(record)}
 
@@ -81,6 +81,13 @@ def _made_from(record: dict[str, Any], settings: dict[str, Any]) -> str:
     return f"""- labelled: {counts["source"]}; unlabelled: {counts["target"]}; {how}, {given["size_px"]} px
 - method {method}, loss {loss}, network {model["backbone"]} ({head}),
   {run["epochs"]} epochs, seed {run["seed"]}"""
+
+
+def _views(settings: dict[str, Any]) -> str:
+    """Lines on what the network is shown of a face, where it is not the face alone."""
+    views, scale = settings.get("eval", {}).get("views", "none"), settings["model"].get("input_scale", 1.0)
+    shown = f"\n- the network is shown each face at {scale:g} times its size" if scale != 1.0 else ""
+    return shown + (f"\n- a prediction is the mean over views of the face: {views}" if views != "none" else "")
 
 
 def _versions(record: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from ..backbones.places import EXPORTED, OF_RUN
 from ..data.faces import Face
 from ..data.labels import LabelSet
+from ..data.views import views_of
 from ..methods.heads import classifier
 from ..training.stored import of_network, read_settings, read_weights, settings_file
 from ..util.errors import UserError
@@ -43,6 +45,7 @@ class FaceModel(nn.Module):
         self.labels = LabelSet.from_dict(settings["labels"])
         models, self._infer = _networks(settings["settings"], len(self.labels))
         self.models = nn.ModuleDict(models)
+        self.views: str = settings["settings"].get("eval", {}).get("views", "none")
         k = len(self.labels)
         adjustment = settings["adjustment"] or {"scale": 1.0, "bias": [0.0] * k, "ratio": [1.0] * k}
         self.scale = float(adjustment["scale"])
@@ -60,7 +63,7 @@ class FaceModel(nn.Module):
         return int(self.settings["input"]["size_px"])
 
     def forward(self, image: Tensor, landmarks: Tensor) -> Tensor:
-        """Class probabilities.
+        """Class probabilities, the mean over the model's views of each face.
 
         Args:
             image: ``(N, 3, P, P)``, RGB in [0, 1].
@@ -69,9 +72,16 @@ class FaceModel(nn.Module):
         Returns:
             ``(N, K)``, in the order of :attr:`classes`.
         """
-        log_probs = self._infer(Face(image, landmarks), models=self.models, domain=1)["logits"].log_softmax(dim=1)
+        views = views_of(Face(image, landmarks), self.views)
+        log_probs = self._log_probs(views[0] if len(views) == 1 else Face(*map(torch.cat, zip(*views, strict=True))))
+        if len(views) > 1:  # the logarithm of their mean
+            log_probs = log_probs.view(len(views), -1, len(self.labels)).logsumexp(dim=0) - log(len(views))
         # The calibration and ratio of an estimated target prior, if the run had one: p^scale · e^bias · ratio.
         return (self.scale * log_probs + self.bias + self.ratio.log()).softmax(dim=1)
+
+    def _log_probs(self, faces: Face) -> Tensor:
+        logits: Tensor = self._infer(faces, models=self.models, domain=1)["logits"]
+        return logits.log_softmax(dim=1)
 
 
 def load_model(folder: Path) -> FaceModel:
@@ -110,6 +120,7 @@ def save_model(model: FaceModel, folder: Path) -> None:
 def _networks(settings: Mapping[str, Any], k: int) -> tuple[dict[str, nn.Module], Callable[..., dict[str, Tensor]]]:
     """The untrained networks that a method predicts with, by name, and its way to predict."""
     from ..backbones import BACKBONES, make_backbone
+    from ..backbones.scale import show_scaled
     from ..methods import METHODS
 
     chosen, entry = settings["model"], settings["method"]
@@ -126,6 +137,7 @@ def _networks(settings: Mapping[str, Any], k: int) -> tuple[dict[str, nn.Module]
         maps=chosen.get("maps", "late"),
         **chosen.get("options", {}),
     )
+    show_scaled(backbone, chosen.get("input_scale", 1.0))
     extractor: Any = method.extractor(backbone)
     make = partial(classifier, kind=chosen["classifier"], scale=chosen["scale"])
     heads = method.heads(extractor.num_features, k, make, method.read_options(entry.get("options", {})))

@@ -11,6 +11,7 @@ from torch import nn
 from ..backbones.make import make_backbone
 from ..backbones.places import is_model_folder
 from ..backbones.pretrained import PretrainedReport, fill, load_pretrained
+from ..backbones.scale import show_scaled
 from ..backbones.speed import for_speed, for_training
 from ..data.domains import Domain, require_landmarks, require_same_crop, require_source
 from ..data.features import FeatureSet
@@ -166,9 +167,9 @@ def _fill(backbone: nn.Module, settings: Settings) -> PretrainedReport:
 
 
 def new_backbone(settings: Settings) -> nn.Module:
-    """The backbone of resolved settings with fresh weights."""
+    """The backbone of resolved settings with fresh weights, shown its faces at the scale that they ask for."""
     model = settings.model
-    return make_backbone(
+    backbone = make_backbone(
         model.backbone,
         feature_head=model.feature_head,
         landmark_branch=model.landmark_branch,
@@ -176,6 +177,7 @@ def new_backbone(settings: Settings) -> nn.Module:
         maps=model.maps,
         **model.options,
     )
+    return show_scaled(backbone, model.input_scale)
 
 
 def _extractor(settings: Settings, source: Domain) -> nn.Module:

@@ -179,7 +179,10 @@ def _agree(adapter: LossSlot, replicas: Replicas, title: str) -> None:
 
 
 def _predict_target(adapter: LossSlot, loader: PairLoader, epoch: int) -> np.ndarray | None:
-    """The clean pass over the target's training set, for a loss or a sampler that asks for one: predicted classes."""
+    """The clean pass over the target's training set, for a loss or a sampler that asks for one: predicted classes.
+
+    Of the faces as they are, whatever views are averaged in the end: training is the same with and without them.
+    """
     loss = adapter.loss
     evaluated = loss if isinstance(loss, EvaluatedLoss) and loss.needs_evaluation else None
     if evaluated is None and not loader.needs_predictions(epoch):

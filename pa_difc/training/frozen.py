@@ -122,7 +122,7 @@ def _fill(store: Path, parts: dict[str, Part], settings: Settings, source: Domai
 #: What the features of a pretrained network depend on, beside the faces.
 _NETWORK = {
     "data": ("source", "target", "root", "labels", "crop_px"),
-    "model": ("backbone", "options", "feature_head", "landmark_branch", "pool", "maps", "pretrained"),
+    "model": ("backbone", "options", "feature_head", "landmark_branch", "pool", "maps", "pretrained", "input_scale"),
     "run": ("device",),
 }
 

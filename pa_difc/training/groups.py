@@ -97,6 +97,12 @@ class ModelSettings(Options):
         "s, factor on the logits; margins and ε are in units before it; none: the classifier's, linear 1, cosine 30",
         above=0,
     )
+    input_scale: float = option(
+        1.0,
+        "the network sees faces at this scale, about the image's centre: 0.9 is a looser crop, 1.1 a tighter one",
+        at_least=0.5,
+        at_most=2,
+    )
     precision: str = option(
         "float32",
         "of the extractor in training: float32 or bf16 (autocast); all else is float32",
@@ -175,6 +181,17 @@ class RunSettings(Options):
     deterministic: bool = option(False, "deterministic algorithms only (slower on CUDA)")
 
 
+@dataclass(frozen=True)
+class EvalSettings(Options):
+    """How faces are predicted when training is over; the same for every method and loss."""
+
+    views: str = option(
+        "none",
+        "views of a face whose probabilities are averaged: none, flip (its mirror image), flip+scales (smaller, too)",
+        choices=_words("data.views", "VIEWS"),
+    )
+
+
 #: Groups in the order in which they are explained, and which of their fields names an entry that has options.
 GROUPS: dict[str, type[Options]] = {
     "data": DataSettings,
@@ -183,5 +200,6 @@ GROUPS: dict[str, type[Options]] = {
     "loss": LossSettings,
     "method": MethodSettings,
     "run": RunSettings,
+    "eval": EvalSettings,
 }
 ENTRIES = {"model": "backbone", "loss": "name", "method": "name"}

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..backbones.spec import MAPS, POOLS
 from ..data.labels import EXPRESSIONS, LabelSet
+from ..data.views import VIEWS
 from ..util.errors import UserError
 from ..util.shapes import COUNT, FLAG, NOTHING, NUMBER, TEXT, Leaf, either, mismatch, one_of
 from . import old_format
@@ -29,11 +30,13 @@ _SHAPE: dict[str, Any] = {
             "maps?": one_of(*MAPS),
             "classifier": one_of("linear", "cosine"),
             "scale": _POSITIVE,
+            "input_scale?": _POSITIVE,
             "options?": {},
         },
         "loss": {"name": TEXT},
         "method": {"name": TEXT, "options?": {}},
         "run": {"seed": COUNT, "epochs": COUNT},
+        "eval?": {"views": one_of(*VIEWS)},
     },
     "run": TEXT,
 }

@@ -92,16 +92,17 @@ def finish(
 
     Of several processes the first does it, and the others wait.
     """
-    device, correction = folder.settings.run.device, folder.settings.run.prior_correction
+    run, views = folder.settings.run, folder.settings.eval.views
+    device, correction = run.device, run.prior_correction
     scores: dict[str, Any] = {}
     summary: dict[str, Any] = {"mean_feature_norm": {}, "feature_quality": {}}
     adjustment = None
     outputs: Arrays = {}
     for side, domain, number in (("source", source, 0), ("target", target, 1)):
-        predictions = predict(adapter, EvalLoader(domain.test, device=device), domain=number)
+        predictions = predict(adapter, EvalLoader(domain.test, device=device), domain=number, views=views)
         probs = predictions.probs.numpy()
         if side == "source" and correction != "none":
-            unlabelled = predict(adapter, EvalLoader(target.train, device=device), domain=1).probs.numpy()
+            unlabelled = predict(adapter, EvalLoader(target.train, device=device), views=views).probs.numpy()
             adjustment = estimate_prior(correction, probs, domain.test.labels, unlabelled)
         elif side == "target" and adjustment is not None:
             if domain.labelled:
