@@ -40,6 +40,9 @@ OWN = {
     "jumbot": "transport_loss",
     "etd": "transport_loss",
     "lpl": "locality_loss",
+    "mcc": "class_confusion_loss",
+    "adamatch": "self_training_loss",
+    "mean_teacher": "self_training_loss",
 }
 
 #: Hooks of the host by what they are, and the loss that each brings.

@@ -46,7 +46,7 @@ def join(name: str, base: type[LossSlot]) -> type[LossSlot]:
             raise UserError(f"method {name!r}: {first} and {addition} both have an option {min(clash)!r}")
         mixins.append(mixin)
         options.append(own)
-    merged = dataclass(frozen=True)(type("Options", (*options, base.Options), {"__doc__": f"Of {name}."}))
+    merged: Any = dataclass(frozen=True)(type("Options", (*options, base.Options), {"__doc__": f"Of {name}."}))
     about = f"{base.about}; with {' and '.join(additions)}"
     attributes: dict[str, Any] = {"Options": merged, "about": about, "code": getattr(base, "code", base)}
     attributes |= {"__module__": base.__module__, "__doc__": f"{base.__name__} with {' and '.join(additions)}."}

@@ -47,10 +47,10 @@ class MCCHook(BaseHook):
         outputs = self.logits(inputs, losses)[0]
         logits = {**inputs, **outputs}["target_imgs_features_logits"]
         each = [self.confusion(z) for z in (logits if isinstance(logits, list) else [logits])]
-        return outputs, {"mcc_loss": self.weight * sum(each) / len(each)}
+        return outputs, {"class_confusion_loss": self.weight * sum(each) / len(each)}
 
     def _loss_keys(self) -> list[str]:
-        return ["mcc_loss"]
+        return ["class_confusion_loss"]
 
     def _out_keys(self) -> list[str]:
         keys: list[str] = self.logits.out_keys

@@ -51,7 +51,9 @@ class SelfTrainingOptions(option_tools.Options):
     """Of self-training."""
 
     teacher: str = option("average", "who guesses: student, average (of its weights) or start", choices=TEACHERS)
-    teacher_decay: float = option(0.99, "share of the average that a step keeps, with teacher=average", above=0, below=1)
+    teacher_decay: float = option(
+        0.99, "share of the average that a step keeps, with teacher=average", above=0, below=1
+    )
     align: str = option(
         "equal", "class proportions that guesses are aligned to: equal, source, estimated or none", choices=ALIGNMENTS
     )

@@ -77,6 +77,8 @@ class LossSlot:
         lr_schedulers: LRSchedulers
         misc: Misc
 
+        def init_hook(self, hook_kwargs: dict[str, Any]) -> None: ...
+
     def __init__(
         self,
         models: Models | None = None,

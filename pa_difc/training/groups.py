@@ -129,7 +129,10 @@ class OptimiserSettings(Options):
     lr_drop: float = option(0.1, "factor on the learning rate from confusion_epoch on, with schedule=drop", above=0)
     warmup_steps: int = option(0, "the learning rate rises linearly over these", unit="steps", at_least=0)
     ema: float = option(
-        0.0, "predict with weights averaged over the last steps, of which a step keeps this share; 0: never", at_least=0, below=1
+        0.0,
+        "predict with weights averaged over the last steps, of which a step keeps this share; 0: never",
+        at_least=0,
+        below=1,
     )
     clip_norm: float | None = option(None, "each model's gradient is scaled down to this norm; none: never", above=0)
     layer_decay: float = option(
