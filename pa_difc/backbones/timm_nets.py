@@ -94,7 +94,7 @@ def hub_weights(name: str) -> dict[str, Tensor]:
     try:
         net: nn.Module = timm.create_model(own, pretrained=True)
     except Exception as error:  # whatever a network and a hub can raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        reason = (str(error).splitlines() or [type(error).__name__])[0].strip()[:120]
         raise UserError(f"no weights of {name} from timm's hub ({reason}): give --pretrained FILE") from None
     return net.state_dict()
 
