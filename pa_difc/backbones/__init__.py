@@ -35,6 +35,7 @@ BACKBONES: Registry[BackboneSpec] = Registry(
         "expression": "pa_difc.backbones.expression:EXPRESSION",
     },
     "pa_difc.backbones",
+    families={"timm": "pa_difc.backbones.timm_nets:timm_backbone"},
 )
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(

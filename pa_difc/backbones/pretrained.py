@@ -145,4 +145,4 @@ def read_state_dict(file: Path) -> dict[str, Tensor]:
 def _place(name: str, own: dict[str, Tensor]) -> str | None:
     """The model's name for a name in a file."""
     name = name.removeprefix("module.")
-    return next((place for place in (name, f"trunk.{name}") if place in own), None)
+    return next((place for place in (name, f"trunk.{name}", f"trunk.net.{name}") if place in own), None)

@@ -30,6 +30,9 @@ PRECISIONS = ("float32", "bf16")
 #: How classifiers start.
 HEAD_INITS = ("random", "pretrained")
 
+#: The prefix of timm's networks, and what stands for their weights where timm is to fetch them.
+TIMM, HUB = "timm", "hub"
+
 
 @dataclass(frozen=True)
 class BackboneSpec:

@@ -45,6 +45,7 @@ _EXTRAS = {
     "onnx": ("onnxruntime", "export --format onnx"),
     "tensorboard": ("tensorboard", "--log tensorboard"),
     "postgres": ("psycopg2-binary", "studies on many machines"),
+    "timm": ("timm", "--backbone timm:NAME"),
     "completion": ("shtab", "--print-completion"),
 }
 

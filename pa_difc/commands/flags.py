@@ -63,7 +63,7 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None
     add("--data-root", "folder of datasets, each in a folder of its name", metavar="DIR")
     add("--labels", "the classes: expressions, expressions8, valence, folders or FILE.toml", metavar="SET")
     add("--epochs", "passes over the longer domain; the paper: 40", type=int, metavar="N")
-    add("--backbone", f"feature extractor: {', '.join(BACKBONES)}", metavar="NAME")
+    add("--backbone", f"feature extractor: {', '.join([*BACKBONES, *BACKBONES.patterns])}", metavar="NAME")
     add("--feature-head", "global_local or global_only (default: the backbone's own)", metavar="NAME")
     add("--landmark-branch", "branch of a landmark: conv or ir", metavar="NAME")
     add(

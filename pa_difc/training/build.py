@@ -12,7 +12,9 @@ from ..backbones.make import make_backbone
 from ..backbones.places import is_model_folder
 from ..backbones.pretrained import PretrainedReport, fill, load_pretrained
 from ..backbones.scale import show_scaled
+from ..backbones.spec import HUB
 from ..backbones.speed import for_speed, for_training
+from ..backbones.timm_nets import hub_weights
 from ..data.domains import Domain, require_landmarks, require_same_crop, require_source
 from ..data.features import FeatureSet
 from ..data.label_shift import shift_labels
@@ -150,6 +152,11 @@ def make_extractor(settings: Settings) -> nn.Module:
     backbone = new_backbone(settings)
     if model.pretrained:
         report = _fill(backbone, settings)
+        if model.head_init == "pretrained" and not getattr(getattr(backbone, "trunk", None), "averages", True):
+            raise UserError(
+                f"head_init=pretrained: {model.backbone} has layers between its features and its classifier; take "
+                "head_init=random"
+            )
         print(f"weights {model.pretrained}: {report}", flush=True)
     for_speed(backbone, precision=model.precision, channels_last=model.channels_last, compiled=model.compile)
     return backbone
@@ -159,6 +166,8 @@ def _fill(backbone: nn.Module, settings: Settings) -> PretrainedReport:
     """Fills a backbone from the place of its pretrained weights: a file, or the folder of a model with the same."""
     model = settings.model
     assert model.pretrained is not None
+    if model.pretrained == HUB:
+        return fill(backbone, hub_weights(model.backbone), "timm's hub", whole_trunk=True)
     if not is_model_folder(model.pretrained):
         return load_pretrained(backbone, model.pretrained)
     folder = Path(model.pretrained)

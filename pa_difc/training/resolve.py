@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from ..backbones import BACKBONES
@@ -71,13 +72,25 @@ def own_values(settings: Settings) -> dict[str, Any]:
 
 
 def _own_head_init(settings: Settings, classifier: str, feature_head: str) -> str:
-    """Whether classifiers start as the pretrained one: where there is one, and they can."""
+    """Whether classifiers start as the pretrained one: where one comes along that reads the same features."""
     model = settings.model
-    comes_along = bool(BACKBONES.lookup(model.backbone).classes or model.pretrained_classes)
-    brings = model.pretrained is not None and (is_model_folder(model.pretrained) or comes_along)
-    given = None if "model.feature_head" in settings.follows else model.feature_head
-    fits = is_model_folder(model.pretrained) or ((given or feature_head) == "global_only" and model.pool == "average")
-    return "pretrained" if brings and fits and classifier == "linear" else "random"
+    if "model.feature_head" not in settings.follows and model.feature_head is not None:
+        feature_head = model.feature_head
+    method = METHODS.lookup(settings.method.name)
+    if model.pretrained is None or classifier != "linear" or method.needs_regions:
+        return "random"
+    if not method.trains:  # it can't do otherwise; if the weights have no classifier, that is said when they are read
+        return "pretrained"
+    if is_model_folder(model.pretrained):
+        from .stored import read_settings  # which needs settings
+
+        stored = read_settings(Path(model.pretrained))["settings"]["model"]
+        read = {"pool": "average", "maps": model.maps, **stored}  # folders from before 0.4 are averages
+        same = [read[key] for key in ("feature_head", "pool", "maps")] == [feature_head, model.pool, model.maps]
+        return "pretrained" if same and stored["classifier"] == "linear" else "random"
+    comes_along = BACKBONES.lookup(model.backbone).classes or model.pretrained_classes
+    average = feature_head == "global_only" and model.pool == "average"
+    return "pretrained" if comes_along and average else "random"
 
 
 def _feature_head(settings: Settings, own: str) -> str:
@@ -101,17 +114,7 @@ def _check(resolved: Settings) -> None:
         raise UserError(f"maps={model.maps!r} has no effect with pool={model.pool!r}")
     if model.classifier not in loss.classifiers:
         raise UserError(f"loss {resolved.loss.name} needs classifier={loss.classifiers[0]}, not {model.classifier}")
-    if model.head_init == "pretrained" and model.pretrained is None:
-        raise UserError("head_init=pretrained: give --pretrained, the weights that bring a classifier along")
-    if model.head_init == "pretrained" and model.classifier != "linear":
-        raise UserError(f"head_init=pretrained: a {model.classifier} classifier can't start as a linear one")
-    if model.pretrained_classes is not None and model.head_init != "pretrained":
-        raise UserError(f"pretrained_classes has no effect with head_init={model.head_init}")
-    if not METHODS.lookup(resolved.method.name).trains and model.head_init != "pretrained":
-        raise UserError(
-            f"method {resolved.method.name} predicts with the classifier of pretrained weights: give --pretrained, a "
-            "model folder or the weights of --backbone expression"
-        )
+    _check_start(resolved)
     if resolved.data.crop_px != backbone.input_px and not backbone.any_px:
         raise UserError(f"crop_px={resolved.data.crop_px}: backbone {model.backbone} takes {backbone.input_px}")
     if optimiser.schedule != "drop" and optimiser.lr_drop != OptimiserSettings.lr_drop:
@@ -119,6 +122,28 @@ def _check(resolved: Settings) -> None:
     if optimiser.name != "sgd" and optimiser.momentum != OptimiserSettings.momentum:
         raise UserError(f"momentum={optimiser.momentum:g} has no effect with optimiser {optimiser.name}")
     make_schedule(resolved, steps_per_epoch=1)
+
+
+def _check_start(resolved: Settings) -> None:
+    """Refuses a start of classifiers that there can't be."""
+    model, method = resolved.model, METHODS.lookup(resolved.method.name)
+    if model.head_init == "pretrained":
+        if model.pretrained is None:
+            raise UserError("head_init=pretrained: give --pretrained, the weights that bring a classifier along")
+        if model.classifier != "linear":
+            raise UserError(f"head_init=pretrained: a {model.classifier} classifier can't start as a linear one")
+        if method.needs_regions:
+            what = f"{resolved.method.name} classifies regions of faces, not their features"
+            raise UserError(f"head_init=pretrained: {what}")
+    elif not method.trains:
+        raise UserError(
+            f"method {resolved.method.name} predicts with the classifier of pretrained weights: give --pretrained, a "
+            "model folder or the weights of --backbone expression"
+        )
+    elif model.pretrained_classes is not None and model.pretrained is None:
+        raise UserError("pretrained_classes has no effect without --pretrained")
+    elif model.pretrained_classes is not None and "model.head_init" not in resolved.follows:
+        raise UserError("pretrained_classes has no effect with head_init=random")
 
 
 def _at(values: dict[str, dict[str, Any]], key: str) -> Any:

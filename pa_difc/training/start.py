@@ -13,6 +13,8 @@ from ..backbones import BACKBONES
 from ..backbones.classifiers import PretrainedClassifier, find_classifier
 from ..backbones.places import is_model_folder, weights_file
 from ..backbones.pretrained import mark_filled, read_state_dict
+from ..backbones.spec import HUB
+from ..backbones.timm_nets import hub_weights
 from ..data.domains import Domain
 from ..data.features import FeatureSet
 from ..data.labels import LabelSet
@@ -72,21 +74,23 @@ def pretrained_classifier(settings: Settings, labels: LabelSet) -> PretrainedCla
             raise UserError(f"pretrained_classes has no effect with {model.pretrained}: the model says its own")
         found = stored_classifier(Path(model.pretrained))
     else:
-        found = _of_file(settings, weights_file(Path(model.pretrained)))
+        found = _of_file(settings, Path(model.pretrained))
     chosen = found.for_labels(labels)
     if left_out := found.left_out(labels):
         print(f"{found.origin} has classes that are left out: {', '.join(left_out)}", flush=True)
     return chosen
 
 
-def _of_file(settings: Settings, file: Path) -> PretrainedClassifier:
-    classes = settings.model.pretrained_classes or BACKBONES.lookup(settings.model.backbone).classes
+def _of_file(settings: Settings, place: Path) -> PretrainedClassifier:
+    backbone, from_hub = settings.model.backbone, settings.model.pretrained == HUB
+    file = place if from_hub else weights_file(place)
+    classes = settings.model.pretrained_classes or BACKBONES.lookup(backbone).classes
     if not classes:
         raise UserError(
             f"head_init='pretrained': the classes of {file} are not known: name them in their order, "
             "--set pretrained_classes=anger,happy,…"
         )
-    return find_classifier(read_state_dict(file), classes, file)
+    return find_classifier(hub_weights(backbone) if from_hub else read_state_dict(file), classes, file)
 
 
 class PretrainedStart:

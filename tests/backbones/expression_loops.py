@@ -25,9 +25,10 @@ def shapes(classes=7):
 
 
 def random_weights(seed=0, classes=7):
+    """Weights of a size that keeps what each layer gives at about that of what it takes."""
     rng = np.random.default_rng(seed)
-    spread = {name: 1 / np.sqrt(max(1, np.prod(shape[:-1]))) for name, shape in shapes(classes).items()}
-    return {name: rng.normal(0.01, spread[name], shape) for name, shape in shapes(classes).items()}
+    inputs = {n: 9 if n.endswith("depthwise_filter") else max(1, np.prod(s[:-1])) for n, s in shapes(classes).items()}
+    return {name: rng.normal(0.01, 1 / np.sqrt(inputs[name]), shape) for name, shape in shapes(classes).items()}
 
 
 def write_tfjs(folder, weights, quantized=True, paths=("model.bin",), stem="expression"):

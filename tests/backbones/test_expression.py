@@ -50,6 +50,11 @@ def test_it_computes_what_the_files_say(quantized, paths, tmp_path):
         np.testing.assert_allclose(z, logits(picture(), kept), rtol=2e-4, atol=2e-4)
 
 
+def test_images_are_shifted_by_the_published_means_and_only_divided_by_255():
+    found = make_backbone("expression").trunk.normalize(face(picture()).image)[0].permute(1, 2, 0)
+    np.testing.assert_allclose(found, (picture() - [122.782, 117.001, 104.298]) / 255, atol=1e-6)
+
+
 def test_its_classes_are_the_seven_in_their_published_order():
     assert CLASSES == ("neutral", "happy", "sad", "anger", "fear", "disgust", "surprise")
     assert {EXPRESSIONS.index(word) for word in CLASSES} == set(range(7))

@@ -87,12 +87,13 @@ def test_it_has_no_step(weights):
         adapter.training_step({})
 
 
-@pytest.mark.parametrize("values", [{"pretrained": None, "pretrained_classes": None}, {"pretrained_classes": None}])
-def test_without_a_classifier(values, weights):
-    with pytest.raises(
-        UserError, match="method as_is predicts with the classifier of pretrained weights: give --pretr"
-    ):
-        settings(weights, **values)
+def test_without_a_classifier(weights):
+    with pytest.raises(UserError, match="method as_is predicts with the classifier of pretrained weights: give --p"):
+        settings(weights, pretrained=None, pretrained_classes=None)
+    with pytest.raises(UserError, match="method as_is predicts with the classifier of pretrained weights: give --p"):
+        settings(weights, head_init="random", pretrained_classes=None)
+    with pytest.raises(UserError, match=r"the classes of .*net\.safetensors are not known: name them in their order"):
+        make_adapter(settings(weights, pretrained_classes=None), few("s", 0), 3)
 
 
 def test_once_in_a_grid_whatever_losses_and_seeds(weights, tmp_path, monkeypatch, capsys):

@@ -115,6 +115,7 @@ def test_a_filled_classifier_is_not_new(weights, source):
         ({"backbone": "expression", "pretrained": "w.json", "method": "agra"}, "random"),
         ({"backbone": "small", "pretrained": "w.pt"}, "random"),
         ({"backbone": "small", "pretrained": "w.pt", "pretrained_classes": WORDS}, "pretrained"),
+        ({"backbone": "small", "pretrained": "w.pt", "pretrained_classes": WORDS, "loss": "cosface"}, "random"),
         ({"backbone": "small"}, "random"),
     ],
 )
@@ -139,6 +140,11 @@ def test_what_a_loss_brings_along_stays_in_one_table():
         ({"pretrained": None}, "head_init=pretrained: give --pretrained, the weights that bring a classifier along"),
         ({"loss": "arcface"}, "head_init=pretrained: a cosine classifier can't start as a linear one"),
         ({"head_init": "random"}, "pretrained_classes has no effect with head_init=random"),
+        ({"head_init": None, "pretrained": None}, "pretrained_classes has no effect without --pretrained"),
+        (
+            {"method": "agra", "backbone": "expression", "crop_px": 112},
+            "head_init=pretrained: agra classifies regions of faces, not their features",
+        ),
         ({"head_init": "zero"}, "unknown head init 'zero': valid: pretrained, random"),
     ],
 )
@@ -198,6 +204,23 @@ def test_on_frozen_features_classifiers_start_random(weights, source, target):
     with pytest.raises(UserError, match="on frozen features a layer comes before the classifier; train on faces"):
         make_adapter(settings(weights, head_init="pretrained"), domains[0], 3)
     assert network_settings(follows).model.head_init == "random"
+
+
+def test_resumed_to_the_bit(weights, source, target, tmp_path):
+    """A run that is stopped and goes on has other classifiers than one that only begins: not the start, with noise."""
+    from pa_difc.training.build import make_loader
+    from pa_difc.training.engine import fit
+
+    cell = settings(weights, method="mcd", loss="difc", epochs=2, batch_size=16)
+    ends = []
+    for folder, stops in ((None, [2]), (tmp_path, [1, 2])):
+        for epochs in stops:
+            loader = make_loader(cell, source, target)
+            adapter = make_adapter(cell, source, len(loader))
+            fit(adapter, loader, epochs=epochs, folder=folder, key="k", progress=False)
+        ends.append(adapter.models.state_dict())
+    for name, state in ends[0].items():
+        assert all(torch.equal(value, ends[1][name][key]) for key, value in state.items()), name
 
 
 def test_a_run_starts_from_it_and_says_so(weights, source, target, tmp_path):

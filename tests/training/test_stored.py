@@ -95,6 +95,12 @@ def test_it_is_the_default_with_a_folder_alone(tmp_path):
     folder = trained(tmp_path, method="source_only")
     assert settings(pretrained=str(folder)).model.head_init == "pretrained"
     assert settings(pretrained=str(folder), loss="cosface").model.head_init == "random"
+    landmarks = {"feature_head": "global_local", "crop_px": 48}
+    assert settings(pretrained=str(folder), **landmarks).model.head_init == "random"  # other features
+    assert settings(pretrained=str(folder), method="agra", crop_px=48).model.head_init == "random"
+    with_landmarks = trained(tmp_path / "l", method="source_only", **landmarks)
+    assert settings(pretrained=str(with_landmarks), **landmarks).model.head_init == "pretrained"
+    assert settings(pretrained=str(with_landmarks)).model.head_init == "random"
     assert settings(pretrained=str(folder / "checkpoint.pt")).model.head_init == "random"
 
 
@@ -140,9 +146,12 @@ def test_a_cosine_classifier_and_one_that_is_not_linear(tmp_path, monkeypatch):
 
     monkeypatch.setitem(METHODS, "deep", Deep)
     cosine = trained(tmp_path / "a", method="source_only", classifier="cosine")
-    assert f"{cosine}: its classifier is not linear in the features" in refused(cosine)
+    assert f"{cosine}: its classifier is not linear in the features" in refused(cosine, head_init="pretrained")
+    assert f"{cosine}: its classifier is not linear in the features" in refused(cosine, method="as_is")
     deep = trained(tmp_path / "b", method="deep")
-    assert f"{deep}: its method has a classifier of its own; take head_init=random" in refused(deep)
+    assert f"{deep}: its method has a classifier of its own; take head_init=random" in refused(
+        deep, head_init="pretrained"
+    )
     make_adapter(settings(pretrained=str(deep), head_init="random"), pair()[0], 2)
 
 
