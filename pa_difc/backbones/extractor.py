@@ -83,7 +83,7 @@ def _freeze_unused(trunk: Trunk, maps: Sequence[str]) -> None:
     with torch.enable_grad():
         found = trunk(torch.zeros(1, 3, trunk.input_px, trunk.input_px))
     trunk.train(was_training)
-    weights = list(trunk.parameters())
+    weights = [weight for weight in trunk.parameters() if weight.requires_grad]
     depends = torch.autograd.grad(sum(getattr(found, name).sum() for name in maps), weights, allow_unused=True)
     for weight, gradient in zip(weights, depends, strict=True):
         weight.requires_grad_(gradient is not None)

@@ -92,20 +92,19 @@ def extracted(adapter: LossSlot, part: Part, device: torch.device | str) -> Arra
                 features = adapter.inference(view, domain=1)["features"].float()
                 found[name].append(features.cpu())
                 if part.classifier is not None:
-                    logits = part.classifier(averages.pop() if averages else features)
+                    logits = part.classifier(averages[0] if averages else features)
                     found[f"{name}_log_probs"].append(logits.float().log_softmax(dim=1).cpu())
-                averages.clear()
     return {name: torch.cat(batches).numpy() for name, batches in found.items()}
 
 
 @contextmanager
 def _read_by_classifiers(extractor: nn.Module) -> Iterator[list[Tensor]]:
-    """Where features are a grid, the averages of the last map, which is what pretrained classifiers read: after each
-    batch they stand in the list. Other features are what is read."""
+    """Where features are a grid, the averages of the last map, which is what pretrained classifiers read: those of
+    the latest batch stand in the list. Other features are what is read."""
     averages: list[Tensor] = []
 
     def keep(trunk: nn.Module, given: tuple[Tensor], maps: Maps) -> None:
-        averages.append(maps.last.mean((2, 3)).float())
+        averages[:] = [maps.last.mean((2, 3)).float()]
 
     with_grid = isinstance(getattr(extractor, "head", None), GridHead)
     hooks = [extractor.get_submodule("trunk").register_forward_hook(keep)] if with_grid else []
