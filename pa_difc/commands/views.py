@@ -32,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--data-root", metavar="DIR", help="folder of datasets, each in a folder of its name (default: data)")
     add("--labels", metavar="SET", help="the classes: expressions, expressions8, valence, folders or FILE.toml")
     add("--device", metavar="NAME", help="cpu, cuda or cuda:N")
-    add("--faces", type=int, default=1000, metavar="N", help="look at so many of them (default: %(default)s)")
+    add("--faces", type=int, default=2000, metavar="N", help="look at this many at most (default: %(default)s)")
     about = "read the labels after the choice, and say what each crop would have scored: not for choosing"
     add("--oracle", action="store_true", help=about)
     about = "any other key, such as pretrained_classes=anger,happy"
@@ -97,7 +97,7 @@ def _classifier(settings: Settings, domain: Domain) -> tuple[Any, Any]:
     check_landmarks(settings, domain, domain)
     adapter = make_adapter(settings, domain, 1)
     adapter.models.to(settings.run.device)
-    return adapter, EvalLoader(domain.train, device=settings.run.device)
+    return adapter, EvalLoader(domain.train, batch_size=64, device=settings.run.device)
 
 
 def _table(choice: CropChoice, classes: Sequence[str], scores: Sequence[dict[str, Any]]) -> Iterator[str]:
