@@ -147,6 +147,28 @@ def test_anything_else_is_refused_in_one_line_that_says_what_to_do(changes, word
 
 
 @pytest.mark.parametrize(
+    ("group", "values", "words"),
+    [
+        ("eval", {"views": "twist"}, "settings.eval.views is 'twist', must be one of 'none', 'flip', 'flip+scales'"),
+        ("eval", {}, "settings.eval.views is missing"),
+        ("eval", "flip", "settings.eval is 'flip', must be an object"),
+        ("model", {"input_scale": 0}, "settings.model.input_scale is 0, must be a number"),
+        ("model", {"input_scale": "0.9"}, "settings.model.input_scale is '0.9', must be a number"),
+        ("model", {"input_scale": 90}, "settings.model.input_scale is 90, must be a number from 0.5 to 2"),
+    ],
+)
+def test_views_and_scales_that_are_none_are_refused_in_one_line(group, values, words, tmp_path):
+    save_model(FaceModel(model_settings(record(EXPRESSIONS))), tmp_path)
+    settings = model_settings(record(EXPRESSIONS))
+    before = settings["settings"].get(group, {})
+    settings["settings"][group] = {**before, **values} if isinstance(values, dict) else values
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(UserError) as refused:
+        load_model(tmp_path)
+    assert words in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("kind", "change"), [("method", {"method": "not_ours"}), ("backbone", {"backbone": "not_ours"})]
 )
 def test_a_plugin_s_model_says_that_it_needs_the_plugin(kind, change, tmp_path):

@@ -136,6 +136,21 @@ def settings_of_cell(parsed: argparse.Namespace, *, method: str = "mcd", loss: s
     return settings
 
 
+def settings_of_some(parsed: argparse.Namespace, *, method: str, loss: str) -> Settings:
+    """The resolved settings of a command that has some of the training flags and ``--set`` alone.
+
+    Args:
+        parsed: of the command.
+        method, loss: its own.
+
+    Raises:
+        UserError: a value is not valid.
+    """
+    missing = dict.fromkeys((*_FLAGS, "config", "method", "loss", "seed"))
+    whole = argparse.Namespace(**{**missing, "command_defaults": {}, **vars(parsed)})
+    return settings_of_cell(whole, method=method, loss=loss)
+
+
 def settings_of_grid(
     parsed: argparse.Namespace, *, methods: Sequence[str], losses: Sequence[str], **more: Any
 ) -> list[Settings]:

@@ -16,6 +16,7 @@ FORMAT = 2
 _LEFT_OUT = {"data": ("root",), "model": ("pretrained", "pretrained_classes", "head_init"), "run": ("device",)}
 
 _POSITIVE = Leaf("a finite number above 0", lambda v: NUMBER.fits(v) and v > 0)
+_INPUT_SCALE = Leaf("a number from 0.5 to 2", lambda v: NUMBER.fits(v) and 0.5 <= v <= 2)
 _SIDE = Leaf("a whole number from 32 to 1024", lambda v: COUNT.fits(v) and 32 <= v <= 1024)
 _SHAPE: dict[str, Any] = {
     "labels": {"names": [TEXT], "synonyms": {}, "excluded": [TEXT]},
@@ -30,7 +31,7 @@ _SHAPE: dict[str, Any] = {
             "maps?": one_of(*MAPS),
             "classifier": one_of("linear", "cosine"),
             "scale": _POSITIVE,
-            "input_scale?": _POSITIVE,
+            "input_scale?": _INPUT_SCALE,
             "options?": {},
         },
         "loss": {"name": TEXT},
