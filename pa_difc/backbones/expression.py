@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .extractor import extractor_on
 from .spec import BackboneSpec
-from .trunk import Trunk
+from .trunk import Maps, Trunk
 
 #: Channel means that the published weights were trained with, of 255; images are divided by 255 and by nothing else.
 _STATISTICS = (tuple(value / 255 for value in (122.782, 117.001, 104.298)), (1.0, 1.0, 1.0))
@@ -29,17 +29,18 @@ class ExpressionTrunk(Trunk):
     """
 
     def __init__(self) -> None:
-        super().__init__(_STATISTICS, input_px=112, mid_channels=64, last_channels=256)
+        super().__init__(_STATISTICS, input_px=112, mid_channels=64, late_channels=128, last_channels=256)
         self.dense0 = _Block(3, 32, separable_first=False)
         self.dense1 = _Block(32, 64)
         self.dense2 = _Block(64, 128)
         self.dense3 = _Block(128, 256)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> Maps:
         # Channels last: a step takes 0.7 of the time on a CPU.
         x = self.normalize(image).contiguous(memory_format=torch.channels_last)
         mid = self.dense1(self.dense0(x))  # (N, 64, 28, 28)
-        return mid, self.dense3(self.dense2(mid))  # (N, 256, 7, 7)
+        late = self.dense2(mid)  # (N, 128, 14, 14)
+        return Maps(mid, late, self.dense3(late))  # (N, 256, 7, 7)
 
 
 class _Block(nn.Module):
@@ -96,4 +97,5 @@ EXPRESSION = BackboneSpec(
     "face-api.js's expression network",
     feature_head="global_only",
     classes=CLASSES,
+    grid=True,
 )

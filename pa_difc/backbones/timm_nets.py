@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from ..util.errors import UserError
 from .extractor import extractor_on
 from .spec import TIMM, BackboneSpec
-from .trunk import Trunk
+from .trunk import Maps, Trunk
 
-_INPUT_PX, _MID_PX = 112, 28
+_INPUT_PX, _MID_PX, _LATE_PX = 112, 28, 14
 
 
 class TimmTrunk(Trunk):
     """A network of timm without its classifier.
 
-    Its map for landmarks is the deepest of those of 28 px and more (none: it has no such map); the last is what timm's
-    own ``forward_features`` ends with. The network lies in ``net``, under timm's names.
+    Its map for landmarks is the deepest of those of 28 px and more (none: it has no such map), the later one the
+    deepest of 14 px to below that; the last is what timm's own ``forward_features`` ends with. The network lies in ``net``, under timm's names.
 
     Args:
         name: of the network in timm, such as "resnet18" or "efficientnet_b0.ra_in1k".
@@ -48,18 +48,26 @@ class TimmTrunk(Trunk):
         for parameter in above:
             parameter.requires_grad_(False)
         net.zero_grad(set_to_none=True)
-        large = [index for index, x in enumerate(maps) if x.dim() == 4 and _MID_PX <= x.shape[-1] < _INPUT_PX]
+        places = _deepest(maps, _MID_PX, _INPUT_PX), _deepest(maps, _LATE_PX, _MID_PX)
         statistics = tuple(net.pretrained_cfg["mean"]), tuple(net.pretrained_cfg["std"])
-        mid_channels = maps[large[-1]].shape[1] if large else None
-        super().__init__(statistics, input_px=_INPUT_PX, mid_channels=mid_channels, last_channels=last.shape[1])
-        self._mid = large[-1] if large else None
+        mid, late = (None if at is None else maps[at].shape[1] for at in places)
+        super().__init__(
+            statistics, input_px=_INPUT_PX, mid_channels=mid, late_channels=late, last_channels=last.shape[1]
+        )
+        self._mid, self._late = places
         mean = last.mean((2, 3))
         self.averages: bool = not above and pooled.shape == mean.shape and torch.allclose(pooled, mean, atol=1e-4)
         self.net: nn.Module = net.train()
 
-    def forward(self, image: Tensor) -> tuple[Tensor | None, Tensor]:
+    def forward(self, image: Tensor) -> Maps:
         last, maps = self.net.forward_intermediates(self.normalize(image))  # type: ignore[operator]
-        return None if self._mid is None else maps[self._mid], last
+        mid, late = (None if at is None else maps[at] for at in (self._mid, self._late))
+        return Maps(mid, late, last)
+
+
+def _deepest(maps: list[Tensor], at_least: int, below: int) -> int | None:
+    """The position of the last map whose side is within these bounds."""
+    return max((i for i, x in enumerate(maps) if x.dim() == 4 and at_least <= x.shape[-1] < below), default=None)
 
 
 def timm_backbone(name: str) -> BackboneSpec:
@@ -75,7 +83,7 @@ def timm_backbone(name: str) -> BackboneSpec:
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "timm.list_models() lists all"
         raise UserError(f"backbone {name!r}: timm has no network {own!r}: {hint}")
     build = partial(extractor_on, partial(TimmTrunk, own))
-    return BackboneSpec(build, _INPUT_PX, 0.001, f"timm's {own}", feature_head="global_only")
+    return BackboneSpec(build, _INPUT_PX, 0.001, f"timm's {own}", feature_head="global_only", grid=True)
 
 
 def hub_weights(name: str) -> dict[str, Tensor]:
