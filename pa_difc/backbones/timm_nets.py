@@ -21,7 +21,8 @@ class TimmTrunk(Trunk):
     """A network of timm without its classifier.
 
     Its map for landmarks is the deepest of those of 28 px and more (none: it has no such map), the later one the
-    deepest of 14 px to below that; the last is what timm's own ``forward_features`` ends with. The network lies in ``net``, under timm's names.
+    deepest of 14 px and more below that; the last is what timm's own ``forward_features`` ends with. The network lies
+    in ``net``, under timm's names.
 
     Args:
         name: of the network in timm, such as "resnet18" or "efficientnet_b0.ra_in1k".

@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..util.errors import UserError
+
 Array = NDArray[np.float32]
 
 
@@ -50,6 +52,16 @@ class FeatureSet:
     def batch_views(self, indices: NDArray[np.int64], device: torch.device) -> list[Tensor]:
         """Features ``(N, D)`` by index, of the faces as they are and then of each further view."""
         return [part.batch(indices, device) for part in (self, *self.views)]
+
+    def said(self) -> FeatureSet:
+        """The set with what the pretrained classifier says, ``(N, K)``, in the place of features.
+
+        Raises:
+            UserError: there is none.
+        """
+        if self.log_probs is None:
+            raise UserError("these features come with no pretrained classifier's predictions: train on faces")
+        return replace(self, features=self.log_probs, views=tuple(view.said() for view in self.views))
 
     def take(self, indices: NDArray[np.int64]) -> FeatureSet:
         """Some of the vectors, by index."""

@@ -19,6 +19,7 @@ from ..util.errors import UserError
 from ..util.names import unknown
 from .augment import zoom_faces
 from .faces import Face, Samples
+from .features import FeatureSet
 from .sampling import SAMPLERS, Sampler, sampler_names
 from .strong_views import DRAWS, strong_views
 from .views import views_of
@@ -108,7 +109,8 @@ class PairLoader:
 
         Yields:
             "src_imgs", "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs" and "target_imgs_strong" (if
-            wanted), "target_domain" (1) and "target_sample_idx"; there is no key for target labels.
+            wanted), "target_log_probs" (of features that have them), "target_domain" (1) and "target_sample_idx"; there
+            is no key for target labels.
         """
         sampler, target_sampler = self._samplers
         if target_sampler.by == "predictions" and not self.needs_predictions(epoch):
@@ -134,10 +136,16 @@ class PairLoader:
                 "src_domain": torch.zeros_like(labels),
                 "src_sample_idx": torch.from_numpy(src_idx),
                 **target_imgs,
+                **self._said(target_idx),
                 "target_domain": torch.ones_like(labels),
                 "target_sample_idx": torch.from_numpy(target_idx),
             }
             start = stop
+
+    def _said(self, target_idx: NDArray[np.int64]) -> dict[str, Tensor]:
+        """What a pretrained classifier has said of the target's faces, where these are frozen features."""
+        known = self.target.log_probs if isinstance(self.target, FeatureSet) else None
+        return {} if known is None else {"target_log_probs": torch.from_numpy(known[target_idx]).to(self.device)}
 
     def _draw(self, coins: np.random.Generator, size: int, part: slice) -> dict[str, NDArray[np.float64]]:
         """What becomes of each face: drawn for the whole batch, so that no part depends on how it is divided."""

@@ -171,7 +171,9 @@ class SelfTrainingHook(BaseHook):
         models = {name: inputs[name] for name in self.names}
         source_logits = inputs.get("src_imgs_features_logits")
         source_probs = None if source_logits is None else mean_probs(source_logits)
-        guesses, mask = self.teaching.guesses(self._taught(faces, models), source_probs)
+        known = inputs.get("target_log_probs") if options.teacher == "start" else None
+        taught = self._taught(faces, models) if known is None else known.exp()
+        guesses, mask = self.teaching.guesses(taught, source_probs)
         logits = self.infer(view, models=models, domain=1)["logits"]
         return {}, {"self_training_loss": options.target_weight * self.teaching.loss(logits, guesses, mask)}
 

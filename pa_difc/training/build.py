@@ -34,7 +34,7 @@ from .device import set_device
 from .optimiser import make_containers
 from .resolve import make_schedule
 from .settings import Settings
-from .start import make_classifier
+from .start import Said, make_classifier
 from .stored import of_network, read_weights, require_backbone
 
 
@@ -192,5 +192,6 @@ def new_backbone(settings: Settings) -> nn.Module:
 def _extractor(settings: Settings, source: Domain) -> nn.Module:
     """The backbone; for features that were extracted before, a small head that takes its place."""
     if isinstance(source.train, FeatureSet):
-        return FeatureHead(source.train.num_features)
+        k = len(source.label_set)
+        return FeatureHead(source.train.num_features) if METHODS.lookup(settings.method.name).trains else Said(k)
     return make_extractor(settings)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from ..data.domains import Domain
 from ..data.faces import Face
 from ..data.features import FeatureSet
+from ..data.views import views_of
 from ..util.errors import UserError
 from ..util.files import array_names, read_arrays, write_atomic
 from .build import make_adapter, make_loader
@@ -26,6 +28,7 @@ from .groups import GROUPS
 from .record import RunFolder
 from .resolve import resolve
 from .settings import Settings
+from .start import classifier_that_comes_along
 
 FEATURES = ("full", "frozen")
 
@@ -35,16 +38,21 @@ def source_only(settings: Settings) -> Settings:
     return resolve(settings.but(**{"method.name": "source_only", "loss.name": "ce"}))
 
 
-def freeze(settings: Settings, source: Domain, target: Domain, out: Path, **further: Any) -> tuple[Domain, Domain]:
+def freeze(settings: Settings, source: Domain, target: Domain, out: Path) -> tuple[Domain, Domain]:
     """Both domains as features of one network, each standardised by its own training set.
+
+    With them come the predictions of the classifier that the pretrained weights bring along, if they do, and the views
+    of the test splits that predictions are averaged over.
 
     Args:
         settings: of the runs that will train on them.
         source, target: faces; no target label is looked at.
         out: where the network's folder lies.
-        **further: see :func:`extract`.
     """
-    source, target = extract(settings, source, target, out, **further)
+    views = None if settings.eval.views == "none" else partial(views_of, views=settings.eval.views)
+    own = classifier_that_comes_along(settings, source.label_set)
+    classifier = None if own is None else own.logits
+    source, target = extract(settings, source, target, out, views=views, classifier=classifier)
     return standardised(source), standardised(target)
 
 

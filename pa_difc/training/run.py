@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..data.domains import Domain
+from ..data.features import FeatureSet
 from ..data.loaders import EvalLoader
 from ..evaluation.inference import Predictions, predict
 from ..evaluation.metrics import prediction_counts, score
 from ..evaluation.prior import estimate_prior
 from ..evaluation.quality import feature_quality
+from ..methods import METHODS
 from ..methods.slot import LossSlot
 from ..util.distributed import from_first, on_first, rank
 from .build import check_landmarks, make_adapter, make_loader
@@ -57,6 +60,8 @@ def run_cell(
     if (record := from_first(folder.record)) is not None:
         return record
     check_landmarks(settings, source, target)
+    if isinstance(source.train, FeatureSet) and not METHODS.lookup(settings.method.name).trains:
+        source, target = said(source), said(target)
     if rank() == 0:
         folder.write_settings()
     loader = make_loader(settings, source, target)
@@ -80,6 +85,13 @@ def run_cell(
         logger.log(settings.run.epochs, final_scores(record))
         logger.close()
     return record
+
+
+def said(domain: Domain) -> Domain:
+    """A domain of frozen features as the predictions of the classifier that came with their network."""
+    train, test = domain.train, domain.test
+    assert isinstance(train, FeatureSet) and isinstance(test, FeatureSet)
+    return replace(domain, train=train.said(), test=test.said())
 
 
 @on_first

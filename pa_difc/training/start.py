@@ -40,11 +40,34 @@ def make_classifier(settings: Settings, source: Domain) -> partial[nn.Module] | 
         UserError: they start from a pretrained one, and there is none that fits.
     """
     assert settings.model.classifier is not None and settings.model.scale is not None
+    if isinstance(source.train, FeatureSet) and not METHODS.lookup(settings.method.name).trains:
+        return partial(unchanged)  # of what the pretrained classifier has said already
     make = partial(classifier, kind=settings.model.classifier, scale=settings.model.scale)
     if for_samples(settings, source).model.head_init != "pretrained":
         return make
     start = pretrained_classifier(settings, source.label_set)
     return PretrainedStart(start, make, settings.model.scale, settings.run.seed)
+
+
+class Said(nn.Sequential):
+    """The extractor of predictions that were made before: ``(N, K)`` come out as they go in.
+
+    Args:
+        num_classes: K.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(unchanged(num_classes, num_classes))
+        self.num_features = num_classes
+
+
+def unchanged(num_features: int, num_classes: int) -> nn.Module:
+    """A layer that gives back what it gets, ``(N, K)``."""
+    layer = nn.Linear(num_features, num_classes)
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(num_classes, num_features))
+        layer.bias.zero_()
+    return layer
 
 
 def for_samples(settings: Settings, source: Domain) -> Settings:
@@ -55,9 +78,18 @@ def for_samples(settings: Settings, source: Domain) -> Settings:
     """
     if not isinstance(source.train, FeatureSet) or settings.model.head_init != "pretrained":
         return settings
-    if "model.head_init" not in settings.follows or not METHODS.lookup(settings.method.name).trains:
+    if "model.head_init" not in settings.follows:
         raise UserError("head_init=pretrained: on frozen features a layer comes before the classifier; train on faces")
     return replace(settings, model=replace(settings.model, head_init="random"))
+
+
+def classifier_that_comes_along(settings: Settings, labels: LabelSet) -> PretrainedClassifier | None:
+    """The classifier of the pretrained weights of resolved settings, if it is known that they have one that fits."""
+    model = settings.model
+    if model.pretrained is None or is_model_folder(model.pretrained):
+        return None
+    known = BACKBONES.lookup(model.backbone).classes or model.pretrained_classes
+    return pretrained_classifier(settings, labels) if known else None
 
 
 def pretrained_classifier(settings: Settings, labels: LabelSet) -> PretrainedClassifier:
