@@ -54,6 +54,7 @@ def record(labels, method="mcd", **model):
         "scores": {"source": scores, "target": scores},
         "model": {"adjustment": None},
         "versions": {"pa-difc": "0.2.0", "torch": "2.9.0"},
+        "history": [{"epoch": 1}, {"epoch": 2}],
         "selection": "last epoch",
         "target_labels": "none",
         "finished": "2026-01-01",

@@ -96,6 +96,7 @@ class PairLoader:
         epoch: int,
         predicted: NDArray[np.int64] | None = None,
         *,
+        source_images: bool = True,
         target_images: bool = True,
         strong: bool = False,
     ) -> Iterator[dict[str, Face | Tensor]]:
@@ -104,11 +105,12 @@ class PairLoader:
         Args:
             epoch: which one.
             predicted: ``(M,)`` classes that the method predicts for the target, if :meth:`needs_predictions`.
+            source_images: whether source images are loaded, likewise.
             target_images: whether target images are loaded; all else in the batches is the same without.
             strong: whether strong views of target faces come, too; see :mod:`.strong_views`. Features have none.
 
         Yields:
-            "src_imgs", "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs" and "target_imgs_strong" (if
+            "src_imgs" (if wanted), "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs" and "target_imgs_strong" (if
             wanted), "target_log_probs" (of features that have them), "target_domain" (1) and "target_sample_idx"; there
             is no key for target labels.
         """
@@ -131,7 +133,7 @@ class PairLoader:
                 draws = torch.from_numpy(views.random((size, DRAWS), dtype=np.float32)[part])
                 target_imgs["target_imgs_strong"] = strong_views(faces, draws.to(self.device))
             yield {
-                "src_imgs": self._batch(self.source, src_idx, src_draws),
+                **({"src_imgs": self._batch(self.source, src_idx, src_draws)} if source_images else {}),
                 "src_labels": labels,
                 "src_domain": torch.zeros_like(labels),
                 "src_sample_idx": torch.from_numpy(src_idx),

@@ -71,6 +71,7 @@ def _target_scores(record: dict[str, Any]) -> dict[str, Any]:
 def _made_from(record: dict[str, Any], settings: dict[str, Any]) -> str:
     data, run, model = record["data"], record["settings"]["run"], settings["settings"]["model"]
     method, loss = (record["settings"][group]["name"] for group in ("method", "loss"))
+    trained = f"{run['epochs']} epochs, seed {run['seed']}" if record["history"] else "as its weights were: not trained"
     faces = {side: sum(data[side]["train_counts"]) for side in ("source", "target")}
     if "target" not in record["scores"]:  # the one split of a set without labels was predicted whole
         faces["target"] = sum(_target_scores(record)["predicted"])
@@ -80,7 +81,7 @@ def _made_from(record: dict[str, Any], settings: dict[str, Any]) -> str:
     head = f"grid over {model['maps']}" if model.get("pool", "average") == "grid" else model["feature_head"]
     return f"""- labelled: {counts["source"]}; unlabelled: {counts["target"]}; {how}, {given["size_px"]} px
 - method {method}, loss {loss}, network {model["backbone"]} ({head}),
-  {run["epochs"]} epochs, seed {run["seed"]}"""
+  {trained}"""
 
 
 def _views(settings: dict[str, Any]) -> str:

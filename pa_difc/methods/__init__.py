@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .self_training import AdaMatch as AdaMatch
     from .self_training import MeanTeacher as MeanTeacher
     from .slot import LossSlot as LossSlot
+    from .source_free import SourceFree as SourceFree
     from .source_only import SourceOnly as SourceOnly
     from .star import STAR as STAR
     from .swd import SWD as SWD
@@ -75,6 +76,7 @@ METHODS = Methods(
         "mcc": "pa_difc.methods.mcc:MCC",
         "adamatch": "pa_difc.methods.self_training:AdaMatch",
         "mean_teacher": "pa_difc.methods.self_training:MeanTeacher",
+        "source_free": "pa_difc.methods.source_free:SourceFree",
     },
     "pa_difc.methods",
 )
@@ -101,6 +103,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "safn": ["SAFN"],
         "self_training": ["AdaMatch", "MeanTeacher"],
         "slot": ["LossSlot"],
+        "source_free": ["SourceFree"],
         "source_only": ["SourceOnly"],
         "star": ["STAR"],
         "swd": ["SWD"],

@@ -216,6 +216,10 @@ class SelfTrained(LossSlot):
         added = [hook, *(hook_kwargs.get(self.hook_slot) or [])]
         super().init_hook({**hook_kwargs, self.hook_slot: added})
 
+    def end_epoch(self) -> None:
+        super().end_epoch()
+        self.teaching.require_spread()
+
     def training_step(self, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, dict[str, float]]:
         losses = super().training_step(batch, **kwargs)
         self.teaching.step_ends(self.models)

@@ -61,6 +61,7 @@ class LossSlot:
     infer: ClassVar[Callable[..., dict[str, Tensor]]] = staticmethod(default_fn)  #: the method's way to predict
     needs_regions: ClassVar[bool] = False  #: whether it works on the regions of a landmark backbone
     uses_target: ClassVar[bool] = True  #: whether the method itself learns from the target
+    uses_source: ClassVar[bool] = True  #: whether it sees source images; if not, the loss plays no part
     classifiers: ClassVar[int] = 1  #: how many logits "C" gives; more than one in a list
     trains: ClassVar[bool] = True  #: whether it learns anything; one that does not predicts as it was made
     hook_slot: ClassVar[str] = "post"  #: where hooks go that are to teach the features and the classifier
@@ -69,7 +70,7 @@ class LossSlot:
     options: Options
     loss: ClassificationLoss
     average: AveragedModels | None = None  #: of its weights, to predict with
-    epochs: EpochHook | None  #: tells the loss where epochs end, if it asks for that
+    epochs: EpochHook | None = None  #: tells the loss where epochs end, if it asks for that
 
     if TYPE_CHECKING:  # what the host's adapter brings, which has no types
         models: Models
@@ -107,7 +108,8 @@ class LossSlot:
             hook_kwargs=dict(hook_kwargs or {}),
             **host_kwargs,
         )
-        install(self, self.loss)
+        if self.uses_source:
+            install(self, self.loss)
 
     def training_step(self, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, dict[str, float]]:
         """One step of the method, see the host's ``BaseAdapter.training_step``.
@@ -133,6 +135,13 @@ class LossSlot:
         with in_place_of(self.models, self.average):
             found: dict[str, Tensor] = super().inference(x, domain)  # type: ignore[misc]  # the host's adapter
         return found
+
+    def end_epoch(self) -> None:
+        """Called after each epoch.
+
+        Raises:
+            UserError: further training would make it worse.
+        """
 
     def average_weights(self, decay: float) -> None:
         """Begins to average the weights that predictions are made with; see :class:`.AveragedModels`.

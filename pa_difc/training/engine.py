@@ -90,6 +90,7 @@ def fit(
                 history.append(_epoch(adapter, loader, epoch, bar, title, replicas))
                 if adapter.epochs is not None:
                     adapter.epochs.loss.end_epoch()
+                adapter.end_epoch()
                 unsaved.require_unchanged()
                 if checkpoint and rank() == 0:
                     save_checkpoint(checkpoint, adapter, key=key, epoch=epoch + 1, history=history)
@@ -130,7 +131,13 @@ def _epoch(
     described = isinstance(adapter.loss, DescribedLoss)
     state: dict[str, Any] = {"state": _described(adapter.loss)} if described else {}
     sums: dict[str, float] = defaultdict(float)
-    batches = loader.epoch(epoch, predicted, target_images=adapter.reads_target, strong=adapter.reads_strong_views)
+    batches = loader.epoch(
+        epoch,
+        predicted,
+        source_images=adapter.uses_source,
+        target_images=adapter.reads_target,
+        strong=adapter.reads_strong_views,
+    )
     for step, batch in enumerate(batches):
         replicas.share = loader.share(step)
         with replicas.training():

@@ -181,12 +181,11 @@ def cell_settings(given: Mapping[str, Given], cells: Cells) -> list[Settings]:
 
 
 def _kinds(cells: Cells) -> Iterator[tuple[str, str, int]]:
-    """Method, loss and seed of every cell: neither loss nor seed plays a part where nothing is trained."""
+    """Method, loss and seed of every cell: those that play a part in it."""
     for method in cells.methods:
-        if METHODS.lookup(method).trains:
-            yield from product([method], cells.losses, cells.seeds)
-        else:
-            yield method, "ce", cells.seeds[0]
+        entry = METHODS.lookup(method)
+        losses = cells.losses if entry.uses_source and entry.trains else ["ce"]
+        yield from product([method], losses, cells.seeds if entry.trains else cells.seeds[:1])
 
 
 def _own_options(cell: Settings, options: Mapping[str, Given]) -> dict[str, Any]:

@@ -119,6 +119,7 @@ def test_once_in_a_grid_whatever_losses_and_seeds(weights, tmp_path, monkeypatch
     assert main(["report", "runs"]) == 0
     (run,) = (tmp_path / "runs" / "runs").glob("as_is-*")
     assert main(["export", "--model", str(run), "--out", "mine"]) == 0
+    assert "as its weights were: not trained" in (tmp_path / "mine" / "README.md").read_text()
     faces, points = torch.rand(2, 3, 32, 32), torch.zeros(2, 5, 2)
     assert torch.equal(load("mine")(faces, points), load(run)(faces, points))
 

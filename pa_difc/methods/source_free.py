@@ -1,0 +1,93 @@
+"""Adaptation without the source: from a pretrained classifier and unlabelled faces alone.
+
+    min_G  w · L_target(C(G(strong(x_t))), p̃) + m · [mean_i H(p_i) − H(mean_i p_i)]
+
+The first term is :mod:`.self_training`'s, with the classifier that training began with for a teacher (distillation).
+The second is information maximisation (SHOT: Liang et al. 2020, arXiv:2002.08546, eqs. 3 and 4): certain predictions,
+all classes used. C stays as it was, as in SHOT.
+
+Differs from SHOT: no pseudo-labels from clusters of features, no bottleneck with weight normalisation, and BatchNorm's
+statistics are as in any training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pytorch_adapt.adapters import Classifier
+from pytorch_adapt.adapters.utils import with_opt
+from pytorch_adapt.hooks import ChainHook
+from pytorch_adapt.weighters import SumWeighter
+from torch import Tensor
+
+from ..functional import at_least_float32
+from ..util.options import option
+from ._host import BaseHook, OptimizerHook, SummaryHook
+from .self_training import TEACHERS, SelfTrained, SelfTrainingHook, SelfTrainingOptions
+from .slot import LossSlot
+
+
+class SourceFree(SelfTrained, Classifier):
+    """Information maximisation and self-training of the extractor; no source image is loaded.
+
+    The loss in its slot has nothing to be computed from and plays no part: a grid pairs it with "ce" alone. Arguments
+    are those of :class:`.LossSlot` and its :attr:`Options`.
+    """
+
+    @dataclass(frozen=True)
+    class Options(SelfTrainingOptions, LossSlot.Options):
+        """Of source-free adaptation."""
+
+        teacher: str = option("start", "who guesses: student, average (of its weights) or start", choices=TEACHERS)
+        information: float = option(0.3, "m, factor on information maximisation", at_least=0)
+
+    about = "the pretrained classifier's extractor on the target alone: distillation, information maximisation"
+    uses_source = False
+
+    def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
+        options: Any = self.options
+        hooks = [
+            *(hook_kwargs.get("pre") or []),
+            SelfTrainingHook(self.teaching, self.infer, self.inference_models),
+            InformationHook(options.information),
+            *(hook_kwargs.get("post") or []),
+        ]
+        step = OptimizerHook(ChainHook(*hooks), with_opt(["G"]), hook_kwargs.get("weighter") or SumWeighter())
+        self.hook = ChainHook(step, SummaryHook({"total_loss": step}))
+
+
+class InformationHook(BaseHook):
+    """Minus the mutual information of a target batch and its predicted classes.
+
+    Args:
+        weight: the factor on it.
+    """
+
+    def __init__(self, weight: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.weight = weight
+        self.set_in_keys(["target_imgs"])
+
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        logits = inputs["C"](inputs["G"](inputs.get("target_imgs_strong", inputs["target_imgs"])))
+        return {}, {"information_loss": -self.weight * information(logits)}
+
+    def _loss_keys(self) -> list[str]:
+        return ["information_loss"]
+
+    def _out_keys(self) -> list[str]:
+        return []
+
+
+def information(logits: Tensor) -> Tensor:
+    """The mutual information of samples and their predicted classes, H(mean p) − mean H(p), in nats, a scalar.
+
+    Args:
+        logits: ``(N, K)``.
+    """
+    log_probs = at_least_float32(logits).log_softmax(dim=1)
+    probs = log_probs.exp()
+    mean = probs.mean(dim=0)
+    return torch.special.entr(mean).sum() + (probs * log_probs).sum(dim=1).mean()
