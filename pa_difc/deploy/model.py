@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from math import log
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +73,8 @@ class FaceModel(nn.Module):
         """
         views = views_of(Face(image, landmarks), self.views)
         log_probs = self._log_probs(views[0] if len(views) == 1 else Face(*map(torch.cat, zip(*views, strict=True))))
-        if len(views) > 1:  # the logarithm of their mean
-            log_probs = log_probs.view(len(views), -1, len(self.labels)).logsumexp(dim=0) - log(len(views))
+        if len(views) > 1:  # the logarithm of their sum, which the last softmax makes that of their mean
+            log_probs = log_probs.view(len(views), -1, len(self.labels)).logsumexp(dim=0)
         # The calibration and ratio of an estimated target prior, if the run had one: p^scale · e^bias · ratio.
         return (self.scale * log_probs + self.bias + self.ratio.log()).softmax(dim=1)
 
