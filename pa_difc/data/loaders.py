@@ -110,9 +110,9 @@ class PairLoader:
             strong: whether strong views of target faces come, too; see :mod:`.strong_views`. Features have none.
 
         Yields:
-            "src_imgs" (if wanted), "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs" and "target_imgs_strong" (if
-            wanted), "target_log_probs" (of features that have them), "target_domain" (1) and "target_sample_idx"; there
-            is no key for target labels.
+            "src_imgs" (if wanted), "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs" and
+            "target_imgs_strong" (if wanted), "target_log_probs" (of features that have them), "target_domain" (1) and
+            "target_sample_idx"; there is no key for target labels.
         """
         sampler, target_sampler = self._samplers
         if target_sampler.by == "predictions" and not self.needs_predictions(epoch):

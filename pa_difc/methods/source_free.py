@@ -90,4 +90,5 @@ def information(logits: Tensor) -> Tensor:
     log_probs = at_least_float32(logits).log_softmax(dim=1)
     probs = log_probs.exp()
     mean = probs.mean(dim=0)
-    return torch.special.entr(mean).sum() + (probs * log_probs).sum(dim=1).mean()
+    found: Tensor = torch.special.entr(mean).sum() + (probs * log_probs).sum(dim=1).mean()
+    return found
