@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .losses.schedule import Schedule as Schedule
     from .methods import METHODS as METHODS
     from .methods.agra import AGRA as AGRA
+    from .methods.as_is import AsIs as AsIs
     from .methods.attach import attach as attach
     from .methods.cdan import CDAN as CDAN
     from .methods.dann import DANN as DANN
@@ -82,6 +83,7 @@ __getattr__, _, __all__ = lazy_loader.attach(
         "losses.schedule": ["Phase", "Schedule"],
         "methods": ["METHODS"],
         "methods.agra": ["AGRA"],
+        "methods.as_is": ["AsIs"],
         "methods.attach": ["attach"],
         "methods.cdan": ["CDAN"],
         "methods.dann": ["DANN"],

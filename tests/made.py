@@ -11,11 +11,16 @@ from pa_difc.commands.flags import add_cell_flags, add_training_flags, settings_
 from pa_difc.data.faces import FaceSet
 from pa_difc.data.labels import SEVEN
 from pa_difc.data.store import FORMAT
+from pa_difc.methods import METHODS
 
 ROOT = Path(__file__).parent.parent
 
 #: Of the oldest supported versions: it can't write ONNX, and annotates less.
 OLD_TORCH = torch.torch_version.TorchVersion(torch.__version__) < (2, 6)
+
+
+#: The methods that learn something, which is what most contracts are about.
+TRAINED = [name for name, method in METHODS.items() if method.trains]
 
 
 def random_faces(n, seed, size_px=32, prefix="face", num_classes=7):

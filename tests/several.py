@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import torch
-from made import random_faces
+from made import TRAINED, random_faces
 from torch import nn
 
 from pa_difc.backbones import BACKBONES, BackboneSpec
@@ -28,7 +28,7 @@ CASES = {
     "class_ratio": {"method": "detn", "weight": 0.0},  # its MMD is of the pairs in a part, its state of the whole
 }
 #: With both, in float32: that they train at all, and stay the same everywhere.
-EVERY = {name: {"method": name, "backbone": "small", "epochs": 2} for name in METHODS if not METHODS[name].one_process}
+EVERY = {name: {"method": name, "backbone": "small", "epochs": 2} for name in TRAINED if not METHODS[name].one_process}
 
 
 class Plain(nn.Module):

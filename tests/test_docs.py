@@ -37,6 +37,7 @@ ELSEWHERE = {
     ".venv/bin/pip": "what make env does",
     ".venv/bin/python -m pytest": "these are the tests",
     "torch.distributed.run": "contracts/test_distributed.py: processes of their own",
+    "downloads/": "weights that are fetched under their own terms",
     "postgresql": "hpo/test_search.py starts a server",
     "runs/results/": "hours of training on real faces; their flags are those of other pages",
 }

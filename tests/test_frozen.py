@@ -41,7 +41,14 @@ def test_features_are_those_of_the_network_that_cross_entropy_trains(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"max_margin": 3.0}, {"classifier": "cosine"}, {"target_shift": 1.0}, {"prior_correction": "rlls"}]
+    "change",
+    [
+        {"max_margin": 3.0},
+        {"classifier": "cosine"},
+        {"target_shift": 1.0},
+        {"prior_correction": "rlls"},
+        {"eval.views": "flip"},
+    ],
 )
 def test_runs_that_differ_elsewhere_share_features(change):
     assert network_settings(config(**change)) == network_settings(config())

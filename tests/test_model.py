@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from made import OLD_TORCH, random_faces
+from made import OLD_TORCH, TRAINED, random_faces
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -16,9 +16,10 @@ import pa_difc
 from pa_difc.commands.console import exit_with as run_command
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
+from pa_difc.data.faces import Face
+from pa_difc.data.views import views_of
 from pa_difc.deploy.export import example, export_model, run_record
 from pa_difc.deploy.model import FaceModel, load_model, save_model
-from pa_difc.methods import METHODS
 from pa_difc.training.record import RunFolder
 from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
@@ -56,7 +57,7 @@ def inputs(faces):
     return torch.from_numpy(faces.images).float() / 255, torch.from_numpy(faces.landmarks)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_the_model_says_what_its_run_was_scored_on(method, domains, tmp_path):
     folder = trained(tmp_path, *domains, method=method, prior_correction="none")
     model = load_model(folder)
@@ -296,9 +297,27 @@ def test_predictions_are_the_model_s_on_the_crop_it_was_trained_with(plain, phot
         assert (told == pytest.approx(probs, abs=2e-4)) is same
 
 
+@pytest.mark.parametrize("views", ["flip", "flip+scales"])
+def test_other_views_than_the_model_s_can_be_asked_for(views, plain, photographs, capsys):
+    from pa_difc.data.crops import cut_face
+    from pa_difc.data.detect import FaceDetector
+
+    given = ["predict", "--model", plain, photographs / "one.jpg", "--format", "json"]
+    (alone,), (row,) = (json.loads(command(capsys, *given, *more)[1]) for more in ([], ["--views", views]))
+    model, image = load_model(plain), Image.open(photographs / "one.jpg").convert("RGB")
+    (face,) = FaceDetector("cpu").detect([image], [False])[0]
+    cut = cut_face(image, face.box, face.points, model.settings["input"]["crop"], model.size_px)
+    faces = Face(torch.from_numpy(cut.image)[None].float() / 255, torch.from_numpy(cut.landmarks)[None])
+    with torch.no_grad():
+        probs = torch.stack([model(*view)[0] for view in views_of(faces, views)]).mean(dim=0).tolist()
+    assert [row[name] for name in model.classes] == pytest.approx(probs, abs=2e-4)
+    assert [alone[name] for name in model.classes] != pytest.approx(probs, abs=2e-4)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["predict", "--model", "MODEL", "PHOTO", "--views", "flop"], "unknown views 'flop': did you mean 'flip'"),
         (["predict", "--model", "MODEL", "nowhere.jpg"], "nowhere.jpg: no such file"),
         (["predict", "--model", "EMPTY", "MODEL"], "no model here"),
         (["predict", "--model", "MODEL", "EMPTY"], "no images"),

@@ -13,9 +13,9 @@ from pa_difc.data.labels import EXPRESSIONS, VALENCE, LabelSet
 from pa_difc.deploy.annotate import annotated
 from pa_difc.deploy.card import model_card
 from pa_difc.deploy.model import FaceModel, load_model, save_model
-from pa_difc.deploy.model_settings import model_settings
 from pa_difc.deploy.prediction import Prediction, columns
 from pa_difc.methods.heads import classifier
+from pa_difc.training.model_settings import model_settings
 from pa_difc.util.errors import UserError
 from pa_difc.util.files import file_digest
 
@@ -54,6 +54,7 @@ def record(labels, method="mcd", **model):
         "scores": {"source": scores, "target": scores},
         "model": {"adjustment": None},
         "versions": {"pa-difc": "0.2.0", "torch": "2.9.0"},
+        "history": [{"epoch": 1}, {"epoch": 2}],
         "selection": "last epoch",
         "target_labels": "none",
         "finished": "2026-01-01",
@@ -147,6 +148,28 @@ def test_anything_else_is_refused_in_one_line_that_says_what_to_do(changes, word
 
 
 @pytest.mark.parametrize(
+    ("group", "values", "words"),
+    [
+        ("eval", {"views": "twist"}, "settings.eval.views is 'twist', must be one of 'none', 'flip', 'flip+scales'"),
+        ("eval", {}, "settings.eval.views is missing"),
+        ("eval", "flip", "settings.eval is 'flip', must be an object"),
+        ("model", {"input_scale": 0}, "settings.model.input_scale is 0, must be a number"),
+        ("model", {"input_scale": "0.9"}, "settings.model.input_scale is '0.9', must be a number"),
+        ("model", {"input_scale": 90}, "settings.model.input_scale is 90, must be a number from 0.5 to 2"),
+    ],
+)
+def test_views_and_scales_that_are_none_are_refused_in_one_line(group, values, words, tmp_path):
+    save_model(FaceModel(model_settings(record(EXPRESSIONS))), tmp_path)
+    settings = model_settings(record(EXPRESSIONS))
+    before = settings["settings"].get(group, {})
+    settings["settings"][group] = {**before, **values} if isinstance(values, dict) else values
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(UserError) as refused:
+        load_model(tmp_path)
+    assert words in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("kind", "change"), [("method", {"method": "not_ours"}), ("backbone", {"backbone": "not_ours"})]
 )
 def test_a_plugin_s_model_says_that_it_needs_the_plugin(kind, change, tmp_path):
@@ -164,6 +187,18 @@ def test_a_card_names_the_classes_and_speaks_of_expressions_only_where_they_are(
     assert f"A classifier of {len(labels)} classes: {labels.names[0]}, {labels.names[1]}" in card
     assert all(f"| {name} | 50.0 % |" in card for name in labels.names)
     assert ("not what the\nperson feels" in card) is (labels in (VALENCE, EXPRESSIONS)) and "seven" not in card
+
+
+def test_a_card_says_what_the_network_is_shown_of_a_face():
+    run = record(EXPRESSIONS, input_scale=0.9)
+    run["settings"]["eval"] = {"views": "flip+scales"}
+    card = model_card(run, model_settings(run))
+    assert "shown each face at 0.9 times its size" in card and "mean over views of the face: flip+scales" in card
+    for views in ({}, {"eval": {"views": "none"}}):
+        run = record(EXPRESSIONS)
+        run["settings"] |= views
+        card = model_card(run, model_settings(run))
+        assert "shown each face" not in card and "views of the face" not in card
 
 
 @pytest.mark.parametrize(("k", "bars"), [(3, 3), (10, 10), (11, 8), (31, 8)])

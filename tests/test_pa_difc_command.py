@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import pytest
-from made import ROOT
+from made import ROOT, TRAINED
 from processes import PYTHON, run
 
 from pa_difc.commands import doctor
@@ -64,7 +64,7 @@ def test_doctor_finds_a_sound_house(data_root, tmp_path, capsys):
     code = main(["doctor", "--data-root", str(tmp_path)])
     out = capsys.readouterr().out
     assert code == 0 and out.strip().endswith("all is well")
-    assert all(re.search(rf"✓ {name}: \d+ ms", out) for name in METHODS)
+    assert all(re.search(rf"✓ {name}: \d+ ms", out) for name in TRAINED)
     assert "· none; toy_studio and toy_street need none" in out
     (tmp_path / "afe").symlink_to(data_root / "bright")  # class folders under a known name
     assert main(["doctor", "--data-root", str(tmp_path)]) == 0

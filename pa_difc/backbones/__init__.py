@@ -32,8 +32,10 @@ BACKBONES: Registry[BackboneSpec] = Registry(
         "resnet18": "pa_difc.backbones.torchvision_nets:RESNET18",
         "resnet50": "pa_difc.backbones.torchvision_nets:RESNET50",
         "inception_resnet_v1": "pa_difc.backbones.facenet:INCEPTION_RESNET_V1",
+        "expression": "pa_difc.backbones.expression:EXPRESSION",
     },
     "pa_difc.backbones",
+    families={"timm": "pa_difc.backbones.timm_nets:timm_backbone"},
 )
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(

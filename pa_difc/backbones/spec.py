@@ -27,6 +27,12 @@ LANDMARK_BRANCHES = ("conv", "ir")
 #: for a margin of 0.02 is lost next to a logit of 5 that has eight bits; so are predictions.
 PRECISIONS = ("float32", "bf16")
 
+#: How classifiers start.
+HEAD_INITS = ("random", "pretrained")
+
+#: The prefix of timm's networks, and what stands for their weights where timm is to fetch them.
+TIMM, HUB = "timm", "hub"
+
 
 @dataclass(frozen=True)
 class BackboneSpec:
@@ -40,6 +46,7 @@ class BackboneSpec:
     options: type[Options] = Options  #: those of its own
     any_px: bool = False  #: whether it takes faces of other sides, too
     grid: bool = False  #: whether ``build`` takes ``pool`` and ``maps``, too, as :func:`.extractor_on` does
+    classes: tuple[str, ...] = ()  #: of the classifier that its public weights bring along, in its order
 
     @property
     def code(self) -> Callable[..., nn.Module]:

@@ -63,7 +63,7 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None
     add("--data-root", "folder of datasets, each in a folder of its name", metavar="DIR")
     add("--labels", "the classes: expressions, expressions8, valence, folders or FILE.toml", metavar="SET")
     add("--epochs", "passes over the longer domain; the paper: 40", type=int, metavar="N")
-    add("--backbone", f"feature extractor: {', '.join(BACKBONES)}", metavar="NAME")
+    add("--backbone", f"feature extractor: {', '.join([*BACKBONES, *BACKBONES.patterns])}", metavar="NAME")
     add("--feature-head", "global_local or global_only (default: the backbone's own)", metavar="NAME")
     add("--landmark-branch", "branch of a landmark: conv or ir", metavar="NAME")
     add(
@@ -136,6 +136,21 @@ def settings_of_cell(parsed: argparse.Namespace, *, method: str = "mcd", loss: s
     return settings
 
 
+def settings_of_some(parsed: argparse.Namespace, *, method: str, loss: str) -> Settings:
+    """The resolved settings of a command that has some of the training flags and ``--set`` alone.
+
+    Args:
+        parsed: of the command.
+        method, loss: its own.
+
+    Raises:
+        UserError: a value is not valid.
+    """
+    missing = dict.fromkeys((*_FLAGS, "config", "method", "loss", "seed"))
+    whole = argparse.Namespace(**{**missing, "command_defaults": {}, **vars(parsed)})
+    return settings_of_cell(whole, method=method, loss=loss)
+
+
 def settings_of_grid(
     parsed: argparse.Namespace, *, methods: Sequence[str], losses: Sequence[str], **more: Any
 ) -> list[Settings]:
@@ -171,14 +186,23 @@ def settings_of_grid(
 def expand(registry: Any, names: Sequence[str]) -> list[str]:
     """The named entries, each once and in the order given; "all" stands for the whole registry.
 
+    Methods that train nothing need weights that not every command line has: they are named beside "all".
+
     Raises:
         UserError: there is no such entry.
     """
-    if "all" in names:
-        return [n for n, entry in registry.loaded().items() if getattr(entry, "same_as", None) not in registry]
+    found = []
     for name in names:
-        registry.lookup(name)
-    return list(dict.fromkeys(names))
+        if name == "all":
+            found += [
+                n
+                for n, entry in registry.loaded().items()
+                if getattr(entry, "same_as", None) not in registry and getattr(entry, "trains", True)
+            ]
+        else:
+            registry.lookup(name)
+            found.append(name)
+    return list(dict.fromkeys(found))
 
 
 def describe_keys() -> str:

@@ -37,10 +37,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     if parsed.kind is not None:
-        _describe(REGISTRIES[parsed.kind].loaded())
+        registry = REGISTRIES[parsed.kind]
+        _describe(registry.loaded())
+        if registry.patterns:
+            print(f"and {', '.join(registry.patterns)}: with the package before the colon, any network of its")
         return 0
     for kind, registry in REGISTRIES.items():
-        print(f"{kind:<10} {', '.join(registry)}")
+        print(f"{kind:<10} {', '.join([*registry, *registry.patterns])}")
     return 0
 
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "doctor": "check versions, device, data and one step of every method, and say what to do",
     "list": "list methods, losses, backbones, datasets, criteria, samplers or loggers, with their options",
     "datasets": "list the datasets; with a name, say where it comes from, what is looked for and what was found",
+    "weights": "list public weights: the backbone that each fits, their origin and terms, and whether they are here",
     "prepare": "find the faces of a dataset and their landmarks, cut them out, and write a face store for training",
     "train": "train one method with one loss on one pair of datasets",
     "compare": "train methods × losses × seeds side by side on one pair of datasets, and print the table",
@@ -28,6 +29,7 @@ COMMANDS = {
     "search": "tune DIFC's margin cap and ε for a target without labels",
     "report": "write one self-contained page, tables and figures from the records of a grid",
     "predict": "find the faces in images and say which class they are",
+    "views": "choose the crop and the views of faces at which a pretrained classifier is at home, without labels",
     "export": "write a finished run's model as one folder: weights, settings, card, and other formats",
 }
 ABOUT = "Domain adaptation for imbalanced faces: DIFC inside pytorch-adapt's methods."

@@ -29,6 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", default="csv", choices=("csv", "json"), help="(default: %(default)s)")
     add("--out", type=Path, metavar="FILE", help="(default: standard output)")
     add("--annotate", type=Path, metavar="DIR", help="write each picture there, with boxes, points and bars")
+    add("--views", metavar="NAME", help="average over none, flip or flip+scales (default: as the model was scored)")
     add("--device", default="cpu", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")
 
 
@@ -38,10 +39,13 @@ def run(parsed: argparse.Namespace) -> int:
     from ..deploy.model import load_model
     from ..deploy.predict import find_images, picture_files, predict_images
     from ..training.device import set_device
+    from ..training.groups import EvalSettings
     from ..util.files import refuse_foreign, write_text
 
     set_device(parsed.device)
     model = load_model(parsed.model)
+    if parsed.views is not None:
+        model.views = EvalSettings(views=parsed.views).views
     images = find_images(parsed.images)
     if parsed.out and parsed.out.resolve() in {path.resolve() for path in images}:
         raise UserError(f"--out {parsed.out} is one of the images: give another file")

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from ..data.domains import Domain
 from ..data.loaders import PairLoader
 from ..losses.spec import ClassificationLoss
 from ..methods.slot import LossSlot
-from ..training.build import load_pair, make_adapter, make_classifier, make_extractor, make_loader, make_slot_loss
+from ..training.build import load_pair, make_adapter, make_extractor, make_loader, make_slot_loss
 from ..training.checkpoint import seed_everything
 from ..training.engine import fit
 from ..training.optimiser import make_containers
 from ..training.record import RunFolder
 from ..training.run import finish
 from ..training.settings import Settings
+from ..training.start import make_classifier
 from ..util.registry import load_plugin
 from .console import exit_with
 from .flags import add_cell_flags, add_training_flags, settings_of_cell
@@ -51,7 +53,12 @@ class Ingredients:
 
     def classifier(self, num_features: int) -> nn.Module:
         """A classifier C on features, for the task's classes."""
-        return make_classifier(self.settings)(num_features, len(self.source.label_set))
+        return self._make_classifier(num_features, len(self.source.label_set))
+
+    @cached_property
+    def _make_classifier(self) -> Callable[[int, int], nn.Module]:
+        """One for all classifiers: where they start as a pretrained one, the second must know that there is a first."""
+        return make_classifier(self.settings, self.source)
 
     def containers(self, models: Models) -> tuple[Optimizers, LRSchedulers]:
         """Optimisers and learning-rate schedules, in the host's containers."""

@@ -19,7 +19,9 @@ from ..util.errors import UserError
 from ..util.names import unknown
 from .augment import zoom_faces
 from .faces import Face, Samples
+from .features import FeatureSet
 from .sampling import SAMPLERS, Sampler, sampler_names
+from .views import views_of
 
 
 class PairLoader:
@@ -168,9 +170,18 @@ class EvalLoader:
         return len(self._starts)
 
     def __iter__(self) -> Iterator[Face | Tensor]:
+        for views in self.views("none"):
+            yield views[0]
+
+    def views(self, views: str) -> Iterator[list[Face] | list[Tensor]]:
+        """For each batch its views, the samples as they are first; see :func:`.views.views_of`."""
         for start in self._starts:
             indices = np.arange(start, min(start + self.batch_size, self.part.stop))
-            yield self.faces.batch(indices, self.device)
+            if views != "none" and isinstance(self.faces, FeatureSet):
+                yield self.faces.batch_views(indices, self.device)  # extracted with the features
+                continue
+            batch = self.faces.batch(indices, self.device)
+            yield views_of(batch, views) if isinstance(batch, Face) else [batch]
 
     @property
     def _starts(self) -> range:

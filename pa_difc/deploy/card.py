@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..data.labels import LabelSet
-from .model_settings import of_expressions
+from ..training.model_settings import of_expressions
 
 _LISTED = 12  #: of more classes, the card names the first ones alone outside of its table
 
@@ -35,7 +35,7 @@ A classifier of {len(labels)} classes: {_names(labels)}; for the domain "{data["
 
 ## Made from
 
-{_made_from(record, settings)}
+{_made_from(record, settings)}{_views(settings["settings"])}
 - selection: {record["selection"]}; target labels used in training or selection: {record["target_labels"]}
 - run {record["key"]}, {record["finished"]}, {_versions(record)}
 
@@ -71,6 +71,7 @@ def _target_scores(record: dict[str, Any]) -> dict[str, Any]:
 def _made_from(record: dict[str, Any], settings: dict[str, Any]) -> str:
     data, run, model = record["data"], record["settings"]["run"], settings["settings"]["model"]
     method, loss = (record["settings"][group]["name"] for group in ("method", "loss"))
+    trained = f"{run['epochs']} epochs, seed {run['seed']}" if record["history"] else "as its weights were: not trained"
     faces = {side: sum(data[side]["train_counts"]) for side in ("source", "target")}
     if "target" not in record["scores"]:  # the one split of a set without labels was predicted whole
         faces["target"] = sum(_target_scores(record)["predicted"])
@@ -80,7 +81,14 @@ def _made_from(record: dict[str, Any], settings: dict[str, Any]) -> str:
     head = f"grid over {model['maps']}" if model.get("pool", "average") == "grid" else model["feature_head"]
     return f"""- labelled: {counts["source"]}; unlabelled: {counts["target"]}; {how}, {given["size_px"]} px
 - method {method}, loss {loss}, network {model["backbone"]} ({head}),
-  {run["epochs"]} epochs, seed {run["seed"]}"""
+  {trained}"""
+
+
+def _views(settings: dict[str, Any]) -> str:
+    """Lines on what the network is shown of a face, where it is not the face alone."""
+    views, scale = settings.get("eval", {}).get("views", "none"), settings["model"].get("input_scale", 1.0)
+    shown = f"\n- the network is shown each face at {scale:g} times its size" if scale != 1.0 else ""
+    return shown + (f"\n- a prediction is the mean over views of the face: {views}" if views != "none" else "")
 
 
 def _versions(record: dict[str, Any]) -> str:

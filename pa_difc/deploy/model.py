@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
+from ..backbones.places import EXPORTED, OF_RUN
 from ..data.faces import Face
 from ..data.labels import LabelSet
+from ..data.views import views_of
 from ..methods.heads import classifier
+from ..training.stored import of_network, read_settings, read_weights, settings_file
 from ..util.errors import UserError
-from ..util.files import file_digest, read_json, write_atomic, write_sealed
-from .model_settings import checked, model_settings
+from ..util.files import file_digest, write_atomic, write_sealed
 
-WEIGHTS, SETTINGS = "model.safetensors", "config.json"
+SETTINGS, WEIGHTS = EXPORTED
 DERIVED = ("README.md", "model.onnx", "model.pt2")  #: made from a model's weights, see :mod:`.export`
 
 
@@ -42,6 +44,7 @@ class FaceModel(nn.Module):
         self.labels = LabelSet.from_dict(settings["labels"])
         models, self._infer = _networks(settings["settings"], len(self.labels))
         self.models = nn.ModuleDict(models)
+        self.views: str = settings["settings"].get("eval", {}).get("views", "none")
         k = len(self.labels)
         adjustment = settings["adjustment"] or {"scale": 1.0, "bias": [0.0] * k, "ratio": [1.0] * k}
         self.scale = float(adjustment["scale"])
@@ -59,7 +62,7 @@ class FaceModel(nn.Module):
         return int(self.settings["input"]["size_px"])
 
     def forward(self, image: Tensor, landmarks: Tensor) -> Tensor:
-        """Class probabilities.
+        """Class probabilities, the mean over the model's views of each face.
 
         Args:
             image: ``(N, 3, P, P)``, RGB in [0, 1].
@@ -68,9 +71,16 @@ class FaceModel(nn.Module):
         Returns:
             ``(N, K)``, in the order of :attr:`classes`.
         """
-        log_probs = self._infer(Face(image, landmarks), models=self.models, domain=1)["logits"].log_softmax(dim=1)
+        views = views_of(Face(image, landmarks), self.views)
+        log_probs = self._log_probs(views[0] if len(views) == 1 else Face(*map(torch.cat, zip(*views, strict=True))))
+        if len(views) > 1:  # the logarithm of their sum, which the last softmax makes that of their mean
+            log_probs = log_probs.view(len(views), -1, len(self.labels)).logsumexp(dim=0)
         # The calibration and ratio of an estimated target prior, if the run had one: p^scale · e^bias · ratio.
         return (self.scale * log_probs + self.bias + self.ratio.log()).softmax(dim=1)
+
+    def _log_probs(self, faces: Face) -> Tensor:
+        logits: Tensor = self._infer(faces, models=self.models, domain=1)["logits"]
+        return logits.log_softmax(dim=1)
 
 
 def load_model(folder: Path) -> FaceModel:
@@ -79,17 +89,16 @@ def load_model(folder: Path) -> FaceModel:
     Raises:
         UserError: there is no model, it is damaged, or it needs a plugin.
     """
-    if (folder / SETTINGS).exists():
-        settings = read_json(folder / SETTINGS)
-        model = _model(settings, folder / SETTINGS)
-        weights = _weights(folder / WEIGHTS)
-        if "weights" in settings and file_digest(folder / WEIGHTS) != settings["weights"]:
-            raise UserError(f"{folder / WEIGHTS} does not belong to its {SETTINGS}, or is damaged: export it again")
-        _fill(model, weights, folder / WEIGHTS)
-    elif (folder / "record.json").exists():
-        model = _model_of_run(folder)
-    else:
-        raise UserError(f"{folder}: no model here (looked for {SETTINGS}, and for record.json of a finished run)")
+    path, settings = settings_file(folder), read_settings(folder)
+    try:
+        model = FaceModel(settings)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    weights, file = read_weights(folder), folder / WEIGHTS
+    if path.name != SETTINGS:  # a run's, which trained other networks beside those that predict
+        file = folder / OF_RUN[1]
+        weights = {f"models.{n}.{key}": value for n in model.models for key, value in of_network(weights, n).items()}
+    _fill(model, weights, file)
     return model.eval()
 
 
@@ -110,6 +119,7 @@ def save_model(model: FaceModel, folder: Path) -> None:
 def _networks(settings: Mapping[str, Any], k: int) -> tuple[dict[str, nn.Module], Callable[..., dict[str, Tensor]]]:
     """The untrained networks that a method predicts with, by name, and its way to predict."""
     from ..backbones import BACKBONES, make_backbone
+    from ..backbones.scale import show_scaled
     from ..methods import METHODS
 
     chosen, entry = settings["model"], settings["method"]
@@ -126,47 +136,12 @@ def _networks(settings: Mapping[str, Any], k: int) -> tuple[dict[str, nn.Module]
         maps=chosen.get("maps", "late"),
         **chosen.get("options", {}),
     )
+    show_scaled(backbone, chosen.get("input_scale", 1.0))
     extractor: Any = method.extractor(backbone)
     make = partial(classifier, kind=chosen["classifier"], scale=chosen["scale"])
     heads = method.heads(extractor.num_features, k, make, method.read_options(entry.get("options", {})))
     models = {"G": extractor, **heads}
     return {name: models[name] for name in method.inference_models}, method.infer
-
-
-def _model(settings: Any, path: Path) -> FaceModel:
-    """The model of settings that come from a file, without its weights."""
-    try:
-        return FaceModel(checked(settings))
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-
-
-def _model_of_run(folder: Path) -> FaceModel:
-    from ..training.checkpoint import read_state
-    from ..training.record import read_record
-
-    path = folder / "record.json"
-    try:
-        settings = model_settings(read_record(path))
-    except (KeyError, TypeError, AttributeError):
-        raise UserError(f"{path}: it does not say how its model is made; train the run again") from None
-    model = _model(settings, path)
-    state = read_state(folder / "checkpoint.pt")["models"]
-    try:
-        flat = {f"models.{n}.{k}": v for n in model.models for k, v in state[n].items()}
-    except (KeyError, TypeError, AttributeError):
-        raise UserError(f"{folder / 'checkpoint.pt'}: it has no weights of {', '.join(model.models)}") from None
-    _fill(model, flat, folder / "checkpoint.pt")
-    return model
-
-
-def _weights(path: Path) -> dict[str, Tensor]:
-    try:
-        weights: dict[str, Tensor] = load_file(path)
-        return weights
-    except Exception as error:  # a damaged file can make the reader raise anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise UserError(f"cannot read {path}: {reason}") from None
 
 
 def _fill(model: FaceModel, state: dict[str, Tensor], path: Path) -> None:

@@ -33,18 +33,20 @@ class Predictions:
 
 
 @torch.no_grad()
-def predict(adapter: Adapter, loader: EvalLoader, domain: int = 1) -> Predictions:
+def predict(adapter: Adapter, loader: EvalLoader, domain: int = 1, views: str = "none") -> Predictions:
     """Predicts a whole domain in eval mode; the models' modes are put back afterwards.
 
     Args:
         adapter: a trained method.
         loader: the faces.
         domain: 0 for the source, 1 for the target; only methods with parts for each domain use it.
+        views: the views of each face whose probabilities are averaged, see :func:`.data.views.views_of`; features are
+            those of the face as it is.
     """
     probs, features = [], []
     with eval_mode(*adapter.models.values()):
-        for faces in loader:
-            out = adapter.inference(faces, domain=domain)
-            probs.append(out["logits"].softmax(dim=1).float().cpu())
-            features.append(out["features"].float().cpu())
+        for batch in loader.views(views) if views != "none" else ([faces] for faces in loader):
+            outs = [adapter.inference(view, domain=domain) for view in batch]
+            probs.append(torch.stack([out["logits"].softmax(dim=1).float() for out in outs]).mean(dim=0).cpu())
+            features.append(outs[0]["features"].float().cpu())
     return Predictions(torch.cat(probs), torch.cat(features))

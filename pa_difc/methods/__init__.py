@@ -10,6 +10,7 @@ from ..util.registry import Registry
 
 if TYPE_CHECKING:
     from .agra import AGRA as AGRA
+    from .as_is import AsIs as AsIs
     from .attach import attach as attach
     from .cdan import CDAN as CDAN
     from .dann import DANN as DANN
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 METHODS: Registry[type[LossSlot]] = Registry(
     "method",
     {
+        "as_is": "pa_difc.methods.as_is:AsIs",
         "source_only": "pa_difc.methods.source_only:SourceOnly",
         "lpl": "pa_difc.methods.lpl:LPL",
         "dann": "pa_difc.methods.dann:DANN",
@@ -56,6 +58,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "agra": ["AGRA"],
+        "as_is": ["AsIs"],
         "attach": ["attach"],
         "cdan": ["CDAN"],
         "dann": ["DANN"],

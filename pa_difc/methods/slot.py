@@ -61,6 +61,7 @@ class LossSlot:
     needs_regions: ClassVar[bool] = False  #: whether it works on the regions of a landmark backbone
     uses_target: ClassVar[bool] = True  #: whether the method itself learns from the target
     classifiers: ClassVar[int] = 1  #: how many logits "C" gives; more than one in a list
+    trains: ClassVar[bool] = True  #: whether it learns anything; one that does not predicts as it was made
     one_process: ClassVar[bool] = False  #: whether a part of a batch would give its state another meaning
 
     options: Options

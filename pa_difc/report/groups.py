@@ -8,7 +8,7 @@ from typing import Any
 from .variants import canonical, plain_value
 
 #: Groups of settings in the order in which their differences are named.
-_GROUPS = ("run", "optimiser", "loss", "data", "model", "method")
+_GROUPS = ("run", "optimiser", "loss", "data", "model", "method", "eval")
 #: Settings that usually follow from others; they are named after these.
 _DERIVED = ("confusion_epoch", "reweight_epoch", "crop_px", "feature_head", "classifier", "scale")
 _SHORT = 3  #: differences that a heading always names

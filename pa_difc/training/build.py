@@ -9,8 +9,12 @@ from pytorch_adapt.containers import Models
 from torch import nn
 
 from ..backbones.make import make_backbone
-from ..backbones.pretrained import load_pretrained
+from ..backbones.places import is_model_folder
+from ..backbones.pretrained import PretrainedReport, fill, load_pretrained
+from ..backbones.scale import show_scaled
+from ..backbones.spec import HUB
 from ..backbones.speed import for_speed
+from ..backbones.timm_nets import hub_weights
 from ..data.domains import Domain, require_landmarks, require_same_crop, require_source
 from ..data.features import FeatureSet
 from ..data.label_shift import shift_labels
@@ -20,15 +24,17 @@ from ..data.loading import load_domain
 from ..losses.make import make_loss
 from ..losses.spec import ClassificationLoss
 from ..methods import METHODS
-from ..methods.heads import FeatureHead, classifier
+from ..methods.heads import FeatureHead
 from ..methods.slot import LossSlot
 from ..util.distributed import join, processes, rank
 from ..util.errors import UserError
 from .checkpoint import seed_everything
 from .device import set_device
 from .optimiser import make_containers
-from .resolve import make_schedule
+from .resolve import make_schedule, pool_of
 from .settings import Settings
+from .start import make_classifier
+from .stored import of_network, read_weights, require_backbone
 
 
 def load_pair(settings: Settings) -> tuple[Domain, Domain]:
@@ -116,7 +122,7 @@ def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> Lo
     method = METHODS.lookup(settings.method.name)
     options = method.read_options(settings.method.options)
     extractor = method.extractor(_extractor(settings, source))
-    make = make_classifier(settings)
+    make = make_classifier(settings, source)
     heads = method.heads(int(extractor.num_features), len(source.label_set), make, options)  # type: ignore[arg-type]
     models = Models({"G": extractor, **heads})
     optimizers, lr_schedulers = make_containers(settings, models, steps_per_epoch)
@@ -130,12 +136,6 @@ def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> Lo
     )
 
 
-def make_classifier(settings: Settings) -> partial[nn.Module]:
-    """What makes a classifier of resolved settings, from the numbers of features and classes."""
-    assert settings.model.classifier is not None and settings.model.scale is not None
-    return partial(classifier, kind=settings.model.classifier, scale=settings.model.scale)
-
-
 def make_extractor(settings: Settings) -> nn.Module:
     """The backbone of resolved settings, with pretrained weights if they name any, as fast as they ask for.
 
@@ -145,23 +145,42 @@ def make_extractor(settings: Settings) -> nn.Module:
     model = settings.model
     backbone = new_backbone(settings)
     if model.pretrained:
-        report = load_pretrained(backbone, model.pretrained)
+        report = _fill(backbone, settings)
+        if model.head_init == "pretrained" and not getattr(getattr(backbone, "trunk", None), "averages", True):
+            raise UserError(
+                f"head_init=pretrained: {model.backbone} has layers between its features and its classifier; take "
+                "head_init=random"
+            )
         print(f"weights {model.pretrained}: {report}", flush=True)
     for_speed(backbone, precision=model.precision, channels_last=model.channels_last, compiled=model.compile)
     return backbone
 
 
-def new_backbone(settings: Settings) -> nn.Module:
-    """The backbone of resolved settings with fresh weights."""
+def _fill(backbone: nn.Module, settings: Settings) -> PretrainedReport:
+    """Fills a backbone from the place of its pretrained weights: a file, or the folder of a model with the same."""
     model = settings.model
-    return make_backbone(
+    assert model.pretrained is not None
+    if model.pretrained == HUB:
+        return fill(backbone, hub_weights(model.backbone), "timm's hub", whole_trunk=True)
+    if not is_model_folder(model.pretrained):
+        return load_pretrained(backbone, model.pretrained)
+    folder = Path(model.pretrained)
+    require_backbone(folder, model.backbone, model.options)
+    return fill(backbone, of_network(read_weights(folder), "G"), folder, whole_trunk=True)
+
+
+def new_backbone(settings: Settings) -> nn.Module:
+    """The backbone of resolved settings with fresh weights, shown its faces at the scale that they ask for."""
+    model = settings.model
+    backbone = make_backbone(
         model.backbone,
         feature_head=model.feature_head,
         landmark_branch=model.landmark_branch,
-        pool=model.pool,
+        pool=pool_of(settings),
         maps=model.maps,
         **model.options,
     )
+    return show_scaled(backbone, model.input_scale)
 
 
 def _extractor(settings: Settings, source: Domain) -> nn.Module:

@@ -44,7 +44,7 @@ def fit(
     Args:
         adapter: a method; its models are moved to the loader's device.
         loader: the training batches.
-        epochs: the number of epochs to have done in the end.
+        epochs: the number of epochs to have done in the end; after 0 there is a checkpoint, too.
         folder: where ``checkpoint.pt`` and ``log.jsonl`` are written after each epoch; None for nowhere.
         key: of the run, kept in the checkpoint.
         title: of the progress bar and of errors, such as "mcd · difc".
@@ -83,6 +83,8 @@ def fit(
     )
     with bar:
         try:
+            if epochs == 0 and checkpoint and rank() == 0:  # of a method that trains nothing: what it predicts with
+                save_checkpoint(checkpoint, adapter, key=key, epoch=0, history=history)
             for epoch in range(done, epochs):
                 bar.set_description(f"{title} epoch {epoch + 1}/{epochs}")
                 history.append(_epoch(adapter, loader, epoch, bar, title, replicas))
@@ -176,7 +178,10 @@ def _agree(adapter: LossSlot, replicas: Replicas, title: str) -> None:
 
 
 def _predict_target(adapter: LossSlot, loader: PairLoader, epoch: int) -> np.ndarray | None:
-    """The clean pass over the target's training set, for a loss or a sampler that asks for one: predicted classes."""
+    """The clean pass over the target's training set, for a loss or a sampler that asks for one: predicted classes.
+
+    Of the faces as they are, whatever views are averaged in the end: training is the same with and without them.
+    """
     loss = adapter.loss
     evaluated = loss if isinstance(loss, EvaluatedLoss) and loss.needs_evaluation else None
     if evaluated is None and not loader.needs_predictions(epoch):

@@ -6,12 +6,13 @@ one that no cell has is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.names import unknown
 from ..util.options import About, describe
@@ -164,7 +165,7 @@ def refuse_cell_keys(found: Mapping[str, Given]) -> None:
 
 
 def cell_settings(given: Mapping[str, Given], cells: Cells) -> list[Settings]:
-    """The resolved settings of every cell: methods × losses × seeds.
+    """The resolved settings of every cell: methods × losses × seeds; one of a method that trains nothing.
 
     Raises:
         UserError: a value is not valid.
@@ -173,10 +174,19 @@ def cell_settings(given: Mapping[str, Given], cells: Cells) -> list[Settings]:
     base = Settings.of(**{key: _value(fixed[key], one) for key, one in given.items() if key in fixed})
     options = {key: one for key, one in given.items() if key not in fixed}
     made = []
-    for method, loss, seed in product(cells.methods, cells.losses, cells.seeds):
+    for method, loss, seed in _kinds(cells):
         cell = base.but(**{"method.name": method, "loss.name": loss, "run.seed": seed})
         made.append(resolve(cell.but(**_own_options(cell, options))))
     return made
+
+
+def _kinds(cells: Cells) -> Iterator[tuple[str, str, int]]:
+    """Method, loss and seed of every cell: neither loss nor seed plays a part where nothing is trained."""
+    for method in cells.methods:
+        if METHODS.lookup(method).trains:
+            yield from product([method], cells.losses, cells.seeds)
+        else:
+            yield method, "ce", cells.seeds[0]
 
 
 def _own_options(cell: Settings, options: Mapping[str, Given]) -> dict[str, Any]:

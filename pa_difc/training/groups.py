@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from ..backbones import BACKBONES
-from ..backbones.spec import FEATURE_HEADS, LANDMARK_BRANCHES, MAPS, POOLS, PRECISIONS
+from ..backbones.spec import FEATURE_HEADS, HEAD_INITS, LANDMARK_BRANCHES, MAPS, POOLS, PRECISIONS
 from ..data.sampling import sampler_names
 from ..losses import LOSSES
 from ..methods import METHODS
@@ -79,7 +79,16 @@ class ModelSettings(Options):
         choices=POOLS,
     )
     maps: str = option("late", "those with a grid, by depth: mid, late, last, or several joined by +", choices=MAPS)
-    pretrained: str | None = option(None, "file of weights for the backbone")
+    pretrained: str | None = option(None, "weights for the backbone: a file, or a folder with a model of ours")
+    pretrained_classes: tuple[str, ...] | None = option(
+        None, "classes of the classifier in a state dict, in its order; none: those that the backbone's weights have"
+    )
+    head_init: str | None = option(
+        None,
+        "classifiers start random, or pretrained: as the one that comes with the weights; none: pretrained where one "
+        "comes along",
+        choices=HEAD_INITS,
+    )
     classifier: str | None = option(
         None, "linear or cosine; none: the loss's own", choices=_words("losses.spec", "CLASSIFIERS")
     )
@@ -87,6 +96,12 @@ class ModelSettings(Options):
         None,
         "s, factor on the logits; margins and ε are in units before it; none: the classifier's, linear 1, cosine 30",
         above=0,
+    )
+    input_scale: float = option(
+        1.0,
+        "the network sees faces at this scale, about the image's centre: 0.9 is a looser crop, 1.1 a tighter one",
+        at_least=0.5,
+        at_most=2,
     )
     precision: str = option(
         "float32",
@@ -163,6 +178,17 @@ class RunSettings(Options):
     deterministic: bool = option(False, "deterministic algorithms only (slower on CUDA)")
 
 
+@dataclass(frozen=True)
+class EvalSettings(Options):
+    """How faces are predicted when training is over; the same for every method and loss."""
+
+    views: str = option(
+        "none",
+        "views of a face whose probabilities are averaged: none, flip (its mirror image), flip+scales (smaller, too)",
+        choices=_words("data.views", "VIEWS"),
+    )
+
+
 #: Groups in the order in which they are explained, and which of their fields names an entry that has options.
 GROUPS: dict[str, type[Options]] = {
     "data": DataSettings,
@@ -171,5 +197,6 @@ GROUPS: dict[str, type[Options]] = {
     "loss": LossSettings,
     "method": MethodSettings,
     "run": RunSettings,
+    "eval": EvalSettings,
 }
 ENTRIES = {"model": "backbone", "loss": "name", "method": "name"}

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ..backbones import BACKBONES
+from ..backbones.places import place_digest
+from ..backbones.spec import HUB
 from ..data import DATASETS, SAMPLERS
 from ..data.domains import Domain
 from ..losses import LOSSES
 from ..methods import METHODS
 from ..util.distributed import processes
 from ..util.files import file_digest
+from ..util.installed import installed_version
 from ..util.process import PACKAGE
 from ..util.registry import Registry
 from . import resolve
@@ -62,8 +65,11 @@ def fingerprints(source: Domain, target: Domain) -> list[str]:
 
 
 def weights_digest(settings: Settings) -> str | None:
-    """A hash of the file of pretrained weights; None if there is none."""
-    return settings.model.pretrained and file_digest(Path(settings.model.pretrained))
+    """A hash of the pretrained weights; None if there are none."""
+    model = settings.model
+    if model.pretrained == HUB:  # its names stand for files that do not change; a name without a tag is a version's
+        return f"{model.backbone} of timm {installed_version('timm')}"
+    return model.pretrained and place_digest(Path(model.pretrained))
 
 
 @cache

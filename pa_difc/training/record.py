@@ -30,7 +30,7 @@ FORMAT = 2
 OUTPUTS, SETTINGS = "outputs.npz", "settings.toml"
 
 #: What numbers may depend on.
-_PACKAGES = ("pa-difc", "pytorch-adapt", "torch", "torchvision", "numpy", "pillow", "scikit-learn")
+_PACKAGES = ("pa-difc", "pytorch-adapt", "torch", "torchvision", "numpy", "pillow", "scikit-learn", "timm")
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from ..backbones import BACKBONES
+from ..backbones.places import is_model_folder
 from ..losses import LOSSES
 from ..losses.schedule import Schedule
 from ..methods import METHODS
@@ -20,7 +22,7 @@ from .settings import Settings
 ADAMW_SHARE = 1 / 20
 
 #: Keys that may follow from the method or the loss.
-_BROUGHT = frozenset({"model.classifier", "model.scale", "model.feature_head"})
+_BROUGHT = frozenset({"model.classifier", "model.scale", "model.feature_head", "model.head_init"})
 
 #: Settings that do not change a number: where things lie. Hashes of contents stand for them.
 PLACES = {"data": ("root", "labels", "on_bad_image"), "model": ("pretrained",)}
@@ -56,11 +58,13 @@ def own_values(settings: Settings) -> dict[str, Any]:
     backbone, loss = BACKBONES.lookup(settings.model.backbone), LOSSES.lookup(settings.loss.name)
     given = None if "model.classifier" in settings.follows else settings.model.classifier
     half = max(1, settings.run.epochs // 2)
+    feature_head = _feature_head(settings, backbone.feature_head)
     return {
         "data.crop_px": backbone.input_px,
         "model.classifier": loss.classifier,
         "model.scale": lookup("classifier", given or loss.classifier, CLASSIFIERS),
-        "model.feature_head": _feature_head(settings, backbone.feature_head),
+        "model.feature_head": feature_head,
+        "model.head_init": _own_head_init(settings, given or loss.classifier, feature_head),
         "optimiser.lr": backbone.lr if settings.optimiser.name == "sgd" else backbone.lr * ADAMW_SHARE,
         "loss.confusion_epoch": half,
         "loss.reweight_epoch": min(5, half),
@@ -72,6 +76,43 @@ def _feature_head(settings: Settings, own: str) -> str:
     if METHODS.lookup(settings.method.name).needs_regions:
         return "global_local"
     return "global_only" if settings.model.pool == "grid" else own
+
+
+def _own_head_init(settings: Settings, classifier: str, feature_head: str) -> str:
+    """Whether classifiers start as the pretrained one: where one comes along that reads the same features."""
+    model = settings.model
+    if "model.feature_head" not in settings.follows and model.feature_head is not None:
+        feature_head = model.feature_head
+    method = METHODS.lookup(settings.method.name)
+    if model.pretrained is None or classifier != "linear" or method.needs_regions:
+        return "random"
+    if not method.trains:  # it can't do otherwise; if the weights have no classifier, that is said when they are read
+        return "pretrained"
+    if is_model_folder(model.pretrained):
+        from .stored import read_settings  # which needs settings
+
+        stored = {"pool": "average", "maps": model.maps, **read_settings(Path(model.pretrained))["settings"]["model"]}
+        own = {"feature_head": feature_head, "classifier": "linear", "pool": model.pool, "maps": model.maps}
+        return "pretrained" if own.items() <= stored.items() else "random"
+    averages = feature_head == "global_only" and model.pool == "average"
+    return "pretrained" if averages and brings_classifier(settings) else "random"
+
+
+def brings_classifier(settings: Settings) -> bool:
+    """Whether the pretrained weights of settings have a classifier whose classes are known."""
+    model = settings.model
+    known = bool(BACKBONES.lookup(model.backbone).classes or model.pretrained_classes)
+    return model.pretrained is not None and (known or is_model_folder(model.pretrained))
+
+
+def pool_of(settings: Settings) -> str:
+    """The pool of a run's network.
+
+    It is the one that was asked for, but for a method that trains nothing: in a table of grids it predicts with a
+    published classifier, which reads averages. The classifier of a model folder of ours reads what the folder's does.
+    """
+    trains = METHODS.lookup(settings.method.name).trains
+    return settings.model.pool if trains or is_model_folder(settings.model.pretrained) else "average"
 
 
 def _check(resolved: Settings) -> None:
@@ -88,6 +129,7 @@ def _check(resolved: Settings) -> None:
         raise UserError(f"maps={model.maps!r} has no effect with pool={model.pool!r}")
     if model.classifier not in loss.classifiers:
         raise UserError(f"loss {resolved.loss.name} needs classifier={loss.classifiers[0]}, not {model.classifier}")
+    _check_start(resolved)
     if resolved.data.crop_px != backbone.input_px and not backbone.any_px:
         raise UserError(f"crop_px={resolved.data.crop_px}: backbone {model.backbone} takes {backbone.input_px}")
     if optimiser.schedule != "drop" and optimiser.lr_drop != OptimiserSettings.lr_drop:
@@ -95,6 +137,28 @@ def _check(resolved: Settings) -> None:
     if optimiser.name != "sgd" and optimiser.momentum != OptimiserSettings.momentum:
         raise UserError(f"momentum={optimiser.momentum:g} has no effect with optimiser {optimiser.name}")
     make_schedule(resolved, steps_per_epoch=1)
+
+
+def _check_start(resolved: Settings) -> None:
+    """Refuses a start of classifiers that there can't be."""
+    model, method = resolved.model, METHODS.lookup(resolved.method.name)
+    if model.head_init == "pretrained":
+        if model.pretrained is None:
+            raise UserError("head_init=pretrained: give --pretrained, the weights that bring a classifier along")
+        if model.classifier != "linear":
+            raise UserError(f"head_init=pretrained: a {model.classifier} classifier can't start as a linear one")
+        if method.needs_regions:
+            what = f"{resolved.method.name} classifies regions of faces, not their features"
+            raise UserError(f"head_init=pretrained: {what}")
+    elif not method.trains:
+        raise UserError(
+            f"method {resolved.method.name} predicts with the classifier of pretrained weights: give --pretrained, a "
+            "model folder or the weights of --backbone expression"
+        )
+    elif model.pretrained_classes is not None and model.pretrained is None:
+        raise UserError("pretrained_classes has no effect without --pretrained")
+    elif model.pretrained_classes is not None and "model.head_init" not in resolved.follows:
+        raise UserError("pretrained_classes has no effect with head_init=random")
 
 
 def _at(values: dict[str, dict[str, Any]], key: str) -> Any:

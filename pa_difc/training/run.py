@@ -19,7 +19,9 @@ from .build import check_landmarks, make_adapter, make_loader
 from .engine import fit
 from .loggers import History, final_scores, make_logger
 from .record import RunFolder
+from .resolve import pool_of
 from .settings import Settings
+from .start import for_samples
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -51,6 +53,7 @@ def run_cell(
         UserError: see :func:`.engine.fit`; there is no such logger; a record or checkpoint is damaged; a file can't be
             written.
     """
+    settings = for_samples(settings, source)
     folder = RunFolder.of(out, settings, source, target)
     if (record := from_first(folder.record)) is not None:
         return record
@@ -65,7 +68,7 @@ def run_cell(
     history = fit(
         adapter,
         loader,
-        epochs=settings.run.epochs,
+        epochs=settings.run.epochs if adapter.trains else 0,
         folder=folder.path,
         key=folder.key,
         title=title,
@@ -90,16 +93,17 @@ def finish(
 
     Of several processes the first does it, and the others wait.
     """
-    device, correction = folder.settings.run.device, folder.settings.run.prior_correction
+    run, views = folder.settings.run, folder.settings.eval.views
+    device, correction = run.device, run.prior_correction
     scores: dict[str, Any] = {}
     summary: dict[str, Any] = {"mean_feature_norm": {}, "feature_quality": {}}
     adjustment = None
     outputs: Arrays = {}
     for side, domain, number in (("source", source, 0), ("target", target, 1)):
-        predictions = predict(adapter, EvalLoader(domain.test, device=device), domain=number)
+        predictions = predict(adapter, EvalLoader(domain.test, device=device), domain=number, views=views)
         probs = predictions.probs.numpy()
         if side == "source" and correction != "none":
-            unlabelled = predict(adapter, EvalLoader(target.train, device=device), domain=1).probs.numpy()
+            unlabelled = predict(adapter, EvalLoader(target.train, device=device), views=views).probs.numpy()
             adjustment = estimate_prior(correction, probs, domain.test.labels, unlabelled)
         elif side == "target" and adjustment is not None:
             if domain.labelled:
@@ -113,6 +117,7 @@ def finish(
         else:
             scores["unlabelled_target"] = prediction_counts(probs)
     summary["parameters"] = {n: sum(p.numel() for p in model.parameters()) for n, model in adapter.models.items()}
+    summary["pool"] = pool_of(folder.settings)
     summary["adjustment"] = adjustment and adjustment.to_dict()
     folder.write_outputs(outputs)
     return folder.write(source, target, history=history, scores=scores, adapter_summary=summary)

@@ -10,6 +10,7 @@ from .groups import (
     ENTRIES,
     GROUPS,
     DataSettings,
+    EvalSettings,
     LossSettings,
     MethodSettings,
     ModelSettings,
@@ -33,6 +34,7 @@ class Settings:
     loss: LossSettings = field(default_factory=LossSettings)
     method: MethodSettings = field(default_factory=MethodSettings)
     run: RunSettings = field(default_factory=RunSettings)
+    eval: EvalSettings = field(default_factory=EvalSettings)
     #: Keys that :func:`.resolve.resolve` has filled in; they follow when what they depend on changes.
     follows: frozenset[str] = field(default=frozenset(), compare=False)
 

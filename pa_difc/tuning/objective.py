@@ -84,7 +84,8 @@ class Objective:
             with interruptible():
                 adapter, seconds = train(settings, self.task, title, self._report(settings, trial))
                 evidence = show(adapter, self.task, settings.run.device)
-                test = predict(adapter, EvalLoader(self.task.target.test, device=settings.run.device)).probs
+                loader = EvalLoader(self.task.target.test, device=settings.run.device)
+                test = predict(adapter, loader, views=settings.eval.views).probs
         except DivergedError as error:
             trial.set_user_attr("diverged", str(error))
             raise optuna.TrialPruned(str(error)) from None
@@ -144,8 +145,9 @@ def source_recall(evidence: Evidence) -> float:
 
 def show(adapter: LossSlot, task: Task, device: str) -> Evidence:
     """What a candidate shows: its predictions and features on unlabelled target and held-out source."""
-    target = predict(adapter, EvalLoader(task.target.train, device=device), domain=1)
-    source = predict(adapter, EvalLoader(task.source.test, device=device), domain=0)
+    views = task.settings.eval.views  # of all candidates alike
+    target = predict(adapter, EvalLoader(task.target.train, device=device), domain=1, views=views)
+    source = predict(adapter, EvalLoader(task.source.test, device=device), domain=0, views=views)
     return Evidence(
         target_probs=target.probs.numpy(),
         target_features=target.features.numpy(),

@@ -35,11 +35,17 @@ class Registry(MutableMapping[str, T], Generic[T]):
         kind: what an entry is, for errors: "method".
         entries: where each of ours is: ``{"mcd": "pa_difc.methods.mcd:MCD"}``.
         group: the entry-point group of other packages: "pa_difc.methods".
+        families: where a function is that makes an entry from a name such as "timm:resnet18", by what stands before
+            the colon. Such names are valid, and not among those that are listed.
     """
 
-    def __init__(self, kind: str, entries: Mapping[str, str], group: str) -> None:
+    def __init__(
+        self, kind: str, entries: Mapping[str, str], group: str, families: Mapping[str, str] | None = None
+    ) -> None:
         self.kind, self.group = kind, group
         self._places = dict(entries)
+        self._families = dict(families or {})
+        self._of_family: dict[str, T] = {}
         self._loaded: dict[str, T] = {}
 
     @overload
@@ -54,7 +60,7 @@ class Registry(MutableMapping[str, T], Generic[T]):
         """
         if entry is None:
             return lambda given: self.register(name, given)
-        if name in self._places:
+        if name in self._places or self._is_of_family(name):
             raise UserError(f"{self.kind} {name!r} is one of ours: register yours under another name")
         before = self._loaded.get(name)
         if before is not None and _place(before) != _place(entry):
@@ -69,8 +75,13 @@ class Registry(MutableMapping[str, T], Generic[T]):
             UserError: there is none, with the nearest names; or it can't be loaded.
         """
         if name not in self:
-            raise unknown(self.kind, name, self)
+            raise unknown(self.kind, name, [*self, *self.patterns])
         return self[name]
+
+    @property
+    def patterns(self) -> list[str]:
+        """The names of families: "timm:NAME"."""
+        return [f"{family}:NAME" for family in self._families]
 
     def loaded(self) -> dict[str, T]:
         """Every entry; another package's that can't be loaded is left out with a warning."""
@@ -93,6 +104,10 @@ class Registry(MutableMapping[str, T], Generic[T]):
         return digest.hexdigest()
 
     def __getitem__(self, name: str) -> T:
+        if self._is_of_family(name):
+            if name not in self._of_family:
+                self._of_family[name] = _at(self._families[name.partition(":")[0]])(name)
+            return self._of_family[name]
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
@@ -104,7 +119,8 @@ class Registry(MutableMapping[str, T], Generic[T]):
         del self._loaded[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._loaded or name in self._places or name in installed(self.group)
+        known = name in self._loaded or name in self._places or name in installed(self.group)
+        return known or (isinstance(name, str) and self._is_of_family(name))
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys((*self._places, *self._loaded, *installed(self.group))))
@@ -112,10 +128,13 @@ class Registry(MutableMapping[str, T], Generic[T]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def _is_of_family(self, name: str) -> bool:
+        family, colon, own = name.partition(":")
+        return bool(colon and own) and family in self._families
+
     def _load(self, name: str) -> T:
         if name in self._places:
-            module, _, attribute = self._places[name].partition(":")
-            ours: T = getattr(import_module(module), attribute)
+            ours: T = _at(self._places[name])
             return ours
         entry = installed(self.group)[name]
         try:
@@ -123,6 +142,12 @@ class Registry(MutableMapping[str, T], Generic[T]):
         except Exception as error:  # somebody else's package can raise anything
             raise UserError(f"{self.kind} {name} ({entry.value}) can't be loaded: {_first_line(error)}") from None
         return theirs
+
+
+def _at(place: str) -> Any:
+    """What "module:attribute" names."""
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 @cache

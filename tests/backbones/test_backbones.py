@@ -13,7 +13,7 @@ from pa_difc.data.faces import Face
 from pa_difc.util.errors import UserError
 from pa_difc.util.options import Options, option
 
-GLOBAL_ONLY = {"small", "inception_resnet_v1"}
+GLOBAL_ONLY = {"small", "inception_resnet_v1", "expression"}
 
 
 def faces(n, input_px, seed=0):

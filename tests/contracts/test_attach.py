@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from made import TRAINED
 from pytorch_adapt import adapters as host
 from pytorch_adapt.containers import KeyEnforcer, Misc, Models, Optimizers
 from pytorch_adapt.hooks import ChainHook, CLossHook, FeaturesHook, LogitsHook, MCCHook, validate_hook
@@ -180,7 +181,7 @@ def test_in_the_host_s_adapter_it_is_our_method_to_the_bit(method):
     assert theirs.loss.margins.equal(ours.loss.margins) and theirs.loss.confusion.equal(ours.loss.confusion)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_attached_to_a_method_of_ours_it_is_the_loss_of_its_slot(method):
     cls, ends = METHODS[method], []
     for late in (False, True):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from made import TRAINED
 from pytorch_adapt.containers import Models, Optimizers
 
 from pa_difc import METHODS
@@ -46,13 +47,13 @@ def stepped(method, needs_target_logits):
     return loss.told, expected
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_a_loss_that_asks_for_them_is_told_the_target_logits(method):
     (told,), expected = stepped(method, needs_target_logits=True)
     torch.testing.assert_close(told, expected)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_a_loss_that_does_not_ask_is_told_of_the_step_alone(method):
     told, _ = stepped(method, needs_target_logits=False)
     assert told == [None]

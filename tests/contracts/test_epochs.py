@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from made import TRAINED
 from pytorch_adapt.adapters import DANN as HostDANN
 from pytorch_adapt.containers import Models, Optimizers
 from pytorch_adapt.datasets import CombinedSourceAndTargetDataset, DataloaderCreator, SourceDataset, TargetDataset
@@ -57,7 +58,7 @@ def train(made, batches, epochs):
     return losses
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 @pytest.mark.parametrize("schedule", [{}, {"confusion_epoch": 2, "warmup_epochs": 1, "reweight_epoch": 1}])
 def test_a_length_that_is_read_off_the_batches_is_the_one_that_is_given(method, schedule):
     batches = loader()
@@ -80,7 +81,7 @@ def test_in_the_host_s_adapter_too():
     assert made.loss.steps_per_epoch == 5 and made.loss.phase.value == "difc"
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_a_schedule_that_does_not_fit_the_loader_warns_once(method):
     made = adapter(method, 384)
     with pytest.warns(UserWarning, match=r"5.*384") as caught:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from hooked import ADDED, OWN, SLOT, TWO, adapter, added_hooks, batch, gradient, step
+from made import TRAINED
 from pytorch_adapt.hooks import (
     AFNHook,
     BSPHook,
@@ -12,9 +13,7 @@ from pytorch_adapt.hooks import (
 )
 from pytorch_adapt.weighters import MeanWeighter, SumWeighter
 
-from pa_difc import METHODS
-
-EVERY = [(m, a) for m in METHODS for a in ADDED if added_hooks(m, a)]
+EVERY = [(m, a) for m in TRAINED for a in ADDED if added_hooks(m, a)]
 
 
 @pytest.mark.parametrize(("method", "added"), EVERY)
@@ -36,7 +35,7 @@ def test_all_live_together(method, added):
     assert made.loss.confusion.isfinite().any()
 
 
-@pytest.mark.parametrize(("method", "added"), [(m, "im" if m in TWO else "mcc") for m in METHODS])
+@pytest.mark.parametrize(("method", "added"), [(m, "im" if m in TWO else "mcc") for m in TRAINED])
 def test_the_added_loss_moves_the_weights(method, added):
     hooks, _ = added_hooks(method, added)
     slot = SLOT.get(method, "post")
@@ -48,7 +47,7 @@ def test_the_added_loss_moves_the_weights(method, added):
     assert (trained[0] - trained[1]).abs().max() > 1e-6
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_a_weighter_weighs_all_losses_of_the_step(method):
     slot = SLOT.get(method, "post")
     hooks = {slot: [AFNHook(loss_prefix="my_")]}
@@ -60,7 +59,7 @@ def test_a_weighter_weighs_all_losses_of_the_step(method):
             assert halved[name] == pytest.approx(0.5 * plain[name], rel=1e-5), name
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_weights_by_name_reach_the_losses_that_they_name_and_no_others(method):
     slot = SLOT.get(method, "post")
     own = OWN.get(method, "src_c_loss")
@@ -89,7 +88,7 @@ def test_the_method_s_own_weight_holds_under_any_weighter(method, weighter):
     assert own[1] == pytest.approx(0.3 * own[0], rel=1e-5) and own[0] != 0
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 @pytest.mark.parametrize("loss", ["ce", "difc"])
 def test_the_host_validates_the_hook(method, loss):
     made = adapter(method, loss, misc=None)
@@ -97,7 +96,7 @@ def test_the_host_validates_the_hook(method, loss):
     assert calls["C"] >= 1
 
 
-@pytest.mark.parametrize("method", [m for m in METHODS if m in ("mcd", "swd", "star")])
+@pytest.mark.parametrize("method", [m for m in TRAINED if m in ("mcd", "swd", "star")])
 @pytest.mark.parametrize("reuse", [False, True])
 def test_every_step_of_mcd_has_its_hooks_and_its_weighter(method, reuse):
     slots = [f"{when}_{which}" for which in "xyz" for when in ("pre", "post")]

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from hooked import OWN, SLOT, TWO, D, K, N, adapter, batch, step
+from made import TRAINED
 from pytorch_adapt.containers import Models, Optimizers
 from pytorch_adapt.hooks import (
     ChainHook,
@@ -27,7 +28,7 @@ def test_a_loss_hook_of_the_user_s_keeps_its_loss():
     assert isinstance(aux.loss_fn, torch.nn.CrossEntropyLoss)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_none_stands_for_a_default(method):
     slot = SLOT.get(method, "post")
     none = {slot: None, "weighter": None}
@@ -39,7 +40,7 @@ def test_none_stands_for_a_default(method):
         assert found.equal(type(made).infer(x=batch()["target_imgs"], models=made.models)["logits"])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_a_weighter_that_changes_in_training_does_so_in_every_step(method):
     own = OWN.get(method, "src_c_loss")
     weighter = SumWeighter(weights={own: 1.0})
@@ -86,7 +87,7 @@ def test_confusion_goes_on_where_a_condition_leaves_out_what_has_the_target_s_lo
     assert raised.sum() == pytest.approx(0.5 * (1 + 1 / 2 + 1 / 4 + 1 / 8), abs=1e-6)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_samples_without_a_label_are_left_out_of_the_method_s_own_loss_too(method):
     """What reads labels gives what it gives without these samples; what does not still sees them."""
     cls = METHODS[method]

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from hooked import SLOT, TWO, D, K, N, adapter, batch, step
+from made import TRAINED
 from pytorch_adapt.containers import Models, Optimizers
 from pytorch_adapt.hooks import (
     AFNHook,
@@ -19,7 +20,7 @@ from pa_difc import METHODS
 from pa_difc.util.errors import UserError
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_unknown_arguments_are_refused_by_name(method):
     with pytest.raises(UserError, match=r"hook_kwargs\['pots'\]: \w+ takes .*pre"):
         adapter(method, hook_kwargs={"pots": [MCCHook()]})
@@ -28,7 +29,7 @@ def test_unknown_arguments_are_refused_by_name(method):
             adapter(method, hook_kwargs={key: None})
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_a_weighter_is_an_instance_and_a_slot_a_list(method):
     with pytest.raises(UserError, match=r"'weighter'\]=MeanWeighter: must be an instance, such as MeanWeighter\(\)"):
         adapter(method, hook_kwargs={"weighter": MeanWeighter})
@@ -76,7 +77,7 @@ class OfSamples(torch.nn.Module):
         return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 @pytest.mark.parametrize("loss", ["ce", "difc"])
 def test_a_reducer_of_samples_losses_is_refused_where_there_is_a_mean(method, loss):
     key = "x_reducer" if method in ("mcd", "swd", "star") else "reducer"

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from made import TRAINED
 from pytorch_adapt.containers import Models, Optimizers
 from pytorch_adapt.datasets import CombinedSourceAndTargetDataset, DataloaderCreator, SourceDataset, TargetDataset
 from pytorch_adapt.utils.common_functions import batch_to_device
@@ -11,7 +12,7 @@ from pa_difc.backbones import make_backbone
 from pa_difc.data import Face, FaceDataset
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_training_on_the_host_s_combined_dataset(method, source, target):
     combined = CombinedSourceAndTargetDataset(
         SourceDataset(FaceDataset(source.train)), TargetDataset(FaceDataset(target.train))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from made import TRAINED
 
 import pa_difc.training.engine as engine
 from pa_difc.data import EvalLoader
@@ -18,7 +19,7 @@ from pa_difc.training.run import finish, run_cell
 from pa_difc.training.settings import Settings
 from pa_difc.util.errors import DivergedError, Stopped, UserError
 
-EVERY = [(m, loss) for m in METHODS for loss in LOSSES]
+EVERY = [(m, loss) for m in TRAINED for loss in LOSSES]
 
 
 def config(method="mcd", loss="difc", **kwargs):
@@ -71,7 +72,7 @@ def test_n_and_reload_and_n_is_2n(method, loss, source, target, tmp_path):
     assert all(np.isfinite(list(e["losses"].values())).all() for e in history)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_predictions_after_save_and_load(method, source, target, tmp_path):
     cfg = config(method)
     trained, _ = train(cfg, source, target, tmp_path)
@@ -88,7 +89,7 @@ def test_the_learning_rate_drops_at_the_switch_for_every_loss(loss, source, targ
     assert [epoch["lr"] for epoch in history] == pytest.approx([0.02, 0.02, 0.002, 0.002])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_batches_of_two_and_a_short_last_batch(method, source, target):
     train(config(method, batch_size=2, epochs=1), source, target, None)
 
@@ -106,7 +107,7 @@ def test_mcd_predicts_with_the_mean_of_two_softmaxes(source, target):
 def test_methods_of_a_seed_start_from_the_same_extractor(source, target):
     steps = len(make_loader(config(), source, target))
     weights = [
-        make_adapter(config(m), source, steps).models["G"].state_dict() for m in METHODS if not METHODS[m].needs_regions
+        make_adapter(config(m), source, steps).models["G"].state_dict() for m in TRAINED if not METHODS[m].needs_regions
     ]
     for other in weights[1:]:
         assert_same(weights[0], other)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from made import TRAINED
 from pytorch_adapt.containers import Models, Optimizers
 from pytorch_adapt.layers import MultipleModels
 
@@ -56,7 +57,7 @@ def refused(cls, **models):
     return message
 
 
-@pytest.mark.parametrize("method", [m for m in METHODS if not METHODS[m].needs_regions])
+@pytest.mark.parametrize("method", [m for m in TRAINED if not METHODS[m].needs_regions])
 def test_features_that_are_no_tensor(method):
     cls = METHODS[method]
     for dress, what in ((lambda x: (x, x), "a tuple of 2"), (hugging, "a ModelOutput")):

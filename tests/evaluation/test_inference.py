@@ -44,6 +44,22 @@ def test_it_is_the_target_unless_the_source_is_asked_for(batches, asked, domain)
     assert adapter.domains == [domain] * 3
 
 
+class Views(list):
+    """Batches that each come with their double."""
+
+    def views(self, name):
+        assert name == "flip"
+        return ([batch, 2 * batch] for batch in self)
+
+
+def test_views_are_averaged_and_features_are_of_the_first(batches):
+    adapter = Adapter()
+    plain, double = predict(adapter, batches), predict(adapter, [2 * batch for batch in batches])
+    found = predict(adapter, Views(batches), views="flip")
+    torch.testing.assert_close(found.probs, (plain.probs + double.probs) / 2)
+    assert torch.equal(found.features, plain.features)
+
+
 def test_modes_are_put_back_and_nothing_is_learnt(batches):
     adapter = Adapter()
     adapter.models["C"].eval()

@@ -5,7 +5,8 @@ import optuna
 import pytest
 from studies import SPACE, config, ready
 
-from pa_difc.evaluation import CRITERIA
+from pa_difc.data import EvalLoader
+from pa_difc.evaluation import CRITERIA, predict
 from pa_difc.tuning.objective import blind, pack, show, source_recall, thin, train, unpack
 from pa_difc.tuning.space import candidate, searched, suggest
 from pa_difc.tuning.study import choose, open_study, run_trials
@@ -63,6 +64,21 @@ def test_the_objective_and_its_constraint(source, target, tmp_path):
     assert trial.constraints["source"] == pytest.approx(task.source_floor - source_recall(evidence))
     assert unpack(trial.user_attrs["target_probs"]).shape == (61, 7)
     assert unpack(trial.user_attrs["test_predictions"]).shape == (21,)
+
+
+def test_candidates_are_judged_by_the_views_that_they_will_predict_with(source, target, tmp_path):
+    study, task = study_of(source, target, tmp_path, trials=1, **{"eval.views": "flip"})
+    settings = candidate(task.settings, study.trials[0].params)
+    adapter, _ = train(settings, task, "")
+    evidence, probs = show(adapter, task, "cpu"), unpack(study.trials[0].user_attrs["target_probs"])
+    for name, part, domain in (("target", target.train, 1), ("source", source.test, 0)):
+        found = getattr(evidence, f"{name}_probs")
+        flipped, plain = (predict(adapter, EvalLoader(part), domain, views).probs for views in ("flip", "none"))
+        np.testing.assert_allclose(found, flipped, atol=1e-6)
+        assert np.abs(found - plain.numpy()).max() > 1e-4
+    np.testing.assert_allclose(probs, evidence.target_probs, atol=1e-3)
+    test = unpack(study.trials[0].user_attrs["test_predictions"])
+    assert (test == predict(adapter, EvalLoader(target.test), views="flip").probs.argmax(dim=1).numpy()).all()
 
 
 def test_switching_reweighting_off_leaves_it_off():

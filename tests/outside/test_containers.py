@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from made import TRAINED
 from pytorch_adapt import adapters as host
 from pytorch_adapt.containers import LRSchedulers, Misc, Models, Optimizers
 from pytorch_adapt.utils.common_functions import get_lr
@@ -22,7 +23,7 @@ def batch():
     return {name: value for name, value in next(iter(loaders()["train"])).items() if "sample_idx" not in name}
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_models_are_enough(method, batch):
     """Every model gets the host's default optimiser, the method's own models too, and learns."""
     made = METHODS[method](models(method), loss=difc())
@@ -53,7 +54,7 @@ def test_optimizers_in_every_form(given, expected):
     assert rates(DANN(made, Optimizers(*given(made)))) == expected
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_keys_choose_who_gets_an_optimizer_and_the_others_get_the_default(method):
     made = METHODS[method](models(method), Optimizers((torch.optim.SGD, {"lr": 0.1}), keys=["G", "C"]))
     extra = made.models.keys() - {"G", "C"}
@@ -73,7 +74,7 @@ def test_one_optimizers_container_serves_several_adapters(batch):
     assert weights(first).equal(before) and not weights(second).equal(before)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 def test_schedulers_step_by_step_and_by_epoch(method, batch):
     decay = torch.optim.lr_scheduler
     schedulers = LRSchedulers(
@@ -100,7 +101,7 @@ def test_a_tuple_of_schedulers_is_for_all_models(batch):
     assert set(rates(made).values()) == {("SGD", 0.025)}
 
 
-@pytest.mark.parametrize("method", [m for m in METHODS if m != "agra"])
+@pytest.mark.parametrize("method", [m for m in TRAINED if m != "agra"])
 def test_misc_of_the_user_s_stays_beside_the_loss_and_is_not_written_to(method):
     made = models(method)
     misc = Misc({"combined_model": torch.nn.Sequential(made["G"], made["C"])})

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from checkpoints import allowed
+from made import TRAINED
 from pytorch_adapt.frameworks.utils import collector_step, create_output_dict
 from pytorch_adapt.validators import (
     AccuracyValidator,
@@ -24,8 +25,6 @@ from pytorch_adapt.validators import (
 )
 from toys import BATCH, datasets, loaders, ours, theirs
 
-from pa_difc import METHODS
-
 SPLITS = ("src_train", "src_val", "target_train", "target_val")
 
 
@@ -39,7 +38,7 @@ def collected(adapter):
     return outputs
 
 
-@pytest.fixture(scope="module", params=METHODS)
+@pytest.fixture(scope="module", params=TRAINED)
 def outputs(request):
     made = ours(request.param)
     made.models.train()

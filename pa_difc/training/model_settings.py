@@ -6,15 +6,17 @@ from typing import Any
 
 from ..backbones.spec import MAPS, POOLS
 from ..data.labels import EXPRESSIONS, LabelSet
+from ..data.views import VIEWS
 from ..util.errors import UserError
 from ..util.shapes import COUNT, FLAG, NOTHING, NUMBER, TEXT, Leaf, either, mismatch, one_of
 from . import old_format
 
 FORMAT = 2
 #: Settings of a run that say nothing about its model.
-_LEFT_OUT = {"data": ("root",), "model": ("pretrained",), "run": ("device",)}
+_LEFT_OUT = {"data": ("root",), "model": ("pretrained", "pretrained_classes", "head_init"), "run": ("device",)}
 
 _POSITIVE = Leaf("a finite number above 0", lambda v: NUMBER.fits(v) and v > 0)
+_INPUT_SCALE = Leaf("a number from 0.5 to 2", lambda v: NUMBER.fits(v) and 0.5 <= v <= 2)
 _SIDE = Leaf("a whole number from 32 to 1024", lambda v: COUNT.fits(v) and 32 <= v <= 1024)
 _SHAPE: dict[str, Any] = {
     "labels": {"names": [TEXT], "synonyms": {}, "excluded": [TEXT]},
@@ -29,11 +31,13 @@ _SHAPE: dict[str, Any] = {
             "maps?": one_of(*MAPS),
             "classifier": one_of("linear", "cosine"),
             "scale": _POSITIVE,
+            "input_scale?": _INPUT_SCALE,
             "options?": {},
         },
         "loss": {"name": TEXT},
         "method": {"name": TEXT, "options?": {}},
         "run": {"seed": COUNT, "epochs": COUNT},
+        "eval?": {"views": one_of(*VIEWS)},
     },
     "run": TEXT,
 }
@@ -43,6 +47,7 @@ def model_settings(record: dict[str, Any]) -> dict[str, Any]:
     """The settings of the model of a run, out of its record."""
     store = record["data"]["target"].get("store") or {}
     correction, settings = record["model"]["adjustment"], record["settings"]
+    pool = {"pool": record["model"]["pool"]} if "pool" in record["model"] else {}
     adjustment = None
     if correction and not correction["refused"]:
         adjustment = {"ratio": correction["ratio"], **correction["calibration"]}
@@ -57,7 +62,7 @@ def model_settings(record: dict[str, Any]) -> dict[str, Any]:
         },
         "settings": {
             group: {key: value for key, value in values.items() if key not in _LEFT_OUT.get(group, ())}
-            for group, values in settings.items()
+            for group, values in (settings | {"model": settings["model"] | pool}).items()
         },
         "adjustment": adjustment,
         "run": record["key"],

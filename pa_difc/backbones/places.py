@@ -1,0 +1,78 @@
+"""Where pretrained weights lie: a file, the files of a TensorFlow.js network, or a folder with a model of ours.
+
+Importing this imports no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from ..util.errors import UserError
+from ..util.files import file_digest, read_json
+
+#: The end of the name of a TensorFlow.js manifest, and what an exported model and a run leave in their folders.
+MANIFEST = "weights_manifest.json"
+EXPORTED = ("config.json", "model.safetensors")
+OF_RUN = ("record.json", "checkpoint.pt")
+
+
+def is_model_folder(place: Path | str | None) -> bool:
+    """Whether a place is a folder with a model that was exported, or a run's."""
+    return place is not None and any((Path(place) / names[0]).is_file() for names in (EXPORTED, OF_RUN))
+
+
+def weights_file(place: Path) -> Path:
+    """The file of a place that is no model folder: itself, or the only manifest in a folder.
+
+    Raises:
+        UserError: the folder has none, or several.
+    """
+    if not place.is_dir():
+        return place
+    manifests = sorted(place.glob(f"*{MANIFEST}"))
+    if len(manifests) == 1:
+        return manifests[0]
+    if manifests:
+        raise UserError(f"{place} holds {len(manifests)} networks: name one, such as {manifests[0]}")
+    raise UserError(
+        f"{place}: no weights here (looked for {EXPORTED[0]} of an exported model, {OF_RUN[0]} of a run, and "
+        f"…{MANIFEST} of TensorFlow.js)"
+    )
+
+
+def manifest_groups(manifest: Path) -> list[dict[str, Any]]:
+    """The groups of a TensorFlow.js manifest, each with "paths" beside it and the "weights" in them.
+
+    Raises:
+        UserError: it can't be read, or is no such manifest.
+    """
+    try:
+        groups = read_json(manifest)
+    except UserError:
+        raise UserError(f"cannot read weights {manifest}: must be a TensorFlow.js manifest, whole") from None
+    good = isinstance(groups, list) and groups and all(isinstance(group, dict) for group in groups)
+    for key in ("paths", "weights"):
+        good = good and all(isinstance(group.get(key), list) for group in groups)
+    if not good or not all(isinstance(path, str) for group in groups for path in group["paths"]):
+        raise UserError(f"{manifest} is no TensorFlow.js manifest: must be a list of groups with paths and weights")
+    return list(groups)
+
+
+def place_digest(place: Path) -> str:
+    """A hash of the content of every file that weights are read from.
+
+    Raises:
+        UserError: there is no such place, or a file can't be read.
+    """
+    if is_model_folder(place):
+        names = EXPORTED if (place / EXPORTED[0]).is_file() else OF_RUN
+        files = [place / name for name in names]
+    else:
+        files = [weights_file(place)]
+        if files[0].name.endswith(MANIFEST):
+            files += [files[0].parent / path for group in manifest_groups(files[0]) for path in group["paths"]]
+    if len(files) == 1:
+        return file_digest(files[0])
+    return hashlib.blake2b("".join(map(file_digest, files)).encode(), digest_size=8).hexdigest()

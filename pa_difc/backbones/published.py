@@ -1,0 +1,161 @@
+"""Public weights that fit a backbone: where they come from, under which terms, and how to know the files.
+
+Nothing is downloaded: terms are the user's to accept. Importing this imports no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..util.errors import UserError
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """One file of published weights."""
+
+    name: str  #: as it is published
+    sha256: str = ""  #: all of the hash or its first digits; empty: not known
+    size: int | None = None  #: in bytes; None: not known
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """Weights of one network."""
+
+    backbone: str
+    files: tuple[PublishedFile, ...]  #: the first is what --pretrained takes; all lie in one folder
+    origin: str
+    terms: str
+    trained_on: str
+    classifier: str = ""  #: the classes of the classifier that comes along
+
+    @property
+    def size(self) -> int | None:
+        """Of all files, in bytes; None: not known."""
+        sizes = [file.size for file in self.files if file.size is not None]
+        return sum(sizes) if len(sizes) == len(self.files) else None
+
+
+_TORCHVISION = "https://download.pytorch.org/models/"
+_FACENET = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/"
+_IMAGENET = {"terms": "BSD-3-Clause", "trained_on": "ImageNet-1k: objects, not faces"}
+_MS1M = "MS-Celeb-1M, a set that its publisher has withdrawn: who a face is, whatever its expression"
+
+#: Hashes are those of files that were looked at; torchvision writes the first eight digits into its files' names.
+PUBLISHED: dict[str, PublishedWeights] = {
+    "face_api": PublishedWeights(
+        "expression",
+        (
+            PublishedFile(
+                "face_expression_model-weights_manifest.json",
+                "5b349c17c7836da506e03422cd6461c74085d8bb2713ad4114647dc5d28174c8",
+                6_980,
+            ),
+            PublishedFile(
+                "face_expression_model.bin",
+                "9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d",
+                329_468,
+            ),
+        ),
+        "npm pack @vladmandic/face-api@1.7.15, in package/model/",
+        "MIT",
+        "expressions; on which faces is stated nowhere, and FER2013 may be among them",
+        "neutral, happy, sad, anger, fear, disgust, surprise",
+    ),
+    "mobilefacenet_ms1m": PublishedWeights(
+        "mobilefacenet",
+        (
+            PublishedFile(
+                "mobilefacenet.pt", "90a00ba1d8b0b688af3deb731ed53dca582e6106805d1bc3cfdef55f570493f4", 4_135_271
+            ),
+        ),
+        "https://github.com/foamliu/MobileFaceNet, its releases",
+        "Apache-2.0",
+        _MS1M,
+    ),
+    "ir50_ms1m": PublishedWeights(
+        "ir50",
+        (PublishedFile("backbone_ir50_ms1m_epoch120.pth"),),
+        "https://github.com/ZhaoJ9014/face.evoLVe, its model zoo",
+        "MIT (the code; none is stated for the weights)",
+        _MS1M,
+    ),
+    "vggface2": PublishedWeights(
+        "inception_resnet_v1",
+        (PublishedFile("20180402-114759-vggface2.pt"),),
+        f"{_FACENET}20180402-114759-vggface2.pt",
+        "MIT (the code; the faces were for research)",
+        "VGGFace2: who a face is, whatever its expression",
+    ),
+    "casia_webface": PublishedWeights(
+        "inception_resnet_v1",
+        (PublishedFile("20180408-102900-casia-webface.pt"),),
+        f"{_FACENET}20180408-102900-casia-webface.pt",
+        "MIT (the code; the faces were for research)",
+        "CASIA-WebFace: who a face is, whatever its expression",
+    ),
+    "resnet18_imagenet": PublishedWeights(
+        "resnet18",
+        (PublishedFile("resnet18-f37072fd.pth", "f37072fd"),),
+        f"{_TORCHVISION}resnet18-f37072fd.pth",
+        **_IMAGENET,
+    ),
+    "resnet50_imagenet": PublishedWeights(
+        "resnet50",
+        (PublishedFile("resnet50-11ad3fa6.pth", "11ad3fa6"),),
+        f"{_TORCHVISION}resnet50-11ad3fa6.pth",
+        **_IMAGENET,
+    ),
+    "mobilenet_v2_imagenet": PublishedWeights(
+        "mobilenet_v2",
+        (PublishedFile("mobilenet_v2-7ebf99e0.pth", "7ebf99e0"),),
+        f"{_TORCHVISION}mobilenet_v2-7ebf99e0.pth",
+        **_IMAGENET,
+    ),
+}
+
+
+def find_published(weights: PublishedWeights, folder: Path) -> tuple[Path | None, str]:
+    """Where weights lie below a folder, and what is wrong with them.
+
+    A file is found by its name, or under another one by its size and hash.
+
+    Returns:
+        The first file, or None if it is not there; and a line about what is missing or is not as published, empty if
+        all is well.
+
+    Raises:
+        UserError: there is no such folder, or a file can't be read.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    first = weights.files[0]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    found = next((p for p in files if p.name == first.name or _is_renamed(p, first)), None)
+    if found is None:
+        return None, ""
+    for file in weights.files:
+        path = found if file is first else found.parent / file.name
+        if not path.is_file():
+            return found, f"{file.name} is missing beside it"
+        if not _is(path, file):
+            return found, f"{path} is another file than published: its sha256 does not begin with {file.sha256[:8]}"
+    return found, ""
+
+
+def _is_renamed(path: Path, file: PublishedFile) -> bool:
+    return bool(file.sha256) and path.stat().st_size == file.size and _is(path, file)
+
+
+def _is(path: Path, file: PublishedFile) -> bool:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as content:
+            while chunk := content.read(1 << 20):
+                digest.update(chunk)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    return digest.hexdigest().startswith(file.sha256)

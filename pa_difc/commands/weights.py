@@ -1,0 +1,55 @@
+"""``pa-difc weights``: public weights, the backbone that each fits, where they come from, and whether they are here."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from pathlib import Path
+
+from ..backbones.published import PUBLISHED, PublishedWeights, find_published
+from ..util.names import lookup
+
+EXAMPLES = """\
+  pa-difc weights
+  pa-difc weights --dir downloads     # which of them lie below this folder, whole and unchanged
+  pa-difc weights face_api"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help="one of them; left out: all")
+    about = "look for their files below this folder, and compare their hashes"
+    parser.add_argument("--dir", type=Path, default=None, metavar="DIR", help=about)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    chosen = PUBLISHED if parsed.name is None else {parsed.name: lookup("weights", parsed.name, PUBLISHED)}
+    good, wrapper = (
+        True,
+        textwrap.TextWrapper(
+            118, initial_indent="    ", subsequent_indent=" " * 16, break_on_hyphens=False, break_long_words=False
+        ),
+    )
+    for name, weights in chosen.items():
+        path, problem = (None, "") if parsed.dir is None else find_published(weights, parsed.dir)
+        good = good and not problem
+        mark = "·" if path is None else "✗" if problem else "✓"
+        print(f"{mark} {name}, for --backbone {weights.backbone}")
+        for title, text in _facts(weights, path, problem):
+            print(wrapper.fill(f"{title:<11} {text}"))
+    print("\nNothing is downloaded here: get the files under their terms, and give --pretrained FILE.")
+    print("A model folder that export wrote, or a run's, does as well.")
+    return 0 if good else 1
+
+
+def _facts(weights: PublishedWeights, path: Path | None, problem: str) -> list[tuple[str, str]]:
+    files = ", ".join(f.name + (f" (sha256 {f.sha256[:8]}…)" if f.sha256 else "") for f in weights.files)
+    size = "" if weights.size is None else f", {weights.size / 1e6:.2f} MB"
+    found = [("from", weights.origin), ("terms", weights.terms), ("trained on", weights.trained_on)]
+    found.append(("files", files + size))
+    if weights.classifier:
+        found.append(("classifier", weights.classifier))
+    if problem:
+        found.append(("problem", problem))
+    elif path is not None:
+        found.append(("here", f"--backbone {weights.backbone} --pretrained {path}"))
+    return found

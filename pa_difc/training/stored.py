@@ -1,0 +1,140 @@
+"""What lies in a folder of ours that holds a model: its settings, and the weights of its networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ..backbones.classifiers import PretrainedClassifier
+from ..backbones.places import EXPORTED, OF_RUN
+from ..data.labels import LabelSet
+from ..methods import METHODS
+from ..methods.heads import classifier
+from ..util.errors import UserError
+from ..util.files import file_digest, read_json
+from .checkpoint import read_state
+from .model_settings import checked, model_settings
+from .record import read_record
+
+
+def settings_file(folder: Path) -> Path:
+    """The file of a folder that says how its model is made: an exported model's, or a run's record.
+
+    Raises:
+        UserError: there is none.
+    """
+    for name in (EXPORTED[0], OF_RUN[0]):
+        if (folder / name).exists():
+            return folder / name
+    raise UserError(f"{folder}: no model here (looked for {EXPORTED[0]}, and for {OF_RUN[0]} of a finished run)")
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """How the model of a folder is made, as :func:`.model_settings` says it.
+
+    Raises:
+        UserError: there is no model, or what is said of it is damaged.
+    """
+    path = settings_file(folder)
+    if path.name == EXPORTED[0]:
+        settings = read_json(path)
+    else:
+        try:
+            settings = model_settings(read_record(path))
+        except (KeyError, TypeError, AttributeError):
+            raise UserError(f"{path}: it does not say how its model is made; train the run again") from None
+    try:
+        return checked(settings)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The weights of all networks of a folder's model, by names such as "models.G.trunk.conv1.weight".
+
+    Raises:
+        UserError: they can't be read, are not those that the settings speak of, or are none.
+    """
+    path = folder / EXPORTED[1]
+    if settings_file(folder).name == EXPORTED[0]:
+        weights = _load(path)
+        settings = read_json(folder / EXPORTED[0])
+        if "weights" in settings and file_digest(path) != settings["weights"]:
+            raise UserError(f"{path} does not belong to its {EXPORTED[0]}, or is damaged: export it again")
+        return weights
+    path = folder / OF_RUN[1]
+    models = read_state(path)["models"]
+    try:
+        return {f"models.{name}.{key}": value for name, state in models.items() for key, value in state.items()}
+    except (TypeError, AttributeError):
+        raise UserError(f"{path}: it has no weights of models") from None
+
+
+def of_network(weights: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The weights of one network out of those of all, under its own names."""
+    prefix = f"models.{name}."
+    return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+
+
+def require_backbone(folder: Path, name: str, options: Mapping[str, Any]) -> None:
+    """Refuses a folder whose model has another backbone.
+
+    Raises:
+        UserError: it has.
+    """
+    model = read_settings(folder)["settings"]["model"]
+    if (model["backbone"], model.get("options", {})) != (name, options):
+        own = ", ".join([model["backbone"], *(f"{key}={value}" for key, value in model.get("options", {}).items())])
+        raise UserError(f"{folder} has the backbone {own}, not {name}: take the same, with the same options")
+
+
+def stored_classifier(folder: Path) -> PretrainedClassifier:
+    """The linear classifier of a folder's model, of several the mean of their weights.
+
+    A corrected class prior is part of it: p^a · e^b · r is softmax(a·z + b + log r).
+
+    Raises:
+        UserError: it is not linear in the features, or can't be read.
+    """
+    settings, c = read_settings(folder), of_network(read_weights(folder), "C")
+    labels, chosen = LabelSet.from_dict(settings["labels"]), settings["settings"]["model"]
+    method = METHODS.lookup(settings["settings"]["method"]["name"])
+    made: list[nn.Module] = []
+
+    def make(num_features: int, num_classes: int) -> nn.Module:
+        made.append(classifier(num_features, num_classes, chosen["classifier"], chosen["scale"]))
+        return made[-1]
+
+    widths = [tensor.shape[1] for tensor in c.values() if tensor.dim() == 2]
+    if chosen["classifier"] != "linear" or method.inference_models != ("G", "C") or not widths:
+        raise UserError(f"{folder}: its classifier is not linear in the features of its network; take head_init=random")
+    options = method.read_options(settings["settings"]["method"].get("options", {}))
+    head = method.heads(widths[0], len(labels), make, options)["C"]
+    try:
+        head.load_state_dict(c)
+    except RuntimeError:
+        raise UserError(f"{folder}: the weights of its classifier do not fit its settings") from None
+    layers = [layer for part in made if part in set(head.modules()) for layer in part.modules()]
+    linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    if not linear:
+        raise UserError(f"{folder}: its method has a classifier of its own; take head_init=random")
+    weight, bias = (torch.stack([getattr(x, n).detach() for x in linear]).mean(dim=0) for n in ("weight", "bias"))
+    scale = chosen["scale"]
+    if (prior := settings["adjustment"]) is not None:
+        scale *= prior["scale"]
+        bias = bias + (torch.tensor(prior["bias"]) + torch.tensor(prior["ratio"]).log()) / scale
+    return PretrainedClassifier(weight * scale, bias * scale, labels.names, f"the classifier of {folder}")
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    try:
+        weights: dict[str, Tensor] = load_file(path)
+        return weights
+    except Exception as error:  # a damaged file can make the reader raise anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(f"cannot read {path}: {reason}") from None
