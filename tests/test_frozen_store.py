@@ -8,14 +8,18 @@ import pytest
 import torch
 from made import random_faces
 
+from pa_difc.backbones import load_pretrained, make_backbone
+from pa_difc.backbones.classifiers import PretrainedClassifier
 from pa_difc.data import Domain
 from pa_difc.data.faces import Face
 from pa_difc.data.features import FeatureSet
 from pa_difc.data.labels import LabelSet
 from pa_difc.data.loaders import EvalLoader
+from pa_difc.deploy.model import load_model
 from pa_difc.training.build import make_adapter
 from pa_difc.training.extraction import Part, extracted, require_space
 from pa_difc.training.frozen import extract, freeze
+from pa_difc.training.record import RunFolder
 from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
 from pa_difc.training.settings import Settings
@@ -38,9 +42,25 @@ def both_views(faces):
 
 
 def word(features):
-    """A pretrained classifier of 128 features."""
-    generator = torch.Generator().manual_seed(7)
-    return features @ (8 * torch.randn(128, K, generator=generator)) + torch.arange(K)
+    """What a pretrained classifier of 128 features says."""
+    return features @ WEIGHT.T + torch.arange(K)
+
+
+WEIGHT = 8 * torch.randn(K, 128, generator=torch.Generator().manual_seed(7))
+CLASSIFIER = PretrainedClassifier(WEIGHT, torch.arange(K).float(), CLASSES.names, "here")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A state dict of the small network with a classifier of its own, which has a class more, in another order."""
+    torch.manual_seed(5)
+    order = [3, 1, 4, 0, 2]
+    rows = torch.cat([WEIGHT[order], torch.ones(1, 128)])
+    bias = torch.tensor([*map(float, order), 9.0])
+    file = tmp_path_factory.mktemp("weights") / "net.pt"
+    torch.save({**make_backbone("small").state_dict(), "fc.weight": rows, "fc.bias": bias}, file)
+    names = ",".join([*(f"class {k}" for k in order), "other"])
+    return {"pretrained": str(file), "pretrained_classes": tuple(names.split(","))}
 
 
 def faces_of(part):
@@ -66,7 +86,7 @@ def test_a_pass_gives_features_of_every_view_and_the_classifier_s_word(network):
     adapter = make_adapter(config(method="source_only", loss="ce"), SOURCE, 5)
     passes = []
     hook = adapter.models["G"].trunk.register_forward_hook(lambda *_: passes.append(1))
-    arrays = extracted(adapter, Part(TARGET.train, both_views, word), CPU)
+    arrays = extracted(adapter, Part(TARGET.train, "flip", CLASSIFIER), CPU)
     hook.remove()
     assert list(arrays) == ["", "_view1", "_log_probs", "_view1_log_probs"]
     assert len(passes) == 2  # 35 faces are one batch, with two views
@@ -83,45 +103,54 @@ def test_a_pass_gives_features_of_every_view_and_the_classifier_s_word(network):
 def test_without_a_grid_the_classifier_reads_the_features():
     settings = config(method="source_only", loss="ce", pool="average")
     adapter = make_adapter(settings, SOURCE, 5)
-    arrays = extracted(adapter, Part(SOURCE.test, classifier=word), CPU)
+    arrays = extracted(adapter, Part(SOURCE.test, classifier=CLASSIFIER), CPU)
     assert arrays[""].shape == (14, 128)
     log_probs = word(torch.from_numpy(arrays[""])).log_softmax(1)
     np.testing.assert_allclose(arrays["_log_probs"], log_probs, rtol=1e-4, atol=1e-5)
 
 
-def test_what_is_kept_comes_back(tmp_path):
+def test_what_is_kept_comes_back(weights, tmp_path):
     """Views of what is predicted in the end alone; log-probabilities of every face and view."""
-    for domain in extract(config(), SOURCE, TARGET, tmp_path, views=both_views, classifier=word):
+    pretrained = make_backbone("small").eval()
+    load_pretrained(pretrained, weights["pretrained"])
+    for domain in extract(config(views="flip", **weights), SOURCE, TARGET, tmp_path):
         assert not domain.train.views and len(domain.test.views) == 1
         for part in (domain.train, domain.test, *domain.test.views):
             assert part.log_probs.shape == (len(part), K) and part.num_features == 576
         faces = SOURCE if domain.name == "s" else TARGET
         assert (domain.test.views[0].labels == faces.test.labels).all()
         assert domain.test.views[0].names == faces.test.names
-    plain, _ = extract(config(), SOURCE, TARGET, tmp_path / "other")
+        faces = faces_of(faces.test)
+        for part, view in zip((domain.test, *domain.test.views), both_views(faces), strict=True):
+            with torch.no_grad():
+                average = pretrained(view)
+            np.testing.assert_allclose(part.log_probs, word(average).log_softmax(1), rtol=1e-4, atol=1e-4)
+    without = config(**weights | {"pretrained_classes": None})
+    plain, _ = extract(without, SOURCE, TARGET, tmp_path / "other")
     assert plain.test.log_probs is None and plain.train.views == ()
 
 
 def test_an_estimate_of_the_prior_predicts_the_target_s_training_faces_in_every_view(tmp_path):
-    source, target = extract(config(prior_correction="bbse"), SOURCE, TARGET, tmp_path, views=both_views)
+    source, target = extract(config(prior_correction="bbse", views="flip"), SOURCE, TARGET, tmp_path)
     assert not source.train.views and len(target.train.views) == 1
 
 
-def test_views_are_standardised_as_their_domain_is(tmp_path):
-    further = {"views": both_views, "classifier": word}
-    raw = extract(config(), SOURCE, TARGET, tmp_path, **further)
-    for before, after in zip(raw, freeze(config(), SOURCE, TARGET, tmp_path, **further), strict=True):
+def test_views_are_standardised_as_their_domain_is(weights, tmp_path):
+    settings = config(views="flip", **weights)
+    raw = extract(settings, SOURCE, TARGET, tmp_path)
+    for before, after in zip(raw, freeze(settings, SOURCE, TARGET, tmp_path), strict=True):
         mean, std = before.train.features.mean(0), before.train.features.std(0)
         for a, b in zip((before.test, *before.test.views), (after.test, *after.test.views), strict=True):
             np.testing.assert_allclose(b.features * (std + 1e-6) + mean, a.features, rtol=1e-3, atol=1e-4)
             assert (a.log_probs == b.log_probs).all()
 
 
-def test_the_size_is_said_before_and_is_that_of_the_file(tmp_path, capsys):
-    extract(config(), SOURCE, TARGET, tmp_path, views=both_views, classifier=word)
+def test_the_size_is_said_before_and_is_that_of_the_file(weights, tmp_path, capsys):
+    extract(config(views="flip", **weights), SOURCE, TARGET, tmp_path)
     file = next(tmp_path.rglob("features.npz"))
     numbers = (84 + 21) * (576 + K)  # 84 faces, 21 of them in two views
     said = capsys.readouterr().out
+    assert "net.pt has classes that are left out: other\n" in said
     assert f"features: 105 × 576 numbers, {4 * numbers / 1000:.0f} kB → {file}\n" in said
     assert said.count("features:") == 1
     assert 0 < file.stat().st_size - 4 * numbers < 12 * 400  # names and shapes of 12 arrays
@@ -157,7 +186,7 @@ def test_a_second_time_reads_the_file(tmp_path, capsys):
 def test_a_file_without_views_is_made_anew_and_says_so(tmp_path, capsys):
     before = extract(config(), SOURCE, TARGET, tmp_path)
     capsys.readouterr()
-    after = extract(config(), SOURCE, TARGET, tmp_path, views=both_views)
+    after = extract(config(views="flip"), SOURCE, TARGET, tmp_path)
     said = capsys.readouterr().out
     assert "features.npz has no source_test_view1: it is made anew\n" in said
     assert len(list(tmp_path.rglob("features.npz"))) == 1
@@ -185,7 +214,7 @@ def test_a_damaged_file_is_refused_in_a_line(damage, tmp_path):
 
 def test_a_split_that_is_both_is_gone_through_once(tmp_path, capsys):
     target = Domain("t", TARGET.train, TARGET.train, CLASSES, transductive=True)
-    _, found = extract(config(), SOURCE, target, tmp_path, views=both_views)
+    _, found = extract(config(views="flip"), SOURCE, target, tmp_path)
     assert "features: 126 × 576" in capsys.readouterr().out  # 28 + 2·14 of the source, 2·35 of the target
     assert (found.train.features == found.test.features).all() and len(found.train.views) == 1
 
@@ -228,3 +257,58 @@ def test_everything_in_a_set_is_in_its_fingerprint():
     prints.add(FeatureSet(base.features, base.labels, base.names, base.log_probs).fingerprint)
     prints.add(FeatureSet(base.features, base.labels, base.names).fingerprint)
     assert len(prints) == 1 + 4 + 2
+
+
+def test_a_run_on_features_averages_over_their_views(tmp_path):
+    """Its probabilities are the mean of those of the faces and of their mirror images."""
+    settings = config(method="source_only", loss="ce", views="flip")
+    source, target = freeze(settings, SOURCE, TARGET, tmp_path)
+    run_cell(settings, source, target, tmp_path, progress=False)
+    folder = RunFolder.of(tmp_path, settings, source, target).path
+    adapter = make_adapter(settings, source, 5)
+    adapter.models.load_state_dict(torch.load(folder / "checkpoint.pt", weights_only=True)["models"])
+    adapter.models.eval()
+    with torch.no_grad():
+        views = [torch.from_numpy(part.features) for part in (target.test, *target.test.views)]
+        probs = [adapter.models["C"](adapter.models["G"](view)).softmax(1) for view in views]
+    assert len(probs) == 2 and (probs[0] - probs[1]).abs().max() > 1e-3
+    np.testing.assert_allclose(np.load(folder / "outputs.npz")["target_probs"], sum(probs) / 2, atol=1e-5)
+
+
+def test_classes_that_cannot_be_told_are_refused_unless_nobody_asks(weights, tmp_path):
+    settings = config(**weights | {"pretrained_classes": tuple("abcdef")})
+    with pytest.raises(UserError, match=r"has no class class 0, .*head_init=random") as error:
+        extract(settings, SOURCE, TARGET, tmp_path)
+    assert "\n" not in str(error.value)
+    source, _ = extract(config(head_init="random", pretrained=weights["pretrained"]), SOURCE, TARGET, tmp_path)
+    assert source.test.log_probs is None
+
+
+def test_a_method_that_trains_nothing_has_averages_beside_grids(weights, tmp_path):
+    """as_is in a table of grids: the published classifier on the averages that it was made for."""
+    settings = config(method="as_is", loss="ce", **weights)
+    assert settings.model.pool == "grid" and settings.model.head_init == "pretrained"
+    record = run_cell(settings, SOURCE, TARGET, tmp_path, progress=False)
+    trained = run_cell(config(method="source_only", loss="ce", **weights), SOURCE, TARGET, tmp_path, progress=False)
+    assert record["common"] == trained["common"]
+    folder = RunFolder.of(tmp_path, settings, SOURCE, TARGET).path
+    pretrained = make_backbone("small").eval()
+    load_pretrained(pretrained, weights["pretrained"])
+    with torch.no_grad():
+        probs = word(pretrained(faces_of(TARGET.test))).softmax(1)
+    np.testing.assert_allclose(np.load(folder / "outputs.npz")["target_probs"], probs, atol=1e-5)
+    faces = faces_of(TARGET.test)
+    with torch.no_grad():
+        np.testing.assert_allclose(load_model(folder)(faces.image, faces.landmarks), probs, atol=1e-5)
+
+
+def test_a_classifier_that_came_along_unasked_and_does_not_fit_is_left_out_with_a_line(tmp_path, capsys):
+    """Here that of a model folder with cosines, whose network goes into the features all the same."""
+    trained = config(method="source_only", loss="cosface", pool="average")
+    run_cell(trained, SOURCE, TARGET, tmp_path, progress=False)
+    folder = RunFolder.of(tmp_path, trained, SOURCE, TARGET).path
+    capsys.readouterr()
+    source, _ = extract(config(pretrained=str(folder)), SOURCE, TARGET, tmp_path / "features")
+    said = capsys.readouterr().out
+    assert said.count("nothing of the pretrained classifier is kept: ") == 1 and "is not linear" in said
+    assert source.test.log_probs is None and source.test.num_features == 576

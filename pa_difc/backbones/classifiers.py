@@ -73,6 +73,10 @@ class PretrainedClassifier:
         self.require_features(features.shape[1])
         return torch.nn.functional.linear(features, self.weight.to(features), self.bias.to(features))
 
+    def choose(self, *features: Tensor) -> Tensor:
+        """Those of several kinds of features that it was made for, the first ones if none are."""
+        return next((kind for kind in features if kind.shape[1] == self.weight.shape[1]), features[0])
+
     def require_features(self, number: int) -> None:
         """Refuses features of another number than those that it was made for.
 

@@ -22,8 +22,8 @@ CLASSES = ("neutral", "happy", "sad", "anger", "fear", "disgust", "surprise")
 class ExpressionTrunk(Trunk):
     """Four densely connected blocks of separable convolutions without BatchNorm, as face-api.js has them.
 
-    112 → 56×56×32 → **28×28×64** → 14×14×128 → **7×7×256**. With ``feature_head="global_only"`` the features are the
-    256 numbers that the published classifier reads: it averages the same 7×7 places.
+    112 → 56×56×32 → **28×28×64** → **14×14×128** → **7×7×256**. With ``feature_head="global_only"`` the features are
+    the 256 numbers that the published classifier reads: it averages the same 7×7 places.
 
     Convolutions of stride 2 are padded as TensorFlow does for "same", at the right and at the bottom alone.
     """

@@ -45,8 +45,8 @@ class BackboneSpec:
     feature_head: str = "global_local"  #: default head
     options: type[Options] = Options  #: those of its own
     any_px: bool = False  #: whether it takes faces of other sides, too
-    classes: tuple[str, ...] = ()  #: of the classifier that its public weights bring along, in its order
     grid: bool = False  #: whether ``build`` takes ``pool`` and ``maps``, too, as :func:`.extractor_on` does
+    classes: tuple[str, ...] = ()  #: of the classifier that its public weights bring along, in its order
 
     @property
     def code(self) -> Callable[..., nn.Module]:

@@ -20,8 +20,8 @@ _INPUT_PX, _MID_PX, _LATE_PX = 112, 28, 14
 class TimmTrunk(Trunk):
     """A network of timm without its classifier.
 
-    Its map for landmarks is the deepest of those of 28 px and more (none: it has no such map), the later one the
-    deepest of 14 px and more below that; the last is what timm's own ``forward_features`` ends with. The network lies
+    Its map for landmarks is the deepest of those of 28 px and more (none: it has no such map), its late one the deepest
+    of the smaller ones of 14 px and more; the last is what timm's own ``forward_features`` ends with. The network lies
     in ``net``, under timm's names.
 
     Args:
@@ -49,26 +49,30 @@ class TimmTrunk(Trunk):
         for parameter in above:
             parameter.requires_grad_(False)
         net.zero_grad(set_to_none=True)
-        places = _deepest(maps, _MID_PX, _INPUT_PX), _deepest(maps, _LATE_PX, _MID_PX)
+        mid, late = _deepest(maps, _MID_PX, _INPUT_PX), _deepest(maps, _LATE_PX, _MID_PX)
         statistics = tuple(net.pretrained_cfg["mean"]), tuple(net.pretrained_cfg["std"])
-        mid, late = (None if at is None else maps[at].shape[1] for at in places)
+        channels = [None if index is None else maps[index].shape[1] for index in (mid, late)]
         super().__init__(
-            statistics, input_px=_INPUT_PX, mid_channels=mid, late_channels=late, last_channels=last.shape[1]
+            statistics,
+            input_px=_INPUT_PX,
+            mid_channels=channels[0],
+            late_channels=channels[1],
+            last_channels=last.shape[1],
         )
-        self._mid, self._late = places
+        self._mid, self._late = mid, late
         mean = last.mean((2, 3))
         self.averages: bool = not above and pooled.shape == mean.shape and torch.allclose(pooled, mean, atol=1e-4)
         self.net: nn.Module = net.train()
 
     def forward(self, image: Tensor) -> Maps:
         last, maps = self.net.forward_intermediates(self.normalize(image))  # type: ignore[operator]
-        mid, late = (None if at is None else maps[at] for at in (self._mid, self._late))
+        mid, late = (None if index is None else maps[index] for index in (self._mid, self._late))
         return Maps(mid, late, last)
 
 
-def _deepest(maps: list[Tensor], at_least: int, below: int) -> int | None:
-    """The position of the last map whose side is within these bounds."""
-    return max((i for i, x in enumerate(maps) if x.dim() == 4 and at_least <= x.shape[-1] < below), default=None)
+def _deepest(maps: list[Tensor], from_px: int, below_px: int) -> int | None:
+    """The index of the deepest map of such a side."""
+    return max((i for i, x in enumerate(maps) if x.dim() == 4 and from_px <= x.shape[-1] < below_px), default=None)
 
 
 def timm_backbone(name: str) -> BackboneSpec:

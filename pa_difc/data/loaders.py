@@ -196,6 +196,9 @@ class EvalLoader:
         """For each batch its views, the samples as they are first; see :func:`.views.views_of`."""
         for start in self._starts:
             indices = np.arange(start, min(start + self.batch_size, self.part.stop))
+            if views != "none" and isinstance(self.faces, FeatureSet):
+                yield self.faces.batch_views(indices, self.device)  # extracted with the features
+                continue
             batch = self.faces.batch(indices, self.device)
             yield views_of(batch, views) if isinstance(batch, Face) else [batch]
 

@@ -32,7 +32,7 @@ from ..util.errors import UserError
 from .checkpoint import seed_everything
 from .device import set_device
 from .optimiser import make_containers
-from .resolve import make_schedule
+from .resolve import make_schedule, pool_of
 from .settings import Settings
 from .start import Said, make_classifier
 from .stored import of_network, read_weights, require_backbone
@@ -182,7 +182,7 @@ def new_backbone(settings: Settings) -> nn.Module:
         model.backbone,
         feature_head=model.feature_head,
         landmark_branch=model.landmark_branch,
-        pool=model.pool,
+        pool=pool_of(settings),
         maps=model.maps,
         **model.options,
     )

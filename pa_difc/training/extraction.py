@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..backbones.head import GridHead
-from ..backbones.trunk import Maps
+from ..backbones.classifiers import PretrainedClassifier
+from ..backbones.trunk import Maps, Trunk
 from ..data.faces import Face, Samples
 from ..data.loaders import EvalLoader
+from ..data.views import views_of
 from ..methods.hooks import eval_mode
 from ..methods.slot import LossSlot
 from ..util.errors import UserError
@@ -31,20 +32,18 @@ class Part:
 
     Attributes:
         faces: the set.
-        views: the views of a batch, itself first; a view of its own for each array.
-        classifier: features ``(N, D)`` to logits ``(N, K)``; None: nobody's word is kept.
+        views: which views of each, see :func:`.data.views.views_of`.
+        classifier: one that comes with the network's weights; None: nobody's word is kept.
     """
 
     faces: Samples
-    views: Callable[[Face], list[Face]] = lambda faces: [faces]
-    classifier: Callable[[Tensor], Tensor] | None = None
+    views: str = "none"
+    classifier: PretrainedClassifier | None = None
 
     @cached_property
     def num_views(self) -> int:
         """The number of views, with the faces as they are."""
-        one = self.faces.batch(np.zeros(1, np.int64), torch.device("cpu"))
-        assert isinstance(one, Face)
-        return len(self.views(one))
+        return len(views_of(Face(torch.zeros(1, 3, 32, 32), torch.zeros(1, 5, 2)), self.views))
 
     @property
     def names(self) -> list[str]:
@@ -84,30 +83,29 @@ def extracted(adapter: LossSlot, part: Part, device: torch.device | str) -> Arra
         device: where batches are put.
     """
     found: dict[str, list[Tensor]] = {name: [] for name in part.names}
-    with eval_mode(*adapter.models.values()), _read_by_classifiers(adapter.models["G"]) as averages:
-        for faces in EvalLoader(part.faces, device=device):
-            assert isinstance(faces, Face)
-            for number, view in enumerate(part.views(faces)):
+    with eval_mode(*adapter.models.values()), _averages(adapter.models["G"]) as averages:
+        for views in EvalLoader(part.faces, device=device).views(part.views):
+            for number, view in enumerate(views):
                 name = f"_view{number}" if number else ""
                 features = adapter.inference(view, domain=1)["features"].float()
                 found[name].append(features.cpu())
                 if part.classifier is not None:
-                    logits = part.classifier(averages[0] if averages else features)
+                    logits = part.classifier.logits(part.classifier.choose(features, *averages))
                     found[f"{name}_log_probs"].append(logits.float().log_softmax(dim=1).cpu())
     return {name: torch.cat(batches).numpy() for name, batches in found.items()}
 
 
 @contextmanager
-def _read_by_classifiers(extractor: nn.Module) -> Iterator[list[Tensor]]:
-    """Where features are a grid, the averages of the last map, which is what pretrained classifiers read: those of
-    the latest batch stand in the list. Other features are what is read."""
+def _averages(extractor: nn.Module) -> Iterator[list[Tensor]]:
+    """The average of the last map of the batch that went through an extractor last, if it has maps: what published
+    classifiers read, where features are something else."""
     averages: list[Tensor] = []
 
     def keep(trunk: nn.Module, given: tuple[Tensor], maps: Maps) -> None:
         averages[:] = [maps.last.mean((2, 3)).float()]
 
-    with_grid = isinstance(getattr(extractor, "head", None), GridHead)
-    hooks = [extractor.get_submodule("trunk").register_forward_hook(keep)] if with_grid else []
+    trunk = getattr(extractor, "trunk", None)
+    hooks = [trunk.register_forward_hook(keep)] if isinstance(trunk, Trunk) else []
     try:
         yield averages
     finally:

@@ -6,19 +6,15 @@ Features are extracted once, kept in a file, and then take the place of faces; a
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
+from ..backbones.classifiers import PretrainedClassifier
 from ..data.domains import Domain
-from ..data.faces import Face
 from ..data.features import FeatureSet
-from ..data.views import views_of
 from ..util.errors import UserError
 from ..util.files import array_names, read_arrays, write_atomic
 from .build import make_adapter, make_loader
@@ -28,7 +24,7 @@ from .groups import GROUPS
 from .record import RunFolder
 from .resolve import resolve
 from .settings import Settings
-from .start import classifier_that_comes_along
+from .start import classifier_of_features
 
 FEATURES = ("full", "frozen")
 
@@ -49,40 +45,29 @@ def freeze(settings: Settings, source: Domain, target: Domain, out: Path) -> tup
         source, target: faces; no target label is looked at.
         out: where the network's folder lies.
     """
-    views = None if settings.eval.views == "none" else partial(views_of, views=settings.eval.views)
-    own = classifier_that_comes_along(settings, source.label_set)
-    classifier = None if own is None else own.logits
-    source, target = extract(settings, source, target, out, views=views, classifier=classifier)
+    source, target = extract(settings, source, target, out)
     return standardised(source), standardised(target)
 
 
-def extract(
-    settings: Settings,
-    source: Domain,
-    target: Domain,
-    out: Path,
-    *,
-    views: Callable[[Face], list[Face]] | None = None,
-    classifier: Callable[[Tensor], Tensor] | None = None,
-) -> tuple[Domain, Domain]:
+def extract(settings: Settings, source: Domain, target: Domain, out: Path) -> tuple[Domain, Domain]:
     """Both domains as features of one network, kept in a file below ``out``.
 
     A network with pretrained weights is taken as it is; another is trained on the source first, and its checkpoint,
-    like any other, is gone on with. The faces are gone through once.
+    like any other, is gone on with. The faces are gone through once: for their features, for what a classifier says
+    that comes with the weights, and for the further views of those that are predicted in the end.
 
     Args:
         settings, source, target, out: see :func:`freeze`.
-        views: the views of a batch that predictions are averaged over, itself first; None: itself alone.
-        classifier: of the pretrained weights, from the average of the last map, or from features that are no grid, to
-            logits; None: there is none.
 
     Raises:
-        UserError: the disk has too little room, a file can't be written, or the one that is there is damaged.
+        UserError: the disk has too little room, a file can't be written, or the one that is there is damaged; the
+            classes that were named for the weights' classifier are not those of the label set.
     """
-    settings, correction = network_settings(settings), settings.run.prior_correction
+    classifier = classifier_of_features(settings, source.label_set)
+    parts = _parts(settings, source, target, classifier)
+    settings = network_settings(settings)
     folder = RunFolder.of(out, settings, source, target)
     store = folder.path / "features.npz"
-    parts = _parts(source, target, views, classifier, with_training_views=correction != "none")
     wanted = {f"{part}{name}" for part in parts for name in parts[part].names}
     there = array_names(store)
     partial = "source_test" in there and not wanted <= there  # of a file that is damaged reading tells
@@ -94,19 +79,15 @@ def extract(
 
 
 def _parts(
-    source: Domain,
-    target: Domain,
-    views: Callable[[Face], list[Face]] | None,
-    classifier: Callable[[Tensor], Tensor] | None,
-    with_training_views: bool,
+    settings: Settings, source: Domain, target: Domain, classifier: PretrainedClassifier | None
 ) -> dict[str, Part]:
     """What is extracted of each split: views of those that are predicted in the end; a split that is two, once."""
     found = {}
     for side, domain in (("source", source), ("target", target)):
         for split in ("test",) if domain.transductive else ("train", "test"):
-            viewed = split == "test" or (side == "target" and with_training_views)
-            more = {"views": views} if viewed and views is not None else {}
-            found[f"{side}_{split}"] = Part(getattr(domain, split), classifier=classifier, **more)
+            viewed = split == "test" or (side == "target" and settings.run.prior_correction != "none")
+            views = settings.eval.views if viewed else "none"
+            found[f"{side}_{split}"] = Part(getattr(domain, split), views, classifier)
     return found
 
 

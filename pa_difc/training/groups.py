@@ -73,6 +73,12 @@ class ModelSettings(Options):
         "branch of a landmark: conv (the paper's text) or ir (the benchmark's)",
         choices=LANDMARK_BRANCHES,
     )
+    pool: str = option(
+        "average",
+        "average (of the last map) or grid (averages over the cells of a grid over model.maps, which keeps places)",
+        choices=POOLS,
+    )
+    maps: str = option("late", "those with a grid, by depth: mid, late, last, or several joined by +", choices=MAPS)
     pretrained: str | None = option(None, "weights for the backbone: a file, or a folder with a model of ours")
     pretrained_classes: tuple[str, ...] | None = option(
         None, "classes of the classifier in a state dict, in its order; none: those that the backbone's weights have"
@@ -83,12 +89,6 @@ class ModelSettings(Options):
         "comes along",
         choices=HEAD_INITS,
     )
-    pool: str = option(
-        "average",
-        "average (of the last map) or grid (averages over the cells of a grid over model.maps, which keeps places)",
-        choices=POOLS,
-    )
-    maps: str = option("late", "those with a grid, by depth: mid, late, last, or several joined by +", choices=MAPS)
     classifier: str | None = option(
         None, "linear or cosine; none: the loss's own", choices=_words("losses.spec", "CLASSIFIERS")
     )

@@ -47,6 +47,7 @@ def model_settings(record: dict[str, Any]) -> dict[str, Any]:
     """The settings of the model of a run, out of its record."""
     store = record["data"]["target"].get("store") or {}
     correction, settings = record["model"]["adjustment"], record["settings"]
+    pool = {"pool": record["model"]["pool"]} if "pool" in record["model"] else {}
     adjustment = None
     if correction and not correction["refused"]:
         adjustment = {"ratio": correction["ratio"], **correction["calibration"]}
@@ -61,7 +62,7 @@ def model_settings(record: dict[str, Any]) -> dict[str, Any]:
         },
         "settings": {
             group: {key: value for key, value in values.items() if key not in _LEFT_OUT.get(group, ())}
-            for group, values in settings.items()
+            for group, values in (settings | {"model": settings["model"] | pool}).items()
         },
         "adjustment": adjustment,
         "run": record["key"],

@@ -71,6 +71,13 @@ def own_values(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _feature_head(settings: Settings, own: str) -> str:
+    """The head of a method that needs regions, of a grid, or the backbone's own."""
+    if METHODS.lookup(settings.method.name).needs_regions:
+        return "global_local"
+    return "global_only" if settings.model.pool == "grid" else own
+
+
 def _own_head_init(settings: Settings, classifier: str, feature_head: str) -> str:
     """Whether classifiers start as the pretrained one: where one comes along that reads the same features."""
     model = settings.model
@@ -84,20 +91,28 @@ def _own_head_init(settings: Settings, classifier: str, feature_head: str) -> st
     if is_model_folder(model.pretrained):
         from .stored import read_settings  # which needs settings
 
-        stored = read_settings(Path(model.pretrained))["settings"]["model"]
-        read = {"pool": "average", "maps": model.maps, **stored}  # folders from before 0.4 are averages
-        same = [read[key] for key in ("feature_head", "pool", "maps")] == [feature_head, model.pool, model.maps]
-        return "pretrained" if same and stored["classifier"] == "linear" else "random"
-    comes_along = BACKBONES.lookup(model.backbone).classes or model.pretrained_classes
-    average = feature_head == "global_only" and model.pool == "average"
-    return "pretrained" if comes_along and average else "random"
+        stored = {"pool": "average", "maps": model.maps, **read_settings(Path(model.pretrained))["settings"]["model"]}
+        own = {"feature_head": feature_head, "classifier": "linear", "pool": model.pool, "maps": model.maps}
+        return "pretrained" if own.items() <= stored.items() else "random"
+    averages = feature_head == "global_only" and model.pool == "average"
+    return "pretrained" if averages and brings_classifier(settings) else "random"
 
 
-def _feature_head(settings: Settings, own: str) -> str:
-    """The head of a method that needs regions, of a grid, or the backbone's own."""
-    if METHODS.lookup(settings.method.name).needs_regions:
-        return "global_local"
-    return "global_only" if settings.model.pool == "grid" else own
+def brings_classifier(settings: Settings) -> bool:
+    """Whether the pretrained weights of settings have a classifier whose classes are known."""
+    model = settings.model
+    known = bool(BACKBONES.lookup(model.backbone).classes or model.pretrained_classes)
+    return model.pretrained is not None and (known or is_model_folder(model.pretrained))
+
+
+def pool_of(settings: Settings) -> str:
+    """The pool of a run's network.
+
+    It is the one that was asked for, but for a method that trains nothing: in a table of grids it predicts with a
+    published classifier, which reads averages. The classifier of a model folder of ours reads what the folder's does.
+    """
+    trains = METHODS.lookup(settings.method.name).trains
+    return settings.model.pool if trains or is_model_folder(settings.model.pretrained) else "average"
 
 
 def _check(resolved: Settings) -> None:

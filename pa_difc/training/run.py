@@ -22,6 +22,7 @@ from .build import check_landmarks, make_adapter, make_loader
 from .engine import fit
 from .loggers import History, final_scores, make_logger
 from .record import RunFolder
+from .resolve import pool_of
 from .settings import Settings
 from .start import for_samples
 
@@ -128,6 +129,7 @@ def finish(
         else:
             scores["unlabelled_target"] = prediction_counts(probs)
     summary["parameters"] = {n: sum(p.numel() for p in model.parameters()) for n, model in adapter.models.items()}
+    summary["pool"] = pool_of(folder.settings)
     summary["adjustment"] = adjustment and adjustment.to_dict()
     folder.write_outputs(outputs)
     return folder.write(source, target, history=history, scores=scores, adapter_summary=summary)

@@ -21,6 +21,7 @@ from ..data.labels import LabelSet
 from ..methods import METHODS
 from ..methods.heads import classifier
 from ..util.errors import UserError
+from .resolve import brings_classifier
 from .settings import Settings
 from .stored import stored_classifier
 
@@ -83,15 +84,6 @@ def for_samples(settings: Settings, source: Domain) -> Settings:
     return replace(settings, model=replace(settings.model, head_init="random"))
 
 
-def classifier_that_comes_along(settings: Settings, labels: LabelSet) -> PretrainedClassifier | None:
-    """The classifier of the pretrained weights of resolved settings, if it is known that they have one that fits."""
-    model = settings.model
-    if model.pretrained is None or is_model_folder(model.pretrained):
-        return None
-    known = BACKBONES.lookup(model.backbone).classes or model.pretrained_classes
-    return pretrained_classifier(settings, labels) if known else None
-
-
 def pretrained_classifier(settings: Settings, labels: LabelSet) -> PretrainedClassifier:
     """The classifier that comes with the pretrained weights of resolved settings, for the classes of a label set.
 
@@ -111,6 +103,27 @@ def pretrained_classifier(settings: Settings, labels: LabelSet) -> PretrainedCla
     if left_out := found.left_out(labels):
         print(f"{found.origin} has classes that are left out: {', '.join(left_out)}", flush=True)
     return chosen
+
+
+def classifier_of_features(settings: Settings, labels: LabelSet) -> PretrainedClassifier | None:
+    """The classifier whose word is kept beside frozen features.
+
+    None if there is none, or with ``head_init=random``; and, after a line that says so, if one came along unasked that
+    can't be read as classes of the label set.
+
+    Raises:
+        UserError: its classes were named, and it can't.
+    """
+    refused = settings.model.head_init == "random" and "model.head_init" not in settings.follows
+    if refused or not brings_classifier(settings):
+        return None
+    try:
+        return pretrained_classifier(settings, labels)
+    except UserError as error:
+        if settings.model.pretrained_classes is not None:
+            raise
+        print(f"nothing of the pretrained classifier is kept: {error}", flush=True)
+        return None
 
 
 def _of_file(settings: Settings, place: Path) -> PretrainedClassifier:

@@ -25,6 +25,7 @@ CHANNELS = {
     "resnet18": (64, 128, 512),
     "resnet50": (256, 512, 2048),
     "inception_resnet_v1": (None, 256, 1792),
+    "expression": (64, 128, 256),
 }
 NAMES = ("mid", "late", "last")
 HAVE = [(name, maps) for name in CHANNELS for maps in MAPS if not (CHANNELS[name][0] is None and "mid" in maps)]

@@ -4,7 +4,9 @@ import re
 import shutil
 
 import pytest
+import torch
 
+from pa_difc.backbones import make_backbone
 from pa_difc.commands.parser import main
 from pa_difc.util.errors import UserError
 
@@ -85,6 +87,7 @@ def test_mistakes_are_answered_in_one_line(words, said, home, capsys):
 
 
 def test_weights_without_a_classifier_are_refused(home, data_root):
+    torch.save(make_backbone("small").state_dict(), home / "weights.pt")
     given = ["--target", "images:loose", "--data-root", str(home), "--set", "crop_px=32"]
-    with pytest.raises(UserError, match="predicts with the classifier of pretrained weights"):
+    with pytest.raises(UserError, match=r"the classes of .*weights\.pt are not known: name them"):
         main(["views", "--pretrained", str(home / "weights.pt"), *given])
