@@ -85,7 +85,7 @@ class PseudoLabelLoss(nn.Module):
     @property
     def kept(self) -> Tensor:
         """The share of a running mean that the next batch leaves, a scalar: they are plain means in the beginning."""
-        return torch.clamp(self.steps / (self.steps + 1), max=self.memory)
+        return (self.steps.double() / (self.steps + 1)).clamp(max=self.memory)
 
     @property
     def margins(self) -> Tensor:
