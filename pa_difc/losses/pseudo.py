@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..functional import at_least_float32, confusion_from_sums, confusion_margins, gap_sums
+from ..util.distributed import total
 
 #: The ingredients of the loss by name, in the words of :data:`.LOSSES`: class weights, margins, confusion.
 TARGET_LOSSES = {
@@ -40,6 +41,11 @@ class PseudoLabelLoss(nn.Module):
         epsilon: ε, the largest raise for confusion, in logits.
         power: of the class weights; ½ in between equal weights (0) and inverse frequencies (1).
         memory: the share of q̂ and of the confusion's sums that a step keeps.
+
+    On several processes each gives its part of the batch; q̂ and the confusion are those of the whole.
+
+    Raises:
+        ValueError: there is no such loss.
     """
 
     mean: Tensor  #: ``(K,)`` q̂
@@ -58,6 +64,8 @@ class PseudoLabelLoss(nn.Module):
         memory: float = 0.99,
     ) -> None:
         super().__init__()
+        if name not in TARGET_LOSSES:
+            raise ValueError(f"{name=}: must be one of {', '.join(TARGET_LOSSES)}")
         self.ingredients = TARGET_LOSSES[name]
         self.max_margin, self.epsilon, self.power, self.memory = max_margin, epsilon, power, memory
         self.register_buffer("mean", torch.full((num_classes,), 1 / num_classes, dtype=torch.float64))
@@ -68,12 +76,16 @@ class PseudoLabelLoss(nn.Module):
     @torch.no_grad()
     def observe(self, probs: Tensor) -> None:
         """Adds a batch of the teacher's predictions ``(N, K)``, before any alignment."""
-        batch = probs.double().mean(dim=0)
-        keep = torch.clamp(self.steps / (self.steps + 1), max=self.memory)  # a plain mean in the beginning
-        self.mean.mul_(keep).add_((1 - keep) * batch)
-        for kept, new in zip((self.gap_sums, self.gap_counts), gap_sums(probs), strict=True):
+        keep = self.kept
+        self.mean.mul_(keep).add_((1 - keep) * batch_mean(probs))
+        for kept, new in zip((self.gap_sums, self.gap_counts), total(torch.stack(gap_sums(probs))), strict=True):
             kept.mul_(self.memory).add_(new)
         self.steps.add_(1)
+
+    @property
+    def kept(self) -> Tensor:
+        """The share of a running mean that the next batch leaves, a scalar: they are plain means in the beginning."""
+        return (self.steps.double() / (self.steps + 1)).clamp(max=self.memory)
 
     @property
     def margins(self) -> Tensor:
@@ -107,3 +119,9 @@ class PseudoLabelLoss(nn.Module):
         losses = -lowered.log_softmax(dim=2).diagonal(dim1=1, dim2=2)  # (N, K)
         each = (guesses.to(logits) * self.class_weights.to(logits) * losses).sum(dim=1)  # (N,)
         return (mask.to(logits) * each).mean()
+
+
+def batch_mean(probs: Tensor) -> Tensor:
+    """The mean ``(K,)`` of rows ``(N, K)``, over all processes' parts of a batch; in float64."""
+    sums = total(torch.cat([probs.double().sum(dim=0), probs.new_full((1,), len(probs), dtype=torch.float64)]))
+    return sums[:-1] / sums[-1]

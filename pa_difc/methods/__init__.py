@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import lazy_loader
@@ -43,15 +42,13 @@ class Methods(Registry["type[LossSlot]"]):
     def __contains__(self, name: object) -> bool:
         return super().__contains__(name.partition("+")[0] if isinstance(name, str) else name)
 
-    def _load(self, name: str) -> type[LossSlot]:
-        if "+" not in name:
-            return super()._load(name)
+    def __getitem__(self, name: str) -> type[LossSlot]:
+        base, plus, _ = name.partition("+")
+        if not plus:
+            return super().__getitem__(name)
         from .joined import join
 
-        return join(name, self[name.partition("+")[0]])
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name in super().__iter__() if "+" not in name)
+        return join(name, super().__getitem__(base))
 
 
 METHODS = Methods(

@@ -10,12 +10,15 @@ import torch
 from pytorch_adapt.containers import Models
 from torch import Tensor, nn
 
+from ..util.distributed import original
+
 
 class AveragedModels(nn.Module):
     """An exponential moving average of models, in eval mode.
 
     w̄ ← d w̄ + (1 − d) w with d = min(decay, (1 + t) / (10 + t)) at step t, so that the first steps are forgotten soon
-    (Tarvainen and Valpola 2017, arXiv:1703.01780). BatchNorm's statistics are averaged like weights.
+    (Tarvainen and Valpola 2017, arXiv:1703.01780). BatchNorm's statistics are averaged like weights; other state, such
+    as AGRA's class means, is as the models have it.
 
     Args:
         models: by name; they are copied.
@@ -29,6 +32,7 @@ class AveragedModels(nn.Module):
         self.models = nn.ModuleDict({name: copy.deepcopy(model) for name, model in models.items()})
         self.models.requires_grad_(False).eval()
         self.decay = decay
+        self._averaged = {name: _averaged(model) for name, model in self.models.items()}
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def train(self, mode: bool = True) -> AveragedModels:
@@ -41,13 +45,22 @@ class AveragedModels(nn.Module):
         steps = int(self.steps)
         decay = min(self.decay, (1 + steps) / (10 + steps))
         for name, average in self.models.items():
-            new = models[name].state_dict()
+            new = original(models[name]).state_dict()
             for key, value in average.state_dict().items():
-                if value.is_floating_point():
+                if not isinstance(value, Tensor):  # what a module keeps as get_extra_state()
+                    continue
+                if key in self._averaged[name]:
                     value.lerp_(new[key].to(value), 1 - decay)
                 else:
                     value.copy_(new[key])
         self.steps.add_(1)
+
+
+def _averaged(model: nn.Module) -> frozenset[str]:
+    """The names of a model's weights and of BatchNorm's statistics."""
+    norms = [n for n, module in model.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    statistics = {f"{n}.{s}".lstrip(".") for n in norms for s in ("running_mean", "running_var")}
+    return frozenset({name for name, _ in model.named_parameters()} | statistics)
 
 
 @contextmanager

@@ -20,8 +20,12 @@ ADDITIONS: dict[str, tuple[type[LossSlot], type[Options]]] = {
 }
 
 
+#: What was joined before: a method is one class, however often it is asked for.
+_JOINED: dict[tuple[str, type[LossSlot]], type[LossSlot]] = {}
+
+
 def join(name: str, base: type[LossSlot]) -> type[LossSlot]:
-    """A method with additions.
+    """A method with additions, the same class each time.
 
     Args:
         name: "base+addition", or several additions.
@@ -30,6 +34,12 @@ def join(name: str, base: type[LossSlot]) -> type[LossSlot]:
     Raises:
         UserError: an addition is unknown, is there already, or can't join this method.
     """
+    if (name, base) not in _JOINED:
+        _JOINED[name, base] = _join(name, base)
+    return _JOINED[name, base]
+
+
+def _join(name: str, base: type[LossSlot]) -> type[LossSlot]:
     first, *additions = name.split("+")
     if not base.trains:
         raise UserError(f"method {name!r}: {first} trains nothing that could be added to")

@@ -26,8 +26,9 @@ import torch
 from torch import Tensor, nn
 
 from ..functional import mean_probs
-from ..losses.pseudo import LEAST_SHARE, TARGET_LOSSES, PseudoLabelLoss
+from ..losses.pseudo import LEAST_SHARE, TARGET_LOSSES, PseudoLabelLoss, batch_mean
 from ..util import options as option_tools
+from ..util.distributed import whole_mean
 from ..util.errors import UserError
 from ..util.options import option
 from ._host import BaseHook
@@ -69,6 +70,21 @@ class SelfTrainingOptions(option_tools.Options):
     target_power: float = option(0.5, "class weights of target_loss are q^-power", at_least=0, at_most=1)
     strong_views: bool = option(True, "the student sees turned, scaled, relit and covered faces")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ingredients = TARGET_LOSSES[self.target_loss]
+        effects = {
+            "teacher_decay": ("teacher", self.teacher == "average"),
+            "align_power": ("align", self.align != "none"),
+            "target_margin": ("target_loss", "margins" in ingredients),
+            "target_epsilon": ("target_loss", "confusion" in ingredients),
+            "target_power": ("target_loss", "weights" in ingredients),
+        }
+        for name, (other, has_effect) in effects.items():
+            value, default = getattr(self, name), option_tools.describe(type(self))[name].default
+            if value != default and not has_effect:
+                raise UserError(f"{name}={value:g} has no effect with {other}={getattr(self, other)}")
+
 
 class Teaching(nn.Module):
     """The state of self-training: running means, the target's loss, and a teacher of its own if it has one.
@@ -97,6 +113,12 @@ class Teaching(nn.Module):
         decay = {"average": options.teacher_decay, "start": 1.0}.get(options.teacher)
         self.teacher = None if decay is None else AveragedModels(models, decay)
 
+    def follow(self, models: Mapping[str, nn.Module]) -> None:
+        """Goes to the device that the models are on: the host's frameworks leave misc behind."""
+        device = next(models["C"].parameters()).device
+        if self.estimate.device != device:
+            self.to(device)
+
     def step_ends(self, models: Mapping[str, nn.Module]) -> None:
         """Lets an averaging teacher follow the student, after its step."""
         if self.teacher is not None and self.options.teacher == "average":
@@ -110,17 +132,15 @@ class Teaching(nn.Module):
             probs: ``(N, K)`` the teacher's.
             source_probs: ``(M, K)`` the student's on the source batch; None where a method has none.
         """
-        self.loss.observe(probs)
         if source_probs is not None:
-            self.source_mean.lerp_(source_probs.double().mean(dim=0), 1 - self.loss.memory)
+            self.source_mean.lerp_(batch_mean(source_probs), 1 - self.loss.kept)
+        self.loss.observe(probs)
         aligned = probs.double() * self._ratio(probs)
         aligned = aligned / aligned.sum(dim=1, keepdim=True)
-        confidence = 1.0 if source_probs is None else source_probs.double().max(dim=1).values.mean()
-        mask = aligned.max(dim=1).values >= self.options.threshold * confidence
+        mask = aligned.max(dim=1).values >= self.options.threshold * _confidence(source_probs)
         if self.options.temperature == 0:
             return torch.zeros_like(aligned).scatter_(1, aligned.argmax(dim=1, keepdim=True), 1.0), mask
-        sharp = aligned ** (1 / self.options.temperature)
-        return sharp / sharp.sum(dim=1, keepdim=True), mask
+        return (aligned.log() / self.options.temperature).softmax(dim=1), mask
 
     def require_spread(self) -> None:
         """Refuses to feed a collapse.
@@ -143,10 +163,17 @@ class Teaching(nn.Module):
         if self.options.align == "estimated":
             # A step of Saerens et al. 2002 (Neural Computation 14): posteriors under the proportions so far.
             posteriors = probs.double() * (self.estimate / self.source_mean.clamp(min=LEAST_SHARE))
-            found = (posteriors / posteriors.sum(dim=1, keepdim=True)).mean(dim=0)
+            found = batch_mean(posteriors / posteriors.sum(dim=1, keepdim=True))
             self.estimate.lerp_(found, 1 - self.loss.memory)
         wanted = {"equal": torch.full_like(mean, 1 / k), "source": self.source_mean, "estimated": self.estimate}
         return (wanted[self.options.align].clamp(min=LEAST_SHARE) / mean) ** self.options.align_power
+
+
+def _confidence(source_probs: Tensor | None) -> Tensor | float:
+    """The mean of the largest probabilities ``(M, K)`` on the source; 1 where there is no source."""
+    if source_probs is None:
+        return 1.0
+    return whole_mean(source_probs.double().max(dim=1).values.mean(), len(source_probs))
 
 
 class SelfTrainingHook(BaseHook):
@@ -156,6 +183,8 @@ class SelfTrainingHook(BaseHook):
         teaching: its state.
         infer: the method's way to predict.
         names: of the models that it predicts with.
+
+    The student's logits ``(N, K)`` of what it has seen are handed on as "target_student_logits".
     """
 
     def __init__(
@@ -171,11 +200,13 @@ class SelfTrainingHook(BaseHook):
         models = {name: inputs[name] for name in self.names}
         source_logits = inputs.get("src_imgs_features_logits")
         source_probs = None if source_logits is None else mean_probs(source_logits)
+        self.teaching.follow(models)
         known = inputs.get("target_log_probs") if options.teacher == "start" else None
         taught = self._taught(faces, models) if known is None else known.exp()
         guesses, mask = self.teaching.guesses(taught, source_probs)
         logits = self.infer(view, models=models, domain=1)["logits"]
-        return {}, {"self_training_loss": options.target_weight * self.teaching.loss(logits, guesses, mask)}
+        loss = options.target_weight * self.teaching.loss(logits, guesses, mask)
+        return {"target_student_logits": logits}, {"self_training_loss": loss}
 
     @torch.no_grad()
     def _taught(self, faces: Any, models: Mapping[str, nn.Module]) -> Tensor:
@@ -189,7 +220,7 @@ class SelfTrainingHook(BaseHook):
         return ["self_training_loss"]
 
     def _out_keys(self) -> list[str]:
-        return []
+        return ["target_student_logits"]
 
 
 class SelfTrained(LossSlot):

@@ -12,6 +12,7 @@ statistics are as in any training.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +20,13 @@ import torch
 from pytorch_adapt.adapters import Classifier
 from pytorch_adapt.adapters.utils import with_opt
 from pytorch_adapt.hooks import ChainHook
-from pytorch_adapt.weighters import SumWeighter
+from pytorch_adapt.weighters import BaseWeighter, SumWeighter
 from torch import Tensor
 
 from ..functional import at_least_float32
 from ..util.options import option
-from ._host import BaseHook, OptimizerHook, SummaryHook
+from ._host import BaseHook, BaseWrapperHook, OptimizerHook, SummaryHook
+from .composition import joined
 from .self_training import TEACHERS, SelfTrained, SelfTrainingHook, SelfTrainingOptions
 from .slot import LossSlot
 
@@ -33,7 +35,7 @@ class SourceFree(SelfTrained, Classifier):
     """Information maximisation and self-training of the extractor; no source image is loaded.
 
     The loss in its slot has nothing to be computed from and plays no part: a grid pairs it with "ce" alone. Arguments
-    are those of :class:`.LossSlot` and its :attr:`Options`.
+    are those of :class:`.LossSlot` and its :attr:`Options`; for ``hook_kwargs`` see :class:`SourceFreeHook`.
     """
 
     @dataclass(frozen=True)
@@ -41,6 +43,12 @@ class SourceFree(SelfTrained, Classifier):
         """Of source-free adaptation."""
 
         teacher: str = option("start", "who guesses: student, average (of its weights) or start", choices=TEACHERS)
+        align: str = option(
+            "equal", "class proportions that guesses are aligned to: equal or none", choices=("equal", "none")
+        )
+        threshold: float = option(
+            0.0, "guesses whose class has less than this probability are left out", at_least=0, at_most=1
+        )
         information: float = option(0.3, "m, factor on information maximisation", at_least=0)
 
     about = "the pretrained classifier's extractor on the target alone: distillation, information maximisation"
@@ -48,18 +56,35 @@ class SourceFree(SelfTrained, Classifier):
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         options: Any = self.options
-        hooks = [
-            *(hook_kwargs.get("pre") or []),
-            SelfTrainingHook(self.teaching, self.infer, self.inference_models),
-            InformationHook(options.information),
-            *(hook_kwargs.get("post") or []),
-        ]
-        step = OptimizerHook(ChainHook(*hooks), with_opt(["G"]), hook_kwargs.get("weighter") or SumWeighter())
+        own = [SelfTrainingHook(self.teaching, self.infer, self.inference_models), InformationHook(options.information)]
+        self.hook = SourceFreeHook(with_opt(["G"]), **joined(SourceFreeHook, {"post": own}, hook_kwargs))
+
+
+class SourceFreeHook(BaseWrapperHook):
+    """One step on the target.
+
+    Args:
+        opts: names of the optimisers that move.
+        weighter: adds up the losses.
+        reducer: makes numbers of unreduced losses.
+        pre, post: hooks, the method's own among the latter.
+    """
+
+    def __init__(
+        self,
+        opts: list[str],
+        weighter: BaseWeighter | None = None,
+        reducer: BaseHook | None = None,
+        pre: Sequence[BaseHook] = (),
+        post: Sequence[BaseHook] = (),
+    ) -> None:
+        super().__init__()
+        step = OptimizerHook(ChainHook(*pre, *post), opts, weighter or SumWeighter(), reducer)
         self.hook = ChainHook(step, SummaryHook({"total_loss": step}))
 
 
 class InformationHook(BaseHook):
-    """Minus the mutual information of a target batch and its predicted classes.
+    """Minus the mutual information of the faces that the student has seen and their predicted classes.
 
     Args:
         weight: the factor on it.
@@ -68,11 +93,10 @@ class InformationHook(BaseHook):
     def __init__(self, weight: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.weight = weight
-        self.set_in_keys(["target_imgs"])
+        self.set_in_keys(["target_student_logits"])
 
     def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        logits = inputs["C"](inputs["G"](inputs.get("target_imgs_strong", inputs["target_imgs"])))
-        return {}, {"information_loss": -self.weight * information(logits)}
+        return {}, {"information_loss": -self.weight * information(inputs["target_student_logits"])}
 
     def _loss_keys(self) -> list[str]:
         return ["information_loss"]

@@ -180,7 +180,7 @@ def _own_noise(seed: int, epoch: int) -> None:
 
 def _agree(adapter: LossSlot, replicas: Replicas, title: str) -> None:
     """What an epoch leaves behind is the same in every process, so that the first one can speak for all."""
-    replicas.merge_statistics()
+    replicas.merge_statistics(*(kept for kept in adapter.misc.values() if isinstance(kept, torch.nn.Module)))
     for name in ("models", "misc"):
         require_same(f"{title}: its {name}", getattr(adapter, name).state_dict())
 

@@ -86,7 +86,8 @@ def _own_head_init(settings: Settings, classifier: str, feature_head: str) -> st
     method = METHODS.lookup(settings.method.name)
     if model.pretrained is None or classifier != "linear" or method.needs_regions:
         return "random"
-    if not method.trains:  # it can't do otherwise; if the weights have no classifier, that is said when they are read
+    # They can't do otherwise; if the weights have no classifier, that is said when they are read.
+    if not method.trains or not method.uses_source:
         return "pretrained"
     if is_model_folder(model.pretrained):
         from .stored import read_settings  # which needs settings
@@ -150,10 +151,11 @@ def _check_start(resolved: Settings) -> None:
         if method.needs_regions:
             what = f"{resolved.method.name} classifies regions of faces, not their features"
             raise UserError(f"head_init=pretrained: {what}")
-    elif not method.trains:
+    elif not method.trains or not method.uses_source:
+        does = "starts from" if method.trains else "predicts with"
         raise UserError(
-            f"method {resolved.method.name} predicts with the classifier of pretrained weights: give --pretrained, a "
-            "model folder or the weights of --backbone expression"
+            f"method {resolved.method.name} {does} the classifier of pretrained weights: give --pretrained, a model "
+            "folder or the weights of --backbone expression"
         )
     elif model.pretrained_classes is not None and model.pretrained is None:
         raise UserError("pretrained_classes has no effect without --pretrained")

@@ -75,8 +75,15 @@ def for_samples(settings: Settings, source: Domain) -> Settings:
     """Settings of a run on faces or on frozen features, on which classifiers start random.
 
     Raises:
-        UserError: they were asked to start otherwise.
+        UserError: they were asked to start otherwise, or what the method starts from is not there.
     """
+    method, known = METHODS.lookup(settings.method.name), settings.model.head_init == "pretrained"
+    if isinstance(source.train, FeatureSet):
+        if not method.uses_source:
+            raise UserError(f"method {settings.method.name} trains the network itself: train it on faces")
+        known = source.train.log_probs is not None
+    if settings.method.options.get("teacher") == "start" and not known:
+        raise UserError("teacher=start: no pretrained classifier comes along that could teach; take teacher=average")
     if not isinstance(source.train, FeatureSet) or settings.model.head_init != "pretrained":
         return settings
     if "model.head_init" not in settings.follows:

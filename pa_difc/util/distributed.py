@@ -212,9 +212,15 @@ class Replicas:
             for name, model in originals.items():
                 self.models[name] = model
 
-    def merge_statistics(self) -> None:
-        """Averages running statistics over processes, where BatchNorm has gathered them in each."""
-        for module in (m for replica in self._replicas.values() for m in replica.modules()):
+    def merge_statistics(self, *averages: nn.Module) -> None:
+        """Averages running statistics over processes, where BatchNorm has gathered them in each.
+
+        Args:
+            *averages: modules beside the replicas that follow their statistics, such as averages of their weights.
+        """
+        if not self._replicas:
+            return
+        for module in (m for top in (*self._replicas.values(), *averages) for m in top.modules()):
             if isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(module, nn.SyncBatchNorm):
                 for statistic in (module.running_mean, module.running_var):
                     if statistic is not None:
@@ -236,6 +242,11 @@ class Replicas:
         if self.share != 1.0:
             bucket.buffer().mul_(self.share)
         return allreduce_hook(None, bucket)  # type: ignore[arg-type]  # None: of all processes
+
+
+def original(model: nn.Module) -> nn.Module:
+    """The model that a replica stands for; the model itself, if it is none."""
+    return cast(nn.Module, model.module) if isinstance(model, _Replica) else model
 
 
 class _Replica(nn.parallel.DistributedDataParallel):
