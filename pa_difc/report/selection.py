@@ -18,7 +18,7 @@ from ..evaluation.criteria import SOURCE_TOLERANCE, Evidence, consensus, ensembl
 from ..evaluation.metrics import prediction_counts
 from .grid import BASE, Grid
 from .run import Array, Run
-from .tables import Rows
+from .tables import Rows, percent, spread
 
 #: The criteria that a grid's cells are scored by, alone; "dev" would train a density model for every run.
 ALONE = ("im", "class_ami", "bnm", "snd", "src_macro")
@@ -144,7 +144,7 @@ def judged(grid: Grid) -> Rows:
 
     Spearman's correlation is over all cells, with their mean recall on the target.
     """
-    rows = [["criterion", "picks", "mean recall %", "regret, points", "Spearman"]]
+    rows = [["criterion", "picks", "mean recall %", "≥ 20 faces", "regret, points", "Spearman"]]
     from scipy.stats import spearmanr
 
     selection = select(grid)
@@ -157,7 +157,8 @@ def judged(grid: Grid) -> Rows:
         scores = [c.scores[criterion] for c in selection.candidates]
         rho = f"{spearmanr(scores, values).statistic:+.2f}" if len(set(scores)) > 1 < len(set(values)) else "–"
         recall = recalls[pick.name]
-        rows.append([criterion, pick.name, f"{recall:.1f}", f"{max(values) - recall:.1f}", rho])
+        frequent = spread([percent(run.scores["macro_recall_20"]) for run in pick.runs]).partition(" ")[0]
+        rows.append([criterion, pick.name, f"{recall:.1f}", frequent, f"{max(values) - recall:.1f}", rho])
     return rows
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import isnan
 from statistics import mean, stdev
+from typing import Any
 
 import numpy as np
 
+from ..evaluation.metrics import METRICS
 from .grid import BASE, DIFC, Grid
 from .published import published_accuracy
 from .run import Array, Run
 
-METRICS = {"accuracy": "accuracy", "macro_recall": "mean recall", "macro_f1": "macro-F1"}
 _CONFUSING = 3  #: at most so many classes count as confusing, and at most half of them
 _LISTED = 10  #: of more classes, tables name the first ones alone, or stand on their side
 
@@ -34,7 +35,7 @@ def ablation(grid: Grid) -> Rows:
             if not (runs := grid.of(method, loss)):
                 continue
             mark = " †" if any(r.scores["collapsed"] for r in runs.values()) else ""
-            cells = [spread([100 * r.scores[m] for r in runs.values()]) for m in METRICS]
+            cells = [spread([percent(r.scores[m]) for r in runs.values()]) for m in METRICS]
             gain, p = paired(runs, grid.base(method)) if loss != BASE else ("", "")
             row = [method, loss + mark, *cells, gain, p, str(len(runs))]
             if published:
@@ -48,7 +49,7 @@ def methods_by_losses(grid: Grid, metric: str) -> Rows:
     """Methods down, losses across (Table 5)."""
     rows = [["method", *grid.losses]]
     for method in grid.methods:
-        cells = [[100 * r.scores[metric] for r in grid.of(method, loss).values()] for loss in grid.losses]
+        cells = [[percent(r.scores[metric]) for r in grid.of(method, loss).values()] for loss in grid.losses]
         rows.append([method, *(spread(values) if values else "" for values in cells)])
     return rows
 
@@ -149,6 +150,11 @@ def both_outputs(grid: Grid, method: str, loss: str) -> Iterator[tuple[int, dict
         a, b = before[seed].outputs if seed in before else None, run.outputs
         if a and b and len(a["target_labels"]) == len(b["target_labels"]):
             yield seed, a, b
+
+
+def percent(share: Any) -> float:
+    """In %; NaN for None, the mean recall of no class."""
+    return float("nan") if share is None else 100 * float(share)
 
 
 def spread(values: Sequence[float]) -> str:
