@@ -67,7 +67,9 @@ def in_brief(record: Record) -> str:
     """A run's scores on the target, or where it has no labels on held-out source, in a few words."""
     scores = record["scores"]
     if target := scores.get("target"):
-        return f"accuracy {target['accuracy']:6.1%}  mean recall {target['macro_recall']:6.1%}"
+        frequent = target["macro_recall_20"]
+        recall = f"{target['macro_recall']:6.1%}" + ("" if frequent is None else f" (≥ 20 faces {frequent:.1%})")
+        return f"accuracy {target['accuracy']:6.1%}  mean recall {recall}"
     classes = sum(count > 0 for count in scores["unlabelled_target"]["predicted"])
     total = len(record["labels"]["names"])
     return f"source recall {scores['source']['macro_recall']:6.1%}  predicts {classes} of {total} classes"

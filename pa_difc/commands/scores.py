@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.domains import Domain, describe_counts
+from ..evaluation.metrics import METRICS
 
 
 def announce(source: Domain, target: Domain) -> None:
@@ -64,8 +65,7 @@ def _print_predictions(target: str, scores: dict[str, Any], classes: list[str]) 
 
 def _print_target(target: str, scores: dict[str, Any], classes: list[str]) -> None:
     print(f"target {target}, last epoch, no target label used:")
-    names = {"accuracy": "accuracy", "macro_recall": "mean recall", "macro_f1": "macro-F1"}
-    _print_row("", [f"{name} {scores[key]:.1%}" for key, name in names.items()])
+    _print_row("", [f"{name} {_share(scores[key])}" for key, name in METRICS.items()])
     recalls = zip(classes, scores["recall"], strict=True)
     _print_row("recall   ", [f"{name} {'–' if r is None else format(r, '.0%')}" for name, r in recalls])
     _warn(scores)
@@ -74,6 +74,10 @@ def _print_target(target: str, scores: dict[str, Any], classes: list[str]) -> No
 def _warn(scores: dict[str, Any]) -> None:
     if scores["collapsed"]:
         print("  collapsed: fewer than half of the classes that occur were ever predicted")
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
 
 
 def _print_row(head: str, cells: list[str]) -> None:

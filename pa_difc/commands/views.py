@@ -104,12 +104,14 @@ def _table(choice: CropChoice, classes: Sequence[str], scores: Sequence[dict[str
     """A line for each crop; what labels say at its end."""
     shown = sorted(range(len(classes)), key=lambda k: -choice.chosen.shares[k])[:_SHOWN]
     names = [classes[k][:12] for k in sorted(shown)]
-    oracle = "  accuracy  mean recall (by labels)" if scores else ""
+    oracle = "  accuracy  mean recall  ≥ 20 faces (by labels)" if scores else ""
     yield "  scale  agreement  confidence  predicted: " + "  ".join(f"{n:>4}" for n in names) + oracle
     for i, crop in enumerate(choice.scores):
         mark = ">" if crop is choice.chosen else " "
         shares = "  ".join(f"{crop.shares[k]:>{max(4, len(n))}.0%}" for k, n in zip(sorted(shown), names, strict=True))
         line = f"{mark} {crop.scale:5.1f}  {crop.agreement:9.3f}  {crop.confidence:10.3f}  {'':10} {shares}"
         if scores:
+            frequent = scores[i]["macro_recall_20"]
             line += f"  {scores[i]['accuracy']:8.1%}  {scores[i]['macro_recall']:11.1%}"
+            line += f"  {'–' if frequent is None else format(frequent, '.1%'):>10}"
         yield line

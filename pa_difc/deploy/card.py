@@ -103,7 +103,9 @@ def _scored(record: dict[str, Any], labels: LabelSet) -> str:
         for name, s, t, n in zip(labels.names, source["recall"], target["recall"], counts, strict=True)
     ]
     accuracy, mean_recall, f1 = (_percent(target[name]) for name in ("accuracy", "macro_recall", "macro_f1"))
-    return f"""Target test split: accuracy {accuracy}, mean recall {mean_recall}, macro-F1 {f1}.
+    frequent = _percent(target["macro_recall_20"])
+    return f"""Target test split: accuracy {accuracy}, mean recall {mean_recall}, macro-F1 {f1};
+mean recall over the classes with at least 20 test faces {frequent}.
 Labels of the target were read to write these numbers, and for nothing else.
 
 | class | recall, source | recall, target | target test faces |

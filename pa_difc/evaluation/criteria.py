@@ -154,7 +154,7 @@ DEV = Criterion(
 SRC_MACRO = Criterion(source_macro_recall, "mean recall on held-out source; blind to the target")
 
 
-def ensemble_agreement(candidates: Sequence[Array]) -> list[float]:
+def ensemble_agreement(candidates: Sequence[Array], weights: Sequence[float] | None = None) -> list[float]:
     """How well each candidate's predictions agree with those of all candidates' mean, by mean per-class recall.
 
     EnsV (Hu et al. 2024, "Towards Reliable Model Selection for UDA", NeurIPS), macro instead of micro. A pool in which
@@ -162,11 +162,12 @@ def ensemble_agreement(candidates: Sequence[Array]) -> list[float]:
 
     Args:
         candidates: each ``(N, K)`` class probabilities on the same target samples.
+        weights: of the candidates in the mean; None: equal ones.
 
     Returns:
         A score per candidate, in [0, 1].
     """
-    pseudo = np.mean(candidates, axis=0).argmax(axis=1)
+    pseudo = np.average(candidates, axis=0, weights=weights).argmax(axis=1)
     return [macro_recall(pseudo, p.argmax(axis=1)) for p in candidates]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .groups import differences, group_key, headings
-from .run import Run
+from .run import AS_IS, Run
 from .variants import variant_names
 
 #: The loss that the others are compared with, and the one that this package is about.
@@ -54,6 +54,11 @@ class Grid:
     def labelled(self) -> bool:
         """Whether every run was scored on the target."""
         return all(run.labelled for run in self.runs)
+
+    @property
+    def as_is(self) -> Run | None:
+        """The run of the pretrained classifier without training, if there is one: the bar for all others."""
+        return next((run for run in self.runs if run.method == AS_IS), None)
 
     def variants(self, loss: str) -> list[str]:
         """The losses of the table that have this plain name: one for each of its option sets."""

@@ -6,6 +6,7 @@ import html
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..evaluation.metrics import ENOUGH_NOTE
 from ..util.files import write_text
 from . import tables
 from .examples import changed_faces
@@ -88,6 +89,7 @@ def _scored(grid: Grid) -> tuple[dict[str, tables.Rows], list[str]]:
     content = {
         "Methods and losses": main,
         "Mean recall, methods × losses": tables.methods_by_losses(grid, "macro_recall"),
+        "Mean recall of classes with 20 faces": tables.methods_by_losses(grid, "macro_recall_20"),
         "Accuracy, methods × losses": tables.methods_by_losses(grid, "accuracy"),
         JUDGED: by_criterion,
         "Order of confusion on the target": tables.confusion_order(grid),
@@ -129,7 +131,7 @@ def _notes(grid: Grid, main: tables.Rows, is_judged: bool) -> list[str]:
     way = f' ("{JUDGED}" shows what would be one, and how it did)' if is_judged else ""
     notes = [
         "In %, target test split, mean ± standard deviation over seeds, last epoch; no target label was used in "
-        "training or selection. Δ and p are paired by seed (t-test, from three seeds on).",
+        f"training or selection. {ENOUGH_NOTE}. Δ and p are paired by seed (t-test, from three seeds on).",
         f"Naming the best cell reads test labels: it describes this grid and is no way to select a model{way}.",
     ]
     if any("†" in row[1] for row in main):

@@ -1,37 +1,86 @@
-"""The sentence that a grid's report begins with."""
+"""The sentences that a grid's report begins with."""
 
 from __future__ import annotations
 
 from statistics import mean
 
 from .grid import BASE, Grid
+from .run import AS_IS, Run
 from .selection import CHOSEN_BY, select
 from .tables import paired, spread
+
+#: What the classifier is that as_is predicts with.
+_AS_IS = f"{AS_IS}, the pretrained classifier without training"
+
+Cell = tuple[str, str]
 
 
 def sentence(grid: Grid) -> str:
     """What a busy person takes away: the best cell by mean recall, and what its loss gained over cross-entropy.
 
-    Of a target without labels: the cell to take.
+    Beside a pretrained classifier without training, first of all whether training on the source paid. Of a target
+    without labels: the cell to take.
     """
     if not grid.labelled:
         return _unscored_sentence(grid)
     cells = {(m, k): runs for m in grid.methods for k in grid.losses if (runs := grid.of(m, k))}
-    value = {cell: mean(r.scores["macro_recall"] for r in runs.values()) for cell, runs in cells.items()}
-    method, loss = best = max(value, key=lambda cell: value[cell])
-    seeds = len(cells[best])
-    recalls = spread([100 * r.scores["macro_recall"] for r in cells[best].values()])
+    method, loss = best = _best(cells, "macro_recall")
+    runs = cells[best]
+    recalls = spread([100 * r.scores["macro_recall"] for r in runs.values()])
     text = f"{method} + {loss} has the highest mean recall on {grid.target}, {recalls} %"
+    rivals = [other for other in grid.losses if other != loss and grid.of(method, other)]
     if loss != BASE and (base := grid.base(method)):
-        gain, p = paired(cells[best], base)
-        p = "" if p == "–" else p if p.startswith("<") else f"= {p}"
-        text += f", {gain} points over cross-entropy" + (f" (p {p}, {seeds} seeds)" if p else "")
+        gain, p = paired(runs, base)
+        text += f", {gain} points over cross-entropy" + (f" ({_p(p)}, {len(runs)} seeds)" if _p(p) else "")
         text += _classes_that_moved(grid, method, loss)
-    elif loss == BASE and len(grid.losses) > 1:
+    elif loss == BASE and rivals:
         text += "; no loss gained over cross-entropy there"
     elif loss != BASE:
         text += "; there is no run with cross-entropy to compare it with"
-    return text + (". One seed: an anecdote, not a result." if seeds == 1 else ".")
+    seeds = max(map(len, cells.values())) if method == AS_IS else len(runs)  # which has one, for it has no chance in it
+    text += ". One seed: an anecdote, not a result." if seeds == 1 else "."
+    return " ".join([*_whether_training_paid(grid, cells), text])
+
+
+def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> list[str]:
+    """Of a grid with the pretrained classifier as it is: what the best cell that saw the source has over it."""
+    if (base := grid.as_is) is None:
+        return []
+    recall, accuracy = (f"{100 * base.scores[metric]:.1f} %" for metric in ("macro_recall", "accuracy"))
+    bar = f"{_AS_IS}, which has {recall} mean recall and {accuracy} accuracy"
+    with_source = {cell: runs for cell, runs in cells.items() if next(iter(runs.values())).uses_source}
+    if not with_source:
+        return [f"No cell was trained on {grid.source} to be compared with {bar}."]
+    best = _best(with_source, "macro_recall")
+    if _gain(with_source[best], base, "macro_recall") > 0:
+        alone = _gain(with_source[best], base, "accuracy") < 0
+        verdict = "paid in mean recall alone" if alone else "paid"
+    else:
+        most = _best(with_source, "accuracy")
+        paid = _gain(with_source[most], base, "accuracy") > 0
+        verdict, best = ("paid in accuracy alone", most) if paid else ("did not pay", best)
+    runs = with_source[best]
+    gain, p = paired(runs, dict.fromkeys(runs, base))
+    shown = f" ({_p(p)})" if _p(p) else ""
+    return [
+        f"Training on {grid.source} {verdict}: {' + '.join(best)} has {gain} points of mean recall{shown} and "
+        f"{_gain(runs, base, 'accuracy'):+.1f} of accuracy over {bar}."
+    ]
+
+
+def _best(cells: dict[Cell, dict[int, Run]], metric: str) -> Cell:
+    return max(cells, key=lambda cell: mean(run.scores[metric] for run in cells[cell].values()))
+
+
+def _gain(runs: dict[int, Run], base: Run, metric: str) -> float:
+    """In points, as it is shown."""
+    gain: float = mean(run.scores[metric] for run in runs.values()) - base.scores[metric]
+    return round(100 * gain, 1)
+
+
+def _p(p: str) -> str:
+    """ "p = 0.038", "p < 0.001"; empty where there is none."""
+    return "" if p in ("", "–") else f"p {p if p.startswith('<') else f'= {p}'}"
 
 
 def _unscored_sentence(grid: Grid) -> str:
@@ -39,7 +88,14 @@ def _unscored_sentence(grid: Grid) -> str:
     text = f"{grid.target} has no labels: how good a cell is on it is unknown"
     if selection is None:
         return f"{text}, and none can be chosen: outputs.npz of a run is missing."
-    return f"{text}. Take {selection.chosen.name}, chosen by {CHOSEN_BY} among {len(selection.candidates)}."
+    chosen = selection.chosen
+    why = f"chosen by {CHOSEN_BY} among {len(selection.candidates)}"
+    if chosen.method == AS_IS:
+        return f"{text}. Take {_AS_IS}, {why}: nothing says that training on {grid.source} paid."
+    text = f"{text}. Take {chosen.name}, {why}"
+    if chosen.agreement is None:
+        return f"{text}."
+    return f"{text}. It agrees with {_AS_IS}, on {chosen.agreement:.0%} of the faces."
 
 
 def _classes_that_moved(grid: Grid, method: str, loss: str) -> str:

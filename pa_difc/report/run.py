@@ -17,6 +17,9 @@ from ..util.files import read_arrays
 
 Array = npt.NDArray[Any]
 
+#: The method that predicts with a pretrained classifier as it is, and all that learn nothing from the source.
+AS_IS, WITHOUT_SOURCE = "as_is", ("as_is", "source_free")
+
 _SIDES, _PARTS = ("source", "target"), ("labels", "probs", "kept", "features")
 _OUTPUTS = [f"{side}_{part}" for side in _SIDES for part in _PARTS]
 
@@ -49,9 +52,19 @@ class Run:
         return self.settings["loss"]["name"]  # type: ignore[no-any-return]
 
     @property
+    def method(self) -> str:
+        """The plain name of the method."""
+        return self.settings["method"]["name"]  # type: ignore[no-any-return]
+
+    @property
+    def uses_source(self) -> bool:
+        """Whether its method learns from the source."""
+        return self.method.partition("+")[0] not in WITHOUT_SOURCE
+
+    @property
     def cell(self) -> tuple[str, str, int]:
         """Method, loss and seed."""
-        method, loss = self.names or (self.settings["method"]["name"], self.loss)
+        method, loss = self.names or (self.method, self.loss)
         return method, loss, self.settings["run"]["seed"]
 
     @property

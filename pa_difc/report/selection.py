@@ -17,11 +17,14 @@ from ..evaluation.criteria import CONSENSUS_OF_METHODS as CONSENSUS
 from ..evaluation.criteria import SOURCE_TOLERANCE, Evidence, consensus, ensemble_agreement
 from ..evaluation.metrics import prediction_counts
 from .grid import BASE, Grid
-from .run import Array, Run
-from .tables import Rows
+from .run import AS_IS, Array, Run
+from .tables import AGREES, Rows, agreement, percent, spread
 
 #: The criteria that a grid's cells are scored by, alone; "dev" would train a density model for every run.
 ALONE = ("im", "class_ami", "bnm", "snd", "src_macro")
+#: The criteria by which a cell must not be worse than as_is throughout. Source recall says nothing of the target, and
+#: "snd" prefers collapsed models: neither clears a cell that is worse by all others.
+AGAINST_AS_IS = ("im", "class_ami", "bnm", "ensv")
 #: The cell whose recall on held-out source the others have to keep.
 REFERENCE = ("source_only", BASE)
 #: The rule of the choice, in words.
@@ -40,7 +43,10 @@ class Candidate:
     scores: dict[str, float]  #: by criterion, mean over seeds; larger is better
     predicted: list[float]  #: ``(K,)`` shares of the target's predictions, mean over seeds
     collapsed: bool  #: in at least one run fewer than half of the classes were ever predicted
-    keeps_source: bool  #: recall on held-out source at most 3 points below the reference's; True if there is none
+    keeps_source: bool  #: recall on held-out source at most 3 points below the reference's; True if there is none, or
+    #: if the method learns nothing from the source
+    agreement: float | None  #: share of the target's faces of which as_is says the same class; None without as_is
+    below_as_is: bool  #: worse than the pretrained classifier without training by all of AGAINST_AS_IS
 
     @property
     def name(self) -> str:
@@ -53,7 +59,7 @@ class Candidate:
 
     @property
     def eligible(self) -> bool:
-        return self.keeps_source and not self.collapsed
+        return self.keeps_source and not self.collapsed and not self.below_as_is
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,8 @@ class Selection:
         return self.pick("consensus")
 
     def pick(self, criterion: str) -> Candidate:
-        """The best eligible candidate by a criterion; of all, if none is eligible."""
-        allowed = [c for c in self.candidates if c.eligible] or self.candidates
+        """The best eligible candidate by a criterion; if none is eligible, of all that are not below as_is."""
+        allowed = [c for c in self.candidates if c.eligible] or [c for c in self.candidates if not c.below_as_is]
         return max(allowed, key=lambda c: c.scores[criterion])
 
 
@@ -80,27 +86,36 @@ def select(grid: Grid) -> Selection | None:
     faces = {len(o["target_labels"]) for run in grid.runs if (o := run.outputs)}
     if len(kept) < len(grid.runs) or len(faces) > 1:
         return None
-    agreement = dict(zip(kept, ensemble_agreement(list(kept.values())), strict=True))
+    # A cell has one vote in the mean of all, however many seeds it has: as_is has one.
+    votes = [1 / len(grid.of(method, loss)) for method, loss, _ in kept]
+    agreed = dict(zip(kept, ensemble_agreement(list(kept.values()), votes), strict=True))
     cells = [(m, k, list(grid.of(m, k).values())) for m in grid.methods for k in grid.losses if grid.of(m, k)]
-    scores = [_mean_scores(runs, agreement) for _, _, runs in cells]
+    scores = [_mean_scores(runs, agreed) for _, _, runs in cells]
     for row, rank in zip(scores, consensus([[s[name] for s in scores] for name in CONSENSUS]), strict=True):
         row["consensus"] = rank
     reference = [s["src_macro"] for (m, k, _), s in zip(cells, scores, strict=True) if (m, k) == REFERENCE]
     floor = reference[0] - SOURCE_TOLERANCE if reference else 0.0
-    candidates = [_candidate(*cell, s, s["src_macro"] >= floor) for cell, s in zip(cells, scores, strict=True)]
+    bar = next((s for (m, _, _), s in zip(cells, scores, strict=True) if m == AS_IS), None)
+    candidates = [
+        _candidate(*cell, s, floor=floor, bar=bar, as_is=grid.as_is) for cell, s in zip(cells, scores, strict=True)
+    ]
     return Selection(grid.classes, candidates, bool(reference))
 
 
 def candidates_table(selection: Selection) -> Rows:
     """Every cell with its criteria; a larger mean rank is better, and an arrow is at the chosen cell."""
     shown = [name for name in CONSENSUS if name != "src_macro"]
-    rows = [["method", "loss", "source recall", *shown, "mean rank", "classes", "time"]]
+    compared = any(c.agreement is not None for c in selection.candidates)
+    agrees = [AGREES] if compared else []
+    rows = [["method", "loss", "source recall", *shown, "mean rank", *agrees, "classes", "time"]]
     for c in selection.candidates:
-        marks = [" †"] * c.collapsed + [" §"] * (not c.keeps_source) + [" ←"] * (c is selection.chosen)
+        marks = [" †"] * c.collapsed + [" §"] * (not c.keeps_source) + [" ¶"] * c.below_as_is
+        marks += [" ←"] * (c is selection.chosen)
         values = [f"{100 * c.scores['src_macro']:.1f}", *(f"{c.scores[name]:.3f}" for name in shown)]
         classes = f"{sum(share > 0 for share in c.predicted)} of {len(selection.classes)}"
         time = f"{int(c.seconds) // 60}:{int(c.seconds) % 60:02d}"
-        rows.append([c.method, c.loss + "".join(marks), *values, f"{c.scores['consensus']:.1f}", classes, time])
+        values += [f"{c.scores['consensus']:.1f}", *([_share(c.agreement)] if compared else [])]
+        rows.append([c.method, c.loss + "".join(marks), *values, classes, time])
     return rows
 
 
@@ -108,10 +123,23 @@ def numbers(selection: Selection) -> list[list[object]]:
     """The same for programs: criteria as they are, shares in [0, 1]."""
     criteria, shares = (*ALONE, "ensv", "consensus"), [f"predicted_{name}" for name in selection.classes]
     rows: list[list[object]] = [
-        ["method", "loss", "seeds", *criteria, "keeps_source", "collapsed", "chosen", *shares, "seconds"]
+        [
+            "method",
+            "loss",
+            "seeds",
+            *criteria,
+            "keeps_source",
+            "collapsed",
+            "below_as_is",
+            "agrees_with_as_is",
+            "chosen",
+            *shares,
+            "seconds",
+        ]
     ]
     for c in selection.candidates:
-        values = [*(f"{c.scores[name]:.6f}" for name in criteria), c.keeps_source, c.collapsed, c is selection.chosen]
+        values = [*(f"{c.scores[name]:.6f}" for name in criteria), c.keeps_source, c.collapsed, c.below_as_is]
+        values += ["" if c.agreement is None else f"{c.agreement:.6f}", c is selection.chosen]
         seeds, predicted = " ".join(str(run.cell[2]) for run in c.runs), [f"{share:.6f}" for share in c.predicted]
         rows.append([c.method, c.loss, seeds, *values, *predicted, f"{c.seconds:.1f}"])
     return rows
@@ -132,6 +160,8 @@ def selection_notes(selection: Selection) -> list[str]:
     if any(not c.keeps_source for c in selection.candidates):
         points = round(100 * SOURCE_TOLERANCE)
         notes.append(f"§ more than {points} points of source recall below {' + '.join(REFERENCE)}; not chosen")
+    if any(c.below_as_is for c in selection.candidates):
+        notes.append(f"¶ worse than as_is by each of {', '.join(AGAINST_AS_IS)}; not chosen")
     if not selection.has_reference:
         notes.append(f"{' + '.join(REFERENCE)} is not among the cells: that they keep the source's recall is unchecked")
     if not any(c.eligible for c in selection.candidates):
@@ -144,7 +174,7 @@ def judged(grid: Grid) -> Rows:
 
     Spearman's correlation is over all cells, with their mean recall on the target.
     """
-    rows = [["criterion", "picks", "mean recall %", "regret, points", "Spearman"]]
+    rows = [["criterion", "picks", "mean recall %", "≥ 20 faces", "regret, points", "Spearman"]]
     from scipy.stats import spearmanr
 
     selection = select(grid)
@@ -157,7 +187,8 @@ def judged(grid: Grid) -> Rows:
         scores = [c.scores[criterion] for c in selection.candidates]
         rho = f"{spearmanr(scores, values).statistic:+.2f}" if len(set(scores)) > 1 < len(set(values)) else "–"
         recall = recalls[pick.name]
-        rows.append([criterion, pick.name, f"{recall:.1f}", f"{max(values) - recall:.1f}", rho])
+        frequent = spread([percent(run.scores["macro_recall_20"]) for run in pick.runs]).partition(" ")[0]
+        rows.append([criterion, pick.name, f"{recall:.1f}", frequent, f"{max(values) - recall:.1f}", rho])
     return rows
 
 
@@ -178,10 +209,35 @@ def _scores(run: Run) -> dict[str, float]:
     return {name: CRITERIA[name].score(evidence) for name in ALONE}
 
 
-def _candidate(method: str, loss: str, runs: Sequence[Run], scores: dict[str, float], keeps: bool) -> Candidate:
+def _candidate(
+    method: str,
+    loss: str,
+    runs: Sequence[Run],
+    scores: dict[str, float],
+    *,
+    floor: float,
+    bar: dict[str, float] | None,
+    as_is: Run | None,
+) -> Candidate:
+    """A cell with what speaks against it: less source recall than the floor, worse than the bar, a collapse."""
     counts = [prediction_counts(_outputs(run)["target_probs"]) for run in runs]
     shares = np.mean([np.array(c["predicted"]) / sum(c["predicted"]) for c in counts], axis=0)
-    return Candidate(method, loss, runs, scores, shares.tolist(), any(c["collapsed"] for c in counts), keeps)
+    same = [share for run in runs if as_is and (share := agreement(run, as_is)) is not None]
+    return Candidate(
+        method=method,
+        loss=loss,
+        runs=runs,
+        scores=scores,
+        predicted=shares.tolist(),
+        collapsed=any(c["collapsed"] for c in counts),
+        keeps_source=scores["src_macro"] >= floor or not runs[0].uses_source,
+        agreement=mean(same) if same else None,
+        below_as_is=bar is not None and all(scores[name] < bar[name] for name in AGAINST_AS_IS),
+    )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
 
 
 def _outputs(run: Run) -> dict[str, Array]:

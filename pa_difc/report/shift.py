@@ -11,7 +11,11 @@ from .grid import BASE
 from .table import csv_text
 from .variants import variant_names
 
-METRICS = {"accuracy": "accuracy", "macro_recall": "mean recall"}
+METRICS = {
+    "accuracy": "accuracy",
+    "macro_recall": "mean recall",
+    "macro_recall_20": "mean recall of classes with 20 faces",
+}
 PLAIN, BALANCED, CORRECTED = "plain", "pseudo-balanced", "adjusted"
 _HEAD = ["method", "loss", "target"]
 
@@ -34,12 +38,13 @@ class Line:
 
     def values(self, alpha: Alpha, metric: str) -> list[float]:
         """In %, one for each draw."""
-        return [100 * s[metric] for s in self.scores.get(alpha, {}).values()]
+        return [100 * s[metric] for s in self.scores.get(alpha, {}).values() if s[metric] is not None]
 
     def gains(self, base: Line, alpha: Alpha, metric: str) -> list[float]:
         """Differences to another line in points, one for each draw that both have."""
         ours, theirs = self.scores.get(alpha, {}), base.scores.get(alpha, {})
-        return [100 * (ours[draw][metric] - theirs[draw][metric]) for draw in ours if draw in theirs]
+        both = [(ours[draw][metric], theirs[draw][metric]) for draw in ours if draw in theirs]
+        return [100 * (a - b) for a, b in both if a is not None and b is not None]
 
 
 def lines_from_records(records: Iterable[Record]) -> list[Line]:
@@ -114,7 +119,10 @@ def to_csv(lines: Sequence[Line]) -> str:
     for line in lines:
         for alpha, scores in line.scores.items():
             name = "none" if alpha is None else f"{alpha:g}"
-            rows += [[*_names(line), name, *draw, *(f"{s[m]:.6f}" for m in METRICS)] for draw, s in scores.items()]
+            rows += [
+                [*_names(line), name, *draw, *("" if s[m] is None else f"{s[m]:.6f}" for m in METRICS)]
+                for draw, s in scores.items()
+            ]
     return csv_text(rows)
 
 

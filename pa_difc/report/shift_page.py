@@ -37,6 +37,8 @@ def write_shift_report(records: Sequence[dict[str, Any]], out: Path, title: str 
     page = [f"<p class='lead'>{html.escape(lead)}</p>", *(f"<p>{html.escape(n)}</p>" for n in notes)]
     markdown = [f"# {title}", lead, *notes]
     for metric, name in METRICS.items():
+        if not any(line.values(alpha, metric) for line in lines for alpha in line.scores):
+            continue  # no class has that many faces
         tables = {
             name: shift.table(lines, metric),
             f"{name}, gained over cross-entropy": shift.gains_table(lines, metric),

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
+from ..evaluation.metrics import ENOUGH_NOTE, METRICS
 from .page import markdown_cell
 from .variants import variant_names
 
-METRICS = ("accuracy", "macro_recall", "macro_f1")
 BASELINE_LOSS = "ce"
 COLLAPSE_MARK = "†"
 COLLAPSE_NOTE = (
@@ -36,8 +36,8 @@ class Row:
     method: str
     loss: str
     seeds: tuple[int, ...]
-    means: dict[str, float]
-    stds: dict[str, float | None]  #: sample standard deviations; None for a single seed
+    means: dict[str, float | None]  #: by metric; None for the mean recall of no class
+    stds: dict[str, float | None]  #: sample standard deviations; None for a single seed or no value
     seconds: float  #: training time of a run, mean over seeds
     collapsed: bool
     transductive: bool  #: scored on the target's training faces
@@ -61,8 +61,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     for row in rows:
         numbers: list[Any] = []
         for metric in METRICS:
-            std = row.stds[metric]
-            numbers += [f"{row.means[metric]:.6f}", "" if std is None else f"{std:.6f}"]
+            numbers += ["" if value is None else f"{value:.6f}" for value in (row.means[metric], row.stds[metric])]
         gain = "" if row.recall_gain is None else f"{row.recall_gain:.6f}"
         seeds = " ".join(map(str, row.seeds))
         table.append([row.method, row.loss, seeds, *numbers, f"{row.seconds:.1f}", gain, row.collapsed])
@@ -116,14 +115,14 @@ def class_lines(names: Sequence[str], values: Sequence[str], indent: str = "  ",
 
 def _row(method: str, loss: str, by_seed: Mapping[int, Record], baseline: Mapping[int, Record]) -> Row:
     scores = [record["scores"]["target"] for record in by_seed.values()]
-    values = {metric: [s[metric] for s in scores] for metric in METRICS}
+    values = {metric: [s[metric] for s in scores if s[metric] is not None] for metric in METRICS}
     shared = [seed for seed in by_seed if seed in baseline]
     gains = [_recall(by_seed[seed]) - _recall(baseline[seed]) for seed in shared]
     return Row(
         method=method,
         loss=loss,
         seeds=tuple(by_seed),
-        means={metric: mean(v) for metric, v in values.items()},
+        means={metric: mean(v) if v else None for metric, v in values.items()},
         stds={metric: stdev(v) if len(v) > 1 else None for metric, v in values.items()},
         seconds=mean(record["seconds"]["training"] for record in by_seed.values()),
         collapsed=any(s["collapsed"] for s in scores),
@@ -137,7 +136,7 @@ def _recall(record: Record) -> float:
 
 
 def _cells(rows: Sequence[Row], method_name: Callable[[str], str]) -> list[list[str]]:
-    head = ["method", "loss", "accuracy", "mean recall", "macro-F1", "Δ recall vs ce", "time"]
+    head = ["method", "loss", *METRICS.values(), "Δ recall vs ce", "time"]
     table = [head]
     for row in rows:
         table.append(
@@ -152,7 +151,9 @@ def _cells(rows: Sequence[Row], method_name: Callable[[str], str]) -> list[list[
     return table
 
 
-def _percent(value: float, std: float | None) -> str:
+def _percent(value: float | None, std: float | None) -> str:
+    if value is None:
+        return "–"
     return f"{100 * value:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")
 
 
@@ -164,7 +165,7 @@ def _marks(row: Row) -> list[str]:
 def _notes(rows: Sequence[Row]) -> list[str]:
     marks = {mark for row in rows for mark in _marks(row)}
     notes = {COLLAPSE_MARK: COLLAPSE_NOTE, TRANSDUCTIVE_MARK: TRANSDUCTIVE_NOTE}
-    return [note for mark, note in notes.items() if mark in marks]
+    return [ENOUGH_NOTE, *(note for mark, note in notes.items() if mark in marks)]
 
 
 def _markdown_line(cells: Sequence[str]) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import isnan
 from statistics import mean, stdev
+from typing import Any
 
 import numpy as np
 
+from ..evaluation.metrics import METRICS
 from .grid import BASE, DIFC, Grid
 from .published import published_accuracy
 from .run import Array, Run
 
-METRICS = {"accuracy": "accuracy", "macro_recall": "mean recall", "macro_f1": "macro-F1"}
+AGREES = "agrees with as_is"  #: head of a column: the share of target faces with the same predicted class
 _CONFUSING = 3  #: at most so many classes count as confusing, and at most half of them
 _LISTED = 10  #: of more classes, tables name the first ones alone, or stand on their side
 
@@ -27,16 +29,17 @@ def ablation(grid: Grid) -> Rows:
         for k in grid.losses
         if (value := published_accuracy(grid.source, grid.target, m, k)) is not None
     }
-    head = ["method", "loss", *METRICS.values(), "Δ recall vs ce", "p", "seeds"]
-    rows = [head + (["published accuracy"] if published else [])]
+    head = ["method", "loss", *METRICS.values(), "Δ recall vs ce", "p"]
+    head += ["Δ recall vs as_is", "p vs as_is", AGREES] if grid.as_is else []
+    rows = [[*head, "seeds"] + (["published accuracy"] if published else [])]
     for method in grid.methods:
         for loss in grid.losses:
             if not (runs := grid.of(method, loss)):
                 continue
             mark = " †" if any(r.scores["collapsed"] for r in runs.values()) else ""
-            cells = [spread([100 * r.scores[m] for r in runs.values()]) for m in METRICS]
+            cells = [spread([percent(r.scores[m]) for r in runs.values()]) for m in METRICS]
             gain, p = paired(runs, grid.base(method)) if loss != BASE else ("", "")
-            row = [method, loss + mark, *cells, gain, p, str(len(runs))]
+            row = [method, loss + mark, *cells, gain, p, *_against_as_is(grid, runs), str(len(runs))]
             if published:
                 value = published.get((method, loss))
                 row.append("" if value is None else f"{value:.2f}")
@@ -48,7 +51,7 @@ def methods_by_losses(grid: Grid, metric: str) -> Rows:
     """Methods down, losses across (Table 5)."""
     rows = [["method", *grid.losses]]
     for method in grid.methods:
-        cells = [[100 * r.scores[metric] for r in grid.of(method, loss).values()] for loss in grid.losses]
+        cells = [[percent(r.scores[metric]) for r in grid.of(method, loss).values()] for loss in grid.losses]
         rows.append([method, *(spread(values) if values else "" for values in cells)])
     return rows
 
@@ -151,6 +154,28 @@ def both_outputs(grid: Grid, method: str, loss: str) -> Iterator[tuple[int, dict
             yield seed, a, b
 
 
+def percent(share: Any) -> float:
+    """In %; NaN for None, the mean recall of no class."""
+    return float("nan") if share is None else 100 * float(share)
+
+
+def _against_as_is(grid: Grid, runs: dict[int, Run]) -> list[str]:
+    """What a cell gained over the classifier without training, its p, and their agreement; none where there is none."""
+    if (base := grid.as_is) is None:
+        return []
+    if base in runs.values():
+        return ["", "", ""]
+    return [*paired(runs, dict.fromkeys(runs, base)), spread([percent(agreement(run, base)) for run in runs.values()])]
+
+
+def agreement(run: Run, base: Run) -> float | None:
+    """The share of the target's test faces of which two runs say the same class; None where that was not kept."""
+    a, b = run.outputs, base.outputs
+    if not a or not b or len(a["target_labels"]) != len(b["target_labels"]):
+        return None
+    return float((a["target_probs"].argmax(axis=1) == b["target_probs"].argmax(axis=1)).mean())
+
+
 def spread(values: Sequence[float]) -> str:
     """ "52.1 ± 0.4", without a spread for one seed; a dash where there is no value."""
     if any(map(isnan, values)):
@@ -159,7 +184,10 @@ def spread(values: Sequence[float]) -> str:
 
 
 def paired(runs: dict[int, Run], base: dict[int, Run], metric: str = "macro_recall") -> tuple[str, str]:
-    """Mean paired difference in points over shared seeds, and the p of a paired t-test (three seeds or more)."""
+    """Mean paired difference in points over shared seeds, and the p of a paired t-test (three seeds or more).
+
+    Against one run for all seeds, such as that of a classifier without training, it is the t-test of one sample.
+    """
     shared = [seed for seed in runs if seed in base]
     if not shared:
         return "", ""

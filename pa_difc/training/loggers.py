@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..evaluation.metrics import METRICS
 from ..util.errors import UserError
 from ..util.registry import Registry
 from .settings import Settings
@@ -98,5 +99,6 @@ def final_scores(record: Mapping[str, Any]) -> dict[str, float]:
         f"{side}/{key}": record["scores"][side][key]
         for side in ("source", "target")
         if side in record["scores"]
-        for key in ("accuracy", "macro_recall", "macro_f1")
+        for key in METRICS
+        if record["scores"][side][key] is not None
     }

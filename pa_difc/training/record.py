@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..data.domains import Domain
+from ..evaluation.metrics import macro_recall_20
 from ..util.distributed import processes
 from ..util.errors import UserError
 from ..util.files import read_json, write_atomic, write_sealed, write_text
@@ -152,7 +153,7 @@ def run_path(out: Path, record: dict[str, Any]) -> Path:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """A run's record, looked at before any of its numbers is used; one of version 0.1 in today's form.
+    """A run's record, looked at before any of its numbers is used; one of an earlier version in today's form.
 
     Raises:
         UserError: it can't be read, is damaged, or is no record.
@@ -168,6 +169,9 @@ def read_record(path: Path) -> dict[str, Any]:
         problem = "scores.target is missing"
     if problem:
         raise UserError(f"record {path} is not whole ({problem}); remove it to have its run trained again")
+    for scores in record["scores"].values():
+        if "confusion" in scores:
+            scores.setdefault("macro_recall_20", macro_recall_20(scores["confusion"]))  # which 0.3 did not write
     return dict(record)
 
 
@@ -181,6 +185,7 @@ def _shape(k: int) -> Shape:
     """What tables, figures and models take from a record of K classes."""
     scores = {
         **dict.fromkeys(("accuracy", "macro_recall", "macro_f1"), SHARE),
+        "macro_recall_20?": either(SHARE, NOTHING),
         "recall": (either(SHARE, NOTHING), k),
         "confusion": ((COUNT, k), k),
         "collapsed": FLAG,
@@ -206,7 +211,7 @@ def _shape(k: int) -> Shape:
             "run": {"seed": COUNT, "epochs": COUNT},
         },
         "data": {"source": data, "target": data},
-        "scores": {"source": scores, "target?": scores, "unlabelled_target?": counts},
+        "scores": {"source": scores, "target?": scores, "target_unadjusted?": scores, "unlabelled_target?": counts},
         "history": [{"epoch": COUNT, "seconds": NUMBER, "lr": NUMBER, "losses": {}, "state?": state}],
         "seconds": {"training": NUMBER},
         "finished": TEXT,

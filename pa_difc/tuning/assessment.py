@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 
 from ..data.domains import Domain
 from ..evaluation.criteria import macro_recall
-from ..evaluation.metrics import score
+from ..evaluation.metrics import METRICS, score
 from ..training.build import load_pair
 from ..training.frozen import source_only
 from ..training.run import run_cell
@@ -22,22 +22,21 @@ from .objective import Task, unpack
 from .space import Space, candidate, defaults
 from .study import Choice
 
-METRICS = ("accuracy", "macro_recall", "macro_f1")
-
 
 @dataclass(frozen=True)
 class Line:
     """A line of the main table: a configuration over its seeds."""
 
     name: str
-    values: dict[str, list[float]]  #: by metric, per seed, in [0, 1]
+    values: dict[str, list[float]]  #: by metric, per seed, in [0, 1]; none for the mean recall of no class
     recall: list[float | None]  #: per class, of the first seed
     predicted: list[int]  #: per class, of the first seed
     collapsed: bool
     note: str = ""
 
     def cell(self, metric: str) -> str:
-        values = self.values[metric]
+        if not (values := self.values[metric]):
+            return "–"
         spread = f" ± {100 * stdev(values):.1f}" if len(values) > 1 else ""
         return f"{100 * mean(values):.1f}{spread}"
 
@@ -123,7 +122,7 @@ def _pooled(name: str, trial: FrozenTrial, target: Domain, note: str) -> Line:
 def _scored(name: str, scores: list[dict[str, Any]], note: str = "") -> Line:
     return Line(
         name=name,
-        values={metric: [s[metric] for s in scores] for metric in METRICS},
+        values={metric: [s[metric] for s in scores if s[metric] is not None] for metric in METRICS},
         recall=scores[0]["recall"],
         predicted=scores[0]["predicted"],
         collapsed=any(s["collapsed"] for s in scores),

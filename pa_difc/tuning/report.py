@@ -8,10 +8,11 @@ from statistics import mean, stdev
 
 import optuna
 
+from ..evaluation.metrics import METRICS
 from ..report.page import html_figure, html_page, html_table, markdown_table
 from ..util.files import write_text
 from ..util.process import without_password
-from .assessment import METRICS, Assessment, Line
+from .assessment import Assessment, Line
 from .figures import figures
 from .objective import Task
 from .plan import StudyPlan
@@ -104,7 +105,7 @@ def main_table(assessment: Assessment) -> list[list[str]]:
         name = line.name + (" †" if line.collapsed else "")
         return [name, *(line.cell(metric) for metric in METRICS), line.note]
 
-    return [["", "accuracy %", "mean recall %", "macro-F1 %", ""], *map(row, assessment.lines)]
+    return [["", *(f"{name}, %" for name in METRICS.values()), ""], *map(row, assessment.lines)]
 
 
 def criteria_table(choice: Choice, assessment: Assessment | None) -> list[list[str]]:

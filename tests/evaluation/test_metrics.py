@@ -41,6 +41,16 @@ def test_a_class_between_others_that_is_neither_true_nor_predicted_keeps_its_pla
     assert result["macro_f1"] == pytest.approx((4 / 6 + 0) / 2)
 
 
+def test_recall_over_classes_with_20_faces_leaves_the_rarer_ones_out():
+    """20 of class 0, 19 of class 1, 40 of class 2; 5, 19 and 30 of them are found."""
+    labels = np.repeat([0, 1, 2], [20, 19, 40])
+    said = np.concatenate([np.repeat([0, 1], [5, 15]), np.full(19, 1), np.repeat([2, 1], [30, 10])])
+    result = score(labels, onehot(said))
+    assert result["macro_recall_20"] == pytest.approx((5 / 20 + 30 / 40) / 2)
+    assert result["macro_recall"] == pytest.approx((5 / 20 + 1 + 30 / 40) / 3)
+    assert score(labels[20:39], onehot(said[20:39]))["macro_recall_20"] is None
+
+
 @pytest.mark.parametrize(("classes", "collapsed"), [(1, True), (3, True), (4, False), (7, False)])
 def test_collapse_is_fewer_than_half_of_the_classes(classes, collapsed):
     labels = np.arange(70) % 7

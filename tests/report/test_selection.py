@@ -11,6 +11,7 @@ from pa_difc.evaluation.criteria import ensemble_agreement, information_maximiza
 from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.lead import sentence
 from pa_difc.report.selection import candidates_table, judged, select, selection_notes
+from pa_difc.report.tables import ablation
 from pa_difc.util.errors import UserError
 
 N = 70
@@ -71,18 +72,18 @@ def grid_of(folder):
 def test_the_best_is_found_without_a_label_and_labels_tell_that_it_was(folder):
     assert select(grid_of(folder)).chosen.name == "mcd + ce"
     head, consensus, *others = judged(grid_of(folder))
-    assert head[0] == "criterion" and consensus[:4] == ["consensus", "mcd + ce", "90.0", "0.0"]
-    assert float(consensus[4]) > 0.8
+    assert head[0] == "criterion" and consensus[:5] == ["consensus", "mcd + ce", "90.0", "–", "0.0"]
+    assert float(consensus[5]) > 0.8
     assert {row[0] for row in others} == {"im", "class_ami", "ensv", "bnm", "snd", "src_macro"}
     assert {row[0]: row[-1] for row in others}["src_macro"] == "–"  # all are alike on the source
 
 
 def test_regret_is_what_the_pick_lacks_to_the_best(folder):
-    # Three more that agree in one error: the mean of all predictions is theirs, and EnsV goes with them.
-    for method in ("safn", "star", "mdd"):
+    # Four more that agree in one error: the mean of all predictions is theirs, and EnsV goes with them.
+    for method in ("safn", "star", "mdd", "cdan"):
         write(folder, method, "ce", (TRUTH + (TRUTH < 2) * 3) % 7)
     rows = {row[0]: row for row in judged(grid_of(folder))}
-    pick, recall, regret = rows["ensv"][1:4]
+    pick, recall, _, regret = rows["ensv"][1:5]
     assert pick != "mcd + ce" and float(regret) == pytest.approx(90.0 - float(recall), abs=0.1) and float(regret) > 0
 
 
@@ -97,7 +98,8 @@ def test_scores_are_those_of_the_criteria_and_means_over_seeds(folder):
     (mcd,) = [c for c in select(grid_of(folder)).candidates if c.method == "mcd"]
     runs = {(c.method, r.cell[2]): r for c in select(grid_of(folder)).candidates for r in c.runs}
     probs = {key: run.outputs["target_probs"] for key, run in runs.items()}
-    agreement = dict(zip(probs, ensemble_agreement(list(probs.values())), strict=True))
+    votes = [0.5 if method == "mcd" else 1 for method, _ in probs]  # one of each cell
+    agreement = dict(zip(probs, ensemble_agreement(list(probs.values()), votes), strict=True))
     assert mcd.scores["ensv"] == pytest.approx((agreement["mcd", 0] + agreement["mcd", 1]) / 2)
 
     class Shown:
@@ -167,3 +169,111 @@ def test_a_record_says_something_of_the_target(folder):
     path.write_text(json.dumps(record))
     with pytest.raises(UserError, match=r"scores\.target is missing"):
         load_grids(folder)
+
+
+def test_each_cell_has_one_vote_whatever_its_seeds(tmp_path):
+    """Three seeds of one cell say class 1 of everything, one of two others each the truth: the truth has two votes."""
+    for seed in range(3):
+        write(tmp_path, "dann", "ce", np.full(N, 1), seed=seed)
+    write(tmp_path, "as_is", "ce", TRUTH)
+    write(tmp_path, "mcd", "ce", TRUTH)
+    scores = {c.method: c.scores["ensv"] for c in select(grid_of(tmp_path)).candidates}
+    assert scores["as_is"] == scores["mcd"] == 1 and scores["dann"] == pytest.approx(1 / 7)
+
+
+def test_what_never_saw_the_source_need_not_know_it(folder):
+    write(folder, "as_is", "ce", TRUTH, source=wrong(0.9, 0))
+    write(folder, "source_free", "ce", TRUTH, source=wrong(0.9, 0))
+    write(folder, "safn", "ce", TRUTH, source=wrong(0.9, 0))
+    keeps = {c.method: c.keeps_source for c in select(grid_of(folder)).candidates}
+    assert keeps.pop("safn") is False and all(keeps.values())
+
+
+def test_a_cell_below_the_untrained_classifier_by_every_criterion_is_never_taken(tmp_path):
+    """Less certain, less like its features' clusters, less like the others; being dense (SND) does not save it."""
+    write(tmp_path, "as_is", "ce", TRUTH)
+    write(tmp_path, "dann", "ce", wrong(0.6, 3), sure=0.4)
+    write(tmp_path, "safn", "ce", wrong(0.6, 4), sure=0.999)  # very sure, so not worse by everything
+    selection = select(grid_of(tmp_path))
+    marks = {row[0]: row[1] for row in candidates_table(selection)[1:]}
+    assert marks == {"as_is": "ce ←", "dann": "ce ¶", "safn": "ce"}
+    assert "¶ worse than as_is by each of im, class_ami, bnm, ensv; not chosen" in selection_notes(selection)
+    snd = {c.method: c.scores["snd"] for c in selection.candidates}
+    assert snd["dann"] > snd["as_is"]
+
+
+def test_not_even_where_nothing_else_may_be_taken(tmp_path):
+    """The untrained classifier has collapsed; the other one is worse still, though it knows the source."""
+    write(tmp_path, "as_is", "ce", TRUTH % 3, source=wrong(0.9, 0))
+    write(tmp_path, "dann", "ce", np.random.default_rng(0).permutation(TRUTH), sure=0.2)
+    selection = select(grid_of(tmp_path))
+    assert [row[1] for row in candidates_table(selection)[1:]] == ["ce † ←", "ce ¶"]
+    assert "not to be trusted" in " ".join(selection_notes(selection))
+
+
+def test_agreement_with_the_untrained_classifier_is_the_share_of_equal_predictions(folder):
+    write(folder, "as_is", "ce", wrong(0.2, 5))
+    write(folder, "mcd", "ce", wrong(0.3, 3), seed=1)
+    selection = select(grid_of(folder))
+    shares = {c.method: c.agreement for c in selection.candidates}
+    base = wrong(0.2, 5)
+    assert shares["as_is"] == 1 and shares["dann"] == pytest.approx((wrong(0.3, 1) == base).mean())
+    both = [(wrong(0.1, 2) == base).mean(), (wrong(0.3, 3) == base).mean()]
+    assert shares["mcd"] == pytest.approx(np.mean(both))
+    head, *rows = candidates_table(selection)
+    (mcd,) = [row for row in rows if row[0] == "mcd"]
+    assert mcd[head.index("agrees with as_is")] == f"{np.mean(both):.0%}"
+    main = ablation(grid_of(folder))
+    (mcd,) = [row for row in main if row[0] == "mcd"]
+    assert mcd[main[0].index("agrees with as_is")].startswith(f"{100 * np.mean(both):.1f} ± ")
+
+
+def test_a_grid_without_the_untrained_classifier_says_nothing_of_it(folder):
+    assert "agrees with as_is" not in candidates_table(select(grid_of(folder)))[0]
+    assert "as_is" not in " ".join(ablation(grid_of(folder))[0]) + sentence(grid_of(folder))
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ({"mcd": (0.62, 0.60), "dann": (0.61, 0.90)}, "paid: mcd + ce has +4.0 points of mean recall and +3.0 of"),
+        ({"mcd": (0.62, 0.50), "dann": (0.50, 0.50)}, "paid in mean recall alone: mcd + ce has +4.0 points"),
+        ({"mcd": (0.55, 0.50), "dann": (0.50, 0.70)}, "paid in accuracy alone: dann + ce has -8.0 points"),
+        ({"mcd": (0.55, 0.57), "dann": (0.50, 0.50)}, "did not pay: mcd + ce has -3.0 points of mean recall and +0.0"),
+        ({"source_free": (0.99, 0.99), "mcd": (0.5, 0.5)}, "did not pay: mcd + ce has -8.0 points of mean recall and"),
+        ({"source_free": (0.99, 0.99)}, "No cell was trained on toy_studio to be compared with as_is"),
+    ],
+)
+def test_the_first_sentence_says_whether_the_source_paid(tmp_path, scores, said):
+    for method, (recall, accuracy) in {"as_is": (0.58, 0.57), **scores}.items():
+        found = flat_scores(7, recall) | {"accuracy": accuracy}
+        write_files(tmp_path, record(method, "ce", 0, scores={"source": flat_scores(7, 0.5), "target": found}))
+    first, _, second = sentence(grid_of(tmp_path)).partition(" accuracy. ")
+    assert said in first and first.endswith("which has 58.0 % mean recall and 57.0 %")
+    assert " has the highest mean recall on fer2013" in second
+
+
+def test_gains_over_the_untrained_classifier_are_tested_over_the_seeds_of_the_other(tmp_path):
+    """Recalls 60, 61, 65 against 58: t = 4 / (2.6458 / √3) = 2.619, p = 0.120 with two degrees of freedom."""
+    values = [("as_is", 0, 0.58), *(("mcd", seed, v) for seed, v in enumerate((0.60, 0.61, 0.65)))]
+    for method, seed, value in values:
+        scores = {"source": flat_scores(7, 0.5), "target": flat_scores(7, value)}
+        write_files(tmp_path, record(method, "ce", seed, scores=scores))
+    head, *rows = ablation(grid_of(tmp_path))
+    (mcd,) = [dict(zip(head, row, strict=True)) for row in rows if row[0] == "mcd"]
+    assert (mcd["Δ recall vs as_is"], mcd["p vs as_is"], mcd["agrees with as_is"]) == ("+4.0", "0.120", "–")
+    assert "has +4.0 points of mean recall (p = 0.120) and +4.0 of accuracy" in sentence(grid_of(tmp_path))
+
+
+@pytest.mark.parametrize("best", ["as_is", "mcd"])
+def test_without_labels_the_first_sentence_says_how_far_the_choice_is_from_no_training(folder, best):
+    write(folder, "as_is", "ce", TRUTH if best == "as_is" else wrong(0.6, 5))
+    for path in (folder / "runs").iterdir():
+        blind(path)
+    text = sentence(grid_of(folder))
+    if best == "as_is":
+        assert "Take as_is, the pretrained classifier without training, chosen by" in text
+        assert text.endswith("nothing says that training on toy_studio paid.")
+    else:
+        share = (wrong(0.1, 2) == wrong(0.6, 5)).mean()
+        assert f"It agrees with as_is, the pretrained classifier without training, on {share:.0%} of the" in text

@@ -8,8 +8,11 @@ import pytest
 from pa_difc.report import class_lines, rows_from_records, to_csv, to_markdown, to_terminal
 
 
-def record(method, loss, seed, recall, accuracy=0.5, f1=0.4, seconds=61.0, collapsed=False, transductive=False):
+def record(
+    method, loss, seed, recall, accuracy=0.5, f1=0.4, seconds=61.0, collapsed=False, transductive=False, frequent=None
+):
     scores = {"accuracy": accuracy, "macro_recall": recall, "macro_f1": f1, "collapsed": collapsed}
+    scores["macro_recall_20"] = frequent
     return {
         "settings": {"method": {"name": method}, "loss": {"name": loss}, "run": {"seed": seed}},
         "identity": {},
@@ -30,9 +33,9 @@ RECORDS = [
 
 def test_columns_and_numbers():
     rows = list(csv.DictReader(io.StringIO(to_csv(rows_from_records(RECORDS)))))
-    assert list(rows[0])[:10] == [
+    assert list(rows[0])[:12] == [
         "method", "loss", "seeds", "accuracy_mean", "accuracy_std", "macro_recall_mean", "macro_recall_std",
-        "macro_f1_mean", "macro_f1_std", "seconds",
+        "macro_recall_20_mean", "macro_recall_20_std", "macro_f1_mean", "macro_f1_std", "seconds",
     ]  # fmt: skip
     difc = rows[1]
     assert (difc["method"], difc["loss"], difc["seeds"]) == ("mcd", "difc", "0 1")
@@ -41,6 +44,17 @@ def test_columns_and_numbers():
     assert float(difc["accuracy_mean"]) == pytest.approx(0.65)
     assert float(difc["macro_recall_vs_ce"]) == pytest.approx(0.09)
     assert rows[2]["accuracy_std"] == "" and rows[2]["macro_recall_vs_ce"] == ""
+
+
+def test_mean_recall_over_frequent_classes_stands_beside_it_or_a_dash():
+    records = [record("mcd", "ce", seed, 0.4, frequent=value) for seed, value in ((0, 0.5), (1, 0.6))]
+    rows = rows_from_records([*records, record("mcd", "difc", 0, 0.7)])
+    (first, second) = csv.DictReader(io.StringIO(to_csv(rows)))
+    assert float(first["macro_recall_20_mean"]) == pytest.approx(0.55) and second["macro_recall_20_mean"] == ""
+    head, ce, difc = (line.split("|") for line in to_markdown(rows, "a → b").splitlines()[2:6] if "---" not in line)
+    place = head.index(" ≥ 20 faces ")
+    assert ce[place] == " 55.0 ± 7.1 " and difc[place] == " – "
+    assert "mean recall over the classes with at least 20 test faces" in to_terminal(rows)
 
 
 def test_differences_are_paired_over_shared_seeds():
