@@ -40,6 +40,7 @@ OWN = {
     "jumbot": "transport_loss",
     "etd": "transport_loss",
     "lpl": "locality_loss",
+    "sentry": "sentry_loss",
     "mcc": "class_confusion_loss",
     "adamatch": "self_training_loss",
     "mean_teacher": "self_training_loss",

@@ -98,7 +98,7 @@ class PairLoader:
         *,
         source_images: bool = True,
         target_images: bool = True,
-        strong: bool = False,
+        strong: int = 0,
     ) -> Iterator[dict[str, Face | Tensor]]:
         """The batches of an epoch, counted from 0.
 
@@ -107,12 +107,12 @@ class PairLoader:
             predicted: ``(M,)`` classes that the method predicts for the target, if :meth:`needs_predictions`.
             source_images: whether source images are loaded, likewise.
             target_images: whether target images are loaded; all else in the batches is the same without.
-            strong: whether strong views of target faces come, too; see :mod:`.strong_views`. Features have none.
+            strong: how many strong views of target faces come, too; see :mod:`.strong_views`. Features have none.
 
         Yields:
             "src_imgs" (if wanted), "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs" and
-            "target_imgs_strong" (if wanted), "target_log_probs" (of features that have them), "target_domain" (1) and
-            "target_sample_idx"; there is no key for target labels.
+            "target_imgs_strong", "target_imgs_strong_2", … (if wanted), "target_log_probs" (of features that have
+            them), "target_domain" (1) and "target_sample_idx"; there is no key for target labels.
         """
         sampler, target_sampler = self._samplers
         if target_sampler.by == "predictions" and not self.needs_predictions(epoch):
@@ -130,8 +130,9 @@ class PairLoader:
             src_draws, target_draws = self._draw(coins, size, part), self._draw(coins, size, part)
             target_imgs = {"target_imgs": self._batch(self.target, target_idx, target_draws)} if target_images else {}
             if strong and isinstance(faces := target_imgs.get("target_imgs"), Face):
-                draws = torch.from_numpy(views.random((size, DRAWS), dtype=np.float32)[part])
-                target_imgs["target_imgs_strong"] = strong_views(faces, draws.to(self.device))
+                target_imgs |= self._strong(
+                    faces, [views.random((size, DRAWS), dtype=np.float32) for _ in range(strong)], part
+                )
             yield {
                 **({"src_imgs": self._batch(self.source, src_idx, src_draws)} if source_images else {}),
                 "src_labels": labels,
@@ -143,6 +144,12 @@ class PairLoader:
                 "target_sample_idx": torch.from_numpy(target_idx),
             }
             start = stop
+
+    def _strong(self, faces: Face, draws: list[NDArray[np.float32]], part: slice) -> dict[str, Face | Tensor]:
+        """Strong views by key: of the whole batch's draws those of a part."""
+        keys = ["target_imgs_strong", *(f"target_imgs_strong_{n}" for n in range(2, len(draws) + 1))]
+        own = (torch.from_numpy(numbers[part]).to(self.device) for numbers in draws)
+        return {key: strong_views(faces, numbers) for key, numbers in zip(keys, own, strict=True)}
 
     def _said(self, target_idx: NDArray[np.int64]) -> dict[str, Tensor]:
         """What a pretrained classifier has said of the target's faces, where these are frozen features."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .safn import SAFN as SAFN
     from .self_training import AdaMatch as AdaMatch
     from .self_training import MeanTeacher as MeanTeacher
+    from .sentry import Sentry as Sentry
     from .slot import LossSlot as LossSlot
     from .source_free import SourceFree as SourceFree
     from .source_only import SourceOnly as SourceOnly
@@ -73,6 +74,7 @@ METHODS = Methods(
         "mcc": "pa_difc.methods.mcc:MCC",
         "adamatch": "pa_difc.methods.self_training:AdaMatch",
         "mean_teacher": "pa_difc.methods.self_training:MeanTeacher",
+        "sentry": "pa_difc.methods.sentry:Sentry",
         "source_free": "pa_difc.methods.source_free:SourceFree",
     },
     "pa_difc.methods",
@@ -99,6 +101,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "penalty": ["PenaltyMethod", "Step"],
         "safn": ["SAFN"],
         "self_training": ["AdaMatch", "MeanTeacher"],
+        "sentry": ["Sentry"],
         "slot": ["LossSlot"],
         "source_free": ["SourceFree"],
         "source_only": ["SourceOnly"],

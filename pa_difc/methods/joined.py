@@ -10,12 +10,14 @@ from ..util.names import unknown
 from ..util.options import Options
 from .mcc import LessConfused, MCCOptions
 from .self_training import AdaMatchOptions, SelfTrained, SelfTrainingOptions
+from .sentry import SentryOptions, Voted
 from .slot import LossSlot
 
 #: What joins a method, and the options that it brings.
 ADDITIONS: dict[str, tuple[type[LossSlot], type[Options]]] = {
     "adamatch": (SelfTrained, AdaMatchOptions),
     "mean_teacher": (SelfTrained, SelfTrainingOptions),
+    "sentry": (Voted, SentryOptions),
     "mcc": (LessConfused, MCCOptions),
 }
 

@@ -232,10 +232,9 @@ class SelfTrained(LossSlot):
     uses_target: ClassVar[bool] = True
 
     @property
-    def reads_strong_views(self) -> bool:
-        """Whether a batch should bring strong views of the target's faces."""
+    def reads_strong_views(self) -> int:
         options: Any = self.options
-        return bool(options.strong_views)
+        return max(int(options.strong_views), super().reads_strong_views)
 
     def method_state(self) -> dict[str, Any]:
         options: Any = self.options  # of a class that has both kinds of options

@@ -173,9 +173,9 @@ class LossSlot:
         return self.uses_target or isinstance(self.loss, SteppedLoss)
 
     @property
-    def reads_strong_views(self) -> bool:
-        """Whether a training step looks at strong views of the target's faces, under "target_imgs_strong"."""
-        return False
+    def reads_strong_views(self) -> int:
+        """How many strong views of each target face a training step looks at: "target_imgs_strong", "…_strong_2", …"""
+        return 0
 
     @classmethod
     def heads(

@@ -215,7 +215,9 @@ def test_who_guesses():
         for seed in range(3):
             made.training_step(batch(seed))
         taught = []
-        made.teaching.guesses = lambda probs, source, taught=taught: (taught.append(probs), (probs, probs[:, 0] >= 0))[1]
+        made.teaching.guesses = lambda probs, source, taught=taught: (taught.append(probs), (probs, probs[:, 0] >= 0))[
+            1
+        ]
         expected = said(made, data)
         made.training_step(batch() | {"target_imgs": data})
         found[teacher] = taught[0].double()
@@ -263,7 +265,9 @@ def test_a_collapse_is_not_fed():
         made.teaching.guesses(said(made, batch()["target_imgs"]), None)
     made.end_epoch()  # too early to tell
     made.teaching.guesses(said(made, batch()["target_imgs"]), None)
-    with pytest.raises(UserError, match=r"100\.0% of the target's guessed labels are of one class \(number 2\)") as error:
+    with pytest.raises(
+        UserError, match=r"100\.0% of the target's guessed labels are of one class \(number 2\)"
+    ) as error:
         made.end_epoch()
     assert "\n" not in str(error.value)
 
@@ -297,7 +301,10 @@ def test_options_that_do_nothing_are_refused(options, message):
 
 
 def test_the_defaults_of_the_two_methods():
-    ours = [(o.teacher, o.threshold, o.temperature, o.align, o.align_power) for o in (AdaMatch.Options(), MeanTeacher.Options())]
+    ours = [
+        (o.teacher, o.threshold, o.temperature, o.align, o.align_power)
+        for o in (AdaMatch.Options(), MeanTeacher.Options())
+    ]
     assert ours == [("student", 0.9, 0.0, "equal", 0.5), ("average", 0.0, 0.5, "equal", 0.5)]
 
 

@@ -1,0 +1,129 @@
+"""Entropy by committee consistency (SENTRY): Prabhu et al. 2021, arXiv:2012.11460.
+
+    L += w · 1/M Σ_i c_i H(p(v_i)) + b · Σ_k p̄_k log p̄_k,   c_i = +1 if most of three views of x_i get the class of
+                                                            x_i itself, −1 if not
+
+v_i is a view that agrees (or, where c_i = −1, one that does not), H the entropy and p̄ the mean prediction of the batch:
+the model becomes more certain where it is consistent and less where it is not. The paper draws source and target with
+balanced classes: ``sampler="class_balanced", target_sampler="pseudo_balanced"``.
+
+Differs from the paper: views are :mod:`.strong_views`'s and not RandAugment's, votes are cast in eval mode, and p̄ is
+of the batch and not of a queue of 256 predictions. It joins any method: ``METHODS["mcd+sentry"]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ..functional import at_least_float32
+from ..util import options as option_tools
+from ..util.options import option
+from ._host import BaseHook
+from .hooks import eval_mode
+from .slot import LossSlot
+from .source_only import SourceOnly
+
+#: Views of a face that vote.
+COMMITTEE = 3
+VIEWS = ("target_imgs_strong", *(f"target_imgs_strong_{n}" for n in range(2, COMMITTEE + 1)))
+
+
+@dataclass(frozen=True)
+class SentryOptions(option_tools.Options):
+    """Of SENTRY."""
+
+    sentry_weight: float = option(1.0, "w, factor on the entropy", at_least=0)
+    balance: float = option(0.1, "b, factor on the batch's balance of classes", at_least=0)
+
+
+class SentryHook(BaseHook):
+    """The entropy of a target batch, with the sign of its committee's consistency.
+
+    Args:
+        options: the factors.
+        infer: the method's way to predict.
+        names: of the models that it predicts with.
+    """
+
+    def __init__(
+        self, options: SentryOptions, infer: Callable[..., dict[str, Tensor]], names: tuple[str, ...], **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.options, self.infer, self.names = options, infer, names
+        self.set_in_keys(["target_imgs"])
+
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        models = {name: inputs[name] for name in self.names}
+        views = [inputs[name] for name in VIEWS if name in inputs] or [inputs["target_imgs"]]
+        with torch.no_grad(), eval_mode(*models.values()):
+            own, *votes = (
+                self.infer(faces, models=models, domain=1)["logits"].argmax(dim=1)
+                for faces in (inputs["target_imgs"], *views)
+            )
+        consistent, which = elected(own, torch.stack(votes))
+        logits = self.infer(_chosen(views, which), models=models, domain=1)["logits"]
+        log_probs = at_least_float32(logits).log_softmax(dim=1)
+        entropy = -(log_probs.exp() * log_probs).sum(dim=1)  # (M,)
+        signs = torch.where(consistent, 1.0, -1.0).to(entropy)
+        balance = -torch.special.entr(log_probs.exp().mean(dim=0)).sum()
+        return {}, {
+            "sentry_loss": self.options.sentry_weight * (signs * entropy).mean(),
+            "balance_loss": self.options.balance * balance,
+        }
+
+    def _loss_keys(self) -> list[str]:
+        return ["sentry_loss", "balance_loss"]
+
+    def _out_keys(self) -> list[str]:
+        return []
+
+
+def elected(own: Tensor, votes: Tensor) -> tuple[Tensor, Tensor]:
+    """Whether most views get a sample's own class, ``(M,)``, and the last view that sides with that verdict, ``(M,)``.
+
+    Args:
+        own: ``(M,)`` classes of the samples themselves.
+        votes: ``(V, M)`` classes of their views.
+    """
+    agree = votes == own  # (V, M)
+    consistent = agree.sum(dim=0) * 2 > len(votes)  # (M,)
+    sides = (agree == consistent).long()
+    return consistent, (sides * torch.arange(1, len(votes) + 1, device=votes.device)[:, None]).argmax(dim=0)
+
+
+def _chosen(views: list[Any], which: Tensor) -> Any:
+    """A batch of the views with these indices; faces are named tuples of tensors."""
+    rows = torch.arange(len(which), device=which.device)
+    if isinstance(views[0], tuple):
+        return type(views[0])(*(torch.stack(parts)[which, rows] for parts in zip(*views, strict=True)))
+    return torch.stack(views)[which, rows]
+
+
+class Voted(LossSlot):
+    """Mixin that adds SENTRY to a method."""
+
+    uses_target: ClassVar[bool] = True
+
+    @property
+    def reads_strong_views(self) -> int:
+        return max(COMMITTEE, super().reads_strong_views)
+
+    def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
+        options: Any = self.options
+        hook = SentryHook(options, self.infer, self.inference_models)
+        super().init_hook({**hook_kwargs, self.hook_slot: [hook, *(hook_kwargs.get(self.hook_slot) or [])]})
+
+
+class Sentry(Voted, SourceOnly):
+    """SENTRY. Arguments are those of :class:`.LossSlot` and its :attr:`Options`."""
+
+    @dataclass(frozen=True)
+    class Options(SentryOptions, SourceOnly.Options):
+        """Of SENTRY."""
+
+    about = "more certain where views agree, less where they don't"
