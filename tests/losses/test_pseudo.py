@@ -17,7 +17,9 @@ def batches(number, n=N, seed=0):
     """A teacher's probabilities, peaked and of classes that are not equally frequent; the last class never wins."""
     generator = torch.Generator().manual_seed(seed)
     towards = torch.tensor([2.0, 0.5, 0.0, 1.0, -9.0], dtype=torch.float64)
-    return [(2 * torch.randn(n, K, generator=generator, dtype=torch.float64) + towards).softmax(1) for _ in range(number)]
+    return [
+        (2 * torch.randn(n, K, generator=generator, dtype=torch.float64) + towards).softmax(1) for _ in range(number)
+    ]
 
 
 def student(seed=5):
