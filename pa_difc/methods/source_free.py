@@ -53,6 +53,7 @@ class SourceFree(SelfTrained, Classifier):
 
     about = "the pretrained classifier's extractor on the target alone: distillation, information maximisation"
     uses_source = False
+    needs_pretrained = True
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         options: Any = self.options
