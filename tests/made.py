@@ -19,8 +19,11 @@ ROOT = Path(__file__).parent.parent
 OLD_TORCH = torch.torch_version.TorchVersion(torch.__version__) < (2, 6)
 
 
-#: The methods that learn something, which is what most contracts are about.
-TRAINED = [name for name, method in METHODS.items() if method.trains]
+#: The methods that learn from a labelled source, which is what most contracts are about.
+TRAINED = [name for name, method in METHODS.items() if method.trains and method.uses_source]
+
+#: Some that are several in one.
+JOINED = ["mcd+mean_teacher", "dann+mcc+adamatch"]
 
 
 def random_faces(n, seed, size_px=32, prefix="face", num_classes=7):

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import torch
-from made import TRAINED, random_faces
+from made import JOINED, TRAINED, random_faces
 from torch import nn
 
 from pa_difc.backbones import BACKBONES, BackboneSpec
@@ -25,10 +25,16 @@ CASES = {
     "by_passes": {"method": "source_only", "sampler": "class_balanced", "zoom": 0.1},
     "by_spread": {"method": "mcd", "margin_unit": "spread"},
     "weighted": {"method": "mdd", "loss": "weighted_inverse"},
+    "by_guesses": {"method": "mcd+mean_teacher", "target_loss": "difc", "align": "estimated", "ema": 0.9},
+    "by_own_guesses": {"method": "adamatch", "threshold": 0.5, "align": "source"},
     "class_ratio": {"method": "detn", "weight": 0.0},  # its MMD is of the pairs in a part, its state of the whole
 }
 #: With both, in float32: that they train at all, and stay the same everywhere.
-EVERY = {name: {"method": name, "backbone": "small", "epochs": 2} for name in TRAINED if not METHODS[name].one_process}
+EVERY = {
+    name: {"method": name, "backbone": "small", "epochs": 2, "ema": 0.9 if name in JOINED else 0.0}
+    for name in (*TRAINED, *JOINED)
+    if not METHODS[name].one_process
+}
 
 
 class Plain(nn.Module):

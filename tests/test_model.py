@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from made import OLD_TORCH, TRAINED, random_faces
+from made import JOINED, OLD_TORCH, TRAINED, random_faces
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -57,9 +57,9 @@ def inputs(faces):
     return torch.from_numpy(faces.images).float() / 255, torch.from_numpy(faces.landmarks)
 
 
-@pytest.mark.parametrize("method", TRAINED)
+@pytest.mark.parametrize("method", [*TRAINED, *JOINED])
 def test_the_model_says_what_its_run_was_scored_on(method, domains, tmp_path):
-    folder = trained(tmp_path, *domains, method=method, prior_correction="none")
+    folder = trained(tmp_path, *domains, method=method, prior_correction="none", ema=0.5 if method in JOINED else 0.0)
     model = load_model(folder)
     with torch.no_grad():
         probs = model(*inputs(domains[1].test)).numpy()

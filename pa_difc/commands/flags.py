@@ -186,7 +186,7 @@ def settings_of_grid(
 def expand(registry: Any, names: Sequence[str]) -> list[str]:
     """The named entries, each once and in the order given; "all" stands for the whole registry.
 
-    Methods that train nothing need weights that not every command line has: they are named beside "all".
+    Methods that need weights, which not every command line has, are named beside "all".
 
     Raises:
         UserError: there is no such entry.
@@ -197,7 +197,7 @@ def expand(registry: Any, names: Sequence[str]) -> list[str]:
             found += [
                 n
                 for n, entry in registry.loaded().items()
-                if getattr(entry, "same_as", None) not in registry and getattr(entry, "trains", True)
+                if getattr(entry, "same_as", None) not in registry and not getattr(entry, "needs_pretrained", False)
             ]
         else:
             registry.lookup(name)

@@ -20,6 +20,7 @@ class AsIs(SourceOnly):
 
     about = "the pretrained classifier as it is, without training"
     trains = False
+    needs_pretrained = True
 
     def training_step(self, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, dict[str, float]]:
         """There is none.

@@ -60,6 +60,17 @@ def joined(
     return {**own, **given, **slots}
 
 
+def added(hook: BaseHook, slot: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A user's ``hook_kwargs`` with a hook before the user's own in a slot.
+
+    Raises:
+        UserError: what the user has there is no list of hooks.
+    """
+    if given.get(slot) is not None:
+        _check_hooks(slot, given[slot])
+    return {**given, slot: [hook, *(given.get(slot) or [])]}
+
+
 class WeighterOfStep:
     """A weighter of several steps in one of them: the host's refuses weights of losses that a step has not.
 

@@ -17,6 +17,7 @@ from pytorch_adapt.layers import MCCLoss
 from ..util import options as option_tools
 from ..util.options import option
 from ._host import BaseHook
+from .composition import added
 from .slot import LossSlot
 from .source_only import SourceOnly
 
@@ -65,7 +66,7 @@ class LessConfused(LossSlot):
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         options: Any = self.options
         hook = MCCHook(options.mcc_weight, options.mcc_temperature)
-        super().init_hook({**hook_kwargs, self.hook_slot: [hook, *(hook_kwargs.get(self.hook_slot) or [])]})
+        super().init_hook(added(hook, self.hook_slot, hook_kwargs))
 
 
 class MCC(LessConfused, SourceOnly):

@@ -33,6 +33,7 @@ from ..util.errors import UserError
 from ..util.options import option
 from ._host import BaseHook
 from .averaged import AveragedModels
+from .composition import added
 from .heads import num_classes_of, scale_of
 from .hooks import eval_mode
 from .slot import LossSlot
@@ -243,8 +244,7 @@ class SelfTrained(LossSlot):
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         hook = SelfTrainingHook(self.teaching, self.infer, self.inference_models)
-        added = [hook, *(hook_kwargs.get(self.hook_slot) or [])]
-        super().init_hook({**hook_kwargs, self.hook_slot: added})
+        super().init_hook(added(hook, self.hook_slot, hook_kwargs))
 
     def end_epoch(self) -> None:
         super().end_epoch()

@@ -64,6 +64,7 @@ class LossSlot:
     uses_source: ClassVar[bool] = True  #: whether it sees source images; if not, the loss plays no part
     classifiers: ClassVar[int] = 1  #: how many logits "C" gives; more than one in a list
     trains: ClassVar[bool] = True  #: whether it learns anything; one that does not predicts as it was made
+    needs_pretrained: ClassVar[bool] = False  #: whether it is nothing without a pretrained classifier
     hook_slot: ClassVar[str] = "post"  #: where hooks go that are to teach the features and the classifier
     one_process: ClassVar[bool] = False  #: whether a part of a batch would give its state another meaning
 

@@ -53,11 +53,15 @@ class SourceFree(SelfTrained, Classifier):
 
     about = "the pretrained classifier's extractor on the target alone: distillation, information maximisation"
     uses_source = False
+    needs_pretrained = True
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         options: Any = self.options
         own = [SelfTrainingHook(self.teaching, self.infer, self.inference_models), InformationHook(options.information)]
-        self.hook = SourceFreeHook(with_opt(["G"]), **joined(SourceFreeHook, {"post": own}, hook_kwargs))
+        self.models["C"].requires_grad_(False)  # so its optimiser leaves it alone, weight decay included
+        self.hook = SourceFreeHook(
+            with_opt(list(self.optimizers)), **joined(SourceFreeHook, {"post": own}, hook_kwargs)
+        )
 
 
 class SourceFreeHook(BaseWrapperHook):

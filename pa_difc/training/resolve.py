@@ -87,7 +87,7 @@ def _own_head_init(settings: Settings, classifier: str, feature_head: str) -> st
     if model.pretrained is None or classifier != "linear" or method.needs_regions:
         return "random"
     # They can't do otherwise; if the weights have no classifier, that is said when they are read.
-    if not method.trains or not method.uses_source:
+    if method.needs_pretrained:
         return "pretrained"
     if is_model_folder(model.pretrained):
         from .stored import read_settings  # which needs settings
@@ -151,7 +151,7 @@ def _check_start(resolved: Settings) -> None:
         if method.needs_regions:
             what = f"{resolved.method.name} classifies regions of faces, not their features"
             raise UserError(f"head_init=pretrained: {what}")
-    elif not method.trains or not method.uses_source:
+    elif method.needs_pretrained:
         does = "starts from" if method.trains else "predicts with"
         raise UserError(
             f"method {resolved.method.name} {does} the classifier of pretrained weights: give --pretrained, a model "

@@ -11,7 +11,7 @@ from pa_difc import METHODS
 from . import sides
 from .measure import Figure, interleaved, ratio
 
-TRAINED = [name for name, method in METHODS.items() if method.trains]
+TRAINED = [name for name, method in METHODS.items() if method.trains and method.uses_source]
 BOUNDS = {"mcd": 1.03, "dann": 1.05, "safn": 1.05}
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from made import TRAINED
+from made import JOINED, TRAINED
 
 import pa_difc.training.engine as engine
 from pa_difc.data import EvalLoader
@@ -19,7 +19,7 @@ from pa_difc.training.run import finish, run_cell
 from pa_difc.training.settings import Settings
 from pa_difc.util.errors import DivergedError, Stopped, UserError
 
-EVERY = [(m, loss) for m in TRAINED for loss in LOSSES]
+EVERY = [(m, loss) for m in TRAINED for loss in LOSSES] + [(m, loss) for m in JOINED for loss in ("ce", "difc")]
 
 
 def config(method="mcd", loss="difc", **kwargs):
@@ -59,7 +59,10 @@ def assert_same(a, b):
 
 @pytest.mark.parametrize(("method", "loss"), EVERY)
 def test_n_and_reload_and_n_is_2n(method, loss, source, target, tmp_path):
-    cfg = config(method, loss)
+    resumed_as_never_stopped(config(method, loss), source, target, tmp_path)
+
+
+def resumed_as_never_stopped(cfg, source, target, tmp_path):
     straight, history = train(cfg, source, target, None)
     train(cfg, source, target, tmp_path, epochs=2)
     torch.manual_seed(99)  # what another process would have
@@ -72,9 +75,10 @@ def test_n_and_reload_and_n_is_2n(method, loss, source, target, tmp_path):
     assert all(np.isfinite(list(e["losses"].values())).all() for e in history)
 
 
-@pytest.mark.parametrize("method", TRAINED)
-def test_predictions_after_save_and_load(method, source, target, tmp_path):
-    cfg = config(method)
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize("method", [*TRAINED, *JOINED])
+def test_predictions_after_save_and_load(method, ema, source, target, tmp_path):
+    cfg = config(method, ema=ema)
     trained, _ = train(cfg, source, target, tmp_path)
     fresh = make_adapter(cfg, source, len(make_loader(cfg, source, target)))
     load_checkpoint(tmp_path / "checkpoint.pt", fresh, key="k")
@@ -89,7 +93,23 @@ def test_the_learning_rate_drops_at_the_switch_for_every_loss(loss, source, targ
     assert [epoch["lr"] for epoch in history] == pytest.approx([0.02, 0.02, 0.002, 0.002])
 
 
-@pytest.mark.parametrize("method", TRAINED)
+#: Options that give a method state, or let what it has do something.
+STATEFUL = [
+    ("source_only", {"ema": 0.9}),
+    ("agra", {"ema": 0.9}),
+    ("adamatch", {"threshold": 0.3, "align": "estimated", "target_loss": "difc"}),
+    ("mean_teacher", {"ema": 0.9, "align": "source", "target_loss": "difc", "zoom": 0.1}),
+    ("mean_teacher", {"teacher": "student", "target_loss": "di"}),
+    ("star+mcc+mean_teacher", {"ema": 0.5, "target_sampler": "pseudo_balanced"}),
+]
+
+
+@pytest.mark.parametrize(("method", "options"), STATEFUL)
+def test_means_teachers_and_averages_are_resumed_to_the_bit(method, options, source, target, tmp_path):
+    resumed_as_never_stopped(config(method, "ce", **options), source, target, tmp_path)
+
+
+@pytest.mark.parametrize("method", [*TRAINED, *JOINED])
 def test_batches_of_two_and_a_short_last_batch(method, source, target):
     train(config(method, batch_size=2, epochs=1), source, target, None)
 
