@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..training.settings import Settings
 
 #: Of the time that is left after reading and measuring, this share is planned: machines are not always equally fast.
-PLANNED = 0.85
+PLANNED = 0.75
 #: Fewer steps than this teach nothing, and a budget that has no time for them is refused.
 FEWEST_STEPS = 10
 #: Of a rare class of the source so many samples stay when others are left out.

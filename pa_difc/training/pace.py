@@ -59,7 +59,7 @@ def prediction_seconds(settings: Settings, source: Domain, target: Domain) -> fl
 def quiet_adapter(settings: Settings, source: Domain, steps: int) -> LossSlot:
     """The method on its device; what is said of its weights is said again when it is trained."""
     with contextlib.redirect_stdout(io.StringIO()):
-        adapter = makequiet_adapter(settings, source, steps)
+        adapter = make_adapter(settings, source, steps)
     adapter.models.to(settings.run.device)
     return adapter
 
