@@ -183,6 +183,34 @@ def settings_of_grid(
     return g.cell_settings({**below, **of_file, **own, **fixed}, cells)
 
 
+def settings_of_rows(
+    parsed: argparse.Namespace, rows: Sequence[tuple[str, str, dict[str, Any]]], defaults: dict[str, Any]
+) -> list[Settings]:
+    """The resolved settings of cells that a command names itself, each with options of its own.
+
+    Args:
+        parsed: of a command that has some of the training flags, and ``--set``, which win over all else.
+        rows: methods, losses, and their options by whole key.
+        defaults: of the command, by whole key.
+
+    Raises:
+        UserError: a value is not valid.
+    """
+    from ..training import given as g
+
+    whole = argparse.Namespace(**{**dict.fromkeys(_FLAGS), **vars(parsed)})
+    pairs = [*_flags(whole), *g.read_assignments(parsed.set)]
+    backbone = g.first_value("model.backbone", pairs) or defaults["model.backbone"]
+    methods, losses = (list(dict.fromkeys(row[i] for row in rows)) for i in (0, 1))
+    own = g.whole_keys(pairs, g.Cells(methods, losses, [0], backbone))
+    g.refuse_cell_keys(own)
+    made = []
+    for method, loss, options in rows:
+        below = {key: g.Given(value, key) for key, value in (defaults | options).items()}
+        made += g.cell_settings({**below, **own}, g.Cells([method], [loss], [0], backbone))
+    return made
+
+
 def expand(registry: Any, names: Sequence[str]) -> list[str]:
     """The named entries, each once and in the order given; "all" stands for the whole registry.
 

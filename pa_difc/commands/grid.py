@@ -18,7 +18,12 @@ Failure = tuple[str, Exception]
 
 
 def run_grid(
-    cells: Sequence[Settings], source: Domain, target: Domain, out: Path, log: str | None = None
+    cells: Sequence[Settings],
+    source: Domain,
+    target: Domain,
+    out: Path,
+    log: str | None = None,
+    seconds: Sequence[float] = (),
 ) -> tuple[list[Record], list[Failure]]:
     """The records of all cells, and what went wrong with the others.
 
@@ -27,6 +32,7 @@ def run_grid(
         source, target: the data of all.
         out: below it lie the runs.
         log: a logger's name.
+        seconds: what each cell is expected to take, to say how much is left; none: that is not known.
     """
     records: list[Record] = []
     failures: list[Failure] = []
@@ -43,7 +49,8 @@ def run_grid(
             continue
         records.append(record)
         took = time.perf_counter() - started
-        print(f"{title:<32} {in_brief(record)}  {took:4.0f} s", flush=True)
+        left = f"  about {duration(sum(seconds[number:]))} left" if seconds[number:] else ""
+        print(f"{title:<32} {in_brief(record)}  {took:4.0f} s{left}", flush=True)
     return records, failures
 
 
@@ -61,6 +68,11 @@ def _reason(problem: Exception) -> str:
         return str(problem)
     lines = str(problem).split("\n")
     return ": ".join([type(problem).__name__, *[line.strip() for line in lines if line.strip()][-1:]])
+
+
+def duration(seconds: float) -> str:
+    """ "40 s" or "12 min"."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def in_brief(record: Record) -> str:

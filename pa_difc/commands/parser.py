@@ -24,6 +24,7 @@ COMMANDS = {
     "weights": "list public weights: the backbone that each fits, their origin and terms, and whether they are here",
     "prepare": "find the faces of a dataset and their landmarks, cut them out, and write a face store for training",
     "train": "train one method with one loss on one pair of datasets",
+    "adapt": "the best classifier for unlabelled faces in a given time: a small grid, a choice without labels, a model",
     "compare": "train methods × losses × seeds side by side on one pair of datasets, and print the table",
     "shift": "compare methods and losses on a target whose class proportions are shifted on purpose, ever more",
     "search": "tune DIFC's margin cap and ε for a target without labels",

@@ -9,13 +9,14 @@ from pathlib import Path
 from ..evaluation.metrics import ENOUGH_NOTE
 from ..util.files import write_text
 from . import tables
+from .certainty import certainty
 from .examples import changed_faces
 from .figures import figures
 from .grid import Grid
 from .lead import sentence
 from .page import html_figure, html_page, html_table, markdown_table, slug
 from .published import NOTE
-from .selection import candidates_table, judged, predicted_table, select, selection_notes
+from .selection import Selection, candidates_table, judged, predicted_table, select, selection_notes
 from .table import COLLAPSE_NOTE, TRANSDUCTIVE_NOTE, csv_text
 
 #: Title of the table that shows how choosing without target labels would have done.
@@ -112,8 +113,13 @@ def _unscored(grid: Grid) -> tuple[dict[str, tables.Rows], list[str]]:
             "Choosing without labels": candidates_table(selection),
             "Predicted classes (%)": predicted_table(selection),
         }
-        content, notes = chosen | content, [f"{note}." for note in selection_notes(selection)]
+        content, notes = chosen | content, _of_choice(selection)
     return content, notes + _left_out(grid)
+
+
+def _of_choice(selection: Selection) -> list[str]:
+    """How to read the candidates, and how sure one can be of the choice."""
+    return [*(f"{note}." for note in selection_notes(selection)), " ".join(["How sure?", *certainty(selection)])]
 
 
 def _differences(grid: Grid) -> list[str]:

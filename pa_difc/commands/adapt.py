@@ -1,0 +1,218 @@
+"""``pa-difc adapt``: the best classifier for unlabelled faces, chosen without labels, in a given time.
+
+The grid is small and fixed: what each row is for stands in :data:`FROM_CLASSIFIER` and :data:`FROM_SCRATCH`. A budget
+decides how long each is trained; what was decided is kept in plan.json, so that a run that was stopped goes on alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..util.errors import UserError
+from .flags import add_log_flag, settings_of_rows
+
+if TYPE_CHECKING:
+    from ..data.domains import Domain
+    from ..report.selection import Candidate, Selection
+    from ..training.settings import Settings
+
+EXAMPLES = """\
+  pa-difc adapt                                       # on the drawn faces: some minutes
+  pa-difc adapt --source folder:my_labelled_faces --target images:my_other_faces --data-root .
+  pa-difc adapt --source muxspace --target images:holiday --data-root data --pretrained face_expression --budget 40m"""
+
+#: Method, loss and options of each cell that starts from weights which bring a classifier along.
+FROM_CLASSIFIER: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    # The classifier without training: the row that all others have to beat.
+    ("as_is", "ce", {}),
+    # Its extractor taught by its own guesses on the target, whose rare classes count more. A poor source can't hurt.
+    ("source_free", "ce", {"method.target_loss": "di"}),
+    # The source alone: the recall on held-out source that adapted cells have to keep.
+    ("source_only", "ce", {}),
+    # The source, re-weighted, and guesses of averaged weights on the target.
+    ("mean_teacher", "drw", {"method.target_loss": "di"}),
+    # The same, with two classifiers that the target must not divide, and the paper's loss on both sides.
+    ("mcd+mean_teacher", "difc", {"method.target_loss": "difc"}),
+)
+#: The same where there are no such weights: all is learnt from the source.
+FROM_SCRATCH: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("source_only", "ce", {}),
+    ("mean_teacher", "difc", {"method.target_loss": "di"}),
+    ("mcd+mean_teacher", "difc", {"method.target_loss": "di"}),
+)
+
+#: Settings of all cells, with weights to start from and without.
+_BOTH = {"eval.views": "flip", "optimiser.ema": 0.99}
+_FINE_TUNING = {
+    "data.batch_size": 64,
+    "model.channels_last": True,
+    "optimiser.lr": 0.001,
+    "optimiser.schedule": "constant",
+}
+#: More epochs are not worth their time.
+_MOST_EPOCHS = {"fine-tuning": 4, "from scratch": 5}
+#: What is chosen, and so can't be given.
+_CHOSEN = ("run.epochs",)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--source", metavar="NAME", help="labelled dataset (default: toy_studio)")
+    add("--target", metavar="NAME", help="unlabelled dataset, likewise, or images:PATH (default: toy_street)")
+    add("--data-root", metavar="DIR", help="folder of datasets, each in a folder of its name (default: data)")
+    add("--labels", metavar="SET", help="the classes: expressions, expressions8, valence, folders or FILE.toml")
+    about = "weights to start from, best of an expression network; see pa-difc weights (default: none)"
+    add("--pretrained", metavar="PLACE", help=about)
+    about = "feature extractor (default: that of a model folder, expression with other weights, small without)"
+    add("--backbone", metavar="NAME", help=about)
+    add("--budget", default="20m", metavar="TIME", help="such as 90s, 20m or 1h30m (default: %(default)s)")
+    add("--device", metavar="NAME", help="cpu, cuda or cuda:N")
+    about = "where the runs, report.html and model/ go (default: %(default)s)"
+    add("--out", type=Path, default=Path("runs/adapt"), metavar="DIR", help=about)
+    about = "any other key for all cells, such as lr=0.002 or target_loss=difc; pa-difc compare --help lists them"
+    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=about)
+    add_log_flag(parser)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    from .budget import read_budget
+
+    started, budget = time.perf_counter(), read_budget(parsed.budget)
+    cells = _cells(parsed)  # all settings are made, and so checked, before anything is read or trained
+
+    from ..report.page import require_ours
+    from ..training.build import load_pair
+    from ..util.files import write_text
+    from ..util.process import command_line
+    from .budget import fewer_faces, planned
+    from .grid import report_failures, run_grid
+    from .scores import announce
+
+    out: Path = parsed.out
+    require_ours(out)
+    write_text(out / "command.txt", command_line() + "\n")  # fails here if it can't
+    source, target = load_pair(cells[0])
+    announce(source, target)
+    plan = _plan(parsed, cells, source, target, budget, started)
+    cells = planned(cells, plan)
+    source = fewer_faces(source, plan.faces, by_label=True)
+    target = fewer_faces(target, plan.faces, by_label=False)
+    records, failures = run_grid(cells, source, target, out, parsed.log, plan.seconds)
+    report_failures(failures)
+    if not records:
+        raise UserError(f"none of the {len(cells)} cells could be trained")
+    _conclude(records, out, target)
+    return 0 if all(isinstance(problem, UserError) for _, problem in failures) else 1
+
+
+def _cells(parsed: argparse.Namespace) -> list[Settings]:
+    """The resolved settings of the grid's cells; what the budget decides is still open."""
+    from ..training.given import read_assignments
+
+    for key, given in read_assignments(parsed.set):
+        if key in ("epochs", *_CHOSEN):
+            raise UserError(f"{given.where}: follows from --budget; pa-difc compare takes it")
+    if parsed.pretrained is None:
+        return settings_of_rows(parsed, FROM_SCRATCH, {"model.backbone": "small", **_BOTH})
+    defaults = {**_of_weights(parsed.pretrained), **_BOTH, **_FINE_TUNING}
+    rows = FROM_CLASSIFIER
+    (probe,) = settings_of_rows(parsed, [("source_only", "ce", {})], defaults)
+    if probe.model.head_init != "pretrained":
+        print(f"{parsed.pretrained} brings no classifier along: as_is and source_free are left out", flush=True)
+        rows = FROM_SCRATCH
+    return settings_of_rows(parsed, rows, defaults)
+
+
+def _of_weights(place: str) -> dict[str, Any]:
+    """The backbone that weights are of, as far as that can be told; of a model folder how it is made, too."""
+    from ..backbones.places import is_model_folder
+
+    if not is_model_folder(place):
+        return {"model.backbone": "expression"}
+    from ..training.stored import read_settings
+
+    stored = read_settings(Path(place))
+    model = stored["settings"]["model"]
+    kept = ("backbone", "feature_head", "pool", "maps")
+    found = {f"model.{name}": model[name] for name in kept if name in model}
+    return found | {"data.crop_px": stored["input"]["crop_px"]}
+
+
+def _plan(
+    parsed: argparse.Namespace,
+    cells: Sequence[Settings],
+    source: Domain,
+    target: Domain,
+    budget: float,
+    started: float,
+) -> Any:
+    """The plan of a run before, or a new one that is kept."""
+    from ..evaluation.crop_choice import SCALES
+    from ..training.record import RunFolder
+    from .budget import describe, make_plan, read_plan, write_plan
+
+    keys = [RunFolder.of(parsed.out, cell, source, target).key for cell in cells]
+    key, path = f"{'-'.join(keys)}-{budget:g}s", parsed.out / "plan.json"
+    if (plan := read_plan(path, key)) is None:
+        own = cells[0].model
+        precisions = ["bf16", "float32"] if parsed.pretrained else [own.precision]
+        scales = list(SCALES) if cells[0].method.name == "as_is" and own.input_scale == 1 else [own.input_scale]
+        plan = make_plan(
+            cells,
+            source,
+            target,
+            budget=budget,
+            most_epochs=_MOST_EPOCHS["fine-tuning" if parsed.pretrained else "from scratch"],
+            key=key,
+            choices={"precision": precisions, "input_scale": scales},
+            started=started,
+        )
+        write_plan(path, plan)
+    print(f"{describe(plan, source, target)}\n", flush=True)
+    return plan
+
+
+def _conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain) -> None:
+    """Chooses without labels, writes the page and the model, and says what was chosen and how sure one can be."""
+    from ..deploy.export import export_model, run_record
+    from ..deploy.model import load_model
+    from ..report.certainty import certainty
+    from ..report.grid import Grid
+    from ..report.grid_page import write_grid
+    from ..report.run import Run
+    from ..report.selection import candidates_table, select, selection_notes
+    from ..report.table import aligned
+    from ..training.record import run_path
+
+    grid = Grid.of_runs([Run(run_path(out, record), record) for record in records])
+    selection = select(grid)
+    if selection is None:
+        raise UserError(f"{out}: outputs.npz of a run is gone; remove its record to have both written again")
+    page = write_grid(grid, out, (out / "command.txt").read_text(encoding="utf-8").strip(), None).page
+    chosen = selection.chosen
+    folder = chosen.runs[0].path
+    export_model(load_model(folder), out / "model", ("safetensors",), run_record(folder))
+    lines = [*aligned(candidates_table(selection)), *selection_notes(selection), ""]
+    lines += [f"chosen without labels: {chosen.name}", *(f"  {line}" for line in certainty(selection))]
+    print("\n" + "\n".join(lines + _scored(chosen, selection, target)))
+    print(f"\nwritten: {page}, {out / 'model'}\nto use it: pa-difc predict --model {out / 'model'} photo.jpg")
+
+
+def _scored(chosen: Candidate, selection: Selection, target: Domain) -> list[str]:
+    """What labels of the target say afterwards, where there are any."""
+    from .grid import in_brief
+
+    if not target.labelled:
+        return []
+    lines = [f"  labels of {target.name}, read after the choice: {in_brief(chosen.runs[0].record)}"]
+    if chosen.method != "as_is":
+        lines += [
+            f"  as_is, without training: {in_brief(c.runs[0].record)}"
+            for c in selection.candidates
+            if c.method == "as_is"
+        ]
+    return lines
