@@ -24,6 +24,7 @@ from ..functional import at_least_float32
 from ..util import options as option_tools
 from ..util.options import option
 from ._host import BaseHook
+from .composition import added
 from .hooks import eval_mode
 from .slot import LossSlot
 from .source_only import SourceOnly
@@ -116,7 +117,7 @@ class Voted(LossSlot):
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         options: Any = self.options
         hook = SentryHook(options, self.infer, self.inference_models)
-        super().init_hook({**hook_kwargs, self.hook_slot: [hook, *(hook_kwargs.get(self.hook_slot) or [])]})
+        super().init_hook(added(hook, self.hook_slot, hook_kwargs))
 
 
 class Sentry(Voted, SourceOnly):

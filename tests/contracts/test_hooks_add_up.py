@@ -84,7 +84,8 @@ def test_the_method_s_own_weight_holds_under_any_weighter(method, weighter):
     if method in TWO and weighter is not None and weighter.weights:
         weighter = SumWeighter(weights={"src_c_loss0": 1.0})
     hooks = {} if weighter is None else {"weighter": weighter}
-    option = {"mcc": "mcc_weight", "adamatch": "target_weight", "mean_teacher": "target_weight"}.get(method, "weight")
+    options = {"mcc": "mcc_weight", "sentry": "sentry_weight", "adamatch": "target_weight"}
+    option = (options | {"mean_teacher": "target_weight"}).get(method, "weight")
     own = [step(adapter(method, "ce", **{option: w}, hook_kwargs=hooks))[OWN[method]] for w in (1.0, 0.3)]
     assert own[1] == pytest.approx(0.3 * own[0], rel=1e-5) and own[0] != 0
 
