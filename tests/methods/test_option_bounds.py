@@ -15,6 +15,8 @@ ANYTHING = ([-100.0, 100.0], [])
 
 #: By name, as it means the same in each method: values at the ends of its range, and values just beyond them.
 RANGES = {
+    "align": (["equal", "none"], ["even"]),
+    "align_power": ([TINY, 1.0], [0.0, 1 + TINY]),
     "alpha": NOT_NEGATIVE,
     "conditional_weight": NOT_NEGATIVE,
     "directions": AT_LEAST_ONE,
@@ -22,6 +24,7 @@ RANGES = {
     "entropy_weight": NOT_NEGATIVE,
     "epsilon": POSITIVE,
     "gamma": POSITIVE,
+    "information": NOT_NEGATIVE,
     "initial_spread": ANYTHING,
     "kernel_scales": ([(TINY,), (1.0, TINY)], [(), (0.0,), (1.0, -TINY)]),
     "label_cost": NOT_NEGATIVE,
@@ -31,14 +34,34 @@ RANGES = {
     "links_across": ([(0.0, 0.0, 0.0)], [(-TINY, 0.0, 0.0), (0.0, 0.0), (0.0,) * 4]),
     "links_within": ([(0.0, 0.0)], [(0.0, -TINY), (0.0,), (0.0,) * 3]),
     "max_reversal": NOT_NEGATIVE,
+    "mcc_temperature": POSITIVE,
+    "mcc_weight": NOT_NEGATIVE,
     "momentum": SHARE,
     "neighbours": AT_LEAST_ONE,
     "random_features": AT_LEAST_ONE,
     "repeat": AT_LEAST_ONE,
     "reuse_features": ([False, True], [2]),
     "step_size": POSITIVE,
+    "strong_views": ([False, True], [2]),
+    "target_epsilon": NOT_NEGATIVE,
+    "target_loss": (["ce", "drw", "margin", "di", "difc"], ["focal"]),
+    "target_margin": NOT_NEGATIVE,
+    "target_power": ([0.0, 1.0], [-TINY, 1 + TINY]),
+    "target_weight": NOT_NEGATIVE,
     "tau": POSITIVE,
+    "teacher": (["student", "average", "start"], ["pupil"]),
+    "teacher_decay": ([TINY, 1 - TINY], [0.0, 1.0]),
+    "temperature": ([0.0, 1.0], [-TINY, 1 + TINY]),
+    "threshold": ([0.0, 1.0], [-TINY, 1 + TINY]),
     "weight": NOT_NEGATIVE,
+}
+#: Options without which one has no effect.
+WITH = {
+    "align_power": {"align": "equal"},
+    "target_epsilon": {"target_loss": "difc"},
+    "target_margin": {"target_loss": "di"},
+    "target_power": {"target_loss": "di"},
+    "teacher_decay": {"teacher": "average"},
 }
 HAVING = [(method, name) for method in METHODS for name in describe(METHODS[method].Options)]
 
@@ -47,7 +70,7 @@ HAVING = [(method, name) for method in METHODS for name in describe(METHODS[meth
 def test_the_ends_of_a_range_are_in_it_and_what_lies_beyond_is_not(method, name):
     within, beyond = RANGES[name]
     for value in within:
-        assert getattr(METHODS[method].Options(**{name: value}), name) == value
+        assert getattr(METHODS[method].Options(**WITH.get(name, {}), **{name: value}), name) == value
     for value in beyond:
-        with pytest.raises(UserError, match=name):
-            METHODS[method].Options(**{name: value})
+        with pytest.raises(UserError, match=name.replace("_", "[_ ]")):
+            METHODS[method].Options(**WITH.get(name, {}), **{name: value})

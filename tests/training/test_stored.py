@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from made import TRAINED, random_faces
+from made import JOINED, TRAINED, random_faces
 
 from pa_difc import load
 from pa_difc.data import Domain
@@ -82,7 +82,7 @@ def test_of_two_classifiers_it_is_the_mean(tmp_path):
     torch.testing.assert_close(found.bias, (first.bias + second.bias).detach() / 2)
 
 
-@pytest.mark.parametrize("method", [m for m in TRAINED if m not in OTHERWISE])
+@pytest.mark.parametrize("method", [m for m in (*TRAINED, *JOINED) if m not in OTHERWISE])
 def test_every_method_leaves_a_classifier_to_start_from(method, tmp_path):
     folder = trained(tmp_path, method=method)
     adapter = make_adapter(settings(method="source_only", pretrained=str(folder)), pair()[0], 2)
