@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -43,7 +44,7 @@ class Unsaved:
         self._adapter = adapter
         # A lazy module learns its shape in the first step, and its checkpoint holds it.
         self._lazy = {id(m) for m in _modules(adapter) if isinstance(m, LazyModuleMixin)}
-        self._before = dict(_unsaved(adapter, self._lazy))
+        self._before = self._now()
 
     def require_unchanged(self) -> None:
         """Refuses a method or loss that training has changed where no checkpoint sees it.
@@ -51,12 +52,21 @@ class Unsaved:
         Raises:
             UserError: an attribute is another one now.
         """
-        for name, value in _unsaved(self._adapter, self._lazy):
-            if self._before.get(name) != value:
+        for key, value in self._now().items():
+            if self._before.get(key) != value:
                 raise UserError(
-                    f"{name} changes in training and would be lost when a run is resumed: make it a buffer of a module "
-                    "that method_state() returns, or of a loss with update()"
+                    f"{key[0]} changes in training and would be lost when a run is resumed: make it a buffer of a "
+                    "module that method_state() returns, or of a loss with update()"
                 )
+
+    def _now(self) -> dict[tuple[str, int], str]:
+        """Values by name and, as there may be several modules of one class, by which of them it is."""
+        found: dict[tuple[str, int], str] = {}
+        number: dict[str, int] = defaultdict(int)
+        for name, value in _unsaved(self._adapter, self._lazy):
+            found[name, number[name]] = value
+            number[name] += 1
+        return found
 
 
 def _modules(adapter: LossSlot) -> list[nn.Module]:
