@@ -29,20 +29,20 @@ EXAMPLES = """\
 FROM_CLASSIFIER: tuple[tuple[str, str, dict[str, Any]], ...] = (
     # The classifier without training: the row that all others have to beat.
     ("as_is", "ce", {}),
-    # Its extractor taught by its own guesses on the target, whose rare classes count more. A poor source can't hurt.
+    # Its extractor on the target alone, taught by what it said before; rare guesses count more. No source can hurt it.
     ("source_free", "ce", {"method.target_loss": "di"}),
     # The source alone: the recall on held-out source that adapted cells have to keep.
     ("source_only", "ce", {}),
     # The source, re-weighted, and guesses of averaged weights on the target.
     ("mean_teacher", "drw", {"method.target_loss": "di"}),
-    # The same, with two classifiers that the target must not divide, and the paper's loss on both sides.
-    ("mcd+mean_teacher", "difc", {"method.target_loss": "difc"}),
+    # The same, less confused on the target (MCC), and with DIFC on both sides.
+    ("mcc+mean_teacher", "difc", {"method.target_loss": "difc"}),
 )
 #: The same where there are no such weights: all is learnt from the source.
 FROM_SCRATCH: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("source_only", "ce", {}),
     ("mean_teacher", "difc", {"method.target_loss": "di"}),
-    ("mcd+mean_teacher", "difc", {"method.target_loss": "di"}),
+    ("mcc+mean_teacher", "difc", {"method.target_loss": "difc"}),
 )
 
 #: Settings of all cells, with weights to start from and without.
@@ -55,8 +55,6 @@ _FINE_TUNING = {
 }
 #: More epochs are not worth their time.
 _MOST_EPOCHS = {"fine-tuning": 4, "from scratch": 5}
-#: What is chosen, and so can't be given.
-_CHOSEN = ("run.epochs",)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,13 +112,16 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
     from ..training.given import read_assignments
 
     for key, given in read_assignments(parsed.set):
-        if key in ("epochs", *_CHOSEN):
+        if key in ("epochs", "run.epochs"):
             raise UserError(f"{given.where}: follows from --budget; pa-difc compare takes it")
     if parsed.pretrained is None:
         return settings_of_rows(parsed, FROM_SCRATCH, {"model.backbone": "small", **_BOTH})
+    from ..training.identity import weights_digest
+
     defaults = {**_of_weights(parsed.pretrained), **_BOTH, **_FINE_TUNING}
     rows = FROM_CLASSIFIER
     (probe,) = settings_of_rows(parsed, [("source_only", "ce", {})], defaults)
+    weights_digest(probe)  # fails here if there are none, before anything is read
     if probe.model.head_init != "pretrained":
         print(f"{parsed.pretrained} brings no classifier along: as_is and source_free are left out", flush=True)
         rows = FROM_SCRATCH
@@ -139,7 +140,7 @@ def _of_weights(place: str) -> dict[str, Any]:
     model = stored["settings"]["model"]
     kept = ("backbone", "feature_head", "pool", "maps")
     found = {f"model.{name}": model[name] for name in kept if name in model}
-    return found | {"data.crop_px": stored["input"]["crop_px"]}
+    return found | {"data.crop_px": stored["input"]["size_px"]}
 
 
 def _plan(

@@ -25,7 +25,7 @@ FEWEST_STEPS = 10
 #: Of a rare class of the source so many samples stay when others are left out.
 RARE = 50
 #: Unlabelled faces that the crop is chosen by.
-_CROP_FACES = 600
+_CROP_FACES = 400
 
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 

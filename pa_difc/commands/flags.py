@@ -201,8 +201,8 @@ def settings_of_rows(
     whole = argparse.Namespace(**{**dict.fromkeys(_FLAGS), **vars(parsed)})
     pairs = [*_flags(whole), *g.read_assignments(parsed.set)]
     backbone = g.first_value("model.backbone", pairs) or defaults["model.backbone"]
-    methods, losses = (list(dict.fromkeys(row[i] for row in rows)) for i in (0, 1))
-    own = g.whole_keys(pairs, g.Cells(methods, losses, [0], backbone))
+    named = g.Cells([method for method, *_ in rows], [loss for _, loss, _ in rows], [0], backbone)
+    own = g.whole_keys(pairs, named)
     g.refuse_cell_keys(own)
     made = []
     for method, loss, options in rows:

@@ -19,7 +19,7 @@ from .build import make_adapter, make_loader
 from .settings import Settings
 
 #: Steps that are timed, after one that is not: the first one makes buffers and chooses kernels.
-TIMED_STEPS = 3
+TIMED_STEPS = 2
 #: Faces whose prediction is timed.
 _TIMED_FACES = 128
 

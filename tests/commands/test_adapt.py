@@ -1,0 +1,249 @@
+"""``pa-difc adapt``: a grid that fits into its budget, chosen without labels, stopped and gone on with."""
+
+import json
+import re
+import shutil
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+from made import random_faces
+from processes import run, start
+
+from pa_difc import load
+from pa_difc.commands import budget as planning
+from pa_difc.commands import grid as grids
+from pa_difc.commands.adapt import FROM_CLASSIFIER, FROM_SCRATCH
+from pa_difc.commands.budget import fewer_faces, make_plan, read_budget
+from pa_difc.commands.parser import main
+from pa_difc.data import Domain
+from pa_difc.training import pace
+from pa_difc.training.resolve import resolve
+from pa_difc.training.settings import Settings
+from pa_difc.util.errors import UserError
+
+SMALL = ["--set", "crop_px=32", "batch_size=16"]
+
+
+@pytest.fixture(scope="module")
+def home(data_root, tmp_path_factory):
+    """A labelled source, a target's images without labels, and a model of a run on the source."""
+    home = tmp_path_factory.mktemp("adapt")
+    for name in ("bright", "dim"):
+        shutil.copytree(data_root / name, home / name)
+    for i, path in enumerate(sorted((home / "dim").rglob("*.png"))):
+        (home / "loose").mkdir(exist_ok=True)
+        shutil.copy(path, home / "loose" / f"{i:03}.png")
+    given = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", str(data_root), "--epochs", "3"]
+    out = ["--set", "crop_px=32", "batch_size=16", "lr=0.05", "--out", str(home / "before")]
+    assert main(["train", "--method", "source_only", "--loss", "ce", *given, *out]) == 0
+    return home
+
+
+def words(home, out, *more, target="images:loose"):
+    given = ["--source", "folder:bright", "--target", target, "--data-root", str(home), "--out", str(out)]
+    return ["adapt", *given, "--budget", "5m", *more]
+
+
+def model_before(home):
+    (model,) = (home / "before" / "runs").iterdir()
+    return ["--pretrained", str(model), "--set", "batch_size=16"]
+
+
+def cells_of(out):
+    records = [json.loads(path.read_text()) for path in out.glob("runs/*/record.json")]
+    return {(r["settings"]["method"]["name"], r["settings"]["loss"]["name"]): r for r in records}
+
+
+@pytest.fixture(scope="module")
+def adapted(home):
+    out = home / "adapted"
+    code, said, err = run("-m", "pa_difc", *words(home, out, *model_before(home)))
+    assert code == 0, err
+    return out, said
+
+
+def test_unlabelled_faces_a_pretrained_model_and_one_command(adapted):
+    out, said = adapted
+    assert set(cells_of(out)) == {row[:2] for row in FROM_CLASSIFIER}
+    assert "126 faces without labels" in said and "accuracy  " not in said
+    decided = re.search(r"decided: 5 cells, (\d+) epochs? of (\d+) steps", said)
+    assert int(decided[1]) == 4 and int(decided[2]) == 8  # there is time for all that is worth it
+    assert (
+        "agrees with as_is" in said and "5/5  mcc+mean_teacher · difc" in said and re.search(r"about \d+ s left", said)
+    )
+
+
+def test_the_chosen_cell_is_exported_and_its_page_says_why(adapted):
+    out, said = adapted
+    chosen = re.search(r"chosen without labels: (\S+) \+ (\S+)", said)
+    (folder,) = out.glob(f"runs/{chosen[1]}-{chosen[2]}-seed0-*")
+    faces, points = torch.rand(3, 3, 32, 32), torch.zeros(3, 5, 2)
+    assert torch.equal(load(out / "model")(faces, points), load(folder)(faces, points))
+    page, text = (out / "report.html").read_text(), (out / "report.md").read_text()
+    assert text.split("\n\n")[1].startswith("images:loose has no labels: how good a cell is on it is unknown. Take ")
+    assert "as_is, the pretrained classifier without training" in text.split("\n\n")[1]
+    for shown in (page, text):
+        assert "How sure?" in shown and "Only labels tell" in shown and "Choosing without labels" in shown
+
+
+def test_all_cells_share_what_the_budget_decided(adapted):
+    out, _ = adapted
+    plan = json.loads((out / "plan.json").read_text())
+    for record in cells_of(out).values():
+        settings = record["settings"]
+        assert settings["run"]["epochs"] == plan["epochs"] and settings["model"]["precision"] == plan["precision"]
+        assert settings["model"]["input_scale"] == plan["input_scale"] and settings["eval"]["views"] == "flip"
+        assert settings["optimiser"]["ema"] == 0.99
+    options = {
+        method: r["settings"]["method"]["options"].get("target_loss") for (method, _), r in cells_of(out).items()
+    }
+    assert options == {row[0]: row[2].get("method.target_loss") for row in FROM_CLASSIFIER}
+
+
+def test_killed_and_gone_on_with_it_ends_as_if_it_never_was(home, adapted, tmp_path):
+    undisturbed, said = adapted
+    out = tmp_path / "again"
+    out.mkdir()
+    shutil.copy(undisturbed / "plan.json", out)  # the same pace, or it would be another plan
+    command = ["-m", "pa_difc", *words(home, out, *model_before(home))]
+    process = start(*command)
+    deadline = time.time() + 120
+    while len(list(out.glob("runs/*/record.json"))) < 2:
+        assert time.time() < deadline and process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    finished = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/record.json")}
+    assert len(finished) < 5 and not (out / "model").exists()
+    code, again, err = run(*command)
+    assert code == 0, err
+    assert "measuring" not in again and (out / "plan.json").read_bytes() == (undisturbed / "plan.json").read_bytes()
+    assert all(path.stat().st_mtime_ns == then for path, then in finished.items())
+    first, second = cells_of(undisturbed), cells_of(out)
+    assert {cell: r["scores"] for cell, r in first.items()} == {cell: r["scores"] for cell, r in second.items()}
+    chosen = [re.search(r"chosen without labels: (.+)", text)[1] for text in (said, again)]
+    assert chosen[0] == chosen[1]
+
+
+def test_without_weights_all_is_learnt_from_the_source_and_labels_are_read_after_the_choice(home, tmp_path, capsys):
+    assert main(words(home, tmp_path, *SMALL, target="folder:dim")) == 0
+    said = capsys.readouterr().out
+    assert set(cells_of(tmp_path)) == {row[:2] for row in FROM_SCRATCH}
+    assert "as_is" not in said and "decided: 3 cells, 5 epochs of 4 steps" in said
+    chosen = re.search(r"chosen without labels: (\S+) \+ (\S+)", said)
+    record = cells_of(tmp_path)[chosen[1], chosen[2]]
+    assert f"read after the choice: accuracy {record['scores']['target']['accuracy']:6.1%}" in said
+
+
+def test_a_cell_that_is_refused_stops_no_other(home, tmp_path, capsys, monkeypatch):
+    def run_cell(settings, *args, **kwargs):
+        if settings.method.name == "mean_teacher":
+            raise UserError("all guesses are of one class")
+        return trained(settings, *args, **kwargs)
+
+    trained = grids.run_cell
+    monkeypatch.setattr(grids, "run_cell", run_cell)
+    assert main(words(home, tmp_path, *SMALL)) == 0
+    said = capsys.readouterr()
+    assert "failed: mean_teacher · difc: all guesses are of one class" in said.err
+    assert len(cells_of(tmp_path)) == 2 and "chosen without labels: " in said.out
+    monkeypatch.setattr(grids, "run_cell", lambda *a, **k: (_ for _ in ()).throw(UserError("no")))
+    with pytest.raises(UserError, match="none of the 3 cells could be trained"):
+        main(words(home, tmp_path, *SMALL))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--budget", "20"], "--budget '20': must be a time such as 20m, 90s or 1h30m"),
+        (["--budget", "soon"], "--budget 'soon': must be a time"),
+        (["--budget", "0m"], "--budget '0m': must be a time"),
+        (["--set", "epochs=3"], "--set epochs: follows from --budget; pa-difc compare takes it"),
+        (["--set", "method=dann"], "set by --method"),
+        (["--set", "wieght=1"], "wieght"),
+        (["--pretrained", "nowhere", "--backbone", "small"], "cannot read nowhere"),
+        (["--target", "images:nowhere"], "no folder"),
+        (["--source", "images:loose"], "images:loose has no labels: a source is learnt from its labels"),
+        (["--backbone", "smal"], "smal"),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(home, tmp_path, more, said):
+    with pytest.raises(UserError, match=re.escape(said)) as refused:
+        main(words(home, tmp_path, *SMALL, *more))
+    assert "\n" not in str(refused.value) and not list(tmp_path.glob("runs"))
+
+
+def test_somebody_else_s_report_is_not_written_over(home, tmp_path):
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(UserError, match="give another --out"):
+        main(words(home, tmp_path, *SMALL))
+    assert (tmp_path / "report.html").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("20m", 1200), ("1h30m", 5400), ("2h", 7200), ("1m5s", 65)])
+def test_a_budget_is_a_time(text, seconds):
+    assert read_budget(text) == seconds
+
+
+def plan_of(monkeypatch, budget, source=3000, step=None):
+    """A plan for a source of so many faces and a target of 100, at 0.01 s a predicted face, of which there are 60."""
+    step = step or {"source_only": 0.5, "mean_teacher": 1.5}
+    monkeypatch.setattr(pace, "step_seconds", lambda cell, *_: step[cell.method.name])
+    monkeypatch.setattr(pace, "prediction_seconds", lambda *_: 0.01)
+    source = Domain("s", random_faces(source, 0), random_faces(40, 1))
+    target = Domain("t", random_faces(100, 2), random_faces(20, 3))
+    cells = [resolve(Settings.of(method=m, loss="ce", crop_px=32, batch_size=30)) for m in step]
+    choices = {"precision": ["float32"], "input_scale": [1.0]}
+    given = {"budget": budget, "most_epochs": 3, "key": "k", "choices": choices, "started": time.perf_counter()}
+    return make_plan(cells, source, target, **given)
+
+
+def test_epochs_are_as_many_as_there_is_time_for(monkeypatch):
+    """An epoch is 100 steps of 2 s for both cells, scoring 0.6 s a cell. 500 s, three quarters planned: 1 epoch."""
+    plan = plan_of(monkeypatch, 500)
+    assert (plan.epochs, plan.steps, plan.faces) == (1, 100, 3000)
+    assert plan.seconds == pytest.approx([0.6 + 50, 0.6 + 150])
+    assert plan_of(monkeypatch, 10_000).epochs == 3  # more are not worth it
+
+
+def test_where_not_one_epoch_fits_fewer_faces_are_trained_on(monkeypatch):
+    """100 s: (75 − 1.2) / 2 = 36.9 steps of 30 faces."""
+    plan = plan_of(monkeypatch, 100)
+    assert (plan.epochs, plan.steps) == (1, 36) and plan.faces == 36 * 30
+
+
+def test_a_budget_that_is_too_short_says_what_is_needed(monkeypatch):
+    """Ten steps of 2 s and scoring, 21.2 s, are three quarters of 28 s."""
+    with pytest.raises(UserError, match=r"too short; .* 2 cells take at least 28 s here"):
+        plan_of(monkeypatch, 20)
+
+
+def test_rare_classes_stay_whole_where_others_are_thinned_out():
+    faces = random_faces(2000, 0)
+    labels = np.repeat([0, 1, 2, 3], [1500, 300, 180, 20])
+    domain = Domain("s", type(faces)(faces.images, faces.landmarks, labels, faces.names), random_faces(7, 1))
+    less = fewer_faces(domain, 1000, by_label=True)
+    assert less.train_counts[:4] == [750, 150, 90, 20] and set(less.train.names) <= set(faces.names)
+    assert fewer_faces(domain, 2000, by_label=True) is domain
+
+
+def test_of_the_target_faces_are_left_out_whatever_their_labels():
+    faces = random_faces(500, 0)
+    one = Domain("t", faces, random_faces(7, 1))
+    other = Domain("t", faces.without_labels(), random_faces(7, 1).without_labels())
+    first, second = (fewer_faces(domain, 120, by_label=False).train for domain in (one, other))
+    assert first.names == second.names and len(first) == 120
+
+
+def test_the_faster_precision_is_taken(monkeypatch):
+    monkeypatch.setattr(pace, "step_seconds", lambda cell, *_: {"bf16": 2.0, "float32": 1.0}[cell.model.precision])
+    monkeypatch.setattr(pace, "prediction_seconds", lambda *_: 0.0)
+    domain = Domain("s", random_faces(40, 0), random_faces(10, 1))
+    cell = resolve(Settings.of(method="source_only", loss="ce", crop_px=32, batch_size=20))
+    choices = {"precision": ["bf16", "float32"], "input_scale": [1.0]}
+    given = {"budget": 60, "most_epochs": 1, "key": "k", "choices": choices, "started": time.perf_counter()}
+    plan = planning.make_plan([cell], domain, domain, **given)
+    assert plan.precision == "float32" and planning.planned([cell], plan)[0].model.precision == "float32"
