@@ -45,15 +45,21 @@ class AveragedModels(nn.Module):
         steps = int(self.steps)
         decay = min(self.decay, (1 + steps) / (10 + steps))
         for name, average in self.models.items():
-            new = original(models[name]).state_dict()
-            for key, value in average.state_dict().items():
-                if not isinstance(value, Tensor):  # what a module keeps as get_extra_state()
-                    continue
+            new = _state(original(models[name]))
+            for key, value in _state(average).items():
+                if value.device != new[key].device:  # the host's frameworks leave misc behind
+                    value.data = value.to(new[key].device)
                 if key in self._averaged[name]:
                     value.lerp_(new[key].to(value), 1 - decay)
                 else:
                     value.copy_(new[key])
         self.steps.add_(1)
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    """The weights and buffers of a model that its checkpoints hold, one that has two names once."""
+    kept = model.state_dict().keys()
+    return {name: value for name, value in (*model.named_parameters(), *model.named_buffers()) if name in kept}
 
 
 def _averaged(model: nn.Module) -> frozenset[str]:

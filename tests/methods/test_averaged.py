@@ -78,6 +78,24 @@ def test_a_state_that_is_no_weight_is_taken_over_as_it_is():
     assert kept.means[0, 1].eq(7.0).all() and kept.seen.equal(graph.seen)
 
 
+def test_weights_that_two_layers_share_are_averaged_once():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(D, D), nn.Linear(D, D)
+            self.second.weight = self.first.weight
+            self.register_buffer("cache", torch.zeros(1), persistent=False)
+
+    model = Tied()
+    average, before = AveragedModels({"G": model}, 0.05), model.first.weight.clone()
+    change(model, 2)
+    model.cache = torch.zeros(7)  # no checkpoint holds it
+    average.update({"G": model})
+    expected = 0.05 * before + 0.95 * model.first.weight
+    torch.testing.assert_close(average.models["G"].first.weight, expected)
+    assert average.models["G"].second.weight is average.models["G"].first.weight
+
+
 def test_inside_the_block_averages_stand_in_for_models_and_afterwards_not():
     models = Models({"G": network(), "C": nn.Linear(D, K)})
     own, average = models["G"], AveragedModels({"G": models["G"]}, 0.5)

@@ -70,17 +70,17 @@ def test_equal_classes_are_what_full_alignment_aims_at():
 def test_estimated_proportions_come_closer_to_the_target_s_than_equal_ones():
     """Saerens' steps on a calibrated classifier under a shift of class proportions."""
     rng = np.random.default_rng(0)
-    truth, made = np.array([0.7, 0.1, 0.1, 0.1]), teaching(align="estimated")
-    centres = 1.5 * np.eye(K)
+    truth, made = np.array([0.6, 0.1, 0.2, 0.1]), teaching(align="estimated")
+    sources, centres = np.array([0.1, 0.3, 0.3, 0.3]), 1.5 * np.eye(K)
 
     def predicted(prior, n):
         labels = rng.choice(K, n, p=prior)
         x = centres[labels] + rng.normal(size=(n, K))
-        logits = -((x[:, None] - centres) ** 2).sum(2) / 2  # Bayes for equal classes
-        return torch.tensor(np.exp(logits) / np.exp(logits).sum(1, keepdims=True))
+        joint = sources * np.exp(-((x[:, None] - centres) ** 2).sum(2) / 2)  # Bayes for the source
+        return torch.tensor(joint / joint.sum(1, keepdims=True))
 
     for _ in range(1000):
-        made.guesses(predicted(truth, 64), predicted(np.full(K, 0.25), 64))
+        made.guesses(predicted(truth, 64), predicted(sources, 64))
     found, uncorrected = made.estimate.numpy(), made.loss.mean.numpy()
     assert np.abs(found - truth).max() < 0.05 < np.abs(uncorrected - truth).max()
 
@@ -144,7 +144,11 @@ def test_guessing_moves_no_batchnorm_and_draws_no_dropout(method):
     """What BatchNorm has seen is the source and the strong view, once each, and no more."""
     made, data = adapter(method, lr=0.0, normed=True), batch(strong=True)
     reference = copy.deepcopy(made.models["G"]).train()
+    graphs = []
+    for model in (made.models["G"], *([made.teaching.teacher.models["G"]] if made.teaching.teacher else [])):
+        model.register_forward_hook(lambda module, *_: graphs.append((module.training, torch.is_grad_enabled())))
     made.training_step(data)
+    assert sorted(graphs) == [(False, False), (True, True), (True, True)]  # the teacher's pass keeps no graph
     for view in ("src_imgs", "target_imgs_strong"):
         reference(data[view])
     assert int(made.models["G"][1].num_batches_tracked) == 2

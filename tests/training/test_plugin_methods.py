@@ -40,6 +40,42 @@ class Remembering(SourceOnly):
         return {"mean": self.mean}
 
 
+class Counter(torch.nn.Module):
+    """Counts where no checkpoint sees it."""
+
+    def __init__(self, counts):
+        super().__init__()
+        self.calls, self.counts = 0 if counts else 7, counts
+
+    def forward(self):
+        self.calls += self.counts
+
+
+class TwoCounters(SourceOnly):
+    """One of them stands still."""
+
+    counting = (True, False)
+
+    def method_state(self):
+        self.counters = [Counter(counts) for counts in self.counting]
+        return {"first": self.counters[0], "second": self.counters[1]}
+
+    def training_step(self, batch, **kwargs):
+        for counter in self.counters:
+            counter()
+        return super().training_step(batch, **kwargs)
+
+
+@pytest.mark.parametrize("counting", [(True, False), (False, True), (False, False)])
+def test_of_two_modules_of_a_kind_each_is_compared_with_itself(counting, monkeypatch, tmp_path):
+    monkeypatch.setitem(METHODS, "two", type("Two", (TwoCounters,), {"counting": counting}))
+    if not any(counting):
+        train(tmp_path, method="two", loss="ce")
+        return
+    with pytest.raises(UserError, match=r"Counter\.calls changes in training and would be lost"):
+        train(tmp_path, method="two", loss="ce")
+
+
 def test_state_that_no_checkpoint_holds_is_refused(monkeypatch, tmp_path):
     monkeypatch.setitem(METHODS, "forgetful", Forgetful)
     monkeypatch.setitem(METHODS, "remembering", Remembering)
