@@ -122,7 +122,7 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
     (probe,) = settings_of_rows(parsed, [("source_only", "ce", {})], defaults)
     weights_digest(probe)  # fails here if there are none, before anything is read
     if probe.model.head_init != "pretrained":
-        print(f"{parsed.pretrained} brings no classifier along: as_is and source_free are left out", flush=True)
+        print(f"{parsed.pretrained}: classifiers start random, so as_is and source_free are left out", flush=True)
         rows = FROM_SCRATCH
     return settings_of_rows(parsed, rows, defaults)
 

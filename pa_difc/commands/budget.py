@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,7 @@ def measure(
         precisions, scales: those to choose among.
 
     Raises:
-        UserError: a cell can't be made.
+        UserError: source_only can't be made; of the others that is said when they are trained.
     """
     from ..methods import METHODS
     from ..training.pace import prediction_seconds, step_seconds
@@ -90,9 +91,12 @@ def measure(
     pace = {p: step_seconds(_with(usual, precision=p), source, target) for p in precisions} if precisions[1:] else {}
     precision = min(pace, key=lambda p: pace[p]) if pace else precisions[0]
     scale = _choose_scale(_with(cells[0], precision=precision), target, scales)
-    as_trained = [_with(cell, precision=precision, input_scale=scale) for cell in trained]
-    step = {cell.method.name: step_seconds(cell, source, target) for cell in as_trained}
-    return Pace(precision, scale, step, prediction_seconds(as_trained[0], source, target))
+    usual, *others = (_with(cell, precision=precision, input_scale=scale) for cell in (usual, *trained))
+    step: dict[str, float] = {usual.method.name: step_seconds(usual, source, target)}
+    for cell in others:
+        with suppress(UserError):  # as where the source lacks a class that its loss needs; said when it is trained
+            step[cell.method.name] = step.get(cell.method.name) or step_seconds(cell, source, target)
+    return Pace(precision, scale, step, prediction_seconds(usual, source, target))
 
 
 def decide(

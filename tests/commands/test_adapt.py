@@ -272,6 +272,17 @@ def test_the_faster_precision_is_taken_and_the_crop_that_the_classifier_knows(mo
     assert settings.loss.confusion_epoch == 1  # what follows from epochs follows
 
 
+def test_a_source_that_lacks_a_class_still_gets_what_can_be_trained(home, tmp_path, capsys):
+    shutil.copytree(home / "bright", tmp_path / "bright")
+    shutil.copytree(home / "loose", tmp_path / "loose")
+    for split in ("train", "test"):
+        shutil.rmtree(tmp_path / "bright" / split / "fear")
+    assert main(words(tmp_path, tmp_path / "out", *SMALL)) == 0
+    said = capsys.readouterr()
+    assert said.err.count("failed: ") == 2 and "fear" in said.err
+    assert "chosen without labels: source_only + ce\n  There was nothing to choose from." in said.out
+
+
 def test_steps_and_predictions_are_timed_and_nothing_is_said(home, capsys):
     domain = Domain("s", random_faces(40, 0), random_faces(10, 1))
     cell = resolve(Settings.of(method="mcc+mean_teacher", loss="difc", crop_px=32, batch_size=20))
