@@ -23,6 +23,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 #: Added at the end, where the last flag wins: the same commands, smaller.
 SMALLER = {
+    "adapt": "--set batch_size=16",
     "compare": "--epochs 1 --methods source_only mcd --losses ce difc --seeds 0 --set batch_size=16",
     "label_shift": "--epochs 1 --methods source_only --losses ce difc --draws 1 --alphas none 1 --set batch_size=16",
     "train": "--epochs 1 --set batch_size=16",

@@ -32,6 +32,7 @@ def record(labels, method="mcd", **model):
     k = len(labels)
     scores = {
         **dict.fromkeys(("accuracy", "macro_recall", "macro_f1"), 0.5),
+        "macro_recall_20": None,
         "recall": [0.5] * k,
         "collapsed": False,
         "confusion": np.eye(k, dtype=int).tolist(),

@@ -97,8 +97,7 @@ def run(parsed: argparse.Namespace) -> int:
     announce(source, target)
     plan = _plan(parsed, cells, source, target, budget, started)
     cells = planned(cells, plan)
-    source = fewer_faces(source, plan.faces, by_label=True)
-    target = fewer_faces(target, plan.faces, by_label=False)
+    source, target = fewer_faces(source, plan, by_label=True), fewer_faces(target, plan, by_label=False)
     records, failures = run_grid(cells, source, target, out, parsed.log, plan.seconds)
     report_failures(failures)
     if not records:
@@ -123,7 +122,7 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
     (probe,) = settings_of_rows(parsed, [("source_only", "ce", {})], defaults)
     weights_digest(probe)  # fails here if there are none, before anything is read
     if probe.model.head_init != "pretrained":
-        print(f"{parsed.pretrained} brings no classifier along: as_is and source_free are left out", flush=True)
+        print(f"{parsed.pretrained}: classifiers start random, so as_is and source_free are left out", flush=True)
         rows = FROM_SCRATCH
     return settings_of_rows(parsed, rows, defaults)
 
@@ -154,7 +153,7 @@ def _plan(
     """The plan of a run before, or a new one that is kept."""
     from ..evaluation.crop_choice import SCALES
     from ..training.record import RunFolder
-    from .budget import describe, make_plan, read_plan, write_plan
+    from .budget import decide, describe, measure, read_plan, write_plan
 
     keys = [RunFolder.of(parsed.out, cell, source, target).key for cell in cells]
     key, path = f"{'-'.join(keys)}-{budget:g}s", parsed.out / "plan.json"
@@ -162,15 +161,17 @@ def _plan(
         own = cells[0].model
         precisions = ["bf16", "float32"] if parsed.pretrained else [own.precision]
         scales = list(SCALES) if cells[0].method.name == "as_is" and own.input_scale == 1 else [own.input_scale]
-        plan = make_plan(
-            cells,
+        pace = measure(cells, source, target, precisions=precisions, scales=scales)
+        plan = decide(
+            [cell.method.name for cell in cells],
+            pace,
             source,
             target,
-            budget=budget,
+            batch_size=cells[0].data.batch_size,
             most_epochs=_MOST_EPOCHS["fine-tuning" if parsed.pretrained else "from scratch"],
+            budget=budget,
+            spent=time.perf_counter() - started,
             key=key,
-            choices={"precision": precisions, "input_scale": scales},
-            started=started,
         )
         write_plan(path, plan)
     print(f"{describe(plan, source, target)}\n", flush=True)

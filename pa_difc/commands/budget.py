@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PLANNED = 0.75
 #: Fewer steps than this teach nothing, and a budget that has no time for them is refused.
 FEWEST_STEPS = 10
+#: Of the budget at most this share goes into predicting held-out faces; at least so many of a domain are predicted.
+SCORING, FEWEST_SCORED = 0.2, 1000
 #: Of a rare class of the source so many samples stay when others are left out.
 RARE = 50
 #: Unlabelled faces that the crop is chosen by.
@@ -38,6 +40,7 @@ class Plan:
     epochs: int
     steps: int  #: of an epoch
     faces: int  #: training faces of a domain, at most
+    scored: int  #: held-out faces of a domain that are predicted, at most
     precision: str
     input_scale: float
     seconds: list[float]  #: that each cell is expected to take
@@ -56,30 +59,28 @@ def read_budget(text: str) -> float:
     return float(seconds)
 
 
-def make_plan(
-    cells: Sequence[Settings],
-    source: Domain,
-    target: Domain,
-    *,
-    budget: float,
-    most_epochs: int,
-    key: str,
-    choices: dict[str, list[Any]],
-    started: float,
-) -> Plan:
-    """Measures steps and predictions, and decides.
+@dataclass(frozen=True)
+class Pace:
+    """What was measured."""
+
+    precision: str  #: the faster one
+    input_scale: float  #: the crop at which the pretrained classifier is most at home
+    step: dict[str, float]  #: seconds of a training step, by method
+    face: float  #: seconds of a prediction
+
+
+def measure(
+    cells: Sequence[Settings], source: Domain, target: Domain, *, precisions: Sequence[str], scales: Sequence[float]
+) -> Pace:
+    """Trains each cell for some steps, which are thrown away, and looks at some unlabelled faces.
 
     Args:
-        cells: resolved; the last one is that of most steps.
+        cells: resolved; the first one is as_is, if crops are to be chosen among.
         source, target: the data.
-        budget: in seconds, from ``started`` on.
-        most_epochs: more teach nothing.
-        key: see :class:`Plan`.
-        choices: "precision": those that the faster one is taken of; "input_scale": those to choose among.
-        started: of :func:`time.perf_counter`.
+        precisions, scales: those to choose among.
 
     Raises:
-        UserError: there is no time for it, or a cell can't be made.
+        UserError: source_only can't be made; of the others that is said when they are trained.
     """
     from ..methods import METHODS
     from ..training.pace import prediction_seconds, step_seconds
@@ -87,34 +88,71 @@ def make_plan(
     print("measuring how fast this is here …", flush=True)
     trained = [cell for cell in cells if METHODS.lookup(cell.method.name).trains]
     usual = next(cell for cell in trained if cell.method.name == "source_only")
-    pace = {p: step_seconds(_with(usual, precision=p), source, target) for p in choices["precision"]}
-    precision = min(pace, key=lambda p: pace[p])
-    scale = _choose_scale(_with(cells[0], precision=precision), target, choices["input_scale"])
-    cells = [_with(cell, precision=precision, input_scale=scale) for cell in cells]
-    step = {cell.method.name: step_seconds(cell, source, target) for cell in cells if cell in _trained(cells)}
-    predicting = prediction_seconds(cells[0], source, target) * (len(source.test) + len(target.test))
-    left = PLANNED * (budget - (time.perf_counter() - started)) - len(cells) * predicting
-    batch = cells[0].data.batch_size
+    pace = {p: step_seconds(_with(usual, precision=p), source, target) for p in precisions} if precisions[1:] else {}
+    precision = min(pace, key=lambda p: pace[p]) if pace else precisions[0]
+    scale = _choose_scale(_with(cells[0], precision=precision), target, scales)
+    usual, *others = (_with(cell, precision=precision, input_scale=scale) for cell in (usual, *trained))
+    step: dict[str, float] = {usual.method.name: step_seconds(usual, source, target)}
+    for cell in others:
+        with suppress(UserError):  # as where the source lacks a class that its loss needs; said when it is trained
+            step[cell.method.name] = step.get(cell.method.name) or step_seconds(cell, source, target)
+    return Pace(precision, scale, step, prediction_seconds(usual, source, target))
+
+
+def decide(
+    methods: Sequence[str],
+    pace: Pace,
+    source: Domain,
+    target: Domain,
+    *,
+    batch_size: int,
+    most_epochs: int,
+    budget: float,
+    spent: float,
+    key: str,
+) -> Plan:
+    """The longest training that fits: as many epochs as there is time for, or one over fewer faces.
+
+    Args:
+        methods: of the cells.
+        pace: what was measured.
+        source, target: the data.
+        batch_size: faces of a domain in a step.
+        most_epochs: more teach nothing.
+        budget, spent: seconds, and how many of them are gone.
+        key: see :class:`Plan`.
+
+    Raises:
+        UserError: there is no time for it.
+    """
+    n = len(methods)
+    scored = max(FEWEST_SCORED, int(SCORING * budget / n / pace.face / 2))
+    predicting = pace.face * sum(min(len(domain.test), scored) for domain in (source, target))
+    all_cells = sum(pace.step.values())
     most = max(len(source.train), len(target.train))
-    steps, whole = int(left / sum(step.values())), -(-most // batch)
-    if steps < min(FEWEST_STEPS, whole):
-        needed = (min(FEWEST_STEPS, whole) * sum(step.values()) + len(cells) * predicting) / PLANNED
-        spent = time.perf_counter() - started
+    steps, whole = int((PLANNED * (budget - spent) - n * predicting) / all_cells), -(-most // batch_size)
+    if steps < (fewest := min(FEWEST_STEPS, whole)):
+        needed = duration((fewest * all_cells + n * predicting) / PLANNED)
         raise UserError(
-            f"--budget: too short; reading and measuring took {duration(spent)}, and training and scoring "
-            f"{len(cells)} cells take at least {duration(needed)} here"
+            f"--budget: too short; reading and measuring took {duration(spent)}, and training and scoring {n} cells "
+            f"take at least {needed} here"
         )
-    epochs, faces = (min(most_epochs, steps // whole), most) if steps >= whole else (1, steps * batch)
+    epochs = max(1, min(most_epochs, steps // whole))
     per_epoch = min(steps, whole)
-    seconds = [predicting + epochs * per_epoch * step.get(cell.method.name, 0.0) for cell in cells]
-    return Plan(key, epochs, per_epoch, faces, precision, scale, seconds)
+    seconds = [predicting + epochs * per_epoch * pace.step.get(method, 0.0) for method in methods]
+    faces = most if steps >= whole else steps * batch_size
+    return Plan(key, epochs, per_epoch, faces, scored, pace.precision, pace.input_scale, seconds)
 
 
 def describe(plan: Plan, source: Domain, target: Domain) -> str:
     """What was decided, in a line or two."""
+
+    def most(split: str) -> int:
+        return max(len(getattr(domain, split)) for domain in (source, target))
+
     passes = f"{plan.epochs} epoch{'s' * (plan.epochs > 1)} of {plan.steps:,} steps"
-    left_out = max(len(source.train), len(target.train)) > plan.faces
-    some = f", with at most {plan.faces:,} training faces of each side: more do not fit into the budget" * left_out
+    some = f", with at most {plan.faces:,} training faces of each side" * (plan.faces < most("train"))
+    some += f", judged by at most {plan.scored:,} held-out ones" * (plan.scored < most("test"))
     crop = f"; faces at {plan.input_scale:g} of their size" * (plan.input_scale != 1)
     return (
         f"decided: {len(plan.seconds)} cells, {passes}{some}; {plan.precision}{crop}; about "
@@ -128,27 +166,32 @@ def planned(cells: Sequence[Settings], plan: Plan) -> list[Settings]:
     return [_with(cell, **values) for cell in cells]
 
 
-def fewer_faces(domain: Domain, number: int, *, by_label: bool) -> Domain:
-    """A domain with at most so many training faces.
+def fewer_faces(domain: Domain, plan: Plan, *, by_label: bool) -> Domain:
+    """A domain with no more faces than are planned, but for rare classes.
 
     Args:
         domain: the data.
-        number: of training faces, but for rare classes.
+        plan: says how many.
         by_label: whether labels may be looked at, to keep the proportions of classes and rare classes whole.
     """
+    classes = range(len(domain.label_set)) if by_label else None
+    train, test = _some(domain.train, plan.faces, classes), _some(domain.test, plan.scored, classes)
+    return domain if train is domain.train and test is domain.test else replace(domain, train=train, test=test)
+
+
+def _some(faces: Samples, number: int, classes: Iterable[int] | None) -> Samples:
+    """At most so many faces, evenly spaced; of each class its share, if classes are given."""
     import numpy as np
 
-    train: Samples = domain.train
-    if len(train) <= number:
-        return domain
-    if not by_label:
-        return replace(domain, train=train.take(np.linspace(0, len(train) - 1, number).astype(np.int64)))
+    if len(faces) <= number:
+        return faces
+    groups = [np.arange(len(faces))] if classes is None else [np.flatnonzero(faces.labels == k) for k in classes]
     kept = []
-    for k in range(len(domain.label_set)):
-        there = np.flatnonzero(train.labels == k)
-        quota = min(len(there), max(RARE, round(number * len(there) / len(train))))
-        kept.append(there[np.linspace(0, len(there) - 1, quota).astype(np.int64)])
-    return replace(domain, train=train.take(np.sort(np.concatenate(kept))))
+    for group in groups:
+        share = round(number * len(group) / len(faces))
+        quota = number if classes is None else min(len(group), max(RARE, share))
+        kept.append(group[np.linspace(0, len(group) - 1, quota).astype(np.int64)])
+    return faces.take(np.sort(np.concatenate(kept)))
 
 
 def read_plan(path: Path, key: str) -> Plan | None:
@@ -162,8 +205,10 @@ def read_plan(path: Path, key: str) -> Plan | None:
     if not path.exists():
         return None
     found = read_json(path)
-    shape: dict[str, Any] = {"key": TEXT, "epochs": COUNT, "steps": COUNT, "faces": COUNT, "precision": TEXT}
-    if problem := mismatch(found, shape | {"input_scale": NUMBER, "seconds": [NUMBER]}):
+    shape: dict[str, Any] = {"key": TEXT, "epochs": COUNT, "steps": COUNT, "faces": COUNT}
+    if problem := mismatch(
+        found, shape | {"scored": COUNT, "precision": TEXT, "input_scale": NUMBER, "seconds": [NUMBER]}
+    ):
         raise UserError(f"{path} is not whole ({problem}); remove it to have it made anew")
     return Plan(**found) if found["key"] == key else None
 

@@ -86,19 +86,23 @@ def _figures(grid: Grid, out: Path) -> str:
 
 def _scored(grid: Grid) -> tuple[dict[str, tables.Rows], list[str]]:
     """Tables by title and notes, where there are labels to score by."""
-    main, by_criterion = tables.ablation(grid), judged(grid)
+    main, selection = tables.ablation(grid), select(grid)
+    by_criterion = judged(selection)
+    is_judged = selection is not None and len(by_criterion) > 1
     content = {
         "Methods and losses": main,
         "Mean recall, methods × losses": tables.methods_by_losses(grid, "macro_recall"),
         "Mean recall of classes with 20 faces": tables.methods_by_losses(grid, "macro_recall_20"),
         "Accuracy, methods × losses": tables.methods_by_losses(grid, "accuracy"),
         JUDGED: by_criterion,
+        **({"What the choice goes by": candidates_table(selection)} if selection and is_judged else {}),
         "Order of confusion on the target": tables.confusion_order(grid),
         "Recall of confused and other classes": tables.confusing_recall(grid),
         "Predictions that DIFC changed": tables.changed_predictions(grid),
         "Samples per class": tables.imbalance(grid),
     }
-    return content, _notes(grid, main, len(by_criterion) > 1)
+    notes = _notes(grid, main, is_judged)
+    return content, [*notes, *_of_choice(selection)] if selection and is_judged else notes
 
 
 def _unscored(grid: Grid) -> tuple[dict[str, tables.Rows], list[str]]:

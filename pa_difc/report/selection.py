@@ -169,7 +169,7 @@ def selection_notes(selection: Selection) -> list[str]:
     return notes
 
 
-def judged(grid: Grid) -> Rows:
+def judged(selection: Selection | None) -> Rows:
     """What each criterion would have picked, and how far that is from the best there was: reads labels.
 
     Spearman's correlation is over all cells, with their mean recall on the target.
@@ -177,7 +177,6 @@ def judged(grid: Grid) -> Rows:
     rows = [["criterion", "picks", "mean recall %", "≥ 20 faces", "regret, points", "Spearman"]]
     from scipy.stats import spearmanr
 
-    selection = select(grid)
     if selection is None or len(selection.candidates) < FEWEST_TO_JUDGE:
         return rows
     recalls = {c.name: 100 * mean(run.scores["macro_recall"] for run in c.runs) for c in selection.candidates}

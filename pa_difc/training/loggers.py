@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..evaluation.metrics import METRICS
 from ..util.errors import UserError
 from ..util.registry import Registry
 from .settings import Settings
@@ -95,6 +94,8 @@ def scalars(entry: Mapping[str, Any], classes: Sequence[str]) -> dict[str, float
 
 def final_scores(record: Mapping[str, Any]) -> dict[str, float]:
     """A finished run's scores by name, of the test splits that have labels."""
+    from ..evaluation.metrics import METRICS  # which needs numpy, and this module's names are in every --help
+
     return {
         f"{side}/{key}": record["scores"][side][key]
         for side in ("source", "target")

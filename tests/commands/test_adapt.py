@@ -16,7 +16,7 @@ from pa_difc import load
 from pa_difc.commands import budget as planning
 from pa_difc.commands import grid as grids
 from pa_difc.commands.adapt import FROM_CLASSIFIER, FROM_SCRATCH
-from pa_difc.commands.budget import fewer_faces, make_plan, read_budget
+from pa_difc.commands.budget import Pace, decide, fewer_faces, measure, read_budget
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
 from pa_difc.training import pace
@@ -135,6 +135,8 @@ def test_without_weights_all_is_learnt_from_the_source_and_labels_are_read_after
     assert "as_is" not in said and "decided: 3 cells, 5 epochs of 4 steps" in said
     chosen = re.search(r"chosen without labels: (\S+) \+ (\S+)", said)
     record = cells_of(tmp_path)[chosen[1], chosen[2]]
+    page = (tmp_path / "report.md").read_text()
+    assert "## What the choice goes by" in page and "How sure?" in page and f"| {chosen[1]} | {chosen[2]} ←" in page
     assert f"read after the choice: accuracy {record['scores']['target']['accuracy']:6.1%}" in said
 
 
@@ -188,62 +190,101 @@ def test_a_budget_is_a_time(text, seconds):
     assert read_budget(text) == seconds
 
 
-def plan_of(monkeypatch, budget, source=3000, step=None):
-    """A plan for a source of so many faces and a target of 100, at 0.01 s a predicted face, of which there are 60."""
-    step = step or {"source_only": 0.5, "mean_teacher": 1.5}
-    monkeypatch.setattr(pace, "step_seconds", lambda cell, *_: step[cell.method.name])
-    monkeypatch.setattr(pace, "prediction_seconds", lambda *_: 0.01)
-    source = Domain("s", random_faces(source, 0), random_faces(40, 1))
+def plan_of(budget, step=(("source_only", 0.5), ("mean_teacher", 1.5)), spent=0.0):
+    """A plan for a source of 3,000 faces and a target of 100, at 0.01 s a predicted face, of which there are 60."""
+    source = Domain("s", random_faces(3000, 0), random_faces(40, 1))
     target = Domain("t", random_faces(100, 2), random_faces(20, 3))
-    cells = [resolve(Settings.of(method=m, loss="ce", crop_px=32, batch_size=30)) for m in step]
-    choices = {"precision": ["float32"], "input_scale": [1.0]}
-    given = {"budget": budget, "most_epochs": 3, "key": "k", "choices": choices, "started": time.perf_counter()}
-    return make_plan(cells, source, target, **given)
+    pace = Pace("float32", 0.9, dict(step), 0.01)
+    methods = [method for method, _ in step]
+    more = {"batch_size": 30, "most_epochs": 3, "key": "k", "budget": budget, "spent": spent}
+    return decide(methods, pace, source, target, **more)
 
 
-def test_epochs_are_as_many_as_there_is_time_for(monkeypatch):
+def test_epochs_are_as_many_as_there_is_time_for():
     """An epoch is 100 steps of 2 s for both cells, scoring 0.6 s a cell. 500 s, three quarters planned: 1 epoch."""
-    plan = plan_of(monkeypatch, 500)
+    plan = plan_of(500)
     assert (plan.epochs, plan.steps, plan.faces) == (1, 100, 3000)
     assert plan.seconds == pytest.approx([0.6 + 50, 0.6 + 150])
-    assert plan_of(monkeypatch, 10_000).epochs == 3  # more are not worth it
+    assert plan_of(10_000).epochs == 3  # more are not worth it
+    late = plan_of(10_000, spent=9_500)
+    assert (late.epochs, late.seconds) == (1, plan.seconds)  # what is gone is gone
 
 
-def test_where_not_one_epoch_fits_fewer_faces_are_trained_on(monkeypatch):
+def test_where_not_one_epoch_fits_fewer_faces_are_trained_on():
     """100 s: (75 − 1.2) / 2 = 36.9 steps of 30 faces."""
-    plan = plan_of(monkeypatch, 100)
+    plan = plan_of(100)
     assert (plan.epochs, plan.steps) == (1, 36) and plan.faces == 36 * 30
 
 
-def test_a_budget_that_is_too_short_says_what_is_needed(monkeypatch):
+def test_a_budget_that_is_too_short_says_what_is_needed():
     """Ten steps of 2 s and scoring, 21.2 s, are three quarters of 28 s."""
     with pytest.raises(UserError, match=r"too short; .* 2 cells take at least 28 s here"):
-        plan_of(monkeypatch, 20)
+        plan_of(20)
+
+
+def test_a_large_target_is_judged_by_a_part_of_it(monkeypatch):
+    """A fifth of 500 s, for 2 cells and 2 domains at 0.01 s a face: 2,500 of each; at least 1,000."""
+    monkeypatch.setattr(planning, "FEWEST_SCORED", 10)
+    assert plan_of(500).scored == 2500
+    monkeypatch.setattr(planning, "FEWEST_SCORED", 3000)
+    assert plan_of(500).scored == 3000
+
+
+def planned_for(faces, scored):
+    return planning.Plan("k", 1, 10, faces, scored, "float32", 1.0, [1.0])
 
 
 def test_rare_classes_stay_whole_where_others_are_thinned_out():
     faces = random_faces(2000, 0)
     labels = np.repeat([0, 1, 2, 3], [1500, 300, 180, 20])
-    domain = Domain("s", type(faces)(faces.images, faces.landmarks, labels, faces.names), random_faces(7, 1))
-    less = fewer_faces(domain, 1000, by_label=True)
-    assert less.train_counts[:4] == [750, 150, 90, 20] and set(less.train.names) <= set(faces.names)
-    assert fewer_faces(domain, 2000, by_label=True) is domain
+    faces = type(faces)(faces.images, faces.landmarks, labels, faces.names)
+    domain = Domain("s", faces, faces)
+    less = fewer_faces(domain, planned_for(1000, 200), by_label=True)
+    assert less.train_counts[:4] == [750, 150, 90, 20] and less.test_counts[:4] == [150, 50, 50, 20]
+    assert set(less.train.names) <= set(faces.names) and less.train.names == tuple(sorted(less.train.names, key=place))
+    assert fewer_faces(domain, planned_for(2000, 2000), by_label=True) is domain
+
+
+def place(name):
+    return int(name.removeprefix("face"))
 
 
 def test_of_the_target_faces_are_left_out_whatever_their_labels():
     faces = random_faces(500, 0)
-    one = Domain("t", faces, random_faces(7, 1))
-    other = Domain("t", faces.without_labels(), random_faces(7, 1).without_labels())
-    first, second = (fewer_faces(domain, 120, by_label=False).train for domain in (one, other))
-    assert first.names == second.names and len(first) == 120
+    one, other = Domain("t", faces, faces), Domain("t", faces.without_labels(), faces.without_labels())
+    first, second = (fewer_faces(domain, planned_for(120, 30), by_label=False) for domain in (one, other))
+    assert first.train.names == second.train.names and len(first.train) == 120
+    assert first.test.names == second.test.names and len(first.test) == 30
 
 
-def test_the_faster_precision_is_taken(monkeypatch):
-    monkeypatch.setattr(pace, "step_seconds", lambda cell, *_: {"bf16": 2.0, "float32": 1.0}[cell.model.precision])
-    monkeypatch.setattr(pace, "prediction_seconds", lambda *_: 0.0)
+def test_the_faster_precision_is_taken_and_the_crop_that_the_classifier_knows(monkeypatch):
+    seconds = {"bf16": 2.0, "float32": 1.0}
+    monkeypatch.setattr(pace, "step_seconds", lambda cell, *_: seconds[cell.model.precision])
+    monkeypatch.setattr(pace, "prediction_seconds", lambda *_: 0.1)
+    monkeypatch.setattr(planning, "_choose_scale", lambda cell, target, scales: max(scales))
     domain = Domain("s", random_faces(40, 0), random_faces(10, 1))
     cell = resolve(Settings.of(method="source_only", loss="ce", crop_px=32, batch_size=20))
-    choices = {"precision": ["bf16", "float32"], "input_scale": [1.0]}
-    given = {"budget": 60, "most_epochs": 1, "key": "k", "choices": choices, "started": time.perf_counter()}
-    plan = planning.make_plan([cell], domain, domain, **given)
-    assert plan.precision == "float32" and planning.planned([cell], plan)[0].model.precision == "float32"
+    found = measure([cell], domain, domain, precisions=["bf16", "float32"], scales=[0.8, 0.9])
+    assert found == Pace("float32", 0.9, {"source_only": 1.0}, 0.1)
+    plan = planning.Plan("k", 3, 10, 100, 100, found.precision, found.input_scale, [1.0])
+    (settings,) = planning.planned([cell], plan)
+    assert (settings.model.precision, settings.model.input_scale, settings.run.epochs) == ("float32", 0.9, 3)
+    assert settings.loss.confusion_epoch == 1  # what follows from epochs follows
+
+
+def test_a_source_that_lacks_a_class_still_gets_what_can_be_trained(home, tmp_path, capsys):
+    shutil.copytree(home / "bright", tmp_path / "bright")
+    shutil.copytree(home / "loose", tmp_path / "loose")
+    for split in ("train", "test"):
+        shutil.rmtree(tmp_path / "bright" / split / "fear")
+    assert main(words(tmp_path, tmp_path / "out", *SMALL)) == 0
+    said = capsys.readouterr()
+    assert said.err.count("failed: ") == 2 and "fear" in said.err
+    assert "chosen without labels: source_only + ce\n  There was nothing to choose from." in said.out
+
+
+def test_steps_and_predictions_are_timed_and_nothing_is_said(home, capsys):
+    domain = Domain("s", random_faces(40, 0), random_faces(10, 1))
+    cell = resolve(Settings.of(method="mcc+mean_teacher", loss="difc", crop_px=32, batch_size=20))
+    assert 0 < pace.step_seconds(cell, domain, domain) < 60 and 0 < pace.prediction_seconds(cell, domain, domain) < 60
+    assert capsys.readouterr().out == ""

@@ -71,7 +71,7 @@ def grid_of(folder):
 
 def test_the_best_is_found_without_a_label_and_labels_tell_that_it_was(folder):
     assert select(grid_of(folder)).chosen.name == "mcd + ce"
-    head, consensus, *others = judged(grid_of(folder))
+    head, consensus, *others = judged(select(grid_of(folder)))
     assert head[0] == "criterion" and consensus[:5] == ["consensus", "mcd + ce", "90.0", "–", "0.0"]
     assert float(consensus[5]) > 0.8
     assert {row[0] for row in others} == {"im", "class_ami", "ensv", "bnm", "snd", "src_macro"}
@@ -82,14 +82,14 @@ def test_regret_is_what_the_pick_lacks_to_the_best(folder):
     # Four more that agree in one error: the mean of all predictions is theirs, and EnsV goes with them.
     for method in ("safn", "star", "mdd", "cdan"):
         write(folder, method, "ce", (TRUTH + (TRUTH < 2) * 3) % 7)
-    rows = {row[0]: row for row in judged(grid_of(folder))}
+    rows = {row[0]: row for row in judged(select(grid_of(folder)))}
     pick, recall, _, regret = rows["ensv"][1:5]
     assert pick != "mcd + ce" and float(regret) == pytest.approx(90.0 - float(recall), abs=0.1) and float(regret) > 0
 
 
 def test_confidence_wins_by_information_maximisation_and_not_by_consensus(folder):
     write(folder, "safn", "ce", wrong(0.4, 4), sure=0.999)
-    rows = {row[0]: row for row in judged(grid_of(folder))}
+    rows = {row[0]: row for row in judged(select(grid_of(folder)))}
     assert rows["im"][1] == "safn + ce" and rows["consensus"][1] == "mcd + ce"
 
 
@@ -135,7 +135,7 @@ def test_without_the_reference_or_an_eligible_cell_it_warns(tmp_path):
 
 def test_no_choice_where_outputs_are_gone_or_of_other_faces(folder):
     next(folder.rglob("*dann-ce-0/outputs.npz")).unlink()
-    assert select(grid_of(folder)) is None and len(judged(grid_of(folder))) == 1
+    assert select(grid_of(folder)) is None and len(judged(select(grid_of(folder)))) == 1
 
 
 def test_a_grid_without_labels_chooses_the_same_and_shows_no_score(folder):
