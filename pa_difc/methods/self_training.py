@@ -63,7 +63,9 @@ class SelfTrainingOptions(option_tools.Options):
     threshold: float = option(
         0.0, "guesses below this share of the source's mean confidence are left out", at_least=0, at_most=1
     )
-    temperature: float = option(0.5, "guesses p^(1/T): 1 as they are, 0 the most probable class", at_least=0, at_most=1)
+    temperature: float = option(
+        0.5, "guesses p^(1/T): 1 as they are, 0 the most probable class, as with target_loss≠ce", at_least=0, at_most=1
+    )
     target_weight: float = option(1.0, "factor on the target's loss", at_least=0)
     target_loss: str = option("ce", "the loss on guesses: ce, drw, margin, di or difc", choices=TARGET_LOSSES)
     target_margin: float = option(1.0, "largest margin of target_loss", unit="logits", at_least=0)
@@ -76,6 +78,7 @@ class SelfTrainingOptions(option_tools.Options):
         ingredients = TARGET_LOSSES[self.target_loss]
         effects = {
             "teacher_decay": ("teacher", self.teacher == "average"),
+            "temperature": ("target_loss", self.target_loss == "ce"),
             "align_power": ("align", self.align != "none"),
             "target_margin": ("target_loss", "margins" in ingredients),
             "target_epsilon": ("target_loss", "confusion" in ingredients),
@@ -139,7 +142,7 @@ class Teaching(nn.Module):
         aligned = probs.double() * self._ratio(probs)
         aligned = aligned / aligned.sum(dim=1, keepdim=True)
         mask = aligned.max(dim=1).values >= self.options.threshold * _confidence(source_probs)
-        if self.options.temperature == 0:
+        if self.options.temperature == 0 or self.options.target_loss != "ce":  # margins and weights are of labels
             return torch.zeros_like(aligned).scatter_(1, aligned.argmax(dim=1, keepdim=True), 1.0), mask
         return (aligned.log() / self.options.temperature).softmax(dim=1), mask
 

@@ -36,6 +36,8 @@ RANGES = {
     "max_reversal": NOT_NEGATIVE,
     "mcc_temperature": POSITIVE,
     "mcc_weight": NOT_NEGATIVE,
+    "sentry_weight": NOT_NEGATIVE,
+    "balance": NOT_NEGATIVE,
     "momentum": SHARE,
     "neighbours": AT_LEAST_ONE,
     "random_features": AT_LEAST_ONE,

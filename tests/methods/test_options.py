@@ -71,6 +71,7 @@ OPTIONS["adamatch"] = SELF_TRAINING | {
     "threshold": (0.9, 0.3),
     "temperature": (0.0, 0.5),
 }
+OPTIONS["sentry"] = {"sentry_weight": (1.0, 0.3), "balance": (0.1, 1.0)}
 OPTIONS["mcc"] = {"mcc_weight": (1.0, 0.3), "mcc_temperature": (2.5, 1.0)}
 OPTIONS["ecan"] = OPTIONS["detn"] | {"conditional_weight": (0.1, 1.0)}
 

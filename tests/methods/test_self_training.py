@@ -95,10 +95,10 @@ def test_very_low_temperatures_are_hard_guesses_and_not_nan():
 @pytest.mark.parametrize("method", ["adamatch", "mean_teacher", "mcd+adamatch"])
 def test_the_student_learns_the_guesses_of_its_plain_view_on_the_strong_one(method):
     options = {"target_weight": 0.7, "target_loss": "di", "target_margin": 0.8, "target_power": 0.9}
-    made, data = adapter(method, lr=0.0, threshold=0.95, temperature=0.3, **options), batch(strong=True)
+    made, data = adapter(method, lr=0.0, threshold=0.95, **options), batch(strong=True)
     source, target = said(made, data["src_imgs"]), said(made, data["target_imgs"])
     q = mean(target.tolist())
-    guesses, mask = plain_guesses(target.tolist(), source.tolist(), q, [1 / K] * K, 0.5, 0.3, 0.95)
+    guesses, mask = plain_guesses(target.tolist(), source.tolist(), q, [1 / K] * K, 0.5, 0, 0.95)
     loss = PseudoLabelLoss("di", K, max_margin=0.8, power=0.9)
     loss.observe(target)
     logits = said(made, data["target_imgs_strong"]).log()
@@ -285,3 +285,13 @@ def test_strong_views_are_asked_for_and_can_be_left_out():
     assert adapter("mean_teacher").reads_strong_views and adapter("dann+adamatch").reads_strong_views
     assert not adapter("mean_teacher", strong_views=False).reads_strong_views
     assert not adapter("dann+mcc").reads_strong_views
+
+
+@pytest.mark.parametrize("loss", ["drw", "margin", "di", "difc"])
+def test_losses_of_labels_get_labels(loss):
+    """A margin is the label's: every class of a soft guess would be pushed by its own."""
+    made, probs = teaching(target_loss=loss, align="none"), probabilities(50, 0)
+    guesses, _ = made.guesses(probs, None)
+    assert torch.equal(guesses, torch.nn.functional.one_hot(probs.argmax(dim=1), probs.shape[1]).double())
+    with pytest.raises(UserError, match=f"temperature=0.7 has no effect with target_loss={loss}"):
+        teaching(target_loss=loss, temperature=0.7)
