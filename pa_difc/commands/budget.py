@@ -128,7 +128,7 @@ def decide(
     n = len(methods)
     scored = max(FEWEST_SCORED, int(SCORING * budget / n / pace.face / 2))
     predicting = pace.face * sum(min(len(domain.test), scored) for domain in (source, target))
-    all_cells = sum(pace.step.values())
+    all_cells = sum(pace.step.get(method, 0.0) for method in methods)
     most = max(len(source.train), len(target.train))
     steps, whole = int((PLANNED * (budget - spent) - n * predicting) / all_cells), -(-most // batch_size)
     if steps < (fewest := min(FEWEST_STEPS, whole)):
