@@ -261,10 +261,12 @@ def test_the_faster_precision_is_taken_and_the_crop_that_the_classifier_knows(mo
     seconds = {"bf16": 2.0, "float32": 1.0}
     monkeypatch.setattr(pace, "step_seconds", lambda cell, *_: seconds[cell.model.precision])
     monkeypatch.setattr(pace, "prediction_seconds", lambda *_: 0.1)
-    monkeypatch.setattr(planning, "_choose_scale", lambda cell, target, scales: max(scales))
+    looked_at = []
+    monkeypatch.setattr(planning, "_choose_scale", lambda cell, target, *given: looked_at.append(given) or 0.9)
     domain = Domain("s", random_faces(40, 0), random_faces(10, 1))
     cell = resolve(Settings.of(method="source_only", loss="ce", crop_px=32, batch_size=20))
-    found = measure([cell], domain, domain, precisions=["bf16", "float32"], scales=[0.8, 0.9])
+    found = measure([cell], domain, domain, budget=2000, precisions=["bf16", "float32"], scales=[0.8, 0.9])
+    assert looked_at == [([0.8, 0.9], 500)]  # a twentieth of 2,000 s, for two scales at 0.1 s a face
     assert found == Pace("float32", 0.9, {"source_only": 1.0}, 0.1)
     plan = planning.Plan("k", 3, 10, 100, 100, found.precision, found.input_scale, [1.0])
     (settings,) = planning.planned([cell], plan)
