@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from ..data.faces import Samples
     from ..training.settings import Settings
 
-#: Of the time that is left after reading and measuring, this share is planned: machines are not always equally fast.
-PLANNED = 0.75
+#: Of the time that is left after reading and measuring, this share is planned: figures take time in the end, and
+#: machines are not always equally fast.
+PLANNED = 0.65
 #: Fewer steps than this teach nothing, and a budget that has no time for them is refused.
 FEWEST_STEPS = 10
 #: Of the budget at most this share goes into predicting held-out faces; at least so many of a domain are predicted.

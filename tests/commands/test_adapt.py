@@ -201,7 +201,7 @@ def plan_of(budget, step=(("source_only", 0.5), ("mean_teacher", 1.5)), spent=0.
 
 
 def test_epochs_are_as_many_as_there_is_time_for():
-    """An epoch is 100 steps of 2 s for both cells, scoring 0.6 s a cell. 500 s, three quarters planned: 1 epoch."""
+    """An epoch is 100 steps of 2 s for both cells, scoring 0.6 s a cell. 500 s, 65 % planned: 1 epoch."""
     plan = plan_of(500)
     assert (plan.epochs, plan.steps, plan.faces) == (1, 100, 3000)
     assert plan.seconds == pytest.approx([0.6 + 50, 0.6 + 150])
@@ -211,14 +211,14 @@ def test_epochs_are_as_many_as_there_is_time_for():
 
 
 def test_where_not_one_epoch_fits_fewer_faces_are_trained_on():
-    """100 s: (75 − 1.2) / 2 = 36.9 steps of 30 faces."""
+    """100 s: (65 − 1.2) / 2 = 31.9 steps of 30 faces."""
     plan = plan_of(100)
-    assert (plan.epochs, plan.steps) == (1, 36) and plan.faces == 36 * 30
+    assert (plan.epochs, plan.steps) == (1, 31) and plan.faces == 31 * 30
 
 
 def test_a_budget_that_is_too_short_says_what_is_needed():
-    """Ten steps of 2 s and scoring, 21.2 s, are three quarters of 28 s."""
-    with pytest.raises(UserError, match=r"too short; .* 2 cells take at least 28 s here"):
+    """Ten steps of 2 s and scoring, 21.2 s, are 65 % of 33 s."""
+    with pytest.raises(UserError, match=r"too short; .* 2 cells take at least 33 s here"):
         plan_of(20)
 
 
