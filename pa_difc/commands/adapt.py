@@ -161,7 +161,7 @@ def _plan(
         own = cells[0].model
         precisions = ["bf16", "float32"] if parsed.pretrained else [own.precision]
         scales = list(SCALES) if cells[0].method.name == "as_is" and own.input_scale == 1 else [own.input_scale]
-        pace = measure(cells, source, target, precisions=precisions, scales=scales)
+        pace = measure(cells, source, target, budget=budget, precisions=precisions, scales=scales)
         plan = decide(
             [cell.method.name for cell in cells],
             pace,

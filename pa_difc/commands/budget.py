@@ -18,16 +18,17 @@ if TYPE_CHECKING:
     from ..data.faces import Samples
     from ..training.settings import Settings
 
-#: Of the time that is left after reading and measuring, this share is planned: machines are not always equally fast.
-PLANNED = 0.75
+#: Of the time that is left after reading and measuring, this share is planned: figures take time in the end, and
+#: machines are not always equally fast.
+PLANNED = 0.65
 #: Fewer steps than this teach nothing, and a budget that has no time for them is refused.
 FEWEST_STEPS = 10
 #: Of the budget at most this share goes into predicting held-out faces; at least so many of a domain are predicted.
 SCORING, FEWEST_SCORED = 0.2, 1000
 #: Of a rare class of the source so many samples stay when others are left out.
 RARE = 50
-#: Unlabelled faces that the crop is chosen by.
-_CROP_FACES = 400
+#: The crop is chosen by as many unlabelled faces as this share of the budget has time for, within these limits.
+_CROP_SHARE, _CROP_FACES = 0.05, (100, 1500)
 
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 
@@ -70,13 +71,20 @@ class Pace:
 
 
 def measure(
-    cells: Sequence[Settings], source: Domain, target: Domain, *, precisions: Sequence[str], scales: Sequence[float]
+    cells: Sequence[Settings],
+    source: Domain,
+    target: Domain,
+    *,
+    budget: float,
+    precisions: Sequence[str],
+    scales: Sequence[float],
 ) -> Pace:
     """Trains each cell for some steps, which are thrown away, and looks at some unlabelled faces.
 
     Args:
         cells: resolved; the first one is as_is, if crops are to be chosen among.
         source, target: the data.
+        budget: in seconds; how many faces are looked at follows from it.
         precisions, scales: those to choose among.
 
     Raises:
@@ -90,13 +98,18 @@ def measure(
     usual = next(cell for cell in trained if cell.method.name == "source_only")
     pace = {p: step_seconds(_with(usual, precision=p), source, target) for p in precisions} if precisions[1:] else {}
     precision = min(pace, key=lambda p: pace[p]) if pace else precisions[0]
-    scale = _choose_scale(_with(cells[0], precision=precision), target, scales)
+    face = prediction_seconds(_with(usual, precision=precision), source, target)
+    scale = scales[0]
+    if len(scales) > 1:
+        low, high = _CROP_FACES
+        faces = min(high, max(low, int(_CROP_SHARE * budget / len(scales) / face)))
+        scale = _choose_scale(_with(cells[0], precision=precision), target, scales, faces)
     usual, *others = (_with(cell, precision=precision, input_scale=scale) for cell in (usual, *trained))
     step: dict[str, float] = {usual.method.name: step_seconds(usual, source, target)}
     for cell in others:
         with suppress(UserError):  # as where the source lacks a class that its loss needs; said when it is trained
             step[cell.method.name] = step.get(cell.method.name) or step_seconds(cell, source, target)
-    return Pace(precision, scale, step, prediction_seconds(usual, source, target))
+    return Pace(precision, scale, step, face)
 
 
 def decide(
@@ -128,7 +141,7 @@ def decide(
     n = len(methods)
     scored = max(FEWEST_SCORED, int(SCORING * budget / n / pace.face / 2))
     predicting = pace.face * sum(min(len(domain.test), scored) for domain in (source, target))
-    all_cells = sum(pace.step.values())
+    all_cells = sum(pace.step.get(method, 0.0) for method in methods)
     most = max(len(source.train), len(target.train))
     steps, whole = int((PLANNED * (budget - spent) - n * predicting) / all_cells), -(-most // batch_size)
     if steps < (fewest := min(FEWEST_STEPS, whole)):
@@ -224,10 +237,8 @@ def write_plan(path: Path, plan: Plan) -> None:
     write_sealed(path, asdict(plan))
 
 
-def _choose_scale(settings: Settings, target: Domain, scales: Sequence[float]) -> float:
-    """The crop at which the pretrained classifier is most at home on the target; no label is read."""
-    if len(scales) == 1:
-        return scales[0]
+def _choose_scale(settings: Settings, target: Domain, scales: Sequence[float], number: int) -> float:
+    """The crop at which the pretrained classifier is most at home on so many target faces; no label is read."""
     import numpy as np
 
     from ..data.loaders import EvalLoader
@@ -235,7 +246,7 @@ def _choose_scale(settings: Settings, target: Domain, scales: Sequence[float]) -
     from ..training.pace import quiet_adapter
 
     faces = target.train
-    faces = faces.take(np.linspace(0, len(faces) - 1, min(len(faces), _CROP_FACES)).astype(np.int64))
+    faces = faces.take(np.linspace(0, len(faces) - 1, min(len(faces), number)).astype(np.int64))
     adapter = quiet_adapter(settings, target, 1)
     return choose_crop(adapter, EvalLoader(faces, batch_size=64, device=settings.run.device), scales).chosen.scale
 

@@ -208,6 +208,7 @@ def test_not_even_where_nothing_else_may_be_taken(tmp_path):
     write(tmp_path, "dann", "ce", np.random.default_rng(0).permutation(TRUTH), sure=0.2)
     selection = select(grid_of(tmp_path))
     assert [row[1] for row in candidates_table(selection)[1:]] == ["ce † ←", "ce ¶"]
+    assert selection.pick("src_macro").method == "as_is"
     assert "not to be trusted" in " ".join(selection_notes(selection))
 
 
@@ -237,6 +238,7 @@ def test_a_grid_without_the_untrained_classifier_says_nothing_of_it(folder):
     ("scores", "said"),
     [
         ({"mcd": (0.62, 0.60), "dann": (0.61, 0.90)}, "paid: mcd + ce has +4.0 points of mean recall and +3.0 of"),
+        ({"mcd": (0.62, 0.57)}, "paid: mcd + ce has +4.0 points of mean recall and +0.0 of"),
         ({"mcd": (0.62, 0.50), "dann": (0.50, 0.50)}, "paid in mean recall alone: mcd + ce has +4.0 points"),
         ({"mcd": (0.55, 0.50), "dann": (0.50, 0.70)}, "paid in accuracy alone: dann + ce has -8.0 points"),
         ({"mcd": (0.55, 0.57), "dann": (0.50, 0.50)}, "did not pay: mcd + ce has -3.0 points of mean recall and +0.0"),
