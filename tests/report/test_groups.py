@@ -115,7 +115,9 @@ def test_a_variant_is_compared_with_its_own_method_s_cross_entropy(tmp_path):
         write(tmp_path, record("mdd", "ce", scores=scored(base), method_options={"weight": weight}))
         write(tmp_path, record("mdd", "difc", scores=scored(0.5), method_options={"weight": weight}))
     (grid,) = load_grids(tmp_path)
-    gains = {(row[0], row[1]): row[5] for row in ablation(grid)[1:]}
+    head, *rows = ablation(grid)
+    column = next(i for i, name in enumerate(head) if "Δ recall" in name)
+    gains = {(row[0], row[1]): row[column] for row in rows}
     assert gains["mdd weight=0.1", "difc"] == "+20.0" and gains["mdd weight=1", "difc"] == "+10.0"
 
 
