@@ -5,7 +5,6 @@ Nothing is downloaded: terms are the user's to accept. Importing this imports no
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,11 +150,6 @@ def _is_renamed(path: Path, file: PublishedFile) -> bool:
 
 
 def _is(path: Path, file: PublishedFile) -> bool:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as content:
-            while chunk := content.read(1 << 20):
-                digest.update(chunk)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    return digest.hexdigest().startswith(file.sha256)
+    from ..util.files import file_sha256  # which needs NumPy, and help does not
+
+    return file_sha256(path).startswith(file.sha256)

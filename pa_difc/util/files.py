@@ -86,14 +86,27 @@ def file_digest(path: Path) -> str:
     Raises:
         UserError: it can't be read.
     """
-    digest = hashlib.blake2b(digest_size=8)
+    return _hashed(path, hashlib.blake2b(digest_size=8))
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, as publishers state it.
+
+    Raises:
+        UserError: it can't be read.
+    """
+    return _hashed(path, hashlib.sha256())
+
+
+def _hashed(path: Path, digest: Any) -> str:
     try:
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    return digest.hexdigest()
+    found: str = digest.hexdigest()
+    return found
 
 
 def read_json(path: Path) -> Any:
