@@ -29,13 +29,15 @@ from ..methods.self_training import Teaching
 from ..methods.slot import LossSlot
 from ..util.distributed import join, processes, rank
 from ..util.errors import UserError
+from ..util.options import is_path
 from .checkpoint import seed_everything
 from .device import set_device
 from .optimiser import make_containers
-from .resolve import make_schedule, pool_of
+from .other import OtherModel
+from .resolve import make_schedule, other_models, pool_of
 from .settings import Settings
 from .start import Said, make_classifier
-from .stored import of_network, read_weights, require_backbone
+from .stored import of_network, read_settings, read_weights, require_backbone
 
 
 def load_pair(settings: Settings) -> tuple[Domain, Domain]:
@@ -66,12 +68,14 @@ def load_pair(settings: Settings) -> tuple[Domain, Domain]:
 
 
 def check_landmarks(settings: Settings, source: Domain, target: Domain) -> None:
-    """A backbone with landmark branches needs the points of every face; frozen features don't.
+    """A backbone with landmark branches needs the points of every face, and so does a teacher's; features don't.
 
     Raises:
         UserError: some are missing.
     """
     if settings.model.feature_head == "global_local" and not isinstance(source.train, FeatureSet):
+        require_landmarks(source, target)
+    if any(read_settings(folder)["input"]["landmarks"] for folder in other_models(settings).values()):
         require_landmarks(source, target)
 
 
@@ -135,8 +139,11 @@ def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> Lo
         **settings.method.options,
         **method.schedule_options(settings.run.epochs * steps_per_epoch),
     )
-    if isinstance(teaching := adapter.misc.get("teaching"), Teaching) and teaching.teacher is not None:
-        for_training(teaching.teacher.models["G"])
+    if isinstance(teaching := adapter.misc.get("teaching"), Teaching):
+        if teaching.teacher is not None:
+            for_training(teaching.teacher.models["G"])
+        if is_path(place := teaching.options.teacher):
+            teaching.learn_from(OtherModel(Path(place), source))
     if settings.optimiser.ema and method.trains:
         adapter.average_weights(settings.optimiser.ema)
     return adapter

@@ -8,6 +8,7 @@ from ..backbones.spec import MAPS, POOLS
 from ..data.labels import EXPRESSIONS, LabelSet
 from ..data.views import VIEWS
 from ..util.errors import UserError
+from ..util.options import is_path
 from ..util.shapes import COUNT, FLAG, NOTHING, NUMBER, TEXT, Leaf, either, mismatch, one_of
 from . import old_format
 
@@ -48,6 +49,10 @@ def model_settings(record: dict[str, Any]) -> dict[str, Any]:
     store = record["data"]["target"].get("store") or {}
     correction, settings = record["model"]["adjustment"], record["settings"]
     pool = {"pool": record["model"]["pool"]} if "pool" in record["model"] else {}
+    method = settings["method"]
+    options = dict(method.get("options", {}))
+    if is_path(options.get("teacher")):  # of the machine that it was trained on; the model knows what it was taught
+        del options["teacher"]
     adjustment = None
     if correction and not correction["refused"]:
         adjustment = {"ratio": correction["ratio"], **correction["calibration"]}
@@ -62,7 +67,9 @@ def model_settings(record: dict[str, Any]) -> dict[str, Any]:
         },
         "settings": {
             group: {key: value for key, value in values.items() if key not in _LEFT_OUT.get(group, ())}
-            for group, values in (settings | {"model": settings["model"] | pool}).items()
+            for group, values in (
+                settings | {"model": settings["model"] | pool, "method": method | {"options": options}}
+            ).items()
         },
         "adjustment": adjustment,
         "run": record["key"],

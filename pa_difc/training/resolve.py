@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ..backbones import BACKBONES
-from ..backbones.places import is_model_folder
+from ..backbones.places import is_model_folder, place_digest
 from ..losses import LOSSES
 from ..losses.schedule import Schedule
 from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.names import lookup
-from ..util.options import make
+from ..util.options import describe, is_path, make
 from .groups import ENTRIES, ModelSettings, OptimiserSettings
 from .keys import entry_options
 from .settings import Settings
@@ -131,6 +131,8 @@ def _check(resolved: Settings) -> None:
     if model.classifier not in loss.classifiers:
         raise UserError(f"loss {resolved.loss.name} needs classifier={loss.classifiers[0]}, not {model.classifier}")
     _check_start(resolved)
+    for key, folder in other_models(resolved).items():
+        _check_faces(resolved, f"{key}={folder}", folder)
     if resolved.data.crop_px != backbone.input_px and not backbone.any_px:
         raise UserError(f"crop_px={resolved.data.crop_px}: backbone {model.backbone} takes {backbone.input_px}")
     if optimiser.schedule != "drop" and optimiser.lr_drop != OptimiserSettings.lr_drop:
@@ -163,6 +165,19 @@ def _check_start(resolved: Settings) -> None:
         raise UserError("pretrained_classes has no effect with head_init=random")
 
 
+def _check_faces(resolved: Settings, option: str, folder: Path) -> None:
+    """Refuses another model that can't be shown the faces of a run."""
+    from .stored import read_settings  # which needs settings
+
+    if not is_model_folder(folder):
+        raise UserError(f"{option}: no model in this folder; give a finished run's, or one that export wrote")
+    if (size_px := read_settings(folder)["input"]["size_px"]) != resolved.data.crop_px:
+        raise UserError(
+            f"{option}: that model takes faces of {size_px} px, and this run has {resolved.data.crop_px} px: set "
+            f"crop_px={size_px}, or take another model"
+        )
+
+
 def _at(values: dict[str, dict[str, Any]], key: str) -> Any:
     group, _, name = key.partition(".")
     return values[group][name]
@@ -188,12 +203,26 @@ def make_schedule(settings: Settings, steps_per_epoch: int) -> Schedule:
 
 
 def identity(settings: Settings) -> dict[str, Any]:
-    """What of resolved settings makes two runs the same: everything but where files lie, whose hashes stand apart."""
+    """What of resolved settings makes two runs the same: everything but where files lie, whose hashes stand apart.
+
+    A hash stands in the place of another model's folder.
+    """
     values = settings.to_dict()
     for group, names in PLACES.items():
         for name in names:
             del values[group][name]
+    for key, folder in other_models(settings).items():
+        group, _, name = key.partition(".")
+        owner = values[group] if name in values[group] else values[group]["options"]
+        owner[name] = place_digest(folder)
     return values
+
+
+def other_models(settings: Settings) -> dict[str, Path]:
+    """The folders of other models that options name, by whole key."""
+    of_method = describe(entry_options("method", settings.method.name))
+    folders = {f"method.{name}" for name, about in of_method.items() if about.folders}
+    return {key: Path(value) for key, value in settings.flat().items() if key in folders and is_path(value)}
 
 
 def comparable(settings: Settings) -> dict[str, Any]:

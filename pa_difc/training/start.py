@@ -21,6 +21,7 @@ from ..data.labels import LabelSet
 from ..methods import METHODS
 from ..methods.heads import classifier
 from ..util.errors import UserError
+from ..util.options import is_path
 from .resolve import brings_classifier
 from .settings import Settings
 from .stored import stored_classifier
@@ -82,7 +83,10 @@ def for_samples(settings: Settings, source: Domain) -> Settings:
         if not method.uses_source:
             raise UserError(f"method {settings.method.name} trains the network itself: train it on faces")
         known = source.train.log_probs is not None
-    if settings.method.options.get("teacher") == "start" and not known:
+    teacher = settings.method.options.get("teacher", "")
+    if is_path(teacher) and isinstance(source.train, FeatureSet):
+        raise UserError(f"teacher={teacher}: that model looks at faces, and these are frozen features; train on faces")
+    if teacher == "start" and not known:
         raise UserError("teacher=start: no pretrained classifier comes along that could teach; take teacher=average")
     if not isinstance(source.train, FeatureSet) or settings.model.head_init != "pretrained":
         return settings

@@ -51,7 +51,7 @@ RANGES = {
     "target_power": ([0.0, 1.0], [-TINY, 1 + TINY]),
     "target_weight": NOT_NEGATIVE,
     "tau": POSITIVE,
-    "teacher": (["student", "average", "start"], ["pupil"]),
+    "teacher": (["student", "average", "start", "./model", "runs/a"], ["pupil"]),
     "teacher_decay": ([TINY, 1 - TINY], [0.0, 1.0]),
     "temperature": ([0.0, 1.0], [-TINY, 1 + TINY]),
     "threshold": ([0.0, 1.0], [-TINY, 1 + TINY]),
