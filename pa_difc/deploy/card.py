@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..data.labels import LabelSet
-from ..training.model_settings import of_expressions
+from ..training.model_settings import of_expressions, product_line
 
 _LISTED = 12  #: of more classes, the card names the first ones alone outside of its table
 
@@ -35,7 +35,7 @@ A classifier of {len(labels)} classes: {_names(labels)}; for the domain "{data["
 
 ## Made from
 
-{_made_from(record, settings)}{_views(settings["settings"])}
+{_made_from(record, settings)}{_views(settings["settings"])}{_product(settings)}
 - selection: {record["selection"]}; target labels used in training or selection: {record["target_labels"]}
 - run {record["key"]}, {record["finished"]}, {_versions(record)}
 
@@ -89,6 +89,12 @@ def _views(settings: dict[str, Any]) -> str:
     views, scale = settings.get("eval", {}).get("views", "none"), settings["model"].get("input_scale", 1.0)
     shown = f"\n- the network is shown each face at {scale:g} times its size" if scale != 1.0 else ""
     return shown + (f"\n- a prediction is the mean over views of the face: {views}" if views != "none" else "")
+
+
+def _product(settings: dict[str, Any]) -> str:
+    """A line on the model that multiplies the predictions, where there is one."""
+    line = product_line(settings)
+    return f"\n- {line}" if line else ""
 
 
 def _versions(record: dict[str, Any]) -> str:

@@ -9,12 +9,8 @@ from pytorch_adapt.containers import Models
 from torch import nn
 
 from ..backbones.make import make_backbone
-from ..backbones.places import is_model_folder
-from ..backbones.pretrained import PretrainedReport, fill, load_pretrained
 from ..backbones.scale import show_scaled
-from ..backbones.spec import HUB
 from ..backbones.speed import for_speed, for_training
-from ..backbones.timm_nets import hub_weights
 from ..data.domains import Domain, require_landmarks, require_same_crop, require_source
 from ..data.features import FeatureSet
 from ..data.label_shift import shift_labels
@@ -33,11 +29,11 @@ from ..util.options import is_path
 from .checkpoint import seed_everything
 from .device import set_device
 from .optimiser import make_containers
-from .other import OtherModel
+from .other import other_model, product_model
 from .resolve import make_schedule, other_models, pool_of
 from .settings import Settings
-from .start import Said, make_classifier
-from .stored import of_network, read_settings, read_weights, require_backbone
+from .start import Said, fill_backbone, make_classifier
+from .stored import read_settings
 
 
 def load_pair(settings: Settings) -> tuple[Domain, Domain]:
@@ -143,7 +139,9 @@ def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> Lo
         if teaching.teacher is not None:
             for_training(teaching.teacher.models["G"])
         if is_path(place := teaching.options.teacher):
-            teaching.learn_from(OtherModel(Path(place), source))
+            teaching.learn_from(other_model(Path(place), source))
+    if (multiplied := product_model(settings, source)) is not None:
+        adapter.misc["product"] = multiplied
     if settings.optimiser.ema and method.trains:
         adapter.average_weights(settings.optimiser.ema)
     return adapter
@@ -158,7 +156,7 @@ def make_extractor(settings: Settings) -> nn.Module:
     model = settings.model
     backbone = new_backbone(settings)
     if model.pretrained:
-        report = _fill(backbone, settings)
+        report = fill_backbone(backbone, settings)
         if model.head_init == "pretrained" and not getattr(getattr(backbone, "trunk", None), "averages", True):
             raise UserError(
                 f"head_init=pretrained: {model.backbone} has layers between its features and its classifier; take "
@@ -167,19 +165,6 @@ def make_extractor(settings: Settings) -> nn.Module:
         print(f"weights {model.pretrained}: {report}", flush=True)
     for_speed(backbone, precision=model.precision, channels_last=model.channels_last, compiled=model.compile)
     return backbone
-
-
-def _fill(backbone: nn.Module, settings: Settings) -> PretrainedReport:
-    """Fills a backbone from the place of its pretrained weights: a file, or the folder of a model with the same."""
-    model = settings.model
-    assert model.pretrained is not None
-    if model.pretrained == HUB:
-        return fill(backbone, hub_weights(model.backbone), "timm's hub", whole_trunk=True)
-    if not is_model_folder(model.pretrained):
-        return load_pretrained(backbone, model.pretrained)
-    folder = Path(model.pretrained)
-    require_backbone(folder, model.backbone, model.options)
-    return fill(backbone, of_network(read_weights(folder), "G"), folder, whole_trunk=True)
 
 
 def new_backbone(settings: Settings) -> nn.Module:

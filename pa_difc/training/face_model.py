@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..backbones.classifiers import rows_of
 from ..backbones.places import EXPORTED, OF_RUN
 from ..data.faces import Face
 from ..data.labels import LabelSet
@@ -43,6 +44,9 @@ class FaceModel(nn.Module):
         k = len(self.labels)
         adjustment = settings["adjustment"] or {"scale": 1.0, "bias": [0.0] * k, "ratio": [1.0] * k}
         self.scale = float(adjustment["scale"])
+        product = settings.get("product")
+        self.product = product and OtherModel(FaceModel(product["model"]), self.labels, "the model that multiplies it")
+        self.power: float = product["power"] if product else 0.0
         for name in ("bias", "ratio"):
             self.register_buffer(name, torch.tensor(adjustment[name], dtype=torch.float32), persistent=False)
 
@@ -66,16 +70,59 @@ class FaceModel(nn.Module):
         Returns:
             ``(N, K)``, in the order of :attr:`classes`.
         """
-        views = views_of(Face(image, landmarks), self.views)
+        return self.scores(Face(image, landmarks)).softmax(dim=1)
+
+    def take_views(self, views: str) -> None:
+        """Averages over other views from now on, in a model that multiplies it, too."""
+        self.views = views
+        if self.product is not None:
+            self.product.model.take_views(views)
+
+    def scores(self, faces: Face) -> Tensor:
+        """``(N, K)`` logarithms of class probabilities, each face's but for a constant."""
+        views = views_of(faces, self.views)
         log_probs = self._log_probs(views[0] if len(views) == 1 else Face(*map(torch.cat, zip(*views, strict=True))))
         if len(views) > 1:  # the logarithm of their sum, which the last softmax makes that of their mean
             log_probs = log_probs.view(len(views), -1, len(self.labels)).logsumexp(dim=0)
+        if self.product is not None:  # p · q^a
+            log_probs = log_probs + self.power * self.product.log_probs(faces)
         # The calibration and ratio of an estimated target prior, if the run had one: p^scale · e^bias · ratio.
-        return (self.scale * log_probs + self.bias + self.ratio.log()).softmax(dim=1)
+        return self.scale * log_probs + self.bias + self.ratio.log()
 
     def _log_probs(self, faces: Face) -> Tensor:
         logits: Tensor = self._infer(faces, models=self.models, domain=1)["logits"]
         return logits.log_softmax(dim=1)
+
+
+class OtherModel(nn.Module):
+    """A model under the classes of another one: a teacher, or one whose predictions multiply its own.
+
+    Args:
+        model: the model.
+        labels: the classes, which are matched by name.
+        origin: what the model is, for errors.
+
+    Raises:
+        UserError: it has not all of the classes.
+    """
+
+    def __init__(self, model: FaceModel, labels: LabelSet, origin: str) -> None:
+        super().__init__()
+        self.model = model.requires_grad_(False)
+        self.rows = rows_of(labels, model.classes, origin, "take another model")
+        self.train(False)
+
+    def train(self, mode: bool = True) -> OtherModel:
+        """It is always in eval mode."""
+        return super().train(False)
+
+    def forward(self, faces: Face) -> Tensor:
+        """``(N, K)`` class probabilities; they sum to 1 without the classes that the others do not have."""
+        return self.log_probs(faces).exp()
+
+    def log_probs(self, faces: Face) -> Tensor:
+        """``(N, K)`` their logarithms."""
+        return self.model.scores(faces)[:, self.rows].log_softmax(dim=1)
 
 
 def load_model(folder: Path) -> FaceModel:
@@ -92,7 +139,8 @@ def load_model(folder: Path) -> FaceModel:
     weights, file = read_weights(folder), folder / EXPORTED[1]
     if path.name != EXPORTED[0]:  # a run's, which trained other networks beside those that predict
         file = folder / OF_RUN[1]
-        weights = {f"models.{n}.{key}": value for n in model.models for key, value in of_network(weights, n).items()}
+        own = {f"models.{n}.{key}": value for n in model.models for key, value in of_network(weights, n).items()}
+        weights = own | {key: value for key, value in weights.items() if key.startswith("product.")}
     _fill(model, weights, file)
     return model.eval()
 

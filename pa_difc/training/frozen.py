@@ -122,7 +122,7 @@ _ELSEWHERE = {
     "loss": ("name", "options", "warmup_epochs", "reweight_epoch", "reweight_with_confusion"),
     "method": ("name", "options"),
     "run": ("prior_correction",),
-    "eval": ("views",),
+    "eval": ("views", "product", "product_power"),
 }
 
 

@@ -18,6 +18,9 @@ from ..losses import LOSSES
 from ..methods import METHODS
 from ..util.options import Options, option
 
+#: Whose predictions can multiply those of a run, beside another model's.
+PRODUCTS = ("none", "start")
+
 #: Faces of a larger side are taken for a mistake: a batch of them would not fit any memory.
 MAX_CROP_PX = 1024
 
@@ -193,6 +196,14 @@ class EvalSettings(Options):
         "views of a face whose probabilities are averaged: none, flip (its mirror image), flip+scales (smaller, too)",
         choices=_words("data.views", "VIEWS"),
     )
+    product: str = option(
+        "none",
+        "whose class probabilities multiply those of every cell: none, start (the pretrained classifier) or the folder "
+        "of a run or model",
+        choices=PRODUCTS,
+        folders=True,
+    )
+    product_power: float = option(1.0, "a in p · q^a, with the probabilities q of eval.product", above=0)
 
 
 #: Groups in the order in which they are explained, and which of their fields names an entry that has options.

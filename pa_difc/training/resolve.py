@@ -14,7 +14,7 @@ from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.names import lookup
 from ..util.options import describe, is_path, make
-from .groups import ENTRIES, ModelSettings, OptimiserSettings
+from .groups import ENTRIES, EvalSettings, ModelSettings, OptimiserSettings
 from .keys import entry_options
 from .settings import Settings
 
@@ -139,7 +139,33 @@ def _check(resolved: Settings) -> None:
         raise UserError(f"lr_drop={optimiser.lr_drop:g} has no effect with schedule={optimiser.schedule!r}")
     if optimiser.name != "sgd" and optimiser.momentum != OptimiserSettings.momentum:
         raise UserError(f"momentum={optimiser.momentum:g} has no effect with optimiser {optimiser.name}")
+    _check_product(resolved)
     make_schedule(resolved, steps_per_epoch=1)
+
+
+def _check_product(resolved: Settings) -> None:
+    """Refuses a product with predictions that nobody makes, and a power of none."""
+    product, power = resolved.eval.product, resolved.eval.product_power
+    if product == "none" and power != EvalSettings.product_power:
+        raise UserError(f"product_power={power:g} has no effect with product=none")
+    if product == "start" and resolved.model.pretrained is None:
+        raise UserError("product=start: give --pretrained, the weights that bring a classifier along")
+
+
+def product_of(settings: Settings) -> str:
+    """Whose predictions multiply a run's: a method that trains nothing stays what it is, the row to beat."""
+    return settings.eval.product if METHODS.lookup(settings.method.name).trains else "none"
+
+
+def as_start(settings: Settings) -> Settings:
+    """The settings of the pretrained classifier alone, as the method as_is predicts with it.
+
+    Raises:
+        UserError: it can't be so.
+    """
+    own = {"model.classifier": None, "model.scale": None, "model.head_init": None}
+    nobody = {"eval.product": "none", "eval.product_power": EvalSettings.product_power}
+    return resolve(settings.but(**{"method.name": "as_is", "loss.name": "ce", **own, **nobody}))
 
 
 def _check_start(resolved: Settings) -> None:
@@ -222,6 +248,7 @@ def other_models(settings: Settings) -> dict[str, Path]:
     """The folders of other models that options name, by whole key."""
     of_method = describe(entry_options("method", settings.method.name))
     folders = {f"method.{name}" for name, about in of_method.items() if about.folders}
+    folders |= {f"eval.{name}" for name, about in describe(EvalSettings).items() if about.folders}
     return {key: Path(value) for key, value in settings.flat().items() if key in folders and is_path(value)}
 
 

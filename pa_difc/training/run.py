@@ -10,8 +10,7 @@ import numpy as np
 
 from ..data.domains import Domain
 from ..data.features import FeatureSet
-from ..data.loaders import EvalLoader
-from ..evaluation.inference import Predictions, predict
+from ..evaluation.inference import Predictions
 from ..evaluation.metrics import prediction_counts, score
 from ..evaluation.prior import estimate_prior
 from ..evaluation.quality import feature_quality
@@ -21,6 +20,7 @@ from ..util.distributed import from_first, on_first, rank
 from .build import check_landmarks, make_adapter, make_loader
 from .engine import fit
 from .loggers import History, final_scores, make_logger
+from .other import predicted, product_of_record
 from .record import RunFolder
 from .resolve import pool_of
 from .settings import Settings
@@ -105,17 +105,16 @@ def finish(
 
     Of several processes the first does it, and the others wait.
     """
-    run, views = folder.settings.run, folder.settings.eval.views
-    device, correction = run.device, run.prior_correction
+    correction = folder.settings.run.prior_correction
     scores: dict[str, Any] = {}
     summary: dict[str, Any] = {"mean_feature_norm": {}, "feature_quality": {}}
     adjustment = None
     outputs: Arrays = {}
     for side, domain, number in (("source", source, 0), ("target", target, 1)):
-        predictions = predict(adapter, EvalLoader(domain.test, device=device), domain=number, views=views)
+        predictions = predicted(adapter, domain.test, folder.settings, number)
         probs = predictions.probs.numpy()
         if side == "source" and correction != "none":
-            unlabelled = predict(adapter, EvalLoader(target.train, device=device), views=views).probs.numpy()
+            unlabelled = predicted(adapter, target.train, folder.settings).probs.numpy()
             adjustment = estimate_prior(correction, probs, domain.test.labels, unlabelled)
         elif side == "target" and adjustment is not None:
             if domain.labelled:
@@ -130,6 +129,7 @@ def finish(
             scores["unlabelled_target"] = prediction_counts(probs)
     summary["parameters"] = {n: sum(p.numel() for p in model.parameters()) for n, model in adapter.models.items()}
     summary["pool"] = pool_of(folder.settings)
+    summary["product"] = product_of_record(folder.settings, adapter)
     summary["adjustment"] = adjustment and adjustment.to_dict()
     folder.write_outputs(outputs)
     return folder.write(source, target, history=history, scores=scores, adapter_summary=summary)

@@ -71,8 +71,10 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     state = read_state(path)
     try:
         found = {f"models.{name}.{key}": x for name, own in state["models"].items() for key, x in own.items()}
-        average = state.get("misc", {}).get("average", {})  # what the run predicted with, if it averaged its weights
-        return found | {key: value for key, value in average.items() if key.startswith("models.")}
+        misc = state.get("misc", {})
+        average = misc.get("average", {})  # what the run predicted with, if it averaged its weights
+        found |= {key: value for key, value in average.items() if key.startswith("models.")}
+        return found | {f"product.{key}": value for key, value in misc.get("product", {}).items()}
     except (TypeError, AttributeError):
         raise UserError(f"{path}: it has no weights of models") from None
 
@@ -104,6 +106,8 @@ def stored_classifier(folder: Path) -> PretrainedClassifier:
         UserError: it is not linear in the features, or can't be read.
     """
     settings, c = read_settings(folder), of_network(read_weights(folder), "C")
+    if "product" in settings:
+        print(f"{folder}: the model that multiplies its predictions is left out", flush=True)
     labels, chosen = LabelSet.from_dict(settings["labels"]), settings["settings"]["model"]
     method = METHODS.lookup(settings["settings"]["method"]["name"])
     made: list[nn.Module] = []
