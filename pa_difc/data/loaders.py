@@ -99,6 +99,7 @@ class PairLoader:
         source_images: bool = True,
         target_images: bool = True,
         strong: int = 0,
+        draws: bool = False,
     ) -> Iterator[dict[str, Face | Tensor]]:
         """The batches of an epoch, counted from 0.
 
@@ -108,11 +109,13 @@ class PairLoader:
             source_images: whether source images are loaded, likewise.
             target_images: whether target images are loaded; all else in the batches is the same without.
             strong: how many strong views of target faces come, too; see :mod:`.strong_views`. Features have none.
+            draws: whether random numbers of each sample come, too, for methods that draw some of a batch.
 
         Yields:
             "src_imgs" (if wanted), "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs" and
             "target_imgs_strong", "target_imgs_strong_2", … (if wanted), "target_log_probs" (of features that have
-            them), "target_domain" (1) and "target_sample_idx"; there is no key for target labels.
+            them), "target_domain" (1) and "target_sample_idx", "src_draws" and "target_draws" (if wanted); there is no
+            key for target labels.
         """
         sampler, target_sampler = self._samplers
         if target_sampler.by == "predictions" and not self.needs_predictions(epoch):
@@ -120,7 +123,7 @@ class PairLoader:
         args = self.samples_per_epoch, epoch
         src = sampler.draw(len(self.source), *args, [self.seed, 0], self.source.labels if sampler.by else None)
         target = target_sampler.draw(len(self.target), *args, [self.seed, 1], predicted if target_sampler.by else None)
-        coins, views = (np.random.default_rng([self.seed, epoch, stream]) for stream in (2, 3))
+        coins, views, chances = (np.random.default_rng([self.seed, epoch, stream]) for stream in (2, 3, 4))
         start = 0
         for size in self._sizes:
             stop = start + size
@@ -142,6 +145,7 @@ class PairLoader:
                 **self._said(target_idx),
                 "target_domain": torch.ones_like(labels),
                 "target_sample_idx": torch.from_numpy(target_idx),
+                **(self._chances(chances.random((2, size), dtype=np.float32)[:, part]) if draws else {}),
             }
             start = stop
 
@@ -150,6 +154,11 @@ class PairLoader:
         keys = ["target_imgs_strong", *(f"target_imgs_strong_{n}" for n in range(2, len(draws) + 1))]
         own = (torch.from_numpy(numbers[part]).to(self.device) for numbers in draws)
         return {key: strong_views(faces, numbers) for key, numbers in zip(keys, own, strict=True)}
+
+    def _chances(self, draws: NDArray[np.float32]) -> dict[str, Tensor]:
+        """Random numbers of each sample, a row for each domain."""
+        both = torch.from_numpy(draws).to(self.device)
+        return {"src_draws": both[0], "target_draws": both[1]}
 
     def _said(self, target_idx: NDArray[np.int64]) -> dict[str, Tensor]:
         """What a pretrained classifier has said of the target's faces, where these are frozen features."""

@@ -254,11 +254,11 @@ class SelfTrained(LossSlot):
 
     def method_state(self) -> dict[str, Any]:
         options: Any = self.options  # of a class that has both kinds of options
-        self.teaching = Teaching(options, {name: self.models[name] for name in self.inference_models})
+        self.teaching = Teaching(options, {name: self.models[name] for name in self.student()[1]})
         return {**super().method_state(), "teaching": self.teaching}
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
-        hook = SelfTrainingHook(self.teaching, self.infer, self.inference_models)
+        hook = SelfTrainingHook(self.teaching, *self.student())
         super().init_hook(added(hook, self.hook_slot, hook_kwargs))
 
     def end_epoch(self) -> None:

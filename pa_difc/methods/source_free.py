@@ -57,7 +57,7 @@ class SourceFree(SelfTrained, Classifier):
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         options: Any = self.options
-        own = [SelfTrainingHook(self.teaching, self.infer, self.inference_models), InformationHook(options.information)]
+        own = [SelfTrainingHook(self.teaching, *self.student()), InformationHook(options.information)]
         self.models["C"].requires_grad_(False)  # so its optimiser leaves it alone, weight decay included
         self.hook = SourceFreeHook(
             with_opt(list(self.optimizers)), **joined(SourceFreeHook, {"post": own}, hook_kwargs)

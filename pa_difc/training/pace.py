@@ -70,4 +70,5 @@ def _batches(adapter: LossSlot, loader: PairLoader) -> Iterator[dict[str, Any]]:
             source_images=adapter.uses_source,
             target_images=adapter.reads_target,
             strong=adapter.reads_strong_views,
+            draws=adapter.reads_draws,
         )

@@ -105,11 +105,13 @@ def stored_classifier(folder: Path) -> PretrainedClassifier:
     Raises:
         UserError: it is not linear in the features, or can't be read.
     """
-    settings, c = read_settings(folder), of_network(read_weights(folder), "C")
+    settings = read_settings(folder)
     if "product" in settings:
         print(f"{folder}: the model that multiplies its predictions is left out", flush=True)
     labels, chosen = LabelSet.from_dict(settings["labels"]), settings["settings"]["model"]
     method = METHODS.lookup(settings["settings"]["method"]["name"])
+    name = method.inference_models[-1]
+    c = of_network(read_weights(folder), name)
     made: list[nn.Module] = []
 
     def make(num_features: int, num_classes: int) -> nn.Module:
@@ -117,10 +119,10 @@ def stored_classifier(folder: Path) -> PretrainedClassifier:
         return made[-1]
 
     widths = [tensor.shape[1] for tensor in c.values() if tensor.dim() == 2]
-    if chosen["classifier"] != "linear" or method.inference_models != ("G", "C") or not widths:
+    if chosen["classifier"] != "linear" or method.inference_models != ("G", name) or not widths:
         raise UserError(f"{folder}: its classifier is not linear in the features of its network; take head_init=random")
     options = method.read_options(settings["settings"]["method"].get("options", {}))
-    head = method.heads(widths[0], len(labels), make, options)["C"]
+    head = method.heads(widths[0], len(labels), make, options)[name]
     try:
         head.load_state_dict(c)
     except RuntimeError:
