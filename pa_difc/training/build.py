@@ -11,12 +11,13 @@ from torch import nn
 from ..backbones.make import make_backbone
 from ..backbones.scale import show_scaled
 from ..backbones.speed import for_speed, for_training
-from ..data.domains import Domain, require_landmarks, require_same_crop, require_source
+from ..data.domains import Domain, no_source, require_landmarks, require_same_crop, require_source
 from ..data.features import FeatureSet
 from ..data.label_shift import shift_labels
 from ..data.labels import find_label_set
 from ..data.loaders import PairLoader
 from ..data.loading import load_domain
+from ..data.protocol import NO_SOURCE
 from ..losses.make import make_loss
 from ..losses.spec import ClassificationLoss
 from ..methods import METHODS
@@ -37,7 +38,7 @@ from .stored import read_settings
 
 
 def load_pair(settings: Settings) -> tuple[Domain, Domain]:
-    """Source and target of resolved settings, under one label set.
+    """Source and target of resolved settings, under one label set; with ``source=none`` the source has no face.
 
     Raises:
         UserError: the device can't be used, a dataset is missing or not as it should be, or the source has no labels.
@@ -53,7 +54,13 @@ def load_pair(settings: Settings) -> tuple[Domain, Domain]:
         on_bad_image=data.on_bad_image,
         deduplicate=data.deduplicate,
     )
-    source = load(data.source, labels=find_label_set(data.labels))
+    labels = find_label_set(data.labels)
+    if data.source == NO_SOURCE:
+        if labels is None:
+            raise UserError("--labels folders: these are a source's class folders; name a set, such as expressions")
+        target = load(data.target, labels=labels)
+        return no_source(target), target
+    source = load(data.source, labels=labels)
     require_source(source)
     target = load(data.target, labels=source.label_set)
     if data.target_shift is not None:
@@ -79,7 +86,7 @@ def make_loader(settings: Settings, source: Domain, target: Domain) -> PairLoade
     """The training batches of resolved settings."""
     data = settings.data
     return PairLoader(
-        source.train,
+        None if source.empty else source.train,
         target.train,
         batch_size=data.batch_size,
         seed=settings.run.seed,

@@ -60,9 +60,11 @@ def extract(settings: Settings, source: Domain, target: Domain, out: Path) -> tu
         settings, source, target, out: see :func:`freeze`.
 
     Raises:
-        UserError: the disk has too little room, a file can't be written, or the one that is there is damaged; the
-            classes that were named for the weights' classifier are not those of the label set.
+        UserError: there is no source; the disk has too little room, a file can't be written, or the one that is there
+            is damaged; the classes that were named for the weights' classifier are not those of the label set.
     """
+    if source.empty:
+        raise UserError("--features frozen: heads on features are trained on a source; name one, or train on faces")
     classifier = classifier_of_features(settings, source.label_set)
     parts = _parts(settings, source, target, classifier)
     settings = network_settings(settings)

@@ -8,13 +8,14 @@ from typing import Any
 
 from ..backbones import BACKBONES
 from ..backbones.places import is_model_folder, place_digest
+from ..data.protocol import NO_SOURCE
 from ..losses import LOSSES
 from ..losses.schedule import Schedule
 from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.names import lookup
 from ..util.options import describe, is_path, make
-from .groups import ENTRIES, EvalSettings, ModelSettings, OptimiserSettings
+from .groups import ENTRIES, DataSettings, EvalSettings, ModelSettings, OptimiserSettings
 from .keys import entry_options
 from .settings import Settings
 
@@ -140,6 +141,7 @@ def _check(resolved: Settings) -> None:
     if optimiser.name != "sgd" and optimiser.momentum != OptimiserSettings.momentum:
         raise UserError(f"momentum={optimiser.momentum:g} has no effect with optimiser {optimiser.name}")
     _check_product(resolved)
+    _check_source(resolved)
     make_schedule(resolved, steps_per_epoch=1)
 
 
@@ -150,6 +152,25 @@ def _check_product(resolved: Settings) -> None:
         raise UserError(f"product_power={power:g} has no effect with product=none")
     if product == "start" and resolved.model.pretrained is None:
         raise UserError("product=start: give --pretrained, the weights that bring a classifier along")
+
+
+def _check_source(resolved: Settings) -> None:
+    """Refuses what there is nothing for where no source is named."""
+    data, method = resolved.data, METHODS.lookup(resolved.method.name)
+    if data.source != NO_SOURCE:
+        return
+    if method.uses_source and method.trains:
+        raise UserError(
+            f"source=none: method {resolved.method.name} learns from a labelled source; name one, or take source_free "
+            "or as_is"
+        )
+    for key, value, plain in (
+        ("prior_correction", resolved.run.prior_correction, "none"),
+        ("sampler", data.sampler, DataSettings.sampler),
+        ("target_shift", data.target_shift, None),
+    ):
+        if value != plain:
+            raise UserError(f"{key}={value}: there is no source that it could go by; name one")
 
 
 def product_of(settings: Settings) -> str:

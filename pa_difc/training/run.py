@@ -101,7 +101,8 @@ def finish(
 ) -> dict[str, Any]:
     """Scores a trained method on both test splits and writes its record. Only here are target labels looked at.
 
-    Of a target without labels the record says which classes were predicted how often.
+    Of a target without labels the record says which classes were predicted how often. Where there is no source, it has
+    no scores.
 
     Of several processes the first does it, and the others wait.
     """
@@ -111,6 +112,8 @@ def finish(
     adjustment = None
     outputs: Arrays = {}
     for side, domain, number in (("source", source, 0), ("target", target, 1)):
+        if domain.empty:
+            continue
         predictions = predicted(adapter, domain.test, folder.settings, number)
         probs = predictions.probs.numpy()
         if side == "source" and correction != "none":
@@ -127,6 +130,8 @@ def finish(
             summary["feature_quality"][side] = feature_quality(predictions.features, domain.test.labels)
         else:
             scores["unlabelled_target"] = prediction_counts(probs)
+    if source.empty:
+        outputs |= {f"source_{name}": outputs[f"target_{name}"][:0] for name in ("labels", "probs", "kept", "features")}
     summary["parameters"] = {n: sum(p.numel() for p in model.parameters()) for n, model in adapter.models.items()}
     summary["pool"] = pool_of(folder.settings)
     summary["product"] = product_of_record(folder.settings, adapter)
