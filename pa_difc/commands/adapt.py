@@ -167,6 +167,7 @@ def _plan(
     key, path = f"{'-'.join(keys)}-{budget:g}s", parsed.out / "plan.json"
     if (plan := read_plan(path, key)) is None:
         own = cells[0].model
+        assert own.input_scale is not None
         precisions = ["bf16", "float32"] if parsed.pretrained else [own.precision]
         scales = list(SCALES) if cells[0].method.name == "as_is" and own.input_scale == 1 else [own.input_scale]
         pace = measure(cells, source, target, budget=budget, precisions=precisions, scales=scales)

@@ -46,7 +46,8 @@ def run(parsed: argparse.Namespace) -> int:
     set_device(parsed.device)
     model = load_model(parsed.model)
     if parsed.views is not None:
-        model.take_views(EvalSettings(views=parsed.views).views)
+        EvalSettings(views=parsed.views)  # fails here if there are no such views
+        model.take_views(parsed.views)
     if line := product_line(model.settings):
         print(f"{parsed.model}: {line}", file=sys.stderr)
     images = find_images(parsed.images)

@@ -31,7 +31,7 @@ from .checkpoint import seed_everything
 from .device import set_device
 from .optimiser import make_containers
 from .other import other_model, product_model
-from .resolve import make_schedule, other_models, pool_of
+from .resolve import make_schedule, other_models, pool_of, taken_over
 from .settings import Settings
 from .start import Said, fill_backbone, make_classifier
 from .stored import read_settings
@@ -54,6 +54,8 @@ def load_pair(settings: Settings) -> tuple[Domain, Domain]:
         on_bad_image=data.on_bad_image,
         deduplicate=data.deduplicate,
     )
+    if said := taken_over(settings):
+        print(said, flush=True)
     labels = find_label_set(data.labels)
     if data.source == NO_SOURCE:
         if labels is None:
@@ -177,6 +179,7 @@ def make_extractor(settings: Settings) -> nn.Module:
 def new_backbone(settings: Settings) -> nn.Module:
     """The backbone of resolved settings with fresh weights, shown its faces at the scale that they ask for."""
     model = settings.model
+    assert model.input_scale is not None
     backbone = make_backbone(
         model.backbone,
         feature_head=model.feature_head,

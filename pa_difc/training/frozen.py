@@ -88,7 +88,7 @@ def _parts(
     for side, domain in (("source", source), ("target", target)):
         for split in ("test",) if domain.transductive else ("train", "test"):
             viewed = split == "test" or (side == "target" and settings.run.prior_correction != "none")
-            views = settings.eval.views if viewed else "none"
+            views = settings.eval.views if viewed and settings.eval.views else "none"
             found[f"{side}_{split}"] = Part(getattr(domain, split), views, classifier)
     return found
 

@@ -100,9 +100,10 @@ class ModelSettings(Options):
         "s, factor on the logits; margins and ε are in units before it; none: the classifier's, linear 1, cosine 30",
         above=0,
     )
-    input_scale: float = option(
-        1.0,
-        "the network sees faces at this scale, about the image's centre: 0.9 is a looser crop, 1.1 a tighter one",
+    input_scale: float | None = option(
+        None,
+        "the network sees faces at this scale, about its centre: 0.9 is a looser crop, 1.1 a tighter one; none: "
+        "1, or a model folder's own",
         at_least=0.5,
         at_most=2,
     )
@@ -191,9 +192,10 @@ class RunSettings(Options):
 class EvalSettings(Options):
     """How faces are predicted when training is over; the same for every method and loss."""
 
-    views: str = option(
-        "none",
-        "views of a face whose probabilities are averaged: none, flip (its mirror image), flip+scales (smaller, too)",
+    views: str | None = option(
+        None,
+        "views of a face whose probabilities are averaged: none, flip (its mirror image), flip+scales (smaller, too); "
+        "a model folder's own if nothing is said",
         choices=_words("data.views", "VIEWS"),
     )
     product: str = option(

@@ -75,6 +75,7 @@ def predicted(adapter: LossSlot, faces: Samples, settings: Settings, domain: int
         domain: 0 for the source, 1 for the target.
     """
     views, device = settings.eval.views, settings.run.device
+    assert views is not None
     found = predict(adapter, EvalLoader(faces, device=device), domain=domain, views=views)
     if product_of(settings) == "none":
         return found

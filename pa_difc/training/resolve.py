@@ -66,10 +66,29 @@ def own_values(settings: Settings) -> dict[str, Any]:
         "model.scale": lookup("classifier", given or loss.classifier, CLASSIFIERS),
         "model.feature_head": feature_head,
         "model.head_init": _own_head_init(settings, given or loss.classifier, feature_head),
+        **_of_folder(settings),
         "optimiser.lr": backbone.lr if settings.optimiser.name == "sgd" else backbone.lr * ADAMW_SHARE,
         "loss.confusion_epoch": half,
         "loss.reweight_epoch": min(5, half),
     }
+
+
+def _of_folder(settings: Settings) -> dict[str, Any]:
+    """What the network of a model folder is shown of a face, and its views; without a folder, the face alone."""
+    stored: dict[str, Any] = {"model": {}}
+    if is_model_folder(settings.model.pretrained):
+        from .stored import read_settings  # which needs settings
+
+        stored = read_settings(Path(str(settings.model.pretrained)))["settings"]
+    scale = stored["model"].get("input_scale", 1.0)
+    return {"model.input_scale": scale, "eval.views": stored.get("eval", {}).get("views", "none")}
+
+
+def taken_over(settings: Settings) -> str:
+    """What resolved settings have from a model folder unasked, for people; empty if nothing."""
+    values = {"model.input_scale": settings.model.input_scale, "eval.views": settings.eval.views}
+    found = [f"{k}={v}" for k, v in values.items() if k in settings.follows and v not in (1.0, "none")]
+    return f"as in {settings.model.pretrained}: {', '.join(found)}" if found else ""
 
 
 def _feature_head(settings: Settings, own: str) -> str:

@@ -97,6 +97,10 @@ class About:
                 refused = unknown(self.kind or self.name.replace("_", " "), value, valid)
                 raise UserError(f"{refused}, or a folder: ./{value}") if self.folders else refused
 
+    def _is_choice(self, word: str) -> bool:
+        valid = self.choices() if callable(self.choices) else self.choices
+        return valid is not None and word in valid
+
     def parse(self, text: str) -> Any:
         """The value of a text such as a command line's; its range is checked where it is put in.
 
@@ -104,7 +108,7 @@ class About:
             UserError: the text is no value of the option's type.
         """
         kinds = _kinds(self.hint)
-        if text.lower() == "none" and type(None) in kinds:
+        if text.lower() == "none" and type(None) in kinds and not self._is_choice("none"):
             return None
         kind = kinds[0]
         try:
