@@ -23,7 +23,7 @@ OLD_TORCH = torch.torch_version.TorchVersion(torch.__version__) < (2, 6)
 TRAINED = [name for name, method in METHODS.items() if method.trains and method.uses_source]
 
 #: Some that are several in one.
-JOINED = ["mcd+mean_teacher", "dann+mcc+adamatch"]
+JOINED = ["mcd+mean_teacher", "dann+mcc+adamatch", "mcd+abc", "source_only+mean_teacher+abc"]
 
 
 def random_faces(n, seed, size_px=32, prefix="face", num_classes=7):

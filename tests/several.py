@@ -27,6 +27,7 @@ CASES = {
     "weighted": {"method": "mdd", "loss": "weighted_inverse"},
     "by_guesses": {"method": "mcd+mean_teacher", "target_loss": "difc", "align": "estimated", "ema": 0.9},
     "by_own_guesses": {"method": "adamatch", "threshold": 0.5, "align": "source"},
+    "balanced": {"method": "source_only+abc", "abc_threshold": 0.0},
     "class_ratio": {"method": "detn", "weight": 0.0},  # its MMD is of the pairs in a part, its state of the whole
 }
 #: With both, in float32: that they train at all, and stay the same everywhere.

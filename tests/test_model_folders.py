@@ -131,7 +131,7 @@ def test_a_folder_of_version_0_1_predicts_what_it_did(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"format": 3}, "a model of format 3: this version reads formats 1 and 2; update pa-difc"),
+        ({"format": 4}, "a model of format 4: this version reads formats 1 to 3; update pa-difc"),
         ({"format": "1"}, "a model of format '1'"),
         ({"format": None}, "not the settings of a model"),
         ({"format": 2}, "labels is missing"),

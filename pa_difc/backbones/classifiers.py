@@ -41,23 +41,7 @@ class PretrainedClassifier:
         Raises:
             UserError: a class of the set comes from none of its classes, or from several.
         """
-        found: dict[int, list[int]] = {k: [] for k in range(len(labels))}
-        for row, word in enumerate(self.classes):
-            if (k := _class_of(word, labels)) is not None:
-                found[k].append(row)
-        if missing := [labels.names[k] for k, rows in found.items() if not rows]:
-            raise UserError(
-                f"{self.origin} has no class {', '.join(missing)}: it has {', '.join(self.classes)}; take another "
-                "label set, or head_init=random"
-            )
-        for k, rows in found.items():
-            if len(rows) > 1:
-                several = ", ".join(self.classes[row] for row in rows)
-                raise UserError(
-                    f"{self.origin} has {len(rows)} classes that are all {labels.names[k]!r} ({several}): there must "
-                    "be one; take another label set, or head_init=random"
-                )
-        rows = [found[k][0] for k in range(len(labels))]
+        rows = rows_of(labels, self.classes, self.origin, "take another label set, or head_init=random")
         return PretrainedClassifier(self.weight[rows], self.bias[rows], labels.names, self.origin)
 
     def left_out(self, labels: LabelSet) -> tuple[str, ...]:
@@ -112,6 +96,34 @@ def find_classifier(tensors: Mapping[str, Tensor], classes: Sequence[str], file:
             f"({', '.join(classes[:8])}{', …' if len(classes) > 8 else ''})"
         )
     return PretrainedClassifier(weight, bias, tuple(classes), f"the classifier of {file}")
+
+
+def rows_of(labels: LabelSet, classes: Sequence[str], origin: str, instead: str) -> list[int]:
+    """For each class of a label set, in its order, which of a model's classes it is.
+
+    Args:
+        labels: the set.
+        classes: the model's, in the order of its outputs; those that the set does not have are left out.
+        origin: what the model is, for errors.
+        instead: what to do where it does not fit, likewise.
+
+    Raises:
+        UserError: a class of the set comes from none of the model's classes, or from several.
+    """
+    found: dict[int, list[int]] = {k: [] for k in range(len(labels))}
+    for row, word in enumerate(classes):
+        if (k := _class_of(word, labels)) is not None:
+            found[k].append(row)
+    if missing := [labels.names[k] for k, rows in found.items() if not rows]:
+        raise UserError(f"{origin} has no class {', '.join(missing)}: it has {', '.join(classes)}; {instead}")
+    for k, rows in found.items():
+        if len(rows) > 1:
+            several = ", ".join(classes[row] for row in rows)
+            raise UserError(
+                f"{origin} has {len(rows)} classes that are all {labels.names[k]!r} ({several}): there must be one; "
+                f"{instead}"
+            )
+    return [rows[0] for rows in found.values()]
 
 
 def _class_of(word: str, labels: LabelSet) -> int | None:

@@ -80,11 +80,12 @@ def _freeze_unused(trunk: Trunk, maps: Sequence[str]) -> None:
     that get no gradient. They keep their weights, of which a pretrained classifier makes use."""
     was_training = trunk.training
     trunk.eval()  # no statistics move
-    with torch.enable_grad():
+    with torch.enable_grad():  # a model may be read where there are no gradients
         found = trunk(torch.zeros(1, 3, trunk.input_px, trunk.input_px))
+        total = sum(getattr(found, name).sum() for name in maps)
     trunk.train(was_training)
     weights = [weight for weight in trunk.parameters() if weight.requires_grad]
-    depends = torch.autograd.grad(sum(getattr(found, name).sum() for name in maps), weights, allow_unused=True)
+    depends = torch.autograd.grad(total, weights, allow_unused=True)
     for weight, gradient in zip(weights, depends, strict=True):
         weight.requires_grad_(gradient is not None)
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.protocol import NO_SOURCE
 from ..util.errors import UserError
 from .flags import add_log_flag, settings_of_rows
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   pa-difc adapt                                       # on the drawn faces: some minutes
   pa-difc adapt --source folder:my_labelled_faces --target images:my_other_faces --data-root .
-  pa-difc adapt --source muxspace --target images:holiday --data-root data --pretrained face_expression --budget 40m"""
+  pa-difc adapt --source muxspace --target images:holiday --data-root data --pretrained face_expression --budget 40m
+  pa-difc adapt --source none --target images:holiday --data-root . --pretrained face_expression"""
 
 #: Method, loss and options of each cell that starts from weights which bring a classifier along.
 FROM_CLASSIFIER: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -59,7 +61,7 @@ _MOST_EPOCHS = {"fine-tuning": 4, "from scratch": 5}
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--source", metavar="NAME", help="labelled dataset (default: toy_studio)")
+    add("--source", metavar="NAME", help="labelled dataset, or none (default: toy_studio)")
     add("--target", metavar="NAME", help="unlabelled dataset, likewise, or images:PATH (default: toy_street)")
     add("--data-root", metavar="DIR", help="folder of datasets, each in a folder of its name (default: data)")
     add("--labels", metavar="SET", help="the classes: expressions, expressions8, valence, folders or FILE.toml")
@@ -113,11 +115,17 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
     for key, given in read_assignments(parsed.set):
         if key in ("epochs", "run.epochs"):
             raise UserError(f"{given.where}: follows from --budget; pa-difc compare takes it")
+    alone = parsed.source == NO_SOURCE
+    if alone and parsed.pretrained is None:
+        raise UserError("--source none: give --pretrained, weights that bring a classifier along")
     if parsed.pretrained is None:
         return settings_of_rows(parsed, FROM_SCRATCH, {"model.backbone": "small", **_BOTH})
     from ..training.identity import weights_digest
 
     defaults = {**_of_weights(parsed.pretrained), **_BOTH, **_FINE_TUNING}
+    if alone:
+        rows = tuple(row for row in FROM_CLASSIFIER if row[0] in ("as_is", "source_free"))
+        return settings_of_rows(parsed, rows, defaults)
     rows = FROM_CLASSIFIER
     (probe,) = settings_of_rows(parsed, [("source_only", "ce", {})], defaults)
     weights_digest(probe)  # fails here if there are none, before anything is read
@@ -159,6 +167,7 @@ def _plan(
     key, path = f"{'-'.join(keys)}-{budget:g}s", parsed.out / "plan.json"
     if (plan := read_plan(path, key)) is None:
         own = cells[0].model
+        assert own.input_scale is not None
         precisions = ["bf16", "float32"] if parsed.pretrained else [own.precision]
         scales = list(SCALES) if cells[0].method.name == "as_is" and own.input_scale == 1 else [own.input_scale]
         pace = measure(cells, source, target, budget=budget, precisions=precisions, scales=scales)

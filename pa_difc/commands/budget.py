@@ -88,14 +88,15 @@ def measure(
         precisions, scales: those to choose among.
 
     Raises:
-        UserError: source_only can't be made; of the others that is said when they are trained.
+        UserError: source_only can't be made, or without a source the first cell; of the others that is said when they
+            are trained.
     """
     from ..methods import METHODS
     from ..training.pace import prediction_seconds, step_seconds
 
     print("measuring how fast this is here …", flush=True)
     trained = [cell for cell in cells if METHODS.lookup(cell.method.name).trains]
-    usual = next(cell for cell in trained if cell.method.name == "source_only")
+    usual = next((cell for cell in trained if cell.method.name == "source_only"), trained[0])
     pace = {p: step_seconds(_with(usual, precision=p), source, target) for p in precisions} if precisions[1:] else {}
     precision = min(pace, key=lambda p: pace[p]) if pace else precisions[0]
     face = prediction_seconds(_with(usual, precision=precision), source, target)

@@ -58,7 +58,7 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None
         shown = "" if default in (None, False) else f" (default: {default})"
         parser.add_argument(flag, default=None, help=f"{about}{shown}".replace("%", "%%"), **kwargs)
 
-    add("--source", f"labelled dataset: {', '.join(dataset_names())}", metavar="NAME")
+    add("--source", f"labelled dataset: {', '.join(dataset_names())}; or none", metavar="NAME")
     add("--target", "unlabelled dataset, likewise, or images:PATH", metavar="NAME")
     add("--data-root", "folder of datasets, each in a folder of its name", metavar="DIR")
     add("--labels", "the classes: expressions, expressions8, valence, folders or FILE.toml", metavar="SET")

@@ -84,4 +84,5 @@ def in_brief(record: Record) -> str:
         return f"accuracy {target['accuracy']:6.1%}  mean recall {recall}"
     classes = sum(count > 0 for count in scores["unlabelled_target"]["predicted"])
     total = len(record["labels"]["names"])
-    return f"source recall {scores['source']['macro_recall']:6.1%}  predicts {classes} of {total} classes"
+    recall = f"source recall {scores['source']['macro_recall']:6.1%}  " if "source" in scores else ""
+    return f"{recall}predicts {classes} of {total} classes"

@@ -40,12 +40,16 @@ def run(parsed: argparse.Namespace) -> int:
     from ..deploy.predict import find_images, picture_files, predict_images
     from ..training.device import set_device
     from ..training.groups import EvalSettings
+    from ..training.model_settings import product_line
     from ..util.files import refuse_foreign, write_text
 
     set_device(parsed.device)
     model = load_model(parsed.model)
     if parsed.views is not None:
-        model.views = EvalSettings(views=parsed.views).views
+        EvalSettings(views=parsed.views)  # fails here if there are no such views
+        model.take_views(parsed.views)
+    if line := product_line(model.settings):
+        print(f"{parsed.model}: {line}", file=sys.stderr)
     images = find_images(parsed.images)
     if parsed.out and parsed.out.resolve() in {path.resolve() for path in images}:
         raise UserError(f"--out {parsed.out} is one of the images: give another file")

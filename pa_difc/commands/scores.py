@@ -14,13 +14,16 @@ from ..evaluation.metrics import METRICS
 def announce(source: Domain, target: Domain) -> None:
     """Prints what is going to be trained on: counts, what is missing, what was left out."""
     print(f"{source.name} → {target.name}")
-    print(f"  source  {describe_counts(source.train_counts, len(source.train), source.label_set.names)}")
+    if source.empty:
+        print("  source  none: adapting to the target alone")
+    else:
+        print(f"  source  {describe_counts(source.train_counts, len(source.train), source.label_set.names)}")
     if target.labelled:
         others = "the same ones" if target.transductive else f"{len(target.test):,} others"
         print(f"  target  {len(target.train):,} faces, unlabelled in training; scored on {others}")
     else:
         print(f"  target  {len(target.train):,} faces without labels: nothing can be scored on them")
-    for domain in (source, target):
+    for domain in (target,) if source.empty else (source, target):
         for line in _remarks(domain):
             print(f"  {line}")
     print(flush=True)
@@ -59,7 +62,8 @@ def _print_predictions(target: str, scores: dict[str, Any], classes: list[str]) 
     print(f"target {target}, last epoch, {total:,} faces without labels, predicted to be:")
     counts = zip(classes, predicted["predicted"], strict=True)
     _print_row("", [f"{name} {count / total:.0%}" for name, count in counts])
-    print(f"  mean recall on the source's held-out faces {scores['source']['macro_recall']:.1%}")
+    if "source" in scores:
+        print(f"  mean recall on the source's held-out faces {scores['source']['macro_recall']:.1%}")
     _warn(predicted)
 
 

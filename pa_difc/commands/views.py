@@ -43,8 +43,9 @@ def run(parsed: argparse.Namespace) -> int:
     settings = settings_of_some(parsed, method="as_is", loss="ce")
     if parsed.faces < 2:
         raise UserError(f"--faces {parsed.faces}: must be at least 2")
-    if settings.model.input_scale != 1:
+    if "model.input_scale" not in settings.follows:
         raise UserError(f"input_scale={settings.model.input_scale:g}: this command chooses it; leave it out")
+    settings = settings.but(**{"model.input_scale": 1.0})  # crops are of the faces, whatever a model folder takes
 
     from ..data.domains import require_labels
     from ..evaluation.crop_choice import crop_probs, score_crops

@@ -13,6 +13,7 @@ from .decode import BadImage
 from .duplicates import Duplicates
 from .faces import FaceSet, Samples
 from .labels import EXPRESSIONS, UNLABELLED, LabelSet
+from .protocol import NO_SOURCE
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class Domain:
         top = max(int(part.labels.max(initial=UNLABELLED)) for part in (self.train, self.test))
         if top >= len(self.label_set):
             raise ValueError(f"{self.name}: label {top}, with {len(self.label_set)} classes")
+
+    @property
+    def empty(self) -> bool:
+        """Whether it stands for no data at all."""
+        return not len(self.train)
 
     @property
     def labelled(self) -> bool:
@@ -76,6 +82,12 @@ class Domain:
             "features_of": self.features_of,
             "label_shift": self.label_shift,
         }
+
+
+def no_source(target: Domain) -> Domain:
+    """What stands in the place of a source where a method needs none: no face, under the target's classes."""
+    nothing = target.train.take(np.arange(0))
+    return Domain(NO_SOURCE, nothing, nothing, target.label_set)
 
 
 def require_source(domain: Domain) -> None:

@@ -29,7 +29,7 @@ class PairLoader:
     """Training batches of a labelled source and an unlabelled target, with the host's keys.
 
     Args:
-        source: the labelled domain.
+        source: the labelled domain; None: there is none, and batches have nothing of it.
         target: the unlabelled domain; its labels are never looked at.
         batch_size: samples per domain and step. The last batch of an epoch is smaller; a last batch of one sample,
             which BatchNorm can't take, is joined to the one before (on P processes, one of fewer than 2P).
@@ -49,7 +49,7 @@ class PairLoader:
 
     def __init__(
         self,
-        source: Samples,
+        source: Samples | None,
         target: Samples,
         *,
         batch_size: int = 32,
@@ -64,16 +64,17 @@ class PairLoader:
     ) -> None:
         if batch_size < 2:
             raise ValueError(f"{batch_size=}: must be at least 2, BatchNorm needs it")
-        if not len(source) or not len(target):
-            raise ValueError(f"{len(source)} source and {len(target)} target samples: both must be above 0")
-        if processes > min(batch_size // 2, len(source), len(target)):
-            numbers = f"batches of {batch_size}, {len(source)} source and {len(target)} target samples"
+        sizes = [len(target)] if source is None else [len(source), len(target)]
+        if not all(sizes):
+            raise ValueError(f"{sizes[0]} source and {sizes[-1]} target samples: both must be above 0")
+        if processes > min(batch_size // 2, *sizes):
+            numbers = f"batches of {batch_size}, {sizes[0]} source and {sizes[-1]} target samples"
             raise UserError(f"{processes} processes: too many for {numbers}; each needs two samples")
         self.source, self.target = source, target
         self.batch_size, self.seed, self.device = batch_size, seed, torch.device(device)
         self.flip, self.zoom = flip, zoom
         self._samplers = _sampler(sampler, "source"), _sampler(target_sampler, "target")
-        self.samples_per_epoch = max(len(source), len(target))
+        self.samples_per_epoch = max(sizes)
         self.rank, self.processes = rank, processes
         self._sizes = _batch_sizes(self.samples_per_epoch, batch_size, least=2 * processes)
 
@@ -99,6 +100,7 @@ class PairLoader:
         source_images: bool = True,
         target_images: bool = True,
         strong: int = 0,
+        draws: bool = False,
     ) -> Iterator[dict[str, Face | Tensor]]:
         """The batches of an epoch, counted from 0.
 
@@ -108,40 +110,47 @@ class PairLoader:
             source_images: whether source images are loaded, likewise.
             target_images: whether target images are loaded; all else in the batches is the same without.
             strong: how many strong views of target faces come, too; see :mod:`.strong_views`. Features have none.
+            draws: whether random numbers of each sample come, too, for methods that draw some of a batch.
 
         Yields:
             "src_imgs" (if wanted), "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs" and
             "target_imgs_strong", "target_imgs_strong_2", … (if wanted), "target_log_probs" (of features that have
-            them), "target_domain" (1) and "target_sample_idx"; there is no key for target labels.
+            them), "target_domain" (1) and "target_sample_idx", "src_draws" and "target_draws" (if wanted); there is no
+            key for target labels.
         """
         sampler, target_sampler = self._samplers
         if target_sampler.by == "predictions" and not self.needs_predictions(epoch):
             target_sampler, predicted = SAMPLERS["shuffled"], None
         args = self.samples_per_epoch, epoch
-        src = sampler.draw(len(self.source), *args, [self.seed, 0], self.source.labels if sampler.by else None)
+        if (source := self.source) is not None:
+            src = sampler.draw(len(source), *args, [self.seed, 0], source.labels if sampler.by else None)
         target = target_sampler.draw(len(self.target), *args, [self.seed, 1], predicted if target_sampler.by else None)
-        coins, views = (np.random.default_rng([self.seed, epoch, stream]) for stream in (2, 3))
+        coins, views, chances = (np.random.default_rng([self.seed, epoch, stream]) for stream in (2, 3, 4))
         start = 0
         for size in self._sizes:
             stop = start + size
             part = part_of(size, self.rank, self.processes)
-            src_idx, target_idx = src[start:stop][part], target[start:stop][part]
-            labels = torch.from_numpy(self.source.labels[src_idx]).to(self.device)
+            target_idx = target[start:stop][part]
             src_draws, target_draws = self._draw(coins, size, part), self._draw(coins, size, part)
             target_imgs = {"target_imgs": self._batch(self.target, target_idx, target_draws)} if target_images else {}
             if strong and isinstance(faces := target_imgs.get("target_imgs"), Face):
                 target_imgs |= self._strong(
                     faces, [views.random((size, DRAWS), dtype=np.float32) for _ in range(strong)], part
                 )
+            of_source: dict[str, Face | Tensor] = {}
+            if source is not None:
+                src_idx = src[start:stop][part]
+                labels = torch.from_numpy(source.labels[src_idx]).to(self.device)
+                of_source = {"src_imgs": self._batch(source, src_idx, src_draws)} if source_images else {}
+                of_source |= {"src_labels": labels, "src_domain": torch.zeros_like(labels)}
+                of_source["src_sample_idx"] = torch.from_numpy(src_idx)
             yield {
-                **({"src_imgs": self._batch(self.source, src_idx, src_draws)} if source_images else {}),
-                "src_labels": labels,
-                "src_domain": torch.zeros_like(labels),
-                "src_sample_idx": torch.from_numpy(src_idx),
+                **of_source,
                 **target_imgs,
                 **self._said(target_idx),
-                "target_domain": torch.ones_like(labels),
+                "target_domain": torch.ones(len(target_idx), dtype=torch.int64, device=self.device),
                 "target_sample_idx": torch.from_numpy(target_idx),
+                **(self._chances(chances.random((2, size), dtype=np.float32)[:, part]) if draws else {}),
             }
             start = stop
 
@@ -150,6 +159,11 @@ class PairLoader:
         keys = ["target_imgs_strong", *(f"target_imgs_strong_{n}" for n in range(2, len(draws) + 1))]
         own = (torch.from_numpy(numbers[part]).to(self.device) for numbers in draws)
         return {key: strong_views(faces, numbers) for key, numbers in zip(keys, own, strict=True)}
+
+    def _chances(self, draws: NDArray[np.float32]) -> dict[str, Tensor]:
+        """Random numbers of each sample, a row for each domain."""
+        both = torch.from_numpy(draws).to(self.device)
+        return {"src_draws": both[0], "target_draws": both[1]}
 
     def _said(self, target_idx: NDArray[np.int64]) -> dict[str, Tensor]:
         """What a pretrained classifier has said of the target's faces, where these are frozen features."""

@@ -1,7 +1,10 @@
-"""How faces are found and cut out, in names and numbers that need no array: what flags and settings know."""
+"""What flags and settings know of data, in names and numbers that need no array."""
 
 #: The ways to cut a face out: the paper's protocol, alignment by the points, or the whole image as it is.
 CROPS = ("cdfer", "arcface", "none")
 
 #: Sides of images are enlarged to this at most fourfold, and made smaller to it: MTCNN's speed and reach depend on it.
 DETECT_PX = 256
+
+#: The name of a source that there is none of.
+NO_SOURCE = "none"

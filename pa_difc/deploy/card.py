@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..data.labels import LabelSet
-from ..training.model_settings import of_expressions
+from ..training.model_settings import of_expressions, product_line
 
 _LISTED = 12  #: of more classes, the card names the first ones alone outside of its table
 
@@ -35,7 +35,7 @@ A classifier of {len(labels)} classes: {_names(labels)}; for the domain "{data["
 
 ## Made from
 
-{_made_from(record, settings)}{_views(settings["settings"])}
+{_made_from(record, settings)}{_views(settings["settings"])}{_product(settings)}
 - selection: {record["selection"]}; target labels used in training or selection: {record["target_labels"]}
 - run {record["key"]}, {record["finished"]}, {_versions(record)}
 
@@ -79,7 +79,8 @@ def _made_from(record: dict[str, Any], settings: dict[str, Any]) -> str:
     given = settings["input"]
     how = f"cut out as `{given['crop']}`" if given["prepared"] else "taken as they are"
     head = f"grid over {model['maps']}" if model.get("pool", "average") == "grid" else model["feature_head"]
-    return f"""- labelled: {counts["source"]}; unlabelled: {counts["target"]}; {how}, {given["size_px"]} px
+    labelled = f"labelled: {counts['source']}; " if record["scores"].get("source") else ""
+    return f"""- {labelled}unlabelled: {counts["target"]}; {how}, {given["size_px"]} px
 - method {method}, loss {loss}, network {model["backbone"]} ({head}),
   {trained}"""
 
@@ -91,16 +92,22 @@ def _views(settings: dict[str, Any]) -> str:
     return shown + (f"\n- a prediction is the mean over views of the face: {views}" if views != "none" else "")
 
 
+def _product(settings: dict[str, Any]) -> str:
+    """A line on the model that multiplies the predictions, where there is one."""
+    line = product_line(settings)
+    return f"\n- {line}" if line else ""
+
+
 def _versions(record: dict[str, Any]) -> str:
     return ", ".join(f"{name} {record['versions'][name]}" for name in ("pa-difc", "torch"))
 
 
 def _scored(record: dict[str, Any], labels: LabelSet) -> str:
-    target, source = record["scores"]["target"], record["scores"]["source"]
+    target, source = record["scores"]["target"], _source_recalls(record, labels)
     counts = record["data"]["target"]["test_counts"]
     recalls = [
         f"| {name} | {_percent(s)} | {_percent(t)} | {n:,} |"
-        for name, s, t, n in zip(labels.names, source["recall"], target["recall"], counts, strict=True)
+        for name, s, t, n in zip(labels.names, source, target["recall"], counts, strict=True)
     ]
     accuracy, mean_recall, f1 = (_percent(target[name]) for name in ("accuracy", "macro_recall", "macro_f1"))
     frequent = _percent(target["macro_recall_20"])
@@ -117,18 +124,27 @@ A recall from few faces is uncertain.
 
 
 def _unscored(record: dict[str, Any], labels: LabelSet) -> str:
-    source, predicted = record["scores"]["source"], record["scores"]["unlabelled_target"]["predicted"]
+    source, predicted = _source_recalls(record, labels), record["scores"]["unlabelled_target"]["predicted"]
     rows = [
         f"| {name} | {_percent(r)} | {_percent(n / sum(predicted))} |"
-        for name, r, n in zip(labels.names, source["recall"], predicted, strict=True)
+        for name, r, n in zip(labels.names, source, predicted, strict=True)
     ]
+    scores = record["scores"].get("source")
+    known = f"On held-out faces of the source: mean recall {_percent(scores['macro_recall'])}." if scores else ""
+    held_out = known or "There was no source whose labels could tell anything."
     return f"""Nobody knows: there were no labels of the target to score by. Label some hundred of its faces before you
-rely on it. On held-out faces of the source: mean recall {_percent(source["macro_recall"])}.
+rely on it. {held_out}
 
 | class | recall, source | share of the target's predictions |
 | --- | ---: | ---: |
 {chr(10).join(rows)}
 """
+
+
+def _source_recalls(record: dict[str, Any], labels: LabelSet) -> list[float | None]:
+    """By class; none where there was no source."""
+    scores = record["scores"].get("source")
+    return scores["recall"] if scores else [None] * len(labels)
 
 
 def _percent(value: float | None) -> str:

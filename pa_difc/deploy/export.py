@@ -40,12 +40,15 @@ def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: 
         UserError: the folder has files that no export wrote; a format needs a package that is not there, differs from
             the model, or can't be written.
     """
+    from ..training.model_settings import product_line
     from .card import model_card
     from .model import save_model
 
     _require_ours(out)
     save_model(model, out)
     lines = [f"{out / 'model.safetensors'}: {sum(p.numel() for p in model.parameters()):,} weights"]
+    if line := product_line(model.settings):
+        lines.append(f"{out}: {line}")
     if record is not None:
         write_text(out / "README.md", model_card(record, model.settings))
         lines.append(f"{out / 'README.md'}: the model's card")

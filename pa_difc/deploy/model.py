@@ -1,105 +1,19 @@
-"""A trained model to keep: one folder, one module from faces to probabilities."""
+"""A trained model to keep: one folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import torch
 from safetensors.torch import save
-from torch import Tensor, nn
 
-from ..backbones.places import EXPORTED, OF_RUN
-from ..data.faces import Face
-from ..data.labels import LabelSet
-from ..data.views import views_of
-from ..methods.heads import classifier
-from ..training.stored import of_network, read_settings, read_weights, settings_file
-from ..util.errors import UserError
+from ..backbones.places import EXPORTED
+from ..training.face_model import FaceModel, load_model
 from ..util.files import file_digest, write_atomic, write_sealed
+
+__all__ = ["DERIVED", "SETTINGS", "WEIGHTS", "FaceModel", "load_model", "save_model"]
 
 SETTINGS, WEIGHTS = EXPORTED
 DERIVED = ("README.md", "model.onnx", "model.pt2")  #: made from a model's weights, see :mod:`.export`
-
-
-class FaceModel(nn.Module):
-    """What remains of a method when training is over: faces in, class probabilities out.
-
-    Args:
-        settings: as :func:`.model_settings` gives them.
-
-    Raises:
-        UserError: the method or the backbone is not known here, or has no such options.
-    """
-
-    scale: float
-    bias: Tensor
-    ratio: Tensor
-
-    def __init__(self, settings: dict[str, Any]) -> None:
-        super().__init__()
-        self.settings = settings
-        self.labels = LabelSet.from_dict(settings["labels"])
-        models, self._infer = _networks(settings["settings"], len(self.labels))
-        self.models = nn.ModuleDict(models)
-        self.views: str = settings["settings"].get("eval", {}).get("views", "none")
-        k = len(self.labels)
-        adjustment = settings["adjustment"] or {"scale": 1.0, "bias": [0.0] * k, "ratio": [1.0] * k}
-        self.scale = float(adjustment["scale"])
-        for name in ("bias", "ratio"):
-            self.register_buffer(name, torch.tensor(adjustment[name], dtype=torch.float32), persistent=False)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the classes, in the order of the probabilities."""
-        return self.labels.names
-
-    @property
-    def size_px(self) -> int:
-        """The side of the faces it takes."""
-        return int(self.settings["input"]["size_px"])
-
-    def forward(self, image: Tensor, landmarks: Tensor) -> Tensor:
-        """Class probabilities, the mean over the model's views of each face.
-
-        Args:
-            image: ``(N, 3, P, P)``, RGB in [0, 1].
-            landmarks: ``(N, 5, 2)`` in pixels; not used by a model without landmark branches.
-
-        Returns:
-            ``(N, K)``, in the order of :attr:`classes`.
-        """
-        views = views_of(Face(image, landmarks), self.views)
-        log_probs = self._log_probs(views[0] if len(views) == 1 else Face(*map(torch.cat, zip(*views, strict=True))))
-        if len(views) > 1:  # the logarithm of their sum, which the last softmax makes that of their mean
-            log_probs = log_probs.view(len(views), -1, len(self.labels)).logsumexp(dim=0)
-        # The calibration and ratio of an estimated target prior, if the run had one: p^scale · e^bias · ratio.
-        return (self.scale * log_probs + self.bias + self.ratio.log()).softmax(dim=1)
-
-    def _log_probs(self, faces: Face) -> Tensor:
-        logits: Tensor = self._infer(faces, models=self.models, domain=1)["logits"]
-        return logits.log_softmax(dim=1)
-
-
-def load_model(folder: Path) -> FaceModel:
-    """The model of a run's folder, or of a folder that :func:`save_model` wrote; in eval mode.
-
-    Raises:
-        UserError: there is no model, it is damaged, or it needs a plugin.
-    """
-    path, settings = settings_file(folder), read_settings(folder)
-    try:
-        model = FaceModel(settings)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    weights, file = read_weights(folder), folder / WEIGHTS
-    if path.name != SETTINGS:  # a run's, which trained other networks beside those that predict
-        file = folder / OF_RUN[1]
-        weights = {f"models.{n}.{key}": value for n in model.models for key, value in of_network(weights, n).items()}
-    _fill(model, weights, file)
-    return model.eval()
 
 
 def save_model(model: FaceModel, folder: Path) -> None:
@@ -114,39 +28,3 @@ def save_model(model: FaceModel, folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
     write_atomic(folder / WEIGHTS, lambda file: file.write(weights))
     write_sealed(folder / SETTINGS, model.settings | {"weights": file_digest(folder / WEIGHTS)})
-
-
-def _networks(settings: Mapping[str, Any], k: int) -> tuple[dict[str, nn.Module], Callable[..., dict[str, Tensor]]]:
-    """The untrained networks that a method predicts with, by name, and its way to predict."""
-    from ..backbones import BACKBONES, make_backbone
-    from ..backbones.scale import show_scaled
-    from ..methods import METHODS
-
-    chosen, entry = settings["model"], settings["method"]
-    for registry, name in ((METHODS, entry["name"]), (BACKBONES, chosen["backbone"])):
-        if name not in registry:
-            hint = "a plugin's model needs the same --plugin FILE.py that it was trained with, or its package"
-            raise UserError(f"{registry.kind} {name!r} is not known here: {hint}")
-    method = METHODS.lookup(entry["name"])
-    backbone = make_backbone(
-        chosen["backbone"],
-        feature_head=chosen["feature_head"],
-        landmark_branch=chosen["landmark_branch"],
-        pool=chosen.get("pool", "average"),  # folders of version 0.3 and older have neither
-        maps=chosen.get("maps", "late"),
-        **chosen.get("options", {}),
-    )
-    show_scaled(backbone, chosen.get("input_scale", 1.0))
-    extractor: Any = method.extractor(backbone)
-    make = partial(classifier, kind=chosen["classifier"], scale=chosen["scale"])
-    heads = method.heads(extractor.num_features, k, make, method.read_options(entry.get("options", {})))
-    models = {"G": extractor, **heads}
-    return {name: models[name] for name in method.inference_models}, method.infer
-
-
-def _fill(model: FaceModel, state: dict[str, Tensor], path: Path) -> None:
-    try:
-        model.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        why = str(error).splitlines()[-1].strip()[:200]
-        raise UserError(f"{path}: the weights do not fit the settings ({why})") from None

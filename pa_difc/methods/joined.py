@@ -8,6 +8,7 @@ from typing import Any
 from ..util.errors import UserError
 from ..util.names import unknown
 from ..util.options import Options
+from .balanced import ABCOptions, Balanced
 from .mcc import LessConfused, MCCOptions
 from .self_training import AdaMatchOptions, SelfTrained, SelfTrainingOptions
 from .sentry import SentryOptions, Voted
@@ -19,6 +20,7 @@ ADDITIONS: dict[str, tuple[type[LossSlot], type[Options]]] = {
     "mean_teacher": (SelfTrained, SelfTrainingOptions),
     "sentry": (Voted, SentryOptions),
     "mcc": (LessConfused, MCCOptions),
+    "abc": (Balanced, ABCOptions),
 }
 
 
@@ -53,6 +55,8 @@ def _join(name: str, base: type[LossSlot]) -> type[LossSlot]:
         mixin, own = ADDITIONS[addition]
         if mixin in mixins or issubclass(base, mixin):
             raise UserError(f"method {name!r}: {addition} is one self-training or confusion loss too many")
+        if why := mixin.unfit(base):
+            raise UserError(f"method {name!r}: {addition} does not fit, {first} {why}")
         taken = {f.name for kind in (*options, base.Options) for f in fields(kind)}
         if clash := taken & {f.name for f in fields(own)}:
             raise UserError(f"method {name!r}: {first} and {addition} both have an option {min(clash)!r}")

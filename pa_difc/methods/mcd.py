@@ -85,7 +85,8 @@ class MCD(TwoClassifiers):
             "reuse_features": self.options.reuse_features,
         }
         arguments = joined(MCDHook, own, hook_kwargs, {"weight": "give weight= to the method"})
-        self.hook = MCDHook(g_opts=with_opt(["G"]), c_opts=with_opt(["C"]), **arguments)
+        others = [name for name in self.optimizers if name != "G"]
+        self.hook = MCDHook(g_opts=with_opt(["G"]), c_opts=with_opt(others), **arguments)
 
 
 class MCDHook(BaseWrapperHook):

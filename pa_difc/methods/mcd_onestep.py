@@ -39,7 +39,7 @@ class MCDOneStep(TwoClassifiers):
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         own, instead = {"weight": self.weight}, {"weight": "give weight= to the method"}
-        self.hook = MCDOneStepHook(with_opt(["G", "C"]), **joined(MCDOneStepHook, own, hook_kwargs, instead))
+        self.hook = MCDOneStepHook(with_opt(list(self.optimizers)), **joined(MCDOneStepHook, own, hook_kwargs, instead))
 
 
 class MCDOneStepHook(BaseWrapperHook):

@@ -11,7 +11,7 @@ AdaMatch (Berthelot et al. 2021, arXiv:2106.04732) is the student as its own tea
 the paper: r is uniform and not the source's, a is ½ and not 1, the student guesses in eval mode, and source and target
 are not mixed in BatchNorm. Mean teacher (Tarvainen and Valpola 2017, arXiv:1703.01780) has the average of the student's
 weights for a teacher; differs from the paper: guesses are sharpened and aligned, and the loss is cross-entropy.
-Distillation keeps the classifier that training began with for a teacher.
+Distillation keeps the classifier that training began with for a teacher, or takes another model.
 
 Any of them joins any method: ``METHODS["mcd+mean_teacher"]``.
 """
@@ -40,6 +40,7 @@ from .slot import LossSlot
 from .source_only import SourceOnly
 
 TEACHERS = ("student", "average", "start")
+WHO = "who guesses: student, average (of its weights), start, or the folder of another run or model"
 ALIGNMENTS = ("equal", "source", "estimated", "none")
 
 #: Of the last predictions of a teacher, no class may have more than this share: there is nothing to learn from one.
@@ -52,7 +53,7 @@ _JUDGED_AFTER = 20
 class SelfTrainingOptions(option_tools.Options):
     """Of self-training."""
 
-    teacher: str = option("average", "who guesses: student, average (of its weights) or start", choices=TEACHERS)
+    teacher: str = option("average", WHO, choices=TEACHERS, folders=True)
     teacher_decay: float = option(
         0.99, "share of the average that a step keeps, with teacher=average", above=0, below=1
     )
@@ -116,6 +117,11 @@ class Teaching(nn.Module):
             self.register_buffer(name, torch.full((k,), 1 / k, dtype=torch.float64))
         decay = {"average": options.teacher_decay, "start": 1.0}.get(options.teacher)
         self.teacher = None if decay is None else AveragedModels(models, decay)
+        self.other: nn.Module | None = None
+
+    def learn_from(self, model: nn.Module) -> None:
+        """Takes another model for a teacher, from a batch of faces to class probabilities ``(N, K)``."""
+        self.other = model.requires_grad_(False).eval()
 
     def follow(self, models: Mapping[str, nn.Module]) -> None:
         """Goes to the device that the models are on: the host's frameworks leave misc behind."""
@@ -215,6 +221,12 @@ class SelfTrainingHook(BaseHook):
     @torch.no_grad()
     def _taught(self, faces: Any, models: Mapping[str, nn.Module]) -> Tensor:
         """``(N, K)`` the teacher's class probabilities, in eval mode."""
+        if (who := self.teaching.options.teacher) not in TEACHERS:
+            if self.teaching.other is None:
+                raise UserError(f"teacher={who}: the model of that folder comes to teaching.learn_from(model)")
+            with eval_mode(self.teaching.other):
+                probs: Tensor = self.teaching.other(faces)
+            return probs
         if self.teaching.teacher is not None:
             models = dict(self.teaching.teacher.models.items())
         with eval_mode(*models.values()):
@@ -242,11 +254,11 @@ class SelfTrained(LossSlot):
 
     def method_state(self) -> dict[str, Any]:
         options: Any = self.options  # of a class that has both kinds of options
-        self.teaching = Teaching(options, {name: self.models[name] for name in self.inference_models})
+        self.teaching = Teaching(options, {name: self.models[name] for name in self.student()[1]})
         return {**super().method_state(), "teaching": self.teaching}
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
-        hook = SelfTrainingHook(self.teaching, self.infer, self.inference_models)
+        hook = SelfTrainingHook(self.teaching, *self.student())
         super().init_hook(added(hook, self.hook_slot, hook_kwargs))
 
     def end_epoch(self) -> None:
@@ -263,7 +275,7 @@ class SelfTrained(LossSlot):
 class AdaMatchOptions(SelfTrainingOptions):
     """Of AdaMatch: self-training whose defaults are its own."""
 
-    teacher: str = option("student", "who guesses: student, average (of its weights) or start", choices=TEACHERS)
+    teacher: str = option("student", WHO, choices=TEACHERS, folders=True)
     threshold: float = option(
         0.9, "guesses below this share of the source's mean confidence are left out", at_least=0, at_most=1
     )

@@ -116,7 +116,7 @@ class Voted(LossSlot):
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         options: Any = self.options
-        hook = SentryHook(options, self.infer, self.inference_models)
+        hook = SentryHook(options, *self.student())
         super().init_hook(added(hook, self.hook_slot, hook_kwargs))
 
 

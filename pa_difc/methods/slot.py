@@ -178,6 +178,24 @@ class LossSlot:
         """How many strong views of each target face a training step looks at: "target_imgs_strong", "…_strong_2", …"""
         return 0
 
+    @property
+    def reads_draws(self) -> bool:
+        """Whether a training step looks at random numbers of each sample: "src_draws" and "target_draws"."""
+        return False
+
+    @classmethod
+    def student(cls) -> tuple[Callable[..., dict[str, Tensor]], tuple[str, ...]]:
+        """How it predicts in training, and with which models: what learns from guesses is that.
+
+        It differs from what predicts in the end where an addition brings another classifier for it.
+        """
+        return cls.infer, cls.inference_models
+
+    @classmethod
+    def unfit(cls, base: type[LossSlot]) -> str:
+        """Why this can't be added to a method; empty if it can."""
+        return ""
+
     @classmethod
     def heads(
         cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None

@@ -27,7 +27,7 @@ from ..functional import at_least_float32
 from ..util.options import option
 from ._host import BaseHook, BaseWrapperHook, OptimizerHook, SummaryHook
 from .composition import joined
-from .self_training import TEACHERS, SelfTrained, SelfTrainingHook, SelfTrainingOptions
+from .self_training import TEACHERS, WHO, SelfTrained, SelfTrainingHook, SelfTrainingOptions
 from .slot import LossSlot
 
 
@@ -42,7 +42,7 @@ class SourceFree(SelfTrained, Classifier):
     class Options(SelfTrainingOptions, LossSlot.Options):
         """Of source-free adaptation."""
 
-        teacher: str = option("start", "who guesses: student, average (of its weights) or start", choices=TEACHERS)
+        teacher: str = option("start", WHO, choices=TEACHERS, folders=True)
         align: str = option(
             "equal", "class proportions that guesses are aligned to: equal or none", choices=("equal", "none")
         )
@@ -57,7 +57,7 @@ class SourceFree(SelfTrained, Classifier):
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         options: Any = self.options
-        own = [SelfTrainingHook(self.teaching, self.infer, self.inference_models), InformationHook(options.information)]
+        own = [SelfTrainingHook(self.teaching, *self.student()), InformationHook(options.information)]
         self.models["C"].requires_grad_(False)  # so its optimiser leaves it alone, weight decay included
         self.hook = SourceFreeHook(
             with_opt(list(self.optimizers)), **joined(SourceFreeHook, {"post": own}, hook_kwargs)

@@ -14,6 +14,7 @@ from .grid import BASE, DIFC, Grid
 from .matrix import matrix, matrix_size
 from .page import BLUE, COLORS, GRAY, GREEN, ORANGE, svg
 from .run import Array, Run
+from .tables import sides
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +29,8 @@ _TALL = (5.4, 4.2)
 
 def figures(grid: Grid) -> dict[str, dict[str, str]]:
     """Every figure that the runs have data for: heading → title → SVG."""
-    drawn = {"Data": {"Class proportions": svg(partial(imbalance, grid=grid), _bar_size(grid, 2))}}
+    counted = {"Class proportions": svg(partial(imbalance, grid=grid), _bar_size(grid, 2))} if sides(grid) else {}
+    drawn = {"Data": counted} if counted else {}
     return drawn | {method: _of_method(grid, method) for method in grid.methods}
 
 
@@ -64,7 +66,7 @@ def imbalance(ax: Axes, grid: Grid) -> None:
     """Shares of the classes in both training sets (Fig. 1), or in the source's alone."""
     data = grid.runs[0].record["data"]
     shares = {}
-    for side in ("source", "target") if grid.labelled else ("source",):
+    for side in sides(grid):
         counts = np.array(data[side]["train_counts"], dtype=float)
         name = grid.source if side == "source" else f"{grid.target} (labels never seen)"
         shares[f"{side}: {name}"] = 100 * counts / counts.sum()

@@ -48,7 +48,7 @@ def write_grid(grid: Grid, out: Path, command: str | None, data_root: Path | Non
     """
     lead = sentence(grid)
     content, notes = _scored(grid) if grid.labelled else _unscored(grid)
-    notes = _differences(grid) + notes
+    notes = _differences(grid) + _multiplied(grid) + notes
     content = {title: rows for title, rows in content.items() if len(rows) > 1}
     markdown = [f"# {grid.title}", lead, *notes]
     heads = [*content, "Figures", *(["Faces"] if data_root else [])]
@@ -130,6 +130,18 @@ def _differences(grid: Grid) -> list[str]:
     if not grid.differs:
         return []
     return [f"Other runs of this pair have tables of their own. These have: {', '.join(grid.differs)}."]
+
+
+def _multiplied(grid: Grid) -> list[str]:
+    """What the predictions of the cells are multiplied by; it is the same for all of a grid."""
+    shown = grid.runs[0].settings.get("eval", {})
+    if (product := shown.get("product", "none")) == "none":
+        return []
+    whose = "the pretrained classifier" if product == "start" else f"the model of {product}"
+    return [
+        f"Predictions of every trained cell are p · q^{shown['product_power']:g}, with the probabilities q of {whose} "
+        "(eval.product)."
+    ]
 
 
 def _left_out(grid: Grid) -> list[str]:

@@ -48,7 +48,12 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
         return []
     recall, accuracy = (f"{100 * base.scores[metric]:.1f} %" for metric in ("macro_recall", "accuracy"))
     bar = f"{_AS_IS}, which has {recall} mean recall and {accuracy} accuracy"
-    with_source = {cell: runs for cell, runs in cells.items() if next(iter(runs.values())).uses_source}
+    no_source = not base.has_source
+    with_source = {
+        cell: runs for cell, runs in cells.items() if (cell[0] != AS_IS if no_source else _first(runs).uses_source)
+    }
+    if no_source and not with_source:
+        return []
     if not with_source:
         return [f"No cell was trained on {grid.source} to be compared with {bar}."]
     best = _best(with_source, "macro_recall")
@@ -63,9 +68,17 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
     gain, p = paired(runs, dict.fromkeys(runs, base))
     shown = f" ({_p(p)})" if _p(p) else ""
     return [
-        f"Training on {grid.source} {verdict}: {' + '.join(best)} has {gain} points of mean recall{shown} and "
+        f"{_training(grid)} {verdict}: {' + '.join(best)} has {gain} points of mean recall{shown} and "
         f"{_gain(runs, base, 'accuracy'):+.1f} of accuracy over {bar}."
     ]
+
+
+def _first(runs: dict[int, Run]) -> Run:
+    return next(iter(runs.values()))
+
+
+def _training(grid: Grid) -> str:
+    return f"Training on {grid.source}" if grid.runs[0].has_source else "Adapting to the target alone"
 
 
 def _best(cells: dict[Cell, dict[int, Run]], metric: str) -> Cell:
@@ -91,7 +104,8 @@ def _unscored_sentence(grid: Grid) -> str:
     chosen = selection.chosen
     why = f"chosen by {CHOSEN_BY} among {len(selection.candidates)}"
     if chosen.method == AS_IS:
-        return f"{text}. Take {_AS_IS}, {why}: nothing says that training on {grid.source} paid."
+        doing = _training(grid)
+        return f"{text}. Take {_AS_IS}, {why}: nothing says that {doing[0].lower()}{doing[1:]} paid."
     text = f"{text}. Take {chosen.name}, {why}"
     if chosen.agreement is None:
         return f"{text}."

@@ -57,6 +57,11 @@ class Run:
         return self.settings["method"]["name"]  # type: ignore[no-any-return]
 
     @property
+    def has_source(self) -> bool:
+        """Whether there was a source at all."""
+        return "source" in self.record["scores"]
+
+    @property
     def uses_source(self) -> bool:
         """Whether its method learns from the source."""
         return self.method.partition("+")[0] not in WITHOUT_SOURCE

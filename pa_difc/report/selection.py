@@ -68,6 +68,7 @@ class Selection:
 
     classes: Sequence[str]
     candidates: Sequence[Candidate]
+    has_source: bool  #: whether there was a source whose held-out faces could be predicted
     has_reference: bool  #: whether the grid has the cell whose source recall the others have to keep
 
     @property
@@ -99,7 +100,7 @@ def select(grid: Grid) -> Selection | None:
     candidates = [
         _candidate(*cell, s, floor=floor, bar=bar, as_is=grid.as_is) for cell, s in zip(cells, scores, strict=True)
     ]
-    return Selection(grid.classes, candidates, bool(reference))
+    return Selection(grid.classes, candidates, grid.runs[0].has_source, bool(reference))
 
 
 def candidates_table(selection: Selection) -> Rows:
@@ -111,7 +112,8 @@ def candidates_table(selection: Selection) -> Rows:
     for c in selection.candidates:
         marks = [" †"] * c.collapsed + [" §"] * (not c.keeps_source) + [" ¶"] * c.below_as_is
         marks += [" ←"] * (c is selection.chosen)
-        values = [f"{100 * c.scores['src_macro']:.1f}", *(f"{c.scores[name]:.3f}" for name in shown)]
+        kept = f"{100 * c.scores['src_macro']:.1f}" if selection.has_source else "–"
+        values = [kept, *(f"{c.scores[name]:.3f}" for name in shown)]
         classes = f"{sum(share > 0 for share in c.predicted)} of {len(selection.classes)}"
         time = f"{int(c.seconds) // 60}:{int(c.seconds) % 60:02d}"
         values += [f"{c.scores['consensus']:.1f}", *([_share(c.agreement)] if compared else [])]
@@ -162,7 +164,7 @@ def selection_notes(selection: Selection) -> list[str]:
         notes.append(f"§ more than {points} points of source recall below {' + '.join(REFERENCE)}; not chosen")
     if any(c.below_as_is for c in selection.candidates):
         notes.append(f"¶ worse than as_is by each of {', '.join(AGAINST_AS_IS)}; not chosen")
-    if not selection.has_reference:
+    if not selection.has_reference and selection.has_source:
         notes.append(f"{' + '.join(REFERENCE)} is not among the cells: that they keep the source's recall is unchecked")
     if not any(c.eligible for c in selection.candidates):
         notes.append("no cell may be chosen by these rules: the choice is among all, and not to be trusted")
@@ -205,7 +207,8 @@ def _scores(run: Run) -> dict[str, float]:
         source_features=o["source_features"].astype(np.float32),
         source_labels=o["source_labels"][o["source_kept"]],
     )
-    return {name: CRITERIA[name].score(evidence) for name in ALONE}
+    found = {name: CRITERIA[name].score(evidence) for name in ALONE if run.has_source or name != "src_macro"}
+    return {"src_macro": 0.0, **found}  # where there is no source, it is the same for all
 
 
 def _candidate(

@@ -106,7 +106,7 @@ def imbalance(grid: Grid) -> Rows:
     """Samples per class of the domains with labels; the target's were never seen in training (Fig. 1)."""
     data = grid.runs[0].record["data"]
     rows = [["split", *grid.classes, "largest : smallest"]]
-    for side in ("source", "target") if grid.labelled else ("source",):
+    for side in sides(grid):
         for split in ("train", "test"):
             counts = data[side][f"{split}_counts"]
             present = [c for c in counts if c]
@@ -115,6 +115,12 @@ def imbalance(grid: Grid) -> Rows:
         return rows
     rows[0][0] = "class"
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def sides(grid: Grid) -> list[str]:
+    """The domains of a grid that have labels."""
+    there = {"source": grid.runs[0].has_source, "target": grid.labelled}
+    return [side for side, labelled in there.items() if labelled]
 
 
 def every_run(grid: Grid) -> Rows:

@@ -9,18 +9,15 @@ from pytorch_adapt.containers import Models
 from torch import nn
 
 from ..backbones.make import make_backbone
-from ..backbones.places import is_model_folder
-from ..backbones.pretrained import PretrainedReport, fill, load_pretrained
 from ..backbones.scale import show_scaled
-from ..backbones.spec import HUB
 from ..backbones.speed import for_speed, for_training
-from ..backbones.timm_nets import hub_weights
-from ..data.domains import Domain, require_landmarks, require_same_crop, require_source
+from ..data.domains import Domain, no_source, require_landmarks, require_same_crop, require_source
 from ..data.features import FeatureSet
 from ..data.label_shift import shift_labels
 from ..data.labels import find_label_set
 from ..data.loaders import PairLoader
 from ..data.loading import load_domain
+from ..data.protocol import NO_SOURCE
 from ..losses.make import make_loss
 from ..losses.spec import ClassificationLoss
 from ..methods import METHODS
@@ -29,17 +26,19 @@ from ..methods.self_training import Teaching
 from ..methods.slot import LossSlot
 from ..util.distributed import join, processes, rank
 from ..util.errors import UserError
+from ..util.options import is_path
 from .checkpoint import seed_everything
 from .device import set_device
 from .optimiser import make_containers
-from .resolve import make_schedule, pool_of
+from .other import other_model, product_model
+from .resolve import make_schedule, other_models, pool_of, taken_over
 from .settings import Settings
-from .start import Said, make_classifier
-from .stored import of_network, read_weights, require_backbone
+from .start import Said, fill_backbone, make_classifier
+from .stored import read_settings
 
 
 def load_pair(settings: Settings) -> tuple[Domain, Domain]:
-    """Source and target of resolved settings, under one label set.
+    """Source and target of resolved settings, under one label set; with ``source=none`` the source has no face.
 
     Raises:
         UserError: the device can't be used, a dataset is missing or not as it should be, or the source has no labels.
@@ -55,7 +54,15 @@ def load_pair(settings: Settings) -> tuple[Domain, Domain]:
         on_bad_image=data.on_bad_image,
         deduplicate=data.deduplicate,
     )
-    source = load(data.source, labels=find_label_set(data.labels))
+    if said := taken_over(settings):
+        print(said, flush=True)
+    labels = find_label_set(data.labels)
+    if data.source == NO_SOURCE:
+        if labels is None:
+            raise UserError("--labels folders: these are a source's class folders; name a set, such as expressions")
+        target = load(data.target, labels=labels)
+        return no_source(target), target
+    source = load(data.source, labels=labels)
     require_source(source)
     target = load(data.target, labels=source.label_set)
     if data.target_shift is not None:
@@ -66,12 +73,14 @@ def load_pair(settings: Settings) -> tuple[Domain, Domain]:
 
 
 def check_landmarks(settings: Settings, source: Domain, target: Domain) -> None:
-    """A backbone with landmark branches needs the points of every face; frozen features don't.
+    """A backbone with landmark branches needs the points of every face, and so does a teacher's; features don't.
 
     Raises:
         UserError: some are missing.
     """
     if settings.model.feature_head == "global_local" and not isinstance(source.train, FeatureSet):
+        require_landmarks(source, target)
+    if any(read_settings(folder)["input"]["landmarks"] for folder in other_models(settings).values()):
         require_landmarks(source, target)
 
 
@@ -79,7 +88,7 @@ def make_loader(settings: Settings, source: Domain, target: Domain) -> PairLoade
     """The training batches of resolved settings."""
     data = settings.data
     return PairLoader(
-        source.train,
+        None if source.empty else source.train,
         target.train,
         batch_size=data.batch_size,
         seed=settings.run.seed,
@@ -135,8 +144,13 @@ def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> Lo
         **settings.method.options,
         **method.schedule_options(settings.run.epochs * steps_per_epoch),
     )
-    if isinstance(teaching := adapter.misc.get("teaching"), Teaching) and teaching.teacher is not None:
-        for_training(teaching.teacher.models["G"])
+    if isinstance(teaching := adapter.misc.get("teaching"), Teaching):
+        if teaching.teacher is not None:
+            for_training(teaching.teacher.models["G"])
+        if is_path(place := teaching.options.teacher):
+            teaching.learn_from(other_model(Path(place), source))
+    if (multiplied := product_model(settings, source)) is not None:
+        adapter.misc["product"] = multiplied
     if settings.optimiser.ema and method.trains:
         adapter.average_weights(settings.optimiser.ema)
     return adapter
@@ -151,7 +165,7 @@ def make_extractor(settings: Settings) -> nn.Module:
     model = settings.model
     backbone = new_backbone(settings)
     if model.pretrained:
-        report = _fill(backbone, settings)
+        report = fill_backbone(backbone, settings)
         if model.head_init == "pretrained" and not getattr(getattr(backbone, "trunk", None), "averages", True):
             raise UserError(
                 f"head_init=pretrained: {model.backbone} has layers between its features and its classifier; take "
@@ -162,22 +176,10 @@ def make_extractor(settings: Settings) -> nn.Module:
     return backbone
 
 
-def _fill(backbone: nn.Module, settings: Settings) -> PretrainedReport:
-    """Fills a backbone from the place of its pretrained weights: a file, or the folder of a model with the same."""
-    model = settings.model
-    assert model.pretrained is not None
-    if model.pretrained == HUB:
-        return fill(backbone, hub_weights(model.backbone), "timm's hub", whole_trunk=True)
-    if not is_model_folder(model.pretrained):
-        return load_pretrained(backbone, model.pretrained)
-    folder = Path(model.pretrained)
-    require_backbone(folder, model.backbone, model.options)
-    return fill(backbone, of_network(read_weights(folder), "G"), folder, whole_trunk=True)
-
-
 def new_backbone(settings: Settings) -> nn.Module:
     """The backbone of resolved settings with fresh weights, shown its faces at the scale that they ask for."""
     model = settings.model
+    assert model.input_scale is not None
     backbone = make_backbone(
         model.backbone,
         feature_head=model.feature_head,

@@ -137,6 +137,7 @@ def _epoch(
         source_images=adapter.uses_source,
         target_images=adapter.reads_target,
         strong=adapter.reads_strong_views,
+        draws=adapter.reads_draws,
     )
     for step, batch in enumerate(batches):
         replicas.share = loader.share(step)

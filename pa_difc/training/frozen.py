@@ -60,9 +60,11 @@ def extract(settings: Settings, source: Domain, target: Domain, out: Path) -> tu
         settings, source, target, out: see :func:`freeze`.
 
     Raises:
-        UserError: the disk has too little room, a file can't be written, or the one that is there is damaged; the
-            classes that were named for the weights' classifier are not those of the label set.
+        UserError: there is no source; the disk has too little room, a file can't be written, or the one that is there
+            is damaged; the classes that were named for the weights' classifier are not those of the label set.
     """
+    if source.empty:
+        raise UserError("--features frozen: heads on features are trained on a source; name one, or train on faces")
     classifier = classifier_of_features(settings, source.label_set)
     parts = _parts(settings, source, target, classifier)
     settings = network_settings(settings)
@@ -86,7 +88,7 @@ def _parts(
     for side, domain in (("source", source), ("target", target)):
         for split in ("test",) if domain.transductive else ("train", "test"):
             viewed = split == "test" or (side == "target" and settings.run.prior_correction != "none")
-            views = settings.eval.views if viewed else "none"
+            views = settings.eval.views if viewed and settings.eval.views else "none"
             found[f"{side}_{split}"] = Part(getattr(domain, split), views, classifier)
     return found
 
@@ -122,7 +124,7 @@ _ELSEWHERE = {
     "loss": ("name", "options", "warmup_epochs", "reweight_epoch", "reweight_with_confusion"),
     "method": ("name", "options"),
     "run": ("prior_correction",),
-    "eval": ("views",),
+    "eval": ("views", "product", "product_power"),
 }
 
 

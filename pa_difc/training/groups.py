@@ -18,6 +18,9 @@ from ..losses import LOSSES
 from ..methods import METHODS
 from ..util.options import Options, option
 
+#: Whose predictions can multiply those of a run, beside another model's.
+PRODUCTS = ("none", "start")
+
 #: Faces of a larger side are taken for a mistake: a batch of them would not fit any memory.
 MAX_CROP_PX = 1024
 
@@ -97,9 +100,10 @@ class ModelSettings(Options):
         "s, factor on the logits; margins and ε are in units before it; none: the classifier's, linear 1, cosine 30",
         above=0,
     )
-    input_scale: float = option(
-        1.0,
-        "the network sees faces at this scale, about the image's centre: 0.9 is a looser crop, 1.1 a tighter one",
+    input_scale: float | None = option(
+        None,
+        "the network sees faces at this scale, about its centre: 0.9 is a looser crop, 1.1 a tighter one; none: "
+        "1, or a model folder's own",
         at_least=0.5,
         at_most=2,
     )
@@ -188,11 +192,20 @@ class RunSettings(Options):
 class EvalSettings(Options):
     """How faces are predicted when training is over; the same for every method and loss."""
 
-    views: str = option(
-        "none",
-        "views of a face whose probabilities are averaged: none, flip (its mirror image), flip+scales (smaller, too)",
+    views: str | None = option(
+        None,
+        "views of a face whose probabilities are averaged: none, flip (its mirror image), flip+scales (smaller, too); "
+        "a model folder's own if nothing is said",
         choices=_words("data.views", "VIEWS"),
     )
+    product: str = option(
+        "none",
+        "whose class probabilities multiply those of every cell: none, start (the pretrained classifier) or the folder "
+        "of a run or model",
+        choices=PRODUCTS,
+        folders=True,
+    )
+    product_power: float = option(1.0, "a in p · q^a, with the probabilities q of eval.product", above=0)
 
 
 #: Groups in the order in which they are explained, and which of their fields names an entry that has options.

@@ -50,6 +50,7 @@ def nested(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The flat settings of 0.1 by today's groups and names."""
     found = Settings().to_dict()  # what 0.1 had no setting for was as the defaults are
     found["loss"]["options"], found["method"]["options"] = {}, {}
+    found["model"]["input_scale"], found["eval"]["views"] = 1.0, "none"
     for key, value in config.items():
         if key in _LOSS_OPTIONS:
             found["loss"]["options"][key] = value

@@ -8,12 +8,19 @@ from ..backbones.spec import MAPS, POOLS
 from ..data.labels import EXPRESSIONS, LabelSet
 from ..data.views import VIEWS
 from ..util.errors import UserError
+from ..util.options import is_path
 from ..util.shapes import COUNT, FLAG, NOTHING, NUMBER, TEXT, Leaf, either, mismatch, one_of
 from . import old_format
 
-FORMAT = 2
-#: Settings of a run that say nothing about its model.
-_LEFT_OUT = {"data": ("root",), "model": ("pretrained", "pretrained_classes", "head_init"), "run": ("device",)}
+#: Format 3 is of models that programs of before it would read and make other predictions with.
+FORMAT, NEWEST = 2, 3
+#: Settings of a run that say nothing about its model, or are said elsewhere.
+_LEFT_OUT = {
+    "data": ("root",),
+    "model": ("pretrained", "pretrained_classes", "head_init"),
+    "run": ("device",),
+    "eval": ("product", "product_power"),
+}
 
 _POSITIVE = Leaf("a finite number above 0", lambda v: NUMBER.fits(v) and v > 0)
 _INPUT_SCALE = Leaf("a number from 0.5 to 2", lambda v: NUMBER.fits(v) and 0.5 <= v <= 2)
@@ -48,11 +55,17 @@ def model_settings(record: dict[str, Any]) -> dict[str, Any]:
     store = record["data"]["target"].get("store") or {}
     correction, settings = record["model"]["adjustment"], record["settings"]
     pool = {"pool": record["model"]["pool"]} if "pool" in record["model"] else {}
+    method = settings["method"]
+    options = dict(method.get("options", {}))
+    if is_path(options.get("teacher")):  # of the machine that it was trained on; the model knows what it was taught
+        del options["teacher"]
     adjustment = None
     if correction and not correction["refused"]:
         adjustment = {"ratio": correction["ratio"], **correction["calibration"]}
+    product = record["model"].get("product")
+    shown = settings["model"].get("input_scale", 1.0) != 1 or settings.get("eval", {}).get("views", "none") != "none"
     return {
-        "format": FORMAT,
+        "format": NEWEST if product or shown else FORMAT,
         "labels": record["labels"],
         "input": {
             "size_px": settings["data"]["crop_px"],
@@ -62,24 +75,27 @@ def model_settings(record: dict[str, Any]) -> dict[str, Any]:
         },
         "settings": {
             group: {key: value for key, value in values.items() if key not in _LEFT_OUT.get(group, ())}
-            for group, values in (settings | {"model": settings["model"] | pool}).items()
+            for group, values in (
+                settings | {"model": settings["model"] | pool, "method": method | {"options": options}}
+            ).items()
         },
         "adjustment": adjustment,
+        **({"product": product} if product else {}),
         "run": record["key"],
         "versions": record["versions"],
     }
 
 
 def checked(settings: Any) -> dict[str, Any]:
-    """Settings that come from a file, of this format or of format 1, as those of this format.
+    """Settings that come from a file, of format 1 as those of format 2.
 
     Raises:
         UserError: they are of another format, or not whole.
     """
     found = settings.get("format") if isinstance(settings, dict) else None
-    if type(found) is not int or found not in (1, FORMAT):
+    if type(found) is not int or found not in (1, FORMAT, NEWEST):
         said = f"a model of format {found!r:.40}" if found is not None else "not the settings of a model"
-        raise UserError(f"{said}: this version reads formats 1 and {FORMAT}; update pa-difc, or export the run again")
+        raise UserError(f"{said}: this version reads formats 1 to {NEWEST}; update pa-difc, or export the run again")
     if found == 1:
         settings = _from_format_1(settings)
     problem = mismatch(settings, _SHAPE)
@@ -89,8 +105,12 @@ def checked(settings: Any) -> dict[str, Any]:
         k = len(settings["labels"]["names"])
         shape: dict[str, Any] = {"scale": NUMBER, "bias": (NUMBER, k), "ratio": (_POSITIVE, k)}
         problem = mismatch(settings["adjustment"], shape, "adjustment")
+    if problem is None and "product" in settings:
+        problem = mismatch(settings["product"], {"power": _POSITIVE, "model": {}}, "product")
     if problem:
         raise UserError(f"not the settings of a model of format {found} ({problem}); export the run again")
+    if "product" in settings:
+        settings = settings | {"product": settings["product"] | {"model": checked(settings["product"]["model"])}}
     return {"adjustment": None, **{key: value for key, value in settings.items() if key != "weights"}}
 
 
@@ -101,6 +121,15 @@ def of_expressions(labels: LabelSet) -> bool:
     words = {*SEVEN, CONTEMPT}
     gathered = {plain(name) for word, name in labels.synonyms.items() if plain(word) in words}
     return all(plain(name) in words | gathered for name in labels.names)
+
+
+def product_line(settings: dict[str, Any]) -> str:
+    """What multiplies the predictions of a model, for people; empty where nothing does."""
+    if (product := settings.get("product")) is None:
+        return ""
+    other = product["model"]["settings"]
+    what = f"{other['method']['name']}, {other['model']['backbone']}"
+    return f"probabilities are p · q^{product['power']:g}, with q of a second model that is part of this one ({what})"
 
 
 def _from_format_1(settings: dict[str, Any]) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..data.domains import Domain
-from ..data.loaders import EvalLoader, PairLoader
-from ..evaluation.inference import predict
+from ..data.loaders import PairLoader
 from ..methods.slot import LossSlot
 from .build import make_adapter, make_loader
+from .other import predicted
 from .settings import Settings
 
 #: Steps that are timed, after one that is not: the first one makes buffers and chooses kernels.
@@ -46,13 +46,12 @@ def step_seconds(settings: Settings, source: Domain, target: Domain) -> float:
 
 
 def prediction_seconds(settings: Settings, source: Domain, target: Domain) -> float:
-    """Seconds that the prediction of a face takes, in all views of resolved settings."""
+    """Seconds that the prediction of a face takes, in all views of resolved settings and with all that predicts it."""
     adapter = quiet_adapter(settings, source, 1)
     faces = target.test.take(np.arange(min(len(target.test), _TIMED_FACES)))
-    loader = EvalLoader(faces, device=settings.run.device)
-    predict(adapter, EvalLoader(faces.take(np.arange(min(len(faces), 8))), device=settings.run.device))
+    predicted(adapter, faces.take(np.arange(min(len(faces), 8))), settings)
     started = time.perf_counter()
-    predict(adapter, loader, views=settings.eval.views)
+    predicted(adapter, faces, settings)
     return (time.perf_counter() - started) / len(faces)
 
 
@@ -71,4 +70,5 @@ def _batches(adapter: LossSlot, loader: PairLoader) -> Iterator[dict[str, Any]]:
             source_images=adapter.uses_source,
             target_images=adapter.reads_target,
             strong=adapter.reads_strong_views,
+            draws=adapter.reads_draws,
         )

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..data.domains import Domain
+from ..data.protocol import NO_SOURCE
 from ..evaluation.metrics import macro_recall_20
 from ..util.distributed import processes
 from ..util.errors import UserError
@@ -167,6 +168,8 @@ def read_record(path: Path) -> dict[str, Any]:
     problem = problem or mismatch(record, _shape(len(record["labels"]["names"])))
     if not problem and not record["scores"].keys() & {"target", "unlabelled_target"}:
         problem = "scores.target is missing"
+    if not problem and "source" not in record["scores"] and record["settings"]["data"]["source"] != NO_SOURCE:
+        problem = "scores.source is missing"
     if problem:
         raise UserError(f"record {path} is not whole ({problem}); remove it to have its run trained again")
     for scores in record["scores"].values():
@@ -211,7 +214,7 @@ def _shape(k: int) -> Shape:
             "run": {"seed": COUNT, "epochs": COUNT},
         },
         "data": {"source": data, "target": data},
-        "scores": {"source": scores, "target?": scores, "target_unadjusted?": scores, "unlabelled_target?": counts},
+        "scores": {"source?": scores, "target?": scores, "target_unadjusted?": scores, "unlabelled_target?": counts},
         "history": [{"epoch": COUNT, "seconds": NUMBER, "lr": NUMBER, "losses": {}, "state?": state}],
         "seconds": {"training": NUMBER},
         "finished": TEXT,

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from ..backbones import BACKBONES
-from ..backbones.places import is_model_folder
+from ..backbones.places import is_model_folder, place_digest
+from ..data.protocol import NO_SOURCE
 from ..losses import LOSSES
 from ..losses.schedule import Schedule
 from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.names import lookup
-from ..util.options import make
-from .groups import ENTRIES, ModelSettings, OptimiserSettings
+from ..util.options import describe, is_path, make
+from .groups import ENTRIES, DataSettings, EvalSettings, ModelSettings, OptimiserSettings
 from .keys import entry_options
 from .settings import Settings
 
@@ -65,10 +66,29 @@ def own_values(settings: Settings) -> dict[str, Any]:
         "model.scale": lookup("classifier", given or loss.classifier, CLASSIFIERS),
         "model.feature_head": feature_head,
         "model.head_init": _own_head_init(settings, given or loss.classifier, feature_head),
+        **_of_folder(settings),
         "optimiser.lr": backbone.lr if settings.optimiser.name == "sgd" else backbone.lr * ADAMW_SHARE,
         "loss.confusion_epoch": half,
         "loss.reweight_epoch": min(5, half),
     }
+
+
+def _of_folder(settings: Settings) -> dict[str, Any]:
+    """What the network of a model folder is shown of a face, and its views; without a folder, the face alone."""
+    stored: dict[str, Any] = {"model": {}}
+    if is_model_folder(settings.model.pretrained):
+        from .stored import read_settings  # which needs settings
+
+        stored = read_settings(Path(str(settings.model.pretrained)))["settings"]
+    scale = stored["model"].get("input_scale", 1.0)
+    return {"model.input_scale": scale, "eval.views": stored.get("eval", {}).get("views", "none")}
+
+
+def taken_over(settings: Settings) -> str:
+    """What resolved settings have from a model folder unasked, for people; empty if nothing."""
+    values = {"model.input_scale": settings.model.input_scale, "eval.views": settings.eval.views}
+    found = [f"{k}={v}" for k, v in values.items() if k in settings.follows and v not in (1.0, "none")]
+    return f"as in {settings.model.pretrained}: {', '.join(found)}" if found else ""
 
 
 def _feature_head(settings: Settings, own: str) -> str:
@@ -131,13 +151,61 @@ def _check(resolved: Settings) -> None:
     if model.classifier not in loss.classifiers:
         raise UserError(f"loss {resolved.loss.name} needs classifier={loss.classifiers[0]}, not {model.classifier}")
     _check_start(resolved)
+    for key, folder in other_models(resolved).items():
+        _check_faces(resolved, f"{key}={folder}", folder)
     if resolved.data.crop_px != backbone.input_px and not backbone.any_px:
         raise UserError(f"crop_px={resolved.data.crop_px}: backbone {model.backbone} takes {backbone.input_px}")
     if optimiser.schedule != "drop" and optimiser.lr_drop != OptimiserSettings.lr_drop:
         raise UserError(f"lr_drop={optimiser.lr_drop:g} has no effect with schedule={optimiser.schedule!r}")
     if optimiser.name != "sgd" and optimiser.momentum != OptimiserSettings.momentum:
         raise UserError(f"momentum={optimiser.momentum:g} has no effect with optimiser {optimiser.name}")
+    _check_product(resolved)
+    _check_source(resolved)
     make_schedule(resolved, steps_per_epoch=1)
+
+
+def _check_product(resolved: Settings) -> None:
+    """Refuses a product with predictions that nobody makes, and a power of none."""
+    product, power = resolved.eval.product, resolved.eval.product_power
+    if product == "none" and power != EvalSettings.product_power:
+        raise UserError(f"product_power={power:g} has no effect with product=none")
+    if product == "start" and resolved.model.pretrained is None:
+        raise UserError("product=start: give --pretrained, the weights that bring a classifier along")
+
+
+def _check_source(resolved: Settings) -> None:
+    """Refuses what there is nothing for where no source is named."""
+    data, method = resolved.data, METHODS.lookup(resolved.method.name)
+    if data.source != NO_SOURCE:
+        return
+    if method.uses_source and method.trains:
+        raise UserError(
+            f"source=none: method {resolved.method.name} learns from a labelled source; name one, or take source_free "
+            "or as_is"
+        )
+    for key, value, plain in (
+        ("prior_correction", resolved.run.prior_correction, "none"),
+        ("sampler", data.sampler, DataSettings.sampler),
+        ("target_shift", data.target_shift, None),
+    ):
+        if value != plain:
+            raise UserError(f"{key}={value}: there is no source that it could go by; name one")
+
+
+def product_of(settings: Settings) -> str:
+    """Whose predictions multiply a run's: a method that trains nothing stays what it is, the row to beat."""
+    return settings.eval.product if METHODS.lookup(settings.method.name).trains else "none"
+
+
+def as_start(settings: Settings) -> Settings:
+    """The settings of the pretrained classifier alone, as the method as_is predicts with it.
+
+    Raises:
+        UserError: it can't be so.
+    """
+    own = {"model.classifier": None, "model.scale": None, "model.head_init": None}
+    nobody = {"eval.product": "none", "eval.product_power": EvalSettings.product_power}
+    return resolve(settings.but(**{"method.name": "as_is", "loss.name": "ce", **own, **nobody}))
 
 
 def _check_start(resolved: Settings) -> None:
@@ -161,6 +229,19 @@ def _check_start(resolved: Settings) -> None:
         raise UserError("pretrained_classes has no effect without --pretrained")
     elif model.pretrained_classes is not None and "model.head_init" not in resolved.follows:
         raise UserError("pretrained_classes has no effect with head_init=random")
+
+
+def _check_faces(resolved: Settings, option: str, folder: Path) -> None:
+    """Refuses another model that can't be shown the faces of a run."""
+    from .stored import read_settings  # which needs settings
+
+    if not is_model_folder(folder):
+        raise UserError(f"{option}: no model in this folder; give a finished run's, or one that export wrote")
+    if (size_px := read_settings(folder)["input"]["size_px"]) != resolved.data.crop_px:
+        raise UserError(
+            f"{option}: that model takes faces of {size_px} px, and this run has {resolved.data.crop_px} px: set "
+            f"crop_px={size_px}, or take another model"
+        )
 
 
 def _at(values: dict[str, dict[str, Any]], key: str) -> Any:
@@ -188,12 +269,27 @@ def make_schedule(settings: Settings, steps_per_epoch: int) -> Schedule:
 
 
 def identity(settings: Settings) -> dict[str, Any]:
-    """What of resolved settings makes two runs the same: everything but where files lie, whose hashes stand apart."""
+    """What of resolved settings makes two runs the same: everything but where files lie, whose hashes stand apart.
+
+    A hash stands in the place of another model's folder.
+    """
     values = settings.to_dict()
     for group, names in PLACES.items():
         for name in names:
             del values[group][name]
+    for key, folder in other_models(settings).items():
+        group, _, name = key.partition(".")
+        owner = values[group] if name in values[group] else values[group]["options"]
+        owner[name] = place_digest(folder)
     return values
+
+
+def other_models(settings: Settings) -> dict[str, Path]:
+    """The folders of other models that options name, by whole key."""
+    of_method = describe(entry_options("method", settings.method.name))
+    folders = {f"method.{name}" for name, about in of_method.items() if about.folders}
+    folders |= {f"eval.{name}" for name, about in describe(EvalSettings).items() if about.folders}
+    return {key: Path(value) for key, value in settings.flat().items() if key in folders and is_path(value)}
 
 
 def comparable(settings: Settings) -> dict[str, Any]:

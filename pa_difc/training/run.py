@@ -10,8 +10,7 @@ import numpy as np
 
 from ..data.domains import Domain
 from ..data.features import FeatureSet
-from ..data.loaders import EvalLoader
-from ..evaluation.inference import Predictions, predict
+from ..evaluation.inference import Predictions
 from ..evaluation.metrics import prediction_counts, score
 from ..evaluation.prior import estimate_prior
 from ..evaluation.quality import feature_quality
@@ -21,6 +20,7 @@ from ..util.distributed import from_first, on_first, rank
 from .build import check_landmarks, make_adapter, make_loader
 from .engine import fit
 from .loggers import History, final_scores, make_logger
+from .other import predicted, product_of_record
 from .record import RunFolder
 from .resolve import pool_of
 from .settings import Settings
@@ -101,21 +101,23 @@ def finish(
 ) -> dict[str, Any]:
     """Scores a trained method on both test splits and writes its record. Only here are target labels looked at.
 
-    Of a target without labels the record says which classes were predicted how often.
+    Of a target without labels the record says which classes were predicted how often. Where there is no source, it has
+    no scores.
 
     Of several processes the first does it, and the others wait.
     """
-    run, views = folder.settings.run, folder.settings.eval.views
-    device, correction = run.device, run.prior_correction
+    correction = folder.settings.run.prior_correction
     scores: dict[str, Any] = {}
     summary: dict[str, Any] = {"mean_feature_norm": {}, "feature_quality": {}}
     adjustment = None
     outputs: Arrays = {}
     for side, domain, number in (("source", source, 0), ("target", target, 1)):
-        predictions = predict(adapter, EvalLoader(domain.test, device=device), domain=number, views=views)
+        if domain.empty:
+            continue
+        predictions = predicted(adapter, domain.test, folder.settings, number)
         probs = predictions.probs.numpy()
         if side == "source" and correction != "none":
-            unlabelled = predict(adapter, EvalLoader(target.train, device=device), views=views).probs.numpy()
+            unlabelled = predicted(adapter, target.train, folder.settings).probs.numpy()
             adjustment = estimate_prior(correction, probs, domain.test.labels, unlabelled)
         elif side == "target" and adjustment is not None:
             if domain.labelled:
@@ -128,8 +130,11 @@ def finish(
             summary["feature_quality"][side] = feature_quality(predictions.features, domain.test.labels)
         else:
             scores["unlabelled_target"] = prediction_counts(probs)
+    if source.empty:
+        outputs |= {f"source_{name}": outputs[f"target_{name}"][:0] for name in ("labels", "probs", "kept", "features")}
     summary["parameters"] = {n: sum(p.numel() for p in model.parameters()) for n, model in adapter.models.items()}
     summary["pool"] = pool_of(folder.settings)
+    summary["product"] = product_of_record(folder.settings, adapter)
     summary["adjustment"] = adjustment and adjustment.to_dict()
     folder.write_outputs(outputs)
     return folder.write(source, target, history=history, scores=scores, adapter_summary=summary)

@@ -12,7 +12,7 @@ from torch import nn
 from ..backbones import BACKBONES
 from ..backbones.classifiers import PretrainedClassifier, find_classifier
 from ..backbones.places import is_model_folder, weights_file
-from ..backbones.pretrained import mark_filled, read_state_dict
+from ..backbones.pretrained import PretrainedReport, fill, load_pretrained, mark_filled, read_state_dict
 from ..backbones.spec import HUB
 from ..backbones.timm_nets import hub_weights
 from ..data.domains import Domain
@@ -21,9 +21,9 @@ from ..data.labels import LabelSet
 from ..methods import METHODS
 from ..methods.heads import classifier
 from ..util.errors import UserError
-from .resolve import brings_classifier
+from .resolve import brings_classifier, other_models
 from .settings import Settings
-from .stored import stored_classifier
+from .stored import of_network, read_weights, require_backbone, stored_classifier
 
 #: The standard deviation of the noise on the second of several classifiers, as a share of the weights' own.
 NOISE = 0.1
@@ -82,7 +82,12 @@ def for_samples(settings: Settings, source: Domain) -> Settings:
         if not method.uses_source:
             raise UserError(f"method {settings.method.name} trains the network itself: train it on faces")
         known = source.train.log_probs is not None
-    if settings.method.options.get("teacher") == "start" and not known:
+    teacher = settings.method.options.get("teacher", "")
+    for key, folder in other_models(settings).items() if isinstance(source.train, FeatureSet) else ():
+        raise UserError(f"{key}={folder}: that model looks at faces, and these are frozen features; train on faces")
+    if settings.eval.product == "start" and isinstance(source.train, FeatureSet) and not known:
+        raise UserError("product=start: these features come with no pretrained classifier's predictions")
+    if teacher == "start" and not known:
         raise UserError("teacher=start: no pretrained classifier comes along that could teach; take teacher=average")
     if not isinstance(source.train, FeatureSet) or settings.model.head_init != "pretrained":
         return settings
@@ -131,6 +136,23 @@ def classifier_of_features(settings: Settings, labels: LabelSet) -> PretrainedCl
             raise
         print(f"nothing of the pretrained classifier is kept: {error}", flush=True)
         return None
+
+
+def fill_backbone(backbone: nn.Module, settings: Settings) -> PretrainedReport:
+    """Fills a backbone from the place of its pretrained weights: a file, or the folder of a model with the same.
+
+    Raises:
+        UserError: they can't be read, or do not fit.
+    """
+    model = settings.model
+    assert model.pretrained is not None
+    if model.pretrained == HUB:
+        return fill(backbone, hub_weights(model.backbone), "timm's hub", whole_trunk=True)
+    if not is_model_folder(model.pretrained):
+        return load_pretrained(backbone, model.pretrained)
+    folder = Path(model.pretrained)
+    require_backbone(folder, model.backbone, model.options)
+    return fill(backbone, of_network(read_weights(folder), "G"), folder, whole_trunk=True)
 
 
 def _of_file(settings: Settings, place: Path) -> PretrainedClassifier:

@@ -71,8 +71,10 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     state = read_state(path)
     try:
         found = {f"models.{name}.{key}": x for name, own in state["models"].items() for key, x in own.items()}
-        average = state.get("misc", {}).get("average", {})  # what the run predicted with, if it averaged its weights
-        return found | {key: value for key, value in average.items() if key.startswith("models.")}
+        misc = state.get("misc", {})
+        average = misc.get("average", {})  # what the run predicted with, if it averaged its weights
+        found |= {key: value for key, value in average.items() if key.startswith("models.")}
+        return found | {f"product.{key}": value for key, value in misc.get("product", {}).items()}
     except (TypeError, AttributeError):
         raise UserError(f"{path}: it has no weights of models") from None
 
@@ -103,9 +105,13 @@ def stored_classifier(folder: Path) -> PretrainedClassifier:
     Raises:
         UserError: it is not linear in the features, or can't be read.
     """
-    settings, c = read_settings(folder), of_network(read_weights(folder), "C")
+    settings = read_settings(folder)
+    if "product" in settings:
+        print(f"{folder}: the model that multiplies its predictions is left out", flush=True)
     labels, chosen = LabelSet.from_dict(settings["labels"]), settings["settings"]["model"]
     method = METHODS.lookup(settings["settings"]["method"]["name"])
+    name = method.inference_models[-1]
+    c = of_network(read_weights(folder), name)
     made: list[nn.Module] = []
 
     def make(num_features: int, num_classes: int) -> nn.Module:
@@ -113,10 +119,10 @@ def stored_classifier(folder: Path) -> PretrainedClassifier:
         return made[-1]
 
     widths = [tensor.shape[1] for tensor in c.values() if tensor.dim() == 2]
-    if chosen["classifier"] != "linear" or method.inference_models != ("G", "C") or not widths:
+    if chosen["classifier"] != "linear" or method.inference_models != ("G", name) or not widths:
         raise UserError(f"{folder}: its classifier is not linear in the features of its network; take head_init=random")
     options = method.read_options(settings["settings"]["method"].get("options", {}))
-    head = method.heads(widths[0], len(labels), make, options)["C"]
+    head = method.heads(widths[0], len(labels), make, options)[name]
     try:
         head.load_state_dict(c)
     except RuntimeError:

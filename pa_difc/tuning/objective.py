@@ -15,13 +15,12 @@ from optuna.trial import FrozenTrial
 
 from ..data.domains import Domain
 from ..data.faces import FaceSet
-from ..data.loaders import EvalLoader
 from ..evaluation import CRITERIA
 from ..evaluation.criteria import Evidence
-from ..evaluation.inference import predict
 from ..methods.slot import LossSlot
 from ..training.build import make_adapter, make_loader
 from ..training.engine import fit
+from ..training.other import predicted
 from ..training.record import RunFolder
 from ..training.settings import Settings
 from ..util.errors import DivergedError
@@ -84,8 +83,7 @@ class Objective:
             with interruptible():
                 adapter, seconds = train(settings, self.task, title, self._report(settings, trial))
                 evidence = show(adapter, self.task, settings.run.device)
-                loader = EvalLoader(self.task.target.test, device=settings.run.device)
-                test = predict(adapter, loader, views=settings.eval.views).probs
+                test = predicted(adapter, self.task.target.test, settings).probs
         except DivergedError as error:
             trial.set_user_attr("diverged", str(error))
             raise optuna.TrialPruned(str(error)) from None
@@ -145,9 +143,9 @@ def source_recall(evidence: Evidence) -> float:
 
 def show(adapter: LossSlot, task: Task, device: str) -> Evidence:
     """What a candidate shows: its predictions and features on unlabelled target and held-out source."""
-    views = task.settings.eval.views  # of all candidates alike
-    target = predict(adapter, EvalLoader(task.target.train, device=device), domain=1, views=views)
-    source = predict(adapter, EvalLoader(task.source.test, device=device), domain=0, views=views)
+    settings = task.settings.but(**{"run.device": device})  # views and products are those of all candidates alike
+    target = predicted(adapter, task.target.train, settings)
+    source = predicted(adapter, task.source.test, settings, 0)
     return Evidence(
         target_probs=target.probs.numpy(),
         target_features=target.features.numpy(),

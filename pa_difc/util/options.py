@@ -6,6 +6,7 @@ command line and explains it.
 
 from __future__ import annotations
 
+import os
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping
@@ -33,6 +34,7 @@ def option(
     below: float | None = None,
     choices: Collection[str] | Callable[[], Collection[str]] | None = None,
     kind: str = "",
+    folders: bool = False,
 ) -> Any:
     """A field of :class:`Options`.
 
@@ -43,12 +45,13 @@ def option(
         at_least, above, at_most, below: bounds of a number.
         choices: the valid words, or what gives them when they are needed.
         kind: what a word names, for errors; the field's name if left out.
+        folders: whether beside ``choices`` a path is valid, see :func:`is_path`.
     """
     bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
     found = {word: bound for word, bound in bounds.items() if bound is not None}
     return field(
         default=default,
-        metadata={"about": about, "unit": unit, "bounds": found, "choices": choices, "kind": kind},
+        metadata={"about": about, "unit": unit, "bounds": found, "choices": choices, "kind": kind, "folders": folders},
     )
 
 
@@ -77,6 +80,7 @@ class About:
     bounds: Mapping[str, float]
     choices: Collection[str] | Callable[[], Collection[str]] | None
     kind: str
+    folders: bool = False
 
     def check(self, value: Any) -> None:
         """Raises a UserError if a value is not valid."""
@@ -89,8 +93,13 @@ class About:
             raise UserError(f"{self.name}={shown(value)}: must be a finite number {bounds}")
         if self.choices is not None:
             valid = self.choices() if callable(self.choices) else self.choices
-            if value not in valid:
-                raise unknown(self.kind or self.name.replace("_", " "), value, valid)
+            if value not in valid and not (self.folders and is_path(value)):
+                refused = unknown(self.kind or self.name.replace("_", " "), value, valid)
+                raise UserError(f"{refused}, or a folder: ./{value}") if self.folders else refused
+
+    def _is_choice(self, word: str) -> bool:
+        valid = self.choices() if callable(self.choices) else self.choices
+        return valid is not None and word in valid
 
     def parse(self, text: str) -> Any:
         """The value of a text such as a command line's; its range is checked where it is put in.
@@ -99,7 +108,7 @@ class About:
             UserError: the text is no value of the option's type.
         """
         kinds = _kinds(self.hint)
-        if text.lower() == "none" and type(None) in kinds:
+        if text.lower() == "none" and type(None) in kinds and not self._is_choice("none"):
             return None
         kind = kinds[0]
         try:
@@ -164,6 +173,11 @@ def make(kind: type[T], values: Mapping[str, Any], owner: str) -> T:
                 raise UserError(f"{owner} has no option {name!r}: it has none")
             raise unknown(f"option of {owner}", name, known)
     return kind(**{name: known[name].read(value) for name, value in values.items()})
+
+
+def is_path(value: Any) -> bool:
+    """Whether a value is written as a path: with a slash, so that a misspelt word is not taken for one."""
+    return isinstance(value, str) and ("/" in value or os.sep in value)
 
 
 def shown(value: Any) -> str:

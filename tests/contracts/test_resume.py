@@ -100,13 +100,14 @@ STATEFUL = [
     ("adamatch", {"threshold": 0.3, "align": "estimated", "target_loss": "difc"}),
     ("mean_teacher", {"ema": 0.9, "align": "source", "target_loss": "difc", "zoom": 0.1}),
     ("mean_teacher", {"teacher": "student", "target_loss": "di"}),
+    ("star+abc", {"ema": 0.9, "abc_threshold": 0.3, "loss": "difc"}),
     ("star+mcc+mean_teacher", {"ema": 0.5, "target_sampler": "pseudo_balanced"}),
 ]
 
 
 @pytest.mark.parametrize(("method", "options"), STATEFUL)
 def test_means_teachers_and_averages_are_resumed_to_the_bit(method, options, source, target, tmp_path):
-    resumed_as_never_stopped(config(method, "ce", **options), source, target, tmp_path)
+    resumed_as_never_stopped(config(method, **{"loss": "ce", **options}), source, target, tmp_path)
 
 
 @pytest.mark.parametrize("method", [*TRAINED, *JOINED])

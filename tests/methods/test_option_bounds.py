@@ -15,6 +15,8 @@ ANYTHING = ([-100.0, 100.0], [])
 
 #: By name, as it means the same in each method: values at the ends of its range, and values just beyond them.
 RANGES = {
+    "abc_threshold": ([0.0, 1.0], [-TINY, 1 + TINY]),
+    "abc_weight": NOT_NEGATIVE,
     "align": (["equal", "none"], ["even"]),
     "align_power": ([TINY, 1.0], [0.0, 1 + TINY]),
     "alpha": NOT_NEGATIVE,
@@ -51,7 +53,7 @@ RANGES = {
     "target_power": ([0.0, 1.0], [-TINY, 1 + TINY]),
     "target_weight": NOT_NEGATIVE,
     "tau": POSITIVE,
-    "teacher": (["student", "average", "start"], ["pupil"]),
+    "teacher": (["student", "average", "start", "./model", "runs/a"], ["pupil"]),
     "teacher_decay": ([TINY, 1 - TINY], [0.0, 1.0]),
     "temperature": ([0.0, 1.0], [-TINY, 1 + TINY]),
     "threshold": ([0.0, 1.0], [-TINY, 1 + TINY]),
@@ -65,7 +67,7 @@ WITH = {
     "target_power": {"target_loss": "di"},
     "teacher_decay": {"teacher": "average"},
 }
-HAVING = [(method, name) for method in METHODS for name in describe(METHODS[method].Options)]
+HAVING = [(method, name) for method in (*METHODS, "source_only+abc") for name in describe(METHODS[method].Options)]
 
 
 @pytest.mark.parametrize(("method", "name"), HAVING)

@@ -179,6 +179,21 @@ def test_who_guesses():
     assert all((a - b).abs().max() > 1e-3 for a, b in pairs)
 
 
+def test_another_model_may_guess():
+    """Its probabilities of the plain view, in eval mode, whatever the student is."""
+    made, data = adapter("mean_teacher", lr=0.5, teacher="./somewhere"), batch(strong=True)
+    with pytest.raises(UserError, match=r"teacher=\./somewhere: the model of that folder comes to teaching\.learn_fro"):
+        made.training_step(data)
+    other = torch.nn.Sequential(torch.nn.Linear(6, K), torch.nn.Dropout(0.9), torch.nn.Softmax(1))
+    made.teaching.learn_from(other.train())
+    with torch.no_grad():
+        expected = other[0](data["target_imgs"]).softmax(1)
+    for _ in range(2):
+        made.training_step(data)
+        torch.testing.assert_close(made.teaching.loss.mean, expected.double().mean(0))
+    assert other[0].weight.grad is None and not other[0].weight.requires_grad
+
+
 def test_a_mean_teacher_lags_behind_its_student_by_its_decay():
     made = adapter("mean_teacher", teacher_decay=0.15)
     weight = made.teaching.teacher.models["G"][0].weight.clone()
