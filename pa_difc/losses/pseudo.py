@@ -26,10 +26,10 @@ class PseudoLabelLoss(nn.Module):
 
     L = 1/N Σ_i m_i Σ_k p̃_ik ω_k · CE(z_i − Δ_k·onehot(k), k)
 
-    with guesses p̃ (a one-hot row is a pseudo-label), a mask m, class weights ω_k ∝ q̂_k^(−power) of mean 1 and margins
-    Δ_k = max_margin · (min_j q̂_j / q̂_k)^(1/4); "difc" raises these for confused classes (Sreenivas et al. 2022, eqs.
-    3 to 6). q̂ is a running mean of the teacher's predictions and the confusion is theirs, too, so that pseudo-labels
-    that drift to frequent classes are worth less.
+    with guesses p̃ (a one-hot row is a pseudo-label), a mask m, class weights ω_k ∝ q̂_k^(−power), Σ_k q̂_k ω_k = 1, and
+    margins Δ_k = max_margin · (min_j q̂_j / q̂_k)^(1/4); "difc" raises these for confused classes (Sreenivas et al.
+    2022, eqs. 3 to 6). q̂ is a running mean of the teacher's predictions and the confusion is theirs, too, so that
+    pseudo-labels that drift to frequent classes are worth less.
 
     Differs from the paper, which has margins on the source alone: there they stand for the source's imbalance, here
     for that of the distribution that is predicted in the end.
@@ -100,11 +100,11 @@ class PseudoLabelLoss(nn.Module):
 
     @property
     def class_weights(self) -> Tensor:
-        """``(K,)`` ω, of mean 1."""
+        """``(K,)`` ω; their mean over guesses is 1, so that a loss with weights takes steps as long as one without."""
         if "weights" not in self.ingredients:
             return torch.ones_like(self.mean)
         weights = self.mean.clamp(min=LEAST_SHARE) ** -self.power
-        return weights / weights.mean()
+        return weights / (self.mean * weights).sum()
 
     def forward(self, logits: Tensor, guesses: Tensor, mask: Tensor) -> Tensor:
         """The loss, a scalar.

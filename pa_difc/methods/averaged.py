@@ -20,18 +20,23 @@ class AveragedModels(nn.Module):
     (Tarvainen and Valpola 2017, arXiv:1703.01780). BatchNorm's statistics are averaged like weights; other state, such
     as AGRA's class means, is as the models have it.
 
+    With a ``start_share`` s it is (1 − s) w̄ + s w₀, w₀ what training began with: of fine-tuned weights and those
+    before, the mean often predicts better than either (Wortsman et al. 2022, arXiv:2109.01903).
+
     Args:
         models: by name; they are copied.
         decay: d.
+        start_share: s.
     """
 
     steps: Tensor  #: t
 
-    def __init__(self, models: Mapping[str, nn.Module], decay: float) -> None:
+    def __init__(self, models: Mapping[str, nn.Module], decay: float, start_share: float = 0.0) -> None:
         super().__init__()
         self.models = nn.ModuleDict({name: copy.deepcopy(model) for name, model in models.items()})
         self.models.requires_grad_(False).eval()
-        self.decay = decay
+        self.start = copy.deepcopy(self.models) if start_share else nn.ModuleDict()
+        self.decay, self.start_share = decay, start_share
         self._averaged = {name: _averaged(model) for name, model in self.models.items()}
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
@@ -46,14 +51,19 @@ class AveragedModels(nn.Module):
         decay = min(self.decay, (1 + steps) / (10 + steps))
         for name, average in self.models.items():
             new = _state(original(models[name]))
+            start = _state(self.start[name]) if self.start_share else {}
             for key, value in _state(average).items():
                 if value.device != new[key].device:  # the host's frameworks leave misc behind
                     value.data = value.to(new[key].device)
                 if key in self._averaged[name]:
-                    value.lerp_(new[key].to(value), 1 - decay)
+                    value.lerp_(self._drawn(new[key].to(value), start.get(key)), 1 - decay)
                 else:
                     value.copy_(new[key])
         self.steps.add_(1)
+
+    def _drawn(self, new: Tensor, start: Tensor | None) -> Tensor:
+        """A weight drawn back to where it began: as averages are linear, theirs is drawn back as far."""
+        return new if start is None else new.lerp(start.to(new), self.start_share)
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:

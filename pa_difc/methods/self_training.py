@@ -4,8 +4,12 @@
 
 with p_T the teacher's class probabilities on the plain view, q̂ their running mean, r the proportions that guesses are
 aligned to, and L_target of :class:`.pseudo.PseudoLabelLoss`: cross-entropy, or DI or DIFC with the imbalance and the
-confusion of the guesses. Samples count whose most probable class has at least ``threshold`` times the mean of the
-source batch's largest probabilities.
+confusion of the guesses. Guesses are sharpened in the end, p̃^(1/T). Samples count whose most probable class has at
+least ``threshold`` times the mean of the source batch's largest probabilities.
+
+With ``align="own"`` guesses are sharpened first and then brought back to the proportions that the teacher's predictions
+had before: p̃ ∝ p_T^(1/T) · e^b, where b is found by dual ascent on the constraint that the mean of p̃ is q̂. Sharpening
+takes mass from rare classes, and a teacher that follows its student passes that on; this way it takes none.
 
 AdaMatch (Berthelot et al. 2021, arXiv:2106.04732) is the student as its own teacher, with hard guesses; differs from
 the paper: r is uniform and not the source's, a is ½ and not 1, the student guesses in eval mode, and source and target
@@ -41,12 +45,17 @@ from .source_only import SourceOnly
 
 TEACHERS = ("student", "average", "start")
 WHO = "who guesses: student, average (of its weights), start, or the folder of another run or model"
-ALIGNMENTS = ("equal", "source", "estimated", "none")
+ALIGNMENTS = ("equal", "source", "estimated", "own", "none")
+_TEMPERATURE = "guesses are p^(1/T): 1 as they are, 0 the most probable class"
+_ALIGN = "class proportions that guesses are aligned to: equal, source, estimated, own (the teacher's) or none"
 
 #: Of the last predictions of a teacher, no class may have more than this share: there is nothing to learn from one.
 MOST_OF_ONE_CLASS = 0.98
 #: Batches before a teacher is judged.
 _JUDGED_AFTER = 20
+
+#: With align=own: the length of a step of the dual ascent, and the share of the guesses' mean that a batch leaves.
+_ASCENT, _GUESSES_KEPT = 0.05, 0.9
 
 
 @dataclass(frozen=True)
@@ -57,21 +66,17 @@ class SelfTrainingOptions(option_tools.Options):
     teacher_decay: float = option(
         0.99, "share of the average that a step keeps, with teacher=average", above=0, below=1
     )
-    align: str = option(
-        "equal", "class proportions that guesses are aligned to: equal, source, estimated or none", choices=ALIGNMENTS
-    )
+    align: str = option("equal", _ALIGN, choices=ALIGNMENTS)
     align_power: float = option(0.5, "a, how far guesses are aligned", above=0, at_most=1)
     threshold: float = option(
         0.0, "guesses below this share of the source's mean confidence are left out", at_least=0, at_most=1
     )
-    temperature: float = option(
-        0.5, "guesses p^(1/T): 1 as they are, 0 the most probable class, as with target_loss≠ce", at_least=0, at_most=1
-    )
+    temperature: float = option(0.5, _TEMPERATURE, at_least=0, at_most=1)
     target_weight: float = option(1.0, "factor on the target's loss", at_least=0)
     target_loss: str = option("ce", "the loss on guesses: ce, drw, margin, di or difc", choices=TARGET_LOSSES)
     target_margin: float = option(1.0, "largest margin of target_loss", unit="logits", at_least=0)
     target_epsilon: float = option(0.5, "ε of target_loss=difc", unit="logits", at_least=0)
-    target_power: float = option(0.5, "class weights of target_loss are q^-power", at_least=0, at_most=1)
+    target_power: float = option(0.2, "class weights of target_loss are q^-power", at_least=0, at_most=1)
     strong_views: bool = option(True, "the student sees turned, scaled, relit and covered faces")
 
     def __post_init__(self) -> None:
@@ -79,8 +84,7 @@ class SelfTrainingOptions(option_tools.Options):
         ingredients = TARGET_LOSSES[self.target_loss]
         effects = {
             "teacher_decay": ("teacher", self.teacher == "average"),
-            "temperature": ("target_loss", self.target_loss == "ce"),
-            "align_power": ("align", self.align != "none"),
+            "align_power": ("align", self.align not in ("own", "none")),
             "target_margin": ("target_loss", "margins" in ingredients),
             "target_epsilon": ("target_loss", "confusion" in ingredients),
             "target_power": ("target_loss", "weights" in ingredients),
@@ -89,6 +93,8 @@ class SelfTrainingOptions(option_tools.Options):
             value, default = getattr(self, name), option_tools.describe(type(self))[name].default
             if value != default and not has_effect:
                 raise UserError(f"{name}={value:g} has no effect with {other}={getattr(self, other)}")
+        if self.align == "own" and self.temperature == 0:
+            raise UserError("align=own is of guesses that are sharpened: with temperature=0 there is nothing to align")
 
 
 class Teaching(nn.Module):
@@ -101,6 +107,8 @@ class Teaching(nn.Module):
 
     source_mean: Tensor  #: ``(K,)`` running mean of the student's predictions on the source
     estimate: Tensor  #: ``(K,)`` estimated proportions of the target
+    guessed: Tensor  #: ``(K,)`` running mean of guesses that are aligned to their teacher's own proportions
+    bias: Tensor  #: ``(K,)`` b, which does that
 
     def __init__(self, options: SelfTrainingOptions, models: Mapping[str, nn.Module]) -> None:
         super().__init__()
@@ -113,8 +121,9 @@ class Teaching(nn.Module):
             epsilon=scale * options.target_epsilon,
             power=options.target_power,
         )
-        for name in ("source_mean", "estimate"):
+        for name in ("source_mean", "estimate", "guessed"):
             self.register_buffer(name, torch.full((k,), 1 / k, dtype=torch.float64))
+        self.register_buffer("bias", torch.zeros(k, dtype=torch.float64))
         decay = {"average": options.teacher_decay, "start": 1.0}.get(options.teacher)
         self.teacher = None if decay is None else AveragedModels(models, decay)
         self.other: nn.Module | None = None
@@ -144,13 +153,14 @@ class Teaching(nn.Module):
         """
         if source_probs is not None:
             self.source_mean.lerp_(batch_mean(source_probs), 1 - self.loss.kept)
+        kept, least = self.loss.kept, self.options.threshold * _confidence(source_probs)
         self.loss.observe(probs)
+        if self.options.align == "own":
+            guesses = self._of_own_proportions(probs.double(), kept.clamp(max=_GUESSES_KEPT))
+            return guesses, guesses.max(dim=1).values >= least
         aligned = probs.double() * self._ratio(probs)
         aligned = aligned / aligned.sum(dim=1, keepdim=True)
-        mask = aligned.max(dim=1).values >= self.options.threshold * _confidence(source_probs)
-        if self.options.temperature == 0 or self.options.target_loss != "ce":  # margins and weights are of labels
-            return torch.zeros_like(aligned).scatter_(1, aligned.argmax(dim=1, keepdim=True), 1.0), mask
-        return (aligned.log() / self.options.temperature).softmax(dim=1), mask
+        return _sharpened(aligned, self.options.temperature), aligned.max(dim=1).values >= least
 
     def require_spread(self) -> None:
         """Refuses to feed a collapse.
@@ -165,6 +175,14 @@ class Teaching(nn.Module):
                 "which teaches nothing else: start from a better classifier, or train without it"
             )
 
+    def _of_own_proportions(self, probs: Tensor, kept: Tensor) -> Tensor:
+        """``(N, K)`` sharpened guesses whose mean comes to be that of the teacher's predictions."""
+        guesses = (probs.log() / self.options.temperature + self.bias).softmax(dim=1)
+        self.guessed.lerp_(batch_mean(guesses), 1 - kept)
+        wanted, found = (mean.clamp(min=LEAST_SHARE).log() for mean in (self.loss.mean, self.guessed))
+        self.bias.add_(_ASCENT * (wanted - found))
+        return guesses
+
     def _ratio(self, probs: Tensor) -> Tensor:
         """``(K,)`` (r / q̂)^a."""
         mean, k = self.loss.mean.clamp(min=LEAST_SHARE), probs.shape[1]
@@ -177,6 +195,13 @@ class Teaching(nn.Module):
             self.estimate.lerp_(found, 1 - self.loss.memory)
         wanted = {"equal": torch.full_like(mean, 1 / k), "source": self.source_mean, "estimated": self.estimate}
         return (wanted[self.options.align].clamp(min=LEAST_SHARE) / mean) ** self.options.align_power
+
+
+def _sharpened(probs: Tensor, temperature: float) -> Tensor:
+    """``(N, K)`` p^(1/T), normalised; one-hot rows where T = 0."""
+    if temperature == 0:
+        return torch.zeros_like(probs).scatter_(1, probs.argmax(dim=1, keepdim=True), 1.0)
+    return (probs.log() / temperature).softmax(dim=1)
 
 
 def _confidence(source_probs: Tensor | None) -> Tensor | float:
@@ -279,7 +304,7 @@ class AdaMatchOptions(SelfTrainingOptions):
     threshold: float = option(
         0.9, "guesses below this share of the source's mean confidence are left out", at_least=0, at_most=1
     )
-    temperature: float = option(0.0, "guesses p^(1/T): 1 as they are, 0 the most probable class", at_least=0, at_most=1)
+    temperature: float = option(0.0, _TEMPERATURE, at_least=0, at_most=1)
 
 
 class AdaMatch(SelfTrained, SourceOnly):

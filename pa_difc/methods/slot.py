@@ -144,12 +144,12 @@ class LossSlot:
             UserError: further training would make it worse.
         """
 
-    def average_weights(self, decay: float) -> None:
+    def average_weights(self, decay: float, start_share: float = 0.0) -> None:
         """Begins to average the weights that predictions are made with; see :class:`.AveragedModels`.
 
         The average lies in ``misc["average"]``, so that checkpoints hold it.
         """
-        self.average = AveragedModels({name: self.models[name] for name in self.inference_models}, decay)
+        self.average = AveragedModels({name: self.models[name] for name in self.inference_models}, decay, start_share)
         self.misc["average"] = self.average
 
     @classmethod

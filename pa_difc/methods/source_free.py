@@ -44,12 +44,14 @@ class SourceFree(SelfTrained, Classifier):
 
         teacher: str = option("start", WHO, choices=TEACHERS, folders=True)
         align: str = option(
-            "equal", "class proportions that guesses are aligned to: equal or none", choices=("equal", "none")
+            "own",
+            "class proportions that guesses are aligned to: own (the teacher's), equal or none",
+            choices=("own", "equal", "none"),
         )
         threshold: float = option(
             0.0, "guesses whose class has less than this probability are left out", at_least=0, at_most=1
         )
-        information: float = option(0.3, "m, factor on information maximisation", at_least=0)
+        information: float = option(0.0, "m, factor on information maximisation", at_least=0)
 
     about = "the pretrained classifier's extractor on the target alone: distillation, information maximisation"
     uses_source = False

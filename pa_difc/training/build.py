@@ -152,7 +152,7 @@ def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> Lo
     if (multiplied := product_model(settings, source)) is not None:
         adapter.misc["product"] = multiplied
     if settings.optimiser.ema and method.trains:
-        adapter.average_weights(settings.optimiser.ema)
+        adapter.average_weights(settings.optimiser.ema, settings.optimiser.start_share)
     return adapter
 
 

@@ -16,6 +16,7 @@ from ..backbones.spec import FEATURE_HEADS, HEAD_INITS, LANDMARK_BRANCHES, MAPS,
 from ..data.sampling import sampler_names
 from ..losses import LOSSES
 from ..methods import METHODS
+from ..util.errors import UserError
 from ..util.options import Options, option
 
 #: Whose predictions can multiply those of a run, beside another model's.
@@ -138,6 +139,9 @@ class OptimiserSettings(Options):
         at_least=0,
         below=1,
     )
+    start_share: float = option(
+        0.0, "share of the weights that training began with in the averaged ones; needs ema", at_least=0, below=1
+    )
     clip_norm: float | None = option(None, "each model's gradient is scaled down to this norm; none: never", above=0)
     layer_decay: float = option(
         1.0, "factor on the learning rate of a trunk's layer for each layer above it", above=0, at_most=1
@@ -146,6 +150,11 @@ class OptimiserSettings(Options):
         1.0, "learning rate of layers that pretraining did not fill; the benchmark: 10", above=0
     )
     new_decay_multiplier: float = option(1.0, "weight decay of these layers; the benchmark: 2", above=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.start_share and not self.ema:
+            raise UserError(f"start_share={self.start_share:g} has no effect with ema=0")
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,13 @@ def change(model, seed):
             module.num_batches_tracked += 1
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3])
 @pytest.mark.parametrize("decay", [0.0, 0.15, 0.99])
-def test_weights_and_statistics_against_a_loop(decay):
+def test_weights_and_statistics_against_a_loop(decay, share):
     model = network()
-    average = AveragedModels({"G": model}, decay)
-    expected = {name: value.clone() for name, value in model.state_dict().items()}
+    average = AveragedModels({"G": model}, decay, share)
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    expected = dict(start)
     for t in range(4):
         change(model, t)
         average.update({"G": model})
@@ -50,7 +52,8 @@ def test_weights_and_statistics_against_a_loop(decay):
         for name, value in model.state_dict().items():
             expected[name] = value.clone() if name.endswith("tracked") else d * expected[name] + (1 - d) * value
     for name, value in average.models["G"].state_dict().items():
-        torch.testing.assert_close(value, expected[name])
+        drawn = expected[name] if name.endswith("tracked") else (1 - share) * expected[name] + share * start[name]
+        torch.testing.assert_close(value, drawn)
     assert average.models["G"][1].running_var.mean() > 2  # it follows, too
 
 

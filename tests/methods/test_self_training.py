@@ -1,6 +1,7 @@
 """Self-training: who guesses, what becomes of guesses, what learns from them, and what is refused."""
 
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -98,7 +99,9 @@ def test_the_student_learns_the_guesses_of_its_plain_view_on_the_strong_one(meth
     made, data = adapter(method, lr=0.0, threshold=0.95, **options), batch(strong=True)
     source, target = said(made, data["src_imgs"]), said(made, data["target_imgs"])
     q = mean(target.tolist())
-    guesses, mask = plain_guesses(target.tolist(), source.tolist(), q, [1 / K] * K, 0.5, 0, 0.95)
+    temperature = made.options.temperature
+    assert temperature == (0.5 if method == "mean_teacher" else 0)
+    guesses, mask = plain_guesses(target.tolist(), source.tolist(), q, [1 / K] * K, 0.5, temperature, 0.95)
     loss = PseudoLabelLoss("di", K, max_margin=0.8, power=0.9)
     loss.observe(target)
     logits = said(made, data["target_imgs_strong"]).log()
@@ -302,11 +305,44 @@ def test_strong_views_are_asked_for_and_can_be_left_out():
     assert not adapter("dann+mcc").reads_strong_views
 
 
-@pytest.mark.parametrize("loss", ["drw", "margin", "di", "difc"])
-def test_losses_of_labels_get_labels(loss):
-    """A margin is the label's: every class of a soft guess would be pushed by its own."""
-    made, probs = teaching(target_loss=loss, align="none"), probabilities(50, 0)
-    guesses, _ = made.guesses(probs, None)
-    assert torch.equal(guesses, torch.nn.functional.one_hot(probs.argmax(dim=1), probs.shape[1]).double())
-    with pytest.raises(UserError, match=f"temperature=0.7 has no effect with target_loss={loss}"):
-        teaching(target_loss=loss, temperature=0.7)
+@pytest.mark.parametrize("loss", ["ce", "drw", "margin", "di", "difc"])
+def test_guesses_are_the_same_for_every_loss(loss):
+    probs = probabilities(50, 0)
+    for temperature in (0.0, 0.5, 1.0):
+        made = [teaching(target_loss=name, align="none", temperature=temperature) for name in (loss, "ce")]
+        mine, plain = (one.guesses(probs, None)[0] for one in made)
+        assert torch.equal(mine, plain)
+
+
+def test_own_proportions_against_loops():
+    made, q = teaching(align="own", temperature=0.25, threshold=0.6), []
+    bias, guessed = [0.0] * K, [1 / K] * K
+    for step in range(3):
+        probs = probabilities(M, step, 1.0).tolist()
+        q.append(mean(probs))
+        rows = [[p**4 * math.exp(b) for p, b in zip(row, bias, strict=True)] for row in probs]
+        expected = [[v / sum(row) for v in row] for row in rows]
+        kept = step / (step + 1)  # a plain mean in the beginning
+        guessed = [kept * old + (1 - kept) * new for old, new in zip(guessed, mean(expected), strict=True)]
+        bias = [b + 0.05 * math.log(w / f) for b, w, f in zip(bias, mean(q), guessed, strict=True)]
+        guesses, mask = made.guesses(torch.tensor(probs, dtype=torch.float64), None)
+        torch.testing.assert_close(guesses, torch.tensor(expected, dtype=torch.float64))
+        assert mask.tolist() == [max(row) >= 0.6 for row in expected]
+
+
+def test_with_their_own_proportions_sharpened_guesses_are_as_frequent_as_their_teacher_says():
+    probs = probabilities(4000, 0, 1.0)
+    made = {align: teaching(align=align, temperature=0.5) for align in ("own", "none")}
+    shares = {}
+    for align, one in made.items():
+        for part in probs.repeat(2, 1).split(40):
+            one.guesses(part, None)
+        shares[align] = (one.guesses(probs, None)[0].mean(0) / probs.mean(0))[-1].item()
+    assert shares["none"] < 0.85 and shares["own"] == pytest.approx(1.0, abs=0.03)
+
+
+def test_hard_guesses_can_not_keep_their_own_share():
+    with pytest.raises(UserError, match="align=own is of guesses that are sharpened"):
+        teaching(align="own", temperature=0.0)
+    with pytest.raises(UserError, match="align_power=1 has no effect with align=own"):
+        teaching(align="own", align_power=1.0)
