@@ -66,6 +66,7 @@ WITH = {
     "target_margin": {"target_loss": "di"},
     "target_power": {"target_loss": "di"},
     "teacher_decay": {"teacher": "average"},
+    "temperature": {"align": "equal"},
 }
 HAVING = [(method, name) for method in (*METHODS, "source_only+abc") for name in describe(METHODS[method].Options)]
 

@@ -62,7 +62,7 @@ SELF_TRAINING = {
     "target_loss": ("ce", "drw"),
     "target_margin": (1.0, 0.3),
     "target_epsilon": (0.5, 1.5),
-    "target_power": (0.5, 1.0),
+    "target_power": (0.2, 1.0),
     "strong_views": (True, False),
 }
 OPTIONS["mean_teacher"] = SELF_TRAINING

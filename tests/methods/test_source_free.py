@@ -67,7 +67,7 @@ def test_a_step_against_the_formulas():
     made, data = adapter(lr=0.0, information=0.7, target_weight=0.4, temperature=0.5), target_alone()
     target = said(made, data["target_imgs"])
     q = target.mean(0).tolist()
-    guesses, _ = plain_guesses(target.tolist(), [[1.0]], q, [1 / K] * K, 0.5, 0.5, 0.0)
+    guesses, _ = plain_guesses(target.tolist(), [[1.0]], q, q, 0.5, 0.5, 0.0)  # sharpened: nothing is to align yet
     with torch.no_grad():
         logits = made.models["C"](made.models["G"](data["target_imgs_strong"]))
     rows = [softmax(row) for row in logits.tolist()]
