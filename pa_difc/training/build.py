@@ -145,6 +145,7 @@ def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> Lo
         **method.schedule_options(settings.run.epochs * steps_per_epoch),
     )
     if isinstance(teaching := adapter.misc.get("teaching"), Teaching):
+        teaching.class_names = source.label_set.names
         if teaching.teacher is not None:
             for_training(teaching.teacher.models["G"])
         if is_path(place := teaching.options.teacher):

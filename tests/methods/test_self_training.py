@@ -244,7 +244,7 @@ def test_training_stops_at_a_collapse_before_its_checkpoint(tmp_path):
     made = make_adapter(config, faces[0], len(loader))
     with torch.no_grad():
         made.models["C"].bias[1] = 1000.0
-    with pytest.raises(UserError, match="are of one class"):
+    with pytest.raises(UserError, match=r"are of one class \(fear\)"):
         fit(made, loader, epochs=1, folder=tmp_path, progress=False)
     assert not (tmp_path / "checkpoint.pt").exists()
 
