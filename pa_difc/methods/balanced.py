@@ -159,6 +159,7 @@ class Balanced(LossSlot):
         *args, **kwargs: those of the method, and :class:`ABCOptions`.
     """
 
+    about: ClassVar[str] = "a second classifier that sees every class equally often, and predicts"
     uses_target: ClassVar[bool] = True
     inference_models: ClassVar[tuple[str, ...]] = ("G", HEAD)
     infer = staticmethod(balanced_inference)
