@@ -85,7 +85,8 @@ class SelfTrainingOptions(option_tools.Options):
             "target_epsilon": ("target_loss", "confusion" in ingredients),
             "target_power": ("target_loss", "weights" in ingredients),
         }
-        return {name: f"{other}={values[other]}" for name, (other, has_effect) in effects.items() if not has_effect}
+        own = {name: f"{other}={values[other]}" for name, (other, has_effect) in effects.items() if not has_effect}
+        return super().without_effect(values) | own
 
 
 class Teaching(nn.Module):

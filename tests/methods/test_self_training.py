@@ -237,6 +237,20 @@ def test_a_collapse_is_not_fed():
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("share", "refused"), [(0.975, False), (0.985, True)])
+def test_a_collapse_is_more_than_98_percent_of_one_class(share, refused):
+    made, probs = adapter("mean_teacher"), torch.full((M, K), (1 - share) / (K - 1))
+    probs[:, 1] = share
+    for _ in range(20):
+        made.teaching.guesses(probs, None)
+    if refused:
+        made.teaching.class_names = ("a", "b", "c", "d")
+        with pytest.raises(UserError, match=r"98\.5% of the target's guessed labels are of one class \(b\)"):
+            made.end_epoch()
+    else:
+        made.end_epoch()
+
+
 def test_training_stops_at_a_collapse_before_its_checkpoint(tmp_path):
     faces = Domain("a", random_faces(45, 0), random_faces(7, 1)), Domain("b", random_faces(45, 2), random_faces(7, 3))
     config = resolve(Settings.of(**SETTINGS | {"method": "adamatch", "batch_size": 2, "lr": 1e-6}))
