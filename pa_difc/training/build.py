@@ -29,9 +29,10 @@ from ..util.errors import UserError
 from ..util.options import is_path
 from .checkpoint import seed_everything
 from .device import set_device
+from .keys import other_models
 from .optimiser import make_containers
 from .other import other_model, product_model
-from .resolve import make_schedule, other_models, pool_of, taken_over
+from .resolve import make_schedule, pool_of, taken_over
 from .settings import Settings
 from .start import Said, fill_backbone, make_classifier
 from .stored import read_settings
