@@ -76,3 +76,14 @@ def settings_given(*words):
     add_training_flags(parser)
     add_cell_flags(parser)
     return settings_of_cell(parser.parse_args([str(word) for word in words]))
+
+
+def settings_of_adapt(*words):
+    """The resolved settings of adapt's cells that start from weights, from a command line's words."""
+    from pa_difc.commands.adapt import FROM_CLASSIFIER, arguments
+    from pa_difc.commands.flags import settings_of_rows
+
+    parser = argparse.ArgumentParser()
+    arguments(parser)
+    given = parser.parse_args(["--pretrained", "w.json", *words])
+    return settings_of_rows(given, FROM_CLASSIFIER, {"model.backbone": "expression"})

@@ -15,7 +15,7 @@ from pa_difc.deploy.card import model_card
 from pa_difc.deploy.model import FaceModel, load_model, save_model
 from pa_difc.deploy.prediction import Prediction, columns
 from pa_difc.methods.heads import classifier
-from pa_difc.training.model_settings import model_settings
+from pa_difc.training.model_settings import checked, model_settings
 from pa_difc.util.errors import UserError
 from pa_difc.util.files import file_digest
 
@@ -221,3 +221,16 @@ def test_a_class_may_have_the_name_of_another_column():
     assert len(set(columns(["left", "right"]))) == len(columns(["left", "right"])) and set(row) == set(
         columns(["left", "right"])
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "views", "expected"), [({}, "none", 2), ({"input_scale": 0.9}, "none", 3), ({}, "flip", 3)]
+)
+def test_only_what_older_versions_would_misread_is_of_a_higher_format(model, views, expected):
+    """They know neither views nor scales, and would predict without: other probabilities, and no error."""
+    run = record(EXPRESSIONS, **{"input_scale": 1.0, **model})
+    run["settings"]["eval"] = {"views": views}
+    settings = model_settings(run)
+    assert settings["format"] == expected and checked(settings)["format"] == expected
+    assert FaceModel(settings).views == views
+    assert model_settings(record(EXPRESSIONS))["format"] == 2

@@ -204,10 +204,11 @@ def settings_of_rows(
     named = g.Cells([method for method, *_ in rows], [loss for _, loss, _ in rows], [0], backbone)
     own = g.whole_keys(pairs, named)
     g.refuse_cell_keys(own)
-    made = []
+    made, use = [], g.Use()
     for method, loss, options in rows:
         below = {key: g.Given(value, key) for key, value in (defaults | options).items()}
-        made += g.cell_settings({**below, **own}, g.Cells([method], [loss], [0], backbone))
+        made += g.cell_settings({**below, **own}, g.Cells([method], [loss], [0], backbone), use)
+    use.require(own)
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from types import SimpleNamespace
 from typing import Any
 
 from ..backbones import BACKBONES
@@ -39,12 +40,26 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.kind is not None:
         registry = REGISTRIES[parsed.kind]
         _describe(registry.loaded())
+        if registry is METHODS:
+            _describe_additions()
         if registry.patterns:
             print(f"and {', '.join(registry.patterns)}: with the package before the colon, any network of its")
         return 0
     for kind, registry in REGISTRIES.items():
         print(f"{kind:<10} {', '.join([*registry, *registry.patterns])}")
     return 0
+
+
+def _describe_additions() -> None:
+    """What joins methods and is no method by itself."""
+    from ..methods.joined import ADDITIONS
+
+    print(
+        f"\njoined to any of them, such as mcd+{next(iter(ADDITIONS))}: {', '.join(f'+{name}' for name in ADDITIONS)}"
+    )
+    for name, (mixin, options) in ADDITIONS.items():
+        if name not in METHODS:
+            _describe({f"+{name}": SimpleNamespace(about=mixin.about, Options=options)})
 
 
 def _describe(entries: dict[str, Any]) -> None:

@@ -8,8 +8,8 @@ B is a second classifier on the same features, and predicts in the end. ŷ and p
 source's labels by class, e/E the share of training that is done: B sees every class of the source equally often, and
 more and more so guesses of the target. The method's own classifier learns from all samples as it would without.
 
-Differs from the paper: N are the labels drawn so far, which a balanced sampler has evened out already; guesses are hard
-and made in eval mode, of one strong view and not two; B begins as the method's own classifier.
+Differs from the authors' code: N are the labels drawn so far, which a balanced sampler has evened out already; guesses
+are hard and made in eval mode, and are learnt on one strong view and not two; B begins as the method's own classifier.
 
 It joins any method that classifies G's features: ``METHODS["mcd+abc"]``.
 """
@@ -159,6 +159,7 @@ class Balanced(LossSlot):
         *args, **kwargs: those of the method, and :class:`ABCOptions`.
     """
 
+    about: ClassVar[str] = "a second classifier that sees every class equally often, and predicts"
     uses_target: ClassVar[bool] = True
     inference_models: ClassVar[tuple[str, ...]] = ("G", HEAD)
     infer = staticmethod(balanced_inference)

@@ -79,20 +79,21 @@ class SelfTrainingOptions(option_tools.Options):
     target_power: float = option(0.2, "class weights of target_loss are q^-power", at_least=0, at_most=1)
     strong_views: bool = option(True, "the student sees turned, scaled, relit and covered faces")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        ingredients = TARGET_LOSSES[self.target_loss]
+    @classmethod
+    def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:
+        ingredients = TARGET_LOSSES[values["target_loss"]]
         effects = {
-            "teacher_decay": ("teacher", self.teacher == "average"),
-            "align_power": ("align", self.align not in ("own", "none")),
+            "teacher_decay": ("teacher", values["teacher"] == "average"),
+            "align_power": ("align", values["align"] not in ("own", "none")),
             "target_margin": ("target_loss", "margins" in ingredients),
             "target_epsilon": ("target_loss", "confusion" in ingredients),
             "target_power": ("target_loss", "weights" in ingredients),
         }
-        for name, (other, has_effect) in effects.items():
-            value, default = getattr(self, name), option_tools.describe(type(self))[name].default
-            if value != default and not has_effect:
-                raise UserError(f"{name}={value:g} has no effect with {other}={getattr(self, other)}")
+        own = {name: f"{other}={values[other]}" for name, (other, has_effect) in effects.items() if not has_effect}
+        return super().without_effect(values) | own
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.align == "own" and self.temperature == 0:
             raise UserError("align=own is of guesses that are sharpened: with temperature=0 there is nothing to align")
 
@@ -113,6 +114,7 @@ class Teaching(nn.Module):
     def __init__(self, options: SelfTrainingOptions, models: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.options = options
+        self.class_names: tuple[str, ...] = ()  #: for errors; none: classes are named by their numbers
         k, scale = num_classes_of(models["C"]), scale_of(models["C"])
         self.loss = PseudoLabelLoss(
             options.target_loss,
@@ -170,8 +172,9 @@ class Teaching(nn.Module):
         """
         share, index = self.loss.mean.max(dim=0)
         if self.loss.steps >= _JUDGED_AFTER and share > MOST_OF_ONE_CLASS:
+            name = self.class_names[int(index)] if self.class_names else f"number {int(index)}"
             raise UserError(
-                f"self-training: {share:.1%} of the target's guessed labels are of one class (number {int(index)}), "
+                f"self-training: {share:.1%} of the target's guessed labels are of one class ({name}), "
                 "which teaches nothing else: start from a better classifier, or train without it"
             )
 

@@ -29,9 +29,10 @@ from ..util.errors import UserError
 from ..util.options import is_path
 from .checkpoint import seed_everything
 from .device import set_device
+from .keys import other_models
 from .optimiser import make_containers
 from .other import other_model, product_model
-from .resolve import make_schedule, other_models, pool_of, taken_over
+from .resolve import make_schedule, pool_of, taken_over
 from .settings import Settings
 from .start import Said, fill_backbone, make_classifier
 from .stored import read_settings
@@ -145,6 +146,7 @@ def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> Lo
         **method.schedule_options(settings.run.epochs * steps_per_epoch),
     )
     if isinstance(teaching := adapter.misc.get("teaching"), Teaching):
+        teaching.class_names = source.label_set.names
         if teaching.teacher is not None:
             for_training(teaching.teacher.models["G"])
         if is_path(place := teaching.options.teacher):

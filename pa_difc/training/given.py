@@ -15,7 +15,7 @@ from typing import Any
 from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.names import unknown
-from ..util.options import About, describe
+from ..util.options import About, describe, idle
 from ..util.toml import read_toml
 from .groups import ENTRIES
 from .keys import CELL_KEYS, RENAMED, entry_options, find_key, fixed_keys
@@ -164,8 +164,41 @@ def refuse_cell_keys(found: Mapping[str, Given]) -> None:
             raise UserError(f"{found[key].where}: set by {CELL_KEYS[key]} for each run")
 
 
-def cell_settings(given: Mapping[str, Given], cells: Cells) -> list[Settings]:
+class Use:
+    """Which given options have an effect in some cell; one that has none in any is refused."""
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+        self._idle: dict[str, UserError] = {}
+
+    def take(self, key: str) -> None:
+        """Notes an option that a cell takes."""
+        self._used.add(key)
+
+    def leave(self, key: str, why: UserError) -> None:
+        """Notes an option that would do nothing in a cell."""
+        self._idle.setdefault(key, why)
+
+    def require(self, keys: Iterable[str]) -> None:
+        """Refuses options that no cell takes.
+
+        Raises:
+            UserError: there is one.
+        """
+        for key in keys:
+            if key in self._idle and key not in self._used:
+                raise self._idle[key]
+
+
+def cell_settings(given: Mapping[str, Given], cells: Cells, use: Use | None = None) -> list[Settings]:
     """The resolved settings of every cell: methods × losses × seeds; one of a method that trains nothing.
+
+    An option that would do nothing in a cell, such as the decay of a teacher where there is none, is left out there.
+
+    Args:
+        given: values by whole key.
+        cells: the grid.
+        use: notes which options are taken, for a caller that has more cells; None: one that no cell takes is refused.
 
     Raises:
         UserError: a value is not valid.
@@ -173,10 +206,12 @@ def cell_settings(given: Mapping[str, Given], cells: Cells) -> list[Settings]:
     fixed = fixed_keys()
     base = Settings.of(**{key: _value(fixed[key], one) for key, one in given.items() if key in fixed})
     options = {key: one for key, one in given.items() if key not in fixed}
-    made = []
+    made, noted = [], use or Use()
     for method, loss, seed in _kinds(cells):
         cell = base.but(**{"method.name": method, "loss.name": loss, "run.seed": seed})
-        made.append(resolve(cell.but(**_own_options(cell, options))))
+        made.append(resolve(cell.but(**_own_options(cell, options, noted))))
+    if use is None:
+        noted.require(options)
     return made
 
 
@@ -188,13 +223,20 @@ def _kinds(cells: Cells) -> Iterator[tuple[str, str, int]]:
         yield from product([method], losses, cells.seeds if entry.trains else cells.seeds[:1])
 
 
-def _own_options(cell: Settings, options: Mapping[str, Given]) -> dict[str, Any]:
-    """The given options that a cell's own entries have."""
-    found = {}
+def _own_options(cell: Settings, options: Mapping[str, Given], use: Use) -> dict[str, Any]:
+    """The given options that a cell's own entries have, and that do something there."""
+    found: dict[str, Any] = {}
     for group, field in ENTRIES.items():
-        for name, about in describe(entry_options(group, getattr(getattr(cell, group), field))).items():
-            if (key := f"{group}.{name}") in options:
-                found[key] = _value(about, options[key])
+        kind = entry_options(group, getattr(getattr(cell, group), field))
+        known = describe(kind)
+        own = {name: _value(known[name], options[f"{group}.{name}"]) for name in known if f"{group}.{name}" in options}
+        unused = kind.without_effect({name: about.default for name, about in known.items()} | own)
+        for name, value in own.items():
+            if name in unused and value != known[name].default:
+                use.leave(f"{group}.{name}", idle(name, value, unused[name]))
+                continue
+            use.take(f"{group}.{name}")
+            found[f"{group}.{name}"] = value
     return found
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..backbones import BACKBONES
 from ..losses import LOSSES
 from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.names import unknown
-from ..util.options import About, Options, describe
+from ..util.options import About, Options, describe, is_path
 from ..util.registry import Registry
 from .groups import GROUPS
+
+if TYPE_CHECKING:
+    from .settings import Settings
 
 #: What makes a cell of a grid: keys that have flags of their own.
 CELL_KEYS = {
@@ -106,6 +110,14 @@ def entry_options(group: str, name: str) -> type[Options]:
     kind: type[Options] = entry.Options if group == "method" else entry.options
     _check_options(kind, f"{registry.kind} {name}", {f.name for f in fields(GROUPS[group])} | _ARGUMENTS[group])
     return kind
+
+
+def other_models(settings: Settings) -> dict[str, Path]:
+    """The folders of other models that options name, by whole key."""
+    of_method = describe(entry_options("method", settings.method.name))
+    folders = {f"method.{name}" for name, about in of_method.items() if about.folders}
+    folders |= {f"eval.{name}" for name, about in describe(GROUPS["eval"]).items() if about.folders}
+    return {key: Path(value) for key, value in settings.flat().items() if key in folders and is_path(value)}
 
 
 #: What methods are given beside their options; an option of such a name could not be told from it.

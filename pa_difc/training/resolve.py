@@ -8,15 +8,15 @@ from typing import Any
 
 from ..backbones import BACKBONES
 from ..backbones.places import is_model_folder, place_digest
-from ..data.protocol import NO_SOURCE
 from ..losses import LOSSES
 from ..losses.schedule import Schedule
 from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.names import lookup
-from ..util.options import describe, is_path, make
-from .groups import ENTRIES, DataSettings, EvalSettings, ModelSettings, OptimiserSettings
-from .keys import entry_options
+from ..util.options import make
+from .checks import check
+from .groups import ENTRIES, EvalSettings
+from .keys import entry_options, other_models
 from .settings import Settings
 
 #: AdamW's steps are of the size of its learning rate, whatever the gradient: SGD's would be far too large for it.
@@ -48,7 +48,8 @@ def resolve(settings: Settings) -> Settings:
         groups.setdefault(group, {})[name] = own[key]
     filled = {group: replace(getattr(settings, group), **values) for group, values in groups.items()}
     resolved = replace(settings, **filled, follows=frozenset(follows))
-    _check(resolved)
+    check(resolved)
+    make_schedule(resolved, steps_per_epoch=1)  # fails here if its phases are out of order
     return resolved
 
 
@@ -136,62 +137,6 @@ def pool_of(settings: Settings) -> str:
     return settings.model.pool if trains or is_model_folder(settings.model.pretrained) else "average"
 
 
-def _check(resolved: Settings) -> None:
-    """Refuses values that do not fit together or have no effect, before any data is read."""
-    backbone, loss = BACKBONES.lookup(resolved.model.backbone), LOSSES.lookup(resolved.loss.name)
-    model, optimiser = resolved.model, resolved.optimiser
-    if model.landmark_branch != "conv" and model.feature_head == "global_only":
-        raise UserError(f"landmark_branch={model.landmark_branch!r} has no effect with feature_head='global_only'")
-    if model.pool == "grid" and model.feature_head != "global_only":
-        raise UserError(f"pool='grid' has no landmark branches: it does not go with feature_head={model.feature_head}")
-    if model.pool == "grid" and not backbone.grid:
-        raise UserError(f"pool='grid': backbone {model.backbone} has no grid over its maps (BackboneSpec.grid)")
-    if model.pool != "grid" and model.maps != ModelSettings.maps:
-        raise UserError(f"maps={model.maps!r} has no effect with pool={model.pool!r}")
-    if model.classifier not in loss.classifiers:
-        raise UserError(f"loss {resolved.loss.name} needs classifier={loss.classifiers[0]}, not {model.classifier}")
-    _check_start(resolved)
-    for key, folder in other_models(resolved).items():
-        _check_faces(resolved, f"{key}={folder}", folder)
-    if resolved.data.crop_px != backbone.input_px and not backbone.any_px:
-        raise UserError(f"crop_px={resolved.data.crop_px}: backbone {model.backbone} takes {backbone.input_px}")
-    if optimiser.schedule != "drop" and optimiser.lr_drop != OptimiserSettings.lr_drop:
-        raise UserError(f"lr_drop={optimiser.lr_drop:g} has no effect with schedule={optimiser.schedule!r}")
-    if optimiser.name != "sgd" and optimiser.momentum != OptimiserSettings.momentum:
-        raise UserError(f"momentum={optimiser.momentum:g} has no effect with optimiser {optimiser.name}")
-    _check_product(resolved)
-    _check_source(resolved)
-    make_schedule(resolved, steps_per_epoch=1)
-
-
-def _check_product(resolved: Settings) -> None:
-    """Refuses a product with predictions that nobody makes, and a power of none."""
-    product, power = resolved.eval.product, resolved.eval.product_power
-    if product == "none" and power != EvalSettings.product_power:
-        raise UserError(f"product_power={power:g} has no effect with product=none")
-    if product == "start" and resolved.model.pretrained is None:
-        raise UserError("product=start: give --pretrained, the weights that bring a classifier along")
-
-
-def _check_source(resolved: Settings) -> None:
-    """Refuses what there is nothing for where no source is named."""
-    data, method = resolved.data, METHODS.lookup(resolved.method.name)
-    if data.source != NO_SOURCE:
-        return
-    if method.uses_source and method.trains:
-        raise UserError(
-            f"source=none: method {resolved.method.name} learns from a labelled source; name one, or take source_free "
-            "or as_is"
-        )
-    for key, value, plain in (
-        ("prior_correction", resolved.run.prior_correction, "none"),
-        ("sampler", data.sampler, DataSettings.sampler),
-        ("target_shift", data.target_shift, None),
-    ):
-        if value != plain:
-            raise UserError(f"{key}={value}: there is no source that it could go by; name one")
-
-
 def product_of(settings: Settings) -> str:
     """Whose predictions multiply a run's: a method that trains nothing stays what it is, the row to beat."""
     return settings.eval.product if METHODS.lookup(settings.method.name).trains else "none"
@@ -206,42 +151,6 @@ def as_start(settings: Settings) -> Settings:
     own = {"model.classifier": None, "model.scale": None, "model.head_init": None}
     nobody = {"eval.product": "none", "eval.product_power": EvalSettings.product_power}
     return resolve(settings.but(**{"method.name": "as_is", "loss.name": "ce", **own, **nobody}))
-
-
-def _check_start(resolved: Settings) -> None:
-    """Refuses a start of classifiers that there can't be."""
-    model, method = resolved.model, METHODS.lookup(resolved.method.name)
-    if model.head_init == "pretrained":
-        if model.pretrained is None:
-            raise UserError("head_init=pretrained: give --pretrained, the weights that bring a classifier along")
-        if model.classifier != "linear":
-            raise UserError(f"head_init=pretrained: a {model.classifier} classifier can't start as a linear one")
-        if method.needs_regions:
-            what = f"{resolved.method.name} classifies regions of faces, not their features"
-            raise UserError(f"head_init=pretrained: {what}")
-    elif method.needs_pretrained:
-        does = "starts from" if method.trains else "predicts with"
-        raise UserError(
-            f"method {resolved.method.name} {does} the classifier of pretrained weights: give --pretrained, a model "
-            "folder or the weights of --backbone expression"
-        )
-    elif model.pretrained_classes is not None and model.pretrained is None:
-        raise UserError("pretrained_classes has no effect without --pretrained")
-    elif model.pretrained_classes is not None and "model.head_init" not in resolved.follows:
-        raise UserError("pretrained_classes has no effect with head_init=random")
-
-
-def _check_faces(resolved: Settings, option: str, folder: Path) -> None:
-    """Refuses another model that can't be shown the faces of a run."""
-    from .stored import read_settings  # which needs settings
-
-    if not is_model_folder(folder):
-        raise UserError(f"{option}: no model in this folder; give a finished run's, or one that export wrote")
-    if (size_px := read_settings(folder)["input"]["size_px"]) != resolved.data.crop_px:
-        raise UserError(
-            f"{option}: that model takes faces of {size_px} px, and this run has {resolved.data.crop_px} px: set "
-            f"crop_px={size_px}, or take another model"
-        )
 
 
 def _at(values: dict[str, dict[str, Any]], key: str) -> Any:
@@ -282,14 +191,6 @@ def identity(settings: Settings) -> dict[str, Any]:
         owner = values[group] if name in values[group] else values[group]["options"]
         owner[name] = place_digest(folder)
     return values
-
-
-def other_models(settings: Settings) -> dict[str, Path]:
-    """The folders of other models that options name, by whole key."""
-    of_method = describe(entry_options("method", settings.method.name))
-    folders = {f"method.{name}" for name, about in of_method.items() if about.folders}
-    folders |= {f"eval.{name}" for name, about in describe(EvalSettings).items() if about.folders}
-    return {key: Path(value) for key, value in settings.flat().items() if key in folders and is_path(value)}
 
 
 def comparable(settings: Settings) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from ..data.labels import LabelSet
 from ..methods import METHODS
 from ..methods.heads import classifier
 from ..util.errors import UserError
-from .resolve import brings_classifier, other_models
+from .keys import other_models
+from .resolve import brings_classifier
 from .settings import Settings
 from .stored import of_network, read_weights, require_backbone, stored_classifier
 

@@ -68,15 +68,43 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
             raise UserError(f"{path} does not belong to its {EXPORTED[0]}, or is damaged: export it again")
         return weights
     path = folder / OF_RUN[1]
-    state = read_state(path)
+    return _of_checkpoint(path, read_state(path), read_settings(folder))
+
+
+def _of_checkpoint(path: Path, state: dict[str, Any], settings: dict[str, Any]) -> dict[str, Tensor]:
+    """The weights that a run predicts with, out of its checkpoint: averaged ones in the place of those that it trained.
+
+    Raises:
+        UserError: they are no weights of models, or of others than the run's settings speak of.
+    """
     try:
-        found = {f"models.{name}.{key}": x for name, own in state["models"].items() for key, x in own.items()}
-        misc = state.get("misc", {})
-        average = misc.get("average", {})  # what the run predicted with, if it averaged its weights
-        found |= {key: value for key, value in average.items() if key.startswith("models.")}
-        return found | {f"product.{key}": value for key, value in misc.get("product", {}).items()}
-    except (TypeError, AttributeError):
+        own = _tensors({f"models.{n}.{key}": x for n, part in state["models"].items() for key, x in part.items()})
+        average, product = (dict(state["misc"].get(name, {})) for name in ("average", "product"))
+        average = _tensors({key: value for key, value in average.items() if key.startswith("models.")})
+        product = _tensors({f"product.{key}": value for key, value in product.items()})
+    except (KeyError, TypeError, AttributeError):
         raise UserError(f"{path}: it has no weights of models") from None
+    chosen, method = settings["settings"], METHODS.lookup(settings["settings"]["method"]["name"])
+    averages = chosen.get("optimiser", {}).get("ema", 0.0) and method.trains
+    names = tuple(f"models.{name}." for name in method.inference_models) if averages else ()
+    expected = {key: tensor.shape for key, tensor in own.items() if names and key.startswith(names)}
+    if {key: tensor.shape for key, tensor in average.items()} != expected:
+        raise UserError(f"{path}: its averaged weights are not those of its models; remove it and train the run again")
+    if bool(product) != ("product" in settings):
+        raise UserError(f"{path}: the model that multiplies its predictions is missing; train the run again")
+    return own | average | product
+
+
+def _tensors(values: dict[str, Any]) -> dict[str, Tensor]:
+    """Values by name.
+
+    Raises:
+        TypeError: one is no tensor.
+    """
+    for name, value in values.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} is a {type(value).__name__}")
+    return values
 
 
 def of_network(weights: dict[str, Tensor], name: str) -> dict[str, Tensor]:

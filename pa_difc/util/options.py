@@ -60,12 +60,26 @@ class Options:
     """The base of all options; checks every field that was made by :func:`option`.
 
     Raises:
-        UserError: a value is not of its type, out of its range, or not among its choices.
+        UserError: a value is not of its type, out of its range, or not among its choices; or it is not the default,
+            and has no effect beside the others.
     """
 
     def __post_init__(self) -> None:
-        for name, about in describe(type(self)).items():
+        known = describe(type(self))
+        for name, about in known.items():
             about.check(getattr(self, name))
+        for name, why in self.without_effect({name: getattr(self, name) for name in known}).items():
+            if (value := getattr(self, name)) != known[name].default:
+                raise idle(name, value, why)
+
+    @classmethod
+    def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:
+        """The options that do nothing beside these values, and why: ``{"teacher_decay": "teacher=student"}``.
+
+        Args:
+            values: of all options, each valid by itself.
+        """
+        return {}
 
 
 @dataclass(frozen=True)
@@ -173,6 +187,12 @@ def make(kind: type[T], values: Mapping[str, Any], owner: str) -> T:
                 raise UserError(f"{owner} has no option {name!r}: it has none")
             raise unknown(f"option of {owner}", name, known)
     return kind(**{name: known[name].read(value) for name, value in values.items()})
+
+
+def idle(name: str, value: Any, why: str) -> UserError:
+    """The error of a value that has no effect."""
+    said = f"{value:g}" if NUMBER.fits(value) else shown(value)
+    return UserError(f"{name}={said} has no effect with {why}")
 
 
 def is_path(value: Any) -> bool:

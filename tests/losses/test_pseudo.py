@@ -191,3 +191,30 @@ def test_its_state_is_that_of_a_checkpoint():
 def test_another_name_is_refused():
     with pytest.raises(ValueError, match="name='focal': must be one of ce, drw, margin, di, difc"):
         PseudoLabelLoss("focal", K)
+
+
+def test_confusion_forgets_as_slowly_in_the_beginning_as_later():
+    """After two batches the first one still counts nine tenths: class 0, hesitant there alone, is the confused one."""
+
+    def rows(*gaps):
+        """A sample of each class whose two largest probabilities are so far apart."""
+        found = torch.full((len(gaps), 3), 0.0)
+        for k, gap in enumerate(gaps):
+            found[k, k], found[k, 2] = (1 + gap) / 2, (1 - gap) / 2
+        return found.double()
+
+    loss, plain = (PseudoLabelLoss(name, 3, epsilon=0.5, memory=0.9) for name in ("difc", "margin"))
+    for batch in (rows(0.1, 0.58), rows(0.9, 0.58)):  # means of 0.52 and 0.58; of plain ones 0.50, of the last 0.63
+        loss.observe(batch)
+        plain.observe(batch)
+    raise_ = loss.margins - plain.margins
+    assert raise_[0] > raise_[1] + 0.01
+
+
+def test_by_default_the_last_hundred_batches_count():
+    """After a change of the teacher's mind a share of 0.99^100 = 0.37 of what it said before is left."""
+    loss = PseudoLabelLoss("ce", 2)
+    for row, number in (([1.0, 0.0], 300), ([0.0, 1.0], 100)):
+        for _ in range(number):
+            loss.observe(torch.tensor([row]))
+    assert loss.mean[0].item() == pytest.approx(0.99**100, rel=1e-6)

@@ -100,6 +100,22 @@ def test_a_class_counts_as_often_as_the_rarest():
     assert balance.done == 1 and Balance(3, None).done == 1
 
 
+def test_guesses_of_frequent_classes_are_left_out_as_training_goes_on():
+    """In the first step all of them teach, in the last one of five."""
+    made = adapter("source_only+abc", lr=0.0, abc_threshold=0.0, abc_steps=5)
+    data = drawn(labels=UNEVEN) | {"target_imgs": batch()["src_imgs"][:1].expand(M, -1)}
+    with torch.no_grad():
+        made.models["B"].weight.zero_()
+        made.models["B"].bias.copy_(torch.tensor([4.0, 0.0, 0.0, 0.0]))  # every guess is of the most frequent class
+    data |= {"target_imgs_strong": data["target_imgs"], "target_draws": torch.linspace(0.05, 0.95, M)}
+    each = -math.log(softmax([4.0, 0.0, 0.0, 0.0])[0])
+    for step in range(8):
+        chance = 1 - min(1, step / 5) * (1 - 1 / 5)
+        kept = sum(u < chance for u in data["target_draws"].tolist())
+        assert parts(made, data)["balanced_target_loss"] == pytest.approx(kept / M * each, rel=1e-4), step
+    assert kept == 1
+
+
 def test_before_any_label_and_for_a_class_that_never_came():
     balance = Balance(3, None)
     assert balance.share(torch.tensor([0, 2])).tolist() == [1, 1]

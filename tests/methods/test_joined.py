@@ -4,6 +4,7 @@ import pytest
 from taught import adapter, batch, said
 
 from pa_difc import DANN, MCD, METHODS
+from pa_difc.commands.parser import main
 from pa_difc.methods.mcc import LessConfused
 from pa_difc.methods.self_training import SelfTrained
 from pa_difc.util.errors import UserError
@@ -111,3 +112,21 @@ def test_an_option_of_both_is_refused():
 
     with pytest.raises(UserError, match="mine and adamatch both have an option 'threshold'"):
         join("mine+adamatch", type("Mine", (SourceOnly,), {"Options": Options}))
+
+
+def test_what_can_be_added_is_listed_with_its_options(capsys):
+    assert main(["list", "methods"]) == 0
+    said = capsys.readouterr().out
+    assert "such as mcd+adamatch: +adamatch, +mean_teacher, +sentry, +mcc, +abc\n" in said
+    _, _, tail = said.partition("\n+abc")
+    assert "sees every class equally often" in tail and "abc_threshold = 0.95, at least 0 and at most 1" in tail
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("mean_teacher", 1), ("sentry", 3), ("source_only+sentry+mean_teacher", 3), ("source_only+mean_teacher+sentry", 3),
+     ("source_only+sentry+abc", 3), ("source_only+abc+sentry", 3), ("source_only+abc", 1), ("dann+mcc", 0)],
+)  # fmt: skip
+def test_as_many_strong_views_as_the_addition_that_wants_most(name, number):
+    assert adapter(name).reads_strong_views == number
+    assert adapter(name).reads_draws == ("abc" in name)

@@ -240,6 +240,20 @@ def test_a_collapse_is_not_fed():
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("share", "refused"), [(0.975, False), (0.985, True)])
+def test_a_collapse_is_more_than_98_percent_of_one_class(share, refused):
+    made, probs = adapter("mean_teacher"), torch.full((M, K), (1 - share) / (K - 1))
+    probs[:, 1] = share
+    for _ in range(20):
+        made.teaching.guesses(probs, None)
+    if refused:
+        made.teaching.class_names = ("a", "b", "c", "d")
+        with pytest.raises(UserError, match=r"98\.5% of the target's guessed labels are of one class \(b\)"):
+            made.end_epoch()
+    else:
+        made.end_epoch()
+
+
 def test_training_stops_at_a_collapse_before_its_checkpoint(tmp_path):
     faces = Domain("a", random_faces(45, 0), random_faces(7, 1)), Domain("b", random_faces(45, 2), random_faces(7, 3))
     config = resolve(Settings.of(**SETTINGS | {"method": "adamatch", "batch_size": 2, "lr": 1e-6}))
@@ -247,7 +261,7 @@ def test_training_stops_at_a_collapse_before_its_checkpoint(tmp_path):
     made = make_adapter(config, faces[0], len(loader))
     with torch.no_grad():
         made.models["C"].bias[1] = 1000.0
-    with pytest.raises(UserError, match="are of one class"):
+    with pytest.raises(UserError, match=r"are of one class \(fear\)"):
         fit(made, loader, epochs=1, folder=tmp_path, progress=False)
     assert not (tmp_path / "checkpoint.pt").exists()
 

@@ -78,3 +78,22 @@ def test_a_batch_brings_as_many_views_as_vote():
 def test_it_joins_a_method_of_two_classifiers():
     losses = step(adapter("mcd+sentry", "ce"))
     assert {"sentry_loss", "balance_loss", "discrepancy_loss"} <= losses.keys()
+
+
+def test_votes_move_no_statistics_and_keep_no_graph():
+    """Of four passes over faces and views, one trains: that of the elected views."""
+
+    class Watched(Table):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.passes = torch.nn.BatchNorm1d(3), []
+
+        def forward(self, x):
+            self.passes.append((self.training, torch.is_grad_enabled()))
+            return self.norm(x)
+
+    hook, extractor = SentryHook(SentryOptions(), METHODS["sentry"].infer, ("G", "C")), Watched().train()
+    views = torch.randn(4, 6, 3, generator=torch.Generator().manual_seed(0))
+    hook({"G": extractor, "C": Table(), "target_imgs": views[0], **dict(zip(VIEWS, views[1:], strict=True))})
+    assert extractor.passes == [(False, False)] * 4 + [(True, True)]
+    assert int(extractor.norm.num_batches_tracked) == 1 and extractor.training

@@ -63,6 +63,20 @@ def test_information_at_its_ends():
     assert certain.grad.isfinite().all()
 
 
+def test_information_has_the_gradient_of_both_entropies():
+    """By differences: a detached mean would leave the first one out."""
+    logits = 2 * torch.randn(M, K, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    logits.requires_grad_()
+    information(logits).backward()
+    step = 1e-6
+    for i, k in ((0, 0), (2, 1), (5, 3)):
+        moved = [logits.detach().clone() for _ in range(2)]
+        moved[0][i, k] += step
+        moved[1][i, k] -= step
+        difference = (information(moved[0]) - information(moved[1])).item() / (2 * step)
+        assert logits.grad[i, k].item() == pytest.approx(difference, rel=1e-4, abs=1e-8)
+
+
 def test_a_step_against_the_formulas():
     made, data = adapter(lr=0.0, information=0.7, target_weight=0.4, temperature=0.5), target_alone()
     target = said(made, data["target_imgs"])

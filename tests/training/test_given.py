@@ -145,3 +145,31 @@ def test_a_key_that_is_said_to_follow_has_to_be_one(key, tmp_path):
     (tmp_path / "c.toml").write_text(f'follows = ["{key}"]\n[optimiser]\nlr = 0.5\n')
     with pytest.raises(UserError, match=f"follows: unknown setting '{key}'"):
         one("--config", tmp_path / "c.toml")
+
+
+def test_an_option_goes_to_the_cells_in_which_it_does_something():
+    """adamatch's teacher is the student, which has no decay."""
+    cells = grid("--methods", "mean_teacher", "adamatch", "dann", "--losses", "ce", "--set", "teacher_decay=0.9")
+    decays = {cell.method.name: cell.method.options.get("teacher_decay") for cell in cells}
+    assert decays == {"mean_teacher": 0.9, "adamatch": 0.99, "dann": None}
+    cells = grid("--methods", "mean_teacher", "adamatch", "--losses", "ce", "--set", "temperature=0.3", "align=none")
+    assert [cell.method.options["temperature"] for cell in cells] == [0.3, 0.3]
+    for words in (["adamatch"], ["adamatch", "dann"]):
+        with pytest.raises(UserError, match=r"^teacher_decay=0\.9 has no effect with teacher=student$"):
+            grid("--methods", *words, "--losses", "ce", "--set", "teacher_decay=0.9")
+    with pytest.raises(UserError, match=r"^target_margin=2 has no effect with target_loss=ce$"):
+        grid("--methods", "mean_teacher", "adamatch", "--losses", "ce", "--set", "target_margin=2")
+    with pytest.raises(UserError, match=r"--set teacher_decay: teacher_decay=2\.0: must be a finite number"):
+        grid("--methods", "mean_teacher", "adamatch", "--losses", "ce", "--set", "teacher_decay=2")
+
+
+def test_a_command_s_own_options_give_way_where_they_would_do_nothing():
+    """adapt's source_free has a decay of its own, which a teacher that is given may leave without effect."""
+    from made import settings_of_adapt
+
+    cells = {cell.method.name: cell.method.options for cell in settings_of_adapt("--set", "teacher=student")}
+    assert cells["source_free"]["teacher"] == "student" and cells["mean_teacher"]["teacher"] == "student"
+    with pytest.raises(UserError, match=r"teacher_decay=0\.5 has no effect with teacher=student"):
+        settings_of_adapt("--set", "teacher=student", "teacher_decay=0.5")
+    cells = {cell.method.name: cell.method.options for cell in settings_of_adapt("--set", "teacher_decay=0.5")}
+    assert {options.get("teacher_decay") for options in cells.values()} == {None, 0.5}

@@ -170,3 +170,48 @@ def test_damaged_folders(tmp_path):
     assert "this version reads formats" in refused(tmp_path / "exported")
     (tmp_path / "empty").mkdir()
     assert "no weights here" in refused(tmp_path / "empty")
+
+
+def rewritten(folder, change):
+    """A run's folder whose checkpoint has been changed."""
+    path = folder / "checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    change(state)
+    torch.save(state, path)
+
+
+def swapped(state):
+    average = state["misc"]["average"]
+    average["models.C.weight"] = average["models.C.weight"].T.contiguous()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: s["misc"].pop("average"), "its averaged weights are not those of its models"),
+        (lambda s: s["misc"]["average"].pop("models.C.bias"), "its averaged weights are not those of its models"),
+        (lambda s: s["misc"]["average"].update({"models.D.x": torch.ones(1)}), "its averaged weights are not those"),
+        (swapped, "its averaged weights are not those of its models"),
+        (lambda s: s["misc"]["average"].update({"models.C.bias": [1.0]}), "it has no weights of models"),
+        (lambda s: s["misc"].update({"average": 3}), "it has no weights of models"),
+        (lambda s: s.pop("misc"), "it has no weights of models"),
+        (lambda s: s["models"]["C"].update({"bias": "x"}), "it has no weights of models"),
+        (lambda s: s["misc"].update({"product": {"model.models.C.bias": torch.ones(1)}}), "the model that multiplies"),
+    ],
+)
+def test_a_checkpoint_whose_averages_are_not_its_models_is_refused(change, said, tmp_path):
+    """A part of them would be mixed with weights that were not averaged."""
+    folder = trained(tmp_path, method="dann", ema=0.5)
+    load_model(folder)
+    rewritten(folder, change)
+    for read in (load_model, stored_classifier):
+        with pytest.raises(UserError, match=said) as caught:
+            read(folder)
+        assert "\n" not in str(caught.value)
+
+
+def test_averages_that_a_run_did_not_ask_for_are_refused(tmp_path):
+    folder = trained(tmp_path, method="source_only")
+    rewritten(folder, lambda s: s["misc"].update({"average": {"models.C.bias": s["models"]["C"]["bias"]}}))
+    with pytest.raises(UserError, match="its averaged weights are not those of its models"):
+        load_model(folder)

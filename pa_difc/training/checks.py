@@ -1,0 +1,113 @@
+"""What resolved settings are refused for, before any data is read: values that do not fit together or do nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..backbones import BACKBONES
+from ..backbones.places import is_model_folder
+from ..data.protocol import NO_SOURCE
+from ..losses import LOSSES
+from ..methods import METHODS
+from ..util.errors import UserError
+from .groups import DataSettings, EvalSettings, ModelSettings, OptimiserSettings
+from .keys import other_models
+
+if TYPE_CHECKING:
+    from .settings import Settings
+
+
+def check(resolved: Settings) -> None:
+    """Refuses settings that make no run.
+
+    Raises:
+        UserError: values do not fit together, or one has no effect.
+    """
+    backbone, loss = BACKBONES.lookup(resolved.model.backbone), LOSSES.lookup(resolved.loss.name)
+    model, optimiser = resolved.model, resolved.optimiser
+    if model.landmark_branch != "conv" and model.feature_head == "global_only":
+        raise UserError(f"landmark_branch={model.landmark_branch!r} has no effect with feature_head='global_only'")
+    if model.pool == "grid" and model.feature_head != "global_only":
+        raise UserError(f"pool='grid' has no landmark branches: it does not go with feature_head={model.feature_head}")
+    if model.pool == "grid" and not backbone.grid:
+        raise UserError(f"pool='grid': backbone {model.backbone} has no grid over its maps (BackboneSpec.grid)")
+    if model.pool != "grid" and model.maps != ModelSettings.maps:
+        raise UserError(f"maps={model.maps!r} has no effect with pool={model.pool!r}")
+    if model.classifier not in loss.classifiers:
+        raise UserError(f"loss {resolved.loss.name} needs classifier={loss.classifiers[0]}, not {model.classifier}")
+    _check_start(resolved)
+    for key, folder in other_models(resolved).items():
+        _check_faces(resolved, f"{key}={folder}", folder)
+    if resolved.data.crop_px != backbone.input_px and not backbone.any_px:
+        raise UserError(f"crop_px={resolved.data.crop_px}: backbone {model.backbone} takes {backbone.input_px}")
+    if optimiser.schedule != "drop" and optimiser.lr_drop != OptimiserSettings.lr_drop:
+        raise UserError(f"lr_drop={optimiser.lr_drop:g} has no effect with schedule={optimiser.schedule!r}")
+    if optimiser.name != "sgd" and optimiser.momentum != OptimiserSettings.momentum:
+        raise UserError(f"momentum={optimiser.momentum:g} has no effect with optimiser {optimiser.name}")
+    _check_product(resolved)
+    _check_source(resolved)
+
+
+def _check_product(resolved: Settings) -> None:
+    """Refuses a product with predictions that nobody makes, and a power of none."""
+    product, power = resolved.eval.product, resolved.eval.product_power
+    if product == "none" and power != EvalSettings.product_power:
+        raise UserError(f"product_power={power:g} has no effect with product=none")
+    if product == "start" and resolved.model.pretrained is None:
+        raise UserError("product=start: give --pretrained, the weights that bring a classifier along")
+
+
+def _check_source(resolved: Settings) -> None:
+    """Refuses what there is nothing for where no source is named."""
+    data, method = resolved.data, METHODS.lookup(resolved.method.name)
+    if data.source != NO_SOURCE:
+        return
+    if method.uses_source and method.trains:
+        raise UserError(
+            f"source=none: method {resolved.method.name} learns from a labelled source; name one, or take source_free "
+            "or as_is"
+        )
+    for key, value, plain in (
+        ("prior_correction", resolved.run.prior_correction, "none"),
+        ("sampler", data.sampler, DataSettings.sampler),
+        ("target_shift", data.target_shift, None),
+    ):
+        if value != plain:
+            raise UserError(f"{key}={value}: there is no source that it could go by; name one")
+
+
+def _check_start(resolved: Settings) -> None:
+    """Refuses a start of classifiers that there can't be."""
+    model, method = resolved.model, METHODS.lookup(resolved.method.name)
+    if model.head_init == "pretrained":
+        if model.pretrained is None:
+            raise UserError("head_init=pretrained: give --pretrained, the weights that bring a classifier along")
+        if model.classifier != "linear":
+            raise UserError(f"head_init=pretrained: a {model.classifier} classifier can't start as a linear one")
+        if method.needs_regions:
+            what = f"{resolved.method.name} classifies regions of faces, not their features"
+            raise UserError(f"head_init=pretrained: {what}")
+    elif method.needs_pretrained:
+        does = "starts from" if method.trains else "predicts with"
+        raise UserError(
+            f"method {resolved.method.name} {does} the classifier of pretrained weights: give --pretrained, a model "
+            "folder or the weights of --backbone expression"
+        )
+    elif model.pretrained_classes is not None and model.pretrained is None:
+        raise UserError("pretrained_classes has no effect without --pretrained")
+    elif model.pretrained_classes is not None and "model.head_init" not in resolved.follows:
+        raise UserError("pretrained_classes has no effect with head_init=random")
+
+
+def _check_faces(resolved: Settings, option: str, folder: Path) -> None:
+    """Refuses another model that can't be shown the faces of a run."""
+    from .stored import read_settings  # which needs settings
+
+    if not is_model_folder(folder):
+        raise UserError(f"{option}: no model in this folder; give a finished run's, or one that export wrote")
+    if (size_px := read_settings(folder)["input"]["size_px"]) != resolved.data.crop_px:
+        raise UserError(
+            f"{option}: that model takes faces of {size_px} px, and this run has {resolved.data.crop_px} px: set "
+            f"crop_px={size_px}, or take another model"
+        )
