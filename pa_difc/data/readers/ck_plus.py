@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...util.errors import UserError
+from ..files import find_images
 from .folders import read_class_folders
-from .listing import Listing, Sample, held_out, images_below, read_lines
+from .listing import Listing, Sample, held_out, read_lines
 
 #: Codes of the emotion files.
 CODES = {0: "neutral", 1: "anger", 2: "contempt", 3: "disgust", 4: "fear", 5: "happy", 6: "sad", 7: "surprise"}
@@ -27,10 +28,13 @@ def read_ck_plus(root: Path) -> Listing:
     if emotions is None:
         raise UserError(f"{root}: no labels of CK+ here (looked for Emotion/S005/001/*_emotion.txt)")
     samples: list[Sample] = []
+    found = find_images(images)
+    frames_of: dict[Path, list[Path]] = {}
+    for frame in found.paths:
+        frames_of.setdefault(frame.parent, []).append(frame)
     for path in sorted(emotions.rglob("*_emotion.txt")):
         sequence = images / path.parent.relative_to(emotions)
-        frames = [p for p in images_below(sequence) if p.parent == sequence]
-        if not frames:
+        if not (frames := frames_of.get(sequence, [])):
             raise UserError(f"{path}: no frames of this sequence in {sequence}")
         label = _code(path)
         split = held_out(sequence.parent.name)
@@ -38,7 +42,7 @@ def read_ck_plus(root: Path) -> Listing:
         samples += [Sample(frame.relative_to(root).as_posix(), word, split, frame) for frame, word in labelled]
     if not samples:
         raise UserError(f"{emotions}: no *_emotion.txt in it")
-    return Listing(samples)
+    return Listing(samples, found.left_out)
 
 
 def read_ck48(root: Path) -> Listing:
@@ -47,7 +51,7 @@ def read_ck48(root: Path) -> Listing:
     About a fifth of the people is held out as "test"; scores are over the classes present.
     """
     listing = read_class_folders(root, group=_person)
-    return Listing([replace(s, whole=True) for s in listing.samples])
+    return replace(listing, samples=[replace(s, whole=True) for s in listing.samples])
 
 
 def _person(name: str) -> str:

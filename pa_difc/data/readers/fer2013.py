@@ -30,7 +30,7 @@ def read_fer2013(root: Path) -> Listing:
             return Listing(list(_rows(root / name)))
     if (root / "train").is_dir():
         listing = read_class_folders(root)
-        return Listing([replace(s, whole=True) for s in listing.samples])
+        return replace(listing, samples=[replace(s, whole=True) for s in listing.samples])
     raise UserError(
         f"{root}: no FER2013 here (looked for fer2013.csv, icml_face_data.csv, train/<class>/ and test/<class>/)"
     )

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from ...util.errors import UserError
-from .listing import BOTH, Listing, Sample, images_below
+from ..files import find_images
+from .listing import BOTH, Listing, Sample
 
 #: The code in a file name.
 CODES = {
@@ -29,11 +30,12 @@ def read_jaffe(root: Path) -> Listing:
     both splits: as a target, the set is adapted to and scored on the same faces (CD-FER), and tables say so.
     """
     samples = []
-    for path in images_below(root):
+    found = find_images(root)
+    for path in found.paths:
         match = _NAME.match(path.stem)
         if match is None or match[1].upper() not in CODES:
             raise UserError(f"{path}: the name must be like KA.AN1.39.tiff, with one of {', '.join(CODES)}")
         samples.append(Sample(path.relative_to(root).as_posix(), CODES[match[1].upper()], BOTH, path))
     if not samples:
         raise UserError(f"{root}: no JAFFE here (looked for files like KA.AN1.39.tiff)")
-    return Listing(samples)
+    return Listing(samples, found.left_out)

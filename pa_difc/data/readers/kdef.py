@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from ...util.errors import UserError
+from ..files import find_images
 from .folders import read_class_folders
-from .listing import Listing, Sample, held_out, images_below
+from .listing import Listing, Sample, held_out
 
 #: The code in a file name.
 CODES = {
@@ -31,12 +32,12 @@ def read_kdef(root: Path) -> Listing:
     half and full profiles lack some of the five landmarks. About a fifth of the people is held out as "test", both of
     a person's sessions together.
     """
-    paths = images_below(root)
-    names = [_NAME.match(path.stem) for path in paths]
+    found = find_images(root)
+    names = [_NAME.match(path.stem) for path in found.paths]
     if not any(names):
         return read_class_folders(root)
     samples = []
-    for path, match in zip(paths, names, strict=True):
+    for path, match in zip(found.paths, names, strict=True):
         if match is None:
             raise UserError(f"{path}: the name must be like AF01ANS.JPG")
         if match[3].upper() == "S":
@@ -44,4 +45,4 @@ def read_kdef(root: Path) -> Listing:
             samples.append(Sample(name, label, held_out(match[1].upper()), path))
     if not samples:
         raise UserError(f"{root}: no straight views of KDEF here (looked for names like AF01ANS.JPG)")
-    return Listing(samples)
+    return Listing(samples, found.left_out)

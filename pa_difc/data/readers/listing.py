@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from ...util.errors import UserError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-
 #: The share of a dataset without official splits that is held out as its test split.
 HELD_OUT = 0.2
 
@@ -46,6 +44,7 @@ class Listing:
     """
 
     samples: list[Sample]
+    left_out: dict[str, int] = field(default_factory=dict)  #: files that are no samples, by reason
 
     def __post_init__(self) -> None:
         repeated = [name for name, times in Counter(s.name for s in self.samples).items() if times > 1]
@@ -84,12 +83,6 @@ def held_out(key: str) -> str:
     """The split of a sample of a dataset without official splits: a function of its key alone."""
     bits = hashlib.sha256(key.encode(errors="surrogateescape")).digest()[:8]
     return "test" if int.from_bytes(bits, "big") < HELD_OUT * 2**64 else "train"
-
-
-def images_below(folder: Path) -> list[Path]:
-    """The image files below a folder, by name; hidden ones, and those in hidden folders, are left out."""
-    paths = (p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(p for p in paths if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
 def plain_name(name: str, where: str, folder: str) -> str:
