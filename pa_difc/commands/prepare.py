@@ -87,6 +87,8 @@ def _check(path: Path) -> int:
 
 
 def _summary(manifest: dict[str, Any], worked: int, seconds: float, out: Path) -> None:
+    from ..data.files import left_out_line
+
     listed, missing, unreadable = manifest["listed"], manifest["without_face"], manifest["unreadable"]
     if not worked:
         print(f"{out} is up to date: {manifest['faces']:,} faces, nothing to do")
@@ -98,6 +100,8 @@ def _summary(manifest: dict[str, Any], worked: int, seconds: float, out: Path) -
     if unreadable:
         first = unreadable[0]
         print(f"  unreadable: {len(unreadable):,}, such as {first['name']} ({first['reason']})")
+    if line := left_out_line(manifest.get("left_out", {})):
+        print(f"  {line}")
     if manifest["duplicates"]:
         print(f"  duplicates: {manifest['duplicates']['dropped']:,} left out")
     for split, counts in manifest["counts"].items():

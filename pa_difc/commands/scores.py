@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.domains import Domain, describe_counts
+from ..data.files import left_out_line
 from ..evaluation.metrics import METRICS
 
 
@@ -31,6 +32,8 @@ def _remarks(domain: Domain) -> Iterable[str]:
     for split in ("train", "test"):
         if domain.labelled and (missing := domain.missing(split)):
             yield f"no {split} face in {domain.name} of: {', '.join(missing)}"
+    if line := left_out_line(domain.left_out):
+        yield f"{domain.name}: {line}"
     if domain.bad_images:
         first, number = domain.bad_images[0], len(domain.bad_images)
         yield f"left out of {domain.name}: {number} unreadable images, such as {first.name} ({first.reason})"

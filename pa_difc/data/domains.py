@@ -33,6 +33,7 @@ class Domain:
     duplicates: Duplicates | None = None  #: what was left out as such, if that was asked for
     store: dict[str, Any] | None = None  #: how a store's faces were found and cut out
     features_of: str | None = None  #: key of the run whose network made features of the faces; None: they are faces
+    left_out: dict[str, int] = field(default_factory=dict)  #: files beside the samples that are none, by reason
     label_shift: dict[str, Any] | None = None  #: the proportions that the splits were resampled to, and their draw
 
     def __post_init__(self) -> None:
@@ -70,6 +71,7 @@ class Domain:
             "test_fingerprint": self.test.fingerprint,
             "bad_images": [asdict(b) for b in self.bad_images],
             "excluded": self.excluded,
+            "left_out": self.left_out,
             "transductive": self.transductive,
             "duplicates": self.duplicates and self.duplicates.to_dict(),
             "store": self.store,

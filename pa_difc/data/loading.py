@@ -78,7 +78,17 @@ def _from_listing(
         sets[split], problems = decode_samples(members, classes, size_px, on_bad_image=on_bad_image, title=title)
         bad += problems
     train, test = (sets[BOTH if transductive else split] for split in ("train", "test"))
-    return Domain(name, train, test, labelling.label_set, bad, labelling.excluded, transductive, duplicates)
+    return Domain(
+        name,
+        train,
+        test,
+        labelling.label_set,
+        bad,
+        labelling.excluded,
+        transductive,
+        duplicates,
+        left_out=listing.left_out,
+    )
 
 
 def _members(
@@ -120,6 +130,7 @@ def _from_store(name: str, store: Store, labels: LabelSet | None, size_px: int, 
         label_set=labelling.label_set,
         bad_images=[BadImage(**entry) for entry in manifest["unreadable"]],
         excluded=store.excluded | labelling.excluded,
+        left_out=manifest.get("left_out", {}),
         transductive=transductive,
         duplicates=Duplicates(**manifest["duplicates"]) if manifest["duplicates"] else None,
         store=store.parameters | {"without_face": len(manifest["without_face"]), "identity": manifest["identity"]},

@@ -61,7 +61,7 @@ _SHAPE: dict[str, Any] = {
     "files": {name: {"bytes": COUNT, "blake2b": TEXT} for name in FILES},
 }
 #: What a manifest has beside that, by its format.
-_OF_FORMAT: dict[int, dict[str, Any]] = {1: {"excluded": COUNT}, 2: {"words": [TEXT]}}
+_OF_FORMAT: dict[int, dict[str, Any]] = {1: {"excluded": COUNT}, 2: {"words": [TEXT], "left_out?": {}}}
 _DUPLICATES = dict.fromkeys(("groups", "across_splits", "conflicting", "dropped"), COUNT)
 
 

@@ -93,6 +93,7 @@ def assemble(plan: Plan, out: Path, part: Path, chunks: Sequence[Path]) -> dict[
         "words": words,
         "counts": counts_by_split(samples),
         "listed": len(plan.samples),
+        "left_out": plan.left_out,
         "duplicates": plan.duplicates and plan.duplicates.to_dict(),
         "without_face": [plan.samples[i].name for i in missing],
         "unreadable": [{"name": plan.samples[i].name, "reason": why} for i, why in bad],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...util.errors import UserError
 from ..duplicates import Duplicates, content_digests, drop_duplicates
@@ -26,6 +26,7 @@ class Plan:
     samples: list[Sample]  #: split by split
     duplicates: Duplicates | None  #: what was left out, if that was asked for
     identity: str  #: a hash of everything that the store's content depends on
+    left_out: dict[str, int] = field(default_factory=dict)  #: files that the reader left out, by reason
 
     @property
     def chunks(self) -> list[Sequence[Sample]]:
@@ -48,7 +49,7 @@ def make_plan(dataset: str, listing: Listing, settings: PrepareSettings) -> Plan
         raise UserError(f"dataset {dataset}: no sample is left")
     samples = sorted(samples, key=lambda s: s.split)  # stable: the list's order within a split
     identity = _identity(settings, samples, [digests[s.name] for s in samples])
-    return Plan(dataset, settings, samples, duplicates, identity)
+    return Plan(dataset, settings, samples, duplicates, identity, listing.left_out)
 
 
 def _identity(settings: PrepareSettings, samples: Sequence[Sample], digests: Sequence[str]) -> str:
