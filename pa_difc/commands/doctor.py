@@ -46,6 +46,8 @@ _EXTRAS = {
     "tensorboard": ("tensorboard", "--log tensorboard"),
     "postgres": ("psycopg2-binary", "studies on many machines"),
     "timm": ("timm", "--backbone timm:NAME"),
+    "parquet": ("pyarrow", "parquet:PATH"),
+    "duplicates": ("imagehash", "--near-duplicates"),
     "completion": ("shtab", "--print-completion"),
 }
 
@@ -142,24 +144,48 @@ def datasets(root: Path) -> Iterator[Finding]:
     """The sets that are found, with their training counts."""
     from ..data.store import is_store
 
-    found = False
     specs = DATASETS.loaded()
     stores = [p.name for p in sorted(root.glob("*")) if is_store(p)] if root.is_dir() else []
+    forms: dict[str, list[str]] = {}  # several sets may be read in one folder
     for name in dict.fromkeys([*specs, *stores]):
         spec = specs.get(name)
-        if spec is not None and (spec.reader is None or not (root / (spec.folder or name)).is_dir()):
-            continue
-        found = True
-        yield _dataset(name if spec else f"store:{name}", root)
-    if not found:
+        folder = (spec.folder or name) if spec else name
+        if spec is None or (spec.reader is not None and (root / folder).is_dir()):
+            forms.setdefault(folder, []).append(name if spec else f"store:{name}")
+    for names in forms.values():
+        findings = [(name, _dataset(name, root)) for name in names]
+        there = any(not finding.advice for _, finding in findings)
+        for name, finding in findings:
+            # Where one form of a set is there, nobody misses the other.
+            if not (there and finding.advice and _is_absent(name, root)):
+                yield finding
+    if not forms:
         yield Finding("none; toy_studio and toy_street need none (`pa-difc datasets` lists the others)", False)
+
+
+def _is_absent(name: str, root: Path) -> bool:
+    """Whether a folder does not hold a set at all, neither its list nor any of the listed files."""
+    from ..data.readers.listing import NotHere, missing_files
+
+    try:
+        reader, path = find_dataset(name, root)
+        looked, absent = missing_files(reader(path).samples if reader else [])
+        return bool(looked) and len(absent) == looked
+    except NotHere:
+        return True
+    except UserError:
+        return False
 
 
 def _dataset(name: str, root: Path) -> Finding:
     from ..data.domains import describe_counts
+    from ..data.labelling import alone_line, one_sided
+    from ..data.labels import EXPRESSIONS
+    from ..data.readers.listing import missing_files
     from ..data.store import is_store, open_store
 
     counts: dict[str, dict[str, int]] = {}
+    problems: list[str] = []
     try:
         reader, path = find_dataset(name, root)
         if is_store(path):
@@ -170,12 +196,18 @@ def _dataset(name: str, root: Path) -> Finding:
             listing = reader(path)
             counts = listing.counts
             sizes = Counter(sample.split for sample in listing.samples)
+            looked, absent = missing_files(listing.samples)
+            if absent:
+                problems.append(f"of {looked:,} files that were looked for, {len(absent):,} are missing")
     except UserError as error:
         return Finding(f"{name}: {error}", False, f"pa-difc datasets {name} --data-root {root}")
     split = "train" if "train" in sizes else next(iter(sizes))
     kind = "face store" if is_store(path) else "images"
     words = counts.get(split, {})
-    return Finding(f"{name} ({kind}), {split}: {describe_counts(list(words.values()), sizes[split], list(words))}")
+    problems += [alone_line(names, split) for split, names in one_sided(counts, EXPRESSIONS).items()]
+    text = f"{name} ({kind}), {split}: {describe_counts(list(words.values()), sizes[split], list(words))}"
+    advice = f"pa-difc datasets {name} --data-root {root}" if problems else ""
+    return Finding("; ".join([text, *problems]), not problems, advice)
 
 
 def steps(device: str) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +106,8 @@ def open_image(sample: Sample) -> Image.Image:
     """
     if sample.pixels is not None:
         return Image.fromarray(sample.pixels).convert("RGB")
+    if sample.content is not None:
+        return _decoded(sample.content)
     assert sample.path is not None
     return read_image(sample.path)
 
@@ -116,8 +118,12 @@ def read_image(path: Path) -> Image.Image:
     Raises:
         BrokenImageError: it can't be read.
     """
+    return _decoded(lambda: read_file(path))
+
+
+def _decoded(read: Callable[[], bytes]) -> Image.Image:
     try:
-        with Image.open(io.BytesIO(read_file(path)), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(read()), formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
             if image.mode.startswith("I;16"):
@@ -142,6 +148,8 @@ def raw_bytes(sample: Sample) -> bytes:
     """What a sample's image is made from: the file's content, or its pixels."""
     if sample.pixels is not None:
         return sample.pixels.tobytes()
+    if sample.content is not None:
+        return sample.content()
     assert sample.path is not None
     return read_file(sample.path)
 

@@ -5,3 +5,10 @@ CROPS = ("cdfer", "arcface", "none")
 
 #: Sides of images are enlarged to this at most fourfold, and made smaller to it: MTCNN's speed and reach depend on it.
 DETECT_PX = 256
+
+#: What is done with near duplicates, and how that is said.
+NEAR_DUPLICATES = {
+    "keep": "all are kept",
+    "group": "each group is kept on one side of the split",
+    "drop": "one of each is kept",
+}
