@@ -161,7 +161,7 @@ def _print_counts(counts: dict[str, dict[str, int]]) -> None:
 
 def _print_classes(counts: dict[str, dict[str, int]], labels: str, label_set: LabelSet | None) -> None:
     """Which words a label set leaves out, which are none of its words, and which classes a split lacks."""
-    from ..data.labelling import alone_line, one_sided
+    from ..data.labelling import NUMBERS, alone_line, one_sided
 
     words = list(dict.fromkeys(word for row in counts.values() for word in row))
     left_out, unknown_words, there = [], [], set()
@@ -178,7 +178,8 @@ def _print_classes(counts: dict[str, dict[str, int]], labels: str, label_set: La
     if left_out:
         print(f"            left out under --labels {labels}: {', '.join(left_out)}")
     if unknown_words:
-        print(f"            no class of --labels {labels}: {', '.join(unknown_words)} (see --labels FILE.toml)")
+        way = NUMBERS if all(word.strip().isdigit() for word in unknown_words) else "see --labels FILE.toml"
+        print(f"            no class of --labels {labels}: {', '.join(unknown_words)} ({way})")
     if label_set and there and (absent := [name for k, name in enumerate(label_set.names) if k not in there]):
         print(f"            no sample of: {', '.join(absent)}")
     for split, names in one_sided(counts, label_set).items():

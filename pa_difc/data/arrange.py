@@ -91,7 +91,7 @@ def near_line(near: dict[str, Any]) -> str:
     """
     counts = Duplicates(**{key: value for key, value in near.items() if key != "treated"})
     left_out = f", {counts.dropped:,} samples left out" if counts.dropped else ""
-    return f"{counts.of('near')}: {NEAR_DUPLICATES[near['treated']]}{left_out}"
+    return f"{counts.of('near')}, exact ones included: {NEAR_DUPLICATES[near['treated']]}{left_out}"
 
 
 def _treat_near(listing: Listing, how: str) -> tuple[Listing, Duplicates]:

@@ -12,6 +12,9 @@ from ..util.errors import UserError
 from ..util.names import shown
 from .labels import UNLABELLED, LabelSet, from_words, plain
 
+#: What to do about class folders with numbers for names.
+NUMBERS = "numbers mean other classes in every set: name the set (raf_db, affectnet, …)"
+
 _LEFT_OUT = -2
 
 
@@ -112,11 +115,7 @@ def _class_of(dataset: str, word: str, samples: int, label_set: LabelSet) -> int
     try:
         return label_set.index(word)
     except UserError:
-        number = (
-            "numbers mean another class in every set: name the set (raf_db, affectnet, fer2013, …), or a "
-            if word.strip().isdigit()
-            else "a "
-        )
+        number = f"{NUMBERS}; or a " if word.strip().isdigit() else "a "
         raise UserError(
             f"dataset {dataset}: {shown(word)} ({samples:,} samples) is no class of {', '.join(label_set.names)}: "
             f"{number}label file (--labels FILE.toml) can make it a synonym or exclude it"

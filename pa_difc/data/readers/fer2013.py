@@ -18,6 +18,8 @@ from .splits import split_of
 #: The codes of the CSVs; ExpW has the same ones.
 CODES = dict(zip("0123456", ("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral"), strict=True))
 
+VOTES = "fer2013new.csv"  #: of FERPlus
+
 _SPLITS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 _CSVS = ("fer2013.csv", "icml_face_data.csv")
 
@@ -34,7 +36,8 @@ def read_fer2013(root: Path) -> Listing:
         "no FER2013 here (looked for fer2013.csv, icml_face_data.csv, train/<class>/ and test/<class>/)",
     )
     if (path := pixel_list(base)) is not None:
-        return Listing(list(_rows(path)), notes=opened(root, base))
+        beside = ("FERPlus's votes are here as well: ferplus reads them",) if (base / VOTES).is_file() else ()
+        return Listing(list(_rows(path)), notes=(*opened(root, base), *beside))
     listing = read_class_folders(root)
     return replace(listing, samples=[replace(s, whole=True) for s in listing.samples])
 

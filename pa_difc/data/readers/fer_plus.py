@@ -6,11 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 from ...util.errors import UserError
-from .fer2013 import pixel_list, pixel_sample
+from .fer2013 import VOTES, pixel_list, pixel_sample
 from .listing import Listing, csv_rows
 from .places import find_inner, opened
-
-VOTES = "fer2013new.csv"
 
 #: Columns of the votes, and what each votes for; the last two for nothing that can be learnt.
 COLUMNS = {
