@@ -21,6 +21,19 @@ _TEMPLATE_PX = 112
 Box = tuple[float, float, float, float]  #: left, top, right, bottom, in pixels
 
 
+class Picture(NamedTuple):
+    """A part of a photograph, or all of it, in as many pixels or fewer."""
+
+    image: Image.Image  #: RGB, upright
+    size: tuple[int, int]  #: width and height of the photograph
+    origin: tuple[float, float] = (0.0, 0.0)  #: where the picture's corner lies in the photograph
+    factor: int = 1  #: how many of the photograph's pixels one of the picture's stands for, along each side
+
+    def to_photograph(self, points: np.ndarray) -> np.ndarray:
+        """``(…, 2)`` points of the picture in the photograph."""
+        return points * self.factor + np.array(self.origin)
+
+
 class Crop(NamedTuple):
     """A face cut out."""
 
@@ -48,9 +61,9 @@ def pad_box(box: Box, width: int, height: int) -> Box:
     return padded
 
 
-def whole_image(image: Image.Image) -> Box:
-    """The box around all of an image."""
-    return (0.0, 0.0, float(image.width), float(image.height))
+def whole_image(size: tuple[int, int]) -> Box:
+    """The box around all of an image of this width and height."""
+    return (0.0, 0.0, float(size[0]), float(size[1]))
 
 
 def typical_points(mode: str, size_px: int) -> np.ndarray:
@@ -58,13 +71,36 @@ def typical_points(mode: str, size_px: int) -> np.ndarray:
     return (ALIGNED_POINTS if mode == "arcface" else TYPICAL_POINTS) * (size_px / _TEMPLATE_PX)
 
 
-def cut_face(image: Image.Image, box: Box, points: np.ndarray, mode: str, size_px: int) -> Crop:
+def region_of(box: Box, points: np.ndarray, mode: str, size_px: int, size: tuple[int, int]) -> tuple[Box, float]:
+    """The part of a photograph that :func:`cut_face` takes, and how many of its pixels make one of the crop.
+
+    Args:
+        box, points, mode, size_px: see there.
+        size: width and height of the photograph.
+
+    Returns:
+        The box around that part, which may reach beyond the photograph; pixels along the side that has fewer.
+
+    Raises:
+        ValueError: the box is not in the image, or the points are all the same.
+    """
+    if mode != "arcface":
+        region = whole_image(size) if mode == "none" else pad_box(box, *size)
+        return region, min(region[2] - region[0], region[3] - region[1]) / size_px
+    forth = similarity(points, ALIGNED_POINTS * (size_px / _TEMPLATE_PX))
+    corners = np.array([(0, 0), (0, size_px), (size_px, 0), (size_px, size_px)])
+    corners = (corners - forth[:, 2]) @ np.linalg.inv(forth[:, :2]).T
+    (left, top), (right, bottom) = corners.min(0).tolist(), corners.max(0).tolist()
+    return (left, top, right, bottom), float(1 / np.hypot(forth[0, 0], forth[1, 0]))
+
+
+def cut_face(image: Image.Image | Picture, box: Box, points: np.ndarray, mode: str, size_px: int) -> Crop:
     """Cuts a face out of an image.
 
     Args:
-        image: RGB.
-        box: of the face.
-        points: ``(5, 2)`` in pixels of the image.
+        image: RGB, or a picture of that part of a photograph which :func:`region_of` gives.
+        box: of the face, in pixels of the photograph.
+        points: ``(5, 2)`` in pixels of the photograph.
         mode: "cdfer" (the padded box, each side stretched to ``size_px``), "arcface" (the points moved onto
             :data:`ALIGNED_POINTS` by rotation, scale and shift), or "none" (the whole image).
         size_px: P.
@@ -72,13 +108,27 @@ def cut_face(image: Image.Image, box: Box, points: np.ndarray, mode: str, size_p
     Raises:
         ValueError: the box is not in the image, or the points are all the same.
     """
+    picture = image if isinstance(image, Picture) else Picture(image, image.size)
     if mode == "arcface":
-        return _align(image, points, size_px)
-    region = whole_image(image) if mode == "none" else pad_box(box, *image.size)
-    left, top, right, bottom = region
-    resized = image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=region)
+        return _align(picture, points, size_px)
+    left, top, right, bottom = region = whole_image(picture.size) if mode == "none" else pad_box(box, *picture.size)
     scale = size_px / np.array([right - left, bottom - top])
-    return Crop(_to_array(resized), ((points - [left, top]) * scale).astype(np.float32))
+    return Crop(stretched(picture, region, size_px), ((points - [left, top]) * scale).astype(np.float32))
+
+
+def stretched(picture: Picture, box: Box, size_px: int) -> np.ndarray:
+    """A box of a photograph with each side stretched to P pixels: ``(3, P, P)`` uint8.
+
+    Args:
+        picture: of a part in which the box lies.
+        box: in pixels of the photograph.
+        size_px: P.
+    """
+    (x, y), (width, height), factor = picture.origin, picture.image.size, picture.factor
+    left, top, right, bottom = box
+    region = ((left - x) / factor, (top - y) / factor, (right - x) / factor, (bottom - y) / factor)
+    region = (region[0], region[1], min(width, region[2]), min(height, region[3]))
+    return _to_array(picture.image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=region))
 
 
 def similarity(points: np.ndarray, goals: np.ndarray) -> np.ndarray:
@@ -104,13 +154,15 @@ def similarity(points: np.ndarray, goals: np.ndarray) -> np.ndarray:
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
-def _align(image: Image.Image, points: np.ndarray, size_px: int) -> Crop:
+def _align(picture: Picture, points: np.ndarray, size_px: int) -> Crop:
     forth = similarity(points, ALIGNED_POINTS * (size_px / _TEMPLATE_PX))
     landmarks = (points @ forth[:, :2].T + forth[:, 2]).astype(np.float32)
+    forth[:, 2] += forth[:, :2] @ picture.origin  # from here on, of the picture's pixels
+    forth[:, :2] *= picture.factor
     shrink = max(1, int(1 / np.hypot(forth[0, 0], forth[1, 0])))  # whole factors first, against aliasing
     forth[:, :2] *= shrink
     back = np.linalg.inv(np.vstack([forth, [0, 0, 1]]))[:2]
-    small = image.reduce(shrink) if shrink > 1 else image
+    small = picture.image.reduce(shrink) if shrink > 1 else picture.image
     aligned = small.transform(
         (size_px, size_px), Image.Transform.AFFINE, back.ravel().tolist(), Image.Resampling.BILINEAR
     )
