@@ -31,7 +31,8 @@ class Picture(NamedTuple):
 
     def to_photograph(self, points: np.ndarray) -> np.ndarray:
         """``(…, 2)`` points of the picture in the photograph."""
-        return points * self.factor + np.array(self.origin)
+        moved: np.ndarray = points * self.factor + np.array(self.origin)
+        return moved
 
 
 class Crop(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,7 @@ class Orientation(NamedTuple):
         """An image, or a part of it, upright."""
         return image.transpose(_TURNS[self.tag]) if self.tag in _TURNS else image
 
-    def points(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+    def points(self, points: NDArray[Any]) -> NDArray[Any]:
         """``(n, 2)`` points of the stored image in the upright one."""
         turned = np.array(points)
         for axis in (0, 1):

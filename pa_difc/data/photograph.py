@@ -111,9 +111,9 @@ class Photograph:
 
     def _fine(self, region: Box, fineness: float) -> Picture:
         """A picture of a region for a crop of which one pixel is made of ``fineness`` pixels, along each side."""
-        factor = _power_of_two(fineness / _FINER)
         if self.size[0] * self.size[1] <= _AT_ONCE:
-            return self.picture(factor)
+            return self.picture()
+        factor = _power_of_two(fineness / _FINER)
         margin = 2 * fineness + 2  # interpolation looks beyond an edge
         left, top, right, bottom = region
         return self.picture(factor, (left - margin, top - margin, right + margin, bottom + margin))
