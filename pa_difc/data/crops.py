@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
@@ -21,6 +21,14 @@ _TEMPLATE_PX = 112
 Box = tuple[float, float, float, float]  #: left, top, right, bottom, in pixels
 
 
+class Sized(Protocol):
+    """An image, a picture or a photograph."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of all of it."""
+
+
 class Picture(NamedTuple):
     """A part of a photograph, or all of it, in as many pixels or fewer."""
 
@@ -28,6 +36,11 @@ class Picture(NamedTuple):
     size: tuple[int, int]  #: width and height of the photograph
     origin: tuple[float, float] = (0.0, 0.0)  #: where the picture's corner lies in the photograph
     factor: int = 1  #: how many of the photograph's pixels one of the picture's stands for, along each side
+
+    def to_picture(self, points: np.ndarray) -> np.ndarray:
+        """``(…, 2)`` points of the photograph in the picture."""
+        moved: np.ndarray = (points - np.array(self.origin)) / self.factor
+        return moved
 
     def to_photograph(self, points: np.ndarray) -> np.ndarray:
         """``(…, 2)`` points of the picture in the photograph."""
@@ -62,9 +75,18 @@ def pad_box(box: Box, width: int, height: int) -> Box:
     return padded
 
 
-def whole_image(size: tuple[int, int]) -> Box:
-    """The box around all of an image of this width and height."""
-    return (0.0, 0.0, float(size[0]), float(size[1]))
+def whole_image(image: Sized) -> Box:
+    """The box around all of an image."""
+    width, height = image.size
+    return (0.0, 0.0, float(width), float(height))
+
+
+def centre_square(image: Sized) -> Box:
+    """The largest square in the middle of an image: what is trained on of one whose faces nobody looked for."""
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    return (float(left), float(top), float(left + side), float(top + side))
 
 
 def typical_points(mode: str, size_px: int) -> np.ndarray:
@@ -72,12 +94,12 @@ def typical_points(mode: str, size_px: int) -> np.ndarray:
     return (ALIGNED_POINTS if mode == "arcface" else TYPICAL_POINTS) * (size_px / _TEMPLATE_PX)
 
 
-def region_of(box: Box, points: np.ndarray, mode: str, size_px: int, size: tuple[int, int]) -> tuple[Box, float]:
+def region_of(image: Sized, box: Box, points: np.ndarray, mode: str, size_px: int) -> tuple[Box, float]:
     """The part of a photograph that :func:`cut_face` takes, and how many of its pixels make one of the crop.
 
     Args:
+        image: the photograph.
         box, points, mode, size_px: see there.
-        size: width and height of the photograph.
 
     Returns:
         The box around that part, which may reach beyond the photograph; pixels along the side that has fewer.
@@ -86,7 +108,7 @@ def region_of(box: Box, points: np.ndarray, mode: str, size_px: int, size: tuple
         ValueError: the box is not in the image, or the points are all the same.
     """
     if mode != "arcface":
-        region = whole_image(size) if mode == "none" else pad_box(box, *size)
+        region = whole_image(image) if mode == "none" else pad_box(box, *image.size)
         return region, min(region[2] - region[0], region[3] - region[1]) / size_px
     forth = similarity(points, ALIGNED_POINTS * (size_px / _TEMPLATE_PX))
     corners = np.array([(0, 0), (0, size_px), (size_px, 0), (size_px, size_px)])
@@ -109,27 +131,32 @@ def cut_face(image: Image.Image | Picture, box: Box, points: np.ndarray, mode: s
     Raises:
         ValueError: the box is not in the image, or the points are all the same.
     """
-    picture = image if isinstance(image, Picture) else Picture(image, image.size)
     if mode == "arcface":
-        return _align(picture, points, size_px)
-    left, top, right, bottom = region = whole_image(picture.size) if mode == "none" else pad_box(box, *picture.size)
-    scale = size_px / np.array([right - left, bottom - top])
-    return Crop(stretched(picture, region, size_px), ((points - [left, top]) * scale).astype(np.float32))
+        return _align(_picture(image), points, size_px)
+    region = whole_image(image) if mode == "none" else pad_box(box, *image.size)
+    return cut_region(image, region, points, size_px)
 
 
-def stretched(picture: Picture, box: Box, size_px: int) -> np.ndarray:
-    """A box of a photograph with each side stretched to P pixels: ``(3, P, P)`` uint8.
+def cut_region(image: Image.Image | Picture, region: Box, points: np.ndarray, size_px: int) -> Crop:
+    """A part of an image, each side stretched to ``size_px``, and points of the image in it.
 
     Args:
-        picture: of a part in which the box lies.
-        box: in pixels of the photograph.
+        image: RGB, or a picture of a photograph in which the part lies.
+        region: in pixels of the photograph.
+        points: ``(5, 2)`` in pixels of the photograph.
         size_px: P.
     """
-    (x, y), (width, height), factor = picture.origin, picture.image.size, picture.factor
-    left, top, right, bottom = box
-    region = ((left - x) / factor, (top - y) / factor, (right - x) / factor, (bottom - y) / factor)
-    region = (region[0], region[1], min(width, region[2]), min(height, region[3]))
-    return _to_array(picture.image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=region))
+    picture = _picture(image)
+    left, top, right, bottom = region
+    box = picture.to_picture(np.reshape(region, (2, 2))).ravel().tolist()
+    inside = (*box[:2], min(picture.image.width, box[2]), min(picture.image.height, box[3]))  # but for rounding
+    resized = picture.image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=inside)
+    scale = size_px / np.array([right - left, bottom - top])
+    return Crop(_to_array(resized), ((points - [left, top]) * scale).astype(np.float32))
+
+
+def _picture(image: Image.Image | Picture) -> Picture:
+    return image if isinstance(image, Picture) else Picture(image, image.size)
 
 
 def similarity(points: np.ndarray, goals: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..util.errors import DiskError, UserError
 from ..util.patience import PatientFile
-from .crops import pad_box
+from .crops import centre_square, pad_box
 from .faces import FaceSet
 from .photograph import BrokenImageError as BrokenImageError
 from .photograph import Photograph
@@ -122,6 +122,16 @@ def photograph_of(sample: Sample) -> tuple[Photograph, Sample]:
     return photograph, replace(sample, box=box, landmarks=points)
 
 
+def open_image(sample: Sample) -> Image.Image:
+    """All of a sample's image in memory, as :func:`read_image` gives it.
+
+    Raises:
+        BrokenImageError: it can't be read.
+        DiskError: the disk failed.
+    """
+    return photograph_of(sample)[0].picture().image
+
+
 def read_image(path: Path) -> Image.Image:
     """All of an image file in memory, upright and RGB, whatever its format.
 
@@ -155,11 +165,6 @@ def _to_array(sample: Sample, size_px: int) -> NDArray[np.uint8]:
     """``(3, size_px, size_px)`` uint8."""
     photograph, sample = photograph_of(sample)
     width, height = photograph.size
-    if sample.box is not None:
-        box = pad_box(sample.box, width, height)
-    else:
-        side = min(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
-        box = (left, top, left + side, top + side)
+    region = pad_box(sample.box, width, height) if sample.box is not None else centre_square(photograph)
     with _large if width * height > _LARGE_PX else contextlib.nullcontext():
-        return photograph.stretched(box, size_px)
+        return photograph.region(region, np.zeros((5, 2)), size_px).image

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..util.errors import DiskError
 from ..util.patience import PatientFile, is_fault
-from .crops import Box, Crop, Picture, cut_face, region_of, stretched, whole_image
+from .crops import Box, Crop, Picture, cut_face, cut_region, region_of, whole_image
 from .formats import HEAD_BYTES, decodable, image_format, why_left_out
 from .orientation import Orientation, orientation_of, turned_by_pillow
 from .pixels import Pixels
@@ -74,7 +74,7 @@ class Photograph:
         """
         pixels = self._loaded(factor)
         rest = factor // self._factor
-        left, top, right, bottom = self._frame.back(region or whole_image(self.size))
+        left, top, right, bottom = self._frame.back(region or whole_image(self))
         x, width = _cells(left, right, self._frame.size[0], factor)
         y, height = _cells(top, bottom, self._frame.size[1], factor)
         box = (x * rest, y * rest, (x + width) * rest, (y + height) * rest)
@@ -89,7 +89,7 @@ class Photograph:
             px: pixels of the picture.
             region: see :meth:`picture`.
         """
-        left, top, right, bottom = region or whole_image(self.size)
+        left, top, right, bottom = region or whole_image(self)
         return self.picture(_power_of_two(max(right - left, bottom - top) / px), region)
 
     def face(self, box: Box, points: np.ndarray, mode: str, size_px: int) -> Crop:
@@ -101,16 +101,20 @@ class Photograph:
         Raises:
             ValueError: the box is not in the image, or the points are all the same.
         """
-        region, fineness = region_of(box, points, mode, size_px, self.size)
+        region, fineness = region_of(self, box, points, mode, size_px)
         return cut_face(self._fine(region, fineness), box, points, mode, size_px)
 
-    def stretched(self, box: Box, size_px: int) -> np.ndarray:
-        """A box of the photograph as a square; see :func:`.crops.stretched`."""
-        fineness = min(box[2] - box[0], box[3] - box[1]) / size_px
-        return stretched(self._fine(box, fineness), box, size_px)
+    def region(self, region: Box, points: np.ndarray, size_px: int) -> Crop:
+        """A part, cut out by :func:`.cut_region` of as fine a picture as it needs.
+
+        Args:
+            region, points, size_px: see there; in pixels of the upright photograph.
+        """
+        fineness = min(region[2] - region[0], region[3] - region[1]) / size_px
+        return cut_region(self._fine(region, fineness), region, points, size_px)
 
     def _fine(self, region: Box, fineness: float) -> Picture:
-        """A picture of a region for a crop of which one pixel is made of ``fineness`` pixels, along each side."""
+        """A picture of a region for a crop whose pixels are each made of ``fineness`` of the photograph's a side."""
         if self.size[0] * self.size[1] <= _AT_ONCE:
             return self.picture()
         factor = _power_of_two(fineness / _FINER)

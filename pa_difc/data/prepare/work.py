@@ -100,7 +100,7 @@ class _Opened:
         photograph, sample = photograph_of(sample)
         if sample.landmarks is not None:
             return cls(index, sample, photograph, None)
-        region = _around(sample.box, photograph.size) if sample.box else None
+        region = _around(sample.box, photograph) if sample.box else None
         return cls(index, sample, photograph, photograph.near(_FINER * settings.detect_px, region))
 
     @property
@@ -156,24 +156,24 @@ def _find(batch: Sequence[_Opened], settings: PrepareSettings) -> list[Found]:
     detections = iter(_detector.detect([picture.image for _, picture in wanted], [o.close for o, _ in wanted]))
     found = []
     for opened in batch:
-        sample, size = opened.sample, opened.photograph.size
+        sample, photograph = opened.sample, opened.photograph
         if opened.picture is None:
-            found.append(Found(sample.box or whole_image(size), sample.landmarks, float("nan")))
+            found.append(Found(sample.box or whole_image(photograph), sample.landmarks, float("nan")))
         else:
             faces = [_in_photograph(face, opened.picture) for face in next(detections)]
-            found.append(_choose(sample, size, faces, settings.face))
+            found.append(_choose(sample, photograph, faces, settings.face))
     return found
 
 
-def _choose(sample: Sample, size: tuple[int, int], faces: list[Detection], rule: str) -> Found:
-    given = sample.box or (whole_image(size) if sample.whole else None)
+def _choose(sample: Sample, photograph: Photograph, faces: list[Detection], rule: str) -> Found:
+    given = sample.box or (whole_image(photograph) if sample.whole else None)
     if given is not None:
         faces = [face for face in faces if _overlap(face.box, given) > 0]
         best = max(faces, key=lambda face: _overlap(face.box, given), default=None) if sample.box else _first(faces)
         return Found(given, best and best.points, best.confidence if best else float("nan"))
     best = max(faces, key=lambda face: _area(face.box), default=None) if rule == "largest" else _first(faces)
     if best is None:
-        return Found(whole_image(size), None, float("nan"))
+        return Found(whole_image(photograph), None, float("nan"))
     return Found(best.box, best.points, best.confidence)
 
 
@@ -181,13 +181,14 @@ def _first(faces: list[Detection]) -> Detection | None:
     return faces[0] if faces else None
 
 
-def _around(box: Box, size: tuple[int, int]) -> Box:
+def _around(box: Box, photograph: Photograph) -> Box:
     """A quarter of a box's sides more all around it, within the image; all of the image if the box lies outside."""
     across, along = (box[2] - box[0]) / 4, (box[3] - box[1]) / 4
     left, top = max(0, int(box[0] - across)), max(0, int(box[1] - along))
-    right, bottom = min(size[0], int(box[2] + across)), min(size[1], int(box[3] + along))
+    width, height = photograph.size
+    right, bottom = min(width, int(box[2] + across)), min(height, int(box[3] + along))
     if right - left < 2 or bottom - top < 2:
-        return whole_image(size)
+        return whole_image(photograph)
     return (float(left), float(top), float(right), float(bottom))
 
 
