@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -153,39 +153,23 @@ def datasets(root: Path) -> Iterator[Finding]:
         if spec is None or (spec.reader is not None and (root / folder).is_dir()):
             forms.setdefault(folder, []).append(name if spec else f"store:{name}")
     for names in forms.values():
-        findings = [(name, _dataset(name, root)) for name in names]
-        there = any(not finding.advice for _, finding in findings)
-        for name, finding in findings:
-            # Where one form of a set is there, nobody misses the other.
-            if not (there and finding.advice and _is_absent(name, root)):
-                yield finding
+        found = [_dataset(name, root) for name in names]
+        some = not all(absent for _, absent in found)
+        # Where one form of a set is there, nobody misses the other.
+        yield from (finding for finding, absent in found if not (some and absent))
     if not forms:
         yield Finding("none; toy_studio and toy_street need none (`pa-difc datasets` lists the others)", False)
 
 
-def _is_absent(name: str, root: Path) -> bool:
-    """Whether a folder does not hold a set at all, neither its list nor any of the listed files."""
+def _dataset(name: str, root: Path) -> tuple[Finding, bool]:
+    """What there is to say of a set, and whether nothing of it is there."""
     from ..data.readers.listing import NotHere, missing_files
-
-    try:
-        reader, path = find_dataset(name, root)
-        looked, absent = missing_files(reader(path).samples if reader else [])
-        return bool(looked) and len(absent) == looked
-    except NotHere:
-        return True
-    except UserError:
-        return False
-
-
-def _dataset(name: str, root: Path) -> Finding:
-    from ..data.domains import describe_counts
-    from ..data.labelling import alone_line, one_sided
-    from ..data.labels import EXPRESSIONS
-    from ..data.readers.listing import missing_files
     from ..data.store import is_store, open_store
 
     counts: dict[str, dict[str, int]] = {}
     problems: list[str] = []
+    nothing = False
+    advice = f"pa-difc datasets {name} --data-root {root}"
     try:
         reader, path = find_dataset(name, root)
         if is_store(path):
@@ -199,15 +183,29 @@ def _dataset(name: str, root: Path) -> Finding:
             looked, absent = missing_files(listing.samples)
             if absent:
                 problems.append(f"of {looked:,} files that were looked for, {len(absent):,} are missing")
+                nothing = len(absent) == looked
     except UserError as error:
-        return Finding(f"{name}: {error}", False, f"pa-difc datasets {name} --data-root {root}")
+        return Finding(f"{name}: {error}", False, advice), isinstance(error, NotHere)
+    problems += _alone(counts)
+    text = f"{name} ({'face store' if is_store(path) else 'images'}), {_counted(counts, sizes)}"
+    return Finding("; ".join([text, *problems]), not problems, advice if problems else ""), nothing
+
+
+def _alone(counts: dict[str, dict[str, int]]) -> list[str]:
+    """Warnings of classes that one split alone has."""
+    from ..data.labelling import alone_line, one_sided
+    from ..data.labels import EXPRESSIONS
+
+    return [alone_line(names, split) for split, names in one_sided(counts, EXPRESSIONS).items()]
+
+
+def _counted(counts: dict[str, dict[str, int]], sizes: Mapping[str, int]) -> str:
+    """The training split in a few words, or the only one."""
+    from ..data.domains import describe_counts
+
     split = "train" if "train" in sizes else next(iter(sizes))
-    kind = "face store" if is_store(path) else "images"
     words = counts.get(split, {})
-    problems += [alone_line(names, split) for split, names in one_sided(counts, EXPRESSIONS).items()]
-    text = f"{name} ({kind}), {split}: {describe_counts(list(words.values()), sizes[split], list(words))}"
-    advice = f"pa-difc datasets {name} --data-root {root}" if problems else ""
-    return Finding("; ".join([text, *problems]), not problems, advice)
+    return f"{split}: {describe_counts(list(words.values()), sizes[split], list(words))}"
 
 
 def steps(device: str) -> Iterator[Finding]:

@@ -21,9 +21,9 @@ NEEDS = "pip install 'pa-difc[duplicates]'"
 
 _SIDE = 16  #: a hash has this many bits squared
 #: Two images are near duplicates if at most so many of the 256 bits differ. Measured on two sets of web photographs:
-#: saved anew as JPEG of quality 40 or scaled by 0.6 … 2, copies differ by 20 bits and rarely by up to 36; of three
-#: million pairs of different faces a few dozen differ by fewer than 70, and none but true copies by fewer than 40.
-MOST_BITS = 32
+#: copies saved as JPEG of quality 40 or scaled by 0.6 or 2 differ by up to 20 bits, seldom by more; looked at by eye,
+#: all pairs up to 40 bits were one picture, and from 42 on some were two pictures of one person.
+MOST_BITS = 40
 _FLAT = 2.0  #: standard deviation of the gray values of an image that shows nothing
 _BLOCK = 1024
 

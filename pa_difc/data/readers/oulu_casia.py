@@ -26,7 +26,7 @@ def read_oulu_casia(root: Path) -> Listing:
     found = find_images(root)
     sequences: dict[Path, list[Path]] = {}
     for path in found.paths:
-        person, word = path.parts[-3], path.parts[-2]
+        *_, person, word, _ = ("", "", *path.relative_to(root).parts)
         if _PERSON.fullmatch(person) and word.lower() in EXPRESSIONS:
             sequences.setdefault(path.parent, []).append(path)
     left_out: Counter[str] = Counter()
