@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .listing import Sample as Sample
     from .listing import counts_by_split as counts_by_split
     from .listing import held_out as held_out
+    from .listing import held_out_groups as held_out_groups
     from .oulu_casia import read_oulu_casia as read_oulu_casia
     from .parquet import read_parquet as read_parquet
     from .raf_db import read_raf_db as read_raf_db
@@ -48,7 +49,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "jaffe": ["read_jaffe"],
         "kdef": ["read_kdef"],
         "legend": ["read_legend_csv", "read_muxspace"],
-        "listing": ["BOTH", "Listing", "NotHere", "Reader", "Sample", "counts_by_split", "held_out"],
+        "listing": ["BOTH", "Listing", "NotHere", "Reader", "Sample", "counts_by_split", "held_out", "held_out_groups"],
         "oulu_casia": ["read_oulu_casia"],
         "parquet": ["read_parquet"],
         "raf_db": ["read_raf_db", "read_raf_db_original"],
