@@ -87,6 +87,7 @@ def _report(parsed: argparse.Namespace, label_set: LabelSet | None) -> int:
 
 def _report_store(root: Path, how: Arrangement, labels: str, label_set: LabelSet | None) -> int:
     from ..data.arrange import Arrangement
+    from ..data.files import left_out_line
     from ..data.store import open_store
 
     if how != Arrangement():
@@ -96,6 +97,7 @@ def _report_store(root: Path, how: Arrangement, labels: str, label_set: LabelSet
     print(f"  found     a face store of {dataset} in {root}, cut out by {crop}")
     _print_counts(store.counts)
     _print_classes(store.counts, labels, label_set)
+    _print_lines(*store.manifest.get("notes", ()), left_out_line(store.manifest.get("left_out", {})))
     return 0
 
 
@@ -131,9 +133,13 @@ def _report_listing(
             lines.append(near_line(near))
     else:
         lines.append(f"near duplicates: not looked for ({'--near-duplicates keep' if can_find_near() else NEEDS})")
+    _print_lines(*lines)
+    return 1 if looked and len(absent) == looked else 0
+
+
+def _print_lines(*lines: str | None) -> None:
     for line in filter(None, lines):
         print(f"            {line}")
-    return 1 if looked and len(absent) == looked else 0
 
 
 def _print_counts(counts: dict[str, dict[str, int]]) -> None:

@@ -95,6 +95,22 @@ def test_numbered_folders_of_nobody_s_are_never_guessed(tmp_path):
         load_domain("folder:mine", tmp_path, size_px=32)
 
 
+@pytest.mark.parametrize(
+    ("reader", "codes"), [(read_raf_db, RAF), (read_affectnet, dict(zip("01234567", AFFECT, strict=True)))]
+)
+def test_words_for_numbers_and_folders_without_splits(tmp_path, reader, codes):
+    for i, (code, word) in enumerate(codes.items()):
+        picture(tmp_path / "worded" / "train" / word / f"{i}.jpg")
+        picture(tmp_path / "worded" / "valid" / word.capitalize() / f"{i}.jpg")
+        for n in range(i + 2):
+            picture(tmp_path / "whole" / code / f"{n}.jpg")
+    worded = reader(tmp_path / "worded")
+    assert {s.split for s in worded.samples} == {"train", "test"}
+    assert {s.label.lower() for s in worded.samples} == set(codes.values())
+    whole = Counter(s.label for s in reader(tmp_path / "whole").samples)
+    assert whole == {word: i + 2 for i, word in enumerate(codes.values())}
+
+
 # FERPlus
 
 
@@ -418,6 +434,12 @@ def test_a_parquet_file_alone_may_say_its_splits_and_groups(tmp_path):
     domain = load_domain("parquet:faces.parquet", tmp_path, size_px=20, group_by="person")
     rows = [{int(name.rpartition("#")[2]) // 2 for name in part.names} for part in (domain.train, domain.test)]
     assert rows[0] and rows[1] and not rows[0] & rows[1]
+
+
+def test_class_folders_are_not_looked_for_in_parquet_files(tmp_path):
+    parquet(tmp_path / "data" / "train.parquet", [0, 1], ORDER)
+    with pytest.raises(NotHere, match=r"no images in class folders .*parquet:PATH reads"):
+        read_class_folders(tmp_path)
 
 
 def test_parquet_that_can_t_be_read_says_why(tmp_path):

@@ -282,3 +282,27 @@ def test_clusters_join_whole_groups(tmp_path):
     alone = [Sample(name, "happy", "") for name in "abc"]
     joined = join_groups(Listing(alone, by_hash=True), [(0, 2)])
     assert [s.group for s in joined.samples] == ["a", None, "a"]
+
+
+@pytest.mark.parametrize("column", ["person", "Subject_ID"])
+def test_people_of_a_legend_stay_together_unasked(tmp_path, column):
+    legend(tmp_path, f"image,emotion,{column}", [f"{i}.jpg,{SEVEN[i % 7]},P{i // 8}" for i in range(200)])
+    listing = read_legend_csv(tmp_path)
+    found = sides(listing, lambda name: int(name.split(".")[0]) // 8)
+    assert all(len(split) == 1 for split in found.values())
+    assert listing.notes == (f"groups are those of the column {column}",)
+
+
+def test_a_column_of_another_name_is_a_split_if_its_words_are(tmp_path):
+    legend(tmp_path, "image,emotion,Usage", ["a.jpg,fear,Training", "b.jpg,fear,PublicTest", "c.jpg,sad,PrivateTest"])
+    assert [s.split for s in read_legend_csv(tmp_path).samples] == ["train", "val", "test"]
+    legend(tmp_path, "image,emotion,Usage", [f"{i}.jpg,fear,{'Training' if i % 2 else 'news'}" for i in range(40)])
+    assert read_legend_csv(tmp_path).by_hash
+
+
+def test_one_file_under_two_names_of_a_list_is_one_sample(tmp_path):
+    legend(tmp_path, "image,emotion", ["./a.jpg,fear", "b//c.jpg,sad"])
+    assert [s.name for s in read_legend_csv(tmp_path).samples] == ["a.jpg", "b/c.jpg"]
+    legend(tmp_path, "image,emotion", ["./a.jpg,fear", "a.jpg,sad"])
+    with pytest.raises(UserError, match=r"a.jpg is listed twice"):
+        read_legend_csv(tmp_path)

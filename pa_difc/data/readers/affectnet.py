@@ -10,7 +10,7 @@ import numpy as np
 
 from ...util.errors import UserError
 from ..files import find_images, merged
-from .coded import decoded, has_coded_splits
+from .coded import decoded, has_classes
 from .folders import read_class_folders, settled
 from .listing import Listing, Sample, csv_rows, plain_name
 from .places import find_inner, folders_in, opened
@@ -44,15 +44,13 @@ def read_affectnet(root: Path) -> Listing:
     _, annotated, listed = _forms(base)
     read = _lists if listed else _annotations if annotated else read_class_folders
     listing = decoded(read(base), CODES, NO_CLASS)
-    return replace(listing, samples=settled(listing.samples), notes=opened(root, base))
+    return replace(listing, notes=opened(root, base))
 
 
 def _forms(folder: Path) -> tuple[bool, bool, bool]:
     """Whether a folder holds numbered class folders, annotations, lists."""
-    splits = [p for p in folders_in(folder) if split_of(p.name)]
-    annotated = any((p / "annotations").is_dir() for p in splits)
-    worded = any({"anger", "happy"} <= {q.name.lower() for q in folders_in(p)} for p in splits)
-    return worded or has_coded_splits(folder, CODES), annotated, any(_csvs(folder))
+    annotated = any((p / "annotations").is_dir() for p in folders_in(folder) if split_of(p.name))
+    return has_classes(folder, CODES), annotated, any(_csvs(folder))
 
 
 def _csvs(folder: Path) -> list[tuple[str, Path]]:
@@ -69,7 +67,7 @@ def _annotations(base: Path) -> Listing:
             for path in found.paths:
                 code = _code(folder / "annotations" / f"{path.stem}_exp.npy")
                 samples.append(Sample(path.relative_to(base).as_posix(), code, split, path, whole=True))
-    return Listing(samples, merged(left_out))
+    return Listing(settled(samples), merged(left_out))
 
 
 def _code(path: Path) -> str:
@@ -94,7 +92,7 @@ def _lists(base: Path) -> Listing:
                 left_out["rows of images that are listed already"] += 1
             else:
                 samples[name] = Sample(name, code, split, images / name, box=_box(where, row))
-    return Listing(list(samples.values()), dict(left_out))
+    return Listing(settled(list(samples.values())), dict(left_out))
 
 
 def _box(where: str, row: dict[str, str]) -> tuple[float, float, float, float] | None:

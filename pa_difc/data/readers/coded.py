@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...util.errors import UserError
 from ..files import merged
+from ..labels import plain
 from .listing import Listing
 from .places import folders_in
 from .splits import split_of
@@ -39,7 +40,9 @@ def decoded(listing: Listing, codes: Mapping[str, str], no_class: Mapping[str, s
     return replace(listing, samples=samples, left_out=merged([listing.left_out, left_out]))
 
 
-def has_coded_splits(folder: Path, codes: Mapping[str, str]) -> bool:
-    """Whether a folder holds split folders with numbered class folders in them."""
-    splits = [p for p in folders_in(folder) if split_of(p.name)]
-    return any(p.name in codes for split in splits for p in folders_in(split))
+def has_classes(folder: Path, codes: Mapping[str, str]) -> bool:
+    """Whether a folder holds class folders, numbered or named, or split folders with such in them."""
+    inner = folders_in(folder)
+    places = [inner, *(folders_in(p) for p in inner if split_of(p.name))]
+    known = {*codes, *map(plain, codes.values())}
+    return any(len({plain(p.name) for p in place} & known) > 1 for place in places)

@@ -54,7 +54,9 @@ def read_class_folders(root: Path, group: Group | None = None) -> Listing:
         rows = list(tree.by_class())
     if not rows:
         why = left_out_clause(merged([*left_out, tree.outside()]))
-        raise NotHere(f"{root}: no images in class folders (looked for <class>/*.jpg, train/<class>/*.jpg){why}")
+        raise NotHere(
+            f"{root}: no images in class folders (looked for <class>/*.jpg, train/<class>/*.jpg){why}{_hint(root)}"
+        )
     groups = group or copies(root, (path for _, _, path in rows)).get
     samples = [
         Sample(path.relative_to(root).as_posix(), word, split or "", path, group=groups(path))
@@ -144,6 +146,10 @@ class _Tree:
         found = {p[0]: split_of(p[0]) if len(p) > 1 else None for p in parts}
         splits = {name: split for name, split in found.items() if split}
         return splits if len(splits) == len(found) and len(set(splits.values())) > 1 else {}
+
+
+def _hint(root: Path) -> str:
+    return "; parquet:PATH reads *.parquet" if next(root.rglob("*.parquet"), None) else ""
 
 
 def _refuse_inner_sets(root: Path, tree: _Tree) -> None:

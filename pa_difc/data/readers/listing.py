@@ -125,14 +125,14 @@ def held_out_groups(samples: Iterable[Sample], **more: Any) -> Listing:
 
 
 def plain_name(name: str, where: str, folder: str) -> str:
-    """A file name out of a list, refused if it leads out of the folder that it should lie in.
+    """A file name out of a list, one for each file; refused if it leads out of the folder that it should lie in.
 
     Raises:
         UserError: it is empty, absolute or climbs.
     """
     if not name or "\0" in name or "\\" in name or PurePath(name).is_absolute() or ".." in PurePath(name).parts:
         raise UserError(f"{where}: image {name!r} must be a path below {folder}/")
-    return name
+    return PurePath(name).as_posix()  # ./a.jpg and a.jpg are one
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, list[str]]]:

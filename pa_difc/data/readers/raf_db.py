@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...util.errors import UserError
 from ..labels import SEVEN
-from .coded import decoded, has_coded_splits
+from .coded import decoded, has_classes
 from .folders import read_class_folders
 from .listing import Listing, NotHere, Sample, csv_rows, plain_name, read_lines
 from .places import find_inner, opened
@@ -38,7 +38,7 @@ def read_raf_db(root: Path) -> Listing:
     """
     base = find_inner(
         root,
-        lambda folder: (folder / LABELS).is_file() or has_coded_splits(folder, CODES),
+        lambda folder: (folder / LABELS).is_file() or has_classes(folder, CODES),
         f"no RAF-DB here (looked for {LABELS} and {ALIGNED}/, or train/1/ … test/7/)",
     )
     if (base / LABELS).is_file():

@@ -12,6 +12,10 @@ from .folders import settled
 from .listing import Listing, Sample, held_out_groups
 from .splits import split_of
 
+#: Columns of splits; in all but the first, words that are no splits mean something else.
+_SPLITS = ("split", "usage", "subset", "partition")
+_GROUPS = ("group", "person", "person_id", "subject", "subject_id")
+
 
 def listing_of(samples: Sequence[Sample], columns: Mapping[str, Sequence[str]], notes: tuple[str, ...] = ()) -> Listing:
     """The listing of samples whose list may say their splits and groups.
@@ -19,21 +23,31 @@ def listing_of(samples: Sequence[Sample], columns: Mapping[str, Sequence[str]], 
     Args:
         samples: in the order of the list; their splits don't count, their groups do where there is no column of them.
         columns: what else the list says of each sample. One called "split" has train, val or test in their usual words,
-            one called "group" whatever is to stay on one side, in any case.
+            as others of :data:`_SPLITS` may; one of :data:`_GROUPS` says what is to stay on one side. In any case.
         notes: of the listing.
 
     Raises:
         UserError: a value of a split is none.
     """
-    known = {name.strip().casefold(): values for name, values in columns.items()}
-    if (groups := known.get("group")) is not None:
+    known = {name.strip().casefold(): name for name in columns}
+    if (column := next((known[name] for name in _GROUPS if name in known), None)) is not None:
         # One without a group is alone.
-        samples = [replace(s, group=group or None) for s, group in zip(samples, groups, strict=True)]
-    if (splits := known.get("split")) is None:
+        samples = [replace(s, group=group or None) for s, group in zip(samples, columns[column], strict=True)]
+        notes = (*notes, f"groups are those of the column {column}")
+    if (splits := _splits(samples, {name: columns[known[name]] for name in _SPLITS if name in known})) is None:
         return held_out_groups(samples, notes=notes, columns=columns)
-    placed = []
-    for sample, word in zip(samples, splits, strict=True):
-        if (split := split_of(word)) is None:
-            raise UserError(f"{sample.name}: split {shown(word)} must be train, val or test")
-        placed.append(replace(sample, split=split))
+    placed = [replace(sample, split=split) for sample, split in zip(samples, splits, strict=True)]
     return keep_apart(Listing(settled(placed), notes=notes, columns=columns))
+
+
+def _splits(samples: Sequence[Sample], columns: Mapping[str, Sequence[str]]) -> list[str] | None:
+    """The splits of a list; None if it says none."""
+    for name, words in columns.items():
+        splits = {word: split_of(word) for word in dict.fromkeys(words)}
+        strange = next((word for word, split in splits.items() if split is None), None)
+        if strange is None:
+            return [splits[word] or "" for word in words]
+        if name == _SPLITS[0]:
+            sample = samples[words.index(strange)]
+            raise UserError(f"{sample.name}: split {shown(strange)} must be train, val or test")
+    return None
