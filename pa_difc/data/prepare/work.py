@@ -31,6 +31,7 @@ _CLOSE_PX = 128
 _BATCH = 32  #: images searched at a time, at most
 _HELD_BYTES = 32 << 20  #: of images in memory at a time; with more than this, no further one is opened
 _FINER = 3  #: faces are looked for in pictures with at least so many pixels for one of the detector's
+_FACE = 0.12  #: and fine enough to cut a face from that is so wide: smaller ones are not found in a photograph
 
 _detector: FaceDetector | None = None
 
@@ -101,7 +102,7 @@ class _Opened:
         if sample.landmarks is not None:
             return cls(index, sample, photograph, None)
         region = _around(sample.box, photograph) if sample.box else None
-        return cls(index, sample, photograph, photograph.near(_FINER * settings.detect_px, region))
+        return cls(index, sample, photograph, photograph.near(_picture_px(settings), region))
 
     @property
     def held(self) -> int:
@@ -113,6 +114,11 @@ class _Opened:
     def close(self) -> bool:
         """Whether it is the crop of a face."""
         return self.sample.whole or self.sample.box is not None or max(self.photograph.size) <= _CLOSE_PX
+
+
+def _picture_px(settings: PrepareSettings) -> int:
+    """The longer side of pictures in which faces are looked for, and most of which they are cut from."""
+    return max(_FINER * settings.detect_px, int(2 * settings.crop_px / _FACE))
 
 
 class _Chunk:
