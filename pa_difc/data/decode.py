@@ -22,8 +22,8 @@ from .photograph import BrokenImageError as BrokenImageError
 from .photograph import Photograph
 from .readers.listing import Sample
 
-#: Of images with more pixels, two are in memory at a time.
-_LARGE_PX = 8_000_000
+#: Of images whose files have more bytes, two are in memory at a time.
+_LARGE_BYTES = 2_000_000
 _large = threading.BoundedSemaphore(2)
 
 
@@ -164,8 +164,14 @@ def raw_bytes(sample: Sample) -> bytes:
 
 def _to_array(sample: Sample, size_px: int) -> NDArray[np.uint8]:
     """``(3, size_px, size_px)`` uint8."""
-    photograph, sample = photograph_of(sample)
-    width, height = photograph.size
-    region = pad_box(sample.box, width, height) if sample.box is not None else centre_square(photograph)
-    with _large if width * height > _LARGE_PX else contextlib.nullcontext():
+    with _large if _is_large(sample) else contextlib.nullcontext():
+        photograph, sample = photograph_of(sample)
+        region = pad_box(sample.box, *photograph.size) if sample.box is not None else centre_square(photograph)
         return photograph.region(region, np.zeros((5, 2)), size_px).image
+
+
+def _is_large(sample: Sample) -> bool:
+    try:
+        return sample.path is not None and sample.path.stat().st_size > _LARGE_BYTES
+    except OSError:  # reading it will say why
+        return False

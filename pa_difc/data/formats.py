@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 
 #: Bytes of a file that tell its format.
 HEAD_BYTES = 64
@@ -61,7 +62,7 @@ def image_format(head: bytes, suffix: str = "") -> str | None:
         return "WEBP"
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BITMAP_HEADERS:
         return "BMP"
-    if head[:1] == b"P" and head[1:2] in tuple(b"%c" % c for c in b"123456f") and head[2:3].isspace():
+    if re.match(rb"P[1-6f]\s+[0-9#]", head):
         return "PPM"
     return _of_boxes(head) if head[4:8] == b"ftyp" else None
 

@@ -24,7 +24,7 @@ from .pixels import Pixels
 #: Images with more pixels are taken for a decompression bomb and not opened.
 MAX_PIXELS = 50_000_000
 
-_AT_ONCE = 1 << 20  #: images of at most so many pixels are loaded as they are opened
+_AT_ONCE = 1 << 20  #: images of at most so many pixels are loaded as they are opened, and never made smaller
 _FINER = 2  #: a picture that a face is cut from has at least so many pixels for one of the crop, along each side
 _DRAFTS = ("JPEG", "MPO")  #: formats that can be decoded at a half, a quarter or an eighth
 _SMALLEST_DRAFT = 8
@@ -132,7 +132,7 @@ class Photograph:
         return self._pixels
 
     def _read(self, factor: int | None) -> None:
-        """Reads size and orientation, and the pixels too where a factor is asked for or where they are few."""
+        """Reads size and orientation, and the pixels too, unless they are many and it is not known how fine."""
         assert not isinstance(self._source, np.ndarray)
         file: io.RawIOBase | io.BytesIO | None = None
         try:
@@ -143,7 +143,8 @@ class Photograph:
                 self._frame = self.orientation
                 if turned_by_pillow(image):
                     self._frame = Orientation(1, self.orientation.upright)
-                if factor is not None or image.width * image.height <= _AT_ONCE:
+                few = image.width * image.height <= _AT_ONCE
+                if factor is not None or few or image.format not in _DRAFTS:
                     self._factor = _draft(image, factor or 1)
                     image.load()
                     self._pixels = Pixels(image.copy() if image.format in _HOLDING else image)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import parent_process
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,7 @@ _CLOSE_PX = 128
 _BATCH = 32  #: images searched at a time, at most
 _HELD_BYTES = 32 << 20  #: of images in memory at a time; with more than this, no further one is opened
 _FINER = 3  #: faces are looked for in pictures with at least so many pixels for one of the detector's
+_FACE = 0.12  #: and fine enough to cut a face from that is so wide: smaller ones are not found in a photograph
 
 _detector: FaceDetector | None = None
 
@@ -45,6 +49,19 @@ class Found:
     box: Box  #: in pixels of the image
     points: np.ndarray | None  #: ``(5, 2)`` in pixels of the image; None for typical ones
     confidence: float
+
+
+def worker_context(device: str) -> BaseContext:
+    """How worker processes are started.
+
+    Where the system allows it they are forked off one process that has imported PyTorch, whose 400 MB they share. A
+    process that uses a GPU, or that runs on macOS, can't be forked safely.
+    """
+    if device != "cpu" or sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def start_worker(device: str, detect_px: int) -> None:
@@ -101,7 +118,7 @@ class _Opened:
         if sample.landmarks is not None:
             return cls(index, sample, photograph, None)
         region = _around(sample.box, photograph) if sample.box else None
-        return cls(index, sample, photograph, photograph.near(_FINER * settings.detect_px, region))
+        return cls(index, sample, photograph, photograph.near(_picture_px(settings), region))
 
     @property
     def held(self) -> int:
@@ -113,6 +130,11 @@ class _Opened:
     def close(self) -> bool:
         """Whether it is the crop of a face."""
         return self.sample.whole or self.sample.box is not None or max(self.photograph.size) <= _CLOSE_PX
+
+
+def _picture_px(settings: PrepareSettings) -> int:
+    """The longer side of pictures in which faces are looked for, and most of which they are cut from."""
+    return max(_FINER * settings.detect_px, int(2 * settings.crop_px / _FACE))
 
 
 class _Chunk:
