@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..util.errors import UserError
+from ..util.errors import DiskError, UserError
 from ..util.installed import installed_version
-from .crops import pad_box
-from .decode import open_image
+from .crops import pad_box, whole_image
+from .decode import photograph_of
 from .readers.listing import Sample
 
 NEEDS = "pip install 'pa-difc[duplicates]'"
@@ -25,6 +25,7 @@ _SIDE = 16  #: a hash has this many bits squared
 #: all pairs up to 40 bits were one picture, and from 42 on some were two pictures of one person.
 MOST_BITS = 40
 _FLAT = 2.0  #: standard deviation of the gray values of an image that shows nothing
+_NEAR_PX = 256  #: images are decoded near this size
 _BLOCK = 1024
 
 
@@ -45,13 +46,18 @@ def find_near(samples: Sequence[Sample], title: str = "near duplicates") -> list
 
     Raises:
         UserError: imagehash is not installed.
+        DiskError: the disk failed.
     """
     if not can_find_near():
         raise UserError(f"near duplicates need imagehash: {NEEDS}")
 
     def hashes(sample: Sample) -> Any:
         try:
-            return perceptual_hashes(open_image(sample), sample.box)
+            photograph, upright = photograph_of(sample)
+            box = whole_image(photograph) if upright.box is None else pad_box(upright.box, *photograph.size)
+            return perceptual_hashes(photograph.near(_NEAR_PX, box).image)
+        except DiskError:
+            raise
         except ValueError:  # unreadable, or a box outside the image
             return None
 
@@ -65,21 +71,10 @@ def find_near(samples: Sequence[Sample], title: str = "near duplicates") -> list
     return [[known[i] for i in group] for group in _groups(bits)]
 
 
-def perceptual_hashes(image: Image.Image, box: tuple[float, float, float, float] | None = None) -> Any:
-    """``(2, 256)`` bits, of an image and of its mirror image; None if it shows nothing.
-
-    Args:
-        image: RGB.
-        box: of the face.
-
-    Raises:
-        ValueError: the box is not in the image.
-    """
+def perceptual_hashes(image: Image.Image) -> Any:
+    """``(2, 256)`` bits, of an image and of its mirror image; None if it shows nothing."""
     import imagehash  # type: ignore[import-not-found,import-untyped]
 
-    if box is not None:
-        left, top, right, bottom = pad_box(box, *image.size)
-        image = image.crop((int(left), int(top), round(right), round(bottom)))
     gray = image.convert("L")
     if np.asarray(gray.resize((_SIDE, _SIDE), Image.Resampling.BOX)).std() < _FLAT:
         return None
