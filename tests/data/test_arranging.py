@@ -6,14 +6,16 @@ from collections import Counter
 import numpy as np
 import pytest
 from made import store_manifest
+from photographs import photographs
 from PIL import Image
 
 from pa_difc.data import load_domain
+from pa_difc.data.datasets import find_dataset
 from pa_difc.data.labels import SEVEN
-from pa_difc.data.prepare import PrepareSettings
+from pa_difc.data.prepare import PrepareSettings, prepare_store
 from pa_difc.data.prepare.plan import make_plan
 from pa_difc.data.readers import read_class_folders
-from pa_difc.data.store import ARRAYS, FILES, read_manifest
+from pa_difc.data.store import ARRAYS, FILES, open_store, read_manifest
 from pa_difc.training.build import load_pair
 from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
@@ -133,3 +135,22 @@ def test_stores_that_were_made_as_asked_load(store):
     assert domain.fits == 14
     with pytest.raises(UserError, match="prepared without --near-duplicates group"):
         load_domain(f"store:{path}", path.parent, size_px=32, near_duplicates="group")
+
+
+def test_a_store_of_a_parquet_file_is_that_of_its_images(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet as pq
+
+    photographs(tmp_path / "faces", n=9)
+    paths = sorted((tmp_path / "faces").rglob("*.png"))
+    words = [path.parent.name for path in paths]
+    images = [{"bytes": path.read_bytes(), "path": path.name} for path in paths]
+    table = pa.table({"image": images, "label": words, "split": [path.parts[-3] for path in paths]})
+    pq.write_table(table, tmp_path / "faces.parquet", row_group_size=2)
+    for name, out in (("folder:faces", "one"), ("parquet:faces.parquet", "other")):
+        reader, root = find_dataset(name, tmp_path)
+        prepare_store(name, reader(root), tmp_path / out, PrepareSettings(), processes=2)
+    one, other = (open_store(tmp_path / out) for out in ("one", "other"))
+    assert one.words == other.words and one.counts == other.counts
+    for split, faces in one.splits.items():
+        assert (faces.images == other.splits[split].images).all() and len(faces)
