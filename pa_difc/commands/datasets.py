@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from ..util.names import unknown
 from .flags import add_arrangement_flags
 
 if TYPE_CHECKING:
-    from ..data.arrange import Arrangement
+    from ..data.arrange import Arranged, Arrangement
     from ..data.readers.listing import Listing
 
 EXAMPLES = """\
@@ -81,11 +82,13 @@ def _report(parsed: argparse.Namespace, label_set: LabelSet | None) -> int:
 
     how = Arrangement(parsed.deduplicate, parsed.group_by, parsed.near_duplicates)
     if is_store(root):
-        return _report_store(root, how, parsed.labels, label_set)
-    return 0 if reader is None else _report_listing(parsed.name, root, reader(root), how, parsed.labels, label_set)
+        _report_store(root, how, parsed.labels, label_set)
+    elif reader is not None:
+        _report_listing(parsed.name, root, reader(root), how, parsed.labels, label_set)
+    return 0
 
 
-def _report_store(root: Path, how: Arrangement, labels: str, label_set: LabelSet | None) -> int:
+def _report_store(root: Path, how: Arrangement, labels: str, label_set: LabelSet | None) -> None:
     from ..data.arrange import Arrangement
     from ..data.files import left_out_line
     from ..data.store import open_store
@@ -98,43 +101,49 @@ def _report_store(root: Path, how: Arrangement, labels: str, label_set: LabelSet
     _print_counts(store.counts)
     _print_classes(store.counts, labels, label_set)
     _print_lines(*store.manifest.get("notes", ()), left_out_line(store.manifest.get("left_out", {})))
-    return 0
 
 
 def _report_listing(
     name: str, root: Path, listing: Listing, how: Arrangement, labels: str, label_set: LabelSet | None
-) -> int:
-    from ..data.arrange import arrange, near_line
+) -> None:
+    from ..data.arrange import arrange
     from ..data.files import left_out_line
     from ..data.grouping import require_fit
-    from ..data.near import NEEDS, can_find_near
+    from ..data.near import can_find_near
     from ..data.readers.listing import missing_files
 
-    look = how.near_duplicates is None and can_find_near() and len(listing.samples) <= _FEW
-    arranged = arrange(listing, replace(how, near_duplicates="keep") if look else how)
+    if how.near_duplicates is None and can_find_near() and len(listing.samples) <= _FEW:
+        how = replace(how, near_duplicates="keep")
+    arranged = arrange(listing, how)
     require_fit(how.group_by, arranged.fits, [name], listing.columns)
     listing = arranged.listing
     print(f"  found     {len(listing.samples):,} samples in {root}, fingerprint {listing.fingerprint}")
     _print_counts(listing.counts)
     _print_classes(listing.counts, labels, label_set)
+    _print_lines(*listing.notes, left_out_line(listing.left_out), *_on_arrangement(arranged, how))
     looked, absent = missing_files(listing.samples)
-    lines = [*listing.notes, left_out_line(listing.left_out)]
+    if looked and len(absent) == looked:
+        raise UserError(f"{name}: none of {looked:,} listed files that were looked for is there, such as {absent[0]}")
     if absent:
         number = f"of {looked:,} files that were looked for, {len(absent):,} are missing"
-        lines.append(f"warning: {number}, such as {absent[0]}")
+        _print_lines(f"warning: {number}, such as {absent[0]}")
+
+
+def _on_arrangement(arranged: Arranged, how: Arrangement) -> Iterator[str]:
+    """What became of groups and duplicates."""
+    from ..data.arrange import near_line
+    from ..data.near import NEEDS, can_find_near
+
     if how.group_by is not None:
-        lines.append(f"grouped by {how.group_by}: {arranged.fits:,} samples")
+        yield f"grouped by {how.group_by}: {arranged.fits:,} samples"
     if arranged.duplicates:
-        lines.append(str(arranged.duplicates))
+        yield str(arranged.duplicates)
     if arranged.copies and arranged.copies.groups:
-        lines.append(arranged.copies.all_kept)
-    if near := arranged.near_record(replace(how, near_duplicates=how.near_duplicates or "keep")):
-        if near["groups"]:
-            lines.append(near_line(near))
-    else:
-        lines.append(f"near duplicates: not looked for ({'--near-duplicates keep' if can_find_near() else NEEDS})")
-    _print_lines(*lines)
-    return 1 if looked and len(absent) == looked else 0
+        yield arranged.copies.all_kept
+    if (near := arranged.near_record(how)) is None:
+        yield f"near duplicates: not looked for ({'--near-duplicates keep' if can_find_near() else NEEDS})"
+    elif near["groups"]:
+        yield near_line(near)
 
 
 def _print_lines(*lines: str | None) -> None:

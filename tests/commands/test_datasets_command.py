@@ -95,7 +95,8 @@ def test_listed_files_are_looked_for(capsys, tmp_path):
     (finding,) = doctor(tmp_path / "some")
     assert not finding.good and "14 are missing" in finding.text
     raf_list(tmp_path / "none", there=lambda i: False)
-    assert said(capsys, "raf_db", "--data-root", tmp_path / "none")[0] == 1
+    with pytest.raises(UserError, match="raf_db: none of 140 listed files that were looked for is there, such as "):
+        said(capsys, "raf_db", "--data-root", tmp_path / "none")
     raf_list(tmp_path / "all", there=lambda i: True)
     assert "missing" not in said(capsys, "raf_db", "--data-root", tmp_path / "all")[1]
 
@@ -143,7 +144,10 @@ def test_duplicates_are_counted_by_content_whatever_reads_them(tmp_path):
     samples = [Sample(str(i), "happy", ("train", "test")[i % 2], tmp_path / f"{i}.png") for i in range(6)]
     boxes = [Sample(f"box{i}", "happy", "train", tmp_path / "2.png", box=(0, i, 9, 9)) for i in range(2)]
     gone = [Sample(f"gone{i}", "happy", "train", tmp_path / "gone") for i in range(2)]
-    expected = Duplicates(groups=2, across_splits=2)
+    for name in ("pair", "twin"):
+        picture(tmp_path / f"{name}.png", seed=4, size=31)  # the only two files of this size
+        samples.append(Sample(name, "sad", "train", tmp_path / f"{name}.png"))
+    expected = Duplicates(groups=3, across_splits=2)
     assert count_duplicates([*samples, *boxes, *gone]) == expected
     assert count_duplicates(samples, content_digests(samples)) == expected
 
