@@ -37,7 +37,7 @@ _RAW_SUFFIXES |= frozenset((".nrw", ".pef", ".sr2", ".srf", ".srw"))
 #: How to get at images that can't be decoded here.
 _WAYS = {
     "HEIF": "HEIC: pip install 'pa-difc[heif]'",
-    "AVIF": "AVIF: pip install 'pa-difc[heif]'",
+    "AVIF": "AVIF: this Pillow was built without it",
     "JPEG XL": "JPEG XL: convert them to JPEG or PNG",
     "Photoshop": "Photoshop files: convert them to JPEG or PNG",
     "camera raw": "camera raw files: convert them to JPEG or PNG",
@@ -88,8 +88,6 @@ def decodable() -> tuple[str, ...]:
         import pillow_heif  # type: ignore[import-not-found]
 
         pillow_heif.register_heif_opener()
-        if "AVIF" not in Image.OPEN:  # older ones than Pillow 11.3 leave it to others
-            pillow_heif.register_avif_opener()
     codecs = {"JPEG2000": features.check("jpg_2000"), "WEBP": features.check("webp"), "AVIF": features.check("avif")}
     return tuple(name for name in (*_ALWAYS, "AVIF", "HEIF") if name in Image.OPEN and codecs.get(name) is not False)
 
