@@ -17,6 +17,9 @@ from ...util.errors import UserError
 #: The lock's file in a store's folder, and the one that says who holds it; both are gone when the store is whole.
 LOCK, OWNER = ".lock", ".owner.json"
 
+#: The folder of unfinished work in a store's folder.
+PART = ".part"
+
 
 @contextmanager
 def writing(out: Path) -> Iterator[None]:
@@ -41,7 +44,7 @@ def writing(out: Path) -> Iterator[None]:
         yield
     finally:
         (out / OWNER).unlink(missing_ok=True)
-        whole_or_empty = not (out / ".part").exists()
+        whole_or_empty = not (out / PART).exists()
         if whole_or_empty:
             (out / LOCK).unlink(missing_ok=True)
         lock.release()

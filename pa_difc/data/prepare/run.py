@@ -15,13 +15,10 @@ from ...util.files import read_json, write_json, write_sealed
 from ..readers.listing import Listing
 from ..store import FORMAT, MANIFEST, read_manifest
 from .assemble import assemble, read_notes
-from .lock import LOCK, OWNER, writing
+from .lock import LOCK, OWNER, PART, writing
 from .plan import Plan, make_plan
 from .settings import PrepareSettings
 from .work import make_chunk, start_worker, worker_context
-
-#: The folder of unfinished work in a store's folder.
-PART = ".part"
 
 
 def prepare_store(
