@@ -4,13 +4,12 @@ import csv
 import json
 import re
 import shutil
-from argparse import Namespace
 
 import numpy as np
 import pytest
 from processes import run
 
-from pa_difc.commands import datasets
+from pa_difc.commands.parser import main
 from pa_difc.data import Domain
 from pa_difc.training.build import load_pair
 from pa_difc.training.resolve import resolve
@@ -150,7 +149,7 @@ def test_what_needs_labels_or_a_word_says_so(root, settings, words):
 
 
 def test_datasets_counts_them_and_says_what_they_are_good_for(root, capsys):
-    datasets.run(Namespace(name="images:loose", data_root=root, labels="expressions"))
+    assert main(["datasets", "images:loose", "--data-root", str(root)]) == 0
     text = capsys.readouterr().out
     assert "126 samples" in text and "no labels: a target to adapt to" in text
 

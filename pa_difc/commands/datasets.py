@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..data.datasets import DATASETS, OWN_DATA, STORE, dataset_names, find_dataset
-from ..data.labels import SEVEN, find_label_set
+from ..data.labels import SEVEN, LabelSet, find_label_set
 from ..util.errors import UserError
 from ..util.names import unknown
+from .flags import add_arrangement_flags
+
+if TYPE_CHECKING:
+    from ..data.arrange import Arranged, Arrangement
+    from ..data.readers.listing import Listing
 
 EXAMPLES = """\
   pa-difc datasets
   pa-difc datasets raf_db --data-root data
-  pa-difc datasets folder:my_faces --data-root ."""
+  pa-difc datasets folder:my_faces --data-root .
+  pa-difc datasets folder:my_faces --data-root . --group-by 'person\\d+' --near-duplicates group"""
+
+#: Near duplicates are looked for without a flag in sets of at most so many images: that takes seconds.
+_FEW = 10_000
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", help="one of them, or folder:PATH, legend:PATH, images:PATH, store:PATH")
+    own = ", ".join(f"{kind}:PATH" for kind in (*OWN_DATA, STORE))
+    parser.add_argument("name", nargs="?", help=f"one of them, or {own}")
     about = "say which of a dataset's words are classes of this label set (default: %(default)s)"
     parser.add_argument("--labels", default="expressions", metavar="SET", help=about)
     parser.add_argument("--data-root", type=Path, default=Path("data"), metavar="DIR", help="(default: %(default)s)")
+    parser.add_argument("--deduplicate", action="store_true", help="leave out exact duplicates, and report them")
+    add_arrangement_flags(parser)
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -29,7 +44,8 @@ def run(parsed: argparse.Namespace) -> int:
         _list(parsed.data_root)
         return 0
     _describe(parsed.name)
-    return _report(parsed.name, parsed.data_root, parsed.labels)
+    label_set = find_label_set(parsed.labels)
+    return _report(parsed, label_set)
 
 
 def _list(data_root: Path) -> None:
@@ -38,7 +54,7 @@ def _list(data_root: Path) -> None:
     for name, spec in names.items():
         here = "✓" if spec.reader is None or (data_root / (spec.folder or name)).is_dir() else " "
         print(f"{here} {name:<{width}}  {spec.about}")
-    print(f"\n✓ is drawn, or has a folder in {data_root}. Also folder:PATH, legend:PATH, store:PATH")
+    print(f"\n✓ is drawn, or has a folder in {data_root}. Also folder:PATH, legend:PATH, parquet:PATH, store:PATH")
     print("and, for faces without labels, images:PATH.")
 
 
@@ -54,27 +70,85 @@ def _describe(name: str) -> None:
             print(textwrap.fill(text, 110, initial_indent=f"  {title:<9} ", subsequent_indent=" " * 12))
 
 
-def _report(name: str, data_root: Path, labels: str) -> int:
+def _report(parsed: argparse.Namespace, label_set: LabelSet | None) -> int:
     """What a reader found; 1 if there is nothing to read."""
     try:
-        reader, root = find_dataset(name, data_root)
+        reader, root = find_dataset(parsed.name, parsed.data_root)
     except UserError:
-        print(f"  found     nothing in {data_root}")
+        print(f"  found     nothing in {parsed.data_root}")
         return 1
-    from ..data.store import is_store, open_store
+    from ..data.arrange import Arrangement
+    from ..data.store import is_store
 
+    how = Arrangement(parsed.deduplicate, parsed.group_by, parsed.near_duplicates)
     if is_store(root):
-        store = open_store(root)
-        dataset, crop = store.manifest["dataset"], store.parameters["crop"]
-        print(f"  found     a face store of {dataset} in {root}, cut out by {crop}")
-        _print_counts(store.counts)
-        _print_classes(store.counts, labels)
+        _report_store(root, how, parsed.labels, label_set)
     elif reader is not None:
-        listing = reader(root)
-        print(f"  found     {len(listing.samples):,} samples in {root}, fingerprint {listing.fingerprint}")
-        _print_counts(listing.counts)
-        _print_classes(listing.counts, labels)
+        _report_listing(parsed.name, root, reader(root), how, parsed.labels, label_set)
     return 0
+
+
+def _report_store(root: Path, how: Arrangement, labels: str, label_set: LabelSet | None) -> None:
+    from ..data.arrange import Arrangement
+    from ..data.files import left_out_line
+    from ..data.store import open_store
+
+    if how != Arrangement():
+        raise UserError(f"{root} is a face store, in which samples are chosen and split already: give flags to prepare")
+    store = open_store(root)
+    dataset, crop = store.manifest["dataset"], store.parameters["crop"]
+    print(f"  found     a face store of {dataset} in {root}, cut out by {crop}")
+    _print_counts(store.counts)
+    _print_classes(store.counts, labels, label_set)
+    _print_lines(*store.manifest.get("notes", ()), left_out_line(store.manifest.get("left_out", {})))
+
+
+def _report_listing(
+    name: str, root: Path, listing: Listing, how: Arrangement, labels: str, label_set: LabelSet | None
+) -> None:
+    from ..data.arrange import arrange
+    from ..data.files import left_out_line
+    from ..data.grouping import require_fit
+    from ..data.near import can_find_near
+    from ..data.readers.listing import missing_files
+
+    if how.near_duplicates is None and can_find_near() and len(listing.samples) <= _FEW:
+        how = replace(how, near_duplicates="keep")
+    arranged = arrange(listing, how)
+    require_fit(how.group_by, arranged.fits, [name], listing.columns)
+    listing = arranged.listing
+    print(f"  found     {len(listing.samples):,} samples in {root}, fingerprint {listing.fingerprint}")
+    _print_counts(listing.counts)
+    _print_classes(listing.counts, labels, label_set)
+    _print_lines(*listing.notes, left_out_line(listing.left_out), *_on_arrangement(arranged, how))
+    looked, absent = missing_files(listing.samples)
+    if looked and len(absent) == looked:
+        raise UserError(f"{name}: none of {looked:,} listed files that were looked for is there, such as {absent[0]}")
+    if absent:
+        number = f"of {looked:,} files that were looked for, {len(absent):,} are missing"
+        _print_lines(f"warning: {number}, such as {absent[0]}")
+
+
+def _on_arrangement(arranged: Arranged, how: Arrangement) -> Iterator[str]:
+    """What became of groups and duplicates."""
+    from ..data.arrange import near_line
+    from ..data.near import NEEDS, can_find_near
+
+    if how.group_by is not None:
+        yield f"grouped by {how.group_by}: {arranged.fits:,} samples"
+    if arranged.duplicates:
+        yield str(arranged.duplicates)
+    if arranged.copies and arranged.copies.groups:
+        yield arranged.copies.all_kept
+    if (near := arranged.near_record(how)) is None:
+        yield f"near duplicates: not looked for ({'--near-duplicates keep' if can_find_near() else NEEDS})"
+    elif near["groups"]:
+        yield near_line(near)
+
+
+def _print_lines(*lines: str | None) -> None:
+    for line in filter(None, lines):
+        print(f"            {line}")
 
 
 def _print_counts(counts: dict[str, dict[str, int]]) -> None:
@@ -100,19 +174,28 @@ def _print_counts(counts: dict[str, dict[str, int]]) -> None:
         print(f"            {head:>{width}}" + "".join(f"{cell:>{width}}" for cell in cells))
 
 
-def _print_classes(counts: dict[str, dict[str, int]], labels: str) -> None:
-    """Which words are left out by a label set, and which are none of its words."""
-    label_set = find_label_set(labels)
-    if label_set is None:  # the words are the classes
-        return
-    left_out, unknown_words = [], []
-    for word in dict.fromkeys(word for row in counts.values() for word in row):
+def _print_classes(counts: dict[str, dict[str, int]], labels: str, label_set: LabelSet | None) -> None:
+    """Which words a label set leaves out, which are none of its words, and which classes a split lacks."""
+    from ..data.labelling import NUMBERS, alone_line, one_sided
+
+    words = list(dict.fromkeys(word for row in counts.values() for word in row))
+    left_out, unknown_words, there = [], [], set()
+    for word in words:
         try:
-            if label_set.index(word) is None:
+            if label_set is None:  # the words are the classes
+                break
+            if (k := label_set.index(word)) is None:
                 left_out.append(word)
+            else:
+                there.add(k)
         except UserError:
             unknown_words.append(word)
     if left_out:
         print(f"            left out under --labels {labels}: {', '.join(left_out)}")
     if unknown_words:
-        print(f"            no class of --labels {labels}: {', '.join(unknown_words)} (see --labels FILE.toml)")
+        way = NUMBERS if all(word.strip().isdigit() for word in unknown_words) else "see --labels FILE.toml"
+        print(f"            no class of --labels {labels}: {', '.join(unknown_words)} ({way})")
+    if label_set and there and (absent := [name for k, name in enumerate(label_set.names) if k not in there]):
+        print(f"            no sample of: {', '.join(absent)}")
+    for split, names in one_sided(counts, label_set).items():
+        print(f"            {alone_line(names, split)}")

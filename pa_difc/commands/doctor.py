@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +46,8 @@ _EXTRAS = {
     "tensorboard": ("tensorboard", "--log tensorboard"),
     "postgres": ("psycopg2-binary", "studies on many machines"),
     "timm": ("timm", "--backbone timm:NAME"),
+    "parquet": ("pyarrow", "parquet:PATH"),
+    "duplicates": ("imagehash", "--near-duplicates"),
     "completion": ("shtab", "--print-completion"),
 }
 
@@ -142,24 +144,32 @@ def datasets(root: Path) -> Iterator[Finding]:
     """The sets that are found, with their training counts."""
     from ..data.store import is_store
 
-    found = False
     specs = DATASETS.loaded()
     stores = [p.name for p in sorted(root.glob("*")) if is_store(p)] if root.is_dir() else []
+    forms: dict[str, list[str]] = {}  # several sets may be read in one folder
     for name in dict.fromkeys([*specs, *stores]):
         spec = specs.get(name)
-        if spec is not None and (spec.reader is None or not (root / (spec.folder or name)).is_dir()):
-            continue
-        found = True
-        yield _dataset(name if spec else f"store:{name}", root)
-    if not found:
+        folder = (spec.folder or name) if spec else name
+        if spec is None or (spec.reader is not None and (root / folder).is_dir()):
+            forms.setdefault(folder, []).append(name if spec else f"store:{name}")
+    for names in forms.values():
+        found = [_dataset(name, root) for name in names]
+        some = not all(absent for _, absent in found)
+        # Where one form of a set is there, nobody misses the other.
+        yield from (finding for finding, absent in found if not (some and absent))
+    if not forms:
         yield Finding("none; toy_studio and toy_street need none (`pa-difc datasets` lists the others)", False)
 
 
-def _dataset(name: str, root: Path) -> Finding:
-    from ..data.domains import describe_counts
+def _dataset(name: str, root: Path) -> tuple[Finding, bool]:
+    """What there is to say of a set, and whether nothing of it is there."""
+    from ..data.readers.listing import NotHere, missing_files
     from ..data.store import is_store, open_store
 
     counts: dict[str, dict[str, int]] = {}
+    problems: list[str] = []
+    nothing = False
+    advice = f"pa-difc datasets {name} --data-root {root}"
     try:
         reader, path = find_dataset(name, root)
         if is_store(path):
@@ -170,12 +180,32 @@ def _dataset(name: str, root: Path) -> Finding:
             listing = reader(path)
             counts = listing.counts
             sizes = Counter(sample.split for sample in listing.samples)
+            looked, absent = missing_files(listing.samples)
+            if absent:
+                problems.append(f"of {looked:,} files that were looked for, {len(absent):,} are missing")
+                nothing = len(absent) == looked
     except UserError as error:
-        return Finding(f"{name}: {error}", False, f"pa-difc datasets {name} --data-root {root}")
+        return Finding(f"{name}: {error}", False, advice), isinstance(error, NotHere)
+    problems += _alone(counts)
+    text = f"{name} ({'face store' if is_store(path) else 'images'}), {_counted(counts, sizes)}"
+    return Finding("; ".join([text, *problems]), not problems, advice if problems else ""), nothing
+
+
+def _alone(counts: dict[str, dict[str, int]]) -> list[str]:
+    """Warnings of classes that one split alone has."""
+    from ..data.labelling import alone_line, one_sided
+    from ..data.labels import EXPRESSIONS
+
+    return [alone_line(names, split) for split, names in one_sided(counts, EXPRESSIONS).items()]
+
+
+def _counted(counts: dict[str, dict[str, int]], sizes: Mapping[str, int]) -> str:
+    """The training split in a few words, or the only one."""
+    from ..data.domains import describe_counts
+
     split = "train" if "train" in sizes else next(iter(sizes))
-    kind = "face store" if is_store(path) else "images"
     words = counts.get(split, {})
-    return Finding(f"{name} ({kind}), {split}: {describe_counts(list(words.values()), sizes[split], list(words))}")
+    return f"{split}: {describe_counts(list(words.values()), sizes[split], list(words))}"
 
 
 def steps(device: str) -> Iterator[Finding]:

@@ -35,6 +35,8 @@ _FLAGS = {
     "on_bad_image": "data.on_bad_image",
     "deterministic": "run.deterministic",
     "deduplicate": "data.deduplicate",
+    "group_by": "data.group_by",
+    "near_duplicates": "data.near_duplicates",
     "sampler": "data.sampler",
     "target_sampler": "data.target_sampler",
     "prior_correction": "run.prior_correction",
@@ -79,6 +81,7 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None
     about = "correct predictions for an estimated target class prior: none, bbse, rlls or mlls"
     add("--prior-correction", about, metavar="NAME")
     add("--deduplicate", "leave out exact duplicates, also across splits, and report them", action="store_true")
+    add_arrangement_flags(parser)
     add("--deterministic", "deterministic algorithms only (slower on CUDA)", action="store_true")
     add("--on-bad-image", "skip images that can't be read, or stop with error", metavar="WHAT")
     out = "where records, checkpoints and tables go (default: %(default)s)"
@@ -87,6 +90,20 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None
     parser.add_argument("--config", type=Path, metavar="FILE", help=about)
     about = "any other key, such as method.weight=0.5 or lr=0.01; listed below"
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=about)
+
+
+def add_arrangement_flags(parser: argparse.ArgumentParser) -> None:
+    """``--group-by`` and ``--near-duplicates``, for commands that read lists of samples."""
+    about = (
+        "keep samples on one side of the split that agree in this: a column of the set's list, or a regular expression "
+        r"that is looked for in their names, such as 'P\d+'"
+    )
+    parser.add_argument("--group-by", default=None, metavar="PATTERN|COLUMN", help=about)
+    about = (
+        "find pictures that were saved anew, scaled or mirrored, and drop all but one, group (keep them on one side of "
+        "the split) or keep them"
+    )
+    parser.add_argument("--near-duplicates", default=None, metavar="WHAT", help=about)
 
 
 def add_cell_flags(parser: argparse.ArgumentParser, method: str | None = "mcd") -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ EXAMPLES = """\
   pa-difc prepare --check stores/fer2013
   python recipes/compare.py --source raf_db --target fer2013 --data-root stores --backbone ir18"""
 
+#: Where a flag's value is not a word or a number of pixels.
+_METAVARS = {"group_by": "PATTERN|COLUMN"}
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
@@ -30,14 +34,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         if about.hint is bool:
             add(flag, action="store_true", help=text)
         else:
-            kind = about.hint
-            add(
-                flag,
-                type=kind,
-                default=about.default,
-                metavar="P" if kind is int else "NAME",
-                help=f"{text} (default: %(default)s)",
-            )
+            kind = int if about.hint is int else str
+            shown = "" if about.default is None else " (default: %(default)s)"
+            metavar = _METAVARS.get(name, "P" if kind is int else "NAME")
+            add(flag, type=kind, default=about.default, metavar=metavar, help=text + shown)
     cores = os.cpu_count() or 1
     add("--processes", type=int, default=cores, metavar="N", help="(default: all cores, %(default)s)")
     add("--device", default="cpu", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")
@@ -86,7 +86,22 @@ def _check(path: Path) -> int:
     return 1 if problems else 0
 
 
+def _duplicates(manifest: dict[str, Any]) -> Iterator[str]:
+    """What became of samples that show the same."""
+    from ..data.arrange import near_line
+    from ..data.duplicates import Duplicates
+
+    if manifest["duplicates"]:
+        yield str(Duplicates(**manifest["duplicates"]))
+    if "copies" in manifest and manifest["copies"]["groups"]:
+        yield Duplicates(**manifest["copies"]).all_kept
+    if "near_duplicates" in manifest:
+        yield near_line(manifest["near_duplicates"])
+
+
 def _summary(manifest: dict[str, Any], worked: int, seconds: float, out: Path) -> None:
+    from ..data.files import left_out_line
+
     listed, missing, unreadable = manifest["listed"], manifest["without_face"], manifest["unreadable"]
     if not worked:
         print(f"{out} is up to date: {manifest['faces']:,} faces, nothing to do")
@@ -98,8 +113,9 @@ def _summary(manifest: dict[str, Any], worked: int, seconds: float, out: Path) -
     if unreadable:
         first = unreadable[0]
         print(f"  unreadable: {len(unreadable):,}, such as {first['name']} ({first['reason']})")
-    if manifest["duplicates"]:
-        print(f"  duplicates: {manifest['duplicates']['dropped']:,} left out")
+    for line in (*manifest["notes"], left_out_line(manifest["left_out"]), *_duplicates(manifest)):
+        if line:
+            print(f"  {line}")
     for split, counts in manifest["counts"].items():
         classes = "  ".join(f"{name} {count:,}" for name, count in counts.items())
         print(f"  {split:<6} " + (classes if any(counts.values()) else "no labels"))

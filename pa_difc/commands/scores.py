@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..data.domains import Domain, describe_counts
+from ..data.arrange import near_line
+from ..data.domains import Domain, cut_differently, describe_counts
+from ..data.files import left_out_line
+from ..data.labelling import alone_line
 from ..evaluation.metrics import METRICS
 
 
@@ -26,24 +29,50 @@ def announce(source: Domain, target: Domain) -> None:
     for domain in (target,) if source.empty else (source, target):
         for line in _remarks(domain):
             print(f"  {line}")
+    if warning := cut_differently(source, target):
+        print(f"  {warning}")
     print(flush=True)
 
 
-def _remarks(domain: Domain) -> Iterable[str]:
+def _remarks(domain: Domain) -> Iterator[str]:
     """What one should know of a domain, a line each."""
-    for split in ("train", "test"):
-        if domain.labelled and (missing := domain.missing(split)):
-            yield f"no {split} face in {domain.name} of: {', '.join(missing)}"
+    yield from _on_classes(domain)
+    yield from (f"{domain.name}: {note}" for note in domain.notes)
+    if line := left_out_line(domain.left_out):
+        yield f"{domain.name}: {line}"
     if domain.bad_images:
         first, number = domain.bad_images[0], len(domain.bad_images)
         yield f"left out of {domain.name}: {number} unreadable images, such as {first.name} ({first.reason})"
     if domain.duplicates:
         yield f"in {domain.name}: {domain.duplicates}"
-    if domain.store and domain.store["without_face"]:
-        yield f"not in the store of {domain.name}: {domain.store['without_face']:,} images without a face"
+    if domain.copies and domain.copies.groups:
+        yield f"in {domain.name}: {domain.copies.all_kept}"
+    if domain.near_duplicates:
+        yield f"in {domain.name}: {near_line(domain.near_duplicates)}"
+    if domain.store and (missing := domain.store["without_face"]):
+        yield _without_face(domain.name, missing, domain.store["on_missing"])
     if domain.excluded:
         words = ", ".join(f"{word} {number:,}" for word, number in domain.excluded.items())
         yield f"left out of {domain.name}, as its labels are none of the classes: {words}"
+
+
+def _on_classes(domain: Domain) -> Iterator[str]:
+    """Which classes a split lacks, and a warning for those that the other split has."""
+    if not domain.labelled:
+        return
+    missing = {split: domain.missing(split) for split in ("train", "test")}
+    for split, other in (("train", "test"), ("test", "train")):
+        if missing[split]:
+            yield f"no {split} face in {domain.name} of: {', '.join(missing[split])}"
+        if alone := [name for name in missing[split] if name not in missing[other]]:
+            yield f"{domain.name}: {alone_line(alone, other)}"
+
+
+def _without_face(name: str, number: int, on_missing: str) -> str:
+    """What a store made of images in which no face was found."""
+    if on_missing == "whole":
+        return f"in the store of {name}: {number:,} images in which no face was found, whole, with typical points"
+    return f"not in the store of {name}: {number:,} images without a face"
 
 
 def print_scores(record: dict[str, Any], folder: Path) -> None:

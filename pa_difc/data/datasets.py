@@ -30,12 +30,15 @@ DATASETS: Registry[DatasetSpec] = Registry(
         "kdef": "pa_difc.data.specs:KDEF",
         "afe": "pa_difc.data.specs:AFE",
         "muxspace": "pa_difc.data.specs:MUXSPACE",
+        "ferplus": "pa_difc.data.specs:FERPLUS",
+        "affectnet": "pa_difc.data.specs:AFFECTNET",
+        "oulu_casia": "pa_difc.data.specs:OULU_CASIA",
     },
     "pa_difc.datasets",
 )
 
 #: Kinds of data of the user's own, "folder:PATH", PATH below --data-root or absolute; "images" has no labels.
-OWN_DATA = ("folder", "legend", "images")
+OWN_DATA = ("folder", "legend", "images", "parquet")
 
 #: The word before the path of a face store.
 STORE = "store"
@@ -78,7 +81,7 @@ def find_dataset(name: str, data_root: Path) -> tuple[Reader | None, Path]:
 
 
 def _own_data(name: str, kind: str, root: Path) -> tuple[Reader | None, Path]:
-    if not root.is_dir():
+    if not (root.is_dir() or (kind == "parquet" and root.is_file())):
         raise UserError(f"dataset {name}: no folder {root}")
     if kind == STORE:
         return None, root

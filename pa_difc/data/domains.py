@@ -34,6 +34,12 @@ class Domain:
     duplicates: Duplicates | None = None  #: what was left out as such, if that was asked for
     store: dict[str, Any] | None = None  #: how a store's faces were found and cut out
     features_of: str | None = None  #: key of the run whose network made features of the faces; None: they are faces
+    left_out: dict[str, int] = field(default_factory=dict)  #: files beside the samples that are none, by reason
+    copies: Duplicates | None = None  #: exact duplicates that are still there
+    near_duplicates: dict[str, Any] | None = None  #: near ones and what became of them, if they were looked for
+    fits: int = 0  #: how many samples have a group by the pattern or column that was asked for
+    notes: tuple[str, ...] = ()  #: what one should know of how the set was read
+    cut: str | None = None  #: how faces were cut out of raw images; None: they come from a store, or are drawn
     label_shift: dict[str, Any] | None = None  #: the proportions that the splits were resampled to, and their draw
 
     def __post_init__(self) -> None:
@@ -76,8 +82,13 @@ class Domain:
             "test_fingerprint": self.test.fingerprint,
             "bad_images": [asdict(b) for b in self.bad_images],
             "excluded": self.excluded,
+            "left_out": self.left_out,
+            "notes": list(self.notes),
+            "cut": self.cut,
             "transductive": self.transductive,
             "duplicates": self.duplicates and self.duplicates.to_dict(),
+            "copies": self.copies and self.copies.to_dict(),
+            "near_duplicates": self.near_duplicates,
             "store": self.store,
             "features_of": self.features_of,
             "label_shift": self.label_shift,
@@ -140,6 +151,17 @@ def require_same_crop(*domains: Domain) -> None:
             f"the stores are cut out differently ({', '.join(f'{n}: {c}' for n, c in crops.items())}): "
             "prepare them with the same --crop"
         )
+
+
+def cut_differently(source: Domain, target: Domain) -> str | None:
+    """Says so where a store's faces stand beside raw images that are cut out in another way; None if that is not so."""
+    for raw, other in ((source, target), (target, source)):
+        if raw.cut is not None and other.store and raw.cut != (crop := other.store["crop"]):
+            return (
+                f"warning: of {raw.name}'s raw images {raw.cut} is taken, and {other.name}'s store is cut out by "
+                f"{crop}: a method adapts to that, too (pa-difc prepare --dataset {raw.name} --crop {crop} --out …)"
+            )
+    return None
 
 
 def describe_counts(class_counts: Sequence[int], faces: int, names: Sequence[str]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from .decode import raw_bytes
 from .labels import plain
@@ -14,7 +15,7 @@ from .readers.listing import Sample
 
 @dataclass(frozen=True)
 class Duplicates:
-    """What was found and left out."""
+    """What was found, and how much of it was left out."""
 
     groups: int = 0  #: sets of samples that are the same image
     across_splits: int = 0  #: of these, how many lie in more than one split
@@ -24,11 +25,18 @@ class Duplicates:
     def to_dict(self) -> dict[str, int]:
         return asdict(self)
 
+    def of(self, kind: str) -> str:
+        """ "3 groups of exact duplicates (1 across splits, 0 with conflicting labels)"; ``kind`` is exact or near."""
+        groups = f"{self.groups:,} group{'s' * (self.groups != 1)} of {kind} duplicates"
+        return f"{groups} ({self.across_splits:,} across splits, {self.conflicting:,} with conflicting labels)"
+
+    @property
+    def all_kept(self) -> str:
+        """A line where nothing was left out."""
+        return f"{self.of('exact')}: all are kept (--deduplicate leaves them out)"
+
     def __str__(self) -> str:
-        return (
-            f"{self.groups} groups of exact duplicates ({self.across_splits} across splits, {self.conflicting} with "
-            f"conflicting labels): {self.dropped} samples left out"
-        )
+        return f"{self.of('exact')}: {self.dropped:,} samples left out"
 
 
 def content_digests(samples: Sequence[Sample]) -> list[str]:
@@ -59,17 +67,62 @@ def drop_duplicates(samples: Sequence[Sample], digests: Sequence[str]) -> tuple[
         samples: in their order.
         digests: of :func:`content_digests`.
     """
+    groups = _groups(digests)
+    report = describe(samples, groups)
+    keep = set(range(len(samples))) - {i for members in groups for i in members}
+    keep |= {
+        min(members, key=lambda i: (samples[i].split != "test", i))
+        for members in groups
+        if len(_words(samples, members)) == 1
+    }
+    kept = [s for i, s in enumerate(samples) if i in keep]
+    return kept, replace(report, dropped=len(samples) - len(kept))
+
+
+def count_duplicates(samples: Sequence[Sample], digests: Sequence[str] | None = None) -> Duplicates:
+    """How many exact duplicates there are, all of which are kept.
+
+    Args:
+        samples: in their order.
+        digests: of :func:`content_digests`; None: files are read where several have one size.
+    """
+    if digests is None:
+        sizes = [_size(sample) for sample in samples]
+        times = Counter((size, sample.box) for size, sample in zip(sizes, samples, strict=True))
+        samples = [s for size, s in zip(sizes, samples, strict=True) if size is not None and times[size, s.box] > 1]
+        digests = content_digests(samples)
+    return describe(samples, _groups(digests))
+
+
+def describe(samples: Sequence[Sample], groups: Sequence[Sequence[int]]) -> Duplicates:
+    """What there is to say of groups of equal samples, all of which are kept.
+
+    Args:
+        samples: in their order.
+        groups: positions of samples that are the same image.
+    """
+    across = sum(len({samples[i].split for i in members}) > 1 for members in groups)
+    conflicting = sum(len(_words(samples, members)) > 1 for members in groups)
+    return Duplicates(len(groups), across, conflicting)
+
+
+def _groups(digests: Sequence[str]) -> list[list[int]]:
+    """Positions of equal digests, of those that occur more than once."""
     groups: dict[str, list[int]] = {}
     for index, digest in enumerate(digests):
         groups.setdefault(digest, []).append(index)
-    repeated = [members for members in groups.values() if len(members) > 1]
-    keep = {members[0] for members in groups.values() if len(members) == 1}
-    conflicting = across = 0
-    for members in repeated:
-        across += len({samples[i].split for i in members}) > 1
-        if len({plain(samples[i].label or "") for i in members}) > 1:
-            conflicting += 1
-        else:
-            keep.add(min(members, key=lambda i: (samples[i].split != "test", i)))
-    kept = [s for i, s in enumerate(samples) if i in keep]
-    return kept, Duplicates(len(repeated), across, conflicting, len(samples) - len(kept))
+    return [members for members in groups.values() if len(members) > 1]
+
+
+def _words(samples: Sequence[Sample], members: Sequence[int]) -> set[str]:
+    return {plain(samples[i].label or "") for i in members}
+
+
+def _size(sample: Sample) -> int | None:
+    """The bytes of a sample's image; None if there is no such file."""
+    if sample.path is None:
+        return -1  # not a file of its own: it has to be read
+    try:
+        return sample.path.stat().st_size
+    except OSError:
+        return None

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from ..util.errors import UserError
 from ..util.names import shown
-from .labels import UNLABELLED, LabelSet, from_words
+from .labels import UNLABELLED, LabelSet, from_words, plain
+
+#: What to do about class folders with numbers for names.
+NUMBERS = "numbers mean other classes in every set: name the set (raf_db, affectnet, …)"
 
 _LEFT_OUT = -2
 
@@ -76,11 +79,44 @@ def label_words(dataset: str, counts: Mapping[str, int], label_set: LabelSet | N
     return Labelling(label_set, classes, excluded)
 
 
+def alone_line(names: Sequence[str], split: str) -> str:
+    """A warning of classes that one split alone has; see :func:`one_sided`."""
+    what = "can't be learnt here" if split == "test" else "is not scored"
+    return f"warning: in the {split} split alone: {', '.join(names)} ({what})"
+
+
+def one_sided(counts: Mapping[str, Mapping[str, int]], label_set: LabelSet | None) -> dict[str, list[str]]:
+    """The classes that are in the training or the test split alone, by this split.
+
+    Args:
+        counts: samples by split and word.
+        label_set: the classes; None for the words themselves. A word that it does not know is a class of its own.
+    """
+    if not {"train", "test"} <= set(counts):
+        return {}
+    classes = {split: _names(counts[split], label_set) for split in ("train", "test")}
+    alone = {"train": classes["train"] - classes["test"], "test": classes["test"] - classes["train"]}
+    return {split: sorted(names) for split, names in alone.items() if names and all(classes.values())}
+
+
+def _names(words: Mapping[str, int], label_set: LabelSet | None) -> set[str]:
+    names = set()
+    for word in words:
+        try:
+            k = label_set.index(word) if label_set else None
+            if label_set is None or k is not None:
+                names.add(plain(word) if label_set is None or k is None else label_set.names[k])
+        except UserError:
+            names.add(plain(word))
+    return names
+
+
 def _class_of(dataset: str, word: str, samples: int, label_set: LabelSet) -> int | None:
     try:
         return label_set.index(word)
     except UserError:
+        number = f"{NUMBERS}; or a " if word.strip().isdigit() else "a "
         raise UserError(
-            f"dataset {dataset}: {shown(word)} ({samples:,} samples) is no class of {', '.join(label_set.names)}: a "
-            "label file (--labels FILE.toml) can make it a synonym or exclude it"
+            f"dataset {dataset}: {shown(word)} ({samples:,} samples) is no class of {', '.join(label_set.names)}: "
+            f"{number}label file (--labels FILE.toml) can make it a synonym or exclude it"
         ) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +11,13 @@ import torch
 from torch.nn.functional import interpolate
 
 from ..util.errors import UserError
+from .arrange import Arrangement, arrange
 from .datasets import STORE, find_dataset
 from .decode import BadImage, decode_samples
 from .domains import Domain
-from .duplicates import Duplicates, content_digests, drop_duplicates
+from .duplicates import Duplicates
 from .faces import FaceSet
+from .files import left_out_line
 from .labelling import Labelling, label_words
 from .labels import EXPRESSIONS, SEVEN, LabelSet
 from .readers.listing import BOTH, Listing, Sample
@@ -32,27 +33,32 @@ def load_domain(
     labels: LabelSet | None = EXPRESSIONS,
     on_bad_image: str = "skip",
     deduplicate: bool = False,
+    group_by: str | None = None,
+    near_duplicates: str | None = None,
 ) -> Domain:
     """Loads a dataset's train and test splits.
 
     Args:
-        name: a dataset, or ``folder:PATH``, ``legend:PATH`` or ``store:PATH`` for data of one's own.
+        name: a dataset, or ``folder:PATH``, ``legend:PATH``, ``store:PATH`` … for data of one's own.
         data_root: the folder that holds datasets, each in a folder of its name; a face store is taken as it is.
         size_px: the side of the faces.
         labels: the classes; None for those of the dataset's own words.
         on_bad_image: see :func:`.decode_samples`.
         deduplicate: whether exact duplicates are left out; see :func:`.drop_duplicates`.
+        group_by: a column of the set's list, or a pattern of its names, by which samples stay on one side of the split.
+        near_duplicates: "keep", "group" or "drop", see :func:`.arrange`; None: they are not looked for.
 
     Raises:
         UserError: there is no such dataset, it is not below ``data_root``, it is not as it should be, or it has a
             word for a class that the label set does not know.
     """
     reader, root = find_dataset(name, data_root)
+    how = Arrangement(deduplicate, group_by, near_duplicates)
     if is_store(root) or name.startswith(f"{STORE}:"):
-        return _from_store(name, open_store(root), labels, size_px, deduplicate)
+        return _from_store(name, open_store(root), labels, size_px, how)
     if reader is None:
         return _from_toy(name, labels, size_px)
-    return _from_listing(name, reader(root), root, labels, size_px, on_bad_image, deduplicate)
+    return _from_listing(name, reader(root), root, labels, size_px, on_bad_image, how)
 
 
 def _from_listing(
@@ -62,41 +68,62 @@ def _from_listing(
     labels: LabelSet | None,
     size_px: int,
     on_bad_image: str,
-    deduplicate: bool,
+    how: Arrangement,
 ) -> Domain:
-    samples: Sequence[Sample] = listing.samples
-    duplicates: Duplicates | None = None
-    if deduplicate:
-        samples, duplicates = drop_duplicates(samples, content_digests(samples))
-    labelling = label_words(name, Counter(s.label for s in samples if s.label is not None), labels)
+    arranged = arrange(listing, how)
+    listing = arranged.listing
+    labelling = label_words(name, Counter(s.label for s in listing.samples if s.label is not None), labels)
     sets: dict[str, FaceSet] = {}
     bad: list[BadImage] = []
-    transductive = any(s.split == BOTH for s in samples)
+    transductive = any(s.split == BOTH for s in listing.samples)
     for split in (BOTH,) if transductive else ("train", "test"):
-        members, classes = _members(name, samples, split, labelling, root)
+        members, classes = _members(name, listing, split, labelling, root)
         title = f"reading {name} {split}"
         sets[split], problems = decode_samples(members, classes, size_px, on_bad_image=on_bad_image, title=title)
         bad += problems
     train, test = (sets[BOTH if transductive else split] for split in ("train", "test"))
-    return Domain(name, train, test, labelling.label_set, bad, labelling.excluded, transductive, duplicates)
+    return Domain(
+        name,
+        train,
+        test,
+        label_set=labelling.label_set,
+        bad_images=bad,
+        excluded=labelling.excluded,
+        transductive=transductive,
+        duplicates=arranged.duplicates,
+        left_out=listing.left_out,
+        copies=arranged.copies,
+        near_duplicates=arranged.near_record(how),
+        fits=arranged.fits,
+        notes=listing.notes,
+        cut=_cut(listing),
+    )
+
+
+def _cut(listing: Listing) -> str:
+    """How :func:`.decode_samples` cuts a list's faces out, in a store's words where it has them."""
+    given = all(sample.whole or sample.box is not None for sample in listing.samples)
+    return "cdfer" if given else "the centre square"
 
 
 def _members(
-    name: str, samples: Sequence[Sample], split: str, labelling: Labelling, root: Path
+    name: str, listing: Listing, split: str, labelling: Labelling, root: Path
 ) -> tuple[list[Sample], list[int]]:
     """The samples of a split that are not left out, and their classes."""
-    classed = [(s, k) for s in samples if (k := labelling.label(s.label)) is not None]
+    classed = [(s, k) for s in listing.samples if (k := labelling.label(s.label)) is not None]
     members = [(s, k) for s, k in classed if s.split == split]
     if not members:
         numbers = Counter(s.split for s, _ in classed)
         there = ", ".join(f"{n:,} in {other}" for other, n in numbers.items()) or "none in any"
-        raise UserError(f"dataset {name}: its {split} split is empty, of its images {there} (looked in {root})")
+        left_out = f"; {line}" if (line := left_out_line(listing.left_out)) else ""
+        raise UserError(
+            f"dataset {name}: its {split} split is empty, of its images {there} (looked in {root}){left_out}"
+        )
     return [s for s, _ in members], [k for _, k in members]
 
 
-def _from_store(name: str, store: Store, labels: LabelSet | None, size_px: int, deduplicate: bool) -> Domain:
-    if deduplicate and not store.parameters["deduplicate"]:
-        raise UserError(f"{name}: the store {store.path} was prepared without --deduplicate; prepare it again with it")
+def _from_store(name: str, store: Store, labels: LabelSet | None, size_px: int, how: Arrangement) -> Domain:
+    _require_arranged(name, store, how)
     transductive = BOTH in store.splits
     splits = (BOTH, BOTH) if transductive else ("train", "test")
     missing = [split for split in splits if split not in store.splits]
@@ -120,10 +147,26 @@ def _from_store(name: str, store: Store, labels: LabelSet | None, size_px: int, 
         label_set=labelling.label_set,
         bad_images=[BadImage(**entry) for entry in manifest["unreadable"]],
         excluded=store.excluded | labelling.excluded,
+        left_out=manifest.get("left_out", {}),
         transductive=transductive,
         duplicates=Duplicates(**manifest["duplicates"]) if manifest["duplicates"] else None,
+        copies=Duplicates(**manifest["copies"]) if manifest.get("copies") else None,
+        near_duplicates=manifest.get("near_duplicates"),
+        notes=tuple(manifest.get("notes", ())),
+        fits=len(train) + len(test) if how.group_by in (None, store.parameters.get("group_by")) else 0,
         store=store.parameters | {"without_face": len(manifest["without_face"]), "identity": manifest["identity"]},
     )
+
+
+def _require_arranged(name: str, store: Store, how: Arrangement) -> None:
+    """What is asked of a store's samples must have been done when it was made."""
+    was = store.parameters
+    asked = {"--deduplicate": how.deduplicate and not was["deduplicate"]}
+    if how.near_duplicates is not None:
+        asked[f"--near-duplicates {how.near_duplicates}"] = was.get("near_duplicates") != how.near_duplicates
+    for flag, lacks in asked.items():
+        if lacks:
+            raise UserError(f"{name}: the store {store.path} was prepared without {flag}; prepare it again with it")
 
 
 def _require_whole(name: str, store: Store, labels: LabelSet | None) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from .dataset_spec import DatasetSpec
+from .readers.affectnet import read_affectnet
 from .readers.ck_plus import read_ck48, read_ck_plus
 from .readers.expw import read_expw
 from .readers.fer2013 import read_fer2013
+from .readers.fer_plus import read_fer_plus
 from .readers.folders import read_class_folders, read_sfew
 from .readers.images import read_images
 from .readers.jaffe import read_jaffe
 from .readers.kdef import read_kdef
 from .readers.legend import read_legend_csv, read_muxspace
 from .readers.listing import Reader
+from .readers.oulu_casia import read_oulu_casia
+from .readers.parquet import read_parquet
 from .readers.raf_db import read_raf_db, read_raf_db_original
 
 _BY_PERSON = "none; about a fifth of the people is held out, by a hash of their names"
@@ -23,7 +27,8 @@ RAF_DB = DatasetSpec(
     "RAF-DB basic (Li et al. 2017): 100×100 aligned web photographs, 12,271 / 3,068, the paper's source",
     read_raf_db,
     "its authors, on request (www.whdeng.cn/RAF/model1.html); non-commercial research",
-    "basic/EmoLabel/list_patition_label.txt and basic/Image/aligned/*_aligned.jpg",
+    "basic/EmoLabel/list_patition_label.txt and basic/Image/aligned/*_aligned.jpg, or as uploaded again: "
+    "train/1/*.jpg … test/7/*.jpg, 1 surprise, 2 fear, 3 disgust, 4 happy, 5 sad, 6 anger, 7 neutral",
 )
 RAF_DB_ORIGINAL = DatasetSpec(
     "RAF-DB basic, the original photographs, cut out by the boxes that come with them",
@@ -65,14 +70,14 @@ CK_PLUS = DatasetSpec(
     "CK+ (Lucey et al. 2010): posed sequences; three peak frames, and the first as neutral",
     read_ck_plus,
     "its authors, on request (jeffcohn.net/Resources); research",
-    "cohn-kanade-images/S005/001/*.png and Emotion/S005/001/*_emotion.txt, or <class>/*.png",
+    "cohn-kanade-images/S005/001/*.png and Emotion/S005/001/*_emotion.txt, or <class>/S005_001_*.png",
     _BY_PERSON,
 )
 CK48 = DatasetSpec(
     "CK+48: 48×48 crops of CK+; seven expressions: contempt, and no neutral",
     read_ck48,
     "copies on Kaggle ('CKPLUS'); the terms are CK+'s",
-    "<class>/S010_004_00000017.png",
+    "<class>/S010_004_00000017.png, names as given out: they begin with the person",
     _BY_PERSON,
 )
 KDEF = DatasetSpec(
@@ -96,6 +101,35 @@ MUXSPACE = DatasetSpec(
     "legend.csv and images/*.jpg",
     _BY_PERSON,
 )
+FERPLUS = DatasetSpec(
+    "FERPlus (Barsoum et al. 2016, arXiv:1608.01041): FER2013 with the majority of ten votes, contempt among them",
+    read_fer_plus,
+    "github.com/microsoft/FERPlus for the votes, FER2013 for the images; research use",
+    "fer2013new.csv beside fer2013.csv, in the folder of fer2013; unknown, no face and votes without a majority are "
+    "left out",
+    folder="fer2013",
+)
+AFFECTNET = DatasetSpec(
+    "AffectNet (Mollahosseini et al. 2017, arXiv:1708.03985): web photographs, contempt among them",
+    read_affectnet,
+    "its authors, on request (mohammadmahoor.com/pages/databases/affectnet); research",
+    "train/0/*.jpg … val/7/*.jpg, train_set/{images,annotations}/, or training.csv and validation.csv beside "
+    "Manually_Annotated_Images/; 0 neutral, 1 happy, 2 sad, 3 surprise, 4 fear, 5 disgust, 6 anger, 7 contempt; "
+    "8 none, 9 uncertain and 10 no face are left out",
+    "official: train, and the validation set as test split; the test set has no public labels",
+)
+OULU_CASIA = DatasetSpec(
+    "Oulu-CASIA (Zhao et al. 2011): posed sequences of 80 people; three peak frames, and the first as neutral",
+    read_oulu_casia,
+    "its authors, on request (oulu.fi/en/university/faculties-and-units/cmvs); research",
+    "OriginalImg/VL/Strong/P001/Anger/*.jpeg: visible light, strong illumination",
+    _BY_PERSON,
+)
 
 #: Readers of the user's own data, by the kinds of :data:`.datasets.OWN_DATA`.
-OWN_READERS: dict[str, Reader] = {"folder": read_class_folders, "legend": read_legend_csv, "images": read_images}
+OWN_READERS: dict[str, Reader] = {
+    "folder": read_class_folders,
+    "legend": read_legend_csv,
+    "images": read_images,
+    "parquet": read_parquet,
+}

@@ -32,6 +32,7 @@ from ..util.shapes import ANY, COUNT, FLAG, TEXT, mismatch, one_of
 from .faces import FaceSet
 from .labelling import Labelling, label_words
 from .labels import CONTEMPT, EXPRESSIONS, SEVEN, UNLABELLED
+from .protocol import NEAR_DUPLICATES
 
 FORMAT = 2
 MANIFEST = "manifest.json"
@@ -61,8 +62,17 @@ _SHAPE: dict[str, Any] = {
     "files": {name: {"bytes": COUNT, "blake2b": TEXT} for name in FILES},
 }
 #: What a manifest has beside that, by its format.
-_OF_FORMAT: dict[int, dict[str, Any]] = {1: {"excluded": COUNT}, 2: {"words": [TEXT]}}
 _DUPLICATES = dict.fromkeys(("groups", "across_splits", "conflicting", "dropped"), COUNT)
+_OF_FORMAT: dict[int, dict[str, Any]] = {
+    1: {"excluded": COUNT},
+    2: {
+        "words": [TEXT],
+        "left_out?": {},
+        "notes?": [TEXT],
+        "copies?": _DUPLICATES,
+        "near_duplicates?": {**_DUPLICATES, "treated": one_of(*NEAR_DUPLICATES)},
+    },
+}
 
 
 @dataclass(frozen=True)

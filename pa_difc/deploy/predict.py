@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from ..data.crops import cut_face
 from ..data.decode import BrokenImageError, read_image
-from ..data.readers.listing import IMAGE_SUFFIXES
+from ..data.files import find_images as images_below
 from ..util.errors import UserError
 from ..util.files import refuse_foreign
 from .annotate import annotated
@@ -36,7 +36,7 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+            found += images_below(path).paths
         elif path.exists():
             found.append(path)
         else:

@@ -57,7 +57,8 @@ def _target_faces(grid: Grid, data_root: Path) -> FaceSet:
 
     run = grid.runs[0]
     settings, labels = run.settings["data"], LabelSet.from_dict(run.record["labels"])
-    options = {name: settings[name] for name in ("on_bad_image", "deduplicate")}
+    names = ("on_bad_image", "deduplicate", "group_by", "near_duplicates")
+    options = {name: settings[name] for name in names if name in settings}
     faces = load_domain(grid.target, data_root, size_px=settings["crop_px"], labels=labels, **options).test
     known = run.record["data"]["target"]["test_fingerprint"]
     if not isinstance(faces, FaceSet) or faces.fingerprint != known:

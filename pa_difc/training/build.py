@@ -13,6 +13,7 @@ from ..backbones.scale import show_scaled
 from ..backbones.speed import for_speed, for_training
 from ..data.domains import Domain, no_source, require_landmarks, require_same_crop, require_source
 from ..data.features import FeatureSet
+from ..data.grouping import require_fit
 from ..data.label_shift import shift_labels
 from ..data.labels import find_label_set
 from ..data.loaders import PairLoader
@@ -54,6 +55,8 @@ def load_pair(settings: Settings) -> tuple[Domain, Domain]:
         size_px=data.crop_px,
         on_bad_image=data.on_bad_image,
         deduplicate=data.deduplicate,
+        group_by=data.group_by,
+        near_duplicates=data.near_duplicates,
     )
     if said := taken_over(settings):
         print(said, flush=True)
@@ -66,6 +69,7 @@ def load_pair(settings: Settings) -> tuple[Domain, Domain]:
     source = load(data.source, labels=labels)
     require_source(source)
     target = load(data.target, labels=source.label_set)
+    require_fit(data.group_by, source.fits + target.fits, (source.name, target.name))
     if data.target_shift is not None:
         target = shift_labels(target, data.target_shift, data.shift_draw)
     require_same_crop(source, target)

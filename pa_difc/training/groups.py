@@ -13,6 +13,7 @@ from typing import Any
 
 from ..backbones import BACKBONES
 from ..backbones.spec import FEATURE_HEADS, HEAD_INITS, LANDMARK_BRANCHES, MAPS, POOLS, PRECISIONS
+from ..data.protocol import NEAR_DUPLICATES
 from ..data.sampling import sampler_names
 from ..losses import LOSSES
 from ..methods import METHODS
@@ -57,6 +58,13 @@ class DataSettings(Options):
     )
     shift_draw: int = option(0, "which draw of these class proportions", at_least=0)
     deduplicate: bool = option(False, "leave out exact duplicates, also across splits")
+    group_by: str | None = option(
+        None,
+        "samples that agree in this column, or this regular expression of their names, stay on one side",
+    )
+    near_duplicates: str | None = option(
+        None, "look for near duplicates, and keep, group or drop them", choices=NEAR_DUPLICATES
+    )
     on_bad_image: str = option(
         "skip", "skip leaves out images that can't be read, error stops", choices=("skip", "error")
     )

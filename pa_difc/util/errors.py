@@ -9,5 +9,9 @@ class DivergedError(UserError):
     """Training produced a loss that is not finite."""
 
 
+class DiskError(UserError):
+    """The disk or the system failed, not the file: nothing is said of the file, and the same command may go on."""
+
+
 class Stopped(KeyboardInterrupt):
     """Ctrl-C during training, after which the run can be resumed."""

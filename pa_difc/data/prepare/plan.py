@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from ...util.errors import UserError
-from ..duplicates import Duplicates, content_digests, drop_duplicates
+from ..arrange import Arrangement, arrange
+from ..duplicates import Duplicates, content_digests
+from ..grouping import require_fit
 from ..readers.listing import Listing, Sample
 from ..store import FORMAT
 from .settings import PrepareSettings
@@ -26,6 +29,10 @@ class Plan:
     samples: list[Sample]  #: split by split
     duplicates: Duplicates | None  #: what was left out, if that was asked for
     identity: str  #: a hash of everything that the store's content depends on
+    left_out: dict[str, int] = field(default_factory=dict)  #: files that the reader left out, by reason
+    notes: tuple[str, ...] = ()  #: what one should know of how the set was read
+    copies: Duplicates | None = None  #: exact duplicates that are still there
+    near_duplicates: dict[str, Any] | None = None  #: near ones and what became of them, if they were looked for
 
     @property
     def chunks(self) -> list[Sequence[Sample]]:
@@ -39,16 +46,24 @@ def make_plan(dataset: str, listing: Listing, settings: PrepareSettings) -> Plan
     Raises:
         UserError: no sample is left.
     """
-    samples = listing.samples
-    duplicates: Duplicates | None = None
-    digests = dict(zip((s.name for s in samples), content_digests(samples), strict=True))
-    if settings.deduplicate:
-        samples, duplicates = drop_duplicates(samples, list(digests.values()))
-    if not samples:
+    digests = dict(zip((s.name for s in listing.samples), content_digests(listing.samples), strict=True))
+    how = Arrangement(settings.deduplicate, settings.group_by, settings.near_duplicates)
+    arranged = arrange(listing, how, list(digests.values()))
+    require_fit(settings.group_by, arranged.fits, [dataset], listing.columns)
+    if not (samples := arranged.listing.samples):
         raise UserError(f"dataset {dataset}: no sample is left")
     samples = sorted(samples, key=lambda s: s.split)  # stable: the list's order within a split
-    identity = _identity(settings, samples, [digests[s.name] for s in samples])
-    return Plan(dataset, settings, samples, duplicates, identity)
+    return Plan(
+        dataset,
+        settings,
+        samples,
+        arranged.duplicates,
+        _identity(settings, samples, [digests[s.name] for s in samples]),
+        arranged.listing.left_out,
+        listing.notes,
+        arranged.copies,
+        arranged.near_record(how),
+    )
 
 
 def _identity(settings: PrepareSettings, samples: Sequence[Sample], digests: Sequence[str]) -> str:

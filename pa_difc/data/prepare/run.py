@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -16,12 +15,10 @@ from ...util.files import read_json, write_json, write_sealed
 from ..readers.listing import Listing
 from ..store import FORMAT, MANIFEST, read_manifest
 from .assemble import assemble, read_notes
+from .lock import LOCK, OWNER, PART, writing
 from .plan import Plan, make_plan
 from .settings import PrepareSettings
-from .work import make_chunk, start_worker
-
-#: The folder of unfinished work in a store's folder.
-PART = ".part"
+from .work import make_chunk, start_worker, worker_context
 
 
 def prepare_store(
@@ -41,19 +38,33 @@ def prepare_store(
         The manifest, and the number of samples that were worked on in this call.
 
     Raises:
-        UserError: ``out`` holds something else, a file can't be written, or an image is not as the settings demand.
+        UserError: ``out`` holds something else, another process writes there, a file can't be written, or an image is
+            not as the settings demand.
     """
-    plan = make_plan(dataset, listing, settings)
-    part = out / PART
     if (out / MANIFEST).exists():
-        manifest = read_manifest(out)
-        if manifest["format"] != FORMAT:
-            raise UserError(f"{out} holds a store of an older version, which training reads: give another --out")
-        if (manifest["identity"], manifest["dataset"]) != (plan.identity, dataset):
-            raise UserError(f"{out} holds a store of other images or settings: remove it, or give another --out")
-        shutil.rmtree(part, ignore_errors=True)
-        return manifest, 0
-    _open_part(out, part, plan)
+        return _finished(out, make_plan(dataset, listing, settings)), 0
+    _refuse_foreign(out)
+    with writing(out):
+        plan = make_plan(dataset, listing, settings)
+        if (out / MANIFEST).exists():  # made by another process since
+            return _finished(out, plan), 0
+        return _make(out, plan, processes, device)
+
+
+def _finished(out: Path, plan: Plan) -> dict[str, Any]:
+    """The manifest of a whole store, if that is what was to be made."""
+    manifest = read_manifest(out)
+    if manifest["format"] != FORMAT:
+        raise UserError(f"{out} holds a store of an older version, which training reads: give another --out")
+    if (manifest["identity"], manifest["dataset"]) != (plan.identity, plan.dataset):
+        raise UserError(f"{out} holds a store of other images or settings: remove it, or give another --out")
+    shutil.rmtree(out / PART, ignore_errors=True)
+    return manifest
+
+
+def _make(out: Path, plan: Plan, processes: int, device: str) -> tuple[dict[str, Any], int]:
+    part = out / PART
+    _open_part(part, plan)
     paths = [part / f"{index:06d}.npz" for index in range(len(plan.chunks))]
     worked = _work(plan, paths, processes, device)
     manifest = assemble(plan, out, part, paths)
@@ -62,10 +73,15 @@ def prepare_store(
     return manifest, worked
 
 
-def _open_part(out: Path, part: Path, plan: Plan) -> None:
-    """The folder for chunks; chunks of other images or settings are removed."""
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not part.is_dir()):
+def _refuse_foreign(out: Path) -> None:
+    """Whatever else lies in a folder is not ours to write over."""
+    ours = {LOCK, OWNER, PART}
+    if out.is_file() or (out.is_dir() and not (out / PART).is_dir() and any(p.name not in ours for p in out.iterdir())):
         raise UserError(f"{out} is not empty and no store: give another --out")
+
+
+def _open_part(part: Path, plan: Plan) -> None:
+    """The folder for chunks; chunks of other images or settings are removed."""
     mark = part / "identity.json"
     # A mark is there before any chunk: without one, the chunks are what a killed removal of others left.
     if part.is_dir() and (not mark.exists() or read_json(mark) != plan.identity):
@@ -82,7 +98,7 @@ def _work(plan: Plan, paths: list[Path], processes: int, device: str) -> int:
     total = len(plan.samples)
     pool = ProcessPoolExecutor(
         min(processes, len(todo)),
-        multiprocessing.get_context("spawn"),
+        worker_context(device),
         start_worker,
         (device, plan.settings.detect_px),
     )

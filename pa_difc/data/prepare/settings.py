@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...util.options import Options, option
-from ..protocol import CROPS, DETECT_PX
+from ..protocol import CROPS, DETECT_PX, NEAR_DUPLICATES
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,18 @@ class PrepareSettings(Options):
         at_most=4096,
     )
     deduplicate: bool = option(False, "leave out exact duplicates first, also across splits")
+    group_by: str | None = option(
+        None,
+        "keep samples on one side of the split that agree in this: a column of the set's list, or a regular expression "
+        r"that is looked for in each name, such as 'P\d+'",
+    )
+    near_duplicates: str | None = option(
+        None,
+        "find pictures that were saved anew, scaled or mirrored, and drop all but one, group (keep them on one side of "
+        "the split) or keep them",
+        choices=NEAR_DUPLICATES,
+    )
 
     def to_dict(self) -> dict[str, Any]:
-        """All values as plain ones, for manifests."""
-        return asdict(self)
+        """All values as plain ones, for manifests; what was not asked for stays out, as in stores of older versions."""
+        return {name: value for name, value in asdict(self).items() if value is not None}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ...util.errors import UserError
 from .fer2013 import CODES
-from .listing import Listing, Sample, held_out, plain_name, read_lines
+from .listing import Listing, Sample, held_out_groups, plain_name, read_lines
+from .places import find_inner, opened
 
 _LISTS = ("label/label.lst", "label.lst")
 _IMAGES = ("image/origin", "origin", "image", "images")
@@ -19,17 +20,24 @@ def read_expw(root: Path) -> Listing:
     A line is image, face id, **top, left**, right, bottom, confidence, label. The benchmark's split lists are lost:
     about a fifth is held out as "test", by a hash of the image's name, so that all faces of an image are in one split.
     """
-    path = next((root / name for name in _LISTS if (root / name).is_file()), None)
-    images = next((root / name for name in _IMAGES if (root / name).is_dir()), None)
-    if path is None or images is None:
-        raise UserError(f"{root}: no ExpW here (looked for {_LISTS[0]} and {_IMAGES[0]}/)")
+    base = find_inner(
+        root,
+        lambda folder: None not in (_first(folder, _LISTS), _first(folder, _IMAGES)),
+        f"no ExpW here (looked for {_LISTS[0]} and {_IMAGES[0]}/)",
+    )
+    path, images = _first(base, _LISTS), _first(base, _IMAGES)
+    assert path is not None and images is not None
     samples = [_sample(images, where, words) for where, words in read_lines(path)]
     if not samples:
         raise UserError(f"{path}: the list is empty")
     try:
-        return Listing(samples)
+        return held_out_groups(samples, notes=opened(root, base))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
+    return next((path for name in names if (path := folder / name).exists()), None)
 
 
 def _sample(images: Path, where: str, words: list[str]) -> Sample:
@@ -44,4 +52,4 @@ def _sample(images: Path, where: str, words: list[str]) -> Sample:
     if not (all(map(isfinite, box)) and box[0] < box[2] and box[1] < box[3]):
         raise UserError(f"{where}: top {top}, left {left}, right {right}, bottom {bottom} is no box")
     name = plain_name(name, where, images.name)
-    return Sample(f"{name}#{face}", label, held_out(name), images / name, box=box)
+    return Sample(f"{name}#{face}", label, "", images / name, box=box, group=name)

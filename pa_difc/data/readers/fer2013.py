@@ -1,4 +1,4 @@
-"""Reading FER2013 (Goodfellow et al. 2013, arXiv:1307.0414) in its three layouts."""
+"""Reading FER2013 (Goodfellow et al. 2013, arXiv:1307.0414) in its three layouts, and with FERPlus's labels."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from numpy.typing import NDArray
 from ...util.errors import UserError
 from .folders import read_class_folders
 from .listing import Listing, Sample, csv_rows
+from .places import find_inner, folders_in, opened
+from .splits import split_of
 
 #: The codes of the CSVs; ExpW has the same ones.
 CODES = dict(zip("0123456", ("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral"), strict=True))
 
+VOTES = "fer2013new.csv"  #: of FERPlus
+
 _SPLITS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
+_CSVS = ("fer2013.csv", "icml_face_data.csv")
 
 
 def read_fer2013(root: Path) -> Listing:
@@ -25,15 +30,25 @@ def read_fer2013(root: Path) -> Listing:
     In the CSVs, Training is "train", PrivateTest "test" and PublicTest "val"; the folders' "test" holds both. The
     whole image is the face's box (CD-FER).
     """
-    for name in ("fer2013.csv", "icml_face_data.csv"):
-        if (root / name).is_file():
-            return Listing(list(_rows(root / name)))
-    if (root / "train").is_dir():
-        listing = read_class_folders(root)
-        return Listing([replace(s, whole=True) for s in listing.samples])
-    raise UserError(
-        f"{root}: no FER2013 here (looked for fer2013.csv, icml_face_data.csv, train/<class>/ and test/<class>/)"
+    base = find_inner(
+        root,
+        _is_here,
+        "no FER2013 here (looked for fer2013.csv, icml_face_data.csv, train/<class>/ and test/<class>/)",
     )
+    if (path := pixel_list(base)) is not None:
+        beside = ("FERPlus's votes are here as well: ferplus reads them",) if (base / VOTES).is_file() else ()
+        return Listing(list(_rows(path)), notes=(*opened(root, base), *beside))
+    listing = read_class_folders(root)
+    return replace(listing, samples=[replace(s, whole=True) for s in listing.samples])
+
+
+def pixel_list(folder: Path) -> Path | None:
+    """The CSV of FER2013's pixels in a folder, if there is one."""
+    return next((path for name in _CSVS if (path := folder / name).is_file()), None)
+
+
+def _is_here(folder: Path) -> bool:
+    return pixel_list(folder) is not None or "train" in map(split_of, (p.name for p in folders_in(folder)))
 
 
 def _rows(path: Path) -> Iterator[Sample]:
@@ -41,11 +56,19 @@ def _rows(path: Path) -> Iterator[Sample]:
         code = row["emotion"].strip()
         if code not in CODES:
             raise UserError(f"{where}: emotion {code!r} must be 0..6")
-        if (usage := row["Usage"].strip()) not in _SPLITS:
-            raise UserError(f"{where}: Usage {usage!r} must be one of {', '.join(_SPLITS)}")
-        pixels = _pixels(row["pixels"], where)
-        name = f"{path.name}:{where.rpartition(':')[2]}"
-        yield Sample(name, CODES[code], _SPLITS[usage], pixels=pixels, whole=True)
+        yield pixel_sample(path, where, row, CODES[code])
+
+
+def pixel_sample(path: Path, where: str, row: dict[str, str], label: str) -> Sample:
+    """The sample of a row of FER2013's CSV.
+
+    Raises:
+        UserError: its pixels or its usage are not as they should be.
+    """
+    if (usage := row["Usage"].strip()) not in _SPLITS:
+        raise UserError(f"{where}: Usage {usage!r} must be one of {', '.join(_SPLITS)}")
+    pixels = _pixels(row["pixels"], where)
+    return Sample(f"{path.name}:{where.rpartition(':')[2]}", label, _SPLITS[usage], pixels=pixels, whole=True)
 
 
 def _pixels(text: str, where: str) -> NDArray[np.uint8]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...util.errors import UserError
-from .listing import BOTH, Listing, Sample, images_below
+from ..files import find_images, left_out_clause
+from .listing import BOTH, Listing, Sample
 
 
 def read_images(root: Path) -> Listing:
@@ -16,7 +17,8 @@ def read_images(root: Path) -> Listing:
     Args:
         root: the folder.
     """
-    samples = [Sample(p.relative_to(root).as_posix(), None, BOTH, p) for p in images_below(root)]
+    found = find_images(root)
+    samples = [Sample(p.relative_to(root).as_posix(), None, BOTH, p) for p in found.paths]
     if not samples:
-        raise UserError(f"{root}: no images below it (looked for .jpg, .png, .bmp, .tif and .webp)")
-    return Listing(samples)
+        raise UserError(f"{root}: no images below it{left_out_clause(found.left_out)}")
+    return Listing(samples, found.left_out)

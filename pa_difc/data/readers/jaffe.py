@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ...util.errors import UserError
-from .listing import BOTH, Listing, Sample, images_below
+from ..files import find_images, left_out_clause, merged
+from .listing import BOTH, Listing, NotHere, Sample
 
 #: The code in a file name.
 CODES = {
@@ -19,21 +19,28 @@ CODES = {
     "NE": "neutral",
 }
 
-_NAME = re.compile(r"^[A-Z]{2}\.([A-Z]{2})\d*\.\d+$", re.IGNORECASE)
+#: Person, expression with the number of the take, number of the image; in some copies with dashes, or a second suffix.
+_NAME = re.compile(r"^([A-Z]{2})[.-]([A-Z]{2})\d*[.-]\d+(\.tiff?)?$", re.IGNORECASE)
 
 
 def read_jaffe(root: Path) -> Listing:
     """JAFFE: one flat folder of 213 images such as ``KA.AN1.39.tiff``; the two letters in the middle are the label.
 
     The file name is the only source of labels: a published list that calls KR.SA3.79 happy is wrong. Every image is in
-    both splits: as a target, the set is adapted to and scored on the same faces (CD-FER), and tables say so.
+    both splits: as a target, the set is adapted to and scored on the same faces (CD-FER), and tables say so. Images of
+    other names are left out.
     """
-    samples = []
-    for path in images_below(root):
-        match = _NAME.match(path.stem)
-        if match is None or match[1].upper() not in CODES:
-            raise UserError(f"{path}: the name must be like KA.AN1.39.tiff, with one of {', '.join(CODES)}")
-        samples.append(Sample(path.relative_to(root).as_posix(), CODES[match[1].upper()], BOTH, path))
+    found = find_images(root)
+    names = {path: _NAME.match(path.stem) for path in found.paths}
+    samples = [
+        Sample(path.relative_to(root).as_posix(), CODES[match[2].upper()], BOTH, path, group=match[1].upper())
+        for path, match in names.items()
+        if match is not None and match[2].upper() in CODES
+    ]
+    left_out = merged([found.left_out, {"images of other names than JAFFE's": len(names) - len(samples)}])
     if not samples:
-        raise UserError(f"{root}: no JAFFE here (looked for files like KA.AN1.39.tiff)")
-    return Listing(samples)
+        raise NotHere(
+            f"{root}: no JAFFE here (looked for files like KA.AN1.39.tiff, with one of {', '.join(CODES)})"
+            f"{left_out_clause(left_out)}"
+        )
+    return Listing(samples, left_out)

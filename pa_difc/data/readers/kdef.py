@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ...util.errors import UserError
+from ..files import find_images, merged
 from .folders import read_class_folders
-from .listing import Listing, Sample, held_out, images_below
+from .listing import Listing, NotHere, Sample, held_out_groups
 
 #: The code in a file name.
 CODES = {
@@ -28,20 +28,22 @@ def read_kdef(root: Path) -> Listing:
     """KDEF as distributed, ``AF01/AF01ANS.JPG``, or sorted into class folders.
 
     The letters in the name are person, expression and view; straight views (S) are taken, the others are left out, as
-    half and full profiles lack some of the five landmarks. About a fifth of the people is held out as "test", both of
-    a person's sessions together.
+    half and full profiles lack some of the five landmarks, and so are images of other names. About a fifth of the
+    people is held out as "test", both of a person's sessions together.
     """
-    paths = images_below(root)
-    names = [_NAME.match(path.stem) for path in paths]
-    if not any(names):
+    found = find_images(root)
+    names = [(path, match) for path in found.paths if (match := _NAME.match(path.stem))]
+    if not names:
         return read_class_folders(root)
-    samples = []
-    for path, match in zip(paths, names, strict=True):
-        if match is None:
-            raise UserError(f"{path}: the name must be like AF01ANS.JPG")
-        if match[3].upper() == "S":
-            name, label = path.relative_to(root).as_posix(), CODES[match[2].upper()]
-            samples.append(Sample(name, label, held_out(match[1].upper()), path))
-    if not samples:
-        raise UserError(f"{root}: no straight views of KDEF here (looked for names like AF01ANS.JPG)")
-    return Listing(samples)
+    straight = [(path, match) for path, match in names if match[3].upper() == "S"]
+    if not straight:
+        raise NotHere(f"{root}: no straight views of KDEF here (looked for names like AF01ANS.JPG)")
+    samples = [
+        Sample(path.relative_to(root).as_posix(), CODES[match[2].upper()], "", path, group=match[1].upper())
+        for path, match in straight
+    ]
+    others = {
+        "views from the side": len(names) - len(straight),
+        "images of other names than KDEF's": len(found.paths) - len(names),
+    }
+    return held_out_groups(samples, left_out=merged([found.left_out, others]))

@@ -7,15 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...util.errors import UserError
-from .listing import Listing, Sample, csv_rows, held_out, plain_name
+from .listing import Listing, Sample, csv_rows, plain_name
+from .places import find_inner, opened
+from .tables import listing_of
 
 
 def read_legend_csv(root: Path) -> Listing:
-    """A list ``legend.csv`` with columns image and emotion beside ``images/``.
+    """A list ``legend.csv`` with columns image and emotion beside ``images/``; columns split and group count as well.
 
-    About a fifth is held out as "test", by a hash of the names.
+    Without a column "split", about a fifth is held out as "test", by a hash of the names, or of the groups where there
+    is a column "group".
     """
-    return _read_legend(root, group=lambda name: name)
+    return _read_legend(root, group=None)
 
 
 def read_muxspace(root: Path) -> Listing:
@@ -26,19 +29,23 @@ def read_muxspace(root: Path) -> Listing:
     return _read_legend(root, group=lambda name: re.sub(r"_\d+$", "", Path(name).stem))
 
 
-def _read_legend(root: Path, group: Callable[[str], str]) -> Listing:
-    legend = root / "legend.csv"
-    if not legend.is_file():
-        raise UserError(f"{root}: no legend.csv here (looked for legend.csv beside images/)")
+def _read_legend(root: Path, group: Callable[[str], str] | None) -> Listing:
+    looked_for = "no legend.csv here (looked for legend.csv beside images/)"
+    base = find_inner(root, lambda folder: (folder / "legend.csv").is_file(), looked_for)
+    legend = base / "legend.csv"
     samples: list[Sample] = []
+    columns: dict[str, list[str]] = {}
     for where, row in csv_rows(legend, ("image", "emotion")):
         name = plain_name(row["image"].strip(), where, "images")
         if not (word := row["emotion"].strip()):
             raise UserError(f"{where}: the emotion of {name} is empty, must be a word")
-        samples.append(Sample(name, word, held_out(group(name)), root / "images" / name))
+        samples.append(Sample(name, word, "", base / "images" / name, group=group(name) if group else None))
+        for column, value in row.items():
+            if column not in ("image", "emotion") and isinstance(column, str):
+                columns.setdefault(column, []).append((value or "").strip())
     if not samples:
         raise UserError(f"{legend}: the list is empty")
     try:
-        return Listing(samples)
+        return listing_of(samples, columns, notes=opened(root, base))
     except UserError as error:
         raise UserError(f"{legend}: {error}") from None

@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...util.errors import UserError
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
 #: The share of a dataset without official splits that is held out as its test split.
 HELD_OUT = 0.2
@@ -23,9 +22,13 @@ HELD_OUT = 0.2
 BOTH = "both"
 
 
+class NotHere(UserError):
+    """A folder does not hold the dataset that was looked for, in none of its forms."""
+
+
 @dataclass(frozen=True)
 class Sample:
-    """One face of a dataset's list; either ``path`` or ``pixels`` is given."""
+    """One face of a dataset's list; one of ``path``, ``pixels`` and ``content`` is given."""
 
     name: str  #: unique in the dataset: the path below its folder, or file and row of a list
     label: str | None  #: the dataset's own word for the class; None for one that nobody labelled
@@ -35,6 +38,9 @@ class Sample:
     box: tuple[float, float, float, float] | None = None  #: left, top, right, bottom of the face, in pixels
     landmarks: NDArray[np.float32] | None = field(default=None, compare=False)  #: ``(5, 2)`` in pixels of the image
     whole: bool = False  #: the image is a face's crop already: all of it is the box
+    group: str | None = None  #: what stays on one side of a split, such as a person; None: the sample alone
+    #: Gives the bytes of an image file that lies within another file; it can be sent to another process.
+    content: Callable[[], bytes] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,12 @@ class Listing:
     """
 
     samples: list[Sample]
+    left_out: dict[str, int] = field(default_factory=dict)  #: files and rows that are no samples, by reason
+    notes: tuple[str, ...] = ()  #: what one should know of how the set was read
+    #: Whether the split is ours, a hash of groups and names, and not the dataset's own.
+    by_hash: bool = False
+    #: What else a list says of each sample, by the name of the column.
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         repeated = [name for name, times in Counter(s.name for s in self.samples).items() if times > 1]
@@ -80,27 +92,47 @@ def counts_by_split(samples: Iterable[Sample]) -> dict[str, dict[str, int]]:
     return {split: dict(sorted(counts.items())) for split, counts in table.items()}
 
 
+def missing_files(samples: Sequence[Sample], most: int = 200) -> tuple[int, list[Path]]:
+    """How many of the listed files were looked for, evenly from the whole list, and which are not there.
+
+    Args:
+        samples: of a listing.
+        most: to look for.
+    """
+    paths = list(dict.fromkeys(s.path for s in samples if s.path is not None))
+    chosen = [paths[i * len(paths) // min(len(paths), most)] for i in range(min(len(paths), most))]
+    return len(chosen), [path for path in chosen if not path.is_file()]
+
+
 def held_out(key: str) -> str:
     """The split of a sample of a dataset without official splits: a function of its key alone."""
     bits = hashlib.sha256(key.encode(errors="surrogateescape")).digest()[:8]
     return "test" if int.from_bytes(bits, "big") < HELD_OUT * 2**64 else "train"
 
 
-def images_below(folder: Path) -> list[Path]:
-    """The image files below a folder, by name; hidden ones, and those in hidden folders, are left out."""
-    paths = (p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(p for p in paths if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+def held_out_groups(samples: Iterable[Sample], **more: Any) -> Listing:
+    """A listing whose split is ours: about a fifth is "test", all of a group or nothing of it.
+
+    Args:
+        samples: whose splits don't count.
+        **more: of the listing.
+
+    Raises:
+        UserError: as :class:`Listing`.
+    """
+    split = [replace(sample, split=held_out(sample.group or sample.name)) for sample in samples]
+    return Listing(split, by_hash=True, **more)
 
 
 def plain_name(name: str, where: str, folder: str) -> str:
-    """A file name out of a list, refused if it leads out of the folder that it should lie in.
+    """A file name out of a list, one for each file; refused if it leads out of the folder that it should lie in.
 
     Raises:
         UserError: it is empty, absolute or climbs.
     """
     if not name or "\0" in name or "\\" in name or PurePath(name).is_absolute() or ".." in PurePath(name).parts:
         raise UserError(f"{where}: image {name!r} must be a path below {folder}/")
-    return name
+    return PurePath(name).as_posix()  # ./a.jpg and a.jpg are one
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, list[str]]]:

@@ -1,8 +1,9 @@
-"""Reading RAF-DB (Li et al. 2017), the paper's source, aligned or original."""
+"""Reading RAF-DB (Li et al. 2017), the paper's source: aligned, as it was uploaded again, or original."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,11 @@ from numpy.typing import NDArray
 
 from ...util.errors import UserError
 from ..labels import SEVEN
-from .listing import Listing, Sample, plain_name, read_lines
+from .coded import decoded, has_classes
+from .folders import read_class_folders
+from .listing import Listing, NotHere, Sample, csv_rows, plain_name, read_lines
+from .places import find_inner, opened
+from .splits import split_of
 
 LABELS = Path("basic") / "EmoLabel" / "list_patition_label.txt"  # spelt so in the distribution
 ALIGNED = Path("basic") / "Image" / "aligned"
@@ -28,9 +33,20 @@ def read_raf_db(root: Path) -> Listing:
     """RAF-DB's basic set: the list of labels and the aligned 100×100 faces, each a crop already.
 
     A line of the list is ``train_00001.jpg 5``; :data:`CODES` says what the number stands for. The prefix of the name
-    is the official split: 12,271 train, 3,068 test.
+    is the official split: 12,271 train, 3,068 test. Or as it was uploaded again: ``train/1/*.jpg`` … ``test/7/*.jpg``
+    with the same numbers; lists ``train_labels.csv`` beside them must agree.
     """
-    return _read(root, lambda stem, suffix: {"path": root / ALIGNED / f"{stem}_aligned{suffix}", "whole": True})
+    base = find_inner(
+        root,
+        lambda folder: (folder / LABELS).is_file() or has_classes(folder, CODES),
+        f"no RAF-DB here (looked for {LABELS} and {ALIGNED}/, or train/1/ … test/7/)",
+    )
+    if (base / LABELS).is_file():
+        files = lambda stem, suffix: {"path": base / ALIGNED / f"{stem}_aligned{suffix}", "whole": True}  # noqa: E731
+        return replace(_read(base, files), notes=opened(root, base))
+    listing = decoded(read_class_folders(base), CODES)
+    _check_lists(root, listing)
+    return replace(listing, samples=[replace(s, whole=True) for s in listing.samples], notes=opened(root, base))
 
 
 def read_raf_db_original(root: Path) -> Listing:
@@ -38,27 +54,27 @@ def read_raf_db_original(root: Path) -> Listing:
 
     A file of five points in Annotation/auto is taken where there is one; other points are detected.
     """
-    if not (root / BOXES).is_dir():
-        raise UserError(f"{root}: no boxes of RAF-DB here (looked for {BOXES}/*_boundingbox.txt)")
-    points = {path.name: path for path in sorted((root / POINTS).glob("*.txt"))}
+    looked_for = f"no boxes of RAF-DB here (looked for {BOXES}/*_boundingbox.txt)"
+    base = find_inner(root, lambda folder: (folder / BOXES).is_dir(), looked_for)
+    points = {path.name: path for path in sorted((base / POINTS).glob("*.txt"))}
 
     def files(stem: str, suffix: str) -> dict[str, Any]:
-        box = _numbers(root / BOXES / f"{stem}_boundingbox.txt")[:4]
+        box = _numbers(base / BOXES / f"{stem}_boundingbox.txt")[:4]
         if len(box) != 4 or not (all(map(isfinite, box)) and box[0] < box[2] and box[1] < box[3]):
             raise UserError(
-                f"{root / BOXES / f'{stem}_boundingbox.txt'}: {box} must be left, top, right, bottom of a face"
+                f"{base / BOXES / f'{stem}_boundingbox.txt'}: {box} must be left, top, right, bottom of a face"
             )
         known = next((points[n] for n in (f"{stem}_auto_attri.txt", f"{stem}_auto.txt") if n in points), None)
         landmarks = _five_points(known) if known else None
-        return {"path": root / ORIGINAL / f"{stem}{suffix}", "box": tuple(box), "landmarks": landmarks}
+        return {"path": base / ORIGINAL / f"{stem}{suffix}", "box": tuple(box), "landmarks": landmarks}
 
-    return _read(root, files)
+    return replace(_read(base, files), notes=opened(root, base))
 
 
 def _read(root: Path, files: Callable[[str, str], dict[str, Any]]) -> Listing:
     path = root / LABELS
     if not path.is_file():
-        raise UserError(f"{root}: no RAF-DB here (looked for {LABELS} and {ALIGNED}/)")
+        raise NotHere(f"{root}: no RAF-DB here (looked for {LABELS} and {ALIGNED}/)")
     samples = []
     for where, words in read_lines(path):
         name, label, split = _line(where, words)
@@ -70,6 +86,21 @@ def _read(root: Path, files: Callable[[str, str], dict[str, Any]]) -> Listing:
         return Listing(samples)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def _check_lists(root: Path, listing: Listing) -> None:
+    """The lists that come with the folders must say the same as these.
+
+    Raises:
+        UserError: one does not.
+    """
+    of_folders = {(s.split, s.path.name): s.label for s in listing.samples if s.path is not None}
+    for path in sorted(root.rglob("*_labels.csv")):
+        split = split_of(path.stem.removesuffix("_labels"))
+        for where, row in csv_rows(path, ("image", "label")):
+            word, name = CODES.get(row["label"].strip()), row["image"].strip()
+            if (found := of_folders.get((split or "", name), word)) != word:
+                raise UserError(f"{where}: {name} has label {row['label'].strip()} ({word}), its folder says {found}")
 
 
 def _line(where: str, words: list[str]) -> tuple[str, str, str]:

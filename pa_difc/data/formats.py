@@ -1,0 +1,103 @@
+"""Which image format a file holds, by its first bytes, and which formats can be decoded here."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+
+#: Bytes of a file that tell its format.
+HEAD_BYTES = 64
+
+#: What is decoded wherever Pillow is. Other formats have no business among photographs, and some of them (EPS) are
+#: given to other programs to be drawn.
+_ALWAYS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000"),
+    (b"\xff\x4f\xff\x51", "JPEG2000"),
+    *((start, "TIFF") for start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (b"8BPS", "Photoshop"),
+    *((start, "camera raw") for start in (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0")),
+)
+_BITMAP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  #: sizes of the second header of a BMP file
+_HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"))
+_AVIF_BRANDS = frozenset((b"avif", b"avis"))
+
+#: Cameras' own formats are TIFF files whose first image is a small preview: they are known by their names alone.
+_RAW_SUFFIXES = frozenset((".3fr", ".arw", ".cr2", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".nef"))
+_RAW_SUFFIXES |= frozenset((".nrw", ".pef", ".sr2", ".srf", ".srw"))
+
+#: How to get at images that can't be decoded here.
+_WAYS = {
+    "HEIF": "HEIC: pip install 'pa-difc[heif]'",
+    "AVIF": "AVIF: this Pillow was built without it",
+    "JPEG XL": "JPEG XL: convert them to JPEG or PNG",
+    "Photoshop": "Photoshop files: convert them to JPEG or PNG",
+    "camera raw": "camera raw files: convert them to JPEG or PNG",
+}
+
+NOT_IMAGES = "not images"
+
+
+def image_format(head: bytes, suffix: str = "") -> str | None:
+    """The format of an image file, as Pillow calls it, or a word for one that it can't read; None for other files.
+
+    Args:
+        head: the file's first :data:`HEAD_BYTES` bytes.
+        suffix: of its name, in any case, such as ".nef".
+    """
+    found = next((name for start, name in _SIGNATURES if head.startswith(start)), None)
+    if found == "TIFF" and (suffix.lower() in _RAW_SUFFIXES or head[8:10] == b"CR"):
+        return "camera raw"
+    if found is not None:
+        return found
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BITMAP_HEADERS:
+        return "BMP"
+    if re.match(rb"P[1-6f]\s+[0-9#]", head):
+        return "PPM"
+    return _of_boxes(head) if head[4:8] == b"ftyp" else None
+
+
+def _of_boxes(head: bytes) -> str | None:
+    """The format of a file made of boxes, by its brands; videos are such files as well."""
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    brands = [head[8:12], *(head[i : i + 4] for i in range(16, end - 3, 4))]
+    if brands[0] == b"crx ":
+        return "camera raw"
+    if brands[0] not in _HEIF_BRANDS | _AVIF_BRANDS:
+        return None
+    return "AVIF" if _AVIF_BRANDS & set(brands) else "HEIF"
+
+
+@functools.cache
+def decodable() -> tuple[str, ...]:
+    """The formats that can be decoded here, as Pillow calls them; the extra "heif" adds HEIC."""
+    from PIL import Image, features
+
+    Image.init()
+    with contextlib.suppress(ImportError):
+        import pillow_heif  # type: ignore[import-not-found]
+
+        pillow_heif.register_heif_opener()
+    codecs = {"JPEG2000": features.check("jpg_2000"), "WEBP": features.check("webp"), "AVIF": features.check("avif")}
+    return tuple(name for name in (*_ALWAYS, "AVIF", "HEIF") if name in Image.OPEN and codecs.get(name) is not False)
+
+
+def why_left_out(kind: str | None) -> str | None:
+    """Why files of a format are left out, in the plural; None if they can be decoded.
+
+    Args:
+        kind: from :func:`image_format`.
+    """
+    if kind in decodable():
+        return None
+    return NOT_IMAGES if kind is None else _WAYS.get(kind, f"{kind}: this Pillow was built without it")

@@ -1,0 +1,53 @@
+"""Samples whose list has further columns: splits and groups are taken from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ...util.errors import UserError
+from ...util.names import shown
+from ..grouping import keep_apart
+from .folders import settled
+from .listing import Listing, Sample, held_out_groups
+from .splits import split_of
+
+#: Columns of splits; in all but the first, words that are no splits mean something else.
+_SPLITS = ("split", "usage", "subset", "partition")
+_GROUPS = ("group", "person", "person_id", "subject", "subject_id")
+
+
+def listing_of(samples: Sequence[Sample], columns: Mapping[str, Sequence[str]], notes: tuple[str, ...] = ()) -> Listing:
+    """The listing of samples whose list may say their splits and groups.
+
+    Args:
+        samples: in the order of the list; their splits don't count, their groups do where there is no column of them.
+        columns: what else the list says of each sample. One called "split" has train, val or test in their usual words,
+            as others of :data:`_SPLITS` may; one of :data:`_GROUPS` says what is to stay on one side. In any case.
+        notes: of the listing.
+
+    Raises:
+        UserError: a value of a split is none.
+    """
+    known = {name.strip().casefold(): name for name in columns}
+    if (column := next((known[name] for name in _GROUPS if name in known), None)) is not None:
+        # One without a group is alone.
+        samples = [replace(s, group=group or None) for s, group in zip(samples, columns[column], strict=True)]
+        notes = (*notes, f"groups are those of the column {column}")
+    if (splits := _splits(samples, {name: columns[known[name]] for name in _SPLITS if name in known})) is None:
+        return held_out_groups(samples, notes=notes, columns=columns)
+    placed = [replace(sample, split=split) for sample, split in zip(samples, splits, strict=True)]
+    return keep_apart(Listing(settled(placed), notes=notes, columns=columns))
+
+
+def _splits(samples: Sequence[Sample], columns: Mapping[str, Sequence[str]]) -> list[str] | None:
+    """The splits of a list; None if it says none."""
+    for name, words in columns.items():
+        splits = {word: split_of(word) for word in dict.fromkeys(words)}
+        strange = next((word for word, split in splits.items() if split is None), None)
+        if strange is None:
+            return [splits[word] or "" for word in words]
+        if name == _SPLITS[0]:
+            sample = samples[words.index(strange)]
+            raise UserError(f"{sample.name}: split {shown(strange)} must be train, val or test")
+    return None

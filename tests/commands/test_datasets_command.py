@@ -1,0 +1,216 @@
+"""``pa-difc datasets``, ``doctor`` and what training says of its data: warnings where numbers would mislead."""
+
+import shutil
+
+import numpy as np
+import pytest
+from made import random_faces
+from PIL import Image
+
+from pa_difc.commands.doctor import datasets as doctor
+from pa_difc.commands.parser import main
+from pa_difc.commands.scores import announce
+from pa_difc.data import Domain, load_domain
+from pa_difc.data.duplicates import Duplicates
+from pa_difc.data.labels import SEVEN
+from pa_difc.util.errors import UserError
+
+
+def picture(path, seed=0, size=20):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (size, size), dtype=np.uint8)).save(path)
+
+
+def said(capsys, *arguments):
+    code = main(["datasets", *map(str, arguments)])
+    return code, capsys.readouterr().out
+
+
+def announced(capsys, *domains):
+    announce(*domains)
+    return capsys.readouterr().out
+
+
+def both_splits(root, words=SEVEN, only_test=(), only_train=()):
+    for split, without in (("train", only_test), ("test", only_train)):
+        for k, word in enumerate(words):
+            if word not in without:
+                picture(root / split / word / f"{split}.png", seed=2 * k + (split == "test"))
+
+
+# Classes that a split lacks
+
+
+def test_a_class_of_one_split_alone_is_said_everywhere_alike(capsys, tmp_path):
+    both_splits(tmp_path / "afe", only_test=("surprise",), only_train=("fear", "sad"))
+    lines = [
+        "warning: in the test split alone: surprise (can't be learnt here)",
+        "warning: in the train split alone: fear, sad (is not scored)",
+    ]
+    code, out = said(capsys, "afe", "--data-root", tmp_path)
+    assert code == 0 and all(line in out for line in lines)
+    (finding,) = doctor(tmp_path)
+    assert not finding.good and finding.advice and all(line in finding.text for line in lines)
+    domain = load_domain("afe", tmp_path, size_px=32)
+    out = announced(capsys, domain, domain)
+    assert all(f"afe: {line}" in out for line in lines)
+
+
+def test_a_class_under_another_word_is_there(capsys, tmp_path):
+    for split, word in (("train", "Happiness"), ("test", "happy")):
+        picture(tmp_path / "afe" / split / word / "1.png", seed=len(split))
+        picture(tmp_path / "afe" / split / "fear" / "2.png", seed=9 + len(split))
+    code, out = said(capsys, "afe", "--data-root", tmp_path)
+    assert code == 0 and "warning" not in out
+    assert "no sample of: surprise, disgust, sad, anger, neutral" in out
+    (finding,) = doctor(tmp_path)
+    assert finding.good and not finding.advice
+
+
+def test_classes_that_neither_split_has_are_no_warning(capsys, tmp_path):
+    both_splits(tmp_path / "afe", words=SEVEN[:6])
+    domain = load_domain("afe", tmp_path, size_px=32)
+    out = announced(capsys, domain, domain)
+    assert "no train face in afe of: neutral" in out and "warning" not in out
+
+
+# Files that are not there
+
+
+def raf_list(root, there):
+    (root / "raf_db" / "basic" / "EmoLabel").mkdir(parents=True)
+    names = [f"{split}_{i:03d}" for split in ("train", "test") for i in range(1, 71)]
+    lines = [f"{name}.jpg {int(name[-3:]) % 7 + 1}\n" for name in names]
+    (root / "raf_db" / "basic" / "EmoLabel" / "list_patition_label.txt").write_text("".join(lines))
+    for i, name in enumerate(names):
+        if there(i):
+            picture(root / "raf_db" / "basic" / "Image" / "aligned" / f"{name}_aligned.jpg", seed=i)
+
+
+def test_listed_files_are_looked_for(capsys, tmp_path):
+    raf_list(tmp_path / "some", there=lambda i: i % 10)
+    code, out = said(capsys, "raf_db", "--data-root", tmp_path / "some")
+    assert code == 0 and "warning: of 140 files that were looked for, 14 are missing, such as " in out
+    assert "train_001_aligned.jpg" in out
+    (finding,) = doctor(tmp_path / "some")
+    assert not finding.good and "14 are missing" in finding.text
+    raf_list(tmp_path / "none", there=lambda i: False)
+    with pytest.raises(UserError, match="raf_db: none of 140 listed files that were looked for is there, such as "):
+        said(capsys, "raf_db", "--data-root", tmp_path / "none")
+    raf_list(tmp_path / "all", there=lambda i: True)
+    assert "missing" not in said(capsys, "raf_db", "--data-root", tmp_path / "all")[1]
+
+
+def test_a_set_s_absent_second_form_is_no_problem(tmp_path):
+    raf_list(tmp_path / "aligned", there=lambda i: True)
+    (finding,) = doctor(tmp_path / "aligned")
+    assert finding.good and finding.text.startswith("raf_db (images)")
+    raf_list(tmp_path / "original", there=lambda i: False)
+    boxes = tmp_path / "original" / "raf_db" / "basic" / "Annotation" / "boundingbox"
+    boxes.mkdir(parents=True)
+    for line in (tmp_path / "original/raf_db/basic/EmoLabel/list_patition_label.txt").read_text().splitlines():
+        name = line.split(".")[0]
+        (boxes / f"{name}_boundingbox.txt").write_text("1 1 18 18\n")
+        picture(tmp_path / "original" / "raf_db" / "basic" / "Image" / "original" / f"{name}.jpg")
+    (finding,) = doctor(tmp_path / "original")
+    assert finding.good and finding.text.startswith("raf_db_original (images)")
+    (tmp_path / "nothing" / "raf_db").mkdir(parents=True)
+    assert len([finding for finding in doctor(tmp_path / "nothing") if finding.advice]) == 2
+
+
+# Duplicates
+
+
+def test_exact_duplicates_are_said_without_a_flag(capsys, tmp_path):
+    for word, code in (("SU", 1), ("HA", 2), ("NE", 3)):
+        picture(tmp_path / "jaffe" / "jaffe" / f"KA.{word}1.{code}.tiff", seed=code)
+    shutil.copytree(tmp_path / "jaffe" / "jaffe", tmp_path / "jaffe" / "jaffedbase")
+    line = "3 groups of exact duplicates (0 across splits, 0 with conflicting labels): all are kept (--deduplicate"
+    code, out = said(capsys, "jaffe", "--data-root", tmp_path)
+    assert code == 0 and line in out
+    domain = load_domain("jaffe", tmp_path, size_px=32)
+    assert f"in jaffe: {line}" in announced(capsys, domain, domain)
+    assert domain.summary()["copies"]["groups"] == 3 and domain.duplicates is None
+    clean = said(capsys, "jaffe", "--data-root", tmp_path, "--deduplicate")[1]
+    assert "3 samples left out" in clean and "3 samples in " in clean
+
+
+def test_duplicates_are_counted_by_content_whatever_reads_them(tmp_path):
+    from pa_difc.data.duplicates import content_digests, count_duplicates
+    from pa_difc.data.readers import Sample
+
+    for i, seed in enumerate((1, 1, 2, 3, 3, 3)):
+        picture(tmp_path / f"{i}.png", seed=seed)
+    samples = [Sample(str(i), "happy", ("train", "test")[i % 2], tmp_path / f"{i}.png") for i in range(6)]
+    boxes = [Sample(f"box{i}", "happy", "train", tmp_path / "2.png", box=(0, i, 9, 9)) for i in range(2)]
+    gone = [Sample(f"gone{i}", "happy", "train", tmp_path / "gone") for i in range(2)]
+    for name in ("pair", "twin"):
+        picture(tmp_path / f"{name}.png", seed=4, size=31)  # the only two files of this size
+        samples.append(Sample(name, "sad", "train", tmp_path / f"{name}.png"))
+    expected = Duplicates(groups=3, across_splits=2)
+    assert count_duplicates([*samples, *boxes, *gone]) == expected
+    assert count_duplicates(samples, content_digests(samples)) == expected
+
+
+def test_near_duplicates_are_counted_in_small_sets(capsys, tmp_path):
+    pytest.importorskip("imagehash")
+    both_splits(tmp_path / "afe")
+    with Image.open(tmp_path / "afe" / "train" / "happy" / "train.png") as image:
+        image.resize((48, 48)).save(tmp_path / "afe" / "test" / "happy" / "again.png")
+    out = said(capsys, "afe", "--data-root", tmp_path)[1]
+    assert "1 group of near duplicates (1 across splits, 0 with conflicting labels), exact ones included" in out
+    out = said(capsys, "afe", "--data-root", tmp_path, "--near-duplicates", "drop")[1]
+    assert "one of each is kept, 1 samples left out" in out
+
+
+def test_groups_are_tried_out_before_training(capsys, tmp_path):
+    for person in range(20):
+        for i, word in enumerate(SEVEN):
+            picture(tmp_path / "afe" / word / f"id{person:02d}.png", seed=10 * person + i)
+    code, out = said(capsys, "afe", "--data-root", tmp_path, "--group-by", r"id\d+")
+    assert code == 0 and r"grouped by id\d+: 140 samples" in out
+    rows = {
+        line.split()[0]: set(line.split()[1:]) for line in out.splitlines() if line.split()[:1] in (["train"], ["test"])
+    }
+    assert len(rows["train"]) == len(rows["test"]) == 1  # as many of each class, as a person has one of each
+    with pytest.raises(UserError, match=r"--group-by 'person': fits no name of afe, and is no column"):
+        said(capsys, "afe", "--data-root", tmp_path, "--group-by", "person")
+
+
+# Stores
+
+
+def domain(name, **more):
+    return Domain(name, random_faces(14, 0), random_faces(7, 1), **more)
+
+
+def store(**more):
+    return {"crop": "arcface", "without_face": 0, "on_missing": "drop", **more}
+
+
+def test_raw_images_beside_a_store_of_another_crop_are_said(capsys):
+    arcface, cdfer = domain("arcface", store=store()), domain("cdfer", store=store(crop="cdfer"))
+    photographs, boxes = domain("photographs", cut="the centre square"), domain("boxes", cut="cdfer")
+    words = "warning: of photographs's raw images the centre square is taken, and arcface's store is cut out by arcface"
+    assert words in announced(capsys, photographs, arcface) and words in announced(capsys, arcface, photographs)
+    assert "prepare --dataset boxes --crop arcface" in announced(capsys, boxes, arcface)
+    assert "warning" not in announced(capsys, boxes, cdfer) + announced(capsys, photographs, boxes)
+
+
+def test_counts_of_faces_that_were_not_found_are_true(capsys):
+    dropped, whole = (domain(how, store=store(without_face=112, on_missing=how)) for how in ("drop", "whole"))
+    out = announced(capsys, dropped, whole)
+    assert "not in the store of drop: 112 images without a face" in out
+    assert "in the store of whole: 112 images in which no face was found, whole, with typical points" in out
+
+
+def test_what_a_list_left_out_and_how_it_was_read_is_said(capsys, tmp_path):
+    both_splits(tmp_path / "mine" / "archive")
+    picture(tmp_path / "mine" / "archive" / "extra" / "1.png")
+    out = said(capsys, "folder:mine", "--data-root", tmp_path)[1]
+    for line in ("read in archive/", "left out: 1 in extra/ (neither class nor split)"):
+        assert line in out
+        loaded = load_domain("folder:mine", tmp_path, size_px=32)
+        assert f"folder:mine: {line}" in announced(capsys, loaded, loaded)
+    assert loaded.summary()["left_out"] == {"in extra/ (neither class nor split)": 1}
+    assert loaded.summary()["notes"] == ["read in archive/"]
