@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pa_difc.data import load_domain
+from pa_difc.data import load_domain, photograph
 from pa_difc.data.datasets import find_dataset
 from pa_difc.data.files import find_images
 from pa_difc.data.photograph import BrokenImageError, Photograph
@@ -97,6 +97,26 @@ def test_a_fault_in_the_middle_of_a_file_stops(folder, monkeypatch):
     monkeypatch.setattr(os, "pread", pread)
     with pytest.raises(DiskError, match="Input/output error"):
         Photograph(path).picture()
+
+
+@pytest.mark.parametrize("says", ["truncated", None])
+def test_a_fault_that_a_decoder_swallows_stops(folder, monkeypatch, says):
+    """It takes the fault for the end of the file, and calls the image bad, or fills up what is missing."""
+    (path,) = (folder / "faces" / "train" / "sad").glob("*.png")
+
+    def swallowing(file):
+        try:
+            with monkeypatch.context() as failing:
+                Failing(failing, "pread", errno.EIO, -1)
+                file.read(100)
+        except DiskError:
+            if says:
+                raise OSError(says) from None
+        return Image.new("L", (2000, 2000))
+
+    monkeypatch.setattr(photograph, "_open", swallowing)
+    with pytest.raises(DiskError, match="Input/output error"):
+        Photograph(path)
 
 
 def test_a_file_that_is_not_there_is_its_own_fault(tmp_path):

@@ -1,5 +1,8 @@
 """Photographs: upright with their boxes, decoded near the size that is needed, and the same whatever the way."""
 
+import signal
+import weakref
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +13,7 @@ from pa_difc.data.crops import cut_face
 from pa_difc.data.decode import photograph_of, read_image
 from pa_difc.data.orientation import Orientation
 from pa_difc.data.photograph import BrokenImageError, Photograph
+from pa_difc.data.prepare import PrepareSettings, work
 from pa_difc.data.readers.listing import Sample
 
 T = Image.Transpose
@@ -204,3 +208,24 @@ def test_training_on_large_photographs_takes_their_middle(tmp_path):
     expected = scene().crop((299, 0, 2104, 1805)).resize((64, 64), Image.Resampling.BILINEAR)
     for image in images:
         assert difference(image.transpose(1, 2, 0), expected) < 1.5
+
+
+def test_a_worker_has_few_large_images_in_memory(tmp_path, monkeypatch):
+    """17 MB each: at most two are open."""
+    paths = [save(scene(), tmp_path / f"{i}.png", compress_level=1) for i in range(5)]
+    alive, most = weakref.WeakSet(), []
+
+    def opened(sample):
+        photograph, turned = photograph_of(sample)
+        alive.add(photograph)
+        most.append(len(alive))
+        return photograph, turned
+
+    monkeypatch.setattr(work, "photograph_of", opened)
+    handler = signal.getsignal(signal.SIGINT)
+    work.start_worker("cpu", 64)
+    signal.signal(signal.SIGINT, handler)  # a worker leaves Ctrl-C to its parent; here there is none
+    samples = [Sample(path.name, "happy", "train", path) for path in paths]
+    work.make_chunk(tmp_path / "chunk.npz", samples, PrepareSettings(on_missing="whole", detect_px=64))
+    assert len(most) == 5 and max(most) <= 2
+    assert np.load(tmp_path / "chunk.npz")["index"].tolist() == [0, 1, 2, 3, 4]
