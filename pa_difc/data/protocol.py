@@ -5,3 +5,9 @@ CROPS = ("cdfer", "arcface", "none")
 
 #: Sides of images are enlarged to this at most fourfold, and made smaller to it: MTCNN's speed and reach depend on it.
 DETECT_PX = 256
+
+#: Images with a longer side of at most this are taken for crops of faces: small faces aren't looked for in them.
+CLOSE_PX = 128
+
+#: The same in predictions, where all faces are wanted: what is 4 % as wide as the photograph is found.
+SEARCH_PX = 768

@@ -3,74 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
-from ..data.crops import cut_face
 from ..data.decode import BrokenImageError, read_image
-from ..data.files import find_images as images_below
-from ..util.errors import UserError
-from ..util.files import refuse_foreign
+from ..data.protocol import SEARCH_PX
 from .annotate import annotated
+from .faces import Cut
+from .images import save_picture
 from .prediction import Prediction
 
 if TYPE_CHECKING:
-    from ..data.detect import Detection
+    from .faces import Shown
     from .model import FaceModel
 
-_BATCH = 16  #: images at a time
-_SOFTWARE = "pa_difc"  #: in the pictures that are written here
-
-
-def find_images(paths: Sequence[Path]) -> list[Path]:
-    """Files as they are given, and all images below folders.
-
-    Raises:
-        UserError: a path does not exist, or there is no image.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found += images_below(path).paths
-        elif path.exists():
-            found.append(path)
-        else:
-            raise UserError(f"{path}: no such file or folder")
-    if not found:
-        raise UserError(f"{', '.join(map(str, paths))}: no images")
-    return found
-
-
-def picture_files(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """Where the annotated picture of each image goes: by its name, with a number where several have the same.
-
-    Raises:
-        UserError: the file is one of the images, or something that was not written here.
-    """
-    files: dict[Path, None] = {}
-    for path in paths:
-        names = chain([path.stem], (f"{path.stem}-{n}" for n in count(2)))
-        files[next(file for name in names if (file := folder / f"{name}.png") not in files)] = None
-    for file in files:
-        refuse_foreign(file, ours=_is_ours(file), writer="predict", instead="another --annotate")
-    return list(files)
-
-
-def _is_ours(file: Path) -> bool:
-    try:
-        with Image.open(file) as picture:
-            return bool(picture.info.get("Software") == _SOFTWARE)
-    except OSError:
-        return False
+#: So many images, or images of so many pixels, are opened at a time.
+_BATCH, _PIXELS = 16, 4_000_000
+_FACES = 16  #: faces that the model is shown at a time
 
 
 def predict_images(
-    model: FaceModel, paths: Sequence[Path], *, device: str = "cpu", annotate: Sequence[Path] | None = None
+    model: FaceModel,
+    paths: Sequence[Path],
+    *,
+    device: str = "cpu",
+    annotate: Sequence[Path] | None = None,
+    crop: str = "model",
+    detect_px: int = SEARCH_PX,
 ) -> Iterator[list[Prediction]]:
     """Every face of every image, a list for each file in turn; never empty.
 
@@ -78,32 +40,44 @@ def predict_images(
         model: in eval mode.
         paths: image files.
         device: where faces are found and classified.
-        annotate: for each image, the file for a picture with boxes, points and bars; see :func:`picture_files`.
+        annotate: for each image, the file for a picture with boxes, labels and bars; see :func:`.picture_files`.
+        crop: how faces are cut out; see :class:`.Cut`.
+        detect_px: the longer side of images when faces are looked for; see :class:`.FaceSearch`.
     """
-    from ..data.detect import FaceDetector
+    from .search import FaceSearch
 
-    detector = FaceDetector(device)
+    search, cut = FaceSearch(device, detect_px), Cut(model, crop)
     model = model.to(device)
-    for start in range(0, len(paths), _BATCH):
-        batch = paths[start : start + _BATCH]
-        images = [_open(path) for path in batch]
-        good = [image for image in images if isinstance(image, Image.Image)]
-        found = iter(detector.detect(good, [max(image.size) <= 128 for image in good]))
-        for i, (path, image) in enumerate(zip(batch, images, strict=True), start):
+    for batch in _batches(paths):
+        images = [image for _, image in batch if isinstance(image, Image.Image)]
+        found = iter(search.detect(images) if cut.searches else [[] for _ in images])
+        images.clear()
+        while batch:  # an image is let go before the next ones are opened
+            index, image = batch.pop(0)
             if isinstance(image, str):
-                yield [Prediction(str(path), problem=image)]
+                yield [Prediction(str(paths[index]), problem=image)]
                 continue
-            faces = next(found)
-            predictions = _classify(model, path, image, faces, device)
+            predictions = _classify(model, paths[index], cut.faces(image, next(found)), device)
             if annotate is not None:
-                annotated(image, predictions, model.classes).save(annotate[i], pnginfo=_signature())
+                save_picture(annotated(image, predictions, model.classes), annotate[index])
+            del image
             yield predictions
 
 
-def _signature() -> PngInfo:
-    signature = PngInfo()
-    signature.add_text("Software", _SOFTWARE)
-    return signature
+def _batches(paths: Sequence[Path]) -> Iterator[list[tuple[int, Image.Image | str]]]:
+    """Images and their places in order, or why one can't be read; few at a time of large ones."""
+    batch: list[tuple[int, Image.Image | str]] = []
+    pixels = 0
+    for index, path in enumerate(paths):
+        image = _open(path)
+        batch.append((index, image))
+        pixels += 0 if isinstance(image, str) else image.width * image.height
+        del image
+        if len(batch) == _BATCH or pixels >= _PIXELS:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
 
 
 def _open(path: Path) -> Image.Image | str:
@@ -113,22 +87,17 @@ def _open(path: Path) -> Image.Image | str:
         return str(error)
 
 
-def _classify(
-    model: FaceModel, path: Path, image: Image.Image, faces: Sequence[Detection], device: str
-) -> list[Prediction]:
+def _classify(model: FaceModel, path: Path, faces: Sequence[Shown], device: str) -> list[Prediction]:
     import torch
 
-    crops, kept = [], []
-    for face in faces:
-        try:
-            crops.append(cut_face(image, face.box, face.points, model.settings["input"]["crop"], model.size_px))
-            kept.append(face)
-        except ValueError:
-            continue  # a box that only touches the image
-    if not crops:
+    if not faces:
         return [Prediction(str(path), problem="no face")]
-    pixels = torch.from_numpy(np.stack([c.image for c in crops])).to(device).float().div_(255)
-    points = torch.from_numpy(np.stack([c.landmarks for c in crops])).to(device)
-    with torch.no_grad():
-        probs = model(pixels, points).cpu().numpy()
-    return [Prediction(str(path), face.box, face.points, p) for face, p in zip(kept, probs, strict=True)]
+    predictions = []
+    for start in range(0, len(faces), _FACES):
+        some = faces[start : start + _FACES]
+        pixels = torch.from_numpy(np.stack([face.crop.image for face in some])).to(device).float().div_(255)
+        points = torch.from_numpy(np.stack([face.crop.landmarks for face in some])).to(device)
+        with torch.no_grad():
+            probs = model(pixels, points).cpu().numpy()
+        predictions += [Prediction(str(path), f.box, f.points, p) for f, p in zip(some, probs, strict=True)]
+    return predictions
