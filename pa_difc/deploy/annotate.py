@@ -15,7 +15,8 @@ _SIDE = (320, 2048)  #: pixels; smaller pictures are enlarged, larger ones made 
 _BARS = 150  #: pixels for the bars beside a picture
 _LINE, _LETTER, _LONGEST = 14, 7, 18  #: pixels of a line and of a letter, letters of a class's name
 _ALL, _MOST_PROBABLE = 10, 8  #: up to so many classes have a bar each; of more, only the most probable ones
-_LABEL = (11, 36)  #: pixels of the letters at a face, which grow with it
+_LABEL, _PAD = (11, 36), 3  #: pixels of the letters at a face, which grow with it, and around them
+_ROOM = 640  #: pixels that the bars beside a small picture may take
 _BEST, _OTHER, _FRAME = "#D55E00", "#0072B2", "#ff2d55"
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -27,27 +28,41 @@ def annotated(image: Image.Image, predictions: Sequence[Prediction], classes: Se
     image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
     faces = [p for p in predictions if p.probs is not None]
     names = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in map(as_utf8, classes)]
-    panel = _Panel(names, max(1.0, max(image.size) / 1000))
-    down = max(1, image.height // panel.height)  # blocks below each other; further ones beside them
-    across = ceil(len(faces) / down)
-    sheet = Image.new("RGB", (image.width + across * panel.width, image.height), "white")
-    if across == 1:
-        sheet = Image.new("RGB", (sheet.width, max(image.height, panel.height * len(faces))), "white")
+    panel, down = _panel(names, len(faces), image.size)
+    across = ceil(len(faces) / down) if panel else 0
+    width, height = (across * panel.width, min(down, len(faces)) * panel.height) if panel else (0, 0)
+    sheet = Image.new("RGB", (image.width + width, max(image.height, height)), "white")
     sheet.paste(image, (0, 0))
     draw = ImageDraw.Draw(sheet)
     for face in faces:
-        _frame(draw, face, scale)
+        _frame(draw, face, scale, max(image.size) / 1000)
     _labels(draw, image.size, faces, names, scale)
     for i, face in enumerate(faces):
-        panel.draw(draw, face, i + 1, (image.width + panel.width * (i // down), panel.height * (i % down)))
+        if panel:
+            panel.draw(draw, face, i + 1, (image.width + panel.width * (i // down), panel.height * (i % down)))
     return sheet
 
 
-def _frame(draw: ImageDraw.ImageDraw, face: Prediction, scale: float) -> None:
+def _panel(names: Sequence[str], faces: int, size: tuple[int, int]) -> tuple[_Panel | None, int]:
+    """The largest bars for which there is room beside a picture, and how many faces' go below each other.
+
+    There is room for as much again as the picture takes. The bars of a crowd would be larger than that; its faces have
+    labels alone.
+    """
+    wide, high = max(size[0], _ROOM), max(size[1], _ROOM)
+    unit = max(1.0, max(size) / 1000)
+    for panel in (_Panel(names, u) for u in (unit, (1 + unit) / 2, 1.0)):
+        down, across = max(1, high // panel.height), max(1, wide // panel.width)
+        if faces <= down * across:
+            return panel, down
+    return None, 1
+
+
+def _frame(draw: ImageDraw.ImageDraw, face: Prediction, scale: float, finest: float) -> None:
     """Draws a face's box and points, in lines and dots that grow with it."""
     left, top, right, bottom = _scaled(face, scale)
     size = min(right - left, bottom - top)
-    draw.rectangle((left, top, right, bottom), outline=_FRAME, width=max(1, round(size / 60)))
+    draw.rectangle((left, top, right, bottom), outline=_FRAME, width=max(1, round(max(size / 60, finest))))
     if face.points is not None:
         r = max(0.5, size / 60)
         for x, y in face.points * scale:
@@ -62,22 +77,30 @@ def _labels(
     placed: list[Box] = []
     for i, (face, box) in enumerate(zip(faces, boxes, strict=True)):
         assert face.probs is not None
-        best = int(face.probs.argmax())
-        width = box[2] - box[0]
-        font = _font(min(max(_LABEL[0], width / 7), _LABEL[1]))
-        short = f"{i + 1} {names[best]}"
-        text = f"{short} {face.probs[best]:.0%}"
-        if draw.textlength(text, font) > 1.5 * width:
-            text = short
-        pad = max(2, round(width / 60))
-        left, top, right, bottom = draw.textbbox((0, 0), text, font)
-        wide, high = right - left + 2 * pad, bottom - top + 2 * pad
-        spots = [_inside((x, y, x + wide, y + high), size) for x, y in _corners(box, wide, high)]
-        others = boxes[:i] + boxes[i + 1 :]
-        spot = min(spots, key=lambda s: 3 * sum(_shared(s, p) for p in placed) + sum(_shared(s, o) for o in others))
+        best, width = int(face.probs.argmax()), box[2] - box[0]
+        large = min(max(_LABEL[0], width / 7, max(size) / 100), _LABEL[1])
+        words = f"{i + 1} {names[best]}"
+        others, tried = boxes[:i] + boxes[i + 1 :], []
+        sizes = (large, (large + _LABEL[0]) / 2, _LABEL[0])
+        for text, letters in [(text, n) for n in sizes for text in (f"{words} {face.probs[best]:.0%}", words)]:
+            spot, hidden = _spot(draw.textbbox((0, 0), text, _font(letters)), box, size, placed, others)
+            tried.append((hidden, text, _font(letters), spot))
+            if not hidden:
+                break
+        _, text, font, spot = min(tried, key=lambda t: t[0])  # the first, and so the largest, of equal ones
         placed.append(spot)
         draw.rectangle(spot, fill=_FRAME)
-        draw.text((spot[0] + pad - left, spot[1] + pad - top), text, fill="white", font=font)
+        left, top, *_ = draw.textbbox((0, 0), text, font)
+        draw.text((spot[0] + _PAD - left, spot[1] + _PAD - top), text, fill="white", font=font)
+
+
+def _spot(text: Box, box: Box, size: tuple[int, int], labels: Sequence[Box], faces: Sequence[Box]) -> tuple[Box, float]:
+    """Where a text goes at a face, and how much it hides there, in pixels."""
+    wide, high = text[2] - text[0] + 2 * _PAD, text[3] - text[1] + 2 * _PAD
+    spots = [_inside((x, y, x + wide, y + high), size) for x, y in _corners(box, wide, high)]
+    hidden = [3 * sum(_shared(s, o) for o in labels) + sum(_shared(s, o) for o in faces) for s in spots]
+    best = min(range(len(spots)), key=hidden.__getitem__)
+    return spots[best], hidden[best]
 
 
 def _corners(box: Box, wide: float, high: float) -> list[tuple[float, float]]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..data.labels import UNLABELLED
 from ..util.errors import UserError
-from ..util.files import read_arrays
+from ..util.files import as_utf8, read_arrays
 
 Array = npt.NDArray[Any]
 
@@ -39,12 +39,12 @@ class Run:
     @property
     def pair(self) -> tuple[str, str]:
         """Source and target."""
-        return self.settings["data"]["source"], self.settings["data"]["target"]
+        return as_utf8(self.settings["data"]["source"]), as_utf8(self.settings["data"]["target"])
 
     @property
     def classes(self) -> list[str]:
         """The names of the classes, by index."""
-        return self.record["labels"]["names"]  # type: ignore[no-any-return]
+        return list(map(as_utf8, self.record["labels"]["names"]))
 
     @property
     def loss(self) -> str:
