@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
@@ -19,6 +19,33 @@ TYPICAL_POINTS = np.array([(33.1, 45.3), (79.9, 44.7), (56.1, 69.4), (37.0, 93.5
 _TEMPLATE_PX = 112
 
 Box = tuple[float, float, float, float]  #: left, top, right, bottom, in pixels
+
+
+class Sized(Protocol):
+    """An image, a picture or a photograph."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of all of it."""
+
+
+class Picture(NamedTuple):
+    """A part of a photograph, or all of it, in as many pixels or fewer."""
+
+    image: Image.Image  #: RGB, upright
+    size: tuple[int, int]  #: width and height of the photograph
+    origin: tuple[float, float] = (0.0, 0.0)  #: where the picture's corner lies in the photograph
+    factor: int = 1  #: how many of the photograph's pixels one of the picture's stands for, along each side
+
+    def to_picture(self, points: np.ndarray) -> np.ndarray:
+        """``(…, 2)`` points of the photograph in the picture."""
+        moved: np.ndarray = (points - np.array(self.origin)) / self.factor
+        return moved
+
+    def to_photograph(self, points: np.ndarray) -> np.ndarray:
+        """``(…, 2)`` points of the picture in the photograph."""
+        moved: np.ndarray = points * self.factor + np.array(self.origin)
+        return moved
 
 
 class Crop(NamedTuple):
@@ -48,15 +75,17 @@ def pad_box(box: Box, width: int, height: int) -> Box:
     return padded
 
 
-def whole_image(image: Image.Image) -> Box:
+def whole_image(image: Sized) -> Box:
     """The box around all of an image."""
-    return (0.0, 0.0, float(image.width), float(image.height))
+    width, height = image.size
+    return (0.0, 0.0, float(width), float(height))
 
 
-def centre_square(image: Image.Image) -> Box:
+def centre_square(image: Sized) -> Box:
     """The largest square in the middle of an image: what is trained on of one whose faces nobody looked for."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
     return (float(left), float(top), float(left + side), float(top + side))
 
 
@@ -65,21 +94,36 @@ def typical_points(mode: str, size_px: int) -> np.ndarray:
     return (ALIGNED_POINTS if mode == "arcface" else TYPICAL_POINTS) * (size_px / _TEMPLATE_PX)
 
 
-def cut_region(image: Image.Image, region: Box, points: np.ndarray, size_px: int) -> Crop:
-    """A part of an image, each side stretched to ``size_px``, and points of the image in it."""
-    left, top, right, bottom = region
-    resized = image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=region)
-    scale = size_px / np.array([right - left, bottom - top])
-    return Crop(_to_array(resized), ((points - [left, top]) * scale).astype(np.float32))
+def region_of(image: Sized, box: Box, points: np.ndarray, mode: str, size_px: int) -> tuple[Box, float]:
+    """The part of a photograph that :func:`cut_face` takes, and how many of its pixels make one of the crop.
+
+    Args:
+        image: the photograph.
+        box, points, mode, size_px: see there.
+
+    Returns:
+        The box around that part, which may reach beyond the photograph; pixels along the side that has fewer.
+
+    Raises:
+        ValueError: the box is not in the image, or the points are all the same.
+    """
+    if mode != "arcface":
+        region = whole_image(image) if mode == "none" else pad_box(box, *image.size)
+        return region, min(region[2] - region[0], region[3] - region[1]) / size_px
+    forth = similarity(points, ALIGNED_POINTS * (size_px / _TEMPLATE_PX))
+    corners = np.array([(0, 0), (0, size_px), (size_px, 0), (size_px, size_px)])
+    corners = (corners - forth[:, 2]) @ np.linalg.inv(forth[:, :2]).T
+    (left, top), (right, bottom) = corners.min(0).tolist(), corners.max(0).tolist()
+    return (left, top, right, bottom), float(1 / np.hypot(forth[0, 0], forth[1, 0]))
 
 
-def cut_face(image: Image.Image, box: Box, points: np.ndarray, mode: str, size_px: int) -> Crop:
+def cut_face(image: Image.Image | Picture, box: Box, points: np.ndarray, mode: str, size_px: int) -> Crop:
     """Cuts a face out of an image.
 
     Args:
-        image: RGB.
-        box: of the face.
-        points: ``(5, 2)`` in pixels of the image.
+        image: RGB, or a picture of that part of a photograph which :func:`region_of` gives.
+        box: of the face, in pixels of the photograph.
+        points: ``(5, 2)`` in pixels of the photograph.
         mode: "cdfer" (the padded box, each side stretched to ``size_px``), "arcface" (the points moved onto
             :data:`ALIGNED_POINTS` by rotation, scale and shift), or "none" (the whole image).
         size_px: P.
@@ -88,9 +132,31 @@ def cut_face(image: Image.Image, box: Box, points: np.ndarray, mode: str, size_p
         ValueError: the box is not in the image, or the points are all the same.
     """
     if mode == "arcface":
-        return _align(image, points, size_px)
+        return _align(_picture(image), points, size_px)
     region = whole_image(image) if mode == "none" else pad_box(box, *image.size)
     return cut_region(image, region, points, size_px)
+
+
+def cut_region(image: Image.Image | Picture, region: Box, points: np.ndarray, size_px: int) -> Crop:
+    """A part of an image, each side stretched to ``size_px``, and points of the image in it.
+
+    Args:
+        image: RGB, or a picture of a photograph in which the part lies.
+        region: in pixels of the photograph.
+        points: ``(5, 2)`` in pixels of the photograph.
+        size_px: P.
+    """
+    picture = _picture(image)
+    left, top, right, bottom = region
+    box = picture.to_picture(np.reshape(region, (2, 2))).ravel().tolist()
+    inside = (*box[:2], min(picture.image.width, box[2]), min(picture.image.height, box[3]))  # but for rounding
+    resized = picture.image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=inside)
+    scale = size_px / np.array([right - left, bottom - top])
+    return Crop(_to_array(resized), ((points - [left, top]) * scale).astype(np.float32))
+
+
+def _picture(image: Image.Image | Picture) -> Picture:
+    return image if isinstance(image, Picture) else Picture(image, image.size)
 
 
 def similarity(points: np.ndarray, goals: np.ndarray) -> np.ndarray:
@@ -116,13 +182,15 @@ def similarity(points: np.ndarray, goals: np.ndarray) -> np.ndarray:
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
-def _align(image: Image.Image, points: np.ndarray, size_px: int) -> Crop:
+def _align(picture: Picture, points: np.ndarray, size_px: int) -> Crop:
     forth = similarity(points, ALIGNED_POINTS * (size_px / _TEMPLATE_PX))
     landmarks = (points @ forth[:, :2].T + forth[:, 2]).astype(np.float32)
+    forth[:, 2] += forth[:, :2] @ picture.origin  # from here on, of the picture's pixels
+    forth[:, :2] *= picture.factor
     shrink = max(1, int(1 / np.hypot(forth[0, 0], forth[1, 0])))  # whole factors first, against aliasing
     forth[:, :2] *= shrink
     back = np.linalg.inv(np.vstack([forth, [0, 0, 1]]))[:2]
-    small = image.reduce(shrink) if shrink > 1 else image
+    small = picture.image.reduce(shrink) if shrink > 1 else picture.image
     aligned = small.transform(
         (size_px, size_px), Image.Transform.AFFINE, back.ravel().tolist(), Image.Resampling.BILINEAR
     )

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..util.errors import UserError
-from .crops import pad_box
+from ..util.errors import DiskError, UserError
+from ..util.patience import PatientFile
+from .crops import centre_square, pad_box
 from .faces import FaceSet
+from .photograph import BrokenImageError as BrokenImageError
+from .photograph import Photograph
 from .readers.listing import Sample
 
-#: Images with more pixels are taken for a decompression bomb and not opened.
-MAX_PIXELS = 50_000_000
-
-#: What is looked for in an image file, whatever its name ends in. Others have no business among faces, and some of
-#: them (EPS) are given to other programs to be drawn.
-_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-
-
-class BrokenImageError(ValueError):
-    """An image that can't be read; says why in one line."""
+#: Of images whose files have more bytes, two are in memory at a time.
+_LARGE_BYTES = 2_000_000
+_large = threading.BoundedSemaphore(2)
 
 
 @dataclass(frozen=True)
@@ -62,6 +59,7 @@ def decode_samples(
 
     Raises:
         UserError: an image can't be read and ``on_bad_image`` is "error", or none could be read.
+        DiskError: the disk failed; no image is taken for a bad one.
     """
     if on_bad_image not in ("skip", "error"):
         raise UserError(f"{on_bad_image=}: must be skip or error")
@@ -72,7 +70,9 @@ def decode_samples(
     def decode(item: tuple[int, Sample]) -> BadImage | None:
         index, sample = item
         try:
-            images[index] = _to_array(open_image(sample), sample, size_px)
+            images[index] = _to_array(sample, size_px)
+        except DiskError:
+            raise
         except ValueError as error:
             return BadImage(sample.name, str(error))
         kept[index] = True
@@ -80,13 +80,16 @@ def decode_samples(
 
     with ThreadPoolExecutor() as pool:
         results = pool.map(decode, enumerate(samples), chunksize=64)
-        for problem in tqdm(results, total=len(samples), desc=title, unit="face", disable=None, leave=False):
-            if problem is None:
-                continue
-            if on_bad_image == "error":
-                pool.shutdown(cancel_futures=True)
-                raise UserError(f"{problem.name}: {problem.reason} (--on-bad-image skip leaves such images out)")
-            bad.append(problem)
+        try:
+            for problem in tqdm(results, total=len(samples), desc=title, unit="face", disable=None, leave=False):
+                if problem is None:
+                    continue
+                if on_bad_image == "error":
+                    raise UserError(f"{problem.name}: {problem.reason} (--on-bad-image skip leaves such images out)")
+                bad.append(problem)
+        except UserError:
+            pool.shutdown(cancel_futures=True)
+            raise
     if not kept.any():
         raise UserError(f"none of {len(samples)} images could be read; the first: {bad[0].name}: {bad[0].reason}")
     faces = FaceSet(
@@ -98,44 +101,56 @@ def decode_samples(
     return faces, bad
 
 
-def open_image(sample: Sample) -> Image.Image:
-    """The image of a sample, upright and RGB, whatever its mode (gray, palette, 16 bits, CMYK, transparent).
+def photograph_of(sample: Sample) -> tuple[Photograph, Sample]:
+    """A sample's image, and the sample with its box and points in the frame of the upright image.
+
+    Boxes and points of a dataset's list are taken to be in pixels as they are stored in the file, before its EXIF
+    orientation turns it: so CD-FER's loader takes them.
 
     Raises:
         BrokenImageError: it can't be read.
+        DiskError: the disk failed.
     """
-    if sample.pixels is not None:
-        return Image.fromarray(sample.pixels).convert("RGB")
-    assert sample.path is not None
-    return read_image(sample.path)
+    source = sample.path if sample.pixels is None else sample.pixels
+    assert source is not None
+    photograph = Photograph(source)
+    turn = photograph.orientation
+    if turn.tag == 1 or (sample.box is None and sample.landmarks is None):
+        return photograph, sample
+    box = sample.box and turn.box(sample.box)
+    points = None if sample.landmarks is None else turn.face(sample.landmarks)
+    return photograph, replace(sample, box=box, landmarks=points)
+
+
+def open_image(sample: Sample) -> Image.Image:
+    """All of a sample's image in memory, as :func:`read_image` gives it.
+
+    Raises:
+        BrokenImageError: it can't be read.
+        DiskError: the disk failed.
+    """
+    return photograph_of(sample)[0].picture().image
 
 
 def read_image(path: Path) -> Image.Image:
-    """An image file as :func:`open_image` gives it.
+    """All of an image file in memory, upright and RGB, whatever its format.
 
     Raises:
         BrokenImageError: it can't be read.
+        DiskError: the disk failed.
     """
-    try:
-        with Image.open(io.BytesIO(read_file(path)), formats=_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
-            if image.mode.startswith("I;16"):
-                image = image.point(lambda value: value / 256).convert("L")
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except Exception as error:  # a file that is not what it seems can make the decoders raise anything
-        raise BrokenImageError(_reason(error)) from None
+    return Photograph(path).picture().image
 
 
 def read_file(path: Path) -> bytes:
     """The content of a regular file; a pipe or a device, which may never end, is none.
 
     Raises:
+        DiskError: the disk failed.
         OSError: it can't be read.
     """
-    if path.exists() and not path.is_file():
-        raise OSError("not a file")
-    return path.read_bytes()
+    with PatientFile(path) as file:
+        return file.readall()
 
 
 def raw_bytes(sample: Sample) -> bytes:
@@ -146,27 +161,16 @@ def raw_bytes(sample: Sample) -> bytes:
     return read_file(sample.path)
 
 
-def _reason(error: BaseException) -> str:
-    """One line on why an image could not be read."""
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image that can be read"
-    if isinstance(error, Image.DecompressionBombError):
-        return f"its pixels are more than {MAX_PIXELS:,}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _to_array(image: Image.Image, sample: Sample, size_px: int) -> NDArray[np.uint8]:
+def _to_array(sample: Sample, size_px: int) -> NDArray[np.uint8]:
     """``(3, size_px, size_px)`` uint8."""
-    if sample.box is not None:
-        box = pad_box(sample.box, *image.size)
-    else:
-        side = min(image.size)
-        left, top = (image.width - side) // 2, (image.height - side) // 2
-        box = (left, top, left + side, top + side)
-    image = image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=box)
-    pixels: NDArray[np.uint8] = np.asarray(image).transpose(2, 0, 1)
-    return pixels
+    with _large if _is_large(sample) else contextlib.nullcontext():
+        photograph, sample = photograph_of(sample)
+        region = pad_box(sample.box, *photograph.size) if sample.box is not None else centre_square(photograph)
+        return photograph.region(region, np.zeros((5, 2)), size_px).image
+
+
+def _is_large(sample: Sample) -> bool:
+    try:
+        return sample.path is not None and sample.path.stat().st_size > _LARGE_BYTES
+    except OSError:  # reading it will say why
+        return False

@@ -15,6 +15,8 @@ from .protocol import DETECT_PX
 _MAX_ENLARGEMENT = 4
 _MARGIN = 0.15  #: gray added around an image: of 256 FER2013 faces 91 % were found with it, 84 % without
 _GRAY = 128
+_AT_ONCE_PX = 1_000_000  #: pixels in the network at a time: each takes some 100 bytes, and more are no faster
+_GAP = 3  #: a much larger image is first made smaller by a whole factor, to so many times what is wanted
 
 #: Smallest face in a crop of a face, as a share of the longer side; in a photograph, in pixels as it is searched.
 _CLOSE, _FAR_PX = 0.33, 25
@@ -56,10 +58,12 @@ class FaceDetector:
             groups.setdefault((max(64, side), near), []).append(index)
         found: list[list[Detection]] = [[] for _ in images]
         for (side, near), members in groups.items():
-            smallest = side * _CLOSE if near else min(_FAR_PX, side / 10)
-            self._mtcnn.min_face_size = max(20, int(smallest))
-            for index, faces in zip(members, self._batch([images[i] for i in members], side), strict=True):
-                found[index] = faces
+            self._mtcnn.min_face_size = max(20, int(side * _CLOSE if near else min(side / 10, _FAR_PX)))
+            at_once = max(1, int(_AT_ONCE_PX / ((1 + 2 * _MARGIN) * side) ** 2))
+            for start in range(0, len(members), at_once):
+                part = members[start : start + at_once]
+                for index, faces in zip(part, self._batch([images[i] for i in part], side), strict=True):
+                    found[index] = faces
         return found
 
     def _batch(self, images: list[Image.Image], side: int) -> list[list[Detection]]:
@@ -80,7 +84,7 @@ class FaceDetector:
 def _canvas(image: Image.Image, scale: float, side: int, margin: int) -> Image.Image:
     size = max(1, round(scale * image.width)), max(1, round(scale * image.height))
     canvas = Image.new("RGB", (side + 2 * margin,) * 2, (_GRAY,) * 3)
-    canvas.paste(image.resize(size, Image.Resampling.BILINEAR), (margin, margin))
+    canvas.paste(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=_GAP), (margin, margin))
     return canvas
 
 

@@ -7,7 +7,7 @@ from math import ceil
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ..data.crops import Box
+from ..data.crops import Box, Picture
 from ..util.files import as_utf8
 from .prediction import Prediction
 
@@ -22,10 +22,18 @@ _BEST, _OTHER, _FRAME = "#D55E00", "#0072B2", "#ff2d55"
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def annotated(image: Image.Image, predictions: Sequence[Prediction], classes: Sequence[str]) -> Image.Image:
-    """The picture with a box and a label at each face, and at its right a bar for each of its probabilities."""
+def annotated(image: Image.Image | Picture, predictions: Sequence[Prediction], classes: Sequence[str]) -> Image.Image:
+    """The picture with a box and a label at each face, and at its right a bar for each of its probabilities.
+
+    Args:
+        image: all of a photograph, in as many pixels or fewer.
+        predictions: its faces, in pixels of the photograph.
+        classes: of the model.
+    """
+    factor, image = (image.factor, image.image) if isinstance(image, Picture) else (1, image)
     scale = min(max(1.0, _SIDE[0] / max(image.size)), _SIDE[1] / max(image.size))
     image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    scale /= factor
     faces = [p for p in predictions if p.probs is not None]
     names = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in map(as_utf8, classes)]
     panel, down = _panel(names, len(faces), image.size)

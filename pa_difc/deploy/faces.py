@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
-from ..data.crops import Box, Crop, centre_square, cut_face, cut_region, typical_points, whole_image
+from ..data.crops import Box, Crop, centre_square, typical_points, whole_image
+from ..data.photograph import BrokenImageError, Photograph
+from ..util.errors import DiskError
 
 if TYPE_CHECKING:
     from ..data.detect import Detection
@@ -59,12 +60,16 @@ class Cut:
             f"and cut out as {self.mode} (--crop none if your images are faces cut out like those it was trained on)"
         )
 
-    def faces(self, image: Image.Image, found: Sequence[Detection]) -> list[Shown]:
+    def faces(self, image: Photograph, found: Sequence[Detection]) -> list[Shown]:
         """What the model is shown of an image; nothing if there is no face.
 
         Args:
-            image: RGB.
+            image: a file's.
             found: its faces, the most probable first.
+
+        Raises:
+            BrokenImageError: it can't be read.
+            DiskError: the disk failed.
         """
         if self._whole:
             return [self._all_of(image, found[0].points if found else None)]
@@ -73,15 +78,17 @@ class Cut:
         shown = []
         for face in found:
             try:
-                crop = cut_face(image, face.box, face.points, self.mode, self._size_px)
+                crop = image.face(face.box, face.points, self.mode, self._size_px)
+            except (BrokenImageError, DiskError):
+                raise
             except ValueError:
                 continue  # a box that only touches the image
             shown.append(Shown(crop, face.box, face.points))
         return shown
 
-    def _all_of(self, image: Image.Image, points: np.ndarray | None) -> Shown:
+    def _all_of(self, image: Photograph, points: np.ndarray | None) -> Shown:
         region = whole_image(image) if self._prepared else centre_square(image)
         if points is not None:
-            return Shown(cut_region(image, region, points, self._size_px), region, points)
-        crop = cut_region(image, region, np.zeros((5, 2)), self._size_px)
+            return Shown(image.region(region, points, self._size_px), region, points)
+        crop = image.region(region, np.zeros((5, 2)), self._size_px)
         return Shown(Crop(crop.image, typical_points("cdfer", self._size_px)), region, None)

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+import torch
 
-from ..data.decode import BrokenImageError, read_image
+from ..data.photograph import BrokenImageError, Photograph
 from ..data.protocol import SEARCH_PX
 from .annotate import annotated
 from .faces import Cut
 from .images import save_picture
 from .prediction import Prediction
+from .search import FaceSearch
 
 if TYPE_CHECKING:
-    from .faces import Shown
+    from ..data.crops import Picture
+    from ..data.detect import Detection
     from .model import FaceModel
 
-#: So many images, or images of so many pixels, are opened at a time.
-_BATCH, _PIXELS = 16, 4_000_000
+_BATCH = 16  #: images at a time, at most
+_HELD_BYTES = 32 << 20  #: of images in memory at a time; with more than this, no further one is opened
 _FACES = 16  #: faces that the model is shown at a time
 
 
@@ -44,54 +47,70 @@ def predict_images(
         crop: how faces are cut out; see :class:`.Cut`.
         detect_px: the longer side of images when faces are looked for; see :class:`.FaceSearch`.
     """
-    from .search import FaceSearch
-
-    search, cut = FaceSearch(device, detect_px), Cut(model, crop)
+    search, cut = FaceSearch(device, detect_px, model.size_px), Cut(model, crop)
     model = model.to(device)
-    for batch in _batches(paths):
-        images = [image for _, image in batch if isinstance(image, Image.Image)]
-        found = iter(search.detect(images) if cut.searches else [[] for _ in images])
-        images.clear()
+    for batch in _batches(paths, search if cut.searches else None):
+        pictures = [opened.picture for opened in batch if opened.picture is not None]
+        found = iter(search.detect(pictures))
+        pictures.clear()
         while batch:  # an image is let go before the next ones are opened
-            index, image = batch.pop(0)
-            if isinstance(image, str):
-                yield [Prediction(str(paths[index]), problem=image)]
-                continue
-            predictions = _classify(model, paths[index], cut.faces(image, next(found)), device)
-            if annotate is not None:
-                save_picture(annotated(image, predictions, model.classes), annotate[index])
+            image = batch.pop(0)
+            faces = next(found) if image.picture is not None else []
+            predictions = _classify(model, cut, image, faces, device)
+            if annotate is not None and image.photograph is not None:
+                drawn = annotated(search.picture(image.photograph), predictions, model.classes)
+                save_picture(drawn, annotate[image.index])
             del image
             yield predictions
 
 
-def _batches(paths: Sequence[Path]) -> Iterator[list[tuple[int, Image.Image | str]]]:
-    """Images and their places in order, or why one can't be read; few at a time of large ones."""
-    batch: list[tuple[int, Image.Image | str]] = []
-    pixels = 0
+@dataclass
+class _Opened:
+    """An image in memory, and a picture of it to look for faces in; or why it can't be read."""
+
+    index: int
+    path: Path
+    photograph: Photograph | None = None
+    picture: Picture | None = None
+    problem: str = ""
+
+    @classmethod
+    def of(cls, index: int, path: Path, search: FaceSearch | None) -> _Opened:
+        try:
+            photograph = Photograph(path)
+            return cls(index, path, photograph, search.picture(photograph) if search else None)
+        except BrokenImageError as error:
+            return cls(index, path, problem=str(error))
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory, about."""
+        picture = 4 * self.picture.image.width * self.picture.image.height if self.picture else 0
+        return picture + (self.photograph.held if self.photograph else 0)
+
+
+def _batches(paths: Sequence[Path], search: FaceSearch | None) -> Iterator[list[_Opened]]:
+    """Images in order, few at a time of large ones."""
+    batch: list[_Opened] = []
     for index, path in enumerate(paths):
-        image = _open(path)
-        batch.append((index, image))
-        pixels += 0 if isinstance(image, str) else image.width * image.height
-        del image
-        if len(batch) == _BATCH or pixels >= _PIXELS:
+        batch.append(_Opened.of(index, path, search))
+        if len(batch) == _BATCH or sum(opened.held for opened in batch) > _HELD_BYTES:
             yield batch
-            batch, pixels = [], 0
+            batch = []
     if batch:
         yield batch
 
 
-def _open(path: Path) -> Image.Image | str:
+def _classify(model: FaceModel, cut: Cut, image: _Opened, found: Sequence[Detection], device: str) -> list[Prediction]:
+    if image.photograph is None:
+        return [Prediction(str(image.path), problem=image.problem)]
     try:
-        return read_image(path)
+        faces = cut.faces(image.photograph, found)
     except BrokenImageError as error:
-        return str(error)
-
-
-def _classify(model: FaceModel, path: Path, faces: Sequence[Shown], device: str) -> list[Prediction]:
-    import torch
-
+        image.photograph = None
+        return [Prediction(str(image.path), problem=str(error))]
     if not faces:
-        return [Prediction(str(path), problem="no face")]
+        return [Prediction(str(image.path), problem="no face")]
     predictions = []
     for start in range(0, len(faces), _FACES):
         some = faces[start : start + _FACES]
@@ -99,5 +118,5 @@ def _classify(model: FaceModel, path: Path, faces: Sequence[Shown], device: str)
         points = torch.from_numpy(np.stack([face.crop.landmarks for face in some])).to(device)
         with torch.no_grad():
             probs = model(pixels, points).cpu().numpy()
-        predictions += [Prediction(str(path), f.box, f.points, p) for f, p in zip(some, probs, strict=True)]
+        predictions += [Prediction(str(image.path), f.box, f.points, p) for f, p in zip(some, probs, strict=True)]
     return predictions

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .errors import DiskError
 
@@ -55,3 +57,84 @@ def patiently(read: Callable[[], T], path: Path | str) -> T:
                 raise DiskError(f"cannot read {path} ({tries} tries): {why}") from None
             time.sleep(pause)
     raise AssertionError("unreachable")
+
+
+class PatientFile(io.RawIOBase):
+    """A regular file for reading; where the disk fails, each read is tried again, from the file opened anew.
+
+    Args:
+        path: a pipe or a device, which may never end, is none.
+
+    Attributes:
+        fault: the error after which no more was tried; decoders may have taken it for the end of the file.
+
+    Raises:
+        DiskError: the disk failed every time.
+        OSError: the file can't be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.fault: DiskError | None = None
+        self._path = path
+        self._at = 0
+        self._fd = -1
+        if not stat.S_ISREG(self._patiently(lambda: os.stat(path)).st_mode):
+            raise OSError("not a file")
+        self.length = self._patiently(lambda: os.fstat(self._opened()).st_size)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.length}[whence]
+        if start + offset < 0:
+            raise ValueError(f"seek to {start + offset}")
+        self._at = start + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readall(self) -> bytes:
+        pieces = []
+        while piece := self._patiently(lambda: os.pread(self._opened(), 1 << 24, self._at)):
+            pieces.append(piece)
+            self._at += len(piece)
+        return b"".join(pieces)
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._patiently(lambda: os.pread(self._opened(), len(buffer), self._at))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._let_go()
+        super().close()
+
+    def _patiently(self, read: Callable[[], T]) -> T:
+        def anew() -> T:
+            try:
+                return read()
+            except OSError:
+                self._let_go()  # a handle may be stale
+                raise
+
+        try:
+            return patiently(anew, self._path)
+        except DiskError as fault:
+            self.fault = fault
+            raise
+
+    def _opened(self) -> int:
+        if self._fd < 0:
+            self._fd = os.open(self._path, os.O_RDONLY)
+        return self._fd
+
+    def _let_go(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

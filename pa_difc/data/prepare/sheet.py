@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..decode import open_image
+from ..decode import photograph_of
 from ..readers.listing import Sample
 
 _TILE = 144
 _COLUMNS = 10
+_FINER = 2  #: tiles are made from pictures with at least so many pixels for one of theirs
 _FOUND, _MISSING = 60, 20  #: tiles at most
 _POINT_COLORS = ("#ff3b30", "#34c759", "#ffd60a", "#0a84ff", "#ff9f0a")
 
@@ -38,7 +39,9 @@ def draw_sheet(part: Path, samples: Sequence[Sample], kept: Sequence[int], missi
         tiles.append(_tile(_crop_with_points(images[row], points[row]), sample.split))
     for row in _evenly(len(missing), _MISSING):
         sample = samples[missing[row]]
-        tiles.append(_tile(open_image(sample), f"no face: {sample.label or 'no label'}"))
+        tiles.append(
+            _tile(photograph_of(sample)[0].near(_FINER * _TILE).image, f"no face: {sample.label or 'no label'}")
+        )
     rows = -(-len(tiles) // _COLUMNS)
     sheet = Image.new("RGB", (_COLUMNS * _TILE, rows * (_TILE + 14)), "white")
     for i, tile in enumerate(tiles):
@@ -59,9 +62,10 @@ def _tile(image: Image.Image, text: str) -> Image.Image:
 
 
 def _image_with_box(sample: Sample, box: np.ndarray) -> Image.Image:
-    image = open_image(sample)
-    scale = _TILE / max(image.size)
-    image = image.resize([max(1, round(s * scale)) for s in image.size], Image.Resampling.BILINEAR)
+    photograph, _ = photograph_of(sample)
+    scale = _TILE / max(photograph.size)
+    size = [max(1, round(s * scale)) for s in photograph.size]
+    image = photograph.near(_FINER * _TILE).image.resize(size, Image.Resampling.BILINEAR)
     left, top, right, bottom = (float(b) * scale for b in box)
     corners = (max(0, left), max(0, top), min(image.width - 1, right), min(image.height - 1, bottom))
     if corners[0] < corners[2] and corners[1] < corners[3]:

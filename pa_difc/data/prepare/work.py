@@ -16,18 +16,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
+from ...util.errors import DiskError
 from ...util.files import write_atomic
-from ..crops import Box, cut_face, typical_points, whole_image
-from ..decode import BrokenImageError, open_image
+from ..crops import Box, Picture, typical_points, whole_image
+from ..decode import photograph_of
 from ..detect import Detection, FaceDetector
+from ..photograph import BrokenImageError, Photograph
 from ..readers.listing import Sample
 from .settings import PrepareSettings
 
 #: Images with a longer side of at most this are taken for crops of faces.
 _CLOSE_PX = 128
-_BATCH = 32  #: images decoded and searched at a time
+_BATCH = 32  #: images searched at a time, at most
+_HELD_BYTES = 32 << 20  #: of images in memory at a time; with more than this, no further one is opened
+_FINER = 3  #: faces are looked for in pictures with at least so many pixels for one of the detector's
+_FACE = 0.12  #: and fine enough to cut a face from that is so wide: smaller ones are not found in a photograph
 
 _detector: FaceDetector | None = None
 
@@ -64,74 +68,118 @@ def make_chunk(path: Path, samples: Sequence[Sample], settings: PrepareSettings)
 
     Returns:
         the number of samples.
+
+    Raises:
+        DiskError: the disk failed; there is no file then, and no sample of the chunk is judged.
     """
-    rows: list[_Row] = []
-    missing: list[int] = []
-    bad: list[tuple[int, str]] = []
-    for start in range(0, len(samples), _BATCH):
-        opened: dict[int, Image.Image] = {}
-        for index in range(start, min(start + _BATCH, len(samples))):
-            try:
-                opened[index] = open_image(samples[index])
-            except BrokenImageError as error:
-                bad.append((index, str(error)))
-        found = _find({i: (samples[i], image) for i, image in opened.items()}, settings)
-        for index, image in opened.items():
-            if (face := found[index]).points is None:
-                missing.append(index)
-                if settings.on_missing != "whole":
-                    continue
-            try:
-                image_px, landmarks = _cut(image, face, settings)
-            except ValueError as error:
-                bad.append((index, str(error)))
-                continue
-            rows.append((index, image_px, landmarks, face.box, face.confidence))
-    _write(path, rows, missing, bad, settings.crop_px)
+    done = _Chunk(settings)
+    batch: list[_Opened] = []
+    for index, sample in enumerate(samples):
+        try:
+            batch.append(_Opened.of(index, sample, settings))
+        except BrokenImageError as error:
+            done.bad.append((index, str(error)))
+        if len(batch) == _BATCH or sum(opened.held for opened in batch) > _HELD_BYTES:
+            done.add(batch)
+            batch.clear()  # before the next image is opened: a large one may be alone in memory
+    done.add(batch)
+    _write(path, done, settings.crop_px)
     return len(samples)
 
 
-def _cut(image: Image.Image, face: Found, settings: PrepareSettings) -> tuple[np.ndarray, np.ndarray]:
+@dataclass
+class _Opened:
+    """A sample in memory, with a picture of where its face is looked for."""
+
+    index: int
+    sample: Sample  #: in the frame of the upright photograph
+    photograph: Photograph
+    picture: Picture | None  #: None where the dataset gives the points
+
+    @classmethod
+    def of(cls, index: int, sample: Sample, settings: PrepareSettings) -> _Opened:
+        photograph, sample = photograph_of(sample)
+        if sample.landmarks is not None:
+            return cls(index, sample, photograph, None)
+        region = _around(sample.box, photograph) if sample.box else None
+        return cls(index, sample, photograph, photograph.near(_picture_px(settings), region))
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory, about."""
+        picture = 4 * self.picture.image.width * self.picture.image.height if self.picture else 0
+        return self.photograph.held + picture
+
+    @property
+    def close(self) -> bool:
+        """Whether it is the crop of a face."""
+        return self.sample.whole or self.sample.box is not None or max(self.photograph.size) <= _CLOSE_PX
+
+
+def _picture_px(settings: PrepareSettings) -> int:
+    """The longer side of pictures in which faces are looked for, and most of which they are cut from."""
+    return max(_FINER * settings.detect_px, int(2 * settings.crop_px / _FACE))
+
+
+class _Chunk:
+    """What became of a chunk's samples."""
+
+    def __init__(self, settings: PrepareSettings) -> None:
+        self.settings = settings
+        self.rows: list[_Row] = []
+        self.missing: list[int] = []
+        self.bad: list[tuple[int, str]] = []
+
+    def add(self, batch: Sequence[_Opened]) -> None:
+        """Finds and cuts out the faces of some samples."""
+        for opened, face in zip(batch, _find(batch, self.settings), strict=True):
+            if face.points is None:
+                self.missing.append(opened.index)
+                if self.settings.on_missing != "whole":
+                    continue
+            try:
+                image_px, landmarks = _cut(opened.photograph, face, self.settings)
+            except DiskError:
+                raise
+            except ValueError as error:
+                self.bad.append((opened.index, str(error)))
+                continue
+            self.rows.append((opened.index, image_px, landmarks, face.box, face.confidence))
+
+
+def _cut(photograph: Photograph, face: Found, settings: PrepareSettings) -> tuple[np.ndarray, np.ndarray]:
     if face.points is None:
         points = typical_points(settings.crop, settings.crop_px)
         mode = "none" if settings.crop == "none" else "cdfer"
-        return cut_face(image, face.box, points, mode, settings.crop_px).image, points
-    return cut_face(image, face.box, face.points, settings.crop, settings.crop_px)
+        return photograph.face(face.box, points, mode, settings.crop_px).image, points
+    return photograph.face(face.box, face.points, settings.crop, settings.crop_px)
 
 
-def _find(items: dict[int, tuple[Sample, Image.Image]], settings: PrepareSettings) -> dict[int, Found]:
+def _find(batch: Sequence[_Opened], settings: PrepareSettings) -> list[Found]:
     """The face of each image; one detector call for all images whose points the dataset does not give."""
     assert _detector is not None
-    found: dict[int, Found] = {}
-    wanted: dict[int, Box] = {}  # where to look
-    for index, (sample, image) in items.items():
-        whole = whole_image(image)
-        if sample.landmarks is not None:
-            found[index] = Found(sample.box or whole, sample.landmarks, float("nan"))
+    wanted = [(opened, opened.picture) for opened in batch if opened.picture is not None]
+    detections = iter(_detector.detect([picture.image for _, picture in wanted], [o.close for o, _ in wanted]))
+    found = []
+    for opened in batch:
+        sample, photograph = opened.sample, opened.photograph
+        if opened.picture is None:
+            found.append(Found(sample.box or whole_image(photograph), sample.landmarks, float("nan")))
         else:
-            wanted[index] = _around(sample.box, image) if sample.box else whole
-    regions = [
-        items[i][1].crop((int(left), int(top), int(right), int(bottom)))
-        for i, (left, top, right, bottom) in wanted.items()
-    ]
-    close = [items[i][0].whole or items[i][0].box is not None or max(items[i][1].size) <= _CLOSE_PX for i in wanted]
-    detections = _detector.detect(regions, close)
-    for (index, region), faces in zip(wanted.items(), detections, strict=True):
-        sample, image = items[index]
-        shift = np.array([int(region[0]), int(region[1])])
-        found[index] = _choose(sample, image, [_moved(face, shift) for face in faces], settings.face)
+            faces = [_in_photograph(face, opened.picture) for face in next(detections)]
+            found.append(_choose(sample, photograph, faces, settings.face))
     return found
 
 
-def _choose(sample: Sample, image: Image.Image, faces: list[Detection], rule: str) -> Found:
-    given = sample.box or (whole_image(image) if sample.whole else None)
+def _choose(sample: Sample, photograph: Photograph, faces: list[Detection], rule: str) -> Found:
+    given = sample.box or (whole_image(photograph) if sample.whole else None)
     if given is not None:
         faces = [face for face in faces if _overlap(face.box, given) > 0]
         best = max(faces, key=lambda face: _overlap(face.box, given), default=None) if sample.box else _first(faces)
         return Found(given, best and best.points, best.confidence if best else float("nan"))
     best = max(faces, key=lambda face: _area(face.box), default=None) if rule == "largest" else _first(faces)
     if best is None:
-        return Found(whole_image(image), None, float("nan"))
+        return Found(whole_image(photograph), None, float("nan"))
     return Found(best.box, best.points, best.confidence)
 
 
@@ -139,19 +187,22 @@ def _first(faces: list[Detection]) -> Detection | None:
     return faces[0] if faces else None
 
 
-def _around(box: Box, image: Image.Image) -> Box:
+def _around(box: Box, photograph: Photograph) -> Box:
     """A quarter of a box's sides more all around it, within the image; all of the image if the box lies outside."""
     across, along = (box[2] - box[0]) / 4, (box[3] - box[1]) / 4
     left, top = max(0, int(box[0] - across)), max(0, int(box[1] - along))
-    right, bottom = min(image.width, int(box[2] + across)), min(image.height, int(box[3] + along))
+    width, height = photograph.size
+    right, bottom = min(width, int(box[2] + across)), min(height, int(box[3] + along))
     if right - left < 2 or bottom - top < 2:
-        return whole_image(image)
+        return whole_image(photograph)
     return (float(left), float(top), float(right), float(bottom))
 
 
-def _moved(face: Detection, shift: np.ndarray) -> Detection:
-    left, top, right, bottom = (np.asarray(face.box) + np.tile(shift, 2)).tolist()
-    return Detection((left, top, right, bottom), (face.points + shift).astype(np.float32), face.confidence)
+def _in_photograph(face: Detection, picture: Picture) -> Detection:
+    """A face that was found in a picture, in pixels of the photograph."""
+    left, top, right, bottom = picture.to_photograph(np.reshape(face.box, (2, 2))).ravel().tolist()
+    points = picture.to_photograph(face.points).astype(np.float32)
+    return Detection((left, top, right, bottom), points, face.confidence)
 
 
 def _area(box: Box) -> float:
@@ -165,15 +216,16 @@ def _overlap(a: Box, b: Box) -> float:
     return shared / union if union else 0.0
 
 
-def _write(path: Path, rows: list[_Row], missing: list[int], bad: list[tuple[int, str]], size_px: int) -> None:
-    n = len(rows)
+def _write(path: Path, chunk: _Chunk, size_px: int) -> None:
+    rows, n = chunk.rows, len(chunk.rows)
+    notes = {"missing": chunk.missing, "bad": sorted(chunk.bad)}
     arrays: dict[str, Any] = {
         "index": np.array([row[0] for row in rows], dtype=np.int64),
         "images": np.array([row[1] for row in rows], dtype=np.uint8).reshape(n, 3, size_px, size_px),
         "landmarks": np.array([row[2] for row in rows], dtype=np.float32).reshape(n, 5, 2),
         "boxes": np.array([row[3] for row in rows], dtype=np.float32).reshape(n, 4),
         "confidence": np.array([row[4] for row in rows], dtype=np.float32),
-        "notes": np.frombuffer(json.dumps({"missing": missing, "bad": bad}).encode(), dtype=np.uint8),
+        "notes": np.frombuffer(json.dumps(notes).encode(), dtype=np.uint8),
     }
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)

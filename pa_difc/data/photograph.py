@@ -1,0 +1,202 @@
+"""A photograph as it is needed: upright, in RGB, whole or in part, decoded near the size of what is made from it.
+
+A photograph of 48 megapixels takes 200 MB in memory, and four times that on the way through orientation and colour. No
+face needs them: JPEG files are decoded at a half, a quarter or an eighth, other ones are made smaller strip by strip.
+"""
+
+from __future__ import annotations
+
+import io
+from math import ceil, floor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ..util.errors import DiskError
+from ..util.patience import PatientFile, is_fault
+from .crops import Box, Crop, Picture, cut_face, cut_region, region_of, whole_image
+from .formats import HEAD_BYTES, decodable, image_format, why_left_out
+from .orientation import Orientation, orientation_of, turned_by_pillow
+from .pixels import Pixels
+
+#: Images with more pixels are taken for a decompression bomb and not opened.
+MAX_PIXELS = 50_000_000
+
+_AT_ONCE = 1 << 20  #: images of at most so many pixels are loaded as they are opened, and never made smaller
+_FINER = 2  #: a picture that a face is cut from has at least so many pixels for one of the crop, along each side
+_DRAFTS = ("JPEG", "MPO")  #: formats that can be decoded at a half, a quarter or an eighth
+_SMALLEST_DRAFT = 8
+_HOLDING = ("WEBP", "AVIF", "HEIF")  #: formats whose decoders keep buffers as long as the image is there
+
+
+class BrokenImageError(ValueError):
+    """An image that can't be read; says why in one line."""
+
+
+class Photograph:
+    """An image file; its pixels are read when they are asked for.
+
+    Args:
+        path: a file, or ``(H, W)`` or ``(H, W, 3)`` uint8 pixels.
+
+    Attributes:
+        orientation: how it is stored; boxes and points that came with it are in that frame.
+        size: width and height, upright.
+
+    Raises:
+        BrokenImageError: it can't be read. So do the methods.
+        DiskError: the disk failed; this says nothing of the image. So do the methods.
+    """
+
+    def __init__(self, path: Path | np.ndarray) -> None:
+        self._path = path
+        self._pixels: Pixels | None = None
+        self._factor = 1  #: of the pixels
+        if isinstance(path, np.ndarray):
+            self._pixels = Pixels(Image.fromarray(path))
+            self.orientation = self._frame = Orientation(1, self._pixels.image.size)
+        else:
+            self._read(None)
+        self.size = self.orientation.upright
+
+    @property
+    def held(self) -> int:
+        """Bytes of the pixels that are kept in memory."""
+        return self._pixels.held if self._pixels else 0
+
+    def picture(self, factor: int = 1, region: Box | None = None) -> Picture:
+        """A part of the photograph, or all of it, made smaller.
+
+        Args:
+            factor: how many of the photograph's pixels one of the picture's stands for, along each side; a power of 2.
+            region: in pixels of the upright photograph; cells that it touches are in the picture as a whole.
+        """
+        pixels = self._loaded(factor)
+        rest = factor // self._factor
+        left, top, right, bottom = self._frame.back(region or whole_image(self))
+        x, width = _cells(left, right, self._frame.size[0], factor)
+        y, height = _cells(top, bottom, self._frame.size[1], factor)
+        box = (x * rest, y * rest, (x + width) * rest, (y + height) * rest)
+        image = self._frame.turn(pixels.part(box, rest))
+        corner = self._frame.box((x * factor, y * factor, (x + width) * factor, (y + height) * factor))
+        return Picture(image, self.size, corner[:2], factor)
+
+    def near(self, px: int, region: Box | None = None) -> Picture:
+        """The smallest picture whose longer side has at least so many pixels, or as many as there are.
+
+        Args:
+            px: pixels of the picture.
+            region: see :meth:`picture`.
+        """
+        left, top, right, bottom = region or whole_image(self)
+        return self.picture(_power_of_two(max(right - left, bottom - top) / px), region)
+
+    def face(self, box: Box, points: np.ndarray, mode: str, size_px: int) -> Crop:
+        """A face, cut out by :func:`.cut_face` of as fine a picture as it needs.
+
+        Args:
+            box, points, mode, size_px: see there; in pixels of the upright photograph.
+
+        Raises:
+            ValueError: the box is not in the image, or the points are all the same.
+        """
+        region, fineness = region_of(self, box, points, mode, size_px)
+        return cut_face(self._fine(region, fineness), box, points, mode, size_px)
+
+    def region(self, region: Box, points: np.ndarray, size_px: int) -> Crop:
+        """A part, cut out by :func:`.cut_region` of as fine a picture as it needs.
+
+        Args:
+            region, points, size_px: see there; in pixels of the upright photograph.
+        """
+        fineness = min(region[2] - region[0], region[3] - region[1]) / size_px
+        return cut_region(self._fine(region, fineness), region, points, size_px)
+
+    def _fine(self, region: Box, fineness: float) -> Picture:
+        """A picture of a region for a crop whose pixels are each made of ``fineness`` of the photograph's a side."""
+        if self.size[0] * self.size[1] <= _AT_ONCE:
+            return self.picture()
+        factor = _power_of_two(fineness / _FINER)
+        margin = 2 * fineness + 2  # interpolation looks beyond an edge
+        left, top, right, bottom = region
+        return self.picture(factor, (left - margin, top - margin, right + margin, bottom + margin))
+
+    def _loaded(self, factor: int) -> Pixels:
+        """Pixels that are fine enough."""
+        if self._pixels is None or self._factor > factor:
+            self._pixels = None
+            self._read(factor)
+        assert self._pixels is not None
+        return self._pixels
+
+    def _read(self, factor: int | None) -> None:
+        """Reads size and orientation, and the pixels too, unless they are many and it is not known how fine."""
+        assert isinstance(self._path, Path)
+        file: PatientFile | None = None
+        try:
+            with PatientFile(self._path) as file, _open(file) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise BrokenImageError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
+                self.orientation = orientation_of(image)
+                self._frame = self.orientation
+                if turned_by_pillow(image):
+                    self._frame = Orientation(1, self.orientation.upright)
+                few = image.width * image.height <= _AT_ONCE
+                if factor is not None or few or image.format not in _DRAFTS:
+                    self._factor = _draft(image, factor or 1)
+                    image.load()
+                    self._pixels = Pixels(image.copy() if image.format in _HOLDING else image)
+        except Exception as error:  # a file that is not what it seems can make the decoders raise anything
+            if isinstance(error, DiskError) or (file is not None and file.fault):
+                raise (file and file.fault) or error from None
+            if is_fault(error) or isinstance(error, MemoryError):
+                raise DiskError(f"cannot read {self._path}: {str(error) or 'out of memory'}") from None
+            raise BrokenImageError(_reason(error, self._path)) from None
+
+
+def _cells(start: float, stop: float, length: int, factor: int) -> tuple[int, int]:
+    """The first of the cells that a span touches, and their number; at least one, whatever the span."""
+    last = ceil(length / factor) - 1
+    first = min(max(floor(start / factor), 0), last)
+    return first, min(max(ceil(stop / factor) - 1, first), last) - first + 1
+
+
+def _open(file: PatientFile) -> Image.Image:
+    return Image.open(io.BufferedReader(file), formats=decodable())
+
+
+def _draft(image: Image.Image, factor: int) -> int:
+    """Has a JPEG file decoded at a fraction of its size; returns which: 1, 2, 4 or 8, at most ``factor``."""
+    factor = min(factor, _SMALLEST_DRAFT)
+    if image.format not in _DRAFTS or factor == 1:
+        return 1
+    image.draft(None, (max(1, image.width // factor), max(1, image.height // factor)))  # type: ignore[arg-type]
+    config = getattr(image, "decoderconfig", ())
+    return int(config[0]) if config else 1
+
+
+def _power_of_two(value: float) -> int:
+    """The largest power of 2 that is at most ``value``; at least 1."""
+    return 1 << max(0, int(value).bit_length() - 1)
+
+
+def _reason(error: BaseException, path: Path) -> str:
+    """One line on why an image could not be read."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, UnidentifiedImageError):
+        return _unidentified(path)
+    if isinstance(error, Image.DecompressionBombError):
+        return f"its pixels are more than {MAX_PIXELS:,}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _unidentified(path: Path) -> str:
+    with path.open("rb") as file:
+        kind = image_format(file.read(HEAD_BYTES), path.suffix)
+    if kind is None:
+        return "not an image that can be read"
+    return why_left_out(kind) or f"a {kind} file of a kind that can't be read, or damaged"

@@ -1,0 +1,114 @@
+"""From any pixel format to RGB of 8 bits."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+#: What lies behind transparent pixels: the gray that the detector puts around images.
+BACKGROUND = (128, 128, 128)
+
+#: Pillow's modes of more than 8 bits, all of them gray.
+_DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  #: TIFF tags
+_WHITE_IS_ZERO, _SIGNED, _FLOAT = 0, 2, 3
+_DARKEST = 0.26  #: a gray image whose brightest pixel is below this share of white was meant to have another white
+_STRIP = 1 << 20  #: pixels converted at a time
+
+
+class RangeError(ValueError):
+    """Gray values that don't fit the range of their format."""
+
+
+class Pixels:
+    """A loaded image, of which parts are given as RGB.
+
+    Args:
+        image: in any mode. Gray of 16 or 32 bits or in floats is scaled by its format's range, from its black to its
+            white; transparent pixels lie over :data:`BACKGROUND`.
+
+    Raises:
+        RangeError: the values of a deep gray image can't be meant as its format has them.
+    """
+
+    def __init__(self, image: Image.Image) -> None:
+        self.image = image
+        self._white = _white(image) if image.mode in _DEEP else None
+        self._inverted = self._white is not None and _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO
+        if self._white is not None:
+            self._require_range(self._white)
+
+    @property
+    def held(self) -> int:
+        """Bytes of the image."""
+        each = {"1": 1, "L": 1, "P": 1}.get(self.image.mode, 2 if self.image.mode.startswith("I;16") else 4)
+        return self.image.width * self.image.height * each
+
+    def part(self, box: tuple[int, int, int, int], factor: int = 1) -> Image.Image:
+        """A part of the image in RGB, its pixels the means of squares of ``factor`` pixels.
+
+        Args:
+            box: left, top, right, bottom; what reaches beyond the image is left off.
+            factor: the side of a square.
+        """
+        width, height = self.image.size
+        left, top, right, bottom = box = (box[0], box[1], min(box[2], width), min(box[3], height))
+        whole = box == (0, 0, width, height)
+        if self.image.mode == "RGB" and not self.image.has_transparency_data:
+            part = self.image if whole else self.image.crop(box)
+            return part.reduce(factor) if factor > 1 else part
+        rows = max(1, _STRIP // ((right - left) * factor)) * factor
+        if whole and factor == 1 and rows >= bottom:
+            return self._rgb(self.image)
+        out = Image.new("RGB", (-(-(right - left) // factor), -(-(bottom - top) // factor)))
+        for start in range(top, bottom, rows):  # a copy of all of it in another mode would take as much memory again
+            strip = self._rgb(self.image.crop((left, start, right, min(start + rows, bottom))))
+            out.paste(strip.reduce(factor) if factor > 1 else strip, (0, (start - top) // factor))
+        return out
+
+    def _rgb(self, image: Image.Image) -> Image.Image:
+        if self._white is not None:
+            values = np.asarray(image, dtype=np.float32) * np.float32(255 / self._white)
+            gray = np.rint(255 - values if self._inverted else values).astype(np.uint8)
+            return Image.fromarray(gray).convert("RGB")
+        if not image.has_transparency_data:
+            return image.convert("RGB")
+        image = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
+        behind = Image.new("RGBA", image.size, (*BACKGROUND, 255))
+        behind.alpha_composite(image.convert("RGBA"))
+        return behind.convert("RGB")
+
+    def _require_range(self, white: float) -> None:
+        low, high = np.inf, -np.inf
+        rows = max(1, _STRIP // self.image.width)
+        for start in range(0, self.image.height, rows):
+            stop = min(start + rows, self.image.height)
+            strip = np.asarray(self.image.crop((0, start, self.image.width, stop)))
+            if not np.isfinite(strip).all():
+                raise RangeError("gray values that are not finite numbers")
+            low, high = min(low, float(strip.min())), max(high, float(strip.max()))
+        if self._inverted:
+            low, high = white - high, white - low
+        if low < 0 or high > white or high < _DARKEST * white:
+            raise RangeError(
+                f"gray values of {low:,g} to {high:,g} where {white:,g} is white: save it with 8 or 16 bits over the "
+                "full range"
+            )
+
+
+def _white(image: Image.Image) -> float:
+    """The value that is white in a format of deep gray."""
+    bits, kind = _tag(image, _BITS), _tag(image, _SAMPLE_FORMAT)
+    if image.mode == "F":
+        return 1.0
+    if bits is None:  # PNG, JPEG 2000, and PGM, whose values Pillow scales to it
+        return 65535.0
+    return float(2 ** (bits - 1) - 1 if kind == _SIGNED else 2**bits - 1)
+
+
+def _tag(image: Image.Image, tag: int) -> int | None:
+    """A number of a TIFF file's, the first of several; None where there is none, or no such file."""
+    value = getattr(image, "tag_v2", {}).get(tag)
+    if isinstance(value, tuple):
+        value = value[0] if value else None
+    return value if isinstance(value, int) else None
