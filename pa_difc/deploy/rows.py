@@ -36,7 +36,7 @@ class Format:
 
     def __init__(self, kind: str, classes: Sequence[str]) -> None:
         self.kind, self._columns = kind, [as_utf8(name) for name in columns(classes)]
-        self.start = self._csv([], header=True) if kind == "csv" else "[\n"
+        self.start = self._csv([{name: name for name in self._columns}]) if kind == "csv" else "[\n"
         self.end = "" if kind == "csv" else "\n]\n"
 
     def text(self, rows: Sequence[Row], *, first: bool) -> str:
@@ -58,13 +58,13 @@ class Format:
             return [row for row in found if None not in row and None not in row.values()]
         return []
 
-    def _csv(self, rows: Sequence[Row], header: bool = False) -> str:
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, self._columns, restval="", lineterminator="\n")
-        if header:
-            writer.writeheader()
-        writer.writerows(rows)
-        return buffer.getvalue()
+    def _csv(self, rows: Sequence[Row]) -> str:
+        lines = []
+        for row in rows:
+            buffer = io.StringIO()  # the longer ending has a name with either character quoted
+            csv.DictWriter(buffer, self._columns, restval="", lineterminator="\r\n").writerow(row)
+            lines.append(buffer.getvalue().removesuffix("\r\n") + "\n")
+        return "".join(lines)
 
 
 def is_table(file: Path) -> bool:
