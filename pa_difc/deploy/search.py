@@ -38,7 +38,7 @@ class FaceSearch:
 
     def __init__(self, device: str, detect_px: int, crop_px: int) -> None:
         self._whole = FaceDetector(device, min(detect_px, DETECT_PX))
-        self._parts = FaceDetector(device, _TILE)
+        self._parts = FaceDetector(device, _TILE, tight=True)
         self._largest = detect_px
         self._picture_px = max(detect_px, _FINER * DETECT_PX, int(2 * crop_px / _FACE))
 

@@ -39,7 +39,7 @@ class Run:
     @property
     def pair(self) -> tuple[str, str]:
         """Source and target."""
-        return as_utf8(self.settings["data"]["source"]), as_utf8(self.settings["data"]["target"])
+        return self.settings["data"]["source"], self.settings["data"]["target"]
 
     @property
     def classes(self) -> list[str]:

@@ -17,7 +17,8 @@ from pa_difc.training.settings import Settings
 def as_they_are(tmp_path_factory):
     """The folder of a model that was trained on images as they are."""
     out = tmp_path_factory.mktemp("trained")
-    source, target = Domain("a", random_faces(45, 1), random_faces(14, 2)), Domain("b", random_faces(61, 3), random_faces(21, 4))  # fmt: skip
+    source = Domain("a", random_faces(45, 1), random_faces(14, 2))
+    target = Domain("b", random_faces(61, 3), random_faces(21, 4))
     settings = resolve(Settings.of(method="source_only", loss="ce", epochs=1, crop_px=32, batch_size=16))
     run_cell(settings, source, target, out, progress=False)
     save_model(load_model(RunFolder.of(out, settings, source, target).path), out / "model")
@@ -74,6 +75,6 @@ def group(portrait):
         for corner in corners:
             sheet.paste(face.resize((side, side)), corner)
         box = (np.array([181, 70, 269, 178]) - [120, 0, 120, 0]) * scale
-        return sheet, [box + [x, y, x, y] for x, y in corners]
+        return sheet, [box + np.array([x, y, x, y]) for x, y in corners]
 
     return draw

@@ -43,7 +43,9 @@ def predict(capsys):
         ("none", "cdfer", "was trained on whole images and is shown faces cut out as cdfer"),
     ],
 )
-def test_a_crop_that_the_model_was_not_trained_on_is_said(trained, crop, said, as_they_are, prepared, tmp_path, predict):
+def test_a_crop_that_the_model_was_not_trained_on_is_said(
+    trained, crop, said, as_they_are, prepared, tmp_path, predict
+):
     Image.new("RGB", (90, 60)).save(tmp_path / "a.png")
     _, err = predict(prepared[trained] if trained else as_they_are, tmp_path / "a.png", "--crop", crop)
     assert ("the model was trained" in err) is (said is not None)

@@ -77,7 +77,7 @@ def test_a_face_that_lies_across_the_parts_is_found_once(portrait, tmp_path):
         image.paste(face, corner)
     box = (np.array([181, 70, 269, 178]) - [120, 0, 120, 0]) * 100 / 210
     found = search(image, 4096, tmp_path)
-    assert found_boxes(found, [box + [x, y, x, y] for x, y in corners]) == ([1] * 29, 0)
+    assert found_boxes(found, [box + np.array([x, y, x, y]) for x, y in corners]) == ([1] * 29, 0)
 
 
 def test_faces_of_a_picture_are_in_pixels_of_its_photograph(portrait):
