@@ -10,4 +10,4 @@ DETECT_PX = 256
 CLOSE_PX = 128
 
 #: The same in predictions, where all faces are wanted: what is 4 % as wide as the photograph is found.
-SEARCH_PX = 768
+SEARCH_PX = 640
