@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 
 #: Bytes of a file that tell its format.
 HEAD_BYTES = 64
@@ -36,7 +37,7 @@ _RAW_SUFFIXES |= frozenset((".nrw", ".pef", ".sr2", ".srf", ".srw"))
 #: How to get at images that can't be decoded here.
 _WAYS = {
     "HEIF": "HEIC: pip install 'pa-difc[heif]'",
-    "AVIF": "AVIF: pip install 'pa-difc[heif]'",
+    "AVIF": "AVIF: this Pillow was built without it",
     "JPEG XL": "JPEG XL: convert them to JPEG or PNG",
     "Photoshop": "Photoshop files: convert them to JPEG or PNG",
     "camera raw": "camera raw files: convert them to JPEG or PNG",
@@ -61,7 +62,7 @@ def image_format(head: bytes, suffix: str = "") -> str | None:
         return "WEBP"
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BITMAP_HEADERS:
         return "BMP"
-    if head[:1] == b"P" and head[1:2] in tuple(b"%c" % c for c in b"123456f") and head[2:3].isspace():
+    if re.match(rb"P[1-6f]\s+[0-9#]", head):
         return "PPM"
     return _of_boxes(head) if head[4:8] == b"ftyp" else None
 
@@ -87,8 +88,6 @@ def decodable() -> tuple[str, ...]:
         import pillow_heif  # type: ignore[import-not-found]
 
         pillow_heif.register_heif_opener()
-        if "AVIF" not in Image.OPEN:  # older ones than Pillow 11.3 leave it to others
-            pillow_heif.register_avif_opener()
     codecs = {"JPEG2000": features.check("jpg_2000"), "WEBP": features.check("webp"), "AVIF": features.check("avif")}
     return tuple(name for name in (*_ALWAYS, "AVIF", "HEIF") if name in Image.OPEN and codecs.get(name) is not False)
 

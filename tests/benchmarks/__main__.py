@@ -11,7 +11,7 @@ import torch
 
 from pa_difc.util.files import write_json, write_text
 
-from . import cost, growth, overhead, peers, variants, vision
+from . import cost, growth, overhead, peers, photographs, variants, vision
 from .report import markdown, setting, to_dict
 
 SECTIONS = {
@@ -22,6 +22,7 @@ SECTIONS = {
     "flags": variants.flags,
     "landmarks": vision.landmarks,
     "prepare": vision.prepare,
+    "photographs": photographs.photographs,
     "host": peers.host,
     "skada": peers.skada,
     "growth": growth.growth,

@@ -123,6 +123,42 @@ def test_a_table_of_ours_is_replaced_whatever_its_format(predict, album, tmp_pat
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["p"]
 
 
+def test_ctrl_c_says_how_far_it_got_and_the_same_command_goes_on(predict, album, tmp_path, monkeypatch):
+    from pa_difc.deploy import predict as module
+
+    find = module.predict_images
+
+    def stopped(model, paths, **settings):
+        for i, faces in enumerate(find(model, paths, **settings)):
+            if i == 2:
+                raise KeyboardInterrupt
+            yield faces
+
+    monkeypatch.setattr(module, "predict_images", stopped)
+    code, _, err = predict(album, "--out", tmp_path / "p.csv")
+    assert code == 130 and "stopped after 2 of 3 images. Go on with the same command." in err
+    assert not (tmp_path / "p.csv").exists()
+    monkeypatch.setattr(module, "predict_images", find)
+    code, _, err = predict(album, "--out", tmp_path / "p.csv")
+    assert code == 0 and "1 of 3 images are done" in err and len((tmp_path / "p.csv").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("change", ["crop", "detect_px", "image", "model"])
+def test_what_was_begun_with_something_else_is_not_gone_on_with(change, predict, album, tmp_path, monkeypatch, prepared):
+    from pa_difc.deploy import predict as module
+
+    find = module.predict_images
+    monkeypatch.setattr(module, "predict_images", lambda model, paths, **more: iter([*find(model, paths[:2], **more)]))
+    monkeypatch.setattr("pa_difc.deploy.rows.Table.finish", lambda table: (_ for _ in ()).throw(KeyboardInterrupt))
+    words = [album, "--out", tmp_path / "p.csv"]
+    assert predict(*words)[0] == 130
+    if change == "image":
+        Image.new("RGB", (90, 60)).save(album / "monday" / "1.jpg")
+    words += {"crop": ["--crop", "none"], "detect_px": ["--detect-px", 512], "model": ["--views", "flip"]}.get(change, [])
+    code, _, err = predict(*words)
+    assert code == 130 and "images are done" not in err and len(list(tmp_path.glob("p.csv.part-*"))) == 2
+
+
 def test_a_folder_is_no_table(predict, album, tmp_path):
     code, _, err = predict(album, "--out", tmp_path)
     assert code == 2 and "is no file" in err

@@ -99,3 +99,15 @@ def test_what_the_smallest_copy_shows_is_found_as_in_prepare(portrait):
     (same,) = FaceSearch("cpu", 1024, 48).detect([Picture(image, image.size)])[0]
     np.testing.assert_allclose(same.box, face.box)
     assert same.confidence == face.confidence
+
+
+def test_images_are_searched_together_as_they_are_alone(group, portrait):
+    faces = FaceSearch("cpu", SEARCH_PX, 48)
+    images = [portrait, group(0.05, (1200, 900))[0], portrait.crop((170, 60, 280, 190)), Image.new("RGB", (30, 500))]
+    pictures = [Picture(image, image.size) for image in images]
+    together, alone = faces.detect(pictures), [faces.detect([picture])[0] for picture in pictures]
+    assert [len(f) for f in together] == [1, 6, 1, 0]
+    for one, other in zip(together, alone, strict=True):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(a.box, b.box, atol=0.05)

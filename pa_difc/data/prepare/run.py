@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -18,7 +17,7 @@ from ..store import FORMAT, MANIFEST, read_manifest
 from .assemble import assemble, read_notes
 from .plan import Plan, make_plan
 from .settings import PrepareSettings
-from .work import make_chunk, start_worker
+from .work import make_chunk, start_worker, worker_context
 
 #: The folder of unfinished work in a store's folder.
 PART = ".part"
@@ -82,7 +81,7 @@ def _work(plan: Plan, paths: list[Path], processes: int, device: str) -> int:
     total = len(plan.samples)
     pool = ProcessPoolExecutor(
         min(processes, len(todo)),
-        multiprocessing.get_context("spawn"),
+        worker_context(device),
         start_worker,
         (device, plan.settings.detect_px),
     )

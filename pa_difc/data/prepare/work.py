@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import parent_process
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -46,6 +49,19 @@ class Found:
     box: Box  #: in pixels of the image
     points: np.ndarray | None  #: ``(5, 2)`` in pixels of the image; None for typical ones
     confidence: float
+
+
+def worker_context(device: str) -> BaseContext:
+    """How worker processes are started.
+
+    Where the system allows it they are forked off one process that has imported PyTorch, whose 400 MB they share. A
+    process that uses a GPU, or that runs on macOS, can't be forked safely.
+    """
+    if device != "cpu" or sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def start_worker(device: str, detect_px: int) -> None:
