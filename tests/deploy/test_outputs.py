@@ -143,8 +143,8 @@ def test_ctrl_c_says_how_far_it_got_and_the_same_command_goes_on(predict, album,
     assert code == 0 and "1 of 3 images are done" in err and len((tmp_path / "p.csv").read_text().splitlines()) == 4
 
 
-@pytest.mark.parametrize("change", ["crop", "detect_px", "image", "model"])
-def test_what_was_begun_with_something_else_is_not_gone_on_with(change, predict, album, tmp_path, monkeypatch, prepared):
+@pytest.mark.parametrize("change", [["--crop", "none"], ["--detect-px", 512], ["--views", "flip"], "image"])
+def test_what_was_begun_with_something_else_is_not_gone_on_with(change, predict, album, tmp_path, monkeypatch):
     from pa_difc.deploy import predict as module
 
     find = module.predict_images
@@ -154,8 +154,7 @@ def test_what_was_begun_with_something_else_is_not_gone_on_with(change, predict,
     assert predict(*words)[0] == 130
     if change == "image":
         Image.new("RGB", (90, 60)).save(album / "monday" / "1.jpg")
-    words += {"crop": ["--crop", "none"], "detect_px": ["--detect-px", 512], "model": ["--views", "flip"]}.get(change, [])
-    code, _, err = predict(*words)
+    code, _, err = predict(*words, *([] if change == "image" else change))
     assert code == 130 and "images are done" not in err and len(list(tmp_path.glob("p.csv.part-*"))) == 2
 
 
