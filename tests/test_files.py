@@ -6,7 +6,8 @@ import resource
 import pytest
 
 from pa_difc.util.errors import UserError
-from pa_difc.util.files import as_utf8, read_json, write_atomic, write_json, write_text
+from pa_difc.util.files import read_json, write_atomic, write_json, write_text
+from pa_difc.util.names import as_utf8
 from pa_difc.util.toml import read_toml, to_toml
 
 

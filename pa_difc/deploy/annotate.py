@@ -8,7 +8,7 @@ from math import ceil
 from PIL import Image, ImageDraw, ImageFont
 
 from ..data.crops import Box, Picture
-from ..util.files import as_utf8
+from ..util.names import as_utf8
 from .prediction import Prediction
 
 _SIDE = (320, 2048)  #: pixels; smaller pictures are enlarged, larger ones made smaller

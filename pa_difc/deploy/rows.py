@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from ..util.errors import UserError
-from ..util.files import as_utf8, refuse_foreign
+from ..util.files import refuse_foreign
+from ..util.names import as_utf8
 from ..util.version import VERSION
 from .prediction import columns
 

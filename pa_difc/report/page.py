@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..util.files import as_utf8, refuse_foreign
+from ..util.files import refuse_foreign
+from ..util.names import as_utf8
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

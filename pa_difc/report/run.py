@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from ..data.labels import UNLABELLED
 from ..util.errors import UserError
-from ..util.files import as_utf8, read_arrays
+from ..util.files import read_arrays
+from ..util.names import as_utf8
 
 Array = npt.NDArray[Any]
 

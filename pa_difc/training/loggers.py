@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..util.errors import UserError
-from ..util.files import as_utf8
+from ..util.names import as_utf8
 from ..util.registry import Registry
 from .settings import Settings
 

@@ -13,8 +13,7 @@ from ..training.identity import code_digest, fingerprints, plugin_digests, weigh
 from ..training.resolve import identity
 from ..training.settings import Settings
 from ..util.errors import UserError
-from ..util.files import as_utf8
-from ..util.names import lookup
+from ..util.names import as_utf8, lookup
 from .space import Space, defaults
 from .study import ORACLE, SELECTIONS
 

@@ -10,7 +10,8 @@ import optuna
 
 from ..evaluation.metrics import METRICS
 from ..report.page import html_figure, html_page, html_table, markdown_table
-from ..util.files import as_utf8, write_text
+from ..util.files import write_text
+from ..util.names import as_utf8
 from ..util.process import without_password
 from .assessment import Assessment, Line
 from .figures import figures

@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from .errors import UserError
+from .names import as_utf8
 
 #: The key under which a sealed JSON file keeps the hash of all the rest.
 _SEAL = "digest"
@@ -68,14 +69,6 @@ def refuse_foreign(path: Path, *, ours: bool, writer: str, instead: str) -> None
 def write_text(path: Path, text: str) -> None:
     """Writes a text file atomically, in UTF-8 whatever is in it; see :func:`write_atomic` and :func:`as_utf8`."""
     write_atomic(path, lambda file: file.write(as_utf8(text).encode()))
-
-
-def as_utf8(text: str) -> str:
-    r"""A text as UTF-8 can hold it: of a file's name that is none, other bytes are written as ``\xe9``."""
-    try:
-        return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    except UnicodeEncodeError:  # half of a pair that no file's name gave
-        return text.encode(errors="backslashreplace").decode()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import tomli_w
 
 from .errors import UserError
-from .files import as_utf8
+from .names import as_utf8
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -92,6 +92,23 @@ def test_what_is_no_table_is_begun_anew(other, form, whole, tmp_path):
     assert (tmp_path / "p").read_bytes() == whole.encode()
 
 
+def test_rows_of_other_images_are_not_gone_on_with(form, whole, tmp_path):
+    (tmp_path / "p.part-id").write_bytes(whole.replace("a.jpg", "b.jpg", 1).encode())
+    table = FileTable(tmp_path / "p", form, "id", NAMES)
+    assert table.done == 0
+    write(table)
+    table.finish()
+    assert (tmp_path / "p").read_bytes() == whole.encode()
+
+
+def test_rows_are_in_the_file_when_an_image_is_done(form, tmp_path):
+    table = FileTable(tmp_path / "p", form, "id", NAMES)
+    for done in range(1, len(NAMES) + 1):
+        write(table, done - 1, done)
+        with table.part.open(newline="") as file:
+            assert len({row["file"] for row in form.rows(file.read())}) == done
+
+
 def test_the_table_of_before_stays_until_the_new_one_is_whole(form, whole, tmp_path):
     (tmp_path / "p").write_bytes(whole.encode())
     table = FileTable(tmp_path / "p", form, "id", NAMES)
