@@ -53,6 +53,22 @@ def test_labels_hide_neither_each_other_nor_other_faces():
             assert min(across, along) <= 3
 
 
+def test_labels_of_faces_that_stand_close_do_not_overlap(monkeypatch):
+    spots, draw = [], ImageDraw.ImageDraw.rectangle
+
+    def rectangle(self, spot, **how):
+        if how.get("fill") == "#ff2d55":  # a label's ground
+            spots.append(spot)
+        draw(self, spot, **how)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "rectangle", rectangle)
+    annotated(Image.new("RGB", (1000, 600), "gray"), [face(40 + 66 * i, 200, 60) for i in range(9)], CLASSES)
+    assert len(spots) == 9
+    for i, a in enumerate(spots):
+        for b in spots[:i]:
+            assert min(a[2], b[2]) - max(a[0], b[0]) <= 0.1 or min(a[3], b[3]) - max(a[1], b[1]) <= 0.1
+
+
 @pytest.mark.parametrize("corner", [(0, 0), (0, 530), (930, 0), (930, 530)])
 def test_a_label_at_the_border_is_in_the_picture(corner):
     sheet = annotated(Image.new("RGB", (1000, 600), "gray"), [face(*corner, 70)], CLASSES)
