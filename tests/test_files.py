@@ -7,6 +7,8 @@ import pytest
 
 from pa_difc.util.errors import UserError
 from pa_difc.util.files import read_json, write_atomic, write_json, write_text
+from pa_difc.util.names import as_utf8
+from pa_difc.util.toml import read_toml, to_toml
 
 
 def test_a_reader_never_finds_half_a_file(tmp_path):
@@ -52,3 +54,32 @@ def test_what_is_no_json_is_one_line(tmp_path):
         read_json(tmp_path / "x.json")
     with pytest.raises(ValueError):
         write_json(tmp_path / "y.json", float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("plain é 開\n", "plain é 開\n"),
+        ("caf\udce9.jpg", r"caf\xe9.jpg"),  # as Python names what Latin-1 calls café.jpg
+        ("\udcff\udc80é", r"\xff\x80é"),
+        ("\ud83d", r"\ud83d"),  # half of a pair
+    ],
+)
+def test_whatever_a_name_is_it_can_be_written(text, written, tmp_path):
+    assert as_utf8(text) == written
+    write_text(tmp_path / "file.txt", text)
+    assert (tmp_path / "file.txt").read_bytes() == written.encode()
+    (tmp_path / "file.toml").write_bytes(to_toml({"data.source": f"folder:{text}"}).encode())
+    assert read_toml(tmp_path / "file.toml") == {"data": {"source": f"folder:{written}"}}
+    write_json(tmp_path / "file.json", text)
+    assert read_json(tmp_path / "file.json") == text
+
+
+@pytest.mark.parametrize("name", [b"a" * 255, "é".encode() * 127, b"\xe9" * 255, b"a" * 101])
+def test_a_file_may_have_the_longest_name(name, tmp_path):
+    path = tmp_path / os.fsdecode(name)
+    other = path.with_name(os.fsdecode(name[:-2]))
+    for text in ("old", "new"):
+        write_text(path, text)
+        write_text(other, "other")
+        assert path.read_text() == text and sorted(os.listdir(tmp_path)) == sorted([path.name, other.name])

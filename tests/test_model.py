@@ -249,7 +249,7 @@ def test_a_photograph_s_face_is_found_where_it_is(run_folder, photographs, tmp_p
 
     first, second = sorted(by_file["two.png"], key=lambda r: float(r["left"]))
     assert float(second["left"]) + float(first["right"]) == pytest.approx(1024, abs=12)  # the mirrored one
-    with Image.open(tmp_path / "pictures" / "one.png") as picture:
+    with Image.open(tmp_path / "pictures" / "one.jpg.png") as picture:
         assert picture.width > 512 and picture.height == 512
 
 
@@ -259,11 +259,11 @@ def test_pictures_are_written_over_nothing_but_pictures_of_before(plain, photogr
     for name in ("one.jpg", "more/one.jpg", "none.png"):
         (folder / name).write_bytes((photographs / name.rpartition("/")[2]).read_bytes())
     before = {path: path.read_bytes() for path in folder.rglob("*.*")}
-    for where in (folder, folder / "more"):  # in the second is nothing of their names yet, and something else later
-        (folder / "more" / "none.png").write_bytes(b"mine")
-        code, _, err = command(capsys, "predict", "--model", plain, folder / "none.png", "--annotate", where)
-        assert code == 2 and "none.png was not written by predict" in err and err.count("\n") == 1
-    (folder / "more" / "none.png").unlink()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "none.png.png").write_bytes(b"mine")
+    code, _, err = command(capsys, "predict", "--model", plain, folder / "none.png", "--annotate", tmp_path / "mine")
+    assert code == 2 and "none.png.png was not written by predict" in err and err.count("\n") == 1
+    assert (tmp_path / "mine" / "none.png.png").read_bytes() == b"mine"
     code, _, err = command(capsys, "predict", "--model", plain, folder, "--out", folder / "none.png")
     assert code == 2 and "none.png is one of the images" in err
     (tmp_path / "mine.csv").write_text("name,age\n")
@@ -275,7 +275,8 @@ def test_pictures_are_written_over_nothing_but_pictures_of_before(plain, photogr
     for _ in range(2):  # our own are
         code, _, err = command(capsys, "predict", "--model", plain, folder, "--annotate", tmp_path / "drawn")
         assert code == 0, err
-        assert sorted(p.name for p in (tmp_path / "drawn").iterdir()) == ["none.png", "one-2.png", "one.png"]
+        drawn = sorted(p.relative_to(tmp_path / "drawn").as_posix() for p in (tmp_path / "drawn").rglob("*.png"))
+        assert drawn == ["more/one.jpg.png", "none.png.png", "one.jpg.png"]
     assert before == {path: path.read_bytes() for path in folder.rglob("*.*")}
 
 

@@ -124,9 +124,9 @@ def read_state_dict(file: Path) -> dict[str, Tensor]:
 
             return read_tfjs(file)
         if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
+            from safetensors.torch import load
 
-            content = load_file(file)
+            content = load(file.read_bytes())  # it takes no path that is not UTF-8
         else:
             if zipfile.is_zipfile(file):  # older files are none, and have no checksums
                 check_archive(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -11,6 +12,9 @@ from ..util.errors import Stopped, UserError
 
 def exit_with(main: Callable[[], int | None]) -> None:
     """Runs a command and exits: 2 and one line for what the user can mend, 130 after Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that is not text here, as on Linux any bytes may be one
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = main() or 0
     except UserError as error:

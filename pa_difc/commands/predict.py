@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..util.errors import UserError
+from ..data.protocol import SEARCH_PX
+from ..util.errors import Stopped, UserError
 
 if TYPE_CHECKING:
-    from ..deploy.prediction import Prediction
+    from collections.abc import Sequence
+
+    from ..deploy.images import Images
+    from ..deploy.model import FaceModel
+    from ..deploy.rows import Table
 
 EXAMPLES = """\
   pa-difc predict --model runs/demo/runs/mcd-difc-seed0-… photo.jpg
   pa-difc predict --model my_model holiday/ --out holiday.csv --annotate holiday_annotated
-  pa-difc predict --model my_model *.jpg --format json"""
+  pa-difc predict --model my_model faces/ --crop none --format json
+  pa-difc predict --model my_model stadium.jpg --detect-px 4096"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,21 +29,37 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("images", nargs="+", type=Path, help="image files, or folders of them")
     add("--model", type=Path, required=True, metavar="DIR", help="a finished run's folder, or an exported model")
     add("--format", default="csv", choices=("csv", "json"), help="(default: %(default)s)")
-    add("--out", type=Path, metavar="FILE", help="(default: standard output)")
-    add("--annotate", type=Path, metavar="DIR", help="write each picture there, with boxes, points and bars")
+    add("--out", type=Path, metavar="FILE", help="(default: standard output); a stopped command goes on with it")
+    add("--annotate", type=Path, metavar="DIR", help="draw each picture there, with boxes, labels and bars")
+    add(
+        "--crop",
+        default="model",
+        choices=("model", "cdfer", "none"),
+        help="how faces are cut out: model, as the faces that it was trained on; cdfer, the box and about 10 %% around "
+        "it; none, each image is one face already (default: %(default)s)",
+    )
+    add(
+        "--detect-px",
+        type=int,
+        default=SEARCH_PX,
+        metavar="P",
+        help="longer side of images when faces are looked for; smaller faces than 25 of these pixels are not found, "
+        "and more is slower; 64 to 4096 (default: %(default)s)",
+    )
     add("--views", metavar="NAME", help="average over none, flip or flip+scales (default: as the model was scored)")
     add("--device", default="cpu", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")
 
 
 def run(parsed: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
+    if not 64 <= parsed.detect_px <= 4096:
+        raise UserError(f"--detect-px {parsed.detect_px}: must be from 64 to 4096")
+    from ..data.files import left_out_line
+    from ..deploy.faces import Cut
+    from ..deploy.images import find_images, picture_files
     from ..deploy.model import load_model
-    from ..deploy.predict import find_images, picture_files, predict_images
     from ..training.device import set_device
     from ..training.groups import EvalSettings
     from ..training.model_settings import product_line
-    from ..util.files import refuse_foreign, write_text
 
     set_device(parsed.device)
     model = load_model(parsed.model)
@@ -51,45 +69,60 @@ def run(parsed: argparse.Namespace) -> int:
     if line := product_line(model.settings):
         print(f"{parsed.model}: {line}", file=sys.stderr)
     images = find_images(parsed.images)
-    if parsed.out and parsed.out.resolve() in {path.resolve() for path in images}:
-        raise UserError(f"--out {parsed.out} is one of the images: give another file")
-    if parsed.out:
-        refuse_foreign(parsed.out, ours=_is_ours(parsed.out), writer="predict", instead="another --out")
     pictures = picture_files(images, parsed.annotate) if parsed.annotate else None
-    if parsed.annotate:
-        try:
-            parsed.annotate.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot write {parsed.annotate}: {error.strerror}") from None
-    found = predict_images(model, images, device=parsed.device, annotate=pictures)
-    bar = tqdm(found, total=len(images), desc="predicting", unit="image", disable=None, leave=False)
-    predictions = [p for faces in bar for p in faces]
-    text = _text(predictions, model.classes, parsed.format)
-    if parsed.out:
-        write_text(parsed.out, text)
-    else:
-        sys.stdout.write(text)
-    if problems := sum(bool(p.problem) for p in predictions):
-        print(f"{problems} of {len(images)} images without a prediction; see the column 'problem'", file=sys.stderr)
+    table = _table(parsed, model, images, pictures or [])
+    for line in (left_out_line(images.left_out), Cut(model, parsed.crop).warning()):
+        if line is not None:
+            print(line, file=sys.stderr)
+    _predict(parsed, model, images, pictures, table)
+    if table.problems:
+        number = f"{table.problems} of {len(images.paths)}"
+        print(f"{number} images without a prediction; see the column 'problem'", file=sys.stderr)
     return 0
 
 
-def _is_ours(file: Path) -> bool:
-    """Whether a file may be written over: a table of predictions, an empty one, or none."""
-    if not file.is_file():
-        return True
-    with file.open(encoding="utf-8", errors="replace") as stream:
-        return stream.read(11).strip() in ("", "file,label,", '[\n {\n  "fil', "[]")
+def _table(parsed: argparse.Namespace, model: FaceModel, images: Images, pictures: Sequence[Path]) -> Table:
+    """Where the rows go."""
+    from ..deploy.rows import FileTable, Format, Table, identity
+
+    form = Format(parsed.format, model.classes)
+    if parsed.out is None:
+        return Table(sys.stdout, form)
+    if parsed.out.resolve() in {path.resolve() for path in (*images.paths, *pictures)}:
+        raise UserError(f"--out {parsed.out} is one of the images: give another file")
+    same = identity(
+        model.state_dict(), [model.settings, model.views, parsed.crop, parsed.detect_px, parsed.annotate], images.paths
+    )
+    table = FileTable(parsed.out, form, same, list(map(str, images.paths)))
+    if table.done:
+        print(f"{table.done} of {len(images.paths)} images are done: {table.part}", file=sys.stderr)
+    return table
 
 
-def _text(predictions: list[Prediction], classes: Sequence[str], kind: str) -> str:
-    from ..deploy.prediction import columns
+def _predict(
+    parsed: argparse.Namespace, model: FaceModel, images: Images, pictures: Sequence[Path] | None, table: Table
+) -> None:
+    """Fills the table."""
+    from tqdm import tqdm
 
-    rows = [p.row(classes) for p in predictions]
-    if kind == "json":
-        return json.dumps(rows, indent=1) + "\n"
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns(classes), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
+    from ..deploy.predict import predict_images
+
+    done = table.done
+    found = predict_images(
+        model,
+        images.paths[done:],
+        device=parsed.device,
+        annotate=pictures and pictures[done:],
+        crop=parsed.crop,
+        detect_px=parsed.detect_px,
+    )
+    total = len(images.paths)
+    bar = tqdm(found, total=total, initial=done, desc="predicting", unit="image", disable=None, leave=False)
+    try:
+        for faces in bar:
+            table.add([face.row(model.classes) for face in faces])
+    except KeyboardInterrupt:
+        if parsed.out is None:
+            raise
+        raise Stopped(f"stopped after {table.done} of {total} images") from None
+    table.finish()

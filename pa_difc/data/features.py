@@ -81,7 +81,7 @@ class FeatureSet:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of everything in the set."""
-        digest = hashlib.blake2b("\n".join(self.names).encode(), digest_size=8)
+        digest = hashlib.blake2b("\n".join(self.names).encode(errors="surrogateescape"), digest_size=8)
         for array in (self.features, self.labels, self.log_probs):
             if array is not None:
                 digest.update(np.ascontiguousarray(array).data)

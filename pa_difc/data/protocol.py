@@ -15,3 +15,9 @@ NEAR_DUPLICATES = {
     "group": "each group is kept on one side of the split",
     "drop": "one of each is kept",
 }
+
+#: Images with a longer side of at most this are taken for crops of faces: small faces aren't looked for in them.
+CLOSE_PX = 128
+
+#: The same in predictions, where all faces are wanted: what is 4 % as wide as the photograph is found.
+SEARCH_PX = 640

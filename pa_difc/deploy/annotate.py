@@ -1,68 +1,171 @@
-"""Pictures with what was found in them: boxes, points, and bars for the probabilities of each face."""
+"""Pictures with what was found in them: a box and a label at each face, and bars for its probabilities beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
+from ..data.crops import Box, Picture
+from ..util.names import as_utf8
 from .prediction import Prediction
 
+_SIDE = (320, 2048)  #: pixels; smaller pictures are enlarged, larger ones made smaller
 _BARS = 150  #: pixels for the bars beside a picture
 _LINE, _LETTER, _LONGEST = 14, 7, 18  #: pixels of a line and of a letter, letters of a class's name
 _ALL, _MOST_PROBABLE = 10, 8  #: up to so many classes have a bar each; of more, only the most probable ones
+_LABEL, _PAD = (11, 36), 3  #: pixels of the letters at a face, which grow with it, and around them
+_ROOM = 640  #: pixels that the bars beside a small picture may take
+_BEST, _OTHER, _FRAME = "#D55E00", "#0072B2", "#ff2d55"
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def annotated(image: Image.Image, predictions: Sequence[Prediction], classes: Sequence[str]) -> Image.Image:
-    """The picture with boxes and points, and at its right a bar for the probabilities of each face."""
-    scale = max(1.0, 320 / max(image.size))
-    image = image.resize((round(image.width * scale), round(image.height * scale)))
+def annotated(image: Image.Image | Picture, predictions: Sequence[Prediction], classes: Sequence[str]) -> Image.Image:
+    """The picture with a box and a label at each face, and at its right a bar for each of its probabilities.
+
+    Args:
+        image: all of a photograph, in as many pixels or fewer.
+        predictions: its faces, in pixels of the photograph.
+        classes: of the model.
+    """
+    factor, image = (image.factor, image.image) if isinstance(image, Picture) else (1, image)
+    scale = min(max(1.0, _SIDE[0] / max(image.size)), _SIDE[1] / max(image.size))
+    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    scale /= factor
     faces = [p for p in predictions if p.probs is not None]
-    number = len(classes) if len(classes) <= _ALL else _MOST_PROBABLE
-    names = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in classes]
-    text = max(79, _LETTER * (max(map(len, names)) + 4))
-    block = _LINE * (number + 2)
-    size = (image.width + (text + _BARS + 11 if faces else 0), max(image.height, block * len(faces)))
-    sheet = Image.new("RGB", size, "white")
+    names = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in map(as_utf8, classes)]
+    panel, down = _panel(names, len(faces), image.size)
+    across = ceil(len(faces) / down) if panel else 0
+    width, height = (across * panel.width, min(down, len(faces)) * panel.height) if panel else (0, 0)
+    sheet = Image.new("RGB", (image.width + width, max(image.height, height)), "white")
     sheet.paste(image, (0, 0))
     draw = ImageDraw.Draw(sheet)
+    for face in faces:
+        _frame(draw, face, scale, max(image.size) / 1000)
+    _labels(draw, image.size, faces, names, scale)
     for i, face in enumerate(faces):
-        _mark(draw, face, i + 1, scale, max(2, round(max(image.size) / 250)))
-        _bars(draw, face, i + 1, names, number, (image.width + 6, block * i), text)
+        if panel:
+            panel.draw(draw, face, i + 1, (image.width + panel.width * (i // down), panel.height * (i % down)))
     return sheet
 
 
-def _mark(draw: ImageDraw.ImageDraw, face: Prediction, number: int, scale: float, width: int) -> None:
-    """Draws a face's box, number and points."""
-    if face.box is None or face.points is None:
-        return
-    left, top, right, bottom = (b * scale for b in face.box)
-    draw.rectangle((left, top, right, bottom), outline="#ff2d55", width=width)
-    draw.text((left + 4, top + 2), str(number), fill="#ff2d55")
-    for x, y in face.points * scale:
-        draw.ellipse((x - width, y - width, x + width, y + width), fill="#ffd60a", outline="black")
+def _panel(names: Sequence[str], faces: int, size: tuple[int, int]) -> tuple[_Panel | None, int]:
+    """The largest bars for which there is room beside a picture, and how many faces' go below each other.
+
+    There is room for as much again as the picture takes. The bars of a crowd would be larger than that; its faces have
+    labels alone.
+    """
+    wide, high = max(size[0], _ROOM), max(size[1], _ROOM)
+    unit = max(1.0, max(size) / 1000)
+    for panel in (_Panel(names, u) for u in (unit, (1 + unit) / 2, 1.0)):
+        down, across = max(1, high // panel.height), max(1, wide // panel.width)
+        if faces <= down * across:
+            return panel, down
+    return None, 1
 
 
-def _bars(
-    draw: ImageDraw.ImageDraw,
-    face: Prediction,
-    number: int,
-    names: Sequence[str],
-    shown: int,
-    corner: tuple[int, int],
-    text: int,
+def _frame(draw: ImageDraw.ImageDraw, face: Prediction, scale: float, finest: float) -> None:
+    """Draws a face's box and points, in lines and dots that grow with it."""
+    left, top, right, bottom = _scaled(face, scale)
+    size = min(right - left, bottom - top)
+    draw.rectangle((left, top, right, bottom), outline=_FRAME, width=max(1, round(max(size / 60, finest))))
+    if face.points is not None:
+        r = max(0.5, size / 60)
+        for x, y in face.points * scale:
+            draw.ellipse((x - r, y - r, x + r, y + r), fill="#ffd60a", outline="black" if r >= 2 else None)
+
+
+def _labels(
+    draw: ImageDraw.ImageDraw, size: tuple[int, int], faces: Sequence[Prediction], names: Sequence[str], scale: float
 ) -> None:
-    """Draws a face's probabilities below each other: of all classes in their order, or of the most probable ones."""
-    if face.probs is None:
-        return
-    best, order = int(face.probs.argmax()), list(range(len(names)))
-    if shown < len(names):
-        order = (-face.probs).argsort(kind="stable").tolist()[:shown]
-    x, y = corner
-    draw.text((x, y), f"face {number}: {names[best]}", fill="black")
-    for k in order:
-        y += _LINE
-        p = float(face.probs[k])
-        draw.text((x, y), f"{names[k]} {p:.0%}", fill="black")
-        bar = (x + text, y + 2, x + text + max(1, round(_BARS * p)), y + 11)
-        draw.rectangle(bar, fill="#D55E00" if k == best else "#0072B2")
+    """Writes a number and a class at each face, where it hides the least of others and of their labels."""
+    boxes = [_scaled(face, scale) for face in faces]
+    placed: list[Box] = []
+    for i, (face, box) in enumerate(zip(faces, boxes, strict=True)):
+        assert face.probs is not None
+        best, width = int(face.probs.argmax()), box[2] - box[0]
+        large = min(max(_LABEL[0], width / 7, max(size) / 100), _LABEL[1])
+        words = f"{i + 1} {names[best]}"
+        others, tried = boxes[:i] + boxes[i + 1 :], []
+        sizes = (large, (large + _LABEL[0]) / 2, _LABEL[0])
+        for text, letters in [(text, n) for n in sizes for text in (f"{words} {face.probs[best]:.0%}", words)]:
+            spot, hidden = _spot(draw.textbbox((0, 0), text, _font(letters)), box, size, placed, others)
+            tried.append((hidden, text, _font(letters), spot))
+            if not hidden:
+                break
+        _, text, font, spot = min(tried, key=lambda t: t[0])  # the first, and so the largest, of equal ones
+        placed.append(spot)
+        draw.rectangle(spot, fill=_FRAME)
+        left, top, *_ = draw.textbbox((0, 0), text, font)
+        draw.text((spot[0] + _PAD - left, spot[1] + _PAD - top), text, fill="white", font=font)
+
+
+def _spot(text: Box, box: Box, size: tuple[int, int], labels: Sequence[Box], faces: Sequence[Box]) -> tuple[Box, float]:
+    """Where a text goes at a face, and how much it hides there, in pixels."""
+    wide, high = text[2] - text[0] + 2 * _PAD, text[3] - text[1] + 2 * _PAD
+    spots = [_inside((x, y, x + wide, y + high), size) for x, y in _corners(box, wide, high)]
+    hidden = [3 * sum(_shared(s, o) for o in labels) + sum(_shared(s, o) for o in faces) for s in spots]
+    best = min(range(len(spots)), key=hidden.__getitem__)
+    return spots[best], hidden[best]
+
+
+def _corners(box: Box, wide: float, high: float) -> list[tuple[float, float]]:
+    """Where a label may begin: above and below a face, at either end, and in it."""
+    left, top, right, bottom = box
+    return [(x, y) for y in (top - high, bottom, top) for x in (left, right - wide)]
+
+
+def _inside(spot: Box, size: tuple[int, int]) -> Box:
+    """A spot, moved into the picture."""
+    x = min(max(0.0, spot[0]), max(0.0, size[0] - (spot[2] - spot[0])))
+    y = min(max(0.0, spot[1]), max(0.0, size[1] - (spot[3] - spot[1])))
+    return (x, y, x + spot[2] - spot[0], y + spot[3] - spot[1])
+
+
+def _shared(a: Box, b: Box) -> float:
+    """The area that two boxes share."""
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _scaled(face: Prediction, scale: float) -> Box:
+    assert face.box is not None
+    left, top, right, bottom = face.box
+    return (left * scale, top * scale, right * scale, bottom * scale)
+
+
+class _Panel:
+    """The bars of a face: of all classes in their order, or of the most probable ones.
+
+    Args:
+        names: of the classes.
+        unit: how many times larger than in a picture of a thousand pixels.
+    """
+
+    def __init__(self, names: Sequence[str], unit: float) -> None:
+        self._names, self._unit = names, unit
+        self._shown = len(names) if len(names) <= _ALL else _MOST_PROBABLE
+        self._text = max(79, _LETTER * (max(map(len, names)) + 4))
+        self._font = _font(10 * unit)
+        self.width, self.height = round(unit * (self._text + _BARS + 11)), round(unit * _LINE * (self._shown + 2))
+
+    def draw(self, draw: ImageDraw.ImageDraw, face: Prediction, number: int, corner: tuple[int, int]) -> None:
+        """Draws them, the block's upper left corner given."""
+        assert face.probs is not None
+        best, order = int(face.probs.argmax()), list(range(len(self._names)))
+        if self._shown < len(self._names):
+            order = (-face.probs).argsort(kind="stable").tolist()[: self._shown]
+        unit, x, y = self._unit, corner[0] + 6 * self._unit, float(corner[1])
+        draw.text((x, y), f"face {number}: {self._names[best]}", fill="black", font=self._font)
+        for k in order:
+            y += _LINE * unit
+            p = float(face.probs[k])
+            draw.text((x, y), f"{self._names[k]} {p:.0%}", fill="black", font=self._font)
+            start = x + self._text * unit
+            bar = (start, y + 2 * unit, start + max(1, round(_BARS * p * unit)), y + 11 * unit)
+            draw.rectangle(bar, fill=_BEST if k == best else _OTHER)
+
+
+def _font(size: float) -> _Font:
+    return ImageFont.load_default(round(size))

@@ -107,7 +107,7 @@ def _pt2(model: FaceModel, path: Path) -> str:
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
     write_atomic(path, lambda file: file.write(buffer.getbuffer()))
-    loaded = torch.export.load(path).module()
+    loaded = torch.export.load(io.BytesIO(path.read_bytes())).module()
     return _checked(model, path, lambda image, points: loaded(image, points).detach().numpy())
 
 
@@ -125,7 +125,7 @@ def _onnx(model: FaceModel, path: Path) -> str:
         _program(model), dynamo=True, input_names=["image", "landmarks"], output_names=["probabilities"], verbose=False
     )
     write_atomic(path, lambda file: file.write(program.model_proto.SerializeToString()))
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     names = [i.name for i in session.get_inputs()]
 
     def run(image: Tensor, points: Tensor) -> npt.NDArray[np.float32]:

@@ -3,74 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, count
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+import torch
 
-from ..data.crops import cut_face
-from ..data.decode import BrokenImageError, read_image
-from ..data.files import find_images as images_below
-from ..util.errors import UserError
-from ..util.files import refuse_foreign
+from ..data.photograph import BrokenImageError, Photograph
+from ..data.protocol import SEARCH_PX
 from .annotate import annotated
+from .faces import Cut
+from .images import save_picture
 from .prediction import Prediction
+from .search import FaceSearch
 
 if TYPE_CHECKING:
+    from ..data.crops import Picture
     from ..data.detect import Detection
     from .model import FaceModel
 
-_BATCH = 16  #: images at a time
-_SOFTWARE = "pa_difc"  #: in the pictures that are written here
-
-
-def find_images(paths: Sequence[Path]) -> list[Path]:
-    """Files as they are given, and all images below folders.
-
-    Raises:
-        UserError: a path does not exist, or there is no image.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found += images_below(path).paths
-        elif path.exists():
-            found.append(path)
-        else:
-            raise UserError(f"{path}: no such file or folder")
-    if not found:
-        raise UserError(f"{', '.join(map(str, paths))}: no images")
-    return found
-
-
-def picture_files(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """Where the annotated picture of each image goes: by its name, with a number where several have the same.
-
-    Raises:
-        UserError: the file is one of the images, or something that was not written here.
-    """
-    files: dict[Path, None] = {}
-    for path in paths:
-        names = chain([path.stem], (f"{path.stem}-{n}" for n in count(2)))
-        files[next(file for name in names if (file := folder / f"{name}.png") not in files)] = None
-    for file in files:
-        refuse_foreign(file, ours=_is_ours(file), writer="predict", instead="another --annotate")
-    return list(files)
-
-
-def _is_ours(file: Path) -> bool:
-    try:
-        with Image.open(file) as picture:
-            return bool(picture.info.get("Software") == _SOFTWARE)
-    except OSError:
-        return False
+_BATCH = 16  #: images at a time, at most
+_HELD_BYTES = 32 << 20  #: of images in memory at a time; with more than this, no further one is opened
+_FACES = 16  #: faces that the model is shown at a time
 
 
 def predict_images(
-    model: FaceModel, paths: Sequence[Path], *, device: str = "cpu", annotate: Sequence[Path] | None = None
+    model: FaceModel,
+    paths: Sequence[Path],
+    *,
+    device: str = "cpu",
+    annotate: Sequence[Path] | None = None,
+    crop: str = "model",
+    detect_px: int = SEARCH_PX,
 ) -> Iterator[list[Prediction]]:
     """Every face of every image, a list for each file in turn; never empty.
 
@@ -78,57 +43,80 @@ def predict_images(
         model: in eval mode.
         paths: image files.
         device: where faces are found and classified.
-        annotate: for each image, the file for a picture with boxes, points and bars; see :func:`picture_files`.
+        annotate: for each image, the file for a picture with boxes, labels and bars; see :func:`.picture_files`.
+        crop: how faces are cut out; see :class:`.Cut`.
+        detect_px: the longer side of images when faces are looked for; see :class:`.FaceSearch`.
     """
-    from ..data.detect import FaceDetector
-
-    detector = FaceDetector(device)
+    search, cut = FaceSearch(device, detect_px, model.size_px), Cut(model, crop)
     model = model.to(device)
-    for start in range(0, len(paths), _BATCH):
-        batch = paths[start : start + _BATCH]
-        images = [_open(path) for path in batch]
-        good = [image for image in images if isinstance(image, Image.Image)]
-        found = iter(detector.detect(good, [max(image.size) <= 128 for image in good]))
-        for i, (path, image) in enumerate(zip(batch, images, strict=True), start):
-            if isinstance(image, str):
-                yield [Prediction(str(path), problem=image)]
-                continue
-            faces = next(found)
-            predictions = _classify(model, path, image, faces, device)
-            if annotate is not None:
-                annotated(image, predictions, model.classes).save(annotate[i], pnginfo=_signature())
+    for batch in _batches(paths, search if cut.searches else None):
+        pictures = [opened.picture for opened in batch if opened.picture is not None]
+        found = iter(search.detect(pictures))
+        pictures.clear()
+        while batch:  # an image is let go before the next ones are opened
+            image = batch.pop(0)
+            faces = next(found) if image.picture is not None else []
+            predictions = _classify(model, cut, image, faces, device)
+            if annotate is not None and image.photograph is not None:
+                drawn = annotated(search.picture(image.photograph), predictions, model.classes)
+                save_picture(drawn, annotate[image.index])
+            del image
             yield predictions
 
 
-def _signature() -> PngInfo:
-    signature = PngInfo()
-    signature.add_text("Software", _SOFTWARE)
-    return signature
+@dataclass
+class _Opened:
+    """An image in memory, and a picture of it to look for faces in; or why it can't be read."""
 
+    index: int
+    path: Path
+    photograph: Photograph | None = None
+    picture: Picture | None = None
+    problem: str = ""
 
-def _open(path: Path) -> Image.Image | str:
-    try:
-        return read_image(path)
-    except BrokenImageError as error:
-        return str(error)
-
-
-def _classify(
-    model: FaceModel, path: Path, image: Image.Image, faces: Sequence[Detection], device: str
-) -> list[Prediction]:
-    import torch
-
-    crops, kept = [], []
-    for face in faces:
+    @classmethod
+    def of(cls, index: int, path: Path, search: FaceSearch | None) -> _Opened:
         try:
-            crops.append(cut_face(image, face.box, face.points, model.settings["input"]["crop"], model.size_px))
-            kept.append(face)
-        except ValueError:
-            continue  # a box that only touches the image
-    if not crops:
-        return [Prediction(str(path), problem="no face")]
-    pixels = torch.from_numpy(np.stack([c.image for c in crops])).to(device).float().div_(255)
-    points = torch.from_numpy(np.stack([c.landmarks for c in crops])).to(device)
-    with torch.no_grad():
-        probs = model(pixels, points).cpu().numpy()
-    return [Prediction(str(path), face.box, face.points, p) for face, p in zip(kept, probs, strict=True)]
+            photograph = Photograph(path)
+            return cls(index, path, photograph, search.picture(photograph) if search else None)
+        except BrokenImageError as error:
+            return cls(index, path, problem=str(error))
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory, about."""
+        picture = 4 * self.picture.image.width * self.picture.image.height if self.picture else 0
+        return picture + (self.photograph.held if self.photograph else 0)
+
+
+def _batches(paths: Sequence[Path], search: FaceSearch | None) -> Iterator[list[_Opened]]:
+    """Images in order, few at a time of large ones."""
+    batch: list[_Opened] = []
+    for index, path in enumerate(paths):
+        batch.append(_Opened.of(index, path, search))
+        if len(batch) == _BATCH or sum(opened.held for opened in batch) > _HELD_BYTES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _classify(model: FaceModel, cut: Cut, image: _Opened, found: Sequence[Detection], device: str) -> list[Prediction]:
+    if image.photograph is None:
+        return [Prediction(str(image.path), problem=image.problem)]
+    try:
+        faces = cut.faces(image.photograph, found)
+    except BrokenImageError as error:
+        image.photograph = None
+        return [Prediction(str(image.path), problem=str(error))]
+    if not faces:
+        return [Prediction(str(image.path), problem="no face")]
+    predictions = []
+    for start in range(0, len(faces), _FACES):
+        some = faces[start : start + _FACES]
+        pixels = torch.from_numpy(np.stack([face.crop.image for face in some])).to(device).float().div_(255)
+        points = torch.from_numpy(np.stack([face.crop.landmarks for face in some])).to(device)
+        with torch.no_grad():
+            probs = model(pixels, points).cpu().numpy()
+        predictions += [Prediction(str(image.path), f.box, f.points, p) for f, p in zip(some, probs, strict=True)]
+    return predictions

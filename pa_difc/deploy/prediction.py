@@ -21,17 +21,18 @@ class Prediction:
 
     file: str
     box: Box | None = None  #: left, top, right, bottom, in pixels of the upright image
-    points: npt.NDArray[Any] | None = None  #: ``(5, 2)``
+    points: npt.NDArray[Any] | None = None  #: ``(5, 2)``; None where nobody looked for them
     probs: npt.NDArray[Any] | None = None  #: ``(K,)``
     problem: str = ""  #: "no face", or why the file can't be read
 
     def row(self, classes: Sequence[str]) -> dict[str, object]:
         """A row of a table: file, label, box, points, probabilities, problem."""
         row: dict[str, object] = {"file": self.file, "label": "", "problem": self.problem}
-        if self.probs is not None and self.box is not None and self.points is not None:
+        if self.probs is not None and self.box is not None:
             row["label"] = classes[int(self.probs.argmax())]
             row |= dict(zip(_BOX, (round(b, 1) for b in self.box), strict=True))
-            row |= dict(zip(_POINTS, (round(float(v), 1) for v in self.points.flat), strict=True))
+            if self.points is not None:
+                row |= dict(zip(_POINTS, (round(float(v), 1) for v in self.points.flat), strict=True))
             row |= {_column(name): round(float(p), 4) for name, p in zip(classes, self.probs, strict=True)}
         return row
 

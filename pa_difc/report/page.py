@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..util.files import refuse_foreign
+from ..util.names import as_utf8
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -136,6 +137,7 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5.4, 3.2)) ->
     """
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     style: dict[Any, Any] = dict.fromkeys(
         ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), GRAY
@@ -154,6 +156,8 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5.4, 3.2)) ->
             ax.legend(ncols=columns, fontsize=8, columnspacing=1.2, **place)
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_facecolor("none")
+        for text in figure.findobj(Text):
+            text.set_text(as_utf8(text.get_text()))  # a domain's name may be a path of any bytes
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     return re.sub(r"^.*?(?=<svg )", "", buffer.getvalue(), flags=re.DOTALL)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ..data.labels import UNLABELLED
 from ..util.errors import UserError
 from ..util.files import read_arrays
+from ..util.names import as_utf8
 
 Array = npt.NDArray[Any]
 
@@ -44,7 +45,7 @@ class Run:
     @property
     def classes(self) -> list[str]:
         """The names of the classes, by index."""
-        return self.record["labels"]["names"]  # type: ignore[no-any-return]
+        return list(map(as_utf8, self.record["labels"]["names"]))
 
     @property
     def loss(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..util.errors import UserError
+from ..util.names import as_utf8
 from ..util.registry import Registry
 from .settings import Settings
 
@@ -29,7 +30,7 @@ class TensorBoardLogger:
     """Event files in a folder ``tensorboard`` of the run's.
 
     Raises:
-        UserError: the package ``tensorboard`` is not installed.
+        UserError: the package ``tensorboard`` is not installed, or takes no such folder.
     """
 
     def __init__(self, folder: Path, title: str, settings: Mapping[str, Any]) -> None:
@@ -37,9 +38,11 @@ class TensorBoardLogger:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise UserError("--log tensorboard needs the package: pip install 'pa-difc[tensorboard]'") from None
+        if as_utf8(str(folder)) != str(folder):
+            raise UserError(f"--log tensorboard writes only below folders whose names are UTF-8, and {folder} is none")
         # What an interrupted run had written from step 1 on is passed over by TensorBoard: all is written again.
         self._writer = SummaryWriter(folder / "tensorboard", purge_step=1)
-        self._writer.add_text("settings", "\n\n".join(f"{k} = {v}" for k, v in settings.items()))
+        self._writer.add_text("settings", as_utf8("\n\n".join(f"{k} = {v}" for k, v in settings.items())))
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():

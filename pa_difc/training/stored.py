@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from ..backbones.classifiers import PretrainedClassifier
@@ -169,7 +169,7 @@ def stored_classifier(folder: Path) -> PretrainedClassifier:
 
 def _load(path: Path) -> dict[str, Tensor]:
     try:
-        weights: dict[str, Tensor] = load_file(path)
+        weights: dict[str, Tensor] = load(path.read_bytes())  # it takes no path that is not UTF-8
         return weights
     except Exception as error:  # a damaged file can make the reader raise anything
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]

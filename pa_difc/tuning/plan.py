@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from ..training.identity import code_digest, fingerprints, plugin_digests, weigh
 from ..training.resolve import identity
 from ..training.settings import Settings
 from ..util.errors import UserError
-from ..util.names import lookup
+from ..util.names import as_utf8, lookup
 from .space import Space, defaults
 from .study import ORACLE, SELECTIONS
 
@@ -71,7 +72,7 @@ class StudyPlan:
         parts = [data.source, data.target, self.settings.method.name, self.settings.model.backbone]
         parts += [self.features, self.select, *([Path(labels).stem] if labels != "expressions" else [])]
         mark = "-USES-TARGET-LABELS" if self.select == ORACLE else ""
-        return "-".join(parts).replace(":", "_").replace("/", "_") + mark
+        return re.sub(r"[:/\\]", "_", as_utf8("-".join(parts))) + mark
 
     @property
     def folder(self) -> Path:

@@ -11,6 +11,7 @@ import optuna
 from ..evaluation.metrics import METRICS
 from ..report.page import html_figure, html_page, html_table, markdown_table
 from ..util.files import write_text
+from ..util.names import as_utf8
 from ..util.process import without_password
 from .assessment import Assessment, Line
 from .figures import figures
@@ -56,7 +57,9 @@ def write_report(
         page.append(f"<h2>{title}</h2>{html_table(rows, title)}")
     drawn = "".join(
         html_figure(title, picture)
-        for title, picture in figures(study, choice, assessment, task.source.label_set.names).items()
+        for title, picture in figures(
+            study, choice, assessment, list(map(as_utf8, task.source.label_set.names))
+        ).items()
     )
     page.append(f"<h2>Figures</h2><div class='figures'>{drawn}</div>")
     page.append(f"<h2>Again</h2><p><code>{html.escape(command)}</code></p><p>{opened}</p>")

@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from .errors import UserError
+from .names import as_utf8
 
 #: The key under which a sealed JSON file keeps the hash of all the rest.
 _SEAL = "digest"
@@ -33,7 +34,7 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f".{path.name}.{platform.node()}-"
+        prefix = f".{_short(path.name)}.{platform.node()}-"
         _remove_orphans(path.parent, prefix)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{prefix}{os.getpid()}.", delete=False) as file:
             temporary = Path(file.name)
@@ -66,8 +67,8 @@ def refuse_foreign(path: Path, *, ours: bool, writer: str, instead: str) -> None
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file atomically; see :func:`write_atomic`."""
-    write_atomic(path, lambda file: file.write(text.encode()))
+    """Writes a text file atomically, in UTF-8 whatever is in it; see :func:`write_atomic` and :func:`as_utf8`."""
+    write_atomic(path, lambda file: file.write(as_utf8(text).encode()))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -170,6 +171,13 @@ def check_archive(path: Path) -> None:
 def _seal(value: dict[str, Any]) -> str:
     plain = json.loads(json.dumps(value))  # as it comes back: keys are strings, tuples are lists
     return hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def _short(name: str) -> str:
+    """A file's name, or of a long one a part that no other file's shares: a temporary name is longer than it."""
+    if len(os.fsencode(name)) <= 100:
+        return name
+    return f"{name[:20]}~{hashlib.blake2b(os.fsencode(name), digest_size=8).hexdigest()}"
 
 
 def _remove_orphans(folder: Path, prefix: str) -> None:

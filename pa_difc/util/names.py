@@ -1,4 +1,4 @@
-"""Looking up what a user named, with the nearest valid names where there is no such thing."""
+"""Names that a user gave: looked up, with the nearest valid ones where there is no such thing, and written."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -21,6 +21,14 @@ def lookup(kind: str, name: str, registry: Mapping[str, T]) -> T:
     if name not in registry:
         raise unknown(kind, name, registry)
     return registry[name]
+
+
+def as_utf8(text: str) -> str:
+    r"""A text as UTF-8 can hold it: of a file's name that is none, other bytes are written as ``\xe9``."""
+    try:
+        return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    except UnicodeEncodeError:  # half of a pair that no file's name gave
+        return text.encode(errors="backslashreplace").decode()
 
 
 def shown(value: str, most: int = 80) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import tomli_w
 
 from .errors import UserError
+from .names import as_utf8
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,7 +35,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def to_toml(values: Mapping[str, Any]) -> str:
-    """The text of a file with a table for each group.
+    r"""The text of a file with a table for each group; a byte of a path that is not UTF-8 is written as ``\\xe9``.
 
     Args:
         values: by whole key, "group.name"; one of None is left out, for it is what its key has where none is given.
@@ -43,4 +45,5 @@ def to_toml(values: Mapping[str, Any]) -> str:
         group, _, name = key.partition(".")
         if value is not None:
             groups.setdefault(group, {})[name] = list(value) if isinstance(value, tuple) else value
-    return tomli_w.dumps(groups)
+    # TOML has no such characters: the path is readable, but not to be found by it.
+    return re.sub("[\ud800-\udfff]", lambda found: as_utf8(found[0]).replace("\\", "\\\\"), tomli_w.dumps(groups))

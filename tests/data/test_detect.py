@@ -13,7 +13,7 @@ def test_faces_are_those_of_the_library_in_its_own_layout():
     photograph = Image.fromarray(astronaut()).crop((80, 0, 380, 300))
     images = [photograph, photograph.rotate(8), Image.new("RGB", (300, 300), (90, 120, 150))]
     detector = FaceDetector("cpu", detect_px=300)
-    library = MTCNN(keep_all=True, select_largest=False, min_face_size=30)
+    library = MTCNN(keep_all=True, select_largest=False, min_face_size=25)
     canvases = []
     for image in images:
         canvases.append(Image.new("RGB", (390, 390), (128,) * 3))

@@ -1,0 +1,94 @@
+"""Which faces of an image a model is shown, cut out as it was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..data.crops import Box, Crop, centre_square, typical_points, whole_image
+from ..data.photograph import BrokenImageError, Photograph
+from ..util.errors import DiskError
+
+if TYPE_CHECKING:
+    from ..data.detect import Detection
+    from .model import FaceModel
+
+CROPS = ("model", "cdfer", "none")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A face as the model is shown it."""
+
+    crop: Crop
+    box: Box  #: in pixels of the image
+    points: np.ndarray | None  #: ``(5, 2)`` in pixels of the image; None where none were found
+
+
+class Cut:
+    """How faces are cut out for a model.
+
+    Args:
+        model: it knows how its training faces were.
+        crop: "model" (as those, or "cdfer" for a model of images that were taken as they are), "cdfer" (the box and
+            about 10 % around it), or "none": each image is one face, and all of it is shown that was in training.
+    """
+
+    def __init__(self, model: FaceModel, crop: str) -> None:
+        given = model.settings["input"]
+        self._size_px = model.size_px
+        self._prepared, self._trained = bool(given["prepared"]), str(given["crop"])
+        self._whole = crop == "none"
+        self.mode = self._trained if crop == "model" else crop
+        self.searches = not self._whole or bool(given["landmarks"])  #: whether faces have to be looked for
+
+    def warning(self) -> str | None:
+        """A line, if the model was trained on faces that were cut out otherwise."""
+        if self._prepared:
+            if self.mode == self._trained:
+                return None
+            was = f"on faces cut out as {self._trained}" if self._trained != "none" else "on whole images"
+            shown = "whole images" if self.mode == "none" else f"faces cut out as {self.mode}"
+            return f"the model was trained {was} and is shown {shown} (--crop model shows it what it was trained on)"
+        if self.mode == "none":
+            return None
+        return (
+            "the model was trained on images taken as they are, without `prepare`, and is shown faces that are found "
+            f"and cut out as {self.mode} (--crop none if your images are faces cut out like those it was trained on)"
+        )
+
+    def faces(self, image: Photograph, found: Sequence[Detection]) -> list[Shown]:
+        """What the model is shown of an image; nothing if there is no face.
+
+        Args:
+            image: a file's.
+            found: its faces, the most probable first.
+
+        Raises:
+            BrokenImageError: it can't be read.
+            DiskError: the disk failed.
+        """
+        if self._whole:
+            return [self._all_of(image, found[0].points if found else None)]
+        if self.mode == "none":
+            return [self._all_of(image, face.points) for face in found[:1]]
+        shown = []
+        for face in found:
+            try:
+                crop = image.face(face.box, face.points, self.mode, self._size_px)
+            except (BrokenImageError, DiskError):
+                raise
+            except ValueError:
+                continue  # a box that only touches the image
+            shown.append(Shown(crop, face.box, face.points))
+        return shown
+
+    def _all_of(self, image: Photograph, points: np.ndarray | None) -> Shown:
+        region = whole_image(image) if self._prepared else centre_square(image)
+        if points is not None:
+            return Shown(image.region(region, points, self._size_px), region, points)
+        crop = image.region(region, np.zeros((5, 2)), self._size_px)
+        return Shown(Crop(crop.image, typical_points("cdfer", self._size_px)), region, None)

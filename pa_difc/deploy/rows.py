@@ -1,0 +1,208 @@
+"""A table of predictions that grows image by image, on standard output or in a file that a stopped run goes on with."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import groupby
+from pathlib import Path
+from typing import IO
+
+import torch
+from torch import Tensor
+
+from ..util.errors import UserError
+from ..util.files import refuse_foreign
+from ..util.names import as_utf8
+from ..util.version import VERSION
+from .prediction import columns
+
+FORMATS = ("csv", "json")
+Row = Mapping[str, object]
+
+
+class Format:
+    """How rows are written, and read again.
+
+    Args:
+        kind: of :data:`FORMATS`.
+        classes: of the model.
+    """
+
+    def __init__(self, kind: str, classes: Sequence[str]) -> None:
+        self.kind, self._columns = kind, [as_utf8(name) for name in columns(classes)]
+        self.start = self._csv([{name: name for name in self._columns}]) if kind == "csv" else "[\n"
+        self.end = "" if kind == "csv" else "\n]\n"
+
+    def text(self, rows: Sequence[Row], *, first: bool) -> str:
+        """Some rows; ``first`` if none were written before."""
+        plain = [{as_utf8(key): as_utf8(v) if isinstance(v, str) else v for key, v in row.items()} for row in rows]
+        if self.kind == "csv":
+            return self._csv(plain)
+        objects = ",\n".join(json.dumps(row, indent=1) for row in plain)
+        return ("" if first else ",\n") + "\n".join(f" {line}" for line in objects.split("\n"))
+
+    def rows(self, text: str) -> list[Row]:
+        """The whole rows of a table that may break off; none if it is no table of these classes."""
+        if not text.startswith(self.start):
+            return []
+        with suppress(ValueError, csv.Error):
+            if self.kind == "json":
+                return list(json.loads(text[: text.rfind("\n }") + 3] + "]"))
+            found = csv.DictReader(io.StringIO(text), strict=True)
+            return [row for row in found if None not in row and None not in row.values()]
+        return []
+
+    def _csv(self, rows: Sequence[Row]) -> str:
+        lines = []
+        for row in rows:
+            buffer = io.StringIO()  # the longer ending has a name with either character quoted
+            csv.DictWriter(buffer, self._columns, restval="", lineterminator="\r\n").writerow(row)
+            lines.append(buffer.getvalue().removesuffix("\r\n") + "\n")
+        return "".join(lines)
+
+
+def is_table(file: Path) -> bool:
+    """Whether a file may be written over: a table of predictions, whatever its classes, an empty one, or none."""
+    if not file.is_file():
+        return not file.exists()
+    with file.open(encoding="utf-8", errors="replace", newline="") as stream:
+        head = stream.readline()
+        if head.startswith("["):
+            try:
+                rows = json.loads(head + stream.read())
+            except (ValueError, RecursionError):
+                return False
+            return all(isinstance(row, dict) and list(row)[:3] == ["file", "label", "problem"] for row in rows)
+    own = columns([])
+    names = head.rstrip("\n").split(",")
+    return not head.strip() or (names[:2] == own[:2] and names[2 - len(own) :] == own[2:])
+
+
+def identity(weights: Mapping[str, Tensor], said: Sequence[object], images: Sequence[Path]) -> str:
+    """A hash of all that predictions follow from: a table that was begun with something else is not gone on with.
+
+    Args:
+        weights: of the model.
+        said: settings, in plain values and paths.
+        images: files, of which size and time are taken.
+    """
+    digest = hashlib.blake2b(digest_size=4)
+    for name, tensor in weights.items():
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    digest.update(json.dumps([VERSION, *said], sort_keys=True, default=str).encode())
+    for path in images:
+        digest.update(os.fsencode(path))
+        with suppress(OSError):  # the row will say so
+            status = path.stat()
+            digest.update(f" {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+class Table:
+    """Rows on their way to a stream.
+
+    Args:
+        stream: they go there.
+        form: of the table.
+    """
+
+    done = 0  #: images whose rows are written
+    problems = 0  #: of them, those without a prediction
+
+    def __init__(self, stream: IO[str], form: Format) -> None:
+        self._stream, self._form, self._first = stream, form, True
+        self._write(form.start)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Writes the rows of an image; when this returns, the end of the program does not lose them."""
+        self.done += 1
+        self.problems += sum(bool(row["problem"]) for row in rows)
+        self._write(self._form.text(rows, first=self._first))
+        self._first = False
+
+    def finish(self) -> None:
+        """Writes what comes after the last row."""
+        self._write(self._form.end)
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+class FileTable(Table):
+    """Rows on their way to a file, which appears when they are all there. Until then they are in one beside it.
+
+    Args:
+        out: the file.
+        form: of the table.
+        identity: of everything that predictions follow from, as a part of a file's name.
+        names: of the images, in order.
+
+    Raises:
+        UserError: the file is not ours, can't be written, or another process writes it.
+    """
+
+    def __init__(self, out: Path, form: Format, identity: str, names: Sequence[str]) -> None:
+        if out.exists() and not out.is_file():
+            raise UserError(f"--out {out} is no file: give one, or leave --out away for standard output")
+        refuse_foreign(out, ours=is_table(out), writer="predict", instead="another --out")
+        self._out, self.part = out, out.with_name(f"{out.name}.part-{identity}")
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = self.part.open("a+", encoding="utf-8", newline="")
+        except OSError as error:
+            raise UserError(f"cannot write {self.part}: {error.strerror}") from None
+        self._form = form
+        self._lock()
+        self._go_on(names)
+
+    def finish(self) -> None:
+        """Puts the table in its place."""
+        super().finish()
+        os.fsync(self._stream.fileno())
+        if sys.platform == "win32":  # where an open file can't be moved
+            self._stream.close()
+        self.part.replace(self._out)
+        self._stream.close()
+
+    def _lock(self) -> None:
+        if sys.platform == "win32":
+            return
+        import fcntl
+
+        try:
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another process writes {self._out}: wait for it, or give another --out") from None
+        except OSError:  # a file system without locks
+            return
+        if not self.part.exists() or not os.path.samestat(os.fstat(self._stream.fileno()), self.part.stat()):
+            raise UserError(f"another process has just written {self._out}")
+
+    def _go_on(self, names: Sequence[str]) -> None:
+        """Keeps the rows of images that are done; the last one's may not all be there."""
+        self._stream.seek(0)
+        try:
+            text = self._stream.read()
+        except UnicodeDecodeError:
+            text = ""
+        images = [(name, list(rows)) for name, rows in groupby(self._form.rows(text), key=lambda row: row["file"])][:-1]
+        if [name for name, _ in images] != [as_utf8(name) for name in names[: len(images)]]:
+            images = []
+        kept = [row for _, rows in images for row in rows]
+        whole = self._form.start + (self._form.text(kept, first=True) if kept else "")
+        if not text.startswith(whole):
+            images, kept = [], []
+            self._stream.truncate(0)
+            self._write(self._form.start)
+        else:
+            self._stream.truncate(len(whole.encode()))
+        self.done, self._first = len(images), not kept
+        self.problems = sum(bool(row["problem"]) for row in kept)

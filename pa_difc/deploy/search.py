@@ -1,0 +1,111 @@
+"""Faces of all sizes in a photograph: on a small copy of it first, then on larger ones for the smaller faces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import ceil
+
+import numpy as np
+from PIL import Image
+
+from ..data.crops import Box, Picture
+from ..data.detect import Detection, FaceDetector
+from ..data.photograph import Photograph
+from ..data.protocol import CLOSE_PX, DETECT_PX
+
+_TILE = 1024  #: pixels; larger copies are searched in parts, so that memory does not grow with them
+_STEP = 4  #: a copy's sides are at most so many times those of the one before
+_OVERLAP = 160  #: pixels of neighbouring parts: more than a face that the copy before was too small for
+_WORTH_IT = 1.25  #: a copy that is less than so many times larger finds little more
+_SURE = 0.9  #: a face of a larger copy that MTCNN holds for less probable is mostly none
+_FINER = 3  #: a picture has at least so many pixels for one of the smallest copy's
+_FACE = 0.12  #: and is fine enough to cut a face from that is so wide: for smaller ones the file is read again
+_GAP = 3  #: a much larger image is first made smaller by a whole factor, to so many times what is wanted
+_SAME = 0.5  #: the share of the smaller of two boxes that lies in the other, if both are of one face
+
+
+class FaceSearch:
+    """MTCNN on copies of an image whose longer sides are 256 pixels, 1024, and so on up to the given one.
+
+    A face has to be some 25 pixels wide in a copy to be found in it. What the smallest copy shows is found as in
+    ``prepare``, which searches that one alone.
+
+    Args:
+        device: where it runs.
+        detect_px: the longer side of the largest copy; images are not enlarged for it.
+        crop_px: the side of the faces that are cut out.
+    """
+
+    def __init__(self, device: str, detect_px: int, crop_px: int) -> None:
+        self._whole = FaceDetector(device, min(detect_px, DETECT_PX))
+        self._parts = FaceDetector(device, _TILE, tight=True)
+        self._largest = detect_px
+        self._picture_px = max(detect_px, _FINER * DETECT_PX, int(2 * crop_px / _FACE))
+
+    def picture(self, photograph: Photograph) -> Picture:
+        """What faces are looked for in: fine enough for the largest copy, and to cut out most faces.
+
+        Raises:
+            BrokenImageError: it can't be read.
+            DiskError: the disk failed.
+        """
+        return photograph.near(self._picture_px)
+
+    def detect(self, pictures: Sequence[Picture]) -> list[list[Detection]]:
+        """All faces of each picture, in pixels of its photograph: of the smallest copy first, the most probable first.
+
+        Args:
+            pictures: from :meth:`picture`.
+        """
+        images = [picture.image for picture in pictures]
+        found = self._whole.detect(images, [max(picture.size) <= CLOSE_PX for picture in pictures])
+        for image, faces in zip(images, found, strict=True):
+            for side in self._sides(max(image.size)):
+                finer = [face for face in self._finer(image, side) if face.confidence >= _SURE]
+                for face in sorted(finer, key=lambda face: -face.confidence):
+                    if all(_shared(face.box, other.box) < _SAME for other in faces):
+                        faces.append(face)
+        return [[_moved(f, p.factor, p.origin) for f in faces] for faces, p in zip(found, pictures, strict=True)]
+
+    def _sides(self, longer: int) -> Iterator[int]:
+        """The longer sides of the larger copies."""
+        largest, side = min(self._largest, longer), DETECT_PX
+        while largest >= _WORTH_IT * side:
+            side = min(largest, _STEP * side)
+            yield side
+
+    def _finer(self, image: Image.Image, side: int) -> Iterator[Detection]:
+        """The faces of a copy."""
+        scale = side / max(image.size)
+        width, height = (max(1, round(scale * n)) for n in image.size)
+        size = min(_TILE, width), min(_TILE, height)
+        self._parts.detect_px = max(size)
+        for top in _starts(height):
+            for left in _starts(width):
+                region = (left / scale, top / scale, (left + size[0]) / scale, (top + size[1]) / scale)
+                box = (*region[:2], min(region[2], image.width), min(region[3], image.height))
+                part = image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=_GAP)
+                for face in self._parts.detect([part], [False])[0]:
+                    yield _moved(face, 1 / scale, region[:2])
+
+
+def _starts(length: int) -> list[int]:
+    """Where the parts of a side begin, evenly spread."""
+    if length <= _TILE:
+        return [0]
+    number = ceil((length - _OVERLAP) / (_TILE - _OVERLAP))
+    return [round(i * (length - _TILE) / (number - 1)) for i in range(number)]
+
+
+def _moved(face: Detection, scale: float, corner: tuple[float, float]) -> Detection:
+    """A face of a part that was made smaller by a factor, in pixels of all of it."""
+    left, top, right, bottom = (np.asarray(face.box) * scale + corner * 2).tolist()
+    return Detection((left, top, right, bottom), (face.points * scale + corner).astype(np.float32), face.confidence)
+
+
+def _shared(a: Box, b: Box) -> float:
+    """The share of the smaller box that lies in the other one."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    return width * height / min((x[2] - x[0]) * (x[3] - x[1]) for x in (a, b))

@@ -1,0 +1,204 @@
+"""What predict writes never touches what it reads, and one image's picture never takes another's place."""
+
+import csv
+import os
+
+import pytest
+from PIL import Image
+
+from pa_difc.commands.console import exit_with
+from pa_difc.commands.parser import main
+from pa_difc.deploy.images import find_images, picture_files
+from pa_difc.util.errors import UserError
+
+
+@pytest.fixture
+def predict(prepared, capsys):
+    def run(*words):
+        with pytest.raises(SystemExit) as stop:
+            exit_with(lambda: main(["predict", "--model", str(prepared["cdfer"]), *map(str, words)]))
+        out, err = capsys.readouterr()
+        return stop.value.code, out, err
+
+    return run
+
+
+def test_pictures_keep_folders_and_suffixes(predict, album, tmp_path, content):
+    before = content(album)
+    code, _, err = predict(album, "--annotate", tmp_path / "drawn", "--out", tmp_path / "p.csv")
+    assert code == 0 and "left out: 1 system or hidden file" in err
+    drawn = {p.relative_to(tmp_path / "drawn").as_posix() for p in content(tmp_path / "drawn")}
+    assert drawn == {"monday/1.jpg.png", "tuesday/1.jpg.png", "tuesday/1.png.png"}
+    assert content(album) == before
+    with (tmp_path / "p.csv").open() as file:
+        assert [row["file"] for row in csv.DictReader(file)] == [
+            str(album / name) for name in ("monday/1.jpg", "tuesday/1.jpg", "tuesday/1.png")
+        ]
+
+
+def test_files_of_one_name_that_are_given_one_by_one_have_a_picture_each(predict, album, tmp_path, content):
+    given = [album / "monday" / "1.jpg", album / "tuesday" / "1.jpg"]
+    assert predict(*given, "--annotate", tmp_path / "drawn")[0] == 0
+    drawn = {p.relative_to(tmp_path / "drawn").as_posix() for p in content(tmp_path / "drawn")}
+    assert drawn == {"monday/1.jpg.png", "tuesday/1.jpg.png"}
+
+
+def test_the_folder_of_the_images_is_no_place_for_pictures(predict, album, content, tmp_path):
+    before = content(album)
+    (tmp_path / "link").symlink_to(album)
+    for folder in (album, tmp_path / "link", album / "monday" / ".."):
+        code, _, err = predict(album, "--annotate", folder)
+        assert code == 2 and "images are read there" in err and err.count("\n") == 1
+    assert content(album) == before
+
+
+def test_pictures_below_the_images_are_no_images_of_the_next_run(predict, album, content):
+    before = content(album)
+    for times in range(2):
+        code, out, err = predict(album, "--annotate", album / "drawn", "--format", "json")
+        assert code == 0 and out.count('"file"') == 3 and ("3 drawn by predict" in err) is bool(times), err
+    assert before.items() <= content(album).items() and len(content(album)) == len(before) + 3
+
+
+@pytest.mark.parametrize("name", ["1.jpg", "1.png"])
+def test_an_image_is_not_written_over_by_the_table(name, predict, album, content):
+    before = content(album)
+    code, _, err = predict(album, "--out", album / "tuesday" / name)
+    assert code == 2 and "is one of the images" in err
+    assert content(album) == before
+
+
+def test_an_image_that_has_the_name_of_a_picture_is_refused(predict, album, content, portrait):
+    portrait.save(album / "monday" / "1.jpg.png")
+    before = content(album)
+    given = [album / "monday" / "1.jpg", album / "monday" / "1.jpg.png"]
+    for words in (given, given[:1]):  # as an image that is read, and as a file of somebody else's
+        code, _, err = predict(*words, "--annotate", album / "monday")
+        assert code == 2 and ("is one of the images" in err or "was not written by predict" in err), err
+    assert content(album) == before
+
+
+def test_a_picture_that_was_drawn_before_is_kept_if_it_is_an_image_now(predict, album, content):
+    monday = album / "monday"
+    assert predict(monday / "1.jpg", "--annotate", monday)[0] == 0
+    before = content(album)
+    code, _, err = predict(monday / "1.jpg", monday / "1.jpg.png", "--annotate", monday)
+    assert code == 2 and "1.jpg.png is one of the images" in err and content(album) == before
+
+
+def test_what_a_link_in_the_folder_of_pictures_leads_to_stays(predict, album, tmp_path, content):
+    """Even if it is a picture of ours."""
+    assert predict(album / "tuesday" / "1.png", "--annotate", tmp_path / "kept")[0] == 0
+    kept = tmp_path / "kept" / "1.png.png"
+    before = kept.read_bytes()
+    (tmp_path / "drawn").mkdir()
+    (tmp_path / "drawn" / "1.jpg.png").symlink_to(kept)
+    Image.new("RGB", (90, 60)).save(album / "monday" / "1.jpg")
+    assert predict(album / "monday" / "1.jpg", "--annotate", tmp_path / "drawn")[0] == 0
+    assert kept.read_bytes() == before and not (tmp_path / "drawn" / "1.jpg.png").is_symlink()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name,age\n",
+        "file,label,split\na.jpg,happy,train\n",  # a legend of the user's
+        '[\n {\n  "file": "a.jpg", "label": "happy"\n }\n]\n',
+        "[1, 2]",
+        "[",
+        "x" * 5,
+    ],
+)
+def test_a_table_of_somebody_else_s_stays(text, predict, album, tmp_path):
+    (tmp_path / "mine").write_text(text)
+    code, _, err = predict(album, "--out", tmp_path / "mine")
+    assert code == 2 and "mine was not written by predict" in err and err.count("\n") == 1
+    assert (tmp_path / "mine").read_text() == text
+
+
+def test_a_table_of_ours_is_replaced_whatever_its_format(predict, album, tmp_path):
+    for kind in ("csv", "json", "csv", "csv"):
+        assert predict(album, "--format", kind, "--out", tmp_path / "p")[0] == 0
+        assert (tmp_path / "p").read_text().startswith("[" if kind == "json" else "file,label,")
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["p"]
+
+
+def test_ctrl_c_says_how_far_it_got_and_the_same_command_goes_on(predict, album, tmp_path, monkeypatch):
+    from pa_difc.deploy import predict as module
+
+    find = module.predict_images
+
+    def stopped(model, paths, **settings):
+        for i, faces in enumerate(find(model, paths, **settings)):
+            if i == 2:
+                raise KeyboardInterrupt
+            yield faces
+
+    monkeypatch.setattr(module, "predict_images", stopped)
+    code, _, err = predict(album, "--out", tmp_path / "p.csv")
+    assert code == 130 and "stopped after 2 of 3 images. Go on with the same command." in err
+    assert not (tmp_path / "p.csv").exists()
+    monkeypatch.setattr(module, "predict_images", find)
+    code, _, err = predict(album, "--out", tmp_path / "p.csv")
+    assert code == 0 and "1 of 3 images are done" in err and len((tmp_path / "p.csv").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("change", [["--crop", "none"], ["--detect-px", 512], ["--views", "flip"], "image"])
+def test_what_was_begun_with_something_else_is_not_gone_on_with(change, predict, album, tmp_path, monkeypatch):
+    from pa_difc.deploy import predict as module
+
+    find = module.predict_images
+    monkeypatch.setattr(module, "predict_images", lambda model, paths, **more: iter([*find(model, paths[:2], **more)]))
+    monkeypatch.setattr("pa_difc.deploy.rows.Table.finish", lambda table: (_ for _ in ()).throw(KeyboardInterrupt))
+    words = [album, "--out", tmp_path / "p.csv"]
+    assert predict(*words)[0] == 130
+    if change == "image":
+        Image.new("RGB", (90, 60)).save(album / "monday" / "1.jpg")
+    code, _, err = predict(*words, *([] if change == "image" else change))
+    assert code == 130 and "images are done" not in err and len(list(tmp_path.glob("p.csv.part-*"))) == 2
+
+
+def test_a_folder_is_no_table(predict, album, tmp_path):
+    code, _, err = predict(album, "--out", tmp_path)
+    assert code == 2 and "is no file" in err
+
+
+def test_an_image_is_predicted_once(predict, album, tmp_path):
+    (album / "monday" / "again.jpg").symlink_to(album / "monday" / "1.jpg")
+    given = [album / "monday" / "1.jpg", album, album / "monday" / ".." / "tuesday" / "1.png"]
+    code, out, err = predict(*given)
+    assert code == 0 and len(out.splitlines()) == 1 + 3
+    assert "2 given twice" in err and "1 link to a file that is listed already" in err
+
+
+def test_long_names_and_names_that_are_not_utf8(predict, album, tmp_path, content):
+    small = (album / "monday" / "1.jpg").read_bytes()
+    names = [b"a" * 251 + b".jpg", b"a" * 250 + b"b.jpg", b"caf\xe9.jpg", "é".encode() * 125 + b".jpg"]
+    for name in names:
+        (album / "monday" / os.fsdecode(name)).write_bytes(small)
+    code, _, err = predict(album / "monday", "--annotate", tmp_path / "drawn", "--out", tmp_path / "p.csv")
+    assert code == 0, err
+    drawn = [os.fsencode(p.name) for p in content(tmp_path / "drawn")]
+    assert len(drawn) == 5 and b"caf\xe9.jpg.png" in drawn and all(len(name) <= 255 for name in drawn)
+    text = (tmp_path / "p.csv").read_bytes().decode()  # UTF-8, strictly
+    assert r"caf\xe9.jpg" in text
+    code, out, _ = predict(album / "monday", "--format", "json")
+    assert code == 0 and r"caf\\xe9.jpg" in out
+
+
+def test_images_without_a_common_folder_have_one_at_the_root(tmp_path, album):
+    other = tmp_path / "other" / "1.jpg"
+    other.parent.mkdir()
+    Image.new("RGB", (9, 9)).save(other)
+    images = find_images([album / "monday", other])
+    assert [p.as_posix() for p in picture_files(images, tmp_path / "drawn")] == [
+        f"{tmp_path}/drawn/album/monday/1.jpg.png",
+        f"{tmp_path}/drawn/other/1.jpg.png",
+    ]
+
+
+def test_no_images_and_why(tmp_path):
+    (tmp_path / ".hidden.jpg").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(UserError, match=r"no images \(left out: 1 not an image, 1 system or hidden file\)"):
+        find_images([tmp_path])
