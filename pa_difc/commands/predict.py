@@ -66,8 +66,8 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.views is not None:
         EvalSettings(views=parsed.views)  # fails here if there are no such views
         model.take_views(parsed.views)
-    if line := product_line(model.settings):
-        print(f"{parsed.model}: {line}", file=sys.stderr)
+    if product := product_line(model.settings):
+        print(f"{parsed.model}: {product}", file=sys.stderr)
     images = find_images(parsed.images)
     pictures = picture_files(images, parsed.annotate) if parsed.annotate else None
     table = _table(parsed, model, images, pictures or [])

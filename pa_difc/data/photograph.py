@@ -148,7 +148,7 @@ class Photograph:
                     self._factor = _draft(image, factor or 1)
                     image.load()
                     self._pixels = Pixels(image.copy() if image.format in _HOLDING else image)
-                if file.fault:  # which a decoder took for the end of the file
+                if isinstance(file, PatientFile) and file.fault:  # which a decoder took for the end of the file
                     raise file.fault
         except Exception as error:  # a file that is not what it seems can make the decoders raise anything
             fault = file.fault if isinstance(file, PatientFile) else None

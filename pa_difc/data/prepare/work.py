@@ -26,11 +26,10 @@ from ..crops import Box, Picture, typical_points, whole_image
 from ..decode import photograph_of
 from ..detect import Detection, FaceDetector
 from ..photograph import BrokenImageError, Photograph
+from ..protocol import CLOSE_PX
 from ..readers.listing import Sample
 from .settings import PrepareSettings
 
-#: Images with a longer side of at most this are taken for crops of faces.
-_CLOSE_PX = 128
 _BATCH = 32  #: images searched at a time, at most
 _HELD_BYTES = 32 << 20  #: of images in memory at a time; with more than this, no further one is opened
 _FINER = 3  #: faces are looked for in pictures with at least so many pixels for one of the detector's
@@ -129,7 +128,7 @@ class _Opened:
     @property
     def close(self) -> bool:
         """Whether it is the crop of a face."""
-        return self.sample.whole or self.sample.box is not None or max(self.photograph.size) <= _CLOSE_PX
+        return self.sample.whole or self.sample.box is not None or max(self.photograph.size) <= CLOSE_PX
 
 
 def _picture_px(settings: PrepareSettings) -> int:
