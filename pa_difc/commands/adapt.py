@@ -91,7 +91,7 @@ def run(parsed: argparse.Namespace) -> int:
     from ..util.process import command_line
     from .budget import fewer_faces, planned
     from .grid import report_failures, run_grid
-    from .scores import announce
+    from .scores import announce, announce_phases
 
     out: Path = parsed.out
     require_ours(out)
@@ -100,6 +100,7 @@ def run(parsed: argparse.Namespace) -> int:
     announce(source, target)
     plan = _plan(parsed, cells, source, target, budget, started)
     cells = planned(cells, plan)
+    announce_phases(cells)
     source, target = fewer_faces(source, plan, by_label=True), fewer_faces(target, plan, by_label=False)
     records, failures = run_grid(cells, source, target, out, parsed.log, plan.seconds)
     report_failures(failures)

@@ -177,7 +177,8 @@ def make_extractor(settings: Settings) -> nn.Module:
                 f"head_init=pretrained: {model.backbone} has layers between its features and its classifier; take "
                 "head_init=random"
             )
-        print(f"weights {model.pretrained}: {report}", flush=True)
+        also = "; with their classifier" if model.head_init == "pretrained" else ""
+        print(f"weights {model.pretrained}: {report}{also}", flush=True)
     for_speed(backbone, precision=model.precision, channels_last=model.channels_last, compiled=model.compile)
     return backbone
 

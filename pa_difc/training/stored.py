@@ -128,14 +128,16 @@ def require_backbone(folder: Path, name: str, options: Mapping[str, Any]) -> Non
 def stored_classifier(folder: Path) -> PretrainedClassifier:
     """The linear classifier of a folder's model, of several the mean of their weights.
 
-    A corrected class prior is part of it: p^a · e^b · r is softmax(a·z + b + log r).
+    A corrected class prior is part of it: p^a · e^b · r is softmax(a·z + b + log r). A model that multiplies its
+    predictions is not, and then neither is the prior, which was estimated from the product.
 
     Raises:
         UserError: it is not linear in the features, or can't be read.
     """
     settings = read_settings(folder)
     if "product" in settings:
-        print(f"{folder}: the model that multiplies its predictions is left out", flush=True)
+        also = ", and the prior that was estimated with it" if settings["adjustment"] is not None else ""
+        print(f"{folder}: the model that multiplies its predictions is left out{also}", flush=True)
     labels, chosen = LabelSet.from_dict(settings["labels"]), settings["settings"]["model"]
     method = METHODS.lookup(settings["settings"]["method"]["name"])
     name = method.inference_models[-1]
@@ -161,7 +163,7 @@ def stored_classifier(folder: Path) -> PretrainedClassifier:
         raise UserError(f"{folder}: its method has a classifier of its own; take head_init=random")
     weight, bias = (torch.stack([getattr(x, n).detach() for x in linear]).mean(dim=0) for n in ("weight", "bias"))
     scale = chosen["scale"]
-    if (prior := settings["adjustment"]) is not None:
+    if (prior := settings["adjustment"]) is not None and "product" not in settings:
         scale *= prior["scale"]
         bias = bias + (torch.tensor(prior["bias"]) + torch.tensor(prior["ratio"]).log()) / scale
     return PretrainedClassifier(weight * scale, bias * scale, labels.names, f"the classifier of {folder}")
