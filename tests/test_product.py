@@ -7,11 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from made import OLD_TORCH, random_faces
-from safetensors.torch import save_file
+from made import OLD_TORCH, classifier_weights, random_faces
 
 from pa_difc import load
-from pa_difc.backbones import make_backbone
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
 from pa_difc.data.labels import LabelSet
@@ -37,11 +35,7 @@ LABELS = LabelSet(("car", "dog", "tree"))
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    torch.manual_seed(1)
-    state = make_backbone("small").state_dict() | {"fc.weight": torch.randn(3, 128) / 8, "fc.bias": torch.randn(3)}
-    path = tmp_path_factory.mktemp("weights") / "net.safetensors"
-    save_file(state, path)
-    return path
+    return classifier_weights(tmp_path_factory.mktemp("weights") / "net.safetensors")
 
 
 def pair(labels=LABELS):
