@@ -10,6 +10,8 @@ from ..evaluation.metrics import ENOUGH_NOTE
 from ..util.files import write_text
 from . import tables
 from .certainty import certainty
+from .compared import NOTE as DIFFERENCES_NOTE
+from .compared import differences_table, statistics_rows
 from .examples import changed_faces
 from .figures import figures
 from .grid import Grid
@@ -19,6 +21,12 @@ from .published import NOTE
 from .selection import Selection, candidates_table, judged, predicted_table, select, selection_notes
 from .table import COLLAPSE_NOTE, TRANSDUCTIVE_NOTE, csv_text
 
+#: The metrics that have a table of differences, and their words in its title.
+DIFFERENCES = {
+    "macro_recall": "mean recall",
+    "accuracy": "accuracy",
+    "macro_recall_20": "mean recall of classes with 20 faces",
+}
 #: Title of the table that shows how choosing without target labels would have done.
 JUDGED = "Choosing without target labels"
 
@@ -60,6 +68,8 @@ def write_grid(grid: Grid, out: Path, command: str | None, data_root: Path | Non
         page.append(f"<h2 id='{slug(title)}'>{html.escape(title)}</h2>{html_table(rows, title)}")
         write_text(out / "tables" / f"{slug(title)}.csv", csv_text(rows))
     write_text(out / "tables" / "runs.csv", csv_text(tables.every_run(grid)))
+    if grid.labelled:
+        write_text(out / "tables" / "statistics.csv", csv_text(statistics_rows(grid)))
     page.append(_figures(grid, out))
     if data_root is not None:
         faces = "".join(html_figure(title, image) for title, image in changed_faces(grid, data_root).items())
@@ -94,6 +104,7 @@ def _scored(grid: Grid) -> tuple[dict[str, tables.Rows], list[str]]:
         "Mean recall, methods × losses": tables.methods_by_losses(grid, "macro_recall"),
         "Mean recall of classes with 20 faces": tables.methods_by_losses(grid, "macro_recall_20"),
         "Accuracy, methods × losses": tables.methods_by_losses(grid, "accuracy"),
+        **{f"Differences in {name}": differences_table(grid, metric) for metric, name in DIFFERENCES.items()},
         JUDGED: by_criterion,
         **({"What the choice goes by": candidates_table(selection)} if selection and is_judged else {}),
         "Order of confusion on the target": tables.confusion_order(grid),
@@ -153,7 +164,8 @@ def _notes(grid: Grid, main: tables.Rows, is_judged: bool) -> list[str]:
     way = f' ("{JUDGED}" shows what would be one, and how it did)' if is_judged else ""
     notes = [
         "In %, target test split, mean ± standard deviation over seeds, last epoch; no target label was used in "
-        f"training or selection. {ENOUGH_NOTE}. Δ and p are paired by seed (t-test, from three seeds on).",
+        f"training or selection. {ENOUGH_NOTE}.",
+        DIFFERENCES_NOTE,
         f"Naming the best cell reads test labels: it describes this grid and is no way to select a model{way}.",
     ]
     if any("†" in row[1] for row in main):
