@@ -74,6 +74,14 @@ def to_best(grid: Grid, metric: str) -> tuple[Cell, list[Difference]] | None:
     return best, corrected([d for d in others if d])
 
 
+def best_cells(grid: Grid, metric: str) -> set[Cell]:
+    """The best cell of a grid and all that are within noise of it; none where the metric has no value."""
+    if (found := to_best(grid, metric)) is None:
+        return set()
+    best, others = found
+    return {best} | {d.over for d in others if d.within_noise}
+
+
 def difference(grid: Grid, cell: Cell, over: Cell, metric: str) -> Difference | None:
     """What a cell has over another; None if they share no seed, or the metric has no value.
 
@@ -173,7 +181,9 @@ def _over_seeds(gains: Sequence[float]) -> tuple[float, float]:
 
 
 def _over_faces(pairs: Sequence[tuple[Run, Run]], metric: str) -> tuple[float, float] | None:
-    """In points; None where outputs were not kept, or not of the same faces."""
+    """In points; None where outputs were not kept, or not of the same faces, or for other metrics than TESTED."""
+    if metric not in TESTED:
+        return None
     gained = []
     for a, b in ((a.outputs, b.outputs) for a, b in pairs):
         if not a or not b or not np.array_equal(a["target_labels"], b["target_labels"]):
