@@ -20,10 +20,14 @@ NOTE = (
 
 def differences_table(grid: Grid, metric: str) -> Rows:
     """Every loss over each simpler one with the same method, by one metric, in points."""
-    rows = [["method", "loss", "over", f"Δ {TESTED[metric]}", "95 % interval", "p", "p (Holm)", "net faces", "seeds"]]
-    for d in differences(grid, metric):
-        shown = [f"{d.points:+.1f}", interval(d), p_text(d.p), p_text(d.holm_p), f"{d.net_faces:+,.0f}", str(d.seeds)]
-        rows.append([*d.cell, d.over[1], *shown])
+    found = differences(grid, metric)
+    tested = any(d.p is not None for d in found)
+    ps = ["p", "p (Holm)"] if tested else []
+    rows = [["method", "loss", "over", f"Δ {TESTED[metric]}", "95 % interval", *ps, "net faces", "seeds"]]
+    for d in found:
+        shown = [p_text(d.p), p_text(d.holm_p)] if tested else []
+        counts = [f"{d.net_faces:+,.0f}", str(d.seeds)]
+        rows.append([*d.cell, d.over[1], f"{d.points:+.1f}", interval(d), *shown, *counts])
     return rows
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from .classes import class_names, label_classes, trajectory
 from .drawing import BLUE, COLORS, GRAY, GREEN, ORANGE, Figure, error_style, line_style
 from .embedding import by_class, by_domain, embed
-from .grid import BASE, DIFC, Grid
+from .grid import BASE, DIFC, Grid, over_seeds
 from .matrix import matrix, matrix_size
 from .run import Array, Run
 from .tables import sides
@@ -40,13 +40,13 @@ def _of_method(grid: Grid, method: str) -> list[Figure]:
     """
     bars, what = (recalls, "recall per class") if grid.labelled else (predicted, "predicted classes")
     losses = _compared(grid, method)
-    seeds = sorted({seed for loss in losses for seed in grid.of(method, loss)})
+    over = over_seeds([run for loss in losses for run in grid.of(method, loss).values()])
     draw, size = partial(bars, grid=grid, method=method), _bar_size(grid, len(losses))
-    drawn = [Figure(f"{method}: {what}", draw, size, over_seeds(seeds))]
+    drawn = [Figure(f"{method}: {what}", draw, size, over)]
     shown = next(loss for loss in (*grid.variants(DIFC), *grid.losses) if grid.of(method, loss))
     runs = list(grid.of(method, shown).values())
     if any(epoch["losses"] for run in runs for epoch in run.record["history"]):
-        caption = over_seeds(sorted(run.cell[2] for run in runs))
+        caption = over_seeds(runs)
         drawn.append(
             Figure(f"{method} · {shown}: training losses", partial(losses_by_epoch, runs=runs), caption=caption)
         )
@@ -70,13 +70,6 @@ def _of_run(run: Run, name: str) -> list[Figure]:
         size = matrix_size(len(run.classes))
         drawn.append(Figure(f"{name}: confusion matrix", partial(matrix, run=run), size, seed))
     return drawn
-
-
-def over_seeds(seeds: Sequence[int]) -> str:
-    """What a caption says of the seeds."""
-    if len(seeds) == 1:
-        return f"Seed {seeds[0]}."
-    return f"Mean and standard deviation over seeds {', '.join(map(str, seeds))}."
 
 
 def imbalance(ax: Axes, grid: Grid) -> None:

@@ -6,19 +6,20 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from ..evaluation.metrics import METRICS
 from ..util.files import write_text
-from .grid import Grid
+from .compared import NOTE
+from .grid import Grid, over_seeds
 from .page import slug
-from .statistics import best_cells
+from .statistics import TESTED, best_cells
 from .table import COLLAPSE_MARK, COLLAPSE_NOTE
 from .tables import Rows
 
 _BOLD_NOTE = (
     "Bold: the best of a column or table, and what is within noise of it: Holm's p of a paired t-test over seeds is at "
-    "least 0.05, or of fewer than three seeds the 95 % interval over faces holds 0."
+    "least 0.05, or of fewer than three seeds the 95 % interval over faces holds 0. Macro-F1 is not compared."
 )
-_WIDE = 8  #: tables with more columns are made as wide as the text
+#: A table wider than the text is made as wide as the text.
+_FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 #: Metrics whose best values are bold in tables of methods × losses, by title.
 _ACROSS = {
     "Mean recall, methods × losses": "macro_recall",
@@ -29,12 +30,13 @@ _ACROSS = {
 #: A row and a column of a table, both from 0; row 0 is the head.
 Places = Collection[tuple[int, int]]
 
+#: None takes more than Computer Modern in its first encoding and mathematics, which every TeX has.
 _ESCAPES = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "\\": r"$\backslash$", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "~": r"\~{}", "^": r"\^{}", "<": "$<$", ">": "$>$",
     "±": r"$\pm$", "×": r"$\times$", "Δ": r"$\Delta$", "ε": r"$\varepsilon$", "α": r"$\alpha$", "≥": r"$\geq$",
     "≤": r"$\leq$", "→": r"$\rightarrow$", "←": r"$\leftarrow$", "·": r"$\cdot$", "–": "--", "…": r"\dots{}",
-    "†": r"\textsuperscript{\dag}", "‡": r"\textsuperscript{\ddag}", "§": r"\S{}", "¶": r"\P{}",
+    "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "§": r"$\mathsection$", "¶": r"$\mathparagraph$",
 }  # fmt: skip
 
 
@@ -49,14 +51,14 @@ def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path) -> None:
     Raises:
         UserError: a file can't be written.
     """
-    seeds = sorted({run.cell[2] for run in grid.runs})
-    words = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
     for title, rows in content.items():
         bold = _best(grid, title, rows) if grid.labelled else set()
-        notes = [_BOLD_NOTE] if bold else []
+        notes = [NOTE] if {"p (Holm)", "95 % interval"} & set(rows[0]) else []
+        notes += [_BOLD_NOTE] if bold else []
         notes += [f"{COLLAPSE_NOTE}."] if any(COLLAPSE_MARK in cell for row in rows for cell in row) else []
-        caption = f"{title}: {grid.title}, {words}."
-        write_text(folder / f"{slug(title)}.tex", latex_table(rows, caption, slug(title), bold, notes))
+        caption = f"{title}: {grid.title}." + (f" In %. {over_seeds(grid.runs)}" if bold else "")
+        label = slug(f"{grid.title} {title}")
+        write_text(folder / f"{slug(title)}.tex", latex_table(rows, caption, label, bold, notes))
 
 
 def latex_table(rows: Rows, caption: str, label: str, bold: Places = (), notes: Collection[str] = ()) -> str:
@@ -79,11 +81,9 @@ def latex_table(rows: Rows, caption: str, label: str, bold: Places = (), notes: 
         lines.append(" & ".join(["" if same else texts[i][0], *texts[i][1:]]) + r" \\")
     kinds = "".join("l" if j == 0 or _wordy([row[j] for row in body]) else "r" for j in range(len(head)))
     tabular = "\n".join([rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", *lines, r"\bottomrule", r"\end{tabular}"])
-    if len(head) > _WIDE:
-        tabular = "\\resizebox{\\linewidth}{!}{%" + f"\n{tabular}}}"
-    below = "".join(f"\n\n\\smallskip\n{{\\footnotesize {escape(note)}\\par}}" for note in notes)
+    below = "".join(f"\n\n\\smallskip\n{{\\footnotesize\\raggedright {escape(note)}\\par}}" for note in notes)
     top = "\\begin{table}\n\\centering\n\\small\n" + f"\\caption{{{escape(caption)}}}\n\\label{{tab:{label}}}\n"
-    return f"% needs \\usepackage{{booktabs,graphicx}}\n{top}{tabular}{below}\n\\end{{table}}\n"
+    return f"% needs \\usepackage{{booktabs,graphicx}}\n{top}{_FITTED}\n{tabular}}}{below}\n\\end{{table}}\n"
 
 
 def escape(text: str) -> str:
@@ -110,7 +110,7 @@ def _best(grid: Grid, title: str, rows: Rows) -> set[tuple[int, int]]:
     if title != "Methods and losses":
         return set()
     places = set()
-    for metric, name in METRICS.items():
+    for metric, name in TESTED.items():
         best = best_cells(grid, metric)
         cells = [(row[0], row[1].removesuffix(f" {COLLAPSE_MARK}")) for row in rows]
         places |= {(i, rows[0].index(name)) for i, cell in enumerate(cells) if i and cell in best}

@@ -181,9 +181,7 @@ def _over_seeds(gains: Sequence[float]) -> tuple[float, float]:
 
 
 def _over_faces(pairs: Sequence[tuple[Run, Run]], metric: str) -> tuple[float, float] | None:
-    """In points; None where outputs were not kept, or not of the same faces, or for other metrics than TESTED."""
-    if metric not in TESTED:
-        return None
+    """In points; None where outputs were not kept, or not of the same faces."""
     gained = []
     for a, b in ((a.outputs, b.outputs) for a, b in pairs):
         if not a or not b or not np.array_equal(a["target_labels"], b["target_labels"]):
