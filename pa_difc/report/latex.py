@@ -32,8 +32,8 @@ Places = Collection[tuple[int, int]]
 
 #: None takes more than Computer Modern in its first encoding and mathematics, which every TeX has.
 _ESCAPES = {
-    "\\": r"$\backslash$", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"$\mathdollar$", "#": r"\#", "_": r"\_",
-    "~": r"\~{}", "^": r"\^{}", "<": "$<$", ">": "$>$",
+    "\\": r"$\backslash$", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"$\mathdollar$", "#": r"\#",
+    "_": r"\_", "~": r"\~{}", "^": r"\^{}", "<": "$<$", ">": "$>$",
     "±": r"$\pm$", "×": r"$\times$", "Δ": r"$\Delta$", "ε": r"$\varepsilon$", "α": r"$\alpha$", "≥": r"$\geq$",
     "≤": r"$\leq$", "→": r"$\rightarrow$", "←": r"$\leftarrow$", "·": r"$\cdot$", "–": "--", "…": r"\dots{}",
     "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "§": r"$\mathsection$", "¶": r"$\mathparagraph$",
