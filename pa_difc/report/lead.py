@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from statistics import mean
 
+from .compared import equals, evidence
 from .grid import BASE, Grid
 from .run import AS_IS, Run
 from .selection import CHOSEN_BY, select
-from .tables import paired, spread
+from .statistics import Difference, difference, differences
+from .tables import spread
 
 #: What the classifier is that as_is predicts with.
 _AS_IS = f"{AS_IS}, the pretrained classifier without training"
@@ -26,20 +28,44 @@ def sentence(grid: Grid) -> str:
     cells = {(m, k): runs for m in grid.methods for k in grid.losses if (runs := grid.of(m, k))}
     method, loss = best = _best(cells, "macro_recall")
     runs = cells[best]
-    recalls = spread([100 * r.scores["macro_recall"] for r in runs.values()])
-    text = f"{method} + {loss} has the highest mean recall on {grid.target}, {recalls} %"
+    recall, accuracy = (spread([100 * r.scores[m] for r in runs.values()]) for m in ("macro_recall", "accuracy"))
+    text = f"{method} + {loss} has the highest mean recall on {grid.target}, {recall} %, with {accuracy} % accuracy"
     rivals = [other for other in grid.losses if other != loss and grid.of(method, other)]
-    if loss != BASE and (base := grid.base(method)):
-        gain, p = paired(runs, base)
-        text += f", {gain} points over cross-entropy" + (f" ({_p(p)}, {len(runs)} seeds)" if _p(p) else "")
-        text += _classes_that_moved(grid, method, loss)
+    if (gain := difference(grid, best, (method, BASE), "macro_recall")) and loss != BASE:
+        text += _over_cross_entropy(grid, gain) + _classes_that_moved(grid, method, loss)
     elif loss == BASE and rivals:
         text += "; no loss gained over cross-entropy there"
     elif loss != BASE:
         text += "; there is no run with cross-entropy to compare it with"
     seeds = max(map(len, cells.values())) if method == AS_IS else len(runs)  # which has one, for it has no chance in it
     text += ". One seed: an anecdote, not a result." if seeds == 1 else "."
-    return " ".join([*_whether_training_paid(grid, cells), text])
+    return " ".join([*_whether_training_paid(grid, cells), text, *_simplest(grid, best)])
+
+
+def _over_cross_entropy(grid: Grid, recall: Difference) -> str:
+    """What the best cell has over its method's cross-entropy, in recall, in accuracy and in faces."""
+    tested = next(d for d in differences(grid, "macro_recall") if (d.cell, d.over) == (recall.cell, recall.over))
+    accuracy = difference(grid, recall.cell, recall.over, "accuracy")
+    assert accuracy is not None  # it has a value wherever mean recall has one
+    faces, turned = round(abs(recall.net_faces)), "right" if recall.net_faces >= 0 else "wrong"
+    return (
+        f": over cross-entropy {recall.points:+.1f} points of mean recall ({evidence(tested)}) and "
+        f"{accuracy.points:+.1f} of accuracy, a net {faces:,} of {recall.faces:,} faces turned {turned}"
+    )
+
+
+def _simplest(grid: Grid, best: Cell) -> list[str]:
+    """Which loss to take if the gain of the best is none beyond chance."""
+    simpler = [d for d in differences(grid, "macro_recall") if d.cell == best]
+    if not simpler or any(d.within_noise is None for d in simpler):
+        return []
+    near = [d for d in simpler if d.within_noise]
+    if not near:
+        return ["No simpler loss is within noise of it."]
+    lead, text = near[0], f"The simplest loss within noise of it is {near[0].over[1]}"
+    if lead.over[1] == BASE:  # of which all is said
+        return [f"{text}."]
+    return [f"{text}: {best[1]} has {lead.points:+.1f} points over it ({evidence(lead)})."]
 
 
 def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> list[str]:
@@ -65,10 +91,11 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
         paid = _gain(with_source[most], base, "accuracy") > 0
         verdict, best = ("paid in accuracy alone", most) if paid else ("did not pay", best)
     runs = with_source[best]
-    gain, p = paired(runs, dict.fromkeys(runs, base))
-    shown = f" ({_p(p)})" if _p(p) else ""
+    gain = difference(grid, best, base.cell[:2], "macro_recall")
+    assert gain is not None  # the one run of as_is stands for every seed
+    shown = "" if gain.p is None else f" ({equals(gain.p)})"
     return [
-        f"{_training(grid)} {verdict}: {' + '.join(best)} has {gain} points of mean recall{shown} and "
+        f"{_training(grid)} {verdict}: {' + '.join(best)} has {gain.points:+.1f} points of mean recall{shown} and "
         f"{_gain(runs, base, 'accuracy'):+.1f} of accuracy over {bar}."
     ]
 
@@ -89,11 +116,6 @@ def _gain(runs: dict[int, Run], base: Run, metric: str) -> float:
     """In points, as it is shown."""
     gain: float = mean(run.scores[metric] for run in runs.values()) - base.scores[metric]
     return round(100 * gain, 1)
-
-
-def _p(p: str) -> str:
-    """ "p = 0.038", "p < 0.001"; empty where there is none."""
-    return "" if p in ("", "–") else f"p {p if p.startswith('<') else f'= {p}'}"
 
 
 def _unscored_sentence(grid: Grid) -> str:
