@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..util.numbers import signed
 from .grid import Grid
 from .statistics import TESTED, Cell, Difference, differences
 
@@ -27,7 +28,7 @@ def differences_table(grid: Grid, metric: str) -> Rows:
     for d in found:
         shown = [p_text(d.p), p_text(d.holm_p)] if tested else []
         counts = [f"{d.net_faces:+,.0f}", str(d.seeds)]
-        rows.append([*d.cell, d.over[1], f"{d.points:+.1f}", interval(d), *shown, *counts])
+        rows.append([*d.cell, d.over[1], signed(d.points), interval(d), *shown, *counts])
     return rows
 
 
@@ -64,12 +65,12 @@ class Gains:
         """Points, and p twice, or the interval where no cell has enough seeds for a test; empty for a cell without."""
         if (d := self._found.get(cell)) is None:
             return [""] * len(self.head)
-        return [f"{d.points:+.1f}", *((p_text(d.p), p_text(d.holm_p)) if self._tested else (interval(d),))]
+        return [signed(d.points), *((p_text(d.p), p_text(d.holm_p)) if self._tested else (interval(d),))]
 
 
 def interval(d: Difference) -> str:
     """ "+0.3 to +2.1"; a dash where there is none."""
-    return "–" if d.interval is None else f"{d.interval[0]:+.1f} to {d.interval[1]:+.1f}"
+    return "–" if d.interval is None else " to ".join(map(signed, d.interval))
 
 
 def p_text(p: float | None) -> str:

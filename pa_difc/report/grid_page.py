@@ -18,7 +18,7 @@ from .examples import changed_faces
 from .figures import figures
 from .grid import Grid
 from .latex import write_latex
-from .lead import sentence
+from .lead import sentence, sentence_of_choice
 from .page import html_figure, html_page, html_table, markdown_table, slug
 from .published import NOTE
 from .selection import Selection, candidates_table, judged, predicted_table, select, selection_notes
@@ -52,6 +52,7 @@ def write_grid(
     data_root: Path | None,
     formats: Sequence[str] = ("svg",),
     latex: bool = False,
+    choice: Selection | None = None,
 ) -> Summary:
     """Writes report.html, report.md, tables/*.csv and figures/* of a grid.
 
@@ -62,11 +63,14 @@ def write_grid(
         data_root: the folder of datasets, for faces whose prediction DIFC changed; None for none.
         formats: of the files of figures, see :data:`.drawing.FORMATS`.
         latex: whether to write tables/*.tex too.
+        choice: the cell that was chosen, of a command that chooses one: the page begins with it.
 
     Raises:
         UserError: outputs are damaged, the data is not that of the runs, or a file can't be written.
     """
     lead = sentence(grid)
+    if choice is not None and grid.labelled:
+        lead = f"{sentence_of_choice(choice)} {lead}"
     content, notes = _scored(grid) if grid.labelled else _unscored(grid)
     notes = _differences(grid) + _multiplied(grid) + notes
     content = {title: rows for title, rows in content.items() if len(rows) > 1}

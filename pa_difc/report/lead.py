@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from statistics import mean
+from typing import Any
 
-from .compared import equals, evidence
+from ..util.numbers import signed
+from .compared import evidence
 from .grid import BASE, Grid
 from .run import AS_IS, Run
-from .selection import CHOSEN_BY, select
-from .statistics import Difference, difference, differences
+from .selection import CHOSEN_BY, Selection, select
+from .statistics import Difference, corrected, difference, differences
 from .tables import spread
 
 #: What the classifier is that as_is predicts with.
@@ -49,8 +52,8 @@ def _over_cross_entropy(grid: Grid, recall: Difference) -> str:
     assert accuracy is not None  # it has a value wherever mean recall has one
     faces, turned = round(abs(recall.net_faces)), "right" if recall.net_faces >= 0 else "wrong"
     return (
-        f": over cross-entropy {recall.points:+.1f} points of mean recall ({evidence(tested)}) and "
-        f"{accuracy.points:+.1f} of accuracy, a net {faces:,} of {recall.faces:,} faces turned {turned}"
+        f": over cross-entropy {signed(recall.points)} points of mean recall ({evidence(tested)}) and "
+        f"{signed(accuracy.points)} of accuracy, a net {faces:,} of {recall.faces:,} faces turned {turned}"
     )
 
 
@@ -65,7 +68,7 @@ def _simplest(grid: Grid, best: Cell) -> list[str]:
     lead, text = near[0], f"The simplest loss within noise of it is {near[0].over[1]}"
     if lead.over[1] == BASE:  # of which all is said
         return [f"{text}."]
-    return [f"{text}: {best[1]} has {lead.points:+.1f} points over it ({evidence(lead)})."]
+    return [f"{text}: {best[1]} has {signed(lead.points)} points over it ({evidence(lead)})."]
 
 
 def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> list[str]:
@@ -82,22 +85,33 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
         return []
     if not with_source:
         return [f"No cell was trained on {grid.source} to be compared with {bar}."]
+    gains = {metric: _gains(grid, with_source, base, metric) for metric in ("macro_recall", "accuracy")}
     best = _best(with_source, "macro_recall")
-    if _gain(with_source[best], base, "macro_recall") > 0:
-        alone = _gain(with_source[best], base, "accuracy") < 0
-        verdict = "paid in mean recall alone" if alone else "paid"
+    if round(gains["macro_recall"][best].points, 1) > 0:
+        alone = round(gains["accuracy"][best].points, 1) < 0
+        verdict, tested = "paid in mean recall alone" if alone else "paid", gains["macro_recall"][best]
+    elif round(gains["accuracy"][most := _best(with_source, "accuracy")].points, 1) > 0:
+        verdict, best, tested = "paid in accuracy alone", most, gains["accuracy"][most]
     else:
-        most = _best(with_source, "accuracy")
-        paid = _gain(with_source[most], base, "accuracy") > 0
-        verdict, best = ("paid in accuracy alone", most) if paid else ("did not pay", best)
-    runs = with_source[best]
-    gain = difference(grid, best, base.cell[:2], "macro_recall")
-    assert gain is not None  # the one run of as_is stands for every seed
-    shown = "" if gain.p is None else f" ({equals(gain.p)})"
+        verdict, tested = "did not pay", gains["macro_recall"][best]
+    doing = _training(grid)
+    if verdict != "did not pay" and tested.within_noise:
+        doing, verdict = f"That {_lower(doing)} {verdict}", "can't be told from noise"
+    more, right = gains["macro_recall"][best], gains["accuracy"][best]
     return [
-        f"{_training(grid)} {verdict}: {' + '.join(best)} has {gain.points:+.1f} points of mean recall{shown} and "
-        f"{_gain(runs, base, 'accuracy'):+.1f} of accuracy over {bar}."
+        f"{doing} {verdict}: {' + '.join(best)} has {signed(more.points)} points of mean recall{_shown(more)} and "
+        f"{signed(right.points)} of accuracy{_shown(right)} over {bar}."
     ]
+
+
+def _gains(grid: Grid, cells: Iterable[Cell], base: Run, metric: str) -> dict[Cell, Difference]:
+    """What each cell has over one run by a metric, corrected for all of them: the best of many is named."""
+    found = [difference(grid, cell, base.cell[:2], metric) for cell in cells]
+    return {d.cell: d for d in corrected([d for d in found if d is not None])}
+
+
+def _shown(gain: Difference) -> str:
+    return "" if gain.p is None and gain.interval is None else f" ({evidence(gain)})"
 
 
 def _first(runs: dict[int, Run]) -> Run:
@@ -112,10 +126,22 @@ def _best(cells: dict[Cell, dict[int, Run]], metric: str) -> Cell:
     return max(cells, key=lambda cell: mean(run.scores[metric] for run in cells[cell].values()))
 
 
-def _gain(runs: dict[int, Run], base: Run, metric: str) -> float:
-    """In points, as it is shown."""
-    gain: float = mean(run.scores[metric] for run in runs.values()) - base.scores[metric]
-    return round(100 * gain, 1)
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:]
+
+
+def sentence_of_choice(selection: Selection) -> str:
+    """What a command that chooses says first where there are labels: the chosen cell, and then what they say of it."""
+    chosen = selection.chosen
+    text = f"Chosen without labels: {chosen.name}, by {CHOSEN_BY}, among {len(selection.candidates)} cells."
+    cells = {c.name: c for c in (chosen, *(c for c in selection.candidates if c.method == AS_IS))}
+    scores = [f"{name} {_scores_of([run.scores for run in c.runs])}" for name, c in cells.items()]
+    return f"{text} By the labels, read after the choice, {'; '.join(scores)}."
+
+
+def _scores_of(scores: Sequence[dict[str, Any]]) -> str:
+    recall, accuracy = (100 * mean(s[metric] for s in scores) for metric in ("macro_recall", "accuracy"))
+    return f"has {recall:.1f} % mean recall and {accuracy:.1f} % accuracy"
 
 
 def _unscored_sentence(grid: Grid) -> str:
@@ -126,8 +152,7 @@ def _unscored_sentence(grid: Grid) -> str:
     chosen = selection.chosen
     why = f"chosen by {CHOSEN_BY} among {len(selection.candidates)}"
     if chosen.method == AS_IS:
-        doing = _training(grid)
-        return f"{text}. Take {_AS_IS}, {why}: nothing says that {doing[0].lower()}{doing[1:]} paid."
+        return f"{text}. Take {_AS_IS}, {why}: nothing says that {_lower(_training(grid))} paid."
     text = f"{text}. Take {chosen.name}, {why}"
     if chosen.agreement is None:
         return f"{text}."
@@ -142,6 +167,5 @@ def _classes_that_moved(grid: Grid, method: str, loss: str) -> str:
     change = [100 * (b - a) for a, b in zip(average(BASE), average(loss), strict=True)]
     order = sorted(range(len(change)), key=lambda k: change[k])
     names = grid.classes
-    return (
-        f"; {names[order[-1]]} gains most ({change[order[-1]]:+.0f}), {names[order[0]]} least ({change[order[0]]:+.0f})"
-    )
+    most, least = (f"({signed(change[order[i]], 0)})" for i in (-1, 0))
+    return f"; {names[order[-1]]} gains most {most}, {names[order[0]]} least {least}"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..evaluation.metrics import METRICS
+from ..util.numbers import signed
 from .compared import Gains
 from .grid import BASE, DIFC, Grid
 from .published import published_accuracy
@@ -86,7 +87,7 @@ def confusing_recall(grid: Grid) -> Rows:
             change = mean(b - a for a, b in zip(*values, strict=True))
             classes = [grid.classes[k] for k in next(iter(orders.values()))[part]]
             label = f"{name} ({', '.join(classes) if len(classes) <= _LISTED else f'{len(classes)} classes'})"
-            gain = "–" if isnan(change) else f"{change:+.1f}"
+            gain = "–" if isnan(change) else signed(change)
             rows.append([_difc_name(method, loss), label, spread(values[0]), spread(values[1]), gain])
     return rows
 
