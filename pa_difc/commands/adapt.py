@@ -123,8 +123,10 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
     if parsed.pretrained is None:
         return settings_of_rows(parsed, FROM_SCRATCH, {"model.backbone": "small", **_BOTH})
     from ..training.identity import weights_digest
+    from ..training.stored import network_of
 
-    defaults = {**_of_weights(parsed.pretrained), **_BOTH, **_FINE_TUNING}
+    made = network_of(parsed.pretrained) or {"model.backbone": "expression"}
+    defaults = {**made, **_BOTH, **_FINE_TUNING}
     if alone:
         rows = tuple(row for row in FROM_CLASSIFIER if row[0] in ("as_is", "source_free"))
         return settings_of_rows(parsed, rows, defaults)
@@ -135,21 +137,6 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
         print(f"{parsed.pretrained}: classifiers start random, so as_is and source_free are left out", flush=True)
         rows = FROM_SCRATCH
     return settings_of_rows(parsed, rows, defaults)
-
-
-def _of_weights(place: str) -> dict[str, Any]:
-    """The backbone that weights are of, as far as that can be told; of a model folder how it is made, too."""
-    from ..backbones.places import is_model_folder
-
-    if not is_model_folder(place):
-        return {"model.backbone": "expression"}
-    from ..training.stored import read_settings
-
-    stored = read_settings(Path(place))
-    model = stored["settings"]["model"]
-    kept = ("backbone", "feature_head", "pool", "maps")
-    found = {f"model.{name}": model[name] for name in kept if name in model}
-    return found | {"data.crop_px": stored["input"]["size_px"]}
 
 
 def _plan(

@@ -11,7 +11,7 @@ from typing import Any
 from ..data.domains import Domain
 from ..training.run import run_cell
 from ..training.settings import Settings
-from ..util.errors import UserError
+from ..util.errors import Stopped, UserError
 
 Record = dict[str, Any]
 Failure = tuple[str, Exception]
@@ -33,6 +33,9 @@ def run_grid(
         out: below it lie the runs.
         log: a logger's name.
         seconds: what each cell is expected to take, to say how much is left; none: that is not known.
+
+    Raises:
+        Stopped: Ctrl-C.
     """
     records: list[Record] = []
     failures: list[Failure] = []
@@ -43,6 +46,9 @@ def run_grid(
         started = time.perf_counter()
         try:
             record = run_cell(cell, source, target, out, title=title, log=log)
+        except KeyboardInterrupt as stop:
+            done = f"{len(records)} of {len(cells)} cells are done and kept"
+            raise Stopped(f"{str(stop) or 'stopped'}; {done}") from None
         except Exception as error:  # whatever it is, the other cells go their way
             failures.append((name, error))
             print(f"{title}  failed", flush=True)

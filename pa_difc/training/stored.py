@@ -11,7 +11,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from ..backbones.classifiers import PretrainedClassifier
-from ..backbones.places import EXPORTED, OF_RUN
+from ..backbones.places import EXPORTED, OF_RUN, is_model_folder
 from ..data.labels import LabelSet
 from ..methods import METHODS
 from ..methods.heads import classifier
@@ -52,6 +52,21 @@ def read_settings(folder: Path) -> dict[str, Any]:
         return checked(settings)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def network_of(place: Path | str | None) -> dict[str, Any]:
+    """How the network of a model folder is made, by whole key, for runs that start from it; {} of another place.
+
+    Raises:
+        UserError: there is a model, and what is said of it is damaged.
+    """
+    if place is None or not is_model_folder(place):
+        return {}
+    stored = read_settings(Path(place))
+    model = stored["settings"]["model"]
+    kept = ("backbone", "feature_head", "pool", "maps")
+    found = {f"model.{name}": model[name] for name in kept if name in model}
+    return found | {"data.crop_px": stored["input"]["size_px"]}
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
