@@ -23,8 +23,8 @@ from ..losses.make import make_loss
 from ..losses.spec import ClassificationLoss
 from ..methods import METHODS
 from ..methods.heads import FeatureHead
-from ..methods.self_training import Teaching
 from ..methods.slot import LossSlot
+from ..methods.teaching import Teaching
 from ..util.distributed import join, processes, rank
 from ..util.errors import UserError
 from ..util.options import is_path
