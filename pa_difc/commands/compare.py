@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..util.errors import UserError
 from .flags import add_features_flag, add_grid_flags, add_log_flag, add_training_flags
 
 if TYPE_CHECKING:
@@ -63,7 +64,13 @@ def run(parsed: argparse.Namespace) -> int:
     for number, grid in enumerate(grids, 1):
         if len(grids) > 1:
             print(f"grid {number}/{len(grids)}  {grid.title}".rstrip(), flush=True)
-        done, problems = _train(grid, parsed)
+        try:
+            done, problems = _train(grid, parsed)
+        except UserError as error:  # of its data or weights: the other grids go their way
+            if len(grids) == 1:
+                raise
+            done, problems = [], [(grid.pair, error)]
+            print(f"{grid.pair}  failed", flush=True)
         records, failures = records + done, failures + problems
     if records:
         write_tables(parsed.out, records)
