@@ -282,6 +282,17 @@ def test_one_seed_pays_only_beyond_what_other_faces_would_change(tmp_path, share
     assert said in first and "95 % interval over faces" in first
 
 
+def test_a_gain_that_may_be_chance_does_not_outweigh_a_loss_that_is_none(tmp_path):
+    """Recall: 3, 5 and 10 points more, p = 0.10; accuracy: 20, 21 and 22 less."""
+    write_files(tmp_path, record("as_is", "ce", 0, scores=dict.fromkeys(("source", "target"), flat_scores(7, 0.6))))
+    for seed, (recall, accuracy) in enumerate(((0.63, 0.40), (0.65, 0.39), (0.70, 0.38))):
+        scores = flat_scores(7, recall) | {"accuracy": accuracy}
+        write_files(tmp_path, record("mcd", "ce", seed, scores={"source": flat_scores(7, 0.5), "target": scores}))
+    assert sentence(grid_of(tmp_path)).startswith(
+        "Training on toy_studio did not pay: mcd + ce has +6.0 points of mean"
+    )
+
+
 def test_of_many_cells_the_best_must_be_beyond_what_the_best_of_many_has_by_chance(tmp_path):
     """Gains of 2, 2.5 and 3.5: t = 2.667 / (0.7638 / √3) = 6.05, p = 0.026; five cells have them, and 5 p = 0.131."""
     values = [("as_is", "ce", 0, 0.58)]
