@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...util.errors import UserError
-from ..files import is_system
+from ..foreign import is_system
 from .listing import NotHere
 
 _DEEPEST = 3  #: folders around a dataset that are opened
