@@ -18,6 +18,9 @@ from ...util.errors import UserError
 #: The share of a dataset without official splits that is held out as its test split.
 HELD_OUT = 0.2
 
+#: A note of such a dataset.
+OUR_SPLIT = "no split of its own: about a fifth is held out as the test split, by a hash of names or groups"
+
 #: The split of samples that are both unlabelled training data and test data, as the protocol has small sets.
 BOTH = "both"
 
