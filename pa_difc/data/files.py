@@ -99,7 +99,8 @@ def left_out_line(left_out: Mapping[str, int]) -> str | None:
     parts = []
     for reason, number in left_out.items():
         if number:
-            what, colon, way = (_ONE.get(reason, reason) if number == 1 else reason).partition(": ")
+            one = _ONE.get(reason) or reason.replace("images ", "image ", 1)
+            what, colon, way = (one if number == 1 else reason).partition(": ")
             parts.append(f"{number:,} {what}" + (f" ({way})" if colon else ""))
     return f"left out: {', '.join(parts)}" if parts else None
 

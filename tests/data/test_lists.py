@@ -59,7 +59,7 @@ def test_it_is_said_in_one_line_and_stands_in_the_record(tmp_path, capsys):
     listed(tmp_path / "mine")
     picture(tmp_path / "mine" / "images" / "5.png", 9)
     assert main(["datasets", "legend:mine", "--data-root", str(tmp_path)]) == 0
-    assert "left out: 1 images not listed in legend.csv\n" in capsys.readouterr().out
+    assert "left out: 1 image not listed in legend.csv\n" in capsys.readouterr().out
     domain = load_domain("legend:mine", tmp_path, size_px=20)
     assert domain.summary()["left_out"] == {"images not listed in legend.csv": 1}
 
