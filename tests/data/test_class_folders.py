@@ -58,6 +58,15 @@ def test_an_official_split_made_of_links_wins_over_the_pool(tmp_path):
     assert (len(domain.train), len(domain.test)) == (2, 1) and not domain.bad_images
 
 
+def test_splits_within_classes_may_be_links_too(tmp_path):
+    files = pool(tmp_path, number=5)
+    for i, folder in enumerate(("happy/train", "happy/test", "sad/train", "sad/test")):
+        link(tmp_path / folder / "a.png", files[i])
+    listing = read_class_folders(tmp_path)
+    assert set(placed(listing).values()) == {(s, w) for s in ("train", "test") for w in ("happy", "sad")}
+    assert len(listing.samples) == 4 and listing.left_out == {"in pool/ (neither class nor split)": 1}
+
+
 @pytest.mark.parametrize("words", [("happy", "sad"), ("cats", "dogs"), ("1", "2")])
 def test_class_folders_made_of_links_win_over_the_pool(tmp_path, words):
     files = pool(tmp_path, "all")

@@ -116,17 +116,18 @@ def _place_classes(root: Path, tree: Tree, placed: Placed) -> None:
     if not (several or only):
         placed.rows += [(None, word, path) for word, files in tree.folders.items() for path in files]
         return
-    _refuse_half_split(root, tree, several, [word for word, splits in inner.items() if not splits])
+    without = [word for word, splits in inner.items() if not splits]
+    _refuse_half_split(root, tree, several, without)
     for word, files in tree.folders.items():
+        if word in without:
+            placed.leave(files, f"in {word}/ (neither class nor split)")
+            continue
         for path in files:
             first, *rest = path.relative_to(tree.base / word).parts
             if rest and first in inner[word]:
                 placed.rows.append((inner[word][first], word, path))
             else:
-                outside = (
-                    f"in {word}/{first}/ (neither class nor split)" if rest else "images outside the split folders"
-                )
-                placed.leave([path], outside)
+                placed.leave([path], f"in {word}/{first}/ (neither class nor split)" if rest else UNSPLIT)
 
 
 def _refuse_classes_in_classes(root: Path, tree: Tree) -> None:
@@ -141,12 +142,15 @@ def _refuse_classes_in_classes(root: Path, tree: Tree) -> None:
 
 
 def _refuse_half_split(root: Path, tree: Tree, several: list[str], without: list[str]) -> None:
-    """Some folders with split folders in them beside others without: sets of their own, or classes half split."""
-    if not (several and without):
+    """Some folders with split folders in them beside others without: sets of their own, or classes half split.
+
+    Beside classes, a folder that is named after no expression is no class, but may be a pool that they link to.
+    """
+    if not (several and without) or (any(map(is_class, several)) and not any(map(is_class, without))):
         return
     inner = (tree.base / several[0]).relative_to(root).as_posix()
     others = ", ".join(f"{name}/" for name in without)
-    if is_class(several[0]):
+    if len(several) > 1 or is_class(several[0]):
         raise UserError(f"{root}: {inner}/ has split folders in it, and {others} none: every class needs them, or none")
     raise UserError(f"{root}: {inner}/ has split folders in it, and beside it lie {others}: name {root / inner}")
 
