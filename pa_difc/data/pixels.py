@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from PIL import Image
 
@@ -24,8 +26,8 @@ class Pixels:
     """A loaded image, of which parts are given as RGB.
 
     Args:
-        image: in any mode. Gray of 16 or 32 bits or in floats is scaled by its format's range, from its black to its
-            white; transparent pixels lie over :data:`BACKGROUND`.
+        image: in any mode. Gray of 16 or 32 bits, with a sign or in floats is scaled by its format's range, from its
+            black to its white; transparent pixels lie over :data:`BACKGROUND`.
 
     Raises:
         RangeError: the values of a deep gray image can't be meant as its format has them.
@@ -33,7 +35,9 @@ class Pixels:
 
     def __init__(self, image: Image.Image) -> None:
         self.image = image
-        self._white = _white(image) if image.mode in _DEEP else None
+        signed = image.mode == "L" and _tag(image, _SAMPLE_FORMAT) == _SIGNED
+        self._white = _white(image) if signed or image.mode in _DEEP else None
+        self._type = _meant(image)
         self._inverted = self._white is not None and _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO
         if self._white is not None:
             self._require_range(self._white)
@@ -68,7 +72,7 @@ class Pixels:
 
     def _rgb(self, image: Image.Image) -> Image.Image:
         if self._white is not None:
-            values = np.asarray(image, dtype=np.float32) * np.float32(255 / self._white)
+            values = self._values(image).astype(np.float32) * np.float32(255 / self._white)
             gray = np.rint(255 - values if self._inverted else values).astype(np.uint8)
             return Image.fromarray(gray).convert("RGB")
         if not image.has_transparency_data:
@@ -78,12 +82,17 @@ class Pixels:
         behind.alpha_composite(image.convert("RGBA"))
         return behind.convert("RGB")
 
+    def _values(self, image: Image.Image) -> np.ndarray:
+        """The gray values of a part, with their sign."""
+        values = np.asarray(image)
+        return values if self._type is None else values.view(self._type)
+
     def _require_range(self, white: float) -> None:
         low, high = np.inf, -np.inf
         rows = max(1, _STRIP // self.image.width)
         for start in range(0, self.image.height, rows):
             stop = min(start + rows, self.image.height)
-            strip = np.asarray(self.image.crop((0, start, self.image.width, stop)))
+            strip = self._values(self.image.crop((0, start, self.image.width, stop)))
             if not np.isfinite(strip).all():
                 raise RangeError("gray values that are not finite numbers")
             low, high = min(low, float(strip.min())), max(high, float(strip.max()))
@@ -104,6 +113,18 @@ def _white(image: Image.Image) -> float:
     if bits is None:  # PNG, JPEG 2000, and PGM, whose values Pillow scales to it
         return 65535.0
     return float(2 ** (bits - 1) - 1 if kind == _SIGNED else 2**bits - 1)
+
+
+def _meant(image: Image.Image) -> np.dtype[Any] | None:
+    """What the bits of a TIFF file's gray are, where Pillow takes them for something else: it knows neither signed
+    integers of 8 bits nor unsigned ones of 32.
+    """
+    bits, signed = _tag(image, _BITS), _tag(image, _SAMPLE_FORMAT) == _SIGNED
+    if image.mode == "L" and signed:
+        return np.dtype(np.int8)
+    if image.mode == "I" and bits == 32 and not signed:
+        return np.dtype(np.uint32)
+    return None
 
 
 def _tag(image: Image.Image, tag: int) -> int | None:
