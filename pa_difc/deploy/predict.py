@@ -15,7 +15,7 @@ from ..data.protocol import SEARCH_PX
 from .annotate import annotated
 from .faces import Cut
 from .images import save_picture
-from .prediction import Prediction
+from .prediction import NO_FACE, Prediction
 from .search import FaceSearch
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _classify(model: FaceModel, cut: Cut, image: _Opened, found: Sequence[Detect
         image.photograph = None
         return [Prediction(str(image.path), problem=str(error))]
     if not faces:
-        return [Prediction(str(image.path), problem="no face")]
+        return [Prediction(str(image.path), problem=NO_FACE)]
     predictions = []
     for start in range(0, len(faces), _FACES):
         some = faces[start : start + _FACES]
