@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .heif import DecodedRows
+from .memory import held_for_pixel
+
 #: What lies behind transparent pixels: the gray that the detector puts around images.
 BACKGROUND = (128, 128, 128)
 
@@ -26,14 +29,14 @@ class Pixels:
     """A loaded image, of which parts are given as RGB.
 
     Args:
-        image: in any mode. Gray of 16 or 32 bits, with a sign or in floats is scaled by its format's range, from its
-            black to its white; transparent pixels lie over :data:`BACKGROUND`.
+        image: loaded, in any mode. Gray of 16 or 32 bits, with a sign or in floats is scaled by its format's range,
+            from its black to its white; transparent pixels lie over :data:`BACKGROUND`.
 
     Raises:
         RangeError: the values of a deep gray image can't be meant as its format has them.
     """
 
-    def __init__(self, image: Image.Image) -> None:
+    def __init__(self, image: Image.Image | DecodedRows) -> None:
         self.image = image
         signed = image.mode == "L" and _tag(image, _SAMPLE_FORMAT) == _SIGNED
         self._white = _white(image) if signed or image.mode in _DEEP else None
@@ -45,8 +48,7 @@ class Pixels:
     @property
     def held(self) -> int:
         """Bytes of the image."""
-        each = {"1": 1, "L": 1, "P": 1}.get(self.image.mode, 2 if self.image.mode.startswith("I;16") else 4)
-        return self.image.width * self.image.height * each
+        return self.image.width * self.image.height * held_for_pixel(self.image.mode)
 
     def part(self, box: tuple[int, int, int, int], factor: int = 1) -> Image.Image:
         """A part of the image in RGB, its pixels the means of squares of ``factor`` pixels.
@@ -58,12 +60,12 @@ class Pixels:
         width, height = self.image.size
         left, top, right, bottom = box = (box[0], box[1], min(box[2], width), min(box[3], height))
         whole = box == (0, 0, width, height)
-        if self.image.mode == "RGB" and not self.image.has_transparency_data:
+        if isinstance(self.image, Image.Image) and self.image.mode == "RGB" and not self.image.has_transparency_data:
             part = self.image if whole else self.image.crop(box)
             return part.reduce(factor) if factor > 1 else part
         rows = max(1, _STRIP // ((right - left) * factor)) * factor
         if whole and factor == 1 and rows >= bottom:
-            return self._rgb(self.image)
+            return self._rgb(self.image.crop(box))
         out = Image.new("RGB", (-(-(right - left) // factor), -(-(bottom - top) // factor)))
         for start in range(top, bottom, rows):  # a copy of all of it in another mode would take as much memory again
             strip = self._rgb(self.image.crop((left, start, right, min(start + rows, bottom))))
@@ -105,7 +107,7 @@ class Pixels:
             )
 
 
-def _white(image: Image.Image) -> float:
+def _white(image: Image.Image | DecodedRows) -> float:
     """The value that is white in a format of deep gray."""
     bits, kind = _tag(image, _BITS), _tag(image, _SAMPLE_FORMAT)
     if image.mode == "F":
@@ -115,7 +117,7 @@ def _white(image: Image.Image) -> float:
     return float(2 ** (bits - 1) - 1 if kind == _SIGNED else 2**bits - 1)
 
 
-def _meant(image: Image.Image) -> np.dtype[Any] | None:
+def _meant(image: Image.Image | DecodedRows) -> np.dtype[Any] | None:
     """What the bits of a TIFF file's gray are, where Pillow takes them for something else: it knows neither signed
     integers of 8 bits nor unsigned ones of 32.
     """
@@ -127,7 +129,7 @@ def _meant(image: Image.Image) -> np.dtype[Any] | None:
     return None
 
 
-def _tag(image: Image.Image, tag: int) -> int | None:
+def _tag(image: Image.Image | DecodedRows, tag: int) -> int | None:
     """A number of a TIFF file's, the first of several; None where there is none, or no such file."""
     value = getattr(image, "tag_v2", {}).get(tag)
     if isinstance(value, tuple):

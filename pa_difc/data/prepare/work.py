@@ -25,6 +25,7 @@ from ...util.files import write_atomic
 from ..crops import Box, Picture, pad_box, typical_points, whole_image
 from ..decode import photograph_of
 from ..detect import Detection, FaceDetector
+from ..memory import PREPARE_BYTES
 from ..photograph import BrokenImageError, Photograph
 from ..protocol import CLOSE_PX
 from ..readers.listing import Sample
@@ -115,7 +116,7 @@ class _Opened:
 
     @classmethod
     def of(cls, index: int, sample: Sample, settings: PrepareSettings) -> _Opened:
-        photograph, sample = photograph_of(sample)
+        photograph, sample = photograph_of(sample, PREPARE_BYTES)
         if sample.box is not None and (sample.landmarks is None or settings.crop == "cdfer"):
             pad_box(sample.box, *photograph.size)  # fails here if it is not in the image: nobody looks for a face then
         if sample.landmarks is not None:
