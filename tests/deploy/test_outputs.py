@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+from functools import partial
 
 import pytest
 from PIL import Image
@@ -230,6 +231,22 @@ def test_long_names_and_names_that_are_not_utf8(predict, album, tmp_path, conten
         assert {r"caf\xe9.jpg", r"caf\x5cxe9.jpg", r"caf\x5cx5cxe9.jpg", r"back\slash.jpg"} < written
         back = [re.sub(rb"\\x(..)", lambda code: bytes.fromhex(code[1].decode()), name.encode()) for name in written]
         assert sorted(back) == sorted([b"1.jpg", *names])
+
+
+@pytest.mark.parametrize("crop", ["model", "none"])
+def test_an_image_that_is_too_much_to_draw_has_a_row_that_says_so(
+    crop, predict, album, portrait, tmp_path, monkeypatch, content
+):
+    """A small crop of it could be made: at an eighth it takes 26 MB, to be drawn on, at a half, 30."""
+    from pa_difc.deploy import predict as module
+
+    monkeypatch.setattr(module, "Photograph", partial(module.Photograph, most_bytes=28_000_000))
+    portrait.resize((2400, 1800)).save(album / "monday" / "0.jpg", progressive=True, subsampling="4:4:4")
+    code, out, err = predict(album / "monday", "--annotate", tmp_path / "drawn", "--crop", crop)
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert code == 0 and [bool(row["problem"]) for row in rows] == [True, False], err
+    assert "2400x1800 pixels in a progressive JPEG file take 30 MB" in rows[0]["problem"]
+    assert [path.name for path in content(tmp_path / "drawn")] == ["1.jpg.png"]
 
 
 def test_images_without_a_common_folder_have_one_at_the_root(tmp_path, album):
