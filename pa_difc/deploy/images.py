@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from ..data import files
 from ..data.foreign import SOFTWARE
 from ..util.errors import UserError
-from ..util.files import refuse_foreign, write_atomic
+from ..util.files import refuse_foreign, refuse_links, write_atomic
 
 _LONGEST = 255  #: bytes of a file's name
 _TWICE = "given twice"
@@ -76,12 +76,17 @@ def picture_files(images: Images, folder: Path) -> list[Path]:
     """Where the annotated picture of each image goes: by its path below :attr:`Images.root`, with ".png" at the end.
 
     Raises:
-        UserError: the folder is one of those whose images are read, or a file is an image or was not written here.
+        UserError: the folder is one of those whose images are read, a link lies in the way of a file, or a file is an
+            image or was not written here.
     """
     if os.path.realpath(folder) in map(os.path.realpath, images.folders):
         raise UserError(f"--annotate {folder}: images are read there; give another folder, such as {folder}_annotated")
+    if not folder.exists():
+        refuse_links(folder, instead="another --annotate")
     read = {os.path.realpath(path) for path in images.paths}
     made = [folder / _picture_name(Path(os.path.abspath(path)).relative_to(images.root)) for path in images.paths]
+    inner = {parent for file in made for parent in file.parents if folder in parent.parents}
+    refuse_links(*sorted(inner), *made, instead="another --annotate")
     for file in made:
         if os.path.realpath(file) in read:
             raise UserError(f"{file} is one of the images, and would be written over: give another --annotate")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import datetime
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from ...util.errors import UserError
+from ...util.files import refuse_links
+from ...util.lock import Lock
 
 #: The lock's file in a store's folder, and the one that says who holds it; both are gone when the store is whole.
 LOCK, OWNER = ".lock", ".owner.json"
@@ -26,35 +22,19 @@ def writing(out: Path) -> Iterator[None]:
     """Holds the lock of a store's folder; a killed process holds none.
 
     Raises:
-        UserError: another process writes there, or the folder can't be made.
+        UserError: another process writes there, there are links, or the folder can't be made.
     """
     made = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / LOCK, timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise UserError(f"{out}: {_owner(out)} is writing this store; wait for it, or give another --out") from None
+        refuse_links(*out.iterdir(), instead="another --out")
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror or error}") from None
+    lock = Lock(out / LOCK, out / OWNER, what="this store", where=out)
     try:
-        owner = {"process": os.getpid(), "machine": platform.node(), "since": f"{datetime.now():%Y-%m-%d %H:%M}"}
-        with suppress(OSError):  # it is there to be read, and holds nothing up
-            (out / OWNER).write_text(json.dumps(owner))
         yield
     finally:
-        (out / OWNER).unlink(missing_ok=True)
         whole_or_empty = not (out / PART).exists()
-        if whole_or_empty:
-            (out / LOCK).unlink(missing_ok=True)
-        lock.release()
+        lock.release(keep_file=not whole_or_empty)
         if made and whole_or_empty and not any(out.iterdir()):
             out.rmdir()
-
-
-def _owner(out: Path) -> str:
-    try:
-        owner = json.loads((out / OWNER).read_text())
-        return f"process {owner['process']} on {owner['machine']} (since {owner['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
