@@ -69,7 +69,7 @@ def run(parsed: argparse.Namespace) -> int:
         except UserError as error:  # of its data or weights: the other grids go their way
             if len(grids) == 1:
                 raise
-            done, problems = [], [(grid.pair, error)]
+            done, problems = [], [(" · ".join(filter(None, [grid.title, grid.pair])), error)]
             print(f"{grid.pair}  failed", flush=True)
         records, failures = records + done, failures + problems
     if records:
