@@ -35,6 +35,7 @@ def picture(path, seed=0, size=(24, 24)):
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0]), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
+    return path
 
 
 def table(path, rows):

@@ -36,9 +36,9 @@ def write_tables(out: Path, made: Sequence[Record]) -> None:
     """
     grids = make_grids(_runs(out))
     scored, others = [g for g in grids if g.labelled], [g for g in grids if not g.labelled]
-    choices = [(grid, _choice(grid, out)) for grid in others]
     if scored:
         _write(out, TABLES, [_scored_csv(grid) for grid in scored], _scored_markdown(scored))
+    choices = [(grid, _choice(grid, out)) for grid in others]  # which fails where outputs of a run are gone
     if others:
         markdown = "\n".join(_choice_markdown(*choice) for choice in choices)
         _write(out, CHOICE_TABLES if scored else TABLES, [numbers(choice) for _, choice in choices], markdown)

@@ -107,7 +107,7 @@ def write_grid(
 
 
 def _again(grid: Grid) -> list[tuple[str, str]]:
-    """The commands that trained the runs, and of one cell by itself, as it was trained."""
+    """The commands that trained the runs, and one that trains a single cell again."""
     commands = list(dict.fromkeys(said for run in grid.runs if (said := run.record.get("command"))))
     found = []
     if commands:
@@ -115,7 +115,7 @@ def _again(grid: Grid) -> list[tuple[str, str]]:
     settings = grid.runs[-1].path / "settings.toml"
     if grid.runs[-1].record.get("common", {}).get("features") is None and settings.exists():
         words = shlex.join(["pa-difc", "train", "--config", str(settings), "--out", "again"])
-        found.append(("A cell by itself, such as the last one:", words))
+        found.append(("To train one cell alone, such as the last one:", words))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
@@ -11,7 +11,7 @@ from .compared import evidence
 from .grid import BASE, Grid
 from .run import AS_IS, Run
 from .selection import CHOSEN_BY, Selection, select
-from .statistics import Difference, corrected, difference, differences
+from .statistics import Difference, difference, differences, over
 from .tables import spread
 
 #: What the classifier is that as_is predicts with.
@@ -85,7 +85,8 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
         return []
     if not with_source:
         return [f"No cell was trained on {grid.source} to be compared with {bar}."]
-    gains = {metric: _gains(grid, with_source, base, metric) for metric in ("macro_recall", "accuracy")}
+    metrics = ("macro_recall", "accuracy")
+    gains = {m: {d.cell: d for d in over(grid, with_source, base.cell[:2], m)} for m in metrics}
     best = _best(with_source, "macro_recall")
     if round(gains["macro_recall"][best].points, 1) > 0:
         alone = round(gains["accuracy"][best].points, 1) < 0
@@ -104,12 +105,6 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
         f"{doing} {verdict}: {' + '.join(best)} has {signed(more.points)} points of mean recall{_shown(more)} and "
         f"{signed(right.points)} of accuracy{_shown(right)} over {bar}."
     ]
-
-
-def _gains(grid: Grid, cells: Iterable[Cell], base: Run, metric: str) -> dict[Cell, Difference]:
-    """What each cell has over one run by a metric, corrected for all of them: the best of many is named."""
-    found = [difference(grid, cell, base.cell[:2], metric) for cell in cells]
-    return {d.cell: d for d in corrected([d for d in found if d is not None])}
 
 
 def _shown(gain: Difference) -> str:

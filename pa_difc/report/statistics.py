@@ -6,7 +6,7 @@ A difference is paired: the same seeds, the same test faces. From three seeds on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import mean, stdev
@@ -109,6 +109,11 @@ def difference(grid: Grid, cell: Cell, over: Cell, metric: str) -> Difference | 
         net_faces=mean(float(a.trace() - b.trace()) for a, b in counts),
         faces=int(counts[0][0].sum()),
     )
+
+
+def over(grid: Grid, cells: Iterable[Cell], base: Cell, metric: str) -> list[Difference]:
+    """What each of some cells has over another one, corrected for all of them: the best of many may be named."""
+    return corrected([d for cell in cells if (d := difference(grid, cell, base, metric))])
 
 
 def corrected(found: Sequence[Difference]) -> list[Difference]:

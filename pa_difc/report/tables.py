@@ -15,7 +15,7 @@ from .compared import Gains
 from .grid import BASE, DIFC, Grid
 from .published import published_accuracy
 from .run import AS_IS, Array, Run
-from .statistics import Difference, corrected, difference, differences
+from .statistics import Difference, differences, over
 
 AGREES = "agrees with as_is"  #: head of a column: the share of target faces with the same predicted class
 _CONFUSING = 3  #: at most so many classes count as confusing, and at most half of them
@@ -177,8 +177,7 @@ def _over_as_is(grid: Grid) -> list[Difference]:
     if (base := grid.as_is) is None:
         return []
     trained = dict.fromkeys(run.cell[:2] for run in grid.runs if run.cell[:2] != base.cell[:2])
-    found = [difference(grid, cell, base.cell[:2], "macro_recall") for cell in trained]
-    return corrected([d for d in found if d])
+    return over(grid, trained, base.cell[:2], "macro_recall")
 
 
 def _agreement_with(base: Run, runs: dict[int, Run]) -> str:

@@ -3,20 +3,13 @@
 import os
 from collections import Counter
 
-import numpy as np
 import pytest
-from PIL import Image
+from made import picture
 
 from pa_difc.data import load_domain
 from pa_difc.data.labels import SEVEN
 from pa_difc.data.readers import read_class_folders, read_images, read_raf_db, read_sfew
 from pa_difc.util.errors import UserError
-
-
-def picture(path, seed=0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (20, 20), dtype=np.uint8)).save(path)
-    return path
 
 
 def link(path, target):

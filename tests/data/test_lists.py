@@ -1,27 +1,12 @@
 """Lists beside images: what they don't name is counted, and what they say twice must be one thing."""
 
-import csv
-
-import numpy as np
 import pytest
-from PIL import Image
+from made import picture, table
 
 from pa_difc.commands.parser import main
 from pa_difc.data import load_domain
 from pa_difc.data.readers import read_affectnet, read_expw, read_legend_csv, read_muxspace, read_raf_db
 from pa_difc.util.errors import UserError
-
-
-def picture(path, seed=0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (20, 20), dtype=np.uint8)).save(path)
-    return path
-
-
-def table(path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
 
 
 def legend(root, rows, header=("image", "emotion", "split")):
