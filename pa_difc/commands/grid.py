@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..data.domains import Domain
-from ..training.run import run_cell
+from ..training.outcome import Failure, try_cell
 from ..training.settings import Settings
-from ..util.errors import UserError
+from ..util.lock import LOOK_S
 
 Record = dict[str, Any]
-Failure = tuple[str, Exception]
+Failures = list[tuple[str, Failure]]
 
 
 def run_grid(
@@ -24,7 +25,7 @@ def run_grid(
     out: Path,
     log: str | None = None,
     seconds: Sequence[float] = (),
-) -> tuple[list[Record], list[Failure]]:
+) -> tuple[list[Record], Failures]:
     """The records of all cells, and what went wrong with the others.
 
     Args:
@@ -34,40 +35,45 @@ def run_grid(
         log: a logger's name.
         seconds: what each cell is expected to take, to say how much is left; none: that is not known.
     """
-    records: list[Record] = []
-    failures: list[Failure] = []
+    records: dict[int, Record] = {}
+    failures: Failures = []
     several_seeds = len({cell.run.seed for cell in cells}) > 1
-    for number, cell in enumerate(cells, 1):
+    left = deque(enumerate(cells, 1))
+    passed = 0  # cells in a row that other processes hold
+    while left:
+        number, cell = left.popleft()
         name = f"{cell.method.name} · {cell.loss.name}" + (f" · seed {cell.run.seed}" if several_seeds else "")
         title = f"{number}/{len(cells)}  {name}"
         started = time.perf_counter()
-        try:
-            record = run_cell(cell, source, target, out, title=title, log=log)
-        except Exception as error:  # whatever it is, the other cells go their way
-            failures.append((name, error))
+        outcome = try_cell(cell, source, target, out, title=title, log=log)
+        if outcome.held is not None:  # its turn comes when all others had theirs
+            left.append((number, cell))
+            passed += 1
+            if passed == len(left):
+                print(f"waiting: {outcome.held}", flush=True)
+            time.sleep(LOOK_S if passed >= len(left) else 0)
+            continue
+        passed = 0
+        if outcome.failure is not None:
+            failures.append((name, outcome.failure))
             print(f"{title}  failed", flush=True)
             continue
-        records.append(record)
+        assert outcome.record is not None
+        records[number] = outcome.record
         took = time.perf_counter() - started
-        left = f"  about {duration(sum(seconds[number:]))} left" if seconds[number:] else ""
-        print(f"{title:<32} {in_brief(record)}  {took:4.0f} s{left}", flush=True)
-    return records, failures
+        rest = sum(seconds[other - 1] for other, _ in left) if seconds else 0
+        more = f"  about {duration(rest)} left" if rest else ""
+        print(f"{title:<32} {in_brief(outcome.record)}  {took:4.0f} s{more}", flush=True)
+    return [records[number] for number in sorted(records)], failures
 
 
-def report_failures(failures: Sequence[Failure]) -> int:
-    """Says which cells failed; returns the exit code."""
-    for name, problem in failures:
-        print(f"failed: {name}: {_reason(problem)}", file=sys.stderr)
-    mendable = all(isinstance(problem, UserError) for _, problem in failures)
+def report_failures(failures: Failures) -> int:
+    """Says which cells failed, a line each, and where more is said of it; returns the exit code."""
+    for name, failure in failures:
+        more = f" ({failure.file})" if failure.file and not failure.mendable else ""
+        print(f"failed: {name}: {' '.join(failure.reason.split())}{more}", file=sys.stderr)
+    mendable = all(failure.mendable for _, failure in failures)
     return 0 if not failures else 2 if mendable else 1
-
-
-def _reason(problem: Exception) -> str:
-    """One line; the host puts the hook's name on lines above the message of what failed in it."""
-    if isinstance(problem, UserError):
-        return str(problem)
-    lines = str(problem).split("\n")
-    return ": ".join([type(problem).__name__, *[line.strip() for line in lines if line.strip()][-1:]])
 
 
 def duration(seconds: float) -> str:

@@ -49,7 +49,7 @@ def run(parsed: argparse.Namespace) -> int:
     from ..report.shift_page import write_shift_report
     from ..training.build import load_pair
     from ..training.frozen import extract
-    from .grid import Failure, Record, report_failures, run_grid
+    from .grid import Failures, Record, report_failures, run_grid
     from .scores import announce
 
     source, target = load_pair(cells[0])
@@ -58,7 +58,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.features == "frozen":
         source, target = extract(cells[0], source, target, parsed.out / "features")
     records: list[Record] = []
-    failures: list[Failure] = []
+    failures: Failures = []
     for number, (draw, alpha) in enumerate(tasks, 1):
         task = "no shift" if alpha is None else f"α = {alpha:g}"
         print(f"task {number}/{len(tasks)}: {task}, draw {draw}", flush=True)

@@ -17,6 +17,7 @@ from ..data.domains import Domain
 from ..data.features import FeatureSet
 from ..util.errors import UserError
 from ..util.files import array_names, read_arrays, write_atomic
+from ..util.lock import holding
 from .build import make_adapter, make_loader
 from .engine import fit
 from .extraction import Part, extracted, require_space
@@ -70,14 +71,22 @@ def extract(settings: Settings, source: Domain, target: Domain, out: Path) -> tu
     settings = network_settings(settings)
     folder = RunFolder.of(out, settings, source, target)
     store = folder.path / "features.npz"
+    if _lacks(store, parts):
+        with holding(folder.path, "is making these features", wait=True):
+            if lacks := _lacks(store, parts):  # still, should another process have been waited for
+                if store.exists():
+                    print(f"{store} has no {lacks}: it is made anew", flush=True)
+                _fill(store, parts, settings, source, target, folder.key)
+    return _domain(source, "source", store, folder.key, parts), _domain(target, "target", store, folder.key, parts)
+
+
+def _lacks(store: Path, parts: dict[str, Part]) -> str | None:
+    """What a file of features has to have and has not; of one that is damaged reading tells."""
     wanted = {f"{part}{name}" for part in parts for name in parts[part].names}
     there = array_names(store)
-    partial = "source_test" in there and not wanted <= there  # of a file that is damaged reading tells
-    if partial:
-        print(f"{store} has no {min(wanted - there)}: it is made anew", flush=True)
-    if partial or not store.exists():
-        _fill(store, parts, settings, source, target, folder.key)
-    return _domain(source, "source", store, folder.key, parts), _domain(target, "target", store, folder.key, parts)
+    if store.exists() and "source_test" not in there:
+        return None
+    return min(wanted - there, default=None)
 
 
 def _parts(

@@ -7,8 +7,9 @@ import pytest
 from photographs import content, photographs
 from processes import run
 
-from pa_difc.data.prepare.lock import LOCK, OWNER, writing
+from pa_difc.data.prepare.lock import writing
 from pa_difc.util.errors import UserError
+from pa_difc.util.lock import LOCK, OWNER
 
 
 def test_one_writes_and_the_other_says_who(tmp_path):
