@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..util.errors import UserError
-from .flags import add_features_flag, add_grid_flags, add_log_flag, add_training_flags, settings_of_grid
+from .flags import (
+    add_features_flag,
+    add_grid_flags,
+    add_jobs_flags,
+    add_log_flag,
+    add_training_flags,
+    read_jobs,
+    settings_of_grid,
+)
 
 if TYPE_CHECKING:
     from ..report.grid import Grid
@@ -20,6 +28,7 @@ EXAMPLES = """\
   pa-difc compare
   pa-difc compare --methods dann mcd --losses ce drw margin di difc --seeds 0 1 2
   pa-difc compare --source muxspace --target fer2013 --data-root data --epochs 3 --out runs/mux2fer
+  pa-difc compare --jobs 4 --seeds 0 1 2   # four cells at a time
   pa-difc compare --features frozen --epochs 20 --seeds 0 1 2 3 4 --out runs/frozen   # a hundred times cheaper"""
 
 #: What is written beside the runs.
@@ -33,14 +42,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_grid_flags(parser, METHODS, LOSSES)
     add_log_flag(parser)
     add_features_flag(parser)
+    add_jobs_flags(parser)
     parser.add_argument("--seeds", nargs="+", type=int, default=None, metavar="N", help="(default: 0)")
 
 
 def run(parsed: argparse.Namespace) -> int:
     # All settings are made, and so checked, before anything is read or trained.
+    jobs = read_jobs(parsed)
     cells = settings_of_grid(parsed, methods=METHODS, losses=LOSSES)
+    if parsed.devices:
+        cells = [cell.but(device=parsed.devices[0]) for cell in cells]
 
     from ..training.build import load_pair
+    from ..training.device import set_device
     from ..training.frozen import freeze
     from ..util.files import refuse_foreign, write_text
     from ..util.process import command_line
@@ -51,11 +65,13 @@ def run(parsed: argparse.Namespace) -> int:
         ours = (parsed.out / "runs").is_dir()
         refuse_foreign(parsed.out / name, ours=ours, writer="this command", instead="another --out")
     write_text(parsed.out / "command.txt", command_line() + "\n")  # fails here if it can't
+    for device in parsed.devices:
+        set_device(device)
     source, target = load_pair(cells[0])
     announce(source, target)
     if parsed.features == "frozen":
         source, target = freeze(cells[0], source, target, parsed.out / "features")
-    records, failures = run_grid(cells, source, target, parsed.out, parsed.log)
+    records, failures = run_grid(cells, source, target, parsed.out, parsed.log, **jobs)
     if records:
         _write_tables(records, f"{source.name} → {target.name}", parsed.out, target.labelled)
     return report_failures(failures)

@@ -1,18 +1,21 @@
-"""Training every cell of a grid, one after the other, and what a terminal shows of it."""
+"""Training every cell of a grid, and what is said of it."""
 
 from __future__ import annotations
 
 import sys
-import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..data.domains import Domain
-from ..training.outcome import Failure, try_cell
+from ..training.expected import Expected
+from ..training.grid import Step, sigterm_like_ctrl_c, train_cells
+from ..training.outcome import Failure
 from ..training.settings import Settings
-from ..util.lock import LOOK_S
+from ..training.slots import Slot, here, workers
+from ..util.errors import Stopped
+from ..util.process import command_line
+from .grid_display import GridDisplay
 
 Record = dict[str, Any]
 Failures = list[tuple[str, Failure]]
@@ -25,6 +28,9 @@ def run_grid(
     out: Path,
     log: str | None = None,
     seconds: Sequence[float] = (),
+    *,
+    jobs: int | None = None,
+    devices: Sequence[str] = (),
 ) -> tuple[list[Record], Failures]:
     """The records of all cells, and what went wrong with the others.
 
@@ -33,38 +39,74 @@ def run_grid(
         source, target: the data of all.
         out: below it lie the runs.
         log: a logger's name.
-        seconds: what each cell is expected to take, to say how much is left; none: that is not known.
+        seconds: what each cell is expected to take, to say how much is left; none: that is learnt.
+        jobs: the number of workers, of one thread each; None: this process does it all, with all its threads.
+        devices: that workers train on, in turn; none: the settings say.
+
+    Raises:
+        Stopped: Ctrl-C or SIGTERM.
     """
-    records: dict[int, Record] = {}
-    failures: Failures = []
-    several_seeds = len({cell.run.seed for cell in cells}) > 1
-    left = deque(enumerate(cells, 1))
-    passed = 0  # cells in a row that other processes hold
-    while left:
-        number, cell = left.popleft()
-        name = f"{cell.method.name} · {cell.loss.name}" + (f" · seed {cell.run.seed}" if several_seeds else "")
-        title = f"{number}/{len(cells)}  {name}"
-        started = time.perf_counter()
-        outcome = try_cell(cell, source, target, out, title=title, log=log)
-        if outcome.held is not None:  # its turn comes when all others had theirs
-            left.append((number, cell))
-            passed += 1
-            if passed == len(left):
-                print(f"waiting: {outcome.held}", flush=True)
-            time.sleep(LOOK_S if passed >= len(left) else 0)
-            continue
-        passed = 0
-        if outcome.failure is not None:
-            failures.append((name, outcome.failure))
-            print(f"{title}  failed", flush=True)
-            continue
-        assert outcome.record is not None
-        records[number] = outcome.record
-        took = time.perf_counter() - started
-        rest = sum(seconds[other - 1] for other, _ in left) if seconds else 0
-        more = f"  about {duration(rest)} left" if rest else ""
-        print(f"{title:<32} {in_brief(outcome.record)}  {took:4.0f} s{more}", flush=True)
-    return [records[number] for number in sorted(records)], failures
+    grid = _Grid(cells, Expected(cells, seconds))
+    if jobs is None:
+        slots = here(source, target, out, log)
+    else:
+        slots = workers(source, target, out, log, min(jobs, len(cells)), devices)
+    with sigterm_like_ctrl_c():
+        try:
+            with slots as there:
+                grid.train(there, out, bars=jobs is not None)
+        except KeyboardInterrupt as stop:
+            how = str(stop) if isinstance(stop, Stopped) else "stopped"
+            done = f"{len(grid.records)} of {len(cells)} cells are done, checkpoints of others stay"
+            print(f"to go on: {command_line()}", flush=True)
+            raise Stopped(f"{how}; {done}") from None
+    return [grid.records[number] for number in sorted(grid.records)], grid.failures
+
+
+class _Grid:
+    """What has become of the cells so far, and the lines that say so."""
+
+    def __init__(self, cells: Sequence[Settings], expected: Expected) -> None:
+        self.cells, self.expected = cells, expected
+        several = len({cell.run.seed for cell in cells}) > 1
+        self.names = [
+            f"{cell.method.name} · {cell.loss.name}" + (f" · seed {cell.run.seed}" if several else "") for cell in cells
+        ]
+        self.titles = [f"{i}/{len(cells)}  {name}" for i, name in enumerate(self.names, 1)]
+        self.records: dict[int, Record] = {}
+        self.failures: Failures = []
+        self._said: set[str] = set()
+
+    def train(self, slots: Sequence[Slot], out: Path, *, bars: bool) -> None:
+        """Trains all cells, with bars if the slots have none of their own."""
+        display = GridDisplay(slots, self.expected, len(self.cells), shown=bars)
+        try:
+            for step in train_cells(self.cells, self.titles, slots, out, self.expected, display.watch):
+                for line in self._lines(step):
+                    display.print(line + (display.left(step.left) if step.ended else ""))
+        finally:
+            display.close()
+
+    def _lines(self, step: Step) -> Iterator[str]:
+        """What is said of a step, when what came of it is kept."""
+        number, outcome, title = step.number, step.outcome, self.titles[step.number]
+        for line in step.said.splitlines():
+            if line not in self._said:  # as each worker says it
+                self._said.add(line)
+                yield line
+        if outcome is None:
+            yield f"{title}  its worker was killed; it is tried again"
+        elif outcome.held is not None:
+            if outcome.held not in self._said:
+                self._said.add(outcome.held)
+                yield f"{title}  waiting: {outcome.held}"
+        elif outcome.failure is not None:
+            self.failures.append((self.names[number], outcome.failure))
+            yield f"{title}  failed"
+        elif outcome.record is not None:
+            self.records[number] = outcome.record
+            self.expected.learn(number, max(step.seconds, outcome.record["seconds"]["training"]))
+            yield f"{title:<32} {in_brief(outcome.record)}  {step.seconds:4.0f} s"
 
 
 def report_failures(failures: Failures) -> int:
@@ -74,11 +116,6 @@ def report_failures(failures: Failures) -> int:
         print(f"failed: {name}: {' '.join(failure.reason.split())}{more}", file=sys.stderr)
     mendable = all(failure.mendable for _, failure in failures)
     return 0 if not failures else 2 if mendable else 1
-
-
-def duration(seconds: float) -> str:
-    """ "40 s" or "12 min"."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def in_brief(record: Record) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from ..data.domains import Domain
 from ..data.features import FeatureSet
@@ -41,7 +43,7 @@ def run_cell(
     out: Path,
     *,
     title: str = "",
-    progress: bool = True,
+    progress: bool | Callable[..., tqdm] = True,
     log: str | None = None,
     wait: bool = True,
 ) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def run_cell(
         source, target: as :func:`load_pair` gives them.
         out: below it lies the run's folder.
         title: of the progress bar.
-        progress: whether a bar is shown.
+        progress: whether a bar is shown; see :func:`.engine.fit`.
         log: a logger's name; see :mod:`.loggers`.
         wait: for a process that trains this very run.
 
@@ -75,7 +77,7 @@ def run_cell(
 
 
 def _run(
-    folder: RunFolder, source: Domain, target: Domain, title: str, progress: bool, log: str | None
+    folder: RunFolder, source: Domain, target: Domain, title: str, progress: bool | Callable[..., tqdm], log: str | None
 ) -> dict[str, Any]:
     """Trains and scores a run that has no record, whose folder this process holds."""
     settings = folder.settings

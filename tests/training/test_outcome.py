@@ -83,7 +83,7 @@ def test_a_run_that_another_process_trains_is_left_to_it(tmp_path):
     assert not {LOCK, OWNER} & {p.name for p in folder.iterdir()}
 
 
-def test_who_waits_takes_the_record_of_the_one_that_was_waited_for(tmp_path, capsys, monkeypatch):
+def test_who_waits_takes_the_record_of_the_one_that_was_waited_for(tmp_path, monkeypatch):
     """Two commands on one folder: the second one trains nothing."""
     trained, go_on, began = [], threading.Event(), threading.Event()
     fit = run_cell.__globals__["fit"]
@@ -95,7 +95,13 @@ def test_who_waits_takes_the_record_of_the_one_that_was_waited_for(tmp_path, cap
         return fit(*args, **kwargs)
 
     monkeypatch.setitem(run_cell.__globals__, "fit", slow_fit)
-    records = {}
+    records, said, waits = {}, [], threading.Event()
+
+    def say(line, **kwargs):
+        said.append(line)
+        waits.set()
+
+    monkeypatch.setattr("pa_difc.util.lock.print", say, raising=False)
 
     def train(name):
         records[name] = run_cell(settings(), *PAIR, tmp_path, progress=False)
@@ -104,13 +110,15 @@ def test_who_waits_takes_the_record_of_the_one_that_was_waited_for(tmp_path, cap
     threads[0].start()
     assert began.wait(60)
     threads[1].start()
-    while "waiting: " not in (said := capsys.readouterr().out):
-        pass
+    assert waits.wait(60)
     go_on.set()
     for thread in threads:
         thread.join(120)
     assert trained == ["first"] and records["first"] == records["second"]
-    assert f"process {os.getpid()} on " in said and "is training this run" in said
+    (line,) = said
+    assert (
+        line.startswith("waiting: ") and f"process {os.getpid()} on " in line and line.endswith("is training this run")
+    )
 
 
 def test_the_lock_of_a_killed_process_is_swept_from_a_finished_run(tmp_path):
