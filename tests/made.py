@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
+from pa_difc.backbones import make_backbone
 from pa_difc.commands.flags import add_cell_flags, add_training_flags, settings_of_cell
 from pa_difc.data.faces import FaceSet
 from pa_difc.data.labels import SEVEN
@@ -34,6 +36,14 @@ def random_faces(n, seed, size_px=32, prefix="face", num_classes=7):
     images = rng.integers(0, 120, (n, 3, size_px, size_px)) + 126 // num_classes * labels[:, None, None, None]
     landmarks = rng.uniform(4, size_px - 4, (n, 5, 2)).astype(np.float32)
     return FaceSet(images.astype(np.uint8), landmarks, labels, tuple(f"{prefix}{i}" for i in range(n)))
+
+
+def classifier_weights(path, bias=True):
+    """A file with the weights of a "small" network and of a classifier of three classes on it."""
+    torch.manual_seed(1)
+    state = make_backbone("small").state_dict() | {"fc.weight": torch.randn(3, 128) / 8}
+    save_file(state | {"fc.bias": torch.randn(3) if bias else torch.zeros(3)}, path)
+    return path
 
 
 def store_manifest(size_px, splits, files):

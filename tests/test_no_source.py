@@ -5,12 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from made import class_folders, random_faces
+from made import class_folders, classifier_weights, random_faces
 from PIL import Image
-from safetensors.torch import save_file
 
 from pa_difc import load
-from pa_difc.backbones import make_backbone
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain, PairLoader
 from pa_difc.data.domains import no_source
@@ -28,11 +26,7 @@ LABELS = LabelSet(("car", "dog", "tree"))
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    torch.manual_seed(1)
-    state = make_backbone("small").state_dict() | {"fc.weight": torch.randn(3, 128) / 8, "fc.bias": torch.zeros(3)}
-    path = tmp_path_factory.mktemp("weights") / "net.safetensors"
-    save_file(state, path)
-    return path
+    return classifier_weights(tmp_path_factory.mktemp("weights") / "net.safetensors", bias=False)
 
 
 @pytest.fixture

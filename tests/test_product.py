@@ -7,11 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from made import OLD_TORCH, random_faces
-from safetensors.torch import save_file
+from made import OLD_TORCH, classifier_weights, random_faces
 
 from pa_difc import load
-from pa_difc.backbones import make_backbone
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
 from pa_difc.data.labels import LabelSet
@@ -21,7 +19,7 @@ from pa_difc.deploy.model import load_model, save_model
 from pa_difc.report.grid import Grid
 from pa_difc.report.grid_page import write_grid
 from pa_difc.report.run import read_runs
-from pa_difc.training import other
+from pa_difc.training import other, stored
 from pa_difc.training.build import make_adapter
 from pa_difc.training.frozen import freeze
 from pa_difc.training.record import RunFolder
@@ -37,11 +35,7 @@ LABELS = LabelSet(("car", "dog", "tree"))
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    torch.manual_seed(1)
-    state = make_backbone("small").state_dict() | {"fc.weight": torch.randn(3, 128) / 8, "fc.bias": torch.randn(3)}
-    path = tmp_path_factory.mktemp("weights") / "net.safetensors"
-    save_file(state, path)
-    return path
+    return classifier_weights(tmp_path_factory.mktemp("weights") / "net.safetensors")
 
 
 def pair(labels=LABELS):
@@ -119,6 +113,19 @@ def test_a_run_and_its_export_hold_both_models(values, weights, tmp_path):
     assert any(said in line for line in lines) and said in (tmp_path / "mine" / "README.md").read_text()
     config = json.loads((tmp_path / "mine" / "config.json").read_text())
     assert config["format"] == 3 and str(place) not in json.dumps(config)
+
+
+def test_of_a_product_its_classifier_alone_is_a_start_without_the_product_s_prior(
+    weights, tmp_path, monkeypatch, capsys
+):
+    folder = trained(tmp_path / "a", settings(weights, product="start", seed=1))
+    plain, known = stored_classifier(folder), stored.read_settings(folder)
+    prior = {"scale": 0.4, "bias": [3.0, -1.0, 0.5], "ratio": [1.0, 2.0, 0.5]}
+    monkeypatch.setattr(stored, "read_settings", lambda folder: known | {"adjustment": prior})
+    capsys.readouterr()
+    found = stored_classifier(folder)
+    assert "is left out, and the prior that was estimated with it" in capsys.readouterr().out
+    assert torch.equal(found.weight, plain.weight) and torch.equal(found.bias, plain.bias)
 
 
 def test_a_product_with_a_model_that_is_one_itself(weights, tmp_path):

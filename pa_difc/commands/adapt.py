@@ -91,7 +91,7 @@ def run(parsed: argparse.Namespace) -> int:
     from ..util.process import command_line
     from .budget import fewer_faces, planned
     from .grid import report_failures, run_grid
-    from .scores import announce
+    from .scores import announce, announce_phases
 
     out: Path = parsed.out
     require_ours(out)
@@ -100,6 +100,7 @@ def run(parsed: argparse.Namespace) -> int:
     announce(source, target)
     plan = _plan(parsed, cells, source, target, budget, started)
     cells = planned(cells, plan)
+    announce_phases(cells)
     source, target = fewer_faces(source, plan, by_label=True), fewer_faces(target, plan, by_label=False)
     records, failures = run_grid(cells, source, target, out, parsed.log, plan.seconds)
     report_failures(failures)
@@ -122,8 +123,10 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
     if parsed.pretrained is None:
         return settings_of_rows(parsed, FROM_SCRATCH, {"model.backbone": "small", **_BOTH})
     from ..training.identity import weights_digest
+    from ..training.stored import network_of
 
-    defaults = {**_of_weights(parsed.pretrained), **_BOTH, **_FINE_TUNING}
+    made = network_of(parsed.pretrained) or {"model.backbone": "expression"}
+    defaults = {**made, **_BOTH, **_FINE_TUNING}
     if alone:
         rows = tuple(row for row in FROM_CLASSIFIER if row[0] in ("as_is", "source_free"))
         return settings_of_rows(parsed, rows, defaults)
@@ -134,21 +137,6 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
         print(f"{parsed.pretrained}: classifiers start random, so as_is and source_free are left out", flush=True)
         rows = FROM_SCRATCH
     return settings_of_rows(parsed, rows, defaults)
-
-
-def _of_weights(place: str) -> dict[str, Any]:
-    """The backbone that weights are of, as far as that can be told; of a model folder how it is made, too."""
-    from ..backbones.places import is_model_folder
-
-    if not is_model_folder(place):
-        return {"model.backbone": "expression"}
-    from ..training.stored import read_settings
-
-    stored = read_settings(Path(place))
-    model = stored["settings"]["model"]
-    kept = ("backbone", "feature_head", "pool", "maps")
-    found = {f"model.{name}": model[name] for name in kept if name in model}
-    return found | {"data.crop_px": stored["input"]["size_px"]}
 
 
 def _plan(
@@ -204,7 +192,7 @@ def _conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain) -> N
     selection = select(grid)
     if selection is None:
         raise UserError(f"{out}: outputs.npz of a run is gone; remove its record to have both written again")
-    page = write_grid(grid, out, (out / "command.txt").read_text(encoding="utf-8").strip(), None).page
+    page = write_grid(grid, out, (out / "command.txt").read_text(encoding="utf-8").strip(), None, choice=selection).page
     chosen = selection.chosen
     folder = chosen.runs[0].path
     export_model(load_model(folder), out / "model", ("safetensors",), run_record(folder))

@@ -59,7 +59,7 @@ def run(parsed: argparse.Namespace) -> int:
     from ..util.files import refuse_foreign, write_text
     from ..util.process import command_line
     from .grid import report_failures, run_grid
-    from .scores import announce
+    from .scores import announce, announce_phases
 
     for name in TABLES:
         ours = (parsed.out / "runs").is_dir()
@@ -69,6 +69,7 @@ def run(parsed: argparse.Namespace) -> int:
         set_device(device)
     source, target = load_pair(cells[0])
     announce(source, target)
+    announce_phases(cells)
     if parsed.features == "frozen":
         source, target = freeze(cells[0], source, target, parsed.out / "features")
     records, failures = run_grid(cells, source, target, parsed.out, parsed.log, **jobs)

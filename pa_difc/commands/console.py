@@ -29,7 +29,7 @@ def exit_with(main: Callable[[], int | None]) -> None:
         print(f"{stop}. Go on with the same command.", file=sys.stderr)
         code = 130
     except KeyboardInterrupt:
-        print("stopped.", file=sys.stderr)
+        print("stopped. The same command begins it again; runs that are done are kept.", file=sys.stderr)
         code = 130
     sys.exit(code)
 

@@ -154,9 +154,9 @@ def datasets(root: Path) -> Iterator[Finding]:
             forms.setdefault(folder, []).append(name if spec else f"store:{name}")
     for names in forms.values():
         found = [_dataset(name, root) for name in names]
-        some = not all(absent for _, absent in found)
-        # Where one form of a set is there, nobody misses the other.
-        yield from (finding for finding, absent in found if not (some and absent))
+        here = [finding for finding, absent in found if not absent]
+        # Where one form of a set is there, nobody misses the other; of a folder without any, the first form is.
+        yield from here or [found[0][0]]
     if not forms:
         yield Finding("none; toy_studio and toy_street need none (`pa-difc datasets` lists the others)", False)
 

@@ -207,7 +207,10 @@ def settings_of_grid(
 
     pairs = [*_flags(parsed), *g.read_assignments(parsed.set)]
     file = g.read_settings(parsed.config).items() if parsed.config else ()
-    backbone = g.first_value("model.backbone", [*pairs, *file]) or fixed_keys()["model.backbone"].default
+    backbone, made = g.first_value("model.backbone", [*pairs, *file]), {}
+    if backbone is None:
+        made = _made_as(g.first_value("model.pretrained", [*pairs, *file]))
+        backbone = made.get("model.backbone", fixed_keys()["model.backbone"].default)
     cells = g.Cells(
         expand(METHODS, _named(parsed.methods, g.first_value("method.name", file), methods)),
         expand(LOSSES, _named(parsed.losses, g.first_value("loss.name", file), losses)),
@@ -216,7 +219,9 @@ def settings_of_grid(
     )
     own = g.whole_keys(pairs, cells)
     g.refuse_cell_keys(own)
+    g.refuse_idle_training(own, cells)
     below = {_FLAGS[k]: g.Given(v, k) for k, v in parsed.command_defaults.items() if k in _FLAGS and v is not None}
+    below |= {key: g.Given(value, "--pretrained") for key, value in made.items()}
     of_file = g.of_file(parsed.config, cells) if parsed.config else {}
     fixed = {key.replace("__", "."): g.Given(value, key) for key, value in more.items()}
     return g.cell_settings({**below, **of_file, **own, **fixed}, cells)
@@ -286,6 +291,17 @@ def _flags(parsed: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     for name, key in _FLAGS.items():
         if (value := getattr(parsed, name)) is not None and value is not False:
             yield key, Given(value, f"--{name.replace('_', '-')}")
+
+
+def _made_as(pretrained: str | None) -> dict[str, Any]:
+    """How the network of a model folder is made, by whole key; {} for other weights, which don't say it."""
+    from ..backbones.places import is_model_folder
+
+    if not is_model_folder(pretrained):
+        return {}
+    from ..training.stored import network_of  # which needs torch
+
+    return network_of(pretrained)
 
 
 def _named(flag: Sequence[Any] | None, in_file: Any, default: Sequence[Any]) -> Sequence[Any]:

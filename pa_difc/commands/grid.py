@@ -57,7 +57,7 @@ def run_grid(
                 grid.train(there, out, bars=jobs is not None)
         except KeyboardInterrupt as stop:
             how = str(stop) if isinstance(stop, Stopped) else "stopped"
-            done = f"{len(grid.records)} of {len(cells)} cells are done, checkpoints of others stay"
+            done = f"{len(grid.records)} of {len(cells)} cells are done and kept"
             print(f"to go on: {command_line()}", flush=True)
             raise Stopped(f"{how}; {done}") from None
     return [grid.records[number] for number in sorted(grid.records)], grid.failures

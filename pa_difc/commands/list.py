@@ -51,7 +51,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _describe_additions() -> None:
-    """What joins methods and is no method by itself."""
+    """Additions: they join a method by name, and are not methods themselves."""
     from ..methods.joined import ADDITIONS
 
     print(

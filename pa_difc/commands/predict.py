@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("images", nargs="+", type=Path, help="image files, or folders of them")
     add("--model", type=Path, required=True, metavar="DIR", help="a finished run's folder, or an exported model")
     add("--format", default="csv", choices=("csv", "json"), help="(default: %(default)s)")
-    add("--out", type=Path, metavar="FILE", help="(default: standard output); a stopped command goes on with it")
+    add("--out", type=Path, metavar="FILE", help="(default: standard output); a stopped command resumes it")
     add("--annotate", type=Path, metavar="DIR", help="draw each picture there, with boxes, labels and bars")
     add(
         "--crop",

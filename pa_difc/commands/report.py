@@ -7,12 +7,17 @@ from pathlib import Path
 
 EXAMPLES = """\
   pa-difc report runs/demo
+  pa-difc report runs/demo --latex --figures pdf   # for a paper
   python recipes/report.py runs/mux2fer --out mux2fer_report"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", type=Path, help="a folder with runs below it, such as the --out of compare.py")
     parser.add_argument("--out", type=Path, metavar="DIR", help="(default: the folder's own report/)")
+    about = "write each table as LaTeX too, for booktabs and graphicx: best values in bold"
+    parser.add_argument("--latex", action="store_true", help=about)
+    about = "formats of the files in figures/, black on white (default: svg)"
+    parser.add_argument("--figures", nargs="+", choices=("svg", "pdf", "png"), default=["svg"], help=about)
     about = "put faces into the page whose prediction DIFC changed; mind the terms of the data before you share it"
     parser.add_argument("--with-images", action="store_true", help=about)
     about = "folder of datasets, for --with-images (default: %(default)s)"
@@ -26,6 +31,7 @@ def run(parsed: argparse.Namespace) -> int:
     out = parsed.out or parsed.runs / "report"
     if parsed.out:
         require_ours(out)
-    for page in write_grid_report(parsed.runs, out, parsed.data_root if parsed.with_images else None):
+    data_root = parsed.data_root if parsed.with_images else None
+    for page in write_grid_report(parsed.runs, out, data_root, parsed.figures, parsed.latex):
         print(f"written: {page}")
     return 0

@@ -24,10 +24,11 @@ def run(parsed: argparse.Namespace) -> int:
     from ..training.build import load_pair
     from ..training.record import RunFolder
     from ..training.run import run_cell
-    from .scores import announce, print_scores
+    from .scores import announce, announce_phases, print_scores
 
     source, target = load_pair(settings)
     announce(source, target)
+    announce_phases([settings])
     record = run_cell(settings, source, target, parsed.out, log=parsed.log)
     print_scores(record, RunFolder.of(parsed.out, settings, source, target).path)
     return 0

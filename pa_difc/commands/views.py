@@ -49,7 +49,9 @@ def run(parsed: argparse.Namespace) -> int:
 
     from ..data.domains import require_labels
     from ..evaluation.crop_choice import crop_probs, score_crops
+    from ..training.build import require_weights
 
+    require_weights(settings)
     domain = _target(settings, parsed.faces)
     if parsed.oracle:
         require_labels(domain, "--oracle would read them")

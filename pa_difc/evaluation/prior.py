@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 #: A ratio is kept within this factor.
 LARGEST_RATIO = 20.0
-_FLOOR = 1e-12
+_FLOOR = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from ..util.names import unknown
 from ..util.options import Options
 from .balanced import ABCOptions, Balanced
 from .mcc import LessConfused, MCCOptions
-from .self_training import AdaMatchOptions, SelfTrained, SelfTrainingOptions
+from .self_training import SelfTrained
 from .sentry import SentryOptions, Voted
 from .slot import LossSlot
+from .teaching_options import AdaMatchOptions, SelfTrainingOptions
 
 #: What joins a method, and the options that it brings.
 ADDITIONS: dict[str, tuple[type[LossSlot], type[Options]]] = {

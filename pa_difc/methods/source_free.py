@@ -27,8 +27,9 @@ from ..functional import at_least_float32
 from ..util.options import option
 from ._host import BaseHook, BaseWrapperHook, OptimizerHook, SummaryHook
 from .composition import joined
-from .self_training import TEACHERS, WHO, SelfTrained, SelfTrainingHook, SelfTrainingOptions
+from .self_training import SelfTrained, SelfTrainingHook
 from .slot import LossSlot
+from .teaching_options import TEACHERS, WHO, SelfTrainingOptions
 
 
 class SourceFree(SelfTrained, Classifier):

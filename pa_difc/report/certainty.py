@@ -28,10 +28,15 @@ def certainty(selection: Selection) -> list[str]:
     found = f"Alone, {', '.join(for_it)} would take it too" if for_it else "Alone, no criterion would take it"
     lines = [f"{found}{'; ' + ', '.join(against) if against else ''}."]
     second = max(others, key=lambda c: c.scores["consensus"])
-    lines.append(
-        f"Its mean rank is {chosen.scores['consensus']:.1f} of {len(selection.candidates)}; that of {second.name} "
-        f"{second.scores['consensus']:.1f}."
-    )
+    if 2 * len(for_it) < len(picks):
+        lines.append("The criteria disagree: it is a weak choice.")
+    rank, next_rank = chosen.scores["consensus"], second.scores["consensus"]
+    if rank == next_rank:
+        lines.append(f"It is tied with {second.name} at a mean rank of {rank:.1f}: the first of the table is taken.")
+    else:
+        lines.append(
+            f"Its mean rank is {rank:.1f} of {len(selection.candidates)}; that of {second.name} {next_rank:.1f}."
+        )
     pairs = combinations([c.runs[0] for c in selection.candidates], 2)
     shares = [share for a, b in pairs if (share := agreement(a, b)) is not None]
     if shares:

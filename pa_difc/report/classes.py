@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .drawing import ORANGE, line_style
 from .grid import DIFC
-from .page import GRAY, ORANGE, line_style
 from .run import Run
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def trajectory(ax: Axes, run: Run, key: Literal["margins", "confusion"]) -> None
         begun = " and ".join(name for name, n in switches.items() if n == first)
         place = (first - 0.5, 0.5)
         ax.axvline(first - 0.5, color=ORANGE, ls="--", lw=1)
-        style: dict[str, Any] = {"fontsize": 7, "rotation": 90, "va": "center", "ha": "right", "color": GRAY}
+        style: dict[str, Any] = {"fontsize": 7, "rotation": 90, "va": "center", "ha": "right"}
         ax.annotate(f"{begun} →", place, xycoords=("data", "axes fraction"), **style)
     labels = {"margins": "margin (logits)", "confusion": "confusion (1 / mean gap)"}
     epochs = [epoch for epoch, _ in run.states]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .page import BLUE, ORANGE, line_style
+from .drawing import BLUE, ORANGE, line_style
 from .run import Array, Run
 
 if TYPE_CHECKING:

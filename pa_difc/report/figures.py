@@ -1,18 +1,18 @@
-"""The figures of a grid's report, each as the text of an SVG."""
+"""The figures of a grid's report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .classes import class_names, label_classes, trajectory
+from .drawing import BLUE, COLORS, GRAY, GREEN, ORANGE, Figure, error_style, line_style
 from .embedding import by_class, by_domain, embed
-from .grid import BASE, DIFC, Grid
+from .grid import BASE, DIFC, Grid, over_seeds
 from .matrix import matrix, matrix_size
-from .page import BLUE, COLORS, GRAY, GREEN, ORANGE, svg
 from .run import Array, Run
 from .tables import sides
 
@@ -27,38 +27,48 @@ _UPRIGHT = 10  #: so many classes have upright bars, more have bars that lie
 _TALL = (5.4, 4.2)
 
 
-def figures(grid: Grid) -> dict[str, dict[str, str]]:
-    """Every figure that the runs have data for: heading → title → SVG."""
-    counted = {"Class proportions": svg(partial(imbalance, grid=grid), _bar_size(grid, 2))} if sides(grid) else {}
-    drawn = {"Data": counted} if counted else {}
-    return drawn | {method: _of_method(grid, method) for method in grid.methods}
+def figures(grid: Grid) -> dict[str, list[Figure]]:
+    """Every figure that the runs have data for, by heading."""
+    counted = [Figure("Class proportions", partial(imbalance, grid=grid), _bar_size(grid, 2))] if sides(grid) else []
+    return ({"Data": counted} if counted else {}) | {method: _of_method(grid, method) for method in grid.methods}
 
 
-def _of_method(grid: Grid, method: str) -> dict[str, str]:
-    """A method's recalls over losses, and what one of its runs shows: the first with DIFC if there is any.
+def _of_method(grid: Grid, method: str) -> list[Figure]:
+    """A method's recalls over losses, and what one of its losses shows: DIFC if it was run with it.
 
     Of a target without labels: its predictions instead of recalls, and features by what they were predicted to be.
     """
     bars, what = (recalls, "recall per class") if grid.labelled else (predicted, "predicted classes")
-    size = _bar_size(grid, len(_compared(grid, method)))
-    drawn = {f"{method}: {what}": svg(partial(bars, grid=grid, method=method), size)}
-    runs = [run for loss in (*grid.variants(DIFC), *grid.losses) for run in grid.of(method, loss).values()]
-    return drawn | _of_run(runs[0], f"{method} · {runs[0].cell[1]}")
+    losses = _compared(grid, method)
+    over = over_seeds([run for loss in losses for run in grid.of(method, loss).values()])
+    draw, size = partial(bars, grid=grid, method=method), _bar_size(grid, len(losses))
+    drawn = [Figure(f"{method}: {what}", draw, size, over)]
+    shown = next(loss for loss in (*grid.variants(DIFC), *grid.losses) if grid.of(method, loss))
+    runs = list(grid.of(method, shown).values())
+    if any(epoch["losses"] for run in runs for epoch in run.record["history"]):
+        caption = over_seeds(runs)
+        drawn.append(
+            Figure(f"{method} · {shown}: training losses", partial(losses_by_epoch, runs=runs), caption=caption)
+        )
+    return drawn + _of_run(runs[0], f"{method} · {shown}")
 
 
-def _of_run(run: Run, name: str) -> dict[str, str]:
-    drawn = {}
+def _of_run(run: Run, name: str) -> list[Figure]:
+    drawn, seed = [], f"Seed {run.cell[2]}."
     for key in ("margins", "confusion"):
         if run.states and all(key in state for _, state in run.states):
-            drawn[f"{name}: {key}"] = svg(partial(trajectory, run=run, key=key))
+            drawn.append(Figure(f"{name}: {key}", partial(trajectory, run=run, key=key), caption=seed))
     if run.outputs:
         points = embed(run)
         if run.labelled:
-            drawn[f"{name}: reliability"] = svg(partial(reliability, outputs=run.outputs))
-        drawn[f"{name}: features by class"] = svg(partial(by_class, points=points, names=class_names(run)), _TALL)
-        drawn[f"{name}: features by domain"] = svg(partial(by_domain, points=points), _TALL)
+            caption = f"{seed} Numbers: faces in a bin, of {len(run.outputs['target_labels']):,}."
+            drawn.append(Figure(f"{name}: reliability", partial(reliability, outputs=run.outputs), caption=caption))
+        by = partial(by_class, points=points, names=class_names(run))
+        drawn.append(Figure(f"{name}: features by class", by, _TALL, seed))
+        drawn.append(Figure(f"{name}: features by domain", partial(by_domain, points=points), _TALL, seed))
     if run.labelled:
-        drawn[f"{name}: confusion matrix"] = svg(partial(matrix, run=run), matrix_size(len(run.classes)))
+        size = matrix_size(len(run.classes))
+        drawn.append(Figure(f"{name}: confusion matrix", partial(matrix, run=run), size, seed))
     return drawn
 
 
@@ -69,7 +79,7 @@ def imbalance(ax: Axes, grid: Grid) -> None:
     for side in sides(grid):
         counts = np.array(data[side]["train_counts"], dtype=float)
         name = grid.source if side == "source" else f"{grid.target} (labels never seen)"
-        shares[f"{side}: {name}"] = 100 * counts / counts.sum()
+        shares[f"{side}: {name}"] = 100 * counts[None] / counts.sum()
     _grouped_bars(ax, grid, shares, (BLUE, ORANGE), "share of the training set (%)")
 
 
@@ -93,20 +103,36 @@ def predicted(ax: Axes, grid: Grid, method: str) -> None:
     _grouped_bars(ax, grid, _by_loss(grid, method, percent), COLORS, "share of the target's predictions (%)")
 
 
+def losses_by_epoch(ax: Axes, runs: Sequence[Run]) -> None:
+    """Every term of the training loss over the epochs, mean over seeds with its standard deviation."""
+    histories = [run.record["history"] for run in runs]
+    epochs = [epoch["epoch"] for epoch in histories[0]]
+    names = list(dict.fromkeys(name for history in histories for epoch in history for name in epoch["losses"]))
+    for k, name in enumerate(names):
+        values = np.array([[e["losses"].get(name, np.nan) for e in h] for h in histories], dtype=float)  # (S, E)
+        spread = values.std(axis=0, ddof=1) if len(values) > 1 else None
+        ax.errorbar(epochs, values.mean(axis=0), spread, ms=3, lw=1.2, label=name, **line_style(k), **error_style())
+    ax.set(xlabel="epoch", ylabel="training loss")
+    ax.locator_params(axis="x", integer=True)
+
+
 def reliability(ax: Axes, outputs: dict[str, Array]) -> None:
-    """Accuracy against confidence on the target, and the expected calibration error."""
+    """Accuracy against confidence on the target with the number of faces, and the expected calibration error."""
     probs, labels = outputs["target_probs"], outputs["target_labels"]
     confidence, right = probs.max(axis=1), probs.argmax(axis=1) == labels
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    filled = [b for b in range(_BINS) if (bins == b).any()]
+    counts = np.bincount(bins, minlength=_BINS)
+    filled = np.flatnonzero(counts)
     x = [float(confidence[bins == b].mean()) for b in filled]
     y = [float(right[bins == b].mean()) for b in filled]
-    error = sum(float((bins == b).mean()) * abs(p - q) for b, p, q in zip(filled, x, y, strict=True))
+    error = sum(counts[b] / len(bins) * abs(p - q) for b, p, q in zip(filled, x, y, strict=True))
+    places = np.arange(_BINS) / _BINS + 0.05
     ax.plot([0, 1], [0, 1], color=GRAY, lw=1, ls="--", label="calibrated")
+    ax.bar(places, counts / len(bins), 0.09, color=GREEN, alpha=0.3, label="share of faces")
     ax.plot(x, y, "o-", color=BLUE, label=f"ECE {100 * error:.1f} %")
-    shares = [float((bins == b).mean()) for b in range(_BINS)]
-    ax.bar(np.arange(_BINS) / _BINS + 0.05, shares, 0.09, color=GREEN, alpha=0.3, label="share of faces")
-    ax.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    for b in filled:  # at the top, where no bar or line of a sensible classifier is
+        ax.annotate(f"{counts[b]:,}", (places[b], 1.02), ha="center", va="bottom", fontsize=7, annotation_clip=False)
+    ax.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.1), yticks=np.linspace(0, 1, 6))
 
 
 def _compared(grid: Grid, method: str) -> list[str]:
@@ -116,19 +142,20 @@ def _compared(grid: Grid, method: str) -> list[str]:
 
 
 def _by_loss(grid: Grid, method: str, percent: Callable[[Run], list[float]]) -> dict[str, Array]:
-    """Means over seeds ``(K,)`` by loss."""
+    """Values ``(S, K)`` over seeds by loss."""
     losses = _compared(grid, method)
-    return {loss: np.mean([percent(run) for run in grid.of(method, loss).values()], axis=0) for loss in losses}
+    return {loss: np.array([percent(run) for run in grid.of(method, loss).values()]) for loss in losses}
 
 
 def _grouped_bars(ax: Axes, grid: Grid, values: dict[str, Array], colors: tuple[str, ...], label: str) -> None:
-    """Bars for each class side by side, upright or, for many classes, lying."""
+    """Bars for each class side by side, upright or, for many classes, lying: means over seeds and their spread."""
     names = class_names(grid.runs[0])
     lying, width = len(names) > _UPRIGHT, 0.8 / len(values)
-    for i, (name, heights) in enumerate(values.items()):
+    for i, (name, found) in enumerate(values.items()):
         places = np.arange(len(names)) + (i - (len(values) - 1) / 2) * width
-        draw = ax.barh if lying else ax.bar
-        draw(places, heights, width, color=colors[i], label=name)
+        draw, error = (ax.barh, "xerr") if lying else (ax.bar, "yerr")
+        spread = {error: found.std(axis=0, ddof=1), "error_kw": error_style()} if len(found) > 1 else {}
+        draw(places, found.mean(axis=0), width, color=colors[i], label=name, **spread)
     label_classes(ax, names, "y" if lying else "x")
     (ax.set_xlabel if lying else ax.set_ylabel)(label)
     if lying:

@@ -73,6 +73,14 @@ class Grid:
         return self.of(method, BASE)
 
 
+def over_seeds(runs: Sequence[Run]) -> str:
+    """What a caption says of the seeds of the runs that it is about."""
+    seeds = sorted({run.cell[2] for run in runs})
+    if len(seeds) == 1:
+        return f"Seed {seeds[0]}."
+    return f"Mean and standard deviation over seeds {', '.join(map(str, seeds))}."
+
+
 def make_grids(runs: Sequence[Run]) -> list[Grid]:
     """The grids that runs make: one for each pair and each set of common settings, code and data.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +11,25 @@ from ..evaluation.metrics import ENOUGH_NOTE
 from ..util.files import write_text
 from . import tables
 from .certainty import certainty
+from .compared import NOTE as DIFFERENCES_NOTE
+from .compared import differences_table, statistics_rows
+from .drawing import Figure
 from .examples import changed_faces
 from .figures import figures
 from .grid import Grid
-from .lead import sentence
+from .latex import write_latex
+from .lead import sentence, sentence_of_choice
 from .page import html_figure, html_page, html_table, markdown_table, slug
 from .published import NOTE
 from .selection import Selection, candidates_table, judged, predicted_table, select, selection_notes
 from .table import COLLAPSE_NOTE, TRANSDUCTIVE_NOTE, csv_text
 
+#: The metrics that have a table of differences, and their words in its title.
+DIFFERENCES = {
+    "macro_recall": "mean recall",
+    "accuracy": "accuracy",
+    "macro_recall_20": "mean recall of classes with 20 faces",
+}
 #: Title of the table that shows how choosing without target labels would have done.
 JUDGED = "Choosing without target labels"
 
@@ -34,19 +45,32 @@ class Summary:
     notes: list[str]  #: those that the table needs
 
 
-def write_grid(grid: Grid, out: Path, command: str | None, data_root: Path | None) -> Summary:
-    """Writes report.html, report.md, tables/*.csv and figures/*.svg of a grid.
+def write_grid(
+    grid: Grid,
+    out: Path,
+    command: str | None,
+    data_root: Path | None,
+    formats: Sequence[str] = ("svg",),
+    latex: bool = False,
+    choice: Selection | None = None,
+) -> Summary:
+    """Writes report.html, report.md, tables/*.csv and figures/* of a grid.
 
     Args:
         grid: the runs.
         out: the folder to write.
         command: what made the runs, to be shown; None if that is not known.
         data_root: the folder of datasets, for faces whose prediction DIFC changed; None for none.
+        formats: of the files of figures, see :data:`.drawing.FORMATS`.
+        latex: whether to write tables/*.tex too.
+        choice: the cell that was chosen, of a command that chooses one: the page begins with it.
 
     Raises:
         UserError: outputs are damaged, the data is not that of the runs, or a file can't be written.
     """
     lead = sentence(grid)
+    if choice is not None and grid.labelled:
+        lead = f"{sentence_of_choice(choice)} {lead}"
     content, notes = _scored(grid) if grid.labelled else _unscored(grid)
     notes = _differences(grid) + _multiplied(grid) + notes
     content = {title: rows for title, rows in content.items() if len(rows) > 1}
@@ -60,7 +84,16 @@ def write_grid(grid: Grid, out: Path, command: str | None, data_root: Path | Non
         page.append(f"<h2 id='{slug(title)}'>{html.escape(title)}</h2>{html_table(rows, title)}")
         write_text(out / "tables" / f"{slug(title)}.csv", csv_text(rows))
     write_text(out / "tables" / "runs.csv", csv_text(tables.every_run(grid)))
-    page.append(_figures(grid, out))
+    if grid.labelled:
+        write_text(out / "tables" / "statistics.csv", csv_text(statistics_rows(grid)))
+    if latex:
+        write_latex(grid, content, out / "tables")
+    drawn = figures(grid)
+    page.append(_figures(drawn, out, formats))
+    markdown += [
+        "## Figures",
+        "\n".join(f"- {f.title}. {f.caption}".rstrip() for shown in drawn.values() for f in shown),
+    ]
     if data_root is not None:
         faces = "".join(html_figure(title, image) for title, image in changed_faces(grid, data_root).items())
         page.append(f"<h2 id='faces'>Faces whose prediction DIFC changed</h2><div class='figures'>{faces}</div>")
@@ -73,14 +106,14 @@ def write_grid(grid: Grid, out: Path, command: str | None, data_root: Path | Non
     return Summary(out / "report.html", grid.title, lead, main, notes)
 
 
-def _figures(grid: Grid, out: Path) -> str:
-    """The section of figures, each of them written to a file too."""
+def _figures(drawn: dict[str, list[Figure]], out: Path, formats: Sequence[str]) -> str:
+    """The section of figures, each of them written to files too."""
     page = "<h2 id='figures'>Figures</h2>"
-    for heading, drawn in figures(grid).items():
-        shown = "".join(html_figure(title, picture) for title, picture in drawn.items())
-        page += f"<h3>{html.escape(heading)}</h3><div class='figures'>{shown}</div>"
-        for title, picture in drawn.items():
-            write_text(out / "figures" / f"{slug(title)}.svg", picture)
+    for heading, shown in drawn.items():
+        pictures = "".join(html_figure(f.title, f.for_page(), f.caption) for f in shown)
+        page += f"<h3>{html.escape(heading)}</h3><div class='figures'>{pictures}</div>"
+        for figure in shown:
+            figure.write(out / "figures" / slug(figure.title), formats)
     return page
 
 
@@ -94,6 +127,7 @@ def _scored(grid: Grid) -> tuple[dict[str, tables.Rows], list[str]]:
         "Mean recall, methods × losses": tables.methods_by_losses(grid, "macro_recall"),
         "Mean recall of classes with 20 faces": tables.methods_by_losses(grid, "macro_recall_20"),
         "Accuracy, methods × losses": tables.methods_by_losses(grid, "accuracy"),
+        **{f"Differences in {name}": differences_table(grid, metric) for metric, name in DIFFERENCES.items()},
         JUDGED: by_criterion,
         **({"What the choice goes by": candidates_table(selection)} if selection and is_judged else {}),
         "Order of confusion on the target": tables.confusion_order(grid),
@@ -153,7 +187,8 @@ def _notes(grid: Grid, main: tables.Rows, is_judged: bool) -> list[str]:
     way = f' ("{JUDGED}" shows what would be one, and how it did)' if is_judged else ""
     notes = [
         "In %, target test split, mean ± standard deviation over seeds, last epoch; no target label was used in "
-        f"training or selection. {ENOUGH_NOTE}. Δ and p are paired by seed (t-test, from three seeds on).",
+        f"training or selection. {ENOUGH_NOTE}.",
+        DIFFERENCES_NOTE,
         f"Naming the best cell reads test labels: it describes this grid and is no way to select a model{way}.",
     ]
     if any("†" in row[1] for row in main):

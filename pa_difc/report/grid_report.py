@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..util.files import write_text
@@ -15,10 +16,12 @@ from .shift_page import write_shift_report
 from .sweep import Sweep, split_sweeps
 
 
-def write_grid_report(runs: Path, out: Path, data_root: Path | None = None) -> list[Path]:
+def write_grid_report(
+    runs: Path, out: Path, data_root: Path | None = None, formats: Sequence[str] = ("svg",), latex: bool = False
+) -> list[Path]:
     """Writes the report of all runs below a folder; nothing is trained or predicted.
 
-    One grid is one page, ``report.html`` with ``report.md``, ``tables/*.csv`` and ``figures/*.svg``. Of several grids
+    One grid is one page, ``report.html`` with ``report.md``, ``tables/*`` and ``figures/*``. Of several grids
     (other pairs, settings, code or data) and of label-shift sweeps, each has a folder with such a page, and
     ``report.html`` and ``report.md`` at the top show every main table. Of a target without labels there are the
     predictions, and the cell that is chosen without them.
@@ -27,6 +30,8 @@ def write_grid_report(runs: Path, out: Path, data_root: Path | None = None) -> l
         runs: below it lie the runs.
         out: the folder to write.
         data_root: the folder of datasets, for faces whose prediction DIFC changed in the page (Table 6); None for none.
+        formats: of the files of figures, see :data:`.drawing.FORMATS`.
+        latex: whether tables of grids are written as LaTeX too.
 
     Returns:
         The page to open first, and the pages that it leads to.
@@ -37,17 +42,17 @@ def write_grid_report(runs: Path, out: Path, data_root: Path | None = None) -> l
     sweeps, plain = split_sweeps(read_runs(runs))
     grids, command = make_grids(plain), _command(runs)
     if len(grids) == 1 and not sweeps:
-        return [write_grid(grids[0], out, command, data_root).page]
+        return [write_grid(grids[0], out, command, data_root, formats, latex).page]
     folders = _folders([*(sweep.title for sweep in sweeps), *(grid.title for grid in grids)], out)
-    summaries = [_write_sweep(sweep, folder) for sweep, folder in zip(sweeps, folders, strict=False)]
+    summaries = [_write_sweep(sweep, folder, formats) for sweep, folder in zip(sweeps, folders, strict=False)]
     for grid, folder in zip(grids, folders[len(sweeps) :], strict=True):
-        summaries.append(write_grid(grid, folder, command, data_root))
+        summaries.append(write_grid(grid, folder, command, data_root, formats, latex))
     return [_write_overview(runs, summaries, out), *(summary.page for summary in summaries)]
 
 
-def _write_sweep(sweep: Sweep, folder: Path) -> Summary:
+def _write_sweep(sweep: Sweep, folder: Path, formats: Sequence[str]) -> Summary:
     records = [run.record for run in sweep.runs]
-    page, lines = write_shift_report(records, folder, sweep.title), lines_from_records(records)
+    page, lines = write_shift_report(records, folder, sweep.title, formats), lines_from_records(records)
     rows = gains_table(lines, "macro_recall")
     note = "Mean recall in %, mean ± standard deviation over draws."
     if len(rows) == 1:

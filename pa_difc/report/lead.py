@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from statistics import mean
+from typing import Any
 
+from ..util.numbers import signed
+from .compared import evidence
 from .grid import BASE, Grid
 from .run import AS_IS, Run
-from .selection import CHOSEN_BY, select
-from .tables import paired, spread
+from .selection import CHOSEN_BY, Selection, select
+from .statistics import Difference, corrected, difference, differences
+from .tables import spread
 
 #: What the classifier is that as_is predicts with.
 _AS_IS = f"{AS_IS}, the pretrained classifier without training"
@@ -26,20 +31,44 @@ def sentence(grid: Grid) -> str:
     cells = {(m, k): runs for m in grid.methods for k in grid.losses if (runs := grid.of(m, k))}
     method, loss = best = _best(cells, "macro_recall")
     runs = cells[best]
-    recalls = spread([100 * r.scores["macro_recall"] for r in runs.values()])
-    text = f"{method} + {loss} has the highest mean recall on {grid.target}, {recalls} %"
+    recall, accuracy = (spread([100 * r.scores[m] for r in runs.values()]) for m in ("macro_recall", "accuracy"))
+    text = f"{method} + {loss} has the highest mean recall on {grid.target}, {recall} %, with {accuracy} % accuracy"
     rivals = [other for other in grid.losses if other != loss and grid.of(method, other)]
-    if loss != BASE and (base := grid.base(method)):
-        gain, p = paired(runs, base)
-        text += f", {gain} points over cross-entropy" + (f" ({_p(p)}, {len(runs)} seeds)" if _p(p) else "")
-        text += _classes_that_moved(grid, method, loss)
+    if (gain := difference(grid, best, (method, BASE), "macro_recall")) and loss != BASE:
+        text += _over_cross_entropy(grid, gain) + _classes_that_moved(grid, method, loss)
     elif loss == BASE and rivals:
         text += "; no loss gained over cross-entropy there"
     elif loss != BASE:
         text += "; there is no run with cross-entropy to compare it with"
     seeds = max(map(len, cells.values())) if method == AS_IS else len(runs)  # which has one, for it has no chance in it
     text += ". One seed: an anecdote, not a result." if seeds == 1 else "."
-    return " ".join([*_whether_training_paid(grid, cells), text])
+    return " ".join([*_whether_training_paid(grid, cells), text, *_simplest(grid, best)])
+
+
+def _over_cross_entropy(grid: Grid, recall: Difference) -> str:
+    """What the best cell has over its method's cross-entropy, in recall, in accuracy and in faces."""
+    tested = next(d for d in differences(grid, "macro_recall") if (d.cell, d.over) == (recall.cell, recall.over))
+    accuracy = difference(grid, recall.cell, recall.over, "accuracy")
+    assert accuracy is not None  # it has a value wherever mean recall has one
+    faces, turned = round(abs(recall.net_faces)), "right" if recall.net_faces >= 0 else "wrong"
+    return (
+        f": over cross-entropy {signed(recall.points)} points of mean recall ({evidence(tested)}) and "
+        f"{signed(accuracy.points)} of accuracy, a net {faces:,} of {recall.faces:,} faces turned {turned}"
+    )
+
+
+def _simplest(grid: Grid, best: Cell) -> list[str]:
+    """Which loss to take if the gain of the best is none beyond chance."""
+    simpler = [d for d in differences(grid, "macro_recall") if d.cell == best]
+    if not simpler or any(d.within_noise is None for d in simpler):
+        return []
+    near = [d for d in simpler if d.within_noise]
+    if not near:
+        return ["No simpler loss is within noise of it."]
+    lead, text = near[0], f"The simplest loss within noise of it is {near[0].over[1]}"
+    if lead.over[1] == BASE:  # of which all is said
+        return [f"{text}."]
+    return [f"{text}: {best[1]} has {signed(lead.points)} points over it ({evidence(lead)})."]
 
 
 def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> list[str]:
@@ -56,21 +85,33 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
         return []
     if not with_source:
         return [f"No cell was trained on {grid.source} to be compared with {bar}."]
+    gains = {metric: _gains(grid, with_source, base, metric) for metric in ("macro_recall", "accuracy")}
     best = _best(with_source, "macro_recall")
-    if _gain(with_source[best], base, "macro_recall") > 0:
-        alone = _gain(with_source[best], base, "accuracy") < 0
-        verdict = "paid in mean recall alone" if alone else "paid"
+    if round(gains["macro_recall"][best].points, 1) > 0:
+        alone = round(gains["accuracy"][best].points, 1) < 0
+        verdict, tested = "paid in mean recall alone" if alone else "paid", gains["macro_recall"][best]
+    elif round(gains["accuracy"][most := _best(with_source, "accuracy")].points, 1) > 0:
+        verdict, best, tested = "paid in accuracy alone", most, gains["accuracy"][most]
     else:
-        most = _best(with_source, "accuracy")
-        paid = _gain(with_source[most], base, "accuracy") > 0
-        verdict, best = ("paid in accuracy alone", most) if paid else ("did not pay", best)
-    runs = with_source[best]
-    gain, p = paired(runs, dict.fromkeys(runs, base))
-    shown = f" ({_p(p)})" if _p(p) else ""
+        verdict, tested = "did not pay", gains["macro_recall"][best]
+    doing = _training(grid)
+    if verdict != "did not pay" and tested.within_noise:
+        doing, verdict = f"That {_lower(doing)} {verdict}", "can't be told from noise"
+    more, right = gains["macro_recall"][best], gains["accuracy"][best]
     return [
-        f"{_training(grid)} {verdict}: {' + '.join(best)} has {gain} points of mean recall{shown} and "
-        f"{_gain(runs, base, 'accuracy'):+.1f} of accuracy over {bar}."
+        f"{doing} {verdict}: {' + '.join(best)} has {signed(more.points)} points of mean recall{_shown(more)} and "
+        f"{signed(right.points)} of accuracy{_shown(right)} over {bar}."
     ]
+
+
+def _gains(grid: Grid, cells: Iterable[Cell], base: Run, metric: str) -> dict[Cell, Difference]:
+    """What each cell has over one run by a metric, corrected for all of them: the best of many is named."""
+    found = [difference(grid, cell, base.cell[:2], metric) for cell in cells]
+    return {d.cell: d for d in corrected([d for d in found if d is not None])}
+
+
+def _shown(gain: Difference) -> str:
+    return "" if gain.p is None and gain.interval is None else f" ({evidence(gain)})"
 
 
 def _first(runs: dict[int, Run]) -> Run:
@@ -85,15 +126,22 @@ def _best(cells: dict[Cell, dict[int, Run]], metric: str) -> Cell:
     return max(cells, key=lambda cell: mean(run.scores[metric] for run in cells[cell].values()))
 
 
-def _gain(runs: dict[int, Run], base: Run, metric: str) -> float:
-    """In points, as it is shown."""
-    gain: float = mean(run.scores[metric] for run in runs.values()) - base.scores[metric]
-    return round(100 * gain, 1)
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:]
 
 
-def _p(p: str) -> str:
-    """ "p = 0.038", "p < 0.001"; empty where there is none."""
-    return "" if p in ("", "–") else f"p {p if p.startswith('<') else f'= {p}'}"
+def sentence_of_choice(selection: Selection) -> str:
+    """What a command that chooses says first where there are labels: the chosen cell, and then what they say of it."""
+    chosen = selection.chosen
+    text = f"Chosen without labels: {chosen.name}, by {CHOSEN_BY}, among {len(selection.candidates)} cells."
+    cells = {c.name: c for c in (chosen, *(c for c in selection.candidates if c.method == AS_IS))}
+    scores = [f"{name} {_scores_of([run.scores for run in c.runs])}" for name, c in cells.items()]
+    return f"{text} By the labels, read after the choice, {'; '.join(scores)}."
+
+
+def _scores_of(scores: Sequence[dict[str, Any]]) -> str:
+    recall, accuracy = (100 * mean(s[metric] for s in scores) for metric in ("macro_recall", "accuracy"))
+    return f"has {recall:.1f} % mean recall and {accuracy:.1f} % accuracy"
 
 
 def _unscored_sentence(grid: Grid) -> str:
@@ -104,8 +152,7 @@ def _unscored_sentence(grid: Grid) -> str:
     chosen = selection.chosen
     why = f"chosen by {CHOSEN_BY} among {len(selection.candidates)}"
     if chosen.method == AS_IS:
-        doing = _training(grid)
-        return f"{text}. Take {_AS_IS}, {why}: nothing says that {doing[0].lower()}{doing[1:]} paid."
+        return f"{text}. Take {_AS_IS}, {why}: nothing says that {_lower(_training(grid))} paid."
     text = f"{text}. Take {chosen.name}, {why}"
     if chosen.agreement is None:
         return f"{text}."
@@ -120,6 +167,5 @@ def _classes_that_moved(grid: Grid, method: str, loss: str) -> str:
     change = [100 * (b - a) for a, b in zip(average(BASE), average(loss), strict=True)]
     order = sorted(range(len(change)), key=lambda k: change[k])
     names = grid.classes
-    return (
-        f"; {names[order[-1]]} gains most ({change[order[-1]]:+.0f}), {names[order[0]]} least ({change[order[0]]:+.0f})"
-    )
+    most, least = (f"({signed(change[order[i]], 0)})" for i in (-1, 0))
+    return f"; {names[order[-1]]} gains most {most}, {names[order[0]]} least {least}"

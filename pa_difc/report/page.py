@@ -1,28 +1,13 @@
-"""Self-contained pages that print and read on a phone, the same in Markdown, and pictures for them."""
+"""Self-contained pages that print and read on a phone, and the same in Markdown."""
 
 from __future__ import annotations
 
 import html
-import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ..util.files import refuse_foreign
-from ..util.names import as_utf8
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-#: Okabe and Ito's palette, told apart by everyone, and a gray that is legible on white and on black.
-BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-SKY, YELLOW, GRAY = "#56B4E9", "#E69F00", "#808080"
-COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, GRAY)
-
-#: Line styles and markers that tell more classes apart than there are colours: a pair for each seven.
-_DASHES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
-_MARKERS = ("o", "s", "^", "D", "X")
 
 #: Figures that are wider than this have a row of the page to themselves, in points.
 _WIDE = 450.0
@@ -47,7 +32,14 @@ figure { margin: 0; min-width: 0; } figure svg, figure img { width: 100%; height
 figure.wide { grid-column: 1 / -1; overflow-x: auto; } figure.wide svg { min-width: 38rem; max-width: 52rem; }
 code { overflow-wrap: anywhere; }
 nav a { margin-right: .8rem; } :focus-visible { outline: 3px solid var(--mark); }
-@media print { .scroll { overflow: visible; } nav { display: none; } figure { break-inside: avoid; } }
+@media print {
+  body { font-size: 10pt; max-width: none; padding: 0; } nav { display: none; }
+  h1, h2, h3 { break-after: avoid; break-inside: avoid; } p { orphans: 3; widows: 3; }
+  .scroll { overflow: visible; } table { font-size: 7.5pt; } tr, figure { break-inside: avoid; }
+  th, td { padding-right: .5rem; } th { white-space: normal; vertical-align: bottom; }
+  th:first-child, td:first-child { position: static; } td.words { min-width: 0; }
+  .figures { grid-template-columns: 1fr 1fr; } figure.wide { overflow: visible; } figure.wide svg { min-width: 0; }
+}
 """
 
 Rows = Sequence[Sequence[str]]
@@ -86,19 +78,25 @@ def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
         text = all(not cell or cell[0].isalpha() for cell in column)
         kind = "published" if name.startswith(published) else "words" if wordy else "text" if text else ""
         kinds.append(f" class='{kind}'" if kind else "")
-    lines = ["<tr>" + "".join(f"<th scope='col'{k}>{c}</th>" for c, k in zip(head, kinds, strict=True)) + "</tr>"]
-    lines += ["<tr>" + "".join(f"<td{k}>{c}</td>" for c, k in zip(row, kinds, strict=True)) + "</tr>" for row in body]
+    top = "<tr>" + "".join(f"<th scope='col'{k}>{c}</th>" for c, k in zip(head, kinds, strict=True)) + "</tr>"
+    lines = ["<tr>" + "".join(f"<td{k}>{c}</td>" for c, k in zip(row, kinds, strict=True)) + "</tr>" for row in body]
     region = f"<div class='scroll' tabindex='0' role='region' aria-label='{html.escape(title)}'>"
-    return f"{region}<table>{''.join(lines)}</table></div>"
+    return f"{region}<table><thead>{top}</thead><tbody>{''.join(lines)}</tbody></table></div>"
 
 
-def html_figure(title: str, picture: str) -> str:
-    """A figure of an SVG's text; a wide one scrolls by itself on a narrow screen."""
-    title = html.escape(title)
+def html_figure(title: str, picture: str, caption: str = "") -> str:
+    """A figure of an SVG's text; a wide one scrolls by itself on a narrow screen.
+
+    Args:
+        title: what it shows, for screen readers too.
+        picture: the SVG.
+        caption: what else is said above it.
+    """
+    title, said = html.escape(title), f" <small>{html.escape(caption)}</small>" if caption else ""
     width = re.match(r"<svg [^>]*?\bwidth=\"([0-9.]+)pt\"", picture)
     wide = " class='wide' tabindex='0'" if width and float(width[1]) > _WIDE else ""
     picture = f"<div role='img' aria-label='{title}'>{picture}</div>"
-    return f"<figure{wide}><figcaption>{title}</figcaption>{picture}</figure>"
+    return f"<figure{wide}><figcaption>{title}{said}</figcaption>{picture}</figure>"
 
 
 def require_ours(folder: Path) -> None:
@@ -121,49 +119,3 @@ def html_page(title: str, body: str) -> str:
         f"<!doctype html><html lang='en'><head>{meta}{_GENERATOR}<title>{title}</title><style>{STYLE}</style></head>"
         f"<body><main><h1>{title}</h1>{body}</main></body></html>\n"
     )
-
-
-def line_style(k: int) -> dict[str, Any]:
-    """Colour, dashes and marker of class k, for ``Axes.plot``; 35 classes can be told apart."""
-    return {"color": COLORS[k % 7], "ls": _DASHES[k // 7 % 5], "marker": _MARKERS[k // 7 % 5]}
-
-
-def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5.4, 3.2)) -> str:
-    """An SVG with gray text on nothing, for light and dark pages; the same bytes for the same data.
-
-    Args:
-        draw: is given the axes.
-        size: in inches; a legend of many rows is added to the height.
-    """
-    import matplotlib
-    from matplotlib.figure import Figure
-    from matplotlib.text import Text
-
-    style: dict[Any, Any] = dict.fromkeys(
-        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), GRAY
-    )
-    style |= {"svg.hashsalt": "pa_difc", "font.size": 9, "legend.framealpha": 0}
-    style["text.parse_math"] = False  # a class may be called "$"
-    with matplotlib.rc_context(style):
-        figure = Figure(figsize=size, layout="constrained")
-        ax = figure.subplots()
-        draw(ax)
-        handles, labels = ax.get_legend_handles_labels()
-        if handles:  # above the axes, where it hides nothing
-            columns = _legend_columns(labels, size[0])
-            figure.set_size_inches(size[0], size[1] + 0.17 * (-(-len(labels) // columns) - 1))
-            place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
-            ax.legend(ncols=columns, fontsize=8, columnspacing=1.2, **place)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.set_facecolor("none")
-        for text in figure.findobj(Text):
-            text.set_text(as_utf8(text.get_text()))  # a domain's name may be a path of any bytes
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return re.sub(r"^.*?(?=<svg )", "", buffer.getvalue(), flags=re.DOTALL)
-
-
-def _legend_columns(labels: Sequence[str], width: float) -> int:
-    """How many columns fit into a width in inches: a letter of 8 pt takes about 0.06, line and gaps 0.55."""
-    widest = 0.55 + 0.06 * max(map(len, labels))
-    return max(1, min(len(labels), int(width / widest)))

@@ -16,6 +16,7 @@ from ..evaluation import CRITERIA
 from ..evaluation.criteria import CONSENSUS_OF_METHODS as CONSENSUS
 from ..evaluation.criteria import SOURCE_TOLERANCE, Evidence, consensus, ensemble_agreement
 from ..evaluation.metrics import prediction_counts
+from ..util.numbers import signed
 from .grid import BASE, Grid
 from .run import AS_IS, Array, Run
 from .tables import AGREES, Rows, agreement, percent, spread
@@ -186,7 +187,7 @@ def judged(selection: Selection | None) -> Rows:
     for criterion in ("consensus", "ensv", *ALONE):
         pick = selection.pick(criterion)
         scores = [c.scores[criterion] for c in selection.candidates]
-        rho = f"{spearmanr(scores, values).statistic:+.2f}" if len(set(scores)) > 1 < len(set(values)) else "–"
+        rho = signed(spearmanr(scores, values).statistic, 2) if len(set(scores)) > 1 < len(set(values)) else "–"
         recall = recalls[pick.name]
         frequent = spread([percent(run.scores["macro_recall_20"]) for run in pick.runs]).partition(" ")[0]
         rows.append([criterion, pick.name, f"{recall:.1f}", frequent, f"{max(values) - recall:.1f}", rho])

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..util.files import write_text
 from . import shift
-from .page import COLORS, html_figure, html_page, html_table, markdown_table, svg
+from .drawing import COLORS, Figure
+from .page import html_figure, html_page, html_table, markdown_table
 from .shift import METRICS, Line
 
 if TYPE_CHECKING:
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
 _STYLES = ("-", "--", ":", "-.")
 
 
-def write_shift_report(records: Sequence[dict[str, Any]], out: Path, title: str | None = None) -> Path:
+def write_shift_report(
+    records: Sequence[dict[str, Any]], out: Path, title: str | None = None, formats: Sequence[str] = ("svg",)
+) -> Path:
     """Writes label_shift.html, .md and .csv and the figures below ``out``; returns the page.
 
     Args:
         records: of one sweep, in the order in which they were finished.
         out: the folder to write.
         title: None for the pair of domains.
+        formats: of the files of figures.
 
     Raises:
         UserError: a file can't be written.
@@ -47,7 +51,7 @@ def write_shift_report(records: Sequence[dict[str, Any]], out: Path, title: str 
             if len(rows) > 1:
                 page.append(f"<h2>{heading.capitalize()}</h2>{html_table(rows, heading)}")
                 markdown += [f"## {heading.capitalize()}", markdown_table(rows)]
-        page.append(f"<div class='figures'>{''.join(_figures(lines, metric, name, out))}</div>")
+        page.append(f"<div class='figures'>{''.join(_figures(lines, metric, name, out, formats))}</div>")
     write_text(out / "label_shift.csv", shift.to_csv(lines))
     write_text(out / "label_shift.md", "\n\n".join(markdown) + "\n")
     write_text(out / "label_shift.html", html_page(title, "\n".join(page)))
@@ -67,14 +71,15 @@ def _notes(records: Sequence[dict[str, Any]], lines: Sequence[Line]) -> list[str
     return notes
 
 
-def _figures(lines: Sequence[Line], metric: str, name: str, out: Path) -> list[str]:
+def _figures(lines: Sequence[Line], metric: str, name: str, out: Path, formats: Sequence[str]) -> list[str]:
     """A figure for each variant, written to a file and returned for the page."""
     shown = []
     for variant in dict.fromkeys(line.variant for line in lines):
         chosen = [line for line in lines if line.variant == variant]
-        picture = svg(partial(_draw, lines=chosen, metric=metric, all_lines=lines), (5.4, 3.6))
-        shown.append(html_figure(f"{name}, {variant}", picture))
-        write_text(out / "figures" / f"{metric}-{variant.replace(' + ', '-')}.svg", picture)
+        draw = partial(_draw, lines=chosen, metric=metric, all_lines=lines)
+        figure = Figure(f"{name}, {variant}", draw, (5.4, 3.6))
+        shown.append(html_figure(figure.title, figure.for_page()))
+        figure.write(out / "figures" / f"{metric}-{variant.replace(' + ', '-')}", formats)
     return shown
 
 

@@ -10,6 +10,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from ..evaluation.metrics import ENOUGH_NOTE, METRICS
+from ..util.numbers import signed
 from .page import markdown_cell
 from .variants import variant_names
 
@@ -144,7 +145,7 @@ def _cells(rows: Sequence[Row], method_name: Callable[[str], str]) -> list[list[
                 method_name(row.method),
                 " ".join([row.loss, *_marks(row)]),
                 *(_percent(row.means[metric], row.stds[metric]) for metric in METRICS),
-                "" if row.recall_gain is None else f"{100 * row.recall_gain:+.1f}",
+                "" if row.recall_gain is None else signed(100 * row.recall_gain),
                 f"{int(row.seconds) // 60}:{int(row.seconds) % 60:02d}",
             ]
         )

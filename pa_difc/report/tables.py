@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..evaluation.metrics import METRICS
+from ..util.numbers import signed
+from .compared import Gains
 from .grid import BASE, DIFC, Grid
 from .published import published_accuracy
-from .run import Array, Run
+from .run import AS_IS, Array, Run
+from .statistics import Difference, corrected, difference, differences
 
 AGREES = "agrees with as_is"  #: head of a column: the share of target faces with the same predicted class
 _CONFUSING = 3  #: at most so many classes count as confusing, and at most half of them
@@ -29,17 +32,21 @@ def ablation(grid: Grid) -> Rows:
         for k in grid.losses
         if (value := published_accuracy(grid.source, grid.target, m, k)) is not None
     }
-    head = ["method", "loss", *METRICS.values(), "Δ recall vs ce", "p"]
-    head += ["Δ recall vs as_is", "p vs as_is", AGREES] if grid.as_is else []
+    over_ce = Gains(BASE, [d for d in differences(grid, "macro_recall") if d.over[1] == BASE])
+    over_as_is = Gains(AS_IS, _over_as_is(grid), f" vs {AS_IS}")
+    head = ["method", "loss", *METRICS.values(), *over_ce.head]
+    head += [*over_as_is.head, AGREES] if grid.as_is else []
     rows = [[*head, "seeds"] + (["published accuracy"] if published else [])]
     for method in grid.methods:
         for loss in grid.losses:
             if not (runs := grid.of(method, loss)):
                 continue
             mark = " †" if any(r.scores["collapsed"] for r in runs.values()) else ""
-            cells = [spread([percent(r.scores[m]) for r in runs.values()]) for m in METRICS]
-            gain, p = paired(runs, grid.base(method)) if loss != BASE else ("", "")
-            row = [method, loss + mark, *cells, gain, p, *_against_as_is(grid, runs), str(len(runs))]
+            values = [spread([percent(r.scores[m]) for r in runs.values()]) for m in METRICS]
+            row = [method, loss + mark, *values, *over_ce.row((method, loss))]
+            if grid.as_is:
+                row += [*over_as_is.row((method, loss)), _agreement_with(grid.as_is, runs)]
+            row.append(str(len(runs)))
             if published:
                 value = published.get((method, loss))
                 row.append("" if value is None else f"{value:.2f}")
@@ -51,8 +58,8 @@ def methods_by_losses(grid: Grid, metric: str) -> Rows:
     """Methods down, losses across (Table 5)."""
     rows = [["method", *grid.losses]]
     for method in grid.methods:
-        cells = [[percent(r.scores[metric]) for r in grid.of(method, loss).values()] for loss in grid.losses]
-        rows.append([method, *(spread(values) if values else "" for values in cells)])
+        found = [[percent(r.scores[metric]) for r in grid.of(method, loss).values()] for loss in grid.losses]
+        rows.append([method, *(spread(values) if values else "" for values in found)])
     return rows
 
 
@@ -80,7 +87,7 @@ def confusing_recall(grid: Grid) -> Rows:
             change = mean(b - a for a, b in zip(*values, strict=True))
             classes = [grid.classes[k] for k in next(iter(orders.values()))[part]]
             label = f"{name} ({', '.join(classes) if len(classes) <= _LISTED else f'{len(classes)} classes'})"
-            gain = "–" if isnan(change) else f"{change:+.1f}"
+            gain = "–" if isnan(change) else signed(change)
             rows.append([_difc_name(method, loss), label, spread(values[0]), spread(values[1]), gain])
     return rows
 
@@ -135,9 +142,9 @@ def every_run(grid: Grid) -> Rows:
     for run in sorted(grid.runs, key=lambda r: r.cell):
         method, loss, seed = run.cell
         numbers = [*(run.scores[m] for m in METRICS), *run.scores["recall"]]
-        cells = ["" if v is None else f"{v:.4f}" for v in numbers]
+        shown = ["" if v is None else f"{v:.4f}" for v in numbers]
         took = f"{run.record['seconds']['training']:.1f}"
-        rows.append([method, loss, str(seed), run.record["key"], *cells, str(run.scores["collapsed"]), took])
+        rows.append([method, loss, str(seed), run.record["key"], *shown, str(run.scores["collapsed"]), took])
     return rows
 
 
@@ -165,13 +172,17 @@ def percent(share: Any) -> float:
     return float("nan") if share is None else 100 * float(share)
 
 
-def _against_as_is(grid: Grid, runs: dict[int, Run]) -> list[str]:
-    """What a cell gained over the classifier without training, its p, and their agreement; none where there is none."""
+def _over_as_is(grid: Grid) -> list[Difference]:
+    """What each trained cell has over the classifier without training, corrected for all of them."""
     if (base := grid.as_is) is None:
         return []
-    if base in runs.values():
-        return ["", "", ""]
-    return [*paired(runs, dict.fromkeys(runs, base)), spread([percent(agreement(run, base)) for run in runs.values()])]
+    trained = dict.fromkeys(run.cell[:2] for run in grid.runs if run.cell[:2] != base.cell[:2])
+    found = [difference(grid, cell, base.cell[:2], "macro_recall") for cell in trained]
+    return corrected([d for d in found if d])
+
+
+def _agreement_with(base: Run, runs: dict[int, Run]) -> str:
+    return "" if base in runs.values() else spread([percent(agreement(run, base)) for run in runs.values()])
 
 
 def agreement(run: Run, base: Run) -> float | None:
@@ -187,24 +198,6 @@ def spread(values: Sequence[float]) -> str:
     if any(map(isnan, values)):
         return "–"
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
-
-
-def paired(runs: dict[int, Run], base: dict[int, Run], metric: str = "macro_recall") -> tuple[str, str]:
-    """Mean paired difference in points over shared seeds, and the p of a paired t-test (three seeds or more).
-
-    Against one run for all seeds, such as that of a classifier without training, it is the t-test of one sample.
-    """
-    shared = [seed for seed in runs if seed in base]
-    if not shared:
-        return "", ""
-    a, b = ([100 * group[s].scores[metric] for s in shared] for group in (runs, base))
-    gain = f"{mean(a) - mean(b):+.1f}"
-    if len(shared) < 3 or len({round(x - y, 9) for x, y in zip(a, b, strict=True)}) == 1:
-        return gain, "–"
-    from scipy.stats import ttest_rel
-
-    p = float(ttest_rel(a, b).pvalue)
-    return gain, "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _difc_cells(grid: Grid) -> list[tuple[str, str]]:

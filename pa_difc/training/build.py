@@ -23,11 +23,12 @@ from ..losses.make import make_loss
 from ..losses.spec import ClassificationLoss
 from ..methods import METHODS
 from ..methods.heads import FeatureHead
-from ..methods.self_training import Teaching
 from ..methods.slot import LossSlot
+from ..methods.teaching import Teaching
 from ..util.distributed import join, processes, rank
 from ..util.errors import UserError
 from ..util.options import is_path
+from ..util.process import say_once
 from .checkpoint import seed_everything
 from .device import set_device
 from .keys import other_models
@@ -43,11 +44,13 @@ def load_pair(settings: Settings) -> tuple[Domain, Domain]:
     """Source and target of resolved settings, under one label set; with ``source=none`` the source has no face.
 
     Raises:
-        UserError: the device can't be used, a dataset is missing or not as it should be, or the source has no labels.
+        UserError: the device can't be used, pretrained weights do not fit, a dataset is missing or not as it should
+            be, or the source has no labels.
     """
     data = settings.data
     join(settings.run.device)
     set_device(settings.run.device, settings.run.deterministic)  # a wrong one should not cost the reading
+    require_weights(settings)
     assert data.crop_px is not None
     load = partial(
         load_domain,
@@ -75,6 +78,16 @@ def load_pair(settings: Settings) -> tuple[Domain, Domain]:
     require_same_crop(source, target)
     check_landmarks(settings, source, target)
     return source, target
+
+
+def require_weights(settings: Settings) -> None:
+    """Fills a network with the pretrained weights of resolved settings, if they name any, before data is read.
+
+    Raises:
+        UserError: they can't be read, or do not fit.
+    """
+    if settings.model.pretrained:
+        make_extractor(settings)
 
 
 def check_landmarks(settings: Settings, source: Domain, target: Domain) -> None:
@@ -177,7 +190,8 @@ def make_extractor(settings: Settings) -> nn.Module:
                 f"head_init=pretrained: {model.backbone} has layers between its features and its classifier; take "
                 "head_init=random"
             )
-        print(f"weights {model.pretrained}: {report}", flush=True)
+        also = "; with their classifier" if model.head_init == "pretrained" else ""
+        say_once(f"weights {model.pretrained}: {report}{also}")
     for_speed(backbone, precision=model.precision, channels_last=model.channels_last, compiled=model.compile)
     return backbone
 

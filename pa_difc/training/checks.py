@@ -88,6 +88,10 @@ def _check_start(resolved: Settings) -> None:
         if method.needs_regions:
             what = f"{resolved.method.name} classifies regions of faces, not their features"
             raise UserError(f"head_init=pretrained: {what}")
+    elif method.needs_pretrained and model.pretrained is not None:
+        raise UserError(
+            f"head_init=random: {resolved.method.name} needs the pretrained classifier; leave head_init out"
+        )
     elif method.needs_pretrained:
         does = "starts from" if method.trains else "predicts with"
         raise UserError(

@@ -164,6 +164,19 @@ def refuse_cell_keys(found: Mapping[str, Given]) -> None:
             raise UserError(f"{found[key].where}: set by {CELL_KEYS[key]} for each run")
 
 
+def refuse_idle_training(found: Mapping[str, Given], cells: Cells) -> None:
+    """Where no cell trains anything, settings of training and of what is done to trained cells have no effect.
+
+    Raises:
+        UserError: one was given.
+    """
+    if any(METHODS.lookup(method).trains for method in cells.methods):
+        return
+    for key, given in found.items():
+        if key.startswith("optimiser.") or key in ("eval.product", "eval.product_power"):
+            raise UserError(f"{given.where}: has no effect: {', '.join(cells.methods)} trains nothing")
+
+
 class Use:
     """Which given options have an effect in some cell; one that has none in any is refused."""
 

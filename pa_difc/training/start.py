@@ -21,6 +21,7 @@ from ..data.labels import LabelSet
 from ..methods import METHODS
 from ..methods.heads import classifier
 from ..util.errors import UserError
+from ..util.process import say_once
 from .keys import other_models
 from .resolve import brings_classifier
 from .settings import Settings
@@ -114,7 +115,7 @@ def pretrained_classifier(settings: Settings, labels: LabelSet) -> PretrainedCla
         found = _of_file(settings, Path(model.pretrained))
     chosen = found.for_labels(labels)
     if left_out := found.left_out(labels):
-        print(f"{found.origin} has classes that are left out: {', '.join(left_out)}", flush=True)
+        say_once(f"{found.origin} has classes that are left out: {', '.join(left_out)}")
     return chosen
 
 

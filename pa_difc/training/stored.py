@@ -11,7 +11,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from ..backbones.classifiers import PretrainedClassifier
-from ..backbones.places import EXPORTED, OF_RUN
+from ..backbones.places import EXPORTED, OF_RUN, is_model_folder
 from ..data.labels import LabelSet
 from ..methods import METHODS
 from ..methods.heads import classifier
@@ -52,6 +52,21 @@ def read_settings(folder: Path) -> dict[str, Any]:
         return checked(settings)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def network_of(place: Path | str | None) -> dict[str, Any]:
+    """How the network of a model folder is made, by whole key, for runs that start from it; {} of another place.
+
+    Raises:
+        UserError: there is a model, and what is said of it is damaged.
+    """
+    if place is None or not is_model_folder(place):
+        return {}
+    stored = read_settings(Path(place))
+    model = stored["settings"]["model"]
+    kept = ("backbone", "feature_head", "pool", "maps")
+    found = {f"model.{name}": model[name] for name in kept if name in model}
+    return found | {"data.crop_px": stored["input"]["size_px"]}
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
@@ -128,14 +143,16 @@ def require_backbone(folder: Path, name: str, options: Mapping[str, Any]) -> Non
 def stored_classifier(folder: Path) -> PretrainedClassifier:
     """The linear classifier of a folder's model, of several the mean of their weights.
 
-    A corrected class prior is part of it: p^a · e^b · r is softmax(a·z + b + log r).
+    A corrected class prior is part of it: p^a · e^b · r is softmax(a·z + b + log r). A model that multiplies its
+    predictions is not, and then neither is the prior, which was estimated from the product.
 
     Raises:
         UserError: it is not linear in the features, or can't be read.
     """
     settings = read_settings(folder)
     if "product" in settings:
-        print(f"{folder}: the model that multiplies its predictions is left out", flush=True)
+        also = ", and the prior that was estimated with it" if settings["adjustment"] is not None else ""
+        print(f"{folder}: the model that multiplies its predictions is left out{also}", flush=True)
     labels, chosen = LabelSet.from_dict(settings["labels"]), settings["settings"]["model"]
     method = METHODS.lookup(settings["settings"]["method"]["name"])
     name = method.inference_models[-1]
@@ -161,7 +178,7 @@ def stored_classifier(folder: Path) -> PretrainedClassifier:
         raise UserError(f"{folder}: its method has a classifier of its own; take head_init=random")
     weight, bias = (torch.stack([getattr(x, n).detach() for x in linear]).mean(dim=0) for n in ("weight", "bias"))
     scale = chosen["scale"]
-    if (prior := settings["adjustment"]) is not None:
+    if (prior := settings["adjustment"]) is not None and "product" not in settings:
         scale *= prior["scale"]
         bias = bias + (torch.tensor(prior["bias"]) + torch.tensor(prior["ratio"]).log()) / scale
     return PretrainedClassifier(weight * scale, bias * scale, labels.names, f"the classifier of {folder}")

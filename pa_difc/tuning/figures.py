@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 from optuna.trial import TrialState
 
-from ..report.page import BLUE, GRAY, ORANGE, svg
+from ..report.drawing import BLUE, GRAY, ORANGE, svg
 from .assessment import Assessment
 from .study import Choice
 

@@ -12,6 +12,7 @@ from ..evaluation.metrics import METRICS
 from ..report.page import html_figure, html_page, html_table, markdown_table
 from ..util.files import write_text
 from ..util.names import as_utf8
+from ..util.numbers import signed
 from ..util.process import without_password
 from .assessment import Assessment, Line
 from .figures import figures
@@ -116,7 +117,7 @@ def criteria_table(choice: Choice, assessment: Assessment | None) -> list[list[s
     rows = [["criterion", "picks trial", *(["regret, points", "Spearman"] if assessment else []), "known failure"]]
     for name in choice.scores:
         pick = choice.candidates[choice.pick(name)].number
-        known = [f"{100 * assessment.regret[name]:.1f}", f"{assessment.correlation[name]:+.2f}"] if assessment else []
+        known = [f"{100 * assessment.regret[name]:.1f}", signed(assessment.correlation[name], 2)] if assessment else []
         rows.append([name, str(pick), *known, SELECTIONS[name]])
     return rows
 

@@ -26,6 +26,12 @@ def command_line() -> str:
     return shlex.join(map(without_password, words))
 
 
+@cache
+def say_once(line: str) -> None:
+    """Prints a line that holds for the whole process, such as what was read from a file for each of many runs."""
+    print(line, flush=True)
+
+
 def without_password(text: str) -> str:
     """An address without the passwords in it: of ``user:password@host``, and of ``?password=``."""
     text = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1@", text)

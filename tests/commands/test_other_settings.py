@@ -38,6 +38,17 @@ def test_other_epochs_are_another_table(home, capsys):
     assert "epochs 1" in markdown and "epochs 8" in markdown
 
 
+def test_phases_that_never_begin_are_said(home, capsys):
+    """With one epoch, class weights and confusion wait for a second one: "difc" is a loss with margins alone."""
+    compare("--epochs", "1")
+    said = "difc: would begin class weights in epoch 2 and confusion in epoch 2 of 1, so never"
+    assert capsys.readouterr().out.count(said) == 1
+    compare("--epochs", "2", out="more")
+    assert "so never" not in capsys.readouterr().out
+    compare("--epochs", "1", "--set", "confusion_epoch=0", out="late")
+    assert "difc: would begin class weights in epoch 2 of 1, so never" in capsys.readouterr().out
+
+
 def test_another_option_is_another_row(home, capsys):
     compare("--epochs", "1")
     compare("--epochs", "1", "--set", "max_margin=1.5")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pa_difc.evaluation.prior import ESTIMATORS, bbse, calibrate, estimate_prior, mlls, rlls
+from pa_difc.evaluation.prior import ESTIMATORS, Adjustment, bbse, calibrate, estimate_prior, mlls, rlls
 
 K = 4
 SOURCE = np.array([0.4, 0.3, 0.2, 0.1])
@@ -99,3 +99,12 @@ def test_a_source_without_some_class_is_refused(data):
     written = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert written["prior"] is None and written["ratio"] == [1.0] * K
     assert written["calibration"] == {"scale": 1.0, "bias": [0.0] * K}
+
+
+def test_very_small_probabilities_count_as_the_formula_says():
+    """A scale below 1 makes them large: 1e-25 ** 0.2 is 1e-5, which what predicts with the model must also say."""
+    logs = np.array([[0.0, -25.0, -30.0], [-20.0, 0.0, -36.0]]) * np.log(10)
+    adjustment = Adjustment(np.full(3, 1 / 3), np.array([1.0, 0.5, 2.0]), 0.2, np.array([0.1, 0.0, -0.3]), None)
+    z = 0.2 * logs + adjustment.bias + np.log(adjustment.ratio)
+    expected = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(adjustment.apply(np.exp(logs)), expected, rtol=1e-6)

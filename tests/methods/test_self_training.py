@@ -12,7 +12,9 @@ from taught import F, K, M, N, adapter, batch, plain_guesses, said
 from pa_difc.data import Domain, PairLoader
 from pa_difc.data.features import FeatureSet
 from pa_difc.losses.pseudo import PseudoLabelLoss
-from pa_difc.methods.self_training import AdaMatch, MeanTeacher, SelfTrainingOptions, Teaching
+from pa_difc.methods.self_training import AdaMatch, MeanTeacher
+from pa_difc.methods.teaching import Teaching
+from pa_difc.methods.teaching_options import SelfTrainingOptions
 from pa_difc.training.build import make_adapter
 from pa_difc.training.engine import fit
 from pa_difc.training.resolve import resolve

@@ -3,8 +3,8 @@
 import pytest
 from records import flat_scores, load_grids, record, write, write_many_classes
 
+from pa_difc.report.drawing import line_style
 from pa_difc.report.grid_report import write_grid_report
-from pa_difc.report.page import line_style
 from pa_difc.report.selection import candidates_table, predicted_table, select
 from pa_difc.report.tables import ablation
 

@@ -8,13 +8,15 @@ from records import flat_scores, load_grids, record
 from records import write as write_files
 
 from pa_difc.evaluation.criteria import ensemble_agreement, information_maximization
+from pa_difc.report.certainty import certainty
 from pa_difc.report.grid_report import write_grid_report
-from pa_difc.report.lead import sentence
+from pa_difc.report.lead import sentence, sentence_of_choice
 from pa_difc.report.selection import candidates_table, judged, select, selection_notes
 from pa_difc.report.tables import ablation
 from pa_difc.util.errors import UserError
 
 N = 70
+LOSSES_OF_MANY = ("ce", "drw", "margin", "di", "difc")
 TRUTH = np.arange(N) % 7
 
 
@@ -264,7 +266,61 @@ def test_gains_over_the_untrained_classifier_are_tested_over_the_seeds_of_the_ot
     head, *rows = ablation(grid_of(tmp_path))
     (mcd,) = [dict(zip(head, row, strict=True)) for row in rows if row[0] == "mcd"]
     assert (mcd["Δ recall vs as_is"], mcd["p vs as_is"], mcd["agrees with as_is"]) == ("+4.0", "0.120", "–")
-    assert "has +4.0 points of mean recall (p = 0.120) and +4.0 of accuracy" in sentence(grid_of(tmp_path))
+    text = sentence(grid_of(tmp_path))
+    assert text.startswith(
+        "That training on toy_studio paid can't be told from noise: mcd + ce has +4.0 points of mean"
+    )
+    assert "has +4.0 points of mean recall (p = 0.120, p = 0.120 by Holm, 3 seeds) and +4.0 of accuracy" in text
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.1, "Training on toy_studio paid: "), (0.55, "be told from noise: ")])
+def test_one_seed_pays_only_beyond_what_other_faces_would_change(tmp_path, share, said):
+    """10 and 55 % wrong against 60 %, on 70 faces."""
+    write(tmp_path, "as_is", "ce", wrong(0.6, 0))
+    write(tmp_path, "mcd", "ce", wrong(share, 1))
+    first = sentence(grid_of(tmp_path)).partition(" over as_is")[0]
+    assert said in first and "95 % interval over faces" in first
+
+
+def test_of_many_cells_the_best_must_be_beyond_what_the_best_of_many_has_by_chance(tmp_path):
+    """Gains of 2, 2.5 and 3.5: t = 2.667 / (0.7638 / √3) = 6.05, p = 0.026; five cells have them, and 5 p = 0.131."""
+    values = [("as_is", "ce", 0, 0.58)]
+    for loss in LOSSES_OF_MANY:
+        values += [("mcd", loss, seed, v) for seed, v in enumerate((0.60, 0.605, 0.615))]
+    for method, loss, seed, value in values:
+        scores = {"source": flat_scores(7, 0.5), "target": flat_scores(7, value)}
+        write_files(tmp_path, record(method, loss, seed, scores=scores))
+    first = sentence(grid_of(tmp_path)).partition(" over as_is")[0]
+    assert "p = 0.026, p = 0.131 by Holm" in first and "noise" in first
+
+
+def test_a_choice_is_said_before_what_labels_say_of_it(folder):
+    write(folder, "as_is", "ce", wrong(0.4, 5))
+    grid = grid_of(folder)
+    assert sentence_of_choice(select(grid)) == (
+        "Chosen without labels: mcd + ce, by consensus (mean rank by class_ami, ensv and source recall), among 4 "
+        "cells. By the labels, read after the choice, mcd + ce has 90.0 % mean recall and 90.0 % accuracy; as_is + ce "
+        "has 60.0 % mean recall and 60.0 % accuracy."
+    )
+
+
+def test_a_tie_is_called_one(tmp_path):
+    """Two cells say the same of every face."""
+    for method in ("dann", "mcd"):
+        write(tmp_path, method, "ce", wrong(0.2, 1))
+    write(tmp_path, "safn", "ce", wrong(0.6, 2))
+    text = " ".join(certainty(select(grid_of(tmp_path))))
+    assert "It is tied with mcd + ce at a mean rank of " in text and "weak" not in text
+
+
+def test_a_choice_that_most_criteria_would_not_make_is_called_weak(folder):
+    selection = select(grid_of(folder))
+    assert "weak choice" not in " ".join(certainty(selection))
+    others = [c for c in selection.candidates if c is not selection.chosen]
+    for name in ("im", "bnm", "ensv"):  # what these criteria say is turned against the chosen cell
+        selection.chosen.scores[name] = min(c.scores[name] for c in others) - 1
+    assert "Alone, class_ami would take it too; im " in " ".join(certainty(selection))
+    assert "The criteria disagree: it is a weak choice." in certainty(selection)
 
 
 @pytest.mark.parametrize("best", ["as_is", "mcd"])

@@ -239,7 +239,7 @@ def test_weights(tally, times, pair, run_folder, model, tmp_path):
 @pytest.mark.parametrize("times", SIZES)
 @pytest.mark.parametrize("name", ["record.json", "outputs.npz"])
 def test_reports(tally, times, name, run_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("pa_difc.report.grid_page.figures", lambda grid: {"": {"": str(grid.runs[0].outputs)}})
+    monkeypatch.setattr("pa_difc.report.grid_page.figures", lambda grid: {str(grid.runs[0].outputs): []})
     rng = np.random.default_rng(times)
     broken = shutil.copytree(run_folder, tmp_path / "run")
     whole = (broken / name).read_bytes()

@@ -1,0 +1,117 @@
+"""Tables of a grid as LaTeX, for booktabs and graphicx."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from ..util.files import write_text
+from .compared import NOTE
+from .grid import Grid, over_seeds
+from .page import slug
+from .statistics import TESTED, best_cells
+from .table import COLLAPSE_MARK, COLLAPSE_NOTE
+from .tables import Rows
+
+_BOLD_NOTE = (
+    "Bold: the best of a column or table, and what is within noise of it: Holm's p of a paired t-test over seeds is at "
+    "least 0.05, or of fewer than three seeds the 95 % interval over faces holds 0. Macro-F1 is not compared."
+)
+#: A table wider than the text is made as wide as the text.
+_FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+#: Metrics whose best values are bold in tables of methods × losses, by title.
+_ACROSS = {
+    "Mean recall, methods × losses": "macro_recall",
+    "Mean recall of classes with 20 faces": "macro_recall_20",
+    "Accuracy, methods × losses": "accuracy",
+}
+
+#: A row and a column of a table, both from 0; row 0 is the head.
+Places = Collection[tuple[int, int]]
+
+#: None takes more than Computer Modern in its first encoding and mathematics, which every TeX has.
+_ESCAPES = {
+    "\\": r"$\backslash$", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"$\mathdollar$", "#": r"\#",
+    "_": r"\_", "~": r"\~{}", "^": r"\^{}", "<": "$<$", ">": "$>$",
+    "±": r"$\pm$", "×": r"$\times$", "Δ": r"$\Delta$", "ε": r"$\varepsilon$", "α": r"$\alpha$", "≥": r"$\geq$",
+    "≤": r"$\leq$", "→": r"$\rightarrow$", "←": r"$\leftarrow$", "·": r"$\cdot$", "–": "--", "…": r"\dots{}",
+    "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "§": r"$\mathsection$", "¶": r"$\mathparagraph$",
+}  # fmt: skip
+
+
+def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path) -> None:
+    """Writes a file for each table of a grid's page, to be read by ``\\input``.
+
+    Args:
+        grid: the runs of the tables.
+        content: tables by title.
+        folder: where the files go.
+
+    Raises:
+        UserError: a file can't be written.
+    """
+    for title, rows in content.items():
+        bold = _best(grid, title, rows) if grid.labelled else set()
+        notes = [NOTE] if {"p (Holm)", "95 % interval"} & set(rows[0]) else []
+        notes += [_BOLD_NOTE] if bold else []
+        notes += [f"{COLLAPSE_NOTE}."] if any(COLLAPSE_MARK in cell for row in rows for cell in row) else []
+        caption = f"{title}: {grid.title}." + (f" In %. {over_seeds(grid.runs)}" if bold else "")
+        label = slug(f"{grid.title} {title}")
+        write_text(folder / f"{slug(title)}.tex", latex_table(rows, caption, label, bold, notes))
+
+
+def latex_table(rows: Rows, caption: str, label: str, bold: Places = (), notes: Collection[str] = ()) -> str:
+    """A table environment with the lines of booktabs; a name stands once for the rows below each other that share it.
+
+    Args:
+        rows: the first one is the head.
+        caption: above the table.
+        label: after ``tab:``.
+        bold: the places that are set in bold.
+        notes: below the table, a line each.
+    """
+    head, *body = rows
+    texts = [[_cell(cell, (i, j) in bold) for j, cell in enumerate(row)] for i, row in enumerate(rows)]
+    groups = len({row[0] for row in body}) < len(body)
+    lines = [" & ".join(texts[0]) + r" \\", r"\midrule"]
+    for i, row in enumerate(body, 1):
+        same = groups and i > 1 and row[0] == rows[i - 1][0]
+        lines += [r"\addlinespace"] if groups and i > 1 and not same else []
+        lines.append(" & ".join(["" if same else texts[i][0], *texts[i][1:]]) + r" \\")
+    kinds = "".join("l" if j == 0 or _wordy([row[j] for row in body]) else "r" for j in range(len(head)))
+    tabular = "\n".join([rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", *lines, r"\bottomrule", r"\end{tabular}"])
+    below = "".join(f"\n\n\\smallskip\n{{\\footnotesize\\raggedright {escape(note)}\\par}}" for note in notes)
+    top = "\\begin{table}\n\\centering\n\\small\n" + f"\\caption{{{escape(caption)}}}\n\\label{{tab:{label}}}\n"
+    return f"% needs \\usepackage{{booktabs,graphicx}}\n{top}{_FITTED}\n{tabular}}}{below}\n\\end{{table}}\n"
+
+
+def escape(text: str) -> str:
+    """A text as LaTeX shows it; letters of other scripts stay, for engines that know them."""
+    return "".join(_ESCAPES.get(letter, letter) for letter in text)
+
+
+def _cell(text: str, bold: bool) -> str:
+    """A minus before a number is one, not a hyphen."""
+    shown = re.sub(r"(?<![\w.])-(?=\d)", "$-$", escape(text))
+    return rf"\textbf{{{shown}}}" if bold else shown
+
+
+def _wordy(column: Collection[str]) -> bool:
+    return any(cell and cell[0].isalpha() for cell in column)
+
+
+def _best(grid: Grid, title: str, rows: Rows) -> set[tuple[int, int]]:
+    """The places of the best values, and of those within noise of them."""
+    if title in _ACROSS:
+        best = best_cells(grid, _ACROSS[title])
+        body = enumerate(rows[1:], 1)
+        return {(i, j) for i, row in body for j, loss in enumerate(rows[0]) if (row[0], loss) in best}
+    if title != "Methods and losses":
+        return set()
+    places = set()
+    for metric, name in TESTED.items():
+        best = best_cells(grid, metric)
+        cells = [(row[0], row[1].removesuffix(f" {COLLAPSE_MARK}")) for row in rows]
+        places |= {(i, rows[0].index(name)) for i, cell in enumerate(cells) if i and cell in best}
+    return places

@@ -1,0 +1,194 @@
+"""Differences between the cells of a grid, and how sure one can be of them.
+
+A difference is paired: the same seeds, the same test faces. From three seeds on, chance is what differs between seeds
+(Student's t); of fewer, nothing is known of seeds, and the interval is that of other faces (bootstrap).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+from statistics import mean, stdev
+
+import numpy as np
+
+from ..evaluation.metrics import ENOUGH_FACES, METRICS
+from .grid import BASE, Grid
+from .run import AS_IS, Array, Run
+
+#: The metrics whose differences are tested: the means over test faces that a face can be put right in.
+TESTED = {name: METRICS[name] for name in ("macro_recall", "accuracy", "macro_recall_20")}
+#: The losses that others are compared with, the simplest first: each adds a part of DIFC to the one before.
+BASES = (BASE, "drw", "di")
+SIGNIFICANT = 0.05
+#: Fewer seeds say too little of the spread over seeds for a test.
+FEWEST_SEEDS = 3
+_DRAWS = 10_000
+
+Cell = tuple[str, str]
+Runs = dict[int, Run]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a cell has over another, mean over the seeds that both have."""
+
+    cell: Cell  #: method and loss
+    over: Cell
+    metric: str
+    points: float  #: in % of the metric
+    interval: tuple[float, float] | None  #: 95 %, in points; None where outputs were not kept
+    p: float | None  #: of a paired t-test; None for fewer than three seeds, or if all differ by the same
+    seeds: int
+    net_faces: float  #: by how many more test faces are predicted right, mean over seeds
+    faces: int  #: test faces
+    holm_p: float | None = None  #: p, corrected for all comparisons of its table
+
+    @property
+    def within_noise(self) -> bool | None:
+        """Whether chance explains it: Holm's p is not below 0.05, or the interval holds 0; None if nothing tells."""
+        if self.holm_p is not None:
+            return self.holm_p >= SIGNIFICANT
+        return None if self.interval is None else self.interval[0] <= 0 <= self.interval[1]
+
+
+def differences(grid: Grid, metric: str) -> list[Difference]:
+    """Every loss over each simpler loss of :data:`BASES` with the same method: one table, one correction."""
+    found = []
+    for method in grid.methods:
+        for loss in grid.losses:
+            for base in _simpler(grid, method, loss):
+                if made := difference(grid, (method, loss), (method, base), metric):
+                    found.append(made)
+    return corrected(found)
+
+
+def to_best(grid: Grid, metric: str) -> tuple[Cell, list[Difference]] | None:
+    """The best cell of a grid, and what it has over each other one; None where the metric has no value."""
+    cells = [(m, k) for m in grid.methods for k in grid.losses if grid.of(m, k)]
+    if any(run.scores[metric] is None for run in grid.runs):
+        return None
+    best = max(cells, key=lambda cell: mean(run.scores[metric] for run in grid.of(*cell).values()))
+    others = [difference(grid, best, cell, metric) for cell in cells if cell != best]
+    return best, corrected([d for d in others if d])
+
+
+def best_cells(grid: Grid, metric: str) -> set[Cell]:
+    """The best cell of a grid and all that are within noise of it; none where the metric has no value."""
+    if (found := to_best(grid, metric)) is None:
+        return set()
+    best, others = found
+    return {best} | {d.over for d in others if d.within_noise}
+
+
+def difference(grid: Grid, cell: Cell, over: Cell, metric: str) -> Difference | None:
+    """What a cell has over another; None if they share no seed, or the metric has no value.
+
+    The pretrained classifier without training has no chance in it: its one run stands for every seed.
+    """
+    runs, base = grid.of(*cell), grid.of(*over)
+    if over[0] == AS_IS:
+        base = dict.fromkeys(runs, next(iter(base.values())))
+    elif cell[0] == AS_IS:
+        runs = dict.fromkeys(base, next(iter(runs.values())))
+    pairs = [(runs[seed], base[seed]) for seed in runs if seed in base]
+    if not pairs or any(run.scores[metric] is None for pair in pairs for run in pair):
+        return None
+    gains = [100 * (a.scores[metric] - b.scores[metric]) for a, b in pairs]
+    p = _paired_p(gains)
+    counts = [[np.array(run.scores["confusion"]) for run in pair] for pair in pairs]
+    return Difference(
+        cell=cell,
+        over=over,
+        metric=metric,
+        points=mean(gains),
+        interval=_over_faces(pairs, metric) if p is None else _over_seeds(gains),
+        p=p,
+        seeds=len(pairs),
+        net_faces=mean(float(a.trace() - b.trace()) for a, b in counts),
+        faces=int(counts[0][0].sum()),
+    )
+
+
+def corrected(found: Sequence[Difference]) -> list[Difference]:
+    """The same with Holm's p over all of them that have a p."""
+    adjusted = iter(holm([d.p for d in found if d.p is not None]))
+    return [d if d.p is None else replace(d, holm_p=next(adjusted)) for d in found]
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (1979): p̃₍ᵢ₎ = max over j ≤ i of min(1, (m − j + 1) p₍ⱼ₎), in the given order."""
+    adjusted, largest = [0.0] * len(ps), 0.0
+    for rank, i in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
+        largest = max(largest, min(1.0, (len(ps) - rank) * ps[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def bootstrap(labels: Array, gained: Array, metric: str, draws: int = _DRAWS) -> tuple[float, float]:
+    """The 95 % percentile interval of a difference over other test faces, paired by face (Efron, 1979).
+
+    Faces are drawn with replacement, N of N. A class that a draw leaves out is left out of its mean recall.
+    "macro_recall_20" is over the classes that have enough faces in the test set itself.
+
+    Args:
+        labels: ``(N,)`` true classes.
+        gained: ``(N,)`` 1 where a face was put right, −1 where it was put wrong, 0 else; or means of these over seeds.
+        metric: one of :data:`TESTED`.
+        draws: how many test sets to draw.
+
+    Returns:
+        The lower and the upper end, as shares.
+    """
+    n = len(labels)
+    # Faces of one class and one gain are alike: how often each kind is drawn is multinomial.
+    kinds, counts = np.unique(np.stack([labels, gained]), axis=1, return_counts=True)  # (2, C), (C,)
+    drawn = np.random.default_rng(0).multinomial(n, counts / n, size=draws)  # (R, C)
+    if metric == "accuracy":
+        values = drawn @ kinds[1] / n
+    else:
+        least = ENOUGH_FACES if metric == "macro_recall_20" else 1
+        classes, sizes = np.unique(labels, return_counts=True)
+        member = (kinds[0][:, None] == classes[sizes >= least]).astype(float)  # (C, K)
+        totals, sums = drawn @ member, (drawn * kinds[1]) @ member  # (R, K)
+        there = totals > 0
+        values = (sums / np.where(there, totals, 1)).sum(axis=1) / there.sum(axis=1).clip(1)
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _simpler(grid: Grid, method: str, loss: str) -> list[str]:
+    """The losses that a loss is compared with: those of BASES before it; all of them if it is not one itself."""
+    name = next(run.loss for run in grid.runs if run.cell[1] == loss)
+    names = BASES[: BASES.index(name)] if name in BASES else BASES
+    return [variant for base in names for variant in grid.variants(base) if grid.of(method, variant)]
+
+
+def _paired_p(gains: Sequence[float]) -> float | None:
+    if len(gains) < FEWEST_SEEDS or len({round(gain, 9) for gain in gains}) == 1:
+        return None
+    from scipy.stats import ttest_1samp
+
+    return float(ttest_1samp(gains, 0).pvalue)
+
+
+def _over_seeds(gains: Sequence[float]) -> tuple[float, float]:
+    from scipy.stats import t
+
+    reach = float(t.ppf(0.975, len(gains) - 1)) * stdev(gains) / sqrt(len(gains))
+    return mean(gains) - reach, mean(gains) + reach
+
+
+def _over_faces(pairs: Sequence[tuple[Run, Run]], metric: str) -> tuple[float, float] | None:
+    """In points; None where outputs were not kept, or not of the same faces."""
+    gained = []
+    for a, b in ((a.outputs, b.outputs) for a, b in pairs):
+        if not a or not b or not np.array_equal(a["target_labels"], b["target_labels"]):
+            return None
+        right = [(o["target_probs"].argmax(axis=1) == o["target_labels"]).astype(float) for o in (a, b)]
+        gained.append(right[0] - right[1])
+    outputs = pairs[0][0].outputs
+    assert outputs is not None
+    low, high = bootstrap(outputs["target_labels"], np.mean(gained, axis=0), metric)
+    return 100 * low, 100 * high

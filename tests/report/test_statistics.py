@@ -1,0 +1,188 @@
+"""Tests, corrections and intervals of differences, against examples by hand and all cases there are."""
+
+from itertools import product
+from math import comb
+
+import numpy as np
+import pytest
+from records import flat_scores, load_grids, outputs, record, write
+
+from pa_difc.report.compared import differences_table, statistics_rows
+from pa_difc.report.lead import sentence
+from pa_difc.report.statistics import bootstrap, difference, differences, holm, to_best
+
+
+def write_cell(folder, loss, recalls, method="mcd", **more):
+    """A run for each recall, seeds 0, 1, …, without outputs."""
+    for seed, value in enumerate(recalls):
+        scores = {"source": flat_scores(7, 0.5), "target": flat_scores(7, value)}
+        write(folder, record(method, loss, seed, scores=scores, **more))
+
+
+def write_predictions(folder, loss, labels, said, seed=0, method="mcd"):
+    """A run that was scored on what its outputs say."""
+    labels, said = np.array(labels), np.array(said)
+    confusion = np.zeros((3, 3), dtype=int)
+    np.add.at(confusion, (labels, said), 1)
+    recall = (confusion.diagonal() / confusion.sum(axis=1)).tolist()
+    scores = flat_scores(3, 0.0) | {"recall": recall, "macro_recall": float(np.mean(recall))}
+    scores |= {"accuracy": float((labels == said).mean()), "confusion": confusion.tolist()}
+    one = record(method, loss, seed, names=["a", "b", "c"], scores={"source": scores, "target": scores})
+    write(folder, one, outputs(labels, np.eye(3)[said], seed))
+
+
+def grid_of(folder):
+    (grid,) = load_grids(folder)
+    return grid
+
+
+def test_holm_s_correction_against_an_example_worked_by_hand():
+    """Sorted 0.005, 0.01, 0.03, 0.04: times 4, 3, 2, 1 gives 0.02, 0.03, 0.06, 0.04, and the last is raised to 0.06."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]  # 1.2 is no probability
+    assert holm([]) == []
+
+
+def test_every_loss_is_compared_with_each_simpler_one_and_corrected_over_the_table(tmp_path):
+    """Differences in points, n = 3: mean ± sd / √3 gives t; with two degrees of freedom p = 1 − t / √(t² + 2).
+
+    drw − ce: 2, 4, 6 → t = 4 / (2 / √3) = 3.464; di − ce: 5, 5, 7 → (17 / 3) / (2 / 3) = 8.5;
+    di − drw: 3, 1, 1 → (5 / 3) / (2 / 3) = 2.5.
+    """
+    write_cell(tmp_path, "ce", (0.50, 0.50, 0.50))
+    write_cell(tmp_path, "drw", (0.52, 0.54, 0.56))
+    write_cell(tmp_path, "di", (0.55, 0.55, 0.57))
+    found = differences(grid_of(tmp_path), "macro_recall")
+    assert [(d.cell[1], d.over[1]) for d in found] == [("drw", "ce"), ("di", "ce"), ("di", "drw")]
+    ps = [1 - t / (t * t + 2) ** 0.5 for t in (4 / (2 / 3**0.5), 8.5, 2.5)]
+    assert [d.p for d in found] == pytest.approx(ps)
+    # The smallest, di − ce, times 3; the next, drw − ce, times 2; the last by itself is less, and raised to that.
+    assert [d.holm_p for d in found] == pytest.approx([2 * ps[0], 3 * ps[1], 2 * ps[0]]) and ps[2] < 2 * ps[0]
+    low, high = found[0].interval
+    assert (low, high) == pytest.approx((4 - 4.303 * 2 / 3**0.5, 4 + 4.303 * 2 / 3**0.5), abs=1e-3)
+
+
+def test_variants_of_a_base_are_bases_each_and_other_losses_are_compared_with_all(tmp_path):
+    write_cell(tmp_path, "ce", (0.5,))
+    for cap in (0.5, 1.0):
+        write_cell(tmp_path, "di", (0.5,), loss_options={"max_margin": cap})
+    write_cell(tmp_path, "focal", (0.5,))
+    write_cell(tmp_path, "difc", (0.5,), method="dann")  # which has nothing to be compared with
+    compared = {(d.cell[1], d.over[1]) for d in differences(grid_of(tmp_path), "accuracy")}
+    variants = {"di max_margin=0.5", "di max_margin=1"}
+    assert compared == {(v, "ce") for v in variants} | {("focal", v) for v in {"ce", *variants}}
+
+
+def every_test_set(labels, gained, classes):
+    """The gains in mean recall, over some classes, of all Nᴺ ways to draw N faces, by a loop."""
+    n, values = len(labels), []
+    for rows in product(range(n), repeat=n):
+        parts = [[gained[i] for i in rows if labels[i] == k] for k in classes]
+        parts = [sum(part) / len(part) for part in parts if part]
+        values.append(sum(parts) / len(parts) if parts else 0.0)
+    return np.array(values)
+
+
+def test_the_interval_of_mean_recall_against_all_test_sets_that_can_be_drawn():
+    """Five faces of three classes, of which one class has one face: 3,125 equally likely test sets."""
+    labels, gained = [0, 0, 0, 1, 2], [1.0, 0.5, 0.0, -1.0, 0.5]
+    values = every_test_set(labels, gained, range(3))
+    low, high = bootstrap(np.array(labels), np.array(gained), "macro_recall", draws=200_000)
+    # The ends stand on a lattice; each has to be the exact quantile, within the error of the share of draws below it.
+    for end, share in ((low, 0.025), (high, 0.975)):
+        assert np.quantile(values, share - 0.003) <= end + 1e-9 and end - 1e-9 <= np.quantile(values, share + 0.003)
+    accuracy = every_test_set([0] * 5, gained, [0])  # the mean over faces
+    assert bootstrap(np.array(labels), np.array(gained), "accuracy", draws=200_000) == pytest.approx(
+        np.quantile(accuracy, [0.025, 0.975]).tolist(), abs=0.1 + 1e-9  # one step of the lattice
+    )  # fmt: skip
+
+
+def test_the_interval_of_accuracy_against_the_binomial():
+    """300 faces of which 90 were put right: the number in a draw is binomial (300, 0.3)."""
+    gained = np.repeat([1.0, 0.0], [90, 210])
+    cumulative, ends, total = 0.0, [], 300
+    for n in range(total + 1):
+        before, cumulative = cumulative, cumulative + comb(total, n) * 0.3**n * 0.7 ** (total - n)
+        ends += [n / total for share in (0.025, 0.975) if before < share <= cumulative]
+    assert bootstrap(np.arange(300) % 7, gained, "accuracy") == pytest.approx(ends, abs=1.01 / total)
+
+
+def test_recall_of_frequent_classes_ignores_the_others():
+    """20 faces of class 0 put right half the time; 19 of class 1 are all put wrong and have no part in it."""
+    labels = np.repeat([0, 1], [20, 19])
+    gained = np.concatenate([np.tile([1.0, 0.0], 10), -np.ones(19)])
+    low, high = bootstrap(labels, gained, "macro_recall_20")
+    assert 0.2 < low < 0.36 and 0.64 < high < 0.8  # 0.5 ± 1.96 √(0.25 / 20) is 0.28 to 0.72
+    low, high = bootstrap(labels, gained, "macro_recall")
+    assert high < 0
+
+
+@pytest.mark.parametrize(("metric", "gain"), [("accuracy", 0.2), ("macro_recall", 0.2)])
+def test_the_interval_holds_the_true_difference_95_times_of_100(metric, gain):
+    """Test sets of 200 faces of two classes; a face is put right with 0.3 and wrong with 0.1, whatever its class."""
+    rng, held = np.random.default_rng(5), 0
+    for _ in range(400):
+        labels = rng.choice(2, 200, p=[0.75, 0.25])
+        low, high = bootstrap(labels, rng.choice([1.0, -1.0, 0.0], 200, p=[0.3, 0.1, 0.6]), metric, draws=1000)
+        held += low <= gain <= high
+    assert 0.92 <= held / 400 <= 0.98  # the error of a share of 0.95 out of 400 is 0.011
+
+
+def test_with_one_seed_the_interval_is_over_faces_and_net_faces_are_counted(tmp_path):
+    labels = np.arange(60) % 3
+    write_predictions(tmp_path, "ce", labels, np.where(np.arange(60) < 30, labels, (labels + 1) % 3))
+    write_predictions(tmp_path, "di", labels, np.where(np.arange(60) < 48, labels, (labels + 1) % 3))
+    (d,) = differences(grid_of(tmp_path), "accuracy")
+    assert (d.p, d.holm_p, d.net_faces, d.faces) == (None, None, 18, 60) and d.points == pytest.approx(30)
+    # 18 of 60 put right: 30 ± 196 √(0.3 · 0.7 / 60) is 18.4 to 41.6.
+    assert d.interval == pytest.approx((18.4, 41.6), abs=1.8) and d.within_noise is False
+    head, row = differences_table(grid_of(tmp_path), "accuracy")
+    shown = dict(zip(head, row, strict=True))
+    assert (shown["Δ accuracy"], shown["net faces"]) == ("+30.0", "+18") and "p" not in shown
+    head, *rows = statistics_rows(grid_of(tmp_path))
+    (row,) = [r for row in rows if (r := dict(zip(head, row, strict=True)))["metric"] == "accuracy"]
+    assert float(row["difference"]) == pytest.approx(0.3) and row["interval_over"] == "faces" and row["p"] == ""
+    text = sentence(grid_of(tmp_path))
+    assert "+30.0 points of mean recall (95 % interval over faces +" in text and "18 of 60 faces turned right" in text
+    assert text.endswith("One seed: an anecdote, not a result. No simpler loss is within noise of it.")
+
+
+def test_two_seeds_are_means_over_seeds_face_by_face(tmp_path):
+    """A face that one seed puts right and the other wrong has gained nothing: the interval has no width."""
+    labels = np.arange(6) % 3
+    half = np.arange(6) < 3
+    right, wrong = labels, (labels + 1) % 3
+    for seed, mine in ((0, half), (1, ~half)):
+        write_predictions(tmp_path, "ce", labels, np.where(mine, right, wrong), seed)
+        write_predictions(tmp_path, "di", labels, np.where(mine, wrong, right), seed)
+    (d,) = differences(grid_of(tmp_path), "accuracy")
+    assert d.seeds == 2 and d.interval == (0, 0) and d.within_noise
+
+
+def test_the_simplest_loss_within_noise_of_the_best_is_named(tmp_path):
+    """ce is 10 points behind in every seed but for noise of 0.1; drw is 1 ± 2 points behind."""
+    write_cell(tmp_path, "ce", (0.500, 0.501, 0.499, 0.500))
+    write_cell(tmp_path, "drw", (0.61, 0.57, 0.61, 0.57))
+    write_cell(tmp_path, "di", (0.60, 0.59, 0.61, 0.58))
+    write_cell(tmp_path, "difc", (0.60, 0.60, 0.60, 0.601))
+    text = sentence(grid_of(tmp_path))
+    assert text.startswith("mcd + difc") and "within noise of it is drw: difc has +1.0 points over it (p = 0." in text
+
+
+def test_without_outputs_of_one_seed_nothing_is_said_of_noise(tmp_path):
+    write_cell(tmp_path, "ce", (0.5,))
+    write_cell(tmp_path, "di", (0.6,))
+    (d,) = differences(grid_of(tmp_path), "macro_recall")
+    assert d.interval is None and d.within_noise is None
+    assert "noise" not in sentence(grid_of(tmp_path))
+
+
+def test_the_untrained_classifier_stands_for_every_seed_on_either_side(tmp_path):
+    write_cell(tmp_path, "ce", (0.7,), method="as_is")
+    write_cell(tmp_path, "ce", (0.60, 0.61, 0.65))
+    grid = grid_of(tmp_path)
+    for sign, cells in ((-1, [("mcd", "ce"), ("as_is", "ce")]), (1, [("as_is", "ce"), ("mcd", "ce")])):
+        d = difference(grid, *cells, "macro_recall")
+        assert d.seeds == 3 and d.points == pytest.approx(sign * 8) and d.p == pytest.approx(0.0342, abs=1e-3)
+    best, others = to_best(grid, "macro_recall")
+    assert best == ("as_is", "ce") and [d.over for d in others] == [("mcd", "ce")]
