@@ -14,7 +14,7 @@ from ..training.outcome import Failure
 from ..training.settings import Settings
 from ..training.slots import Slot, here, workers
 from ..util.errors import Stopped
-from ..util.process import command_line
+from ..util.process import command_line, is_news
 from .grid_display import GridDisplay
 
 Record = dict[str, Any]
@@ -75,7 +75,6 @@ class _Grid:
         self.titles = [f"{i}/{len(cells)}  {name}" for i, name in enumerate(self.names, 1)]
         self.records: dict[int, Record] = {}
         self.failures: Failures = []
-        self._said: set[str] = set()
 
     def train(self, slots: Sequence[Slot], out: Path, *, bars: bool) -> None:
         """Trains all cells, with bars if the slots have none of their own."""
@@ -91,14 +90,12 @@ class _Grid:
         """What is said of a step, when what came of it is kept."""
         number, outcome, title = step.number, step.outcome, self.titles[step.number]
         for line in step.said.splitlines():
-            if line not in self._said:  # as each worker says it
-                self._said.add(line)
+            if is_news(line):  # this process may have said it, and each worker does
                 yield line
         if outcome is None:
             yield f"{title}  its worker was killed; it is tried again"
         elif outcome.held is not None:
-            if outcome.held not in self._said:
-                self._said.add(outcome.held)
+            if is_news(outcome.held):
                 yield f"{title}  waiting: {outcome.held}"
         elif outcome.failure is not None:
             self.failures.append((self.names[number], outcome.failure))

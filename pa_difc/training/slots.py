@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor, Executor, Future, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,13 @@ from ..util.registry import loaded_plugins
 from .outcome import Outcome, try_cell
 from .progress import Progress, read_progress
 from .settings import Settings
-from .worker import ENVIRONMENT, Setup, start_worker, work
+from .worker import ENVIRONMENT, Setup, work
 
 #: What became of a cell, and what was printed meanwhile.
 Result = tuple[Outcome, str]
+
+#: Seconds that workers have to stop in; then they are killed. What they lose is in no checkpoint yet either way.
+STOP_S = 20.0
 
 
 @dataclass
@@ -32,7 +37,7 @@ class Slot:
 
     Attributes:
         make: makes an executor of one worker; again, when that has died.
-        task: what it does with a cell, its title and the file of its progress.
+        task: what it does with a cell, its title and the file of its progress; its result, or the file that holds it.
         progress: the file that says how far its cell is.
         device: that it trains on; None: the settings say.
         number: of the cell in it.
@@ -40,12 +45,12 @@ class Slot:
     """
 
     make: Callable[[], Executor]
-    task: Callable[[Settings, str, Path], Result]
+    task: Callable[[Settings, str, Path], Result | Path]
     progress: Path
     device: str | None = None
     number: int | None = None
     began: float = 0.0
-    future: Future[Result] = field(default_factory=Future)
+    future: Future[Result | Path] = field(default_factory=Future)
     _executor: Executor | None = None
 
     def begin(self, number: int, settings: Settings, title: str) -> None:
@@ -54,8 +59,7 @@ class Slot:
         self.number, self.began = number, time.perf_counter()
         self._executor = self._executor or self.make()
         try:
-            with _unheard(signal.SIGINT):
-                self.future = self._executor.submit(self.task, settings, title, self.progress)
+            self.future = self._executor.submit(self.task, settings, title, self.progress)
         except BrokenExecutor as error:  # the worker died before it got anything
             self.future = Future()
             self.future.set_exception(error)
@@ -66,7 +70,10 @@ class Slot:
         self.number = None
         if isinstance(error, BrokenExecutor):
             self.close()
-        return (None, error) if error else (self.future.result(), None)
+        if error:
+            return None, error
+        result = self.future.result()
+        return (pickle.loads(result.read_bytes()) if isinstance(result, Path) else result), None
 
     def watched(self) -> Progress | None:
         """How far its cell is, where that is known."""
@@ -87,6 +94,25 @@ class Here(Executor):
         future: Future[Any] = Future()
         future.set_result(fn(*args, **kwargs))
         return future
+
+
+class _Worker(Executor):
+    """One process of loky's. It never hears Ctrl-C: a terminal sends it to all, and the parent says when to stop."""
+
+    def __init__(self) -> None:
+        from loky import ProcessPoolExecutor
+
+        self._pool = ProcessPoolExecutor(1, env=ENVIRONMENT)
+        self._last: Future[Any] | None = None
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        with _unheard(signal.SIGINT):
+            self._last = self._pool.submit(fn, *args, **kwargs)
+        return self._last
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Ends the process; one that is at work still is killed."""
+        self._pool.shutdown(wait, kill_workers=self._last is not None and not self._last.done())
 
 
 @contextmanager
@@ -116,37 +142,45 @@ def workers(
     Raises:
         OSError: there is no room for arrays that lie in memory; a face store needs none.
     """
-    from loky import ProcessPoolExecutor
-
     for domain in (source, target):
         domain.summary()  # hashes what is hashed once, for all
     with tempfile.TemporaryDirectory(prefix="pa_difc-") as temporary:
         folder = Path(temporary)
-        pair, stop = share((source, target), folder / "pair"), folder / "stop"
-        setup = Setup(pair, out.resolve(), log, stop, os.getpid(), tuple(sys.argv), tuple(loaded_plugins()))
-
-        def make() -> Executor:
-            made: Executor = ProcessPoolExecutor(1, initializer=start_worker, initargs=(setup,), env=ENVIRONMENT)
-            return made
-
+        pair, go = share((source, target), folder / "pair"), folder / "go"
+        go.touch()
+        setup = Setup(pair, out.resolve(), log, go, os.getpid(), tuple(sys.argv), tuple(loaded_plugins()))
+        task = partial(work, setup)
         slots = [
-            Slot(make, work, folder / f"{i}.json", devices[i % len(devices)] if devices else None) for i in range(jobs)
+            Slot(_Worker, task, folder / f"{i}.json", devices[i % len(devices)] if devices else None)
+            for i in range(jobs)
         ]
         try:
             yield slots
         finally:
-            stop.touch()
-            for slot in slots:
-                slot.close()
+            go.unlink(missing_ok=True)
+            _close(slots)
+
+
+def _close(slots: Sequence[Slot]) -> None:
+    """Ends workers that were told to stop; this, too, has an end."""
+    busy = [slot.future for slot in slots if slot.number is not None]
+    if busy:
+        with suppress(OSError):  # who is printed to may be gone
+            print(f"stopping {len(busy)} workers", flush=True)
+    with suppress(KeyboardInterrupt):  # Ctrl-C once more waits no longer
+        wait(busy, STOP_S)
+    with _unheard(signal.SIGINT, signal.SIGTERM):
+        for slot in slots:
+            slot.close()
 
 
 @contextmanager
-def _unheard(signum: int) -> Iterator[None]:
-    """A signal waits for the block's end; processes that are started within it never hear it."""
+def _unheard(*signals: int) -> Iterator[None]:
+    """Signals wait for the block's end; processes that are started within it never hear them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signum})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield
     finally:

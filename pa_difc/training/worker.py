@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import shutil
 import signal
 import sys
@@ -45,7 +46,7 @@ class Setup:
         pair: the file of source and target, see :func:`.share`.
         out: below it lie the runs.
         log: a logger's name.
-        stop: a file in a folder for this grid alone; when it is there, workers stop.
+        go: a file in a folder for this grid alone; when it, or the folder, is gone, workers stop.
         parent: the process that gives out cells; its workers end with it.
         command: its command line, for records.
         plugins: files of the user's.
@@ -54,64 +55,73 @@ class Setup:
     pair: Path
     out: Path
     log: str | None
-    stop: Path
+    go: Path
     parent: int
     command: Sequence[str]
     plugins: Sequence[Path]
 
 
 class _State:
-    setup: Setup
-    pair: tuple[Domain, Domain]
+    pair: tuple[Domain, Domain] | None = None
     busy = False
+    lock = threading.Lock()  # whoever is told to stop is within the block that expects it
 
 
-def start_worker(setup: Setup) -> None:
-    """Prepares this process for :func:`work`."""
-    torch.set_num_threads(THREADS)
-    sys.argv = list(setup.command)
-    for plugin in setup.plugins:
-        load_plugin(plugin)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which says when to stop
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    _State.setup, _State.pair = setup, shared(setup.pair)
-    threading.Thread(target=_listen, args=(setup,), daemon=True).start()
-
-
-def work(settings: Settings, title: str, progress: Path) -> tuple[Outcome, str]:
+def work(setup: Setup, settings: Settings, title: str, progress: Path) -> Path:
     """Trains a cell, unless workers are to stop.
 
     Args:
+        setup: the same for all cells.
         settings: resolved.
         title: of the cell.
         progress: the file that says how far it is.
 
     Returns:
-        what became of it, nothing if it was stopped, and what was printed meanwhile.
+        a file beside it: of an outcome, empty if the cell was stopped, and of what was printed meanwhile. All that goes
+        through the pipe is its name, which is written at once: half a result, of a worker that was killed, would have
+        the parent wait for the other half.
     """
-    setup, said = _State.setup, io.StringIO()
+    outcome, said = Outcome(), io.StringIO()
+    bar: Any = partial(ProgressFile, progress)
     try:
         _State.busy = True
-        if setup.stop.exists():
-            return Outcome(), ""
-        bar: Any = partial(ProgressFile, progress)
         with redirect_stdout(said):
-            outcome = try_cell(settings, *_State.pair, setup.out, title=title, progress=bar, log=setup.log)
+            outcome = try_cell(settings, *_pair(setup), setup.out, title=title, progress=bar, log=setup.log)
     except KeyboardInterrupt:
-        return Outcome(), ""
+        if setup.go.exists():
+            raise  # nobody told it to stop
     finally:
-        _State.busy = False
+        with _State.lock:
+            _State.busy = False
         progress.unlink(missing_ok=True)
-    return outcome, said.getvalue()
+    result = progress.with_suffix(".result")
+    result.write_bytes(pickle.dumps((outcome, said.getvalue())))
+    return result
+
+
+def _pair(setup: Setup) -> tuple[Domain, Domain]:
+    """Source and target; the first time this process is made ready, too."""
+    if _State.pair is None:
+        torch.set_num_threads(THREADS)
+        sys.argv = list(setup.command)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # of the listener; a terminal's is blocked
+        threading.Thread(target=_listen, args=(setup,), daemon=True).start()
+        with redirect_stdout(io.StringIO()):  # the parent has shown what plugins say
+            for plugin in setup.plugins:
+                load_plugin(plugin)
+        _State.pair = shared(setup.pair)
+    return _State.pair
 
 
 def _listen(setup: Setup) -> None:
     """Stops this process's cell when it is told to, and the process when its parent is gone, killed or not."""
+    told = False
     while True:
         if os.getppid() != setup.parent:
-            shutil.rmtree(setup.stop.parent, ignore_errors=True)  # what is mapped stays until it is let go of
+            shutil.rmtree(setup.go.parent, ignore_errors=True)  # what is mapped stays until it is let go of
             os._exit(1)
-        if _State.busy and setup.stop.exists():
-            interrupt_main(signal.SIGTERM)
-            return
+        with _State.lock:
+            if _State.busy and not told and not setup.go.exists():
+                told = True
+                interrupt_main()
         time.sleep(_LOOK_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,10 @@ LOCK, OWNER = ".lock", ".owner.json"
 
 #: Seconds between two looks at a folder that another process holds.
 LOOK_S = 1.0
+
+
+#: The folders that threads of this process hold.
+_held: set[tuple[Path, int]] = set()
 
 
 class Held(UserError):
@@ -38,8 +43,12 @@ def holding(folder: Path, doing: str, *, wait: bool = False) -> Iterator[None]:
     Raises:
         Held: another process holds it, and nobody waits.
         UserError: the folder can't be written.
+        RuntimeError: this very thread holds it, and would wait for itself.
     """
     lock, said = None, False
+    me = folder.absolute(), threading.get_ident()
+    if me in _held:
+        raise RuntimeError(f"{folder} is held by this very thread already")
     while lock is None:
         try:
             lock = _acquired(folder)
@@ -52,11 +61,13 @@ def holding(folder: Path, doing: str, *, wait: bool = False) -> Iterator[None]:
             said = True
             time.sleep(LOOK_S)
     try:
+        _held.add(me)
         owner = {"process": os.getpid(), "machine": platform.node(), "since": f"{datetime.now():%Y-%m-%d %H:%M}"}
         with suppress(OSError):  # it is there to be read, and holds nothing up
             (folder / OWNER).write_text(json.dumps(owner))
         yield
     finally:
+        _held.discard(me)
         with suppress(OSError):
             (folder / OWNER).unlink(missing_ok=True)
             (folder / LOCK).unlink(missing_ok=True)  # while it is held: who waits for this very file looks again
