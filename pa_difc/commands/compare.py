@@ -50,23 +50,19 @@ def run(parsed: argparse.Namespace) -> int:
     # All settings are made, and so checked, before anything is read or trained.
     jobs = read_jobs(parsed)
     cells = settings_of_grid(parsed, methods=METHODS, losses=LOSSES)
-    if parsed.devices:
-        cells = [cell.but(device=parsed.devices[0]) for cell in cells]
 
     from ..training.build import load_pair
-    from ..training.device import set_device
     from ..training.frozen import freeze
     from ..util.files import refuse_foreign, write_text
     from ..util.process import command_line
-    from .grid import report_failures, run_grid
+    from .grid import on_first, report_failures, run_grid
     from .scores import announce, announce_phases
 
     for name in TABLES:
         ours = (parsed.out / "runs").is_dir()
         refuse_foreign(parsed.out / name, ours=ours, writer="this command", instead="another --out")
     write_text(parsed.out / "command.txt", command_line() + "\n")  # fails here if it can't
-    for device in parsed.devices:
-        set_device(device)
+    cells = on_first(cells, parsed.devices)
     source, target = load_pair(cells[0])
     announce(source, target)
     announce_phases(cells)

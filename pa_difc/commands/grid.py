@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..data.domains import Domain
+from ..training.device import set_device
 from ..training.expected import Expected
 from ..training.grid import Step, sigterm_like_ctrl_c, train_cells
+from ..training.memory import workers_that_fit
 from ..training.outcome import Failure
 from ..training.settings import Settings
 from ..training.slots import Slot, here, workers
@@ -50,7 +52,8 @@ def run_grid(
     if jobs is None:
         slots = here(source, target, out, log)
     else:
-        slots = workers(source, target, out, log, min(jobs, len(cells)), devices)
+        number = workers_that_fit(min(jobs, len(cells)), cells[0], source, target)
+        slots = workers(source, target, out, log, number, devices)
     with sigterm_like_ctrl_c():
         try:
             with slots as there:
@@ -61,6 +64,17 @@ def run_grid(
             print(f"to go on: {command_line()}", flush=True)
             raise Stopped(f"{how}; {done}") from None
     return [grid.records[number] for number in sorted(grid.records)], grid.failures
+
+
+def on_first(cells: Sequence[Settings], devices: Sequence[str]) -> list[Settings]:
+    """Cells on the first of some devices, for what is done before workers spread them; as they are if there is none.
+
+    Raises:
+        UserError: one of the devices can't be used.
+    """
+    for device in devices:
+        set_device(device)
+    return [cell.but(device=devices[0]) if devices else cell for cell in cells]
 
 
 class _Grid:
