@@ -15,6 +15,8 @@ from processes import ROOT, run, start
 from test_commands import flags, table
 from test_two_commands import witness
 
+from pa_difc.backbones import make_backbone
+
 pytestmark = [
     pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc"),
     pytest.mark.timeout(600),
@@ -22,6 +24,9 @@ pytestmark = [
 
 COMMAND = ("-m", "pa_difc", "compare")
 GRID = ["--methods", "source_only", "dann", "--losses", "ce", "difc"]
+
+#: A plugin that gives workers which are to stop no time.
+HURRY = "import pa_difc.training.slots\npa_difc.training.slots.STOP_S = 1.0\n"
 
 
 def content(out):
@@ -68,40 +73,54 @@ def until(condition, process=None, seconds=200):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(data_root, tmp_path_factory):
+def grid(tmp_path_factory):
+    """Flags of four cells that start from weights."""
+    file = tmp_path_factory.mktemp("weights") / "small.pt"
+    torch.manual_seed(1)
+    torch.save(make_backbone("small").state_dict(), file)
+    return [*GRID, "--epochs", "16", "--pretrained", str(file)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data_root, grid, tmp_path_factory):
     """The grid by one worker."""
     out = tmp_path_factory.mktemp("undisturbed")
-    code, said, err = run(*COMMAND, *flags(data_root, out), *GRID, "--epochs", "16", "--jobs", "1")
+    code, said, err = run(*COMMAND, *flags(data_root, out), *grid, "--jobs", "1")
     assert code == 0, err
     return content(out), table(out), said
 
 
-def test_the_same_to_the_bit_with_two_workers_one_of_which_is_killed(data_root, tmp_path, undisturbed):
+def files_of_processes(out):
+    """What only processes at work have: locks, files that are being written."""
+    return [path for path in out.rglob(".*") if path.is_file()]
+
+
+def test_the_same_to_the_bit_with_two_workers_one_of_which_is_killed(data_root, grid, tmp_path, undisturbed):
     plugin, trained = witness(tmp_path)
     out = tmp_path / "out"
-    process = start(*COMMAND, *flags(data_root, out), *GRID, "--epochs", "16", "--jobs", "2", *plugin)
+    process = start(*COMMAND, *flags(data_root, out), *grid, "--jobs", "2", *plugin)
     until(lambda: list(out.glob("runs/*/checkpoint.pt")), process)
     _, pid = trained()[0]
     os.kill(int(pid), signal.SIGKILL)
     said, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     lines = [line for line in said.splitlines() if "its worker was killed; it is tried again" in line]
-    assert len(lines) == 1
+    assert len(lines) == 1 and said.count("\nweights ") == 1  # which this process and both workers have to say
     cells = [cell for cell, _ in trained()]
     assert len(cells) == 5 and len(set(cells)) == 4  # one of them twice
     found = content(out)
     assert found == undisturbed[0]
     assert table(out) == undisturbed[1]
     assert {threads for *_, threads, _, _ in found.values()} == {1}
-    assert not [p for p in out.rglob(".*") if p.is_file()] and not (out / "failed").exists()
+    assert not files_of_processes(out) and not (out / "failed").exists()
     record = json.loads(next(out.glob("runs/*/record.json")).read_text())
     assert record["command"].startswith("python -m pa_difc compare --source folder:bright")
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_it_says_how_to_go_on_and_does(stop, data_root, tmp_path, undisturbed):
+def test_stopped_it_says_how_to_go_on_and_does(stop, data_root, grid, tmp_path, undisturbed):
     out = tmp_path / "out"
-    given = [*flags(data_root, out), *GRID, "--epochs", "16", "--jobs", "2"]
+    given = [*flags(data_root, out), *grid, "--jobs", "2"]
     process = start(*COMMAND, *given, start_new_session=True)
     until(lambda: list(out.glob("runs/*/checkpoint.pt")), process)
     workers = processes_below(process.pid)
@@ -114,18 +133,18 @@ def test_stopped_it_says_how_to_go_on_and_does(stop, data_root, tmp_path, undist
     if process.returncode == 0:
         pytest.skip("it was done before the signal came")
     assert process.returncode == 130 and "Traceback" not in err, err
-    assert re.search(r"stopped; [0-3] of 4 cells are done, .* Go on with the same command\.\n$", err), err
+    assert re.search(r"stopped; [0-3] of 4 cells are done and kept\. Go on with the same command\.\n$", err), err
     assert f"to go on: python -m pa_difc compare {' '.join(given)}" in said.replace("'", "")
     until(lambda: not any(map(alive, workers)))
-    assert not [p for p in out.rglob(".*") if p.is_file()]  # nobody holds anything
+    assert not files_of_processes(out)  # nobody holds anything
     code, _, err = run(*COMMAND, *given)
     assert code == 0, err
     assert content(out) == undisturbed[0]
 
 
-def test_killed_its_workers_end_and_the_same_command_goes_on(data_root, tmp_path, undisturbed, monkeypatch):
+def test_killed_its_workers_end_and_the_same_command_goes_on(data_root, grid, tmp_path, undisturbed, monkeypatch):
     out = tmp_path / "out"
-    given = [*flags(data_root, out), *GRID, "--epochs", "16", "--jobs", "2"]
+    given = [*flags(data_root, out), *grid, "--jobs", "2"]
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
@@ -140,7 +159,48 @@ def test_killed_its_workers_end_and_the_same_command_goes_on(data_root, tmp_path
     code, _, err = run(*COMMAND, *given)
     assert code == 0, err
     assert content(out) == undisturbed[0]
-    assert not [p for p in out.rglob(".*") if p.is_file()]
+    assert not files_of_processes(out)
+
+
+def test_two_commands_of_three_and_of_one_worker_share_the_cells(data_root, grid, tmp_path, undisturbed):
+    plugin, trained = witness(tmp_path)
+    out = tmp_path / "out"
+    both = [start(*COMMAND, *flags(data_root, out), *grid, *plugin, "--jobs", jobs) for jobs in "31"]
+    for process in both:
+        said, err = process.communicate(timeout=400)
+        assert process.returncode == 0, err
+        assert len([line for line in said.splitlines() if re.match(r"[1-4]/4 .* accuracy ", line)]) == 4
+    cells = [cell for cell, _ in trained()]
+    assert len(cells) == len(set(cells)) == 4  # none of them twice
+    assert content(out) == undisturbed[0] and table(out) == undisturbed[1]
+    assert not files_of_processes(out)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_without_workers_it_stops_within_a_cell(stop, data_root, tmp_path):
+    out = tmp_path / "out"
+    process = start(*COMMAND, *flags(data_root, out), *GRID, "--epochs", "100000")
+    until(lambda: list(out.glob("runs/*/checkpoint.pt")), process)
+    process.send_signal(stop)
+    said, err = process.communicate(timeout=100)
+    assert process.returncode == 130, err
+    about = r"^stopped after epoch \d+ of 100000 \(checkpoint \d+ written\); 0 of 4 cells are done and kept\. Go on"
+    assert re.search(about, err) and "\nto go on: python -m pa_difc compare " in said, err
+    assert not files_of_processes(out)
+
+
+def test_a_worker_that_does_not_stop_is_killed(data_root, tmp_path):
+    (tmp_path / "hurry.py").write_text(HURRY)
+    out = tmp_path / "out"
+    given = ["--epochs", "100000", "--jobs", "1", "--plugin", str(tmp_path / "hurry.py")]
+    process = start(*COMMAND, *flags(data_root, out), *GRID, *given)
+    until(lambda: list(out.glob("runs/*/checkpoint.pt")), process)
+    (worker,) = processes_below(process.pid)
+    os.kill(worker, signal.SIGSTOP)  # as one that hangs on a disk
+    process.send_signal(signal.SIGINT)
+    said, err = process.communicate(timeout=100)
+    assert process.returncode == 130 and "Traceback" not in err, err
+    assert "\nstopping; epochs that are not done are begun again\n" in said and not alive(worker)
 
 
 def test_lines_without_a_terminal(undisturbed):

@@ -166,7 +166,7 @@ def _close(slots: Sequence[Slot]) -> None:
     busy = [slot.future for slot in slots if slot.number is not None]
     if busy:
         with suppress(OSError):  # who is printed to may be gone
-            print(f"stopping {len(busy)} workers", flush=True)
+            print("stopping; epochs that are not done are begun again", flush=True)
     with suppress(KeyboardInterrupt):  # Ctrl-C once more waits no longer
         wait(busy, STOP_S)
     with _unheard(signal.SIGINT, signal.SIGTERM):

@@ -46,9 +46,7 @@ def holding(folder: Path, doing: str, *, wait: bool = False) -> Iterator[None]:
         RuntimeError: this very thread holds it, and would wait for itself.
     """
     lock, said = None, False
-    me = folder.absolute(), threading.get_ident()
-    if me in _held:
-        raise RuntimeError(f"{folder} is held by this very thread already")
+    me = folder.resolve(), threading.get_ident()
     while lock is None:
         try:
             lock = _acquired(folder)
@@ -56,6 +54,8 @@ def holding(folder: Path, doing: str, *, wait: bool = False) -> Iterator[None]:
             error = Held(f"{folder}: {held} {doing}")
             if not wait:
                 raise error from None
+            if me in _held:
+                raise RuntimeError(f"{folder} is held by this very thread already") from None
             if not said:
                 print(f"waiting: {error}", flush=True)
             said = True

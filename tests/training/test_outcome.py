@@ -128,3 +128,13 @@ def test_the_lock_of_a_killed_process_is_swept_from_a_finished_run(tmp_path):
     (folder / OWNER).write_text("{}")
     run_cell(settings(), *PAIR, tmp_path, progress=False)
     assert not {LOCK, OWNER} & {p.name for p in folder.iterdir()}
+
+
+def test_nobody_waits_for_himself(tmp_path):
+    with holding(tmp_path, "works here"):
+        same = holding(tmp_path / ".." / tmp_path.name, "works here", wait=True)
+        with pytest.raises(RuntimeError, match="is held by this very thread already"), same:
+            pass
+        assert (tmp_path / LOCK).exists()
+    with holding(tmp_path, "works here"):
+        pass
