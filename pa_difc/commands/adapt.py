@@ -192,7 +192,7 @@ def _conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain) -> N
     selection = select(grid)
     if selection is None:
         raise UserError(f"{out}: outputs.npz of a run is gone; remove its record to have both written again")
-    page = write_grid(grid, out, (out / "command.txt").read_text(encoding="utf-8").strip(), None, choice=selection).page
+    page = write_grid(grid, out, None, choice=selection).page
     chosen = selection.chosen
     folder = chosen.runs[0].path
     export_model(load_model(folder), out / "model", ("safetensors",), run_record(folder))

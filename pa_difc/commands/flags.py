@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from ..training.loggers import LOGGERS
 from ..util.errors import UserError
 
 if TYPE_CHECKING:
+    from ..training.given import Given
     from ..training.settings import Settings
 
 #: Flags and the keys that they set.
@@ -154,7 +155,7 @@ def add_log_flag(parser: argparse.ArgumentParser) -> None:
 def add_features_flag(parser: argparse.ArgumentParser) -> None:
     """``--features``, for commands that can train heads on features."""
     about = "train the whole network, or heads on features that were extracted once (default: full)"
-    parser.add_argument("--features", choices=("full", "frozen"), default="full", help=about)
+    parser.add_argument("--features", choices=("full", "frozen"), default=None, help=about)
 
 
 def settings_of_cell(parsed: argparse.Namespace, *, method: str = "mcd", loss: str = "difc") -> Settings:
@@ -196,7 +197,8 @@ def settings_of_grid(
     """The resolved settings of every cell of a grid, from parsed flags.
 
     Args:
-        parsed: of a command with :func:`add_training_flags`, and ``methods``, ``losses``, ``seeds``.
+        parsed: of a command with :func:`add_training_flags`, and ``methods``, ``losses``, ``seeds``; with ``block``,
+            the settings of a grid's file stand in the place of ``--config``.
         methods, losses: where neither flags nor file name any.
         **more: keys that the command sets itself, by their whole name with "__" for the dot.
 
@@ -204,17 +206,17 @@ def settings_of_grid(
         UserError: a value is not valid.
     """
     from ..training import given as g
+    from ..training.settings_file import for_cells
 
-    pairs = [*_flags(parsed), *g.read_assignments(parsed.set)]
-    file = g.read_settings(parsed.config).items() if parsed.config else ()
-    backbone, made = g.first_value("model.backbone", [*pairs, *file]), {}
+    pairs, file = [*_flags(parsed), *g.read_assignments(parsed.set)], _file(parsed)
+    backbone, made = g.first_value("model.backbone", [*pairs, *file.items()]), {}
     if backbone is None:
-        made = _made_as(g.first_value("model.pretrained", [*pairs, *file]))
+        made = _made_as(g.first_value("model.pretrained", [*pairs, *file.items()]))
         backbone = made.get("model.backbone", fixed_keys()["model.backbone"].default)
     cells = g.Cells(
-        expand(METHODS, _named(parsed.methods, g.first_value("method.name", file), methods)),
-        expand(LOSSES, _named(parsed.losses, g.first_value("loss.name", file), losses)),
-        list(dict.fromkeys(_named(getattr(parsed, "seeds", None), g.first_value("run.seed", file), [0]))),
+        expand(METHODS, _named(parsed.methods, g.first_value("method.name", file.items()), methods)),
+        expand(LOSSES, _named(parsed.losses, g.first_value("loss.name", file.items()), losses)),
+        list(dict.fromkeys(_named(getattr(parsed, "seeds", None), g.first_value("run.seed", file.items()), [0]))),
         backbone,
     )
     own = g.whole_keys(pairs, cells)
@@ -222,9 +224,8 @@ def settings_of_grid(
     g.refuse_idle_training(own, cells)
     below = {_FLAGS[k]: g.Given(v, k) for k, v in parsed.command_defaults.items() if k in _FLAGS and v is not None}
     below |= {key: g.Given(value, "--pretrained") for key, value in made.items()}
-    of_file = g.of_file(parsed.config, cells) if parsed.config else {}
     fixed = {key.replace("__", "."): g.Given(value, key) for key, value in more.items()}
-    return g.cell_settings({**below, **of_file, **own, **fixed}, cells)
+    return g.cell_settings({**below, **for_cells(file, cells), **own, **fixed}, cells)
 
 
 def settings_of_rows(
@@ -282,6 +283,16 @@ def describe_keys() -> str:
     """A line for each key, for help texts."""
     lines = [f"  {key}={about.default}: {about.about}" for key, about in fixed_keys().items() if key not in CELL_KEYS]
     return "\n".join([*lines, "and the options of methods, losses and backbones: pa-difc list methods"])
+
+
+def _file(parsed: argparse.Namespace) -> Mapping[str, Given]:
+    """The settings of a file that flags win over."""
+    from ..training.settings_file import read_settings
+
+    block: Mapping[str, Given] | None = getattr(parsed, "block", None)
+    if block is not None:
+        return block
+    return read_settings(parsed.config) if parsed.config else {}
 
 
 def _flags(parsed: argparse.Namespace) -> Iterator[tuple[str, Any]]:

@@ -65,7 +65,7 @@ def run(parsed: argparse.Namespace) -> int:
         space,
         parsed.out,
         trials=parsed.trials,
-        features=parsed.features,
+        features=parsed.features or "full",
         select=parsed.select,
         allow_target_labels=parsed.allow_target_labels,
         storage=parsed.storage,

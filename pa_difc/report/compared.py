@@ -12,10 +12,11 @@ Rows = list[list[str]]
 
 #: How to read every table of differences.
 NOTE = (
-    "Differences are in points, between losses of one method, on the same seeds and faces. From three seeds on, p and "
-    "the 95 % interval are those of a paired t-test over seeds; p (Holm) is corrected for all comparisons by that "
-    "metric. Of fewer seeds, the interval is over test faces alone (paired bootstrap, not corrected): other seeds may "
-    "differ by more. Net faces: how many more are predicted right, mean over seeds."
+    "Differences are in points, between losses of one method, or its losses on guessed labels, on the same seeds and "
+    "faces. From three seeds on, p and the 95 % interval are those of a paired t-test over seeds; p (Holm) is "
+    "corrected for all comparisons by that metric. Of fewer seeds, the interval is over test faces alone (paired "
+    "bootstrap, not corrected): other seeds may differ by more. Net faces: how many more are predicted right, mean "
+    "over seeds."
 )
 
 
@@ -28,7 +29,7 @@ def differences_table(grid: Grid, metric: str) -> Rows:
     for d in found:
         shown = [p_text(d.p), p_text(d.holm_p)] if tested else []
         counts = [f"{d.net_faces:+,.0f}", str(d.seeds)]
-        rows.append([*d.cell, d.over[1], signed(d.points), interval(d), *shown, *counts])
+        rows.append([*d.cell, _other(d), signed(d.points), interval(d), *shown, *counts])
     return rows
 
 
@@ -42,7 +43,7 @@ def statistics_rows(grid: Grid) -> Rows:
             kind = "" if d.interval is None else "faces" if d.p is None else "seeds"
             ps = ["" if p is None else f"{p:.6g}" for p in (d.p, d.holm_p)]
             counts = [f"{d.net_faces:g}", str(d.faces)]
-            rows.append([metric, *d.cell, d.over[1], str(d.seeds), f"{d.points / 100:.6f}", *ends, kind, *ps, *counts])
+            rows.append([metric, *d.cell, _other(d), str(d.seeds), f"{d.points / 100:.6f}", *ends, kind, *ps, *counts])
     return rows
 
 
@@ -66,6 +67,11 @@ class Gains:
         if (d := self._found.get(cell)) is None:
             return [""] * len(self.head)
         return [signed(d.points), *((p_text(d.p), p_text(d.holm_p)) if self._tested else (interval(d),))]
+
+
+def _other(d: Difference) -> str:
+    """What differs in the cell that one is compared with: its loss, or its method."""
+    return d.over[1] if d.over[0] == d.cell[0] else d.over[0]
 
 
 def interval(d: Difference) -> str:

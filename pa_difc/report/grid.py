@@ -51,6 +51,10 @@ class Grid:
         return list(dict.fromkeys(run.cell[1] for run in self.runs))
 
     @property
+    def backbone(self) -> str:
+        return str(self.runs[0].settings["model"]["backbone"])
+
+    @property
     def labelled(self) -> bool:
         """Whether every run was scored on the target."""
         return all(run.labelled for run in self.runs)

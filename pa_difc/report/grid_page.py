@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,6 @@ class Summary:
 def write_grid(
     grid: Grid,
     out: Path,
-    command: str | None,
     data_root: Path | None,
     formats: Sequence[str] = ("svg",),
     latex: bool = False,
@@ -59,7 +59,6 @@ def write_grid(
     Args:
         grid: the runs.
         out: the folder to write.
-        command: what made the runs, to be shown; None if that is not known.
         data_root: the folder of datasets, for faces whose prediction DIFC changed; None for none.
         formats: of the files of figures, see :data:`.drawing.FORMATS`.
         latex: whether to write tables/*.tex too.
@@ -97,13 +96,25 @@ def write_grid(
     if data_root is not None:
         faces = "".join(html_figure(title, image) for title, image in changed_faces(grid, data_root).items())
         page.append(f"<h2 id='faces'>Faces whose prediction DIFC changed</h2><div class='figures'>{faces}</div>")
-    if command:
-        page.append(f"<h2>Again</h2><p><code>{html.escape(command)}</code></p>")
-        markdown += ["## Again", f"```sh\n{command}\n```"]
+    again = _again(grid)
+    shown = "".join(f"<p>{html.escape(what)}</p><pre><code>{html.escape(said)}</code></pre>" for what, said in again)
+    page.append(f"<h2 id='again'>Again</h2>{shown}")
+    markdown += ["## Again", *(f"{what}\n\n```sh\n{said}\n```" for what, said in again)]
     write_text(out / "report.md", "\n\n".join(markdown) + "\n")
     write_text(out / "report.html", html_page(grid.title, "\n".join(page)))
     main = next(iter(content.values()), [])
     return Summary(out / "report.html", grid.title, lead, main, notes)
+
+
+def _again(grid: Grid) -> list[tuple[str, str]]:
+    """The commands that trained the runs, and of one cell by itself, as it was trained."""
+    commands = list(dict.fromkeys(run.record["command"] for run in grid.runs))
+    found = [("In the folder where they were given, with the same data and weights:", "\n".join(commands))]
+    settings = grid.runs[-1].path / "settings.toml"
+    if grid.runs[-1].record["common"]["features"] is None and settings.exists():
+        words = shlex.join(["pa-difc", "train", "--config", str(settings), "--out", "again"])
+        found.append(("A cell by itself, such as the last one:", words))
+    return found
 
 
 def _figures(drawn: dict[str, list[Figure]], out: Path, formats: Sequence[str]) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..util.files import write_text
-from .grid import make_grids
+from .grid import Grid, make_grids
 from .grid_page import Summary, write_grid
+from .over_targets import NOTE, SHOWN, over_targets
 from .page import html_page, html_table, markdown_table, slug
 from .run import read_runs
 from .shift import gains_table, lead, lines_from_records, table
@@ -40,14 +41,14 @@ def write_grid_report(
         UserError: there are no runs, a record is damaged, or a file can't be written.
     """
     sweeps, plain = split_sweeps(read_runs(runs))
-    grids, command = make_grids(plain), _command(runs)
+    grids = make_grids(plain)
     if len(grids) == 1 and not sweeps:
-        return [write_grid(grids[0], out, command, data_root, formats, latex).page]
+        return [write_grid(grids[0], out, data_root, formats, latex).page]
     folders = _folders([*(sweep.title for sweep in sweeps), *(grid.title for grid in grids)], out)
     summaries = [_write_sweep(sweep, folder, formats) for sweep, folder in zip(sweeps, folders, strict=False)]
     for grid, folder in zip(grids, folders[len(sweeps) :], strict=True):
-        summaries.append(write_grid(grid, folder, command, data_root, formats, latex))
-    return [_write_overview(runs, summaries, out), *(summary.page for summary in summaries)]
+        summaries.append(write_grid(grid, folder, data_root, formats, latex))
+    return [_write_overview(runs, summaries, grids, out), *(summary.page for summary in summaries)]
 
 
 def _write_sweep(sweep: Sweep, folder: Path, formats: Sequence[str]) -> Summary:
@@ -61,14 +62,17 @@ def _write_sweep(sweep: Sweep, folder: Path, formats: Sequence[str]) -> Summary:
     return Summary(page, sweep.title, lead(lines), rows, [note])
 
 
-def _write_overview(runs: Path, summaries: list[Summary], out: Path) -> Path:
-    """Every lead sentence and main table under a heading that says what differs, with links to the full pages."""
+def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid], out: Path) -> Path:
+    """All targets in one table, and every lead sentence and main table under a heading that says what differs."""
     title = f"Runs below {runs.name or runs}"
     links = "".join(f"<li><a href='#{_anchor(s)}'>{html.escape(s.title)}</a></li>" for s in summaries)
     notes = [note for s in summaries for note in s.notes]
     shared = [note for note in dict.fromkeys(notes) if notes.count(note) > 1]  # they stand once, at the top
     page = [f"<nav aria-label='Contents'><ul>{links}</ul></nav>", *(f"<p>{html.escape(note)}</p>" for note in shared)]
     markdown = [f"# {title}", "\n".join(f"- {s.title}" for s in summaries), *shared]
+    for name, rows in _over_targets(grids).items():
+        page += [f"<h2>{html.escape(name)}</h2>", f"<p>{html.escape(NOTE)}.</p>", html_table(rows, name)]
+        markdown += [f"## {name}", f"{NOTE}.", markdown_table(rows)]
     for s in summaries:
         place = s.page.relative_to(out).as_posix()
         page += [f"<h2 id='{_anchor(s)}'>{html.escape(s.title)}</h2>", f"<p class='lead'>{html.escape(s.lead)}</p>"]
@@ -83,6 +87,16 @@ def _write_overview(runs: Path, summaries: list[Summary], out: Path) -> Path:
     return out / "report.html"
 
 
+def _over_targets(grids: Sequence[Grid]) -> dict[str, list[list[str]]]:
+    """Titles and tables with a column for each of several pairs that have labels."""
+    scored = [grid for grid in grids if grid.labelled]
+    if len({(grid.source, grid.target) for grid in scored}) < 2:
+        return {}
+    return {
+        f"{name[0].upper()}{name[1:]} on every target": over_targets(scored, metric) for metric, name in SHOWN.items()
+    }
+
+
 def _anchor(summary: Summary) -> str:
     return summary.page.parent.name
 
@@ -95,8 +109,3 @@ def _folders(titles: list[str], out: Path) -> list[Path]:
         same = sum(other == name or other.startswith(f"{name}--") for other in names)
         names.append(f"{name}--{same + 1}" if same else name)
     return [out / name for name in names]
-
-
-def _command(runs: Path) -> str | None:
-    path = runs / "command.txt"
-    return path.read_text(encoding="utf-8").strip() if path.exists() else None

@@ -59,7 +59,7 @@ def _over_cross_entropy(grid: Grid, recall: Difference) -> str:
 
 def _simplest(grid: Grid, best: Cell) -> list[str]:
     """Which loss to take if the gain of the best is none beyond chance."""
-    simpler = [d for d in differences(grid, "macro_recall") if d.cell == best]
+    simpler = [d for d in differences(grid, "macro_recall") if d.cell == best and d.over[0] == best[0]]
     if not simpler or any(d.within_noise is None for d in simpler):
         return []
     near = [d for d in simpler if d.within_noise]

@@ -16,6 +16,7 @@ import numpy as np
 from ..evaluation.metrics import ENOUGH_FACES, METRICS
 from .grid import BASE, Grid
 from .run import AS_IS, Array, Run
+from .variants import canonical
 
 #: The metrics whose differences are tested: the means over test faces that a face can be put right in.
 TESTED = {name: METRICS[name] for name in ("macro_recall", "accuracy", "macro_recall_20")}
@@ -54,14 +55,13 @@ class Difference:
 
 
 def differences(grid: Grid, metric: str) -> list[Difference]:
-    """Every loss over each simpler loss of :data:`BASES` with the same method: one table, one correction."""
-    found = []
-    for method in grid.methods:
-        for loss in grid.losses:
-            for base in _simpler(grid, method, loss):
-                if made := difference(grid, (method, loss), (method, base), metric):
-                    found.append(made)
-    return corrected(found)
+    """Every loss over each simpler loss of :data:`BASES` with the same method: one table, one correction.
+
+    The loss on guessed labels (``target_loss``) is compared likewise, between runs that differ in nothing else.
+    """
+    cells = [(method, loss) for method in grid.methods for loss in grid.losses if grid.of(method, loss)]
+    pairs = [(cell, base) for cell in cells for base in _simpler(grid, cell)]
+    return corrected([made for pair in pairs if (made := difference(grid, *pair, metric))])
 
 
 def to_best(grid: Grid, metric: str) -> tuple[Cell, list[Difference]] | None:
@@ -158,11 +158,29 @@ def bootstrap(labels: Array, gained: Array, metric: str, draws: int = _DRAWS) ->
     return float(low), float(high)
 
 
-def _simpler(grid: Grid, method: str, loss: str) -> list[str]:
-    """The losses that a loss is compared with: those of BASES before it; all of them if it is not one itself."""
-    name = next(run.loss for run in grid.runs if run.cell[1] == loss)
-    names = BASES[: BASES.index(name)] if name in BASES else BASES
-    return [variant for base in names for variant in grid.variants(base) if grid.of(method, variant)]
+def _simpler(grid: Grid, cell: Cell) -> list[Cell]:
+    """The cells that one is compared with: those whose loss, or whose loss on guessed labels, is simpler."""
+    method, loss = cell
+    first = next(iter(grid.of(*cell).values()))
+    found = [(method, variant) for base in _before(first.loss) for variant in grid.variants(base)]
+    target_loss, rest = _target_loss(first)
+    if target_loss is not None:
+        others = {
+            other: _target_loss(next(iter(runs.values()))) for other in grid.methods if (runs := grid.of(other, loss))
+        }
+        found += [(o, loss) for base in _before(target_loss) for o, its in others.items() if its == (base, rest)]
+    return [base for base in found if grid.of(*base)]
+
+
+def _before(loss: str) -> Sequence[str]:
+    """The losses of BASES before a loss; all of them if it is not one itself."""
+    return BASES[: BASES.index(loss)] if loss in BASES else BASES
+
+
+def _target_loss(run: Run) -> tuple[str | None, str]:
+    """The loss on guessed labels, if the method has one, and the method without it."""
+    options = dict(run.settings["method"].get("options", {}))
+    return options.pop("target_loss", None), canonical([run.method, options])
 
 
 def _paired_p(gains: Sequence[float]) -> float | None:

@@ -56,6 +56,11 @@ def rows_from_records(records: Sequence[Record]) -> list[Row]:
 
 
 def to_csv(rows: Sequence[Row]) -> str:
+    """The table for programs as the text of a CSV; see :func:`csv_rows`."""
+    return csv_text(csv_rows(rows))
+
+
+def csv_rows(rows: Sequence[Row]) -> list[list[Any]]:
     """The table for programs: scores in [0, 1], an empty spread for a single seed."""
     spread = [f"{metric}_{part}" for metric in METRICS for part in ("mean", "std")]
     table: list[list[Any]] = [["method", "loss", "seeds", *spread, "seconds", "macro_recall_vs_ce", "collapsed"]]
@@ -66,7 +71,7 @@ def to_csv(rows: Sequence[Row]) -> str:
         gain = "" if row.recall_gain is None else f"{row.recall_gain:.6f}"
         seeds = " ".join(map(str, row.seeds))
         table.append([row.method, row.loss, seeds, *numbers, f"{row.seconds:.1f}", gain, row.collapsed])
-    return csv_text(table)
+    return table
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:

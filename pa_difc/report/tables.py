@@ -30,9 +30,9 @@ def ablation(grid: Grid) -> Rows:
         (m, k): value
         for m in grid.methods
         for k in grid.losses
-        if (value := published_accuracy(grid.source, grid.target, m, k)) is not None
+        if (value := published_accuracy(grid.source, grid.target, m, k, grid.backbone)) is not None
     }
-    over_ce = Gains(BASE, [d for d in differences(grid, "macro_recall") if d.over[1] == BASE])
+    over_ce = Gains(BASE, [d for d in differences(grid, "macro_recall") if d.over == (d.cell[0], BASE)])
     over_as_is = Gains(AS_IS, _over_as_is(grid), f" vs {AS_IS}")
     head = ["method", "loss", *METRICS.values(), *over_ce.head]
     head += [*over_as_is.head, AGREES] if grid.as_is else []

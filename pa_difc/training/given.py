@@ -9,21 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from ..methods import METHODS
 from ..util.errors import UserError
-from ..util.names import unknown
 from ..util.options import About, describe, idle
-from ..util.toml import read_toml
 from .groups import ENTRIES
-from .keys import CELL_KEYS, RENAMED, entry_options, find_key, fixed_keys
-from .resolve import own_values, resolve
+from .keys import CELL_KEYS, entry_options, find_key, fixed_keys
+from .resolve import resolve
 from .settings import Settings
-
-#: The key under which a run's settings.toml names the values that followed from others.
-FOLLOWS = "follows"
 
 
 @dataclass(frozen=True)
@@ -50,23 +44,6 @@ class Cells:
         return {"method": self.methods, "loss": self.losses, "model": [self.backbone]}
 
 
-def read_settings(path: Path) -> dict[str, Given]:
-    """The settings of a TOML file with a table for each group, such as a run's settings.toml; short keys stand alone.
-
-    Raises:
-        UserError: the file can't be read, or is no such file.
-    """
-    found = {}
-    for key, value in read_toml(path).items():
-        inner = value.items() if isinstance(value, dict) else [("", value)]
-        for name, one in inner:
-            whole = f"{key}.{name}" if name else key
-            if isinstance(one, dict) or (isinstance(one, list) and any(isinstance(x, (dict, list)) for x in one)):
-                raise UserError(f"{path}: {whole} must be a single value")
-            found[whole] = Given(one, f"{path}: {whole}")
-    return found
-
-
 def read_assignments(words: Sequence[str]) -> list[tuple[str, Given]]:
     """The keys and values of ``--set key=value``.
 
@@ -91,7 +68,7 @@ def first_value(key: str, pairs: Iterable[tuple[str, Given]]) -> Any:
     group, _, name = key.partition(".")
     spellings = (key, group if name == "name" else name)
     found = next((given for spelling, given in pairs if spelling in spellings), None)
-    return None if found is None else _value(fixed_keys()[key], found)
+    return None if found is None else value_of(fixed_keys()[key], found)
 
 
 def whole_keys(pairs: Iterable[tuple[str, Given]], cells: Cells) -> dict[str, Given]:
@@ -110,47 +87,6 @@ def whole_keys(pairs: Iterable[tuple[str, Given]], cells: Cells) -> dict[str, Gi
             raise UserError(f"{whole} is given twice: by {found[whole].where} and by {given.where}")
         found[whole] = given
     return found
-
-
-def of_file(path: Path, cells: Cells) -> dict[str, Given]:
-    """The settings of a file by whole key, without those that make a cell.
-
-    Options beside the name of a method, a loss or a backbone are that entry's: where the cells have another, they are
-    passed over. So are values that the run which left the file had not been given: they follow from the others again.
-    Names that keys had in version 0.1 are understood.
-
-    Raises:
-        UserError: the file can't be read, or a key is unknown.
-    """
-    pairs = {RENAMED.get(key, key): given for key, given in read_settings(path).items()}
-    for group, field in ENTRIES.items():
-        owner = first_value(f"{group}.{field}", pairs.items())
-        if owner is not None and owner not in cells.named[group]:
-            foreign = describe(entry_options(group, owner))
-            pairs = {key: given for key, given in pairs.items() if key not in {f"{group}.{name}" for name in foreign}}
-    follows = _pop_follows(pairs)
-    found = whole_keys(pairs.items(), cells)
-    follows = follows & found.keys()
-    if follows:
-        fixed = fixed_keys()
-        context = Settings.of(**{key: _value(fixed[key], given) for key, given in found.items() if key in fixed})
-        own = own_values(context)
-        follows = {key for key in follows if key in own and _value(fixed[key], found[key]) == own[key]}
-    return {key: given for key, given in found.items() if key not in (*CELL_KEYS, *follows)}
-
-
-def _pop_follows(pairs: dict[str, Given]) -> set[str]:
-    """The keys that a run's settings.toml marks as following from others; one that was edited since does not."""
-    given = pairs.pop(FOLLOWS, None)
-    if given is None:
-        return set()
-    if not isinstance(given.value, list) or not all(isinstance(key, str) for key in given.value):
-        raise UserError(f"{given.where}: must be a list of keys")
-    known = fixed_keys()
-    for key in given.value:
-        if key not in known:
-            raise UserError(f"{given.where}: {unknown('setting', key, known)}")
-    return set(given.value)
 
 
 def refuse_cell_keys(found: Mapping[str, Given]) -> None:
@@ -217,7 +153,7 @@ def cell_settings(given: Mapping[str, Given], cells: Cells, use: Use | None = No
         UserError: a value is not valid.
     """
     fixed = fixed_keys()
-    base = Settings.of(**{key: _value(fixed[key], one) for key, one in given.items() if key in fixed})
+    base = Settings.of(**{key: value_of(fixed[key], one) for key, one in given.items() if key in fixed})
     options = {key: one for key, one in given.items() if key not in fixed}
     made, noted = [], use or Use()
     for method, loss, seed in _kinds(cells):
@@ -242,7 +178,9 @@ def _own_options(cell: Settings, options: Mapping[str, Given], use: Use) -> dict
     for group, field in ENTRIES.items():
         kind = entry_options(group, getattr(getattr(cell, group), field))
         known = describe(kind)
-        own = {name: _value(known[name], options[f"{group}.{name}"]) for name in known if f"{group}.{name}" in options}
+        own = {
+            name: value_of(known[name], options[f"{group}.{name}"]) for name in known if f"{group}.{name}" in options
+        }
         unused = kind.without_effect({name: about.default for name, about in known.items()} | own)
         for name, value in own.items():
             if name in unused and value != known[name].default:
@@ -253,7 +191,7 @@ def _own_options(cell: Settings, options: Mapping[str, Given], use: Use) -> dict
     return found
 
 
-def _value(about: About, given: Given) -> Any:
+def value_of(about: About, given: Given) -> Any:
     """A given value as an option takes it, checked."""
     try:
         value = about.parse(given.value) if given.is_text else about.read(given.value)

@@ -62,6 +62,26 @@ def test_every_loss_is_compared_with_each_simpler_one_and_corrected_over_the_tab
     assert (low, high) == pytest.approx((4 - 4.303 * 2 / 3**0.5, 4 + 4.303 * 2 / 3**0.5), abs=1e-3)
 
 
+def test_losses_on_guesses_are_compared_where_nothing_else_differs(tmp_path):
+    """Gains of 2, 4 and 6 points, t = 4 / (2 / √3) = 3.464, between the two that differ in target_loss alone."""
+    for options, recalls in (
+        ({"target_loss": "ce", "align": "own"}, (0.50, 0.50, 0.50)),
+        ({"target_loss": "difc", "align": "own"}, (0.52, 0.54, 0.56)),
+        ({"target_loss": "di", "align": "equal"}, (0.40, 0.41, 0.42)),
+    ):
+        write_cell(tmp_path, "ce", recalls, method="source_free", method_options=options)
+    write_cell(tmp_path, "ce", (0.3, 0.3, 0.3))
+    grid = grid_of(tmp_path)
+    (found,) = differences(grid, "macro_recall")
+    assert found.cell[0] == "source_free target_loss=difc align=own" and found.points == pytest.approx(4)
+    assert found.over[0] == "source_free target_loss=ce align=own"
+    t = 4 / (2 / 3**0.5)
+    assert found.holm_p == pytest.approx(1 - t / (t * t + 2) ** 0.5)
+    head, row = differences_table(grid, "macro_recall")
+    assert row[head.index("over")] == "source_free target_loss=ce align=own"
+    assert "cross-entropy" not in sentence(grid)
+
+
 def test_variants_of_a_base_are_bases_each_and_other_losses_are_compared_with_all(tmp_path):
     write_cell(tmp_path, "ce", (0.5,))
     for cap in (0.5, 1.0):

@@ -1,0 +1,131 @@
+"""What ``compare`` is asked for: one grid or several, on one pair of datasets or several, and what of it is done."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..util.errors import UserError
+from .flags import settings_of_grid
+
+if TYPE_CHECKING:
+    from ..training.grid_file import Block
+    from ..training.settings import Settings
+
+
+@dataclass(frozen=True)
+class PairGrid:
+    """The cells of one grid on one pair."""
+
+    title: str  #: of the grid, in a file of several; empty otherwise
+    cells: list[Settings]
+    frozen: bool  #: heads on frozen features
+
+    @property
+    def pair(self) -> str:
+        data = self.cells[0].data
+        return f"{data.source} → {data.target}"
+
+
+def planned(parsed: argparse.Namespace, methods: Sequence[str], losses: Sequence[str]) -> list[PairGrid]:
+    """All grids that flags, and a file of grids, ask for; flags win over the file.
+
+    Args:
+        parsed: of compare.
+        methods, losses: where neither flags nor file name any.
+
+    Raises:
+        UserError: a value is not valid, or there is no pair.
+    """
+    from ..training.grid_file import Block, read_grid_file
+
+    if parsed.grid and parsed.config:
+        raise UserError("--grid and --config: settings stand in the file of grids; give one of them")
+    blocks = read_grid_file(parsed.grid) if parsed.grid else [Block()]
+    return [made for block in blocks for made in _of_block(parsed, block, methods, losses)]
+
+
+def _of_block(
+    parsed: argparse.Namespace, block: Block, methods: Sequence[str], losses: Sequence[str]
+) -> Iterator[PairGrid]:
+    one = argparse.Namespace(**vars(parsed))
+    for name in ("methods", "losses", "seeds"):
+        if getattr(one, name) is None:
+            setattr(one, name, getattr(block, name))
+    if parsed.grid:
+        one.block = block.settings
+    sources, targets = (_names(parsed, block, side) for side in ("source", "target"))
+    pairs = [(s, t) for s, t in product(sources, targets) if s is None or s != t]
+    if not pairs:
+        raise UserError(f"sources {' '.join(map(str, sources))} and targets alike: no pair of two is among them")
+    for source, target in pairs:
+        own: dict[str, Any] = {"data__source": source, "data__target": target}
+        cells = settings_of_grid(
+            one, methods=methods, losses=losses, **{key: name for key, name in own.items() if name is not None}
+        )
+        yield PairGrid(block.title, cells, (parsed.features or block.features) == "frozen")
+
+
+def _names(parsed: argparse.Namespace, block: Block, side: str) -> list[str | None]:
+    """The datasets of one side; None stands for that of --source or --target, a file of settings, or the default."""
+    one, several = getattr(parsed, side), getattr(parsed, f"{side}s")
+    if one is not None and several is not None:
+        raise UserError(f"--{side} {one} and --{side}s {' '.join(several)}: give one of them")
+    if one is not None:
+        return [None]
+    return list(dict.fromkeys(several or getattr(block, f"{side}s") or [None]))
+
+
+def listing(grids: Sequence[PairGrid], out: Path) -> Iterator[str]:
+    """The cells of grids, a line for each method and loss with its seeds, done and left; no data is read.
+
+    A cell counts as done if its settings and the code are those of a record; whether data or weights have changed since
+    is seen when it is run.
+    """
+    from ..report.table import aligned
+
+    done = _done(out)
+    total = left = 0
+    for grid in grids:
+        yield " · ".join(filter(None, [grid.title, grid.pair, "frozen features" if grid.frozen else ""]))
+        rows: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
+        for cell in grid.cells:
+            seeds = rows.setdefault((cell.method.name, cell.loss.name), ([], []))
+            seeds[_key(cell, grid.frozen) not in done].append(str(cell.run.seed))
+        shown = [["method", "loss", "seeds done", "seeds left"]]
+        shown += [[*names, " ".join(there) or "–", " ".join(rest) or "–"] for names, (there, rest) in rows.items()]
+        yield from (f"  {line}" for line in aligned(shown))
+        yield ""
+        total += len(grid.cells)
+        left += sum(len(rest) for _, rest in rows.values())
+    yield f"{total} cells: {total - left} done, {left} left"
+
+
+def _key(cell: Settings, frozen: bool) -> str:
+    from ..training.resolve import identity
+
+    return _key_of(identity(cell), frozen)
+
+
+def _key_of(settings: dict[str, Any], frozen: bool) -> str:
+    """A hash of everything but how classifiers start, which on frozen features follows from what comes with them."""
+    from ..training.identity import hash_of
+
+    return hash_of([settings | {"model": settings["model"] | {"head_init": None}}, frozen])
+
+
+def _done(out: Path) -> set[str]:
+    """What :func:`_key` gives for the cells that have a record of today's code."""
+    from ..training.identity import code_digest
+    from ..training.record import read_record
+
+    records = [read_record(path) for path in sorted((out / "runs").glob("*/record.json"))]
+    return {
+        _key_of(record["identity"]["settings"], record["common"]["features"] is not None)
+        for record in records
+        if record["identity"]["code"]["pa_difc"] == code_digest()
+    }

@@ -1,0 +1,121 @@
+"""The tables of ``compare``: of all that lies below its folder, and printed for the pairs of one command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..report.grid import Grid, make_grids
+from ..report.over_targets import NOTE, SHOWN, over_targets
+from ..report.page import markdown_table
+from ..report.run import Run
+from ..report.selection import Selection, candidates_table, numbers, select, selection_notes
+from ..report.sweep import split_sweeps
+from ..report.table import Row, aligned, csv_rows, csv_text, rows_from_records, to_markdown, to_terminal
+from ..util.errors import UserError
+from ..util.files import write_text
+
+#: What is written beside the runs: the table of targets with labels, or where there are none, what a choice goes by.
+TABLES = ("table.csv", "table.md")
+#: What a choice goes by, where some targets have labels and others do not.
+CHOICE_TABLES = ("choice.csv", "choice.md")
+
+Record = dict[str, Any]
+
+
+def write_tables(out: Path, made: Sequence[Record]) -> None:
+    """Writes the tables of all runs below a folder, and prints those of the grids that some records belong to.
+
+    Args:
+        out: below it lie the runs, also those of earlier commands.
+        made: records of this command.
+
+    Raises:
+        UserError: outputs of a run are gone or damaged, or a file can't be written.
+    """
+    grids = make_grids(_runs(out))
+    scored, others = [g for g in grids if g.labelled], [g for g in grids if not g.labelled]
+    choices = [(grid, _choice(grid, out)) for grid in others]
+    if scored:
+        _write(out, TABLES, [_scored_csv(grid) for grid in scored], _scored_markdown(scored))
+    if others:
+        markdown = "\n".join(_choice_markdown(*choice) for choice in choices)
+        _write(out, CHOICE_TABLES if scored else TABLES, [numbers(choice) for _, choice in choices], markdown)
+    keys = {record["key"] for record in made}
+    mine = [grid for grid in grids if keys & {run.record["key"] for run in grid.runs}]
+    for text in _printed(mine, dict(zip(map(id, others), choices, strict=True))):
+        print(f"\n{text}")
+    written = [*TABLES, *(CHOICE_TABLES if scored and others else ())]
+    print(f"written: {', '.join(str(out / name) for name in written)}")
+
+
+def _runs(out: Path) -> list[Run]:
+    """All runs below a folder, those of label shifts left out, in the order in which they were finished."""
+    from ..training.record import read_record
+
+    runs = []
+    for path in sorted((out / "runs").glob("*/record.json")):
+        try:
+            runs.append(Run(path.parent, read_record(path)))
+        except UserError as error:  # of another command, maybe: this one's numbers are not lost by it
+            print(f"left out of the tables: {error}", flush=True)
+    return split_sweeps(sorted(runs, key=lambda run: str(run.record["finished"])))[1]
+
+
+def _write(out: Path, names: Sequence[str], tables: Sequence[Sequence[Sequence[Any]]], markdown: str) -> None:
+    """Writes the tables of several grids, which have one head where their classes are the same, and the Markdown."""
+    rows: list[Sequence[Any]] = []
+    for table in tables:
+        rows += table[1:] if rows and list(rows[0]) == list(table[0]) else table
+    write_text(out / names[0], csv_text(rows))
+    write_text(out / names[1], markdown)
+
+
+def _rows(grid: Grid) -> list[Row]:
+    return rows_from_records([run.record for run in grid.runs])
+
+
+def _scored_csv(grid: Grid) -> list[list[Any]]:
+    head, *rows = csv_rows(_rows(grid))
+    own = [grid.source, grid.target, "; ".join(grid.differs)]
+    return [[*head, "source", "target", "settings"], *([*row, *own] for row in rows)]
+
+
+def _scored_markdown(grids: Sequence[Grid]) -> str:
+    text = "\n".join(to_markdown(_rows(grid), grid.title) for grid in grids)
+    return "\n".join([text, *(f"# {title}\n\n{markdown_table(rows)}\n" for title, rows in _several(grids))])
+
+
+def _several(grids: Sequence[Grid]) -> Iterator[tuple[str, list[list[str]]]]:
+    """Titles and tables with a column for each of several pairs, of grids that have labels."""
+    if len({(grid.source, grid.target) for grid in grids}) > 1:
+        for metric, name in SHOWN.items():
+            yield f"{name[0].upper()}{name[1:]} on every target", over_targets(grids, metric)
+
+
+def _printed(grids: Sequence[Grid], choices: dict[int, tuple[Grid, Selection]]) -> Iterator[str]:
+    several = len(grids) > 1
+    for grid in grids:
+        text = to_terminal(_rows(grid)) if grid.labelled else _choice_text(*choices[id(grid)])
+        yield f"{grid.title}\n{text}" if several else text
+    for title, rows in _several([grid for grid in grids if grid.labelled]):
+        yield "\n".join([title, *aligned(rows), NOTE])
+
+
+def _choice(grid: Grid, out: Path) -> Selection:
+    if (selection := select(grid)) is None:
+        raise UserError(f"{out}: outputs.npz of a run is gone; remove its record to have both written again")
+    return selection
+
+
+def _choice_markdown(grid: Grid, selection: Selection) -> str:
+    notes = " ".join(f"{note}." for note in selection_notes(selection))
+    return f"# {grid.title}\n\n{markdown_table(candidates_table(selection))}\n\n{notes}\n"
+
+
+def _choice_text(grid: Grid, selection: Selection) -> str:
+    """The table of a target without labels: what a choice can go by, and the chosen cell."""
+    export = f"pa-difc export --model {selection.chosen.runs[0].path} --out my_model"
+    chosen = f"\nchosen: {selection.chosen.name}; to use it: {export}"
+    return "\n".join([*aligned(candidates_table(selection)), *selection_notes(selection), chosen])

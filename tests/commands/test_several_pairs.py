@@ -1,0 +1,203 @@
+"""``compare`` on several pairs, from a file of grids, told what is done, with tables of all that a folder holds."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+from made import class_folders
+
+from pa_difc.commands.parser import main
+from pa_difc.data.labels import SEVEN
+from pa_difc.util.errors import UserError
+
+SMALL = ["crop_px=32", "batch_size=16"]
+
+
+@pytest.fixture(scope="module")
+def domains(tmp_path_factory):
+    home = tmp_path_factory.mktemp("several")
+    for seed, domain in enumerate(("a", "b", "c")):
+        class_folders(home / domain, SEVEN, seed, per_class=4)
+    return home
+
+
+@pytest.fixture
+def home(domains, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for domain in ("a", "b", "c"):
+        (tmp_path / domain).symlink_to(domains / domain)
+    return tmp_path
+
+
+def compare(*words):
+    return main(["compare", "--data-root", ".", "--epochs", "1", "--out", "runs", *words, "--set", *SMALL])
+
+
+def table(home, name="table.csv"):
+    return list(csv.DictReader((home / "runs" / name).open()))
+
+
+def recalls(home):
+    records = [json.loads(path.read_text()) for path in (home / "runs" / "runs").glob("*/record.json")]
+    return {
+        (r["settings"]["data"]["target"], r["settings"]["method"]["name"], r["settings"]["run"]["seed"]): r["scores"][
+            "target"
+        ]["macro_recall"]
+        for r in records
+    }
+
+
+def test_targets_are_columns_with_their_mean(home, capsys):
+    given = ["--sources", "folder:a", "--targets", "folder:b", "folder:c", "folder:a"]  # a → a is no pair
+    assert compare(*given, "--methods", "source_only", "dann", "--losses", "ce", "--seeds", "0", "1") == 0
+    out = capsys.readouterr().out
+    found = recalls(home)
+    assert len(found) == 2 * 2 * 2
+    pairs = {(row["source"], row["target"]) for row in table(home)}
+    assert pairs == {("folder:a", "folder:b"), ("folder:a", "folder:c")} and len(table(home)) == 4
+    both = [[100 * found[f"folder:{t}", "dann", seed] for seed in (0, 1)] for t in "bc"]
+    shown = [f"{np.mean(two):.1f} ± {np.std(two, ddof=1):.1f}" for two in both]
+    markdown = (home / "runs" / "table.md").read_text()
+    row = f"| dann | ce | {shown[0]} | {shown[1]} | {np.mean(both):.1f} |"
+    assert row in markdown.partition("# Mean recall on every target")[2].partition("\n# ")[0]
+    assert "Accuracy on every target" in out and "grid 2/2" in out
+    assert main(["report", "runs"]) == 0
+    page = (home / "runs" / "report" / "report.html").read_text()
+    assert "Mean recall on every target" in page and f"{np.mean(both):.1f}" in page
+
+
+def test_a_later_command_adds_to_tables_and_commands(home, capsys, monkeypatch):
+    pair = ["--source", "folder:a", "--target", "folder:b", "--methods", "source_only"]
+    for loss in ("ce", "di", "di"):
+        monkeypatch.setattr("sys.argv", ["pa-difc", "compare", *pair, "--losses", loss])
+        assert compare(*pair, "--losses", loss) == 0
+    assert [row["loss"] for row in table(home)] == ["ce", "di"] and table(home)[1]["macro_recall_vs_ce"]
+    commands = (home / "runs" / "command.txt").read_text().splitlines()
+    assert [line.rpartition(" ")[2] for line in commands] == ["ce", "di"]
+    assert main(["report", "runs"]) == 0
+    again = (home / "runs" / "report" / "report.md").read_text().partition("## Again")[2]
+    assert all(command in again for command in commands)
+    (last,) = re.findall("pa-difc train .*", again)
+    monkeypatch.setattr("sys.argv", last.split())
+    assert main([*last.split()[1:]]) == 0
+    (made,) = (home / "again" / "runs").iterdir()
+    assert made.name == max((home / "runs" / "runs").iterdir(), key=lambda p: (p / "record.json").stat().st_mtime).name
+
+
+def test_a_damaged_record_costs_its_own_row_alone(home, capsys):
+    pair = ["--source", "folder:a", "--target", "folder:b", "--methods", "source_only"]
+    assert compare(*pair, "--losses", "ce", "drw") == 0
+    damaged = next((home / "runs" / "runs").glob("source_only-drw-*")) / "record.json"
+    damaged.write_text(damaged.read_text()[:-40])
+    assert compare(*pair, "--losses", "ce", "di") == 0
+    assert "left out of the tables: " in capsys.readouterr().out
+    assert [row["loss"] for row in table(home)] == ["ce", "di"]
+
+
+def test_the_list_says_what_is_done_and_what_is_left_and_trains_nothing(home, capsys):
+    given = ["--source", "folder:a", "--targets", "folder:b", "folder:c", "--methods", "source_only", "dann"]
+    given += ["--losses", "ce", "--seeds", "0", "1"]
+    assert compare(*given, "--list") == 0
+    assert "8 cells: 0 done, 8 left" in capsys.readouterr().out and not (home / "runs").exists()
+    assert compare(*given[:3], "folder:b", *given[5:]) == 0
+    next((home / "runs" / "runs").glob("dann-ce-seed1-*/record.json")).unlink()
+    capsys.readouterr()
+    assert compare(*given, "--list") == 0
+    out = capsys.readouterr().out
+    assert "8 cells: 3 done, 5 left" in out
+    first = out.partition("folder:a → folder:c")[0]
+    assert re.search(r"dann +ce +0 +1\n", first) and re.search(r"source_only +ce +0 1 +–", first)
+    assert compare(*given, "--list", "--epochs", "2") == 0  # other settings are other cells
+    assert "8 cells: 0 done" in capsys.readouterr().out
+
+
+def test_frozen_cells_are_known_again(home, capsys):
+    given = ["--source", "folder:a", "--target", "folder:b", "--methods", "source_only", "--losses", "ce"]
+    assert compare(*given, "--features", "frozen") == 0
+    for frozen, done in ((["--features", "frozen"], 1), ([], 0)):
+        capsys.readouterr()
+        assert compare(*given, *frozen, "--list") == 0
+        assert f"1 cells: {done} done" in capsys.readouterr().out
+
+
+GRIDS = """
+[[grid]]
+title = "First"
+sources = ["folder:a"]
+targets = ["folder:b", "folder:c"]
+methods = ["source_only"]
+losses = ["ce", "di"]
+settings = {lr = 0.5, "loss.max_margin" = 0.1}
+
+[[grid]]
+title = "Second"
+sources = ["folder:b"]
+targets = ["folder:a"]
+methods = ["dann"]
+losses = ["ce"]
+seeds = [3, 4]
+features = "frozen"
+"""
+
+
+def test_a_file_holds_an_experiment_and_flags_win(home, capsys):
+    (home / "grids.toml").write_text(GRIDS)
+    assert compare("--grid", "grids.toml", "--list") == 0
+    out = capsys.readouterr().out
+    assert "First · folder:a → folder:c\n" in out and "Second · folder:b → folder:a · frozen features" in out
+    assert "6 cells: 0 done, 6 left" in out
+    assert compare("--grid", "grids.toml", "--losses", "di") == 0
+    records = [json.loads(path.read_text()) for path in (home / "runs" / "runs").glob("*/record.json")]
+    assert len(records) == 2 + 2 and {r["settings"]["loss"]["name"] for r in records} == {"di"}
+    first = [r for r in records if r["settings"]["data"]["source"] == "folder:a"]
+    assert {(r["settings"]["optimiser"]["lr"], r["settings"]["loss"]["options"]["max_margin"]) for r in first} == {
+        (0.5, 0.1)
+    }
+    assert {r["settings"]["run"]["seed"] for r in records if r not in first} == {3, 4}
+    assert all(r["common"]["features"] for r in records if r not in first)
+
+
+def test_one_pair_s_missing_data_is_not_the_others(home, capsys):
+    given = ["--source", "folder:a", "--targets", "folder:nowhere", "folder:b"]
+    assert compare(*given, "--methods", "source_only", "--losses", "ce") == 2
+    said = capsys.readouterr()
+    assert "failed: folder:a → folder:nowhere: " in said.err
+    assert [row["target"] for row in table(home)] == ["folder:b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no grid in it; begin each with [[grid]]"),
+        ("grid = 3", "no grid in it"),
+        ("lr = 1\n[[grid]]", "lr stands outside of a grid"),
+        ('[[grid]]\ntargts = ["a"]', "grid 1: unknown key 'targts': did you mean 'targets'"),
+        ('[[grid]]\n[[grid]]\ntargets = "a"', "grid 2: targets='a': must be a list"),
+        ("[[grid]]\nseeds = [0.5]", r"grid 1: seeds=[0.5]: must be a list of whole numbers"),
+        ("[[grid]]\nlosses = []", r"grid 1: losses=[]: must be a list of names"),
+        ('[[grid]]\nfeatures = "warm"', "features='warm': must be full or frozen"),
+        ("[[grid]]\nsettings = {lr = -1}", "grid 1: settings: lr"),
+        ("[[grid]]\nsettings = {lrr = 1}", "grid 1: settings: lrr"),
+        ("[[grid]", "not TOML"),
+    ],
+)
+def test_files_that_are_none(home, text, said):
+    (home / "grids.toml").write_text(text)
+    with pytest.raises(UserError) as error:
+        compare("--grid", "grids.toml", "--list")
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--source", "x", "--sources", "y"], "--source x and --sources y: give one of them"),
+        (["--sources", "x", "--targets", "x"], "no pair of two is among them"),
+        (["--grid", "g.toml", "--config", "c.toml"], "--grid and --config"),
+    ],
+)
+def test_flags_that_do_not_go_together(home, words, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        compare(*words)
