@@ -57,7 +57,7 @@ class GridDisplay:
         """ "  about 12 min left", where that is known and not nothing."""
         running = [slot_left(slot, self.expected) for slot in self.slots if slot.number is not None]
         seconds = self.expected.left(waiting, [rest for rest in running if rest is not None], len(self.slots))
-        return f"  about {duration(seconds)} left" if seconds else ""
+        return f"  about {duration(seconds)} left" if seconds and seconds >= 1 else ""
 
 
 def line(number: int, slot: Slot, expected: Expected) -> str:
