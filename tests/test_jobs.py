@@ -162,9 +162,9 @@ def test_killed_its_workers_end_and_the_same_command_goes_on(data_root, grid, tm
     process = start(*COMMAND, *given)
     until(lambda: list(out.glob("runs/*/checkpoint.pt")), process)
     workers = processes_below(process.pid)
+    assert len(workers) == 2 and list(temporary.glob("pa_difc-*"))
     process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert list(temporary.glob("pa_difc-*"))
+    process.communicate(timeout=LONG_S)  # until the last of them has closed what it prints to
     until(lambda: not any(map(alive, workers)))
     assert not list(temporary.glob("pa_difc-*"))  # the last one has tidied up
     code, _, err = run(*COMMAND, *given)
