@@ -95,12 +95,12 @@ class _Grid:
         display = GridDisplay(slots, self.expected, len(self.cells), shown=bars)
         try:
             for step in train_cells(self.cells, self.titles, slots, out, self.expected, display.watch):
-                for line in self._lines(step):
-                    display.print(line + (display.left(step.left) if step.ended else ""))
+                for line in self._lines(step, display):
+                    display.print(line)
         finally:
             display.close()
 
-    def _lines(self, step: Step) -> Iterator[str]:
+    def _lines(self, step: Step, display: GridDisplay) -> Iterator[str]:
         """What is said of a step, when what came of it is kept."""
         number, outcome, title = step.number, step.outcome, self.titles[step.number]
         for line in step.said.splitlines():
@@ -117,7 +117,8 @@ class _Grid:
         elif outcome.record is not None:
             self.records[number] = outcome.record
             self.expected.learn(number, max(step.seconds, outcome.record["seconds"]["training"]))
-            yield f"{title:<32} {in_brief(outcome.record)}  {step.seconds:4.0f} s"
+            scores = in_brief(outcome.record)
+            yield f"{title:<32} {scores}  {step.seconds:4.0f} s{display.left(step.left)}"
 
 
 def report_failures(failures: Failures) -> int:
