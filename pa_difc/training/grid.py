@@ -35,11 +35,6 @@ class Step:
     said: str = ""
     left: tuple[int, ...] = ()  #: cells that have not begun
 
-    @property
-    def ended(self) -> bool:
-        """Whether the cell has come to its end, one or the other."""
-        return self.outcome is not None and self.outcome.held is None
-
 
 def train_cells(
     cells: Sequence[Settings],
