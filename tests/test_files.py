@@ -1,5 +1,6 @@
 """Files are whole or not there."""
 
+import itertools
 import os
 import resource
 
@@ -7,7 +8,7 @@ import pytest
 
 from pa_difc.util.errors import UserError
 from pa_difc.util.files import read_json, write_atomic, write_json, write_text
-from pa_difc.util.names import as_utf8
+from pa_difc.util.names import as_utf8, escaped
 from pa_difc.util.toml import read_toml, to_toml
 
 
@@ -73,6 +74,17 @@ def test_whatever_a_name_is_it_can_be_written(text, written, tmp_path):
     assert read_toml(tmp_path / "file.toml") == {"data": {"source": f"folder:{written}"}}
     write_json(tmp_path / "file.json", text)
     assert read_json(tmp_path / "file.json") == text
+
+
+def test_no_two_names_are_written_alike():
+    """All names of up to six of these parts: plain ones, bytes that are not UTF-8, and what is written for them."""
+    parts = ["\\", "x", "e9", "5c", "\udce9", "\ud83d", "ud83d"]
+    names = {"".join(some) for n in range(1, 7) for some in itertools.product(parts, repeat=n)}
+    assert len({escaped(name) for name in names}) == len(names)
+    for name in names:
+        escaped(name).encode()
+    for name in ("plain é 開.jpg", r"C:\faces\a.jpg", r"\xy", "\\", r"\u12"):
+        assert escaped(name) == name
 
 
 @pytest.mark.parametrize("name", [b"a" * 255, "é".encode() * 127, b"\xe9" * 255, b"a" * 101])

@@ -176,7 +176,7 @@ def _print_counts(counts: dict[str, dict[str, int]]) -> None:
 
 def _print_classes(counts: dict[str, dict[str, int]], labels: str, label_set: LabelSet | None) -> None:
     """Which words a label set leaves out, which are none of its words, and which classes a split lacks."""
-    from ..data.labelling import NUMBERS, alone_line, one_sided
+    from ..data.labelling import NUMBERS, alone_line, empty_lines, one_sided
 
     words = list(dict.fromkeys(word for row in counts.values() for word in row))
     left_out, unknown_words, there = [], [], set()
@@ -197,5 +197,5 @@ def _print_classes(counts: dict[str, dict[str, int]], labels: str, label_set: La
         print(f"            no class of --labels {labels}: {', '.join(unknown_words)} ({way})")
     if label_set and there and (absent := [name for k, name in enumerate(label_set.names) if k not in there]):
         print(f"            no sample of: {', '.join(absent)}")
-    for split, names in one_sided(counts, label_set).items():
-        print(f"            {alone_line(names, split)}")
+    _print_lines(*empty_lines(counts, label_set))
+    _print_lines(*(alone_line(names, split) for split, names in one_sided(counts, label_set).items()))

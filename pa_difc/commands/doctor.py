@@ -163,11 +163,12 @@ def datasets(root: Path) -> Iterator[Finding]:
 
 def _dataset(name: str, root: Path) -> tuple[Finding, bool]:
     """What there is to say of a set, and whether nothing of it is there."""
-    from ..data.readers.listing import NotHere, missing_files
+    from ..data.readers.listing import OUR_SPLIT, NotHere, missing_files
     from ..data.store import is_store, open_store
 
     counts: dict[str, dict[str, int]] = {}
     problems: list[str] = []
+    ours: list[str] = []  # a note, if the split is
     nothing = False
     advice = f"pa-difc datasets {name} --data-root {root}"
     try:
@@ -175,10 +176,12 @@ def _dataset(name: str, root: Path) -> tuple[Finding, bool]:
         if is_store(path):
             store = open_store(path)
             counts = store.counts
+            ours = [note for note in store.manifest.get("notes", ()) if note == OUR_SPLIT]
             sizes = {split: len(faces) for split, faces in store.splits.items()}
         elif reader is not None:
             listing = reader(path)
             counts = listing.counts
+            ours = [OUR_SPLIT] * listing.by_hash
             sizes = Counter(sample.split for sample in listing.samples)
             looked, absent = missing_files(listing.samples)
             if absent:
@@ -186,17 +189,18 @@ def _dataset(name: str, root: Path) -> tuple[Finding, bool]:
                 nothing = len(absent) == looked
     except UserError as error:
         return Finding(f"{name}: {error}", False, advice), isinstance(error, NotHere)
-    problems += _alone(counts)
+    problems += _warnings(counts)
     text = f"{name} ({'face store' if is_store(path) else 'images'}), {_counted(counts, sizes)}"
-    return Finding("; ".join([text, *problems]), not problems, advice if problems else ""), nothing
+    return Finding("; ".join([text, *ours, *problems]), not problems, advice if problems else ""), nothing
 
 
-def _alone(counts: dict[str, dict[str, int]]) -> list[str]:
-    """Warnings of classes that one split alone has."""
-    from ..data.labelling import alone_line, one_sided
+def _warnings(counts: dict[str, dict[str, int]]) -> list[str]:
+    """Warnings of splits that are empty, and of classes that one split alone has."""
+    from ..data.labelling import alone_line, empty_lines, one_sided
     from ..data.labels import EXPRESSIONS
 
-    return [alone_line(names, split) for split, names in one_sided(counts, EXPRESSIONS).items()]
+    alone = one_sided(counts, EXPRESSIONS)
+    return [*empty_lines(counts, EXPRESSIONS), *(alone_line(names, split) for split, names in alone.items())]
 
 
 def _counted(counts: dict[str, dict[str, int]], sizes: Mapping[str, int]) -> str:

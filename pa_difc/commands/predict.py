@@ -93,7 +93,7 @@ def _table(parsed: argparse.Namespace, model: FaceModel, images: Images, picture
     same = identity(
         model.state_dict(), [model.settings, model.views, parsed.crop, parsed.detect_px, parsed.annotate], images.paths
     )
-    table = FileTable(parsed.out, form, same, list(map(str, images.paths)))
+    table = FileTable(parsed.out, form, same, list(map(str, images.paths)), pictures)
     if table.done:
         print(f"{table.done} of {len(images.paths)} images are done: {table.part}", file=sys.stderr)
     return table
@@ -121,8 +121,10 @@ def _predict(
     try:
         for faces in bar:
             table.add([face.row(model.classes) for face in faces])
+        table.finish()
     except KeyboardInterrupt:
         if parsed.out is None:
             raise
         raise Stopped(f"stopped after {table.done} of {total} images") from None
-    table.finish()
+    finally:
+        table.close()

@@ -22,6 +22,8 @@ EXAMPLES = """\
 #: Where a flag's value is not a word or a number of pixels.
 _METAVARS = {"group_by": "PATTERN|COLUMN"}
 
+_KEPT = "kept whole, or in the dataset's box, with typical points"
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
@@ -102,17 +104,20 @@ def _duplicates(manifest: dict[str, Any]) -> Iterator[str]:
 def _summary(manifest: dict[str, Any], worked: int, seconds: float, out: Path) -> None:
     from ..data.files import left_out_line
 
-    listed, missing, unreadable = manifest["listed"], manifest["without_face"], manifest["unreadable"]
+    listed, missing = manifest["listed"], len(manifest["without_face"])
+    whole = manifest["parameters"]["on_missing"] == "whole"
+    faces = f"{manifest['faces'] - whole * missing:,} faces"
+    if whole and missing:
+        faces += f" and {missing:,} images without one"
     if not worked:
-        print(f"{out} is up to date: {manifest['faces']:,} faces, nothing to do")
+        print(f"{out} is up to date: {faces}, nothing to do")
         return
-    print(f"{out}: {manifest['faces']:,} faces of {listed:,} images, {worked / seconds:.0f} images/s")
-    kept = "kept whole, with typical points" if manifest["parameters"]["on_missing"] == "whole" else "left out"
+    print(f"{out}: {faces} of {listed:,} images, {worked / seconds:.0f} images/s")
     if missing:
-        print(f"  without a face: {len(missing):,} ({len(missing) / listed:.1%}), {kept}")
-    if unreadable:
-        first = unreadable[0]
-        print(f"  unreadable: {len(unreadable):,}, such as {first['name']} ({first['reason']})")
+        print(f"  without a face: {missing:,} ({missing / listed:.1%}), {_KEPT if whole else 'left out'}")
+    for what, key in (("unreadable", "unreadable"), ("with a box or points that don't fit", "misplaced")):
+        if images := manifest.get(key, ()):
+            print(f"  {what}: {len(images):,}, such as {images[0]['name']} ({images[0]['reason']})")
     for line in (*manifest["notes"], left_out_line(manifest["left_out"]), *_duplicates(manifest)):
         if line:
             print(f"  {line}")

@@ -62,7 +62,8 @@ def _remarks(domain: Domain) -> Iterator[str]:
         yield f"{domain.name}: {line}"
     if domain.bad_images:
         first, number = domain.bad_images[0], len(domain.bad_images)
-        yield f"left out of {domain.name}: {number} unreadable images, such as {first.name} ({first.reason})"
+        what = f"{number} images that can't be read or cut out"
+        yield f"left out of {domain.name}: {what}, such as {first.name} ({first.reason})"
     if domain.duplicates:
         yield f"in {domain.name}: {domain.duplicates}"
     if domain.copies and domain.copies.groups:

@@ -11,7 +11,7 @@ from .duplicates import Duplicates, content_digests, count_duplicates, describe,
 from .grouping import group_by, join_groups
 from .near import find_near
 from .protocol import NEAR_DUPLICATES
-from .readers.listing import Listing
+from .readers.listing import OUR_SPLIT, Listing
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,8 @@ def arrange(listing: Listing, how: Arrangement, digests: Sequence[str] | None = 
         copies = count_duplicates(samples, [known[s.name] for s in samples] if known else None)
     if how.near_duplicates is not None:
         listing, near = _treat_near(listing, how.near_duplicates)
+    if listing.by_hash:
+        listing = replace(listing, notes=(*listing.notes, OUR_SPLIT))
     return Arranged(listing, fits, duplicates, copies, near)
 
 

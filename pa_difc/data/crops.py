@@ -61,6 +61,8 @@ def pad_box(box: Box, width: int, height: int) -> Box:
     Raises:
         ValueError: less than 2×2 pixels of the box lie in the image.
     """
+    if not np.isfinite(box).all():
+        raise ValueError(f"the face's box {_said(box)} is no box")
     left, top, right, bottom = box
     across = int(0.5 * int(0.2 * (right - left)))
     along = int(0.5 * int(0.2 * (bottom - top)))
@@ -71,8 +73,12 @@ def pad_box(box: Box, width: int, height: int) -> Box:
         min(float(height), bottom + along),
     )
     if padded[2] - padded[0] < 2 or padded[3] - padded[1] < 2:
-        raise ValueError(f"the face's box {tuple(round(b) for b in box)} is not inside the {width}x{height} image")
+        raise ValueError(f"the face's box {_said(box)} is not inside the {width}x{height} image")
     return padded
+
+
+def _said(box: Box) -> str:
+    return f"({', '.join(f'{b:.0f}' for b in box)})"
 
 
 def whole_image(image: Sized) -> Box:

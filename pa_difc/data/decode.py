@@ -18,6 +18,7 @@ from ..util.errors import DiskError, UserError
 from ..util.patience import PatientFile
 from .crops import centre_square, pad_box
 from .faces import FaceSet
+from .memory import PREDICT_BYTES
 from .photograph import BrokenImageError as BrokenImageError
 from .photograph import Photograph
 from .readers.listing import Sample
@@ -101,18 +102,22 @@ def decode_samples(
     return faces, bad
 
 
-def photograph_of(sample: Sample) -> tuple[Photograph, Sample]:
+def photograph_of(sample: Sample, most_bytes: int = PREDICT_BYTES) -> tuple[Photograph, Sample]:
     """A sample's image, and the sample with its box and points in the frame of the upright image.
 
     Boxes and points of a dataset's list are taken to be in pixels as they are stored in the file, before its EXIF
     orientation turns it: so CD-FER's loader takes them.
+
+    Args:
+        sample: of a dataset.
+        most_bytes: see :class:`.Photograph`.
 
     Raises:
         BrokenImageError: it can't be read.
         DiskError: the disk failed.
     """
     source = next(s for s in (sample.pixels, sample.content, sample.path) if s is not None)
-    photograph = Photograph(source)
+    photograph = Photograph(source, most_bytes)
     turn = photograph.orientation
     if turn.tag == 1 or (sample.box is None and sample.landmarks is None):
         return photograph, sample

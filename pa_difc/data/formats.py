@@ -24,6 +24,12 @@ _SIGNATURES = (
     (b"\xff\x0a", "JPEG XL"),
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
     (b"8BPS", "Photoshop"),
+    (b"qoif", "QOI"),
+    (b"DDS ", "DDS"),
+    (b"gimp xcf", "GIMP"),
+    (b"v/1\x01", "OpenEXR"),
+    (b"II\xbc\x01", "JPEG XR"),
+    *((b"\x01\xda" + bytes((storage, depth)), "SGI") for storage in (0, 1) for depth in (1, 2)),
     *((start, "camera raw") for start in (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0")),
 )
 _BITMAP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  #: sizes of the second header of a BMP file
@@ -34,14 +40,11 @@ _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 _RAW_SUFFIXES = frozenset((".3fr", ".arw", ".cr2", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".nef"))
 _RAW_SUFFIXES |= frozenset((".nrw", ".pef", ".sr2", ".srf", ".srw"))
 
-#: How to get at images that can't be decoded here.
-_WAYS = {
-    "HEIF": "HEIC: pip install 'pa-difc[heif]'",
-    "AVIF": "AVIF: this Pillow was built without it",
-    "JPEG XL": "JPEG XL: convert them to JPEG or PNG",
-    "Photoshop": "Photoshop files: convert them to JPEG or PNG",
-    "camera raw": "camera raw files: convert them to JPEG or PNG",
-}
+#: What reads some formats and is not everywhere; all other ones are to be converted.
+_WAYS = {"HEIF": "HEIC: pip install 'pa-difc[heif]'"}
+_WAYS |= {name: f"{name}: this Pillow was built without it" for name in ("AVIF", *_ALWAYS)}
+#: Formats whose files are not called by the name alone.
+_FILES = {"Photoshop": "Photoshop files", "camera raw": "camera raw files", "GIMP": "GIMP files"}
 
 NOT_IMAGES = "not images"
 
@@ -64,7 +67,20 @@ def image_format(head: bytes, suffix: str = "") -> str | None:
         return "BMP"
     if re.match(rb"P[1-6f]\s+[0-9#]", head):
         return "PPM"
-    return _of_boxes(head) if head[4:8] == b"ftyp" else None
+    return _of_boxes(head) if head[4:8] == b"ftyp" else _of_few_bytes(head, suffix.lower())
+
+
+def _of_few_bytes(head: bytes, suffix: str) -> str | None:
+    """Formats that begin with a few bytes that others could begin with, or with none of their own (TGA)."""
+    if len(head) < 18:  # the shortest of their headers
+        return None
+    if head[:4] in (b"\0\0\x01\0", b"\0\0\x02\0") and head[4] and not head[5] and not head[9]:
+        return "ICO"
+    if head[0] == 10 and head[1] in (0, 2, 3, 4, 5) and head[2] == 1 and head[3] in (1, 2, 4, 8):
+        return "PCX"
+    if suffix == ".tga" and head[1] in (0, 1) and head[2] in (1, 2, 3, 9, 10, 11):
+        return "TGA"
+    return None
 
 
 def _of_boxes(head: bytes) -> str | None:
@@ -98,6 +114,8 @@ def why_left_out(kind: str | None) -> str | None:
     Args:
         kind: from :func:`image_format`.
     """
+    if kind is None:
+        return NOT_IMAGES
     if kind in decodable():
         return None
-    return NOT_IMAGES if kind is None else _WAYS.get(kind, f"{kind}: this Pillow was built without it")
+    return _WAYS.get(kind, f"{_FILES.get(kind, kind)}: convert them to JPEG or PNG")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..util.errors import UserError
 from ..util.names import shown
 from .labels import UNLABELLED, LabelSet, from_words, plain
+from .readers.listing import BOTH
 
 #: What to do about class folders with numbers for names.
 NUMBERS = "numbers mean other classes in every set: name the set (raf_db, affectnet, …)"
@@ -85,6 +86,31 @@ def alone_line(names: Sequence[str], split: str) -> str:
     return f"warning: in the {split} split alone: {', '.join(names)} ({what})"
 
 
+def empty_line(split: str, sizes: Mapping[str, int]) -> str:
+    """What is wrong with a set that has nothing to train or nothing to score on; training stops at it.
+
+    Args:
+        split: "train" or "test".
+        sizes: the samples of each split that have a class.
+    """
+    there = ", ".join(f"{n:,} in {other}" for other, n in sizes.items() if n) or "none in any"
+    return f"its {split} split is empty, of its images {there}"
+
+
+def empty_lines(counts: Mapping[str, Mapping[str, int]], label_set: LabelSet | None) -> list[str]:
+    """Warnings of splits without which nothing can be trained; none where there are no labels.
+
+    Args:
+        counts: samples by split and word.
+        label_set: the classes; None for the words themselves. A word that it does not know counts.
+    """
+    sizes = {split: sum(n for word, n in row.items() if _names([word], label_set)) for split, row in counts.items()}
+    if BOTH in sizes or not any(counts.values()):
+        return []
+    empty = [split for split in ("train", "test") if not sizes.get(split)]
+    return [f"warning: {empty_line(split, sizes)}: training stops at that" for split in empty]
+
+
 def one_sided(counts: Mapping[str, Mapping[str, int]], label_set: LabelSet | None) -> dict[str, list[str]]:
     """The classes that are in the training or the test split alone, by this split.
 
@@ -99,7 +125,7 @@ def one_sided(counts: Mapping[str, Mapping[str, int]], label_set: LabelSet | Non
     return {split: sorted(names) for split, names in alone.items() if names and all(classes.values())}
 
 
-def _names(words: Mapping[str, int], label_set: LabelSet | None) -> set[str]:
+def _names(words: Iterable[str], label_set: LabelSet | None) -> set[str]:
     names = set()
     for word in words:
         try:

@@ -18,7 +18,7 @@ from .domains import Domain
 from .duplicates import Duplicates
 from .faces import FaceSet
 from .files import left_out_line
-from .labelling import Labelling, label_words
+from .labelling import Labelling, empty_line, label_words
 from .labels import EXPRESSIONS, SEVEN, LabelSet
 from .readers.listing import BOTH, Listing, Sample
 from .store import Store, is_store, open_store
@@ -114,11 +114,8 @@ def _members(
     members = [(s, k) for s, k in classed if s.split == split]
     if not members:
         numbers = Counter(s.split for s, _ in classed)
-        there = ", ".join(f"{n:,} in {other}" for other, n in numbers.items()) or "none in any"
         left_out = f"; {line}" if (line := left_out_line(listing.left_out)) else ""
-        raise UserError(
-            f"dataset {name}: its {split} split is empty, of its images {there} (looked in {root}){left_out}"
-        )
+        raise UserError(f"dataset {name}: {empty_line(split, numbers)} (looked in {root}){left_out}")
     return [s for s, _ in members], [k for _, k in members]
 
 
@@ -145,7 +142,7 @@ def _from_store(name: str, store: Store, labels: LabelSet | None, size_px: int, 
         train,
         train if transductive else _resized(test, size_px),
         label_set=labelling.label_set,
-        bad_images=[BadImage(**entry) for entry in manifest["unreadable"]],
+        bad_images=[BadImage(**entry) for entry in (*manifest["unreadable"], *manifest.get("misplaced", ()))],
         excluded=store.excluded | labelling.excluded,
         left_out=manifest.get("left_out", {}),
         transductive=transductive,

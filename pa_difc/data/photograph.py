@@ -10,6 +10,7 @@ import io
 from collections.abc import Callable
 from math import ceil, floor
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -18,6 +19,8 @@ from ..util.errors import DiskError
 from ..util.patience import PatientFile, is_fault
 from .crops import Box, Crop, Picture, cut_face, cut_region, region_of, whole_image
 from .formats import HEAD_BYTES, decodable, image_format, why_left_out
+from .heif import DecodedRows, decoded_rows
+from .memory import PREDICT_BYTES, needed, refusal
 from .orientation import Orientation, orientation_of, turned_by_pillow
 from .pixels import Pixels
 
@@ -40,6 +43,7 @@ class Photograph:
 
     Args:
         source: a file, what gives the content of one, or ``(H, W)`` or ``(H, W, 3)`` uint8 pixels.
+        most_bytes: that decoding it may take; one that takes more is not read.
 
     Attributes:
         orientation: how it is stored; boxes and points that came with it are in that frame.
@@ -50,8 +54,8 @@ class Photograph:
         DiskError: the disk failed; this says nothing of the image. So do the methods.
     """
 
-    def __init__(self, source: Path | Callable[[], bytes] | np.ndarray) -> None:
-        self._source = source
+    def __init__(self, source: Path | Callable[[], bytes] | np.ndarray, most_bytes: int = PREDICT_BYTES) -> None:
+        self._source, self._most_bytes = source, most_bytes
         self._pixels: Pixels | None = None
         self._factor = 1  #: of the pixels
         if isinstance(source, np.ndarray):
@@ -145,9 +149,12 @@ class Photograph:
                     self._frame = Orientation(1, self.orientation.upright)
                 few = image.width * image.height <= _AT_ONCE
                 if factor is not None or few or image.format not in _DRAFTS:
-                    self._factor = _draft(image, factor or 1)
-                    image.load()
-                    self._pixels = Pixels(image.copy() if image.format in _HOLDING else image)
+                    self._factor = min(factor or 1, _SMALLEST_DRAFT if image.format in _DRAFTS else 1)
+                    need = needed(image, self._factor, _length(file))
+                    if need > self._most_bytes and not few:
+                        raise BrokenImageError(refusal(image, need, self._most_bytes))
+                    self._factor = _draft(image, self._factor)
+                    self._pixels = Pixels(_load(image, cast("IO[bytes]", file), few))
                 if isinstance(file, PatientFile) and file.fault:  # which a decoder took for the end of the file
                     raise file.fault
         except Exception as error:  # a file that is not what it seems can make the decoders raise anything
@@ -166,6 +173,10 @@ def _cells(start: float, stop: float, length: int, factor: int) -> tuple[int, in
     return first, min(max(ceil(stop / factor) - 1, first), last) - first + 1
 
 
+def _length(file: PatientFile | io.BytesIO) -> int:
+    return file.length if isinstance(file, PatientFile) else file.getbuffer().nbytes
+
+
 def _file(source: Path | Callable[[], bytes]) -> PatientFile | io.BytesIO:
     return PatientFile(source) if isinstance(source, Path) else io.BytesIO(source())
 
@@ -174,10 +185,17 @@ def _open(file: PatientFile | io.BytesIO) -> Image.Image:
     return Image.open(file if isinstance(file, io.BytesIO) else io.BufferedReader(file), formats=decodable())
 
 
+def _load(image: Image.Image, file: IO[bytes], few: bool) -> Image.Image | DecodedRows:
+    """The image with its pixels in memory, and as little else as can be."""
+    if image.format == "HEIF" and not few and (rows := decoded_rows(file)) is not None:
+        return rows
+    image.load()
+    return image.copy() if image.format in _HOLDING else image
+
+
 def _draft(image: Image.Image, factor: int) -> int:
     """Has a JPEG file decoded at a fraction of its size; returns which: 1, 2, 4 or 8, at most ``factor``."""
-    factor = min(factor, _SMALLEST_DRAFT)
-    if image.format not in _DRAFTS or factor == 1:
+    if factor == 1:
         return 1
     image.draft(None, (max(1, image.width // factor), max(1, image.height // factor)))  # type: ignore[arg-type]
     config = getattr(image, "decoderconfig", ())

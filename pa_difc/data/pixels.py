@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from PIL import Image
+
+from .heif import DecodedRows
+from .memory import held_for_pixel
 
 #: What lies behind transparent pixels: the gray that the detector puts around images.
 BACKGROUND = (128, 128, 128)
@@ -24,16 +29,18 @@ class Pixels:
     """A loaded image, of which parts are given as RGB.
 
     Args:
-        image: in any mode. Gray of 16 or 32 bits or in floats is scaled by its format's range, from its black to its
-            white; transparent pixels lie over :data:`BACKGROUND`.
+        image: loaded, in any mode. Gray of 16 or 32 bits, with a sign or in floats is scaled by its format's range,
+            from its black to its white; transparent pixels lie over :data:`BACKGROUND`.
 
     Raises:
         RangeError: the values of a deep gray image can't be meant as its format has them.
     """
 
-    def __init__(self, image: Image.Image) -> None:
+    def __init__(self, image: Image.Image | DecodedRows) -> None:
         self.image = image
-        self._white = _white(image) if image.mode in _DEEP else None
+        signed = image.mode == "L" and _tag(image, _SAMPLE_FORMAT) == _SIGNED
+        self._white = _white(image) if signed or image.mode in _DEEP else None
+        self._type = _meant(image)
         self._inverted = self._white is not None and _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO
         if self._white is not None:
             self._require_range(self._white)
@@ -41,8 +48,7 @@ class Pixels:
     @property
     def held(self) -> int:
         """Bytes of the image."""
-        each = {"1": 1, "L": 1, "P": 1}.get(self.image.mode, 2 if self.image.mode.startswith("I;16") else 4)
-        return self.image.width * self.image.height * each
+        return self.image.width * self.image.height * held_for_pixel(self.image.mode)
 
     def part(self, box: tuple[int, int, int, int], factor: int = 1) -> Image.Image:
         """A part of the image in RGB, its pixels the means of squares of ``factor`` pixels.
@@ -54,12 +60,12 @@ class Pixels:
         width, height = self.image.size
         left, top, right, bottom = box = (box[0], box[1], min(box[2], width), min(box[3], height))
         whole = box == (0, 0, width, height)
-        if self.image.mode == "RGB" and not self.image.has_transparency_data:
+        if isinstance(self.image, Image.Image) and self.image.mode == "RGB" and not self.image.has_transparency_data:
             part = self.image if whole else self.image.crop(box)
             return part.reduce(factor) if factor > 1 else part
         rows = max(1, _STRIP // ((right - left) * factor)) * factor
         if whole and factor == 1 and rows >= bottom:
-            return self._rgb(self.image)
+            return self._rgb(self.image.crop(box))
         out = Image.new("RGB", (-(-(right - left) // factor), -(-(bottom - top) // factor)))
         for start in range(top, bottom, rows):  # a copy of all of it in another mode would take as much memory again
             strip = self._rgb(self.image.crop((left, start, right, min(start + rows, bottom))))
@@ -68,7 +74,7 @@ class Pixels:
 
     def _rgb(self, image: Image.Image) -> Image.Image:
         if self._white is not None:
-            values = np.asarray(image, dtype=np.float32) * np.float32(255 / self._white)
+            values = self._values(image).astype(np.float32) * np.float32(255 / self._white)
             gray = np.rint(255 - values if self._inverted else values).astype(np.uint8)
             return Image.fromarray(gray).convert("RGB")
         if not image.has_transparency_data:
@@ -78,12 +84,17 @@ class Pixels:
         behind.alpha_composite(image.convert("RGBA"))
         return behind.convert("RGB")
 
+    def _values(self, image: Image.Image) -> np.ndarray:
+        """The gray values of a part, with their sign."""
+        values = np.asarray(image)
+        return values if self._type is None else values.view(self._type)
+
     def _require_range(self, white: float) -> None:
         low, high = np.inf, -np.inf
         rows = max(1, _STRIP // self.image.width)
         for start in range(0, self.image.height, rows):
             stop = min(start + rows, self.image.height)
-            strip = np.asarray(self.image.crop((0, start, self.image.width, stop)))
+            strip = self._values(self.image.crop((0, start, self.image.width, stop)))
             if not np.isfinite(strip).all():
                 raise RangeError("gray values that are not finite numbers")
             low, high = min(low, float(strip.min())), max(high, float(strip.max()))
@@ -96,7 +107,7 @@ class Pixels:
             )
 
 
-def _white(image: Image.Image) -> float:
+def _white(image: Image.Image | DecodedRows) -> float:
     """The value that is white in a format of deep gray."""
     bits, kind = _tag(image, _BITS), _tag(image, _SAMPLE_FORMAT)
     if image.mode == "F":
@@ -106,7 +117,19 @@ def _white(image: Image.Image) -> float:
     return float(2 ** (bits - 1) - 1 if kind == _SIGNED else 2**bits - 1)
 
 
-def _tag(image: Image.Image, tag: int) -> int | None:
+def _meant(image: Image.Image | DecodedRows) -> np.dtype[Any] | None:
+    """What the bits of a TIFF file's gray are, where Pillow takes them for something else: it knows neither signed
+    integers of 8 bits nor unsigned ones of 32.
+    """
+    bits, signed = _tag(image, _BITS), _tag(image, _SAMPLE_FORMAT) == _SIGNED
+    if image.mode == "L" and signed:
+        return np.dtype(np.int8)
+    if image.mode == "I" and bits == 32 and not signed:
+        return np.dtype(np.uint32)
+    return None
+
+
+def _tag(image: Image.Image | DecodedRows, tag: int) -> int | None:
     """A number of a TIFF file's, the first of several; None where there is none, or no such file."""
     value = getattr(image, "tag_v2", {}).get(tag)
     if isinstance(value, tuple):

@@ -105,7 +105,8 @@ FERPLUS = DatasetSpec(
     "FERPlus (Barsoum et al. 2016, arXiv:1608.01041): FER2013 with the majority of ten votes, contempt among them",
     read_fer_plus,
     "github.com/microsoft/FERPlus for the votes, FER2013 for the images; research use",
-    "fer2013new.csv beside fer2013.csv, in the folder of fer2013; unknown, no face and votes without a majority are "
+    "fer2013new.csv beside fer2013.csv, in the folder of fer2013, or FER2013Train/ FER2013Valid/ FER2013Test/ with "
+    "label.csv in each; unknown, no face and votes without a majority are "
     "left out",
     folder="fer2013",
 )

@@ -69,6 +69,7 @@ _OF_FORMAT: dict[int, dict[str, Any]] = {
         "words": [TEXT],
         "left_out?": {},
         "notes?": [TEXT],
+        "misplaced?": [{"name": TEXT, "reason": TEXT}],
         "copies?": _DUPLICATES,
         "near_duplicates?": {**_DUPLICATES, "treated": one_of(*NEAR_DUPLICATES)},
     },

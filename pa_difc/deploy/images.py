@@ -14,12 +14,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..data import files
+from ..data.foreign import SOFTWARE
 from ..util.errors import UserError
-from ..util.files import refuse_foreign, write_atomic
+from ..util.files import refuse_foreign, refuse_links, write_atomic
 
-_SOFTWARE = "pa_difc"  #: in the pictures that are written here
 _LONGEST = 255  #: bytes of a file's name
-_TWICE, _OURS = "given twice", "drawn by predict"
+_TWICE = "given twice"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Images:
 
 
 def find_images(given: Sequence[Path]) -> Images:
-    """Files as they are given, and all images below folders but those that were drawn here.
+    """Files as they are given, and all images below folders, by the rules of :func:`.files.find_images`.
 
     Raises:
         UserError: a path does not exist, or there is no image.
@@ -59,11 +59,7 @@ def _below(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"cannot read {folder}: {error.strerror or error}") from None
     left_out.update(found.left_out)
-    for path in found.paths:
-        if path.suffix.lower() == ".png" and _drawn_here(path):
-            left_out[_OURS] += 1
-        else:
-            yield path
+    yield from found.paths
 
 
 def _root(paths: Sequence[Path], folders: Sequence[Path]) -> Path:
@@ -80,12 +76,17 @@ def picture_files(images: Images, folder: Path) -> list[Path]:
     """Where the annotated picture of each image goes: by its path below :attr:`Images.root`, with ".png" at the end.
 
     Raises:
-        UserError: the folder is one of those whose images are read, or a file is an image or was not written here.
+        UserError: the folder is one of those whose images are read, a link lies in the way of a file, or a file is an
+            image or was not written here.
     """
     if os.path.realpath(folder) in map(os.path.realpath, images.folders):
         raise UserError(f"--annotate {folder}: images are read there; give another folder, such as {folder}_annotated")
+    if not folder.exists():
+        refuse_links(folder, instead="another --annotate")
     read = {os.path.realpath(path) for path in images.paths}
     made = [folder / _picture_name(Path(os.path.abspath(path)).relative_to(images.root)) for path in images.paths]
+    inner = {parent for file in made for parent in file.parents if folder in parent.parents}
+    refuse_links(*sorted(inner), *made, instead="another --annotate")
     for file in made:
         if os.path.realpath(file) in read:
             raise UserError(f"{file} is one of the images, and would be written over: give another --annotate")
@@ -109,7 +110,7 @@ def save_picture(picture: Image.Image, file: Path) -> None:
         UserError: it can't be written.
     """
     mark = PngInfo()
-    mark.add_text("Software", _SOFTWARE)
+    mark.add_text("Software", SOFTWARE)
 
     def write(stream: IO[bytes]) -> None:
         picture.save(stream, "PNG", pnginfo=mark)
@@ -120,6 +121,6 @@ def save_picture(picture: Image.Image, file: Path) -> None:
 def _drawn_here(file: Path) -> bool:
     try:
         with Image.open(file, formats=("PNG",)) as picture:
-            return bool(picture.info.get("Software") == _SOFTWARE)
+            return bool(picture.info.get("Software") == SOFTWARE)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False

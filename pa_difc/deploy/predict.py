@@ -15,7 +15,7 @@ from ..data.protocol import SEARCH_PX
 from .annotate import annotated
 from .faces import Cut
 from .images import save_picture
-from .prediction import Prediction
+from .prediction import NO_FACE, Prediction
 from .search import FaceSearch
 
 if TYPE_CHECKING:
@@ -49,24 +49,24 @@ def predict_images(
     """
     search, cut = FaceSearch(device, detect_px, model.size_px), Cut(model, crop)
     model = model.to(device)
-    for batch in _batches(paths, search if cut.searches else None):
+    for batch in _batches(paths, search if cut.searches or annotate is not None else None):
         pictures = [opened.picture for opened in batch if opened.picture is not None]
-        found = iter(search.detect(pictures))
+        found = iter(search.detect(pictures) if cut.searches else [[]] * len(pictures))
         pictures.clear()
         while batch:  # an image is let go before the next ones are opened
             image = batch.pop(0)
             faces = next(found) if image.picture is not None else []
             predictions = _classify(model, cut, image, faces, device)
-            if annotate is not None and image.photograph is not None:
-                drawn = annotated(search.picture(image.photograph), predictions, model.classes)
-                save_picture(drawn, annotate[image.index])
+            if annotate is not None and image.picture is not None and image.photograph is not None:
+                image.photograph = None  # drawing takes the picture alone, and as much memory again
+                save_picture(annotated(image.picture, predictions, model.classes), annotate[image.index])
             del image
             yield predictions
 
 
 @dataclass
 class _Opened:
-    """An image in memory, and a picture of it to look for faces in; or why it can't be read."""
+    """An image in memory, and a picture of it to look for faces in and to draw on; or why it can't be read."""
 
     index: int
     path: Path
@@ -110,7 +110,7 @@ def _classify(model: FaceModel, cut: Cut, image: _Opened, found: Sequence[Detect
         image.photograph = None
         return [Prediction(str(image.path), problem=str(error))]
     if not faces:
-        return [Prediction(str(image.path), problem="no face")]
+        return [Prediction(str(image.path), problem=NO_FACE)]
     predictions = []
     for start in range(0, len(faces), _FACES):
         some = faces[start : start + _FACES]

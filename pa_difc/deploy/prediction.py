@@ -14,6 +14,8 @@ from ..data.crops import Box
 _BOX = ("left", "top", "right", "bottom")
 _POINTS = tuple(f"{axis}{i}" for i in range(1, 6) for axis in "xy")
 
+NO_FACE = "no face"  #: the problem of an image that was read, and in which none was found
+
 
 @dataclass(frozen=True)
 class Prediction:

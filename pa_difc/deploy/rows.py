@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from ..util.errors import UserError
-from ..util.files import refuse_foreign
-from ..util.names import as_utf8
+from ..util.files import refuse_foreign, refuse_links
+from ..util.lock import Lock
+from ..util.names import escaped
 from ..util.version import VERSION
-from .prediction import columns
+from .prediction import NO_FACE, columns
 
 FORMATS = ("csv", "json")
 Row = Mapping[str, object]
@@ -36,16 +37,15 @@ class Format:
     """
 
     def __init__(self, kind: str, classes: Sequence[str]) -> None:
-        self.kind, self._columns = kind, [as_utf8(name) for name in columns(classes)]
+        self.kind, self._columns = kind, [escaped(name) for name in columns(classes)]
         self.start = self._csv([{name: name for name in self._columns}]) if kind == "csv" else "[\n"
         self.end = "" if kind == "csv" else "\n]\n"
 
     def text(self, rows: Sequence[Row], *, first: bool) -> str:
-        """Some rows; ``first`` if none were written before."""
-        plain = [{as_utf8(key): as_utf8(v) if isinstance(v, str) else v for key, v in row.items()} for row in rows]
+        """Some rows, in UTF-8 already; ``first`` if none were written before."""
         if self.kind == "csv":
-            return self._csv(plain)
-        objects = ",\n".join(json.dumps(row, indent=1) for row in plain)
+            return self._csv(rows)
+        objects = ",\n".join(json.dumps(row, indent=1) for row in rows)
         return ("" if first else ",\n") + "\n".join(f" {line}" for line in objects.split("\n"))
 
     def rows(self, text: str) -> list[Row]:
@@ -124,12 +124,16 @@ class Table:
         """Writes the rows of an image; when this returns, the end of the program does not lose them."""
         self.done += 1
         self.problems += sum(bool(row["problem"]) for row in rows)
-        self._write(self._form.text(rows, first=self._first))
+        written = [{escaped(key): escaped(v) if isinstance(v, str) else v for key, v in row.items()} for row in rows]
+        self._write(self._form.text(written, first=self._first))
         self._first = False
 
     def finish(self) -> None:
         """Writes what comes after the last row."""
         self._write(self._form.end)
+
+    def close(self) -> None:
+        """Lets others write, whether it is finished or not."""
 
     def _write(self, text: str) -> None:
         self._stream.write(text)
@@ -144,24 +148,34 @@ class FileTable(Table):
         form: of the table.
         identity: of everything that predictions follow from, as a part of a file's name.
         names: of the images, in order.
+        pictures: for each image, the file of its annotated picture, without which it is not done; none if there are
+            to be no pictures.
 
     Raises:
-        UserError: the file is not ours, can't be written, or another process writes it.
+        UserError: the file is not ours or a link, can't be written, or another process writes it.
     """
 
-    def __init__(self, out: Path, form: Format, identity: str, names: Sequence[str]) -> None:
+    def __init__(
+        self, out: Path, form: Format, identity: str, names: Sequence[str], pictures: Sequence[Path] = ()
+    ) -> None:
+        self._out, self.part = out, out.with_name(f"{out.name}.part-{identity}")
+        refuse_links(out, self.part, instead="another --out")
         if out.exists() and not out.is_file():
             raise UserError(f"--out {out} is no file: give one, or leave --out away for standard output")
         refuse_foreign(out, ours=is_table(out), writer="predict", instead="another --out")
-        self._out, self.part = out, out.with_name(f"{out.name}.part-{identity}")
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write {out}: {error.strerror}") from None
+        lock, owner = (out.with_name(f".{out.name}.{end}") for end in ("lock", "owner.json"))
+        self._lock = Lock(lock, owner, doing="is writing this table; wait for it, or give another --out", where=out)
+        try:
             self._stream = self.part.open("a+", encoding="utf-8", newline="")
         except OSError as error:
+            self._lock.release()
             raise UserError(f"cannot write {self.part}: {error.strerror}") from None
         self._form = form
-        self._lock()
-        self._go_on(names)
+        self._go_on(names, pictures)
 
     def finish(self) -> None:
         """Puts the table in its place."""
@@ -169,24 +183,15 @@ class FileTable(Table):
         os.fsync(self._stream.fileno())
         if sys.platform == "win32":  # where an open file can't be moved
             self._stream.close()
+        refuse_links(self._out, instead="another --out")
         self.part.replace(self._out)
+        self.close()
+
+    def close(self) -> None:
         self._stream.close()
+        self._lock.release()
 
-    def _lock(self) -> None:
-        if sys.platform == "win32":
-            return
-        import fcntl
-
-        try:
-            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another process writes {self._out}: wait for it, or give another --out") from None
-        except OSError:  # a file system without locks
-            return
-        if not self.part.exists() or not os.path.samestat(os.fstat(self._stream.fileno()), self.part.stat()):
-            raise UserError(f"another process has just written {self._out}")
-
-    def _go_on(self, names: Sequence[str]) -> None:
+    def _go_on(self, names: Sequence[str], pictures: Sequence[Path]) -> None:
         """Keeps the rows of images that are done; the last one's may not all be there."""
         self._stream.seek(0)
         try:
@@ -194,8 +199,10 @@ class FileTable(Table):
         except UnicodeDecodeError:
             text = ""
         images = [(name, list(rows)) for name, rows in groupby(self._form.rows(text), key=lambda row: row["file"])][:-1]
-        if [name for name, _ in images] != [as_utf8(name) for name in names[: len(images)]]:
+        if [name for name, _ in images] != [escaped(name) for name in names[: len(images)]]:
             images = []
+        drawn = (_is_drawn(rows, picture) for (_, rows), picture in zip(images, pictures, strict=False))
+        images = images[: next((i for i, done in enumerate(drawn) if not done), len(images))]
         kept = [row for _, rows in images for row in rows]
         whole = self._form.start + (self._form.text(kept, first=True) if kept else "")
         if not text.startswith(whole):
@@ -206,3 +213,8 @@ class FileTable(Table):
             self._stream.truncate(len(whole.encode()))
         self.done, self._first = len(images), not kept
         self.problems = sum(bool(row["problem"]) for row in kept)
+
+
+def _is_drawn(rows: Sequence[Row], picture: Path) -> bool:
+    """Whether an image's picture is there; of one that can't be read there is none."""
+    return picture.is_file() or any(row["problem"] not in ("", NO_FACE) for row in rows)

@@ -96,10 +96,10 @@ def write_grid(
     if data_root is not None:
         faces = "".join(html_figure(title, image) for title, image in changed_faces(grid, data_root).items())
         page.append(f"<h2 id='faces'>Faces whose prediction DIFC changed</h2><div class='figures'>{faces}</div>")
-    again = _again(grid)
-    shown = "".join(f"<p>{html.escape(what)}</p><pre><code>{html.escape(said)}</code></pre>" for what, said in again)
-    page.append(f"<h2 id='again'>Again</h2>{shown}")
-    markdown += ["## Again", *(f"{what}\n\n```sh\n{said}\n```" for what, said in again)]
+    if again := _again(grid):
+        said = (f"<p>{html.escape(what)}</p><pre><code>{html.escape(line)}</code></pre>" for what, line in again)
+        page.append(f"<h2 id='again'>Again</h2>{''.join(said)}")
+        markdown += ["## Again", *(f"{what}\n\n```sh\n{line}\n```" for what, line in again)]
     write_text(out / "report.md", "\n\n".join(markdown) + "\n")
     write_text(out / "report.html", html_page(grid.title, "\n".join(page)))
     main = next(iter(content.values()), [])
@@ -108,10 +108,12 @@ def write_grid(
 
 def _again(grid: Grid) -> list[tuple[str, str]]:
     """The commands that trained the runs, and of one cell by itself, as it was trained."""
-    commands = list(dict.fromkeys(run.record["command"] for run in grid.runs))
-    found = [("In the folder where they were given, with the same data and weights:", "\n".join(commands))]
+    commands = list(dict.fromkeys(said for run in grid.runs if (said := run.record.get("command"))))
+    found = []
+    if commands:
+        found.append(("In the folder where they were given, with the same data and weights:", "\n".join(commands)))
     settings = grid.runs[-1].path / "settings.toml"
-    if grid.runs[-1].record["common"]["features"] is None and settings.exists():
+    if grid.runs[-1].record.get("common", {}).get("features") is None and settings.exists():
         words = shlex.join(["pa-difc", "train", "--config", str(settings), "--out", "again"])
         found.append(("A cell by itself, such as the last one:", words))
     return found

@@ -95,7 +95,9 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
     else:
         verdict, tested = "did not pay", gains["macro_recall"][best]
     doing = _training(grid)
-    if verdict != "did not pay" and tested.within_noise:
+    if tested.within_noise and gains["accuracy"][best].points < 0 and not gains["accuracy"][best].within_noise:
+        verdict = "did not pay"  # what it has more may be chance, and what it has less is not
+    elif verdict != "did not pay" and tested.within_noise:
         doing, verdict = f"That {_lower(doing)} {verdict}", "can't be told from noise"
     more, right = gains["macro_recall"][best], gains["accuracy"][best]
     return [

@@ -66,6 +66,22 @@ def refuse_foreign(path: Path, *, ours: bool, writer: str, instead: str) -> None
         raise UserError(f"{path} was not written by {writer}, and would be written over: give {instead}")
 
 
+def refuse_links(*paths: Path, instead: str) -> None:
+    """Refuses to write where a link lies: what it leads to, or will lead to, is not ours, nor is the link.
+
+    Args:
+        paths: of files and folders that would be written.
+        instead: see :func:`refuse_foreign`.
+
+    Raises:
+        UserError: one of them is a link, whether there is something behind it or not.
+    """
+    for path in paths:
+        if path.is_symlink():
+            why = "is a link, and nothing is written through or over one"
+            raise UserError(f"{path} {why}: remove it, or give {instead}")
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file atomically, in UTF-8 whatever is in it; see :func:`write_atomic` and :func:`as_utf8`."""
     write_atomic(path, lambda file: file.write(as_utf8(text).encode()))

@@ -1,5 +1,6 @@
 """Names that a user gave: looked up, with the nearest valid ones where there is no such thing, and written."""
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
@@ -29,6 +30,25 @@ def as_utf8(text: str) -> str:
         return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
     except UnicodeEncodeError:  # half of a pair that no file's name gave
         return text.encode(errors="backslashreplace").decode()
+
+
+_ESCAPED = re.compile(r"\\(?=x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})|[\ud800-\udfff]")
+
+
+def escaped(name: str) -> str:
+    r"""A name as a table of UTF-8 holds it, such that no two names are the same there.
+
+    Bytes that are not UTF-8 are written as ``\xe9``. A name in which that stands already has its backslash written as
+    ``\x5c``: each ``\x`` with two digits stands for one byte. All other names are as they are.
+    """
+
+    def code(found: re.Match[str]) -> str:
+        number = ord(found[0])
+        if number < 0x80 or 0xDC80 <= number <= 0xDCFF:  # the latter are how Python holds bytes that are not UTF-8
+            return f"\\x{number & 0xFF:02x}"
+        return f"\\u{number:04x}"  # half of a pair that no file's name on Linux gives
+
+    return _ESCAPED.sub(code, name)
 
 
 def shown(value: str, most: int = 80) -> str:

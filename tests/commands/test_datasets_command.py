@@ -11,8 +11,12 @@ from pa_difc.commands.doctor import datasets as doctor
 from pa_difc.commands.parser import main
 from pa_difc.commands.scores import announce
 from pa_difc.data import Domain, load_domain
+from pa_difc.data.datasets import find_dataset
 from pa_difc.data.duplicates import Duplicates
 from pa_difc.data.labels import SEVEN
+from pa_difc.data.prepare import PrepareSettings
+from pa_difc.data.prepare.plan import make_plan
+from pa_difc.data.readers.listing import OUR_SPLIT
 from pa_difc.util.errors import UserError
 
 
@@ -72,6 +76,59 @@ def test_classes_that_neither_split_has_are_no_warning(capsys, tmp_path):
     domain = load_domain("afe", tmp_path, size_px=32)
     out = announced(capsys, domain, domain)
     assert "no train face in afe of: neutral" in out and "warning" not in out
+
+
+# Splits that a set lacks
+
+
+@pytest.mark.parametrize(
+    ("there", "empty", "served"),
+    [("train", "test", "train"), ("test", "train", "test"), ("val", "train", "test"), ("train_set", "test", "train")],
+)
+def test_an_empty_split_is_said_everywhere_alike(capsys, tmp_path, there, empty, served):
+    for k, word in enumerate(SEVEN):
+        picture(tmp_path / "afe" / there / word / "1.png", seed=k)
+    words = f"its {empty} split is empty, of its images 7 in {served}"
+    line = f"warning: {words}: training stops at that"
+    code, out = said(capsys, "afe", "--data-root", tmp_path)
+    assert code == 0 and line in out and out.count("warning") == 1
+    (finding,) = doctor(tmp_path)
+    assert not finding.good and finding.advice and line in finding.text
+    with pytest.raises(UserError, match=f"dataset afe: {words} "):  # and so it does
+        load_domain("afe", tmp_path, size_px=32)
+
+
+def test_a_split_is_empty_if_its_classes_are_left_out(capsys, tmp_path):
+    both_splits(tmp_path / "afe", words=("happy", "contempt"), only_train=("happy",))
+    words = "its test split is empty, of its images 1 in train"
+    assert f"warning: {words}: training" in said(capsys, "afe", "--data-root", tmp_path)[1]
+    with pytest.raises(UserError, match=words):
+        load_domain("afe", tmp_path, size_px=32)
+    assert "is empty" not in said(capsys, "afe", "--data-root", tmp_path, "--labels", "expressions8")[1]
+
+
+def test_a_set_that_all_serves_as_both_splits_or_has_no_labels_lacks_none(capsys, tmp_path):
+    for word, code in (("SU", 1), ("HA", 2)):
+        picture(tmp_path / "jaffe" / f"KA.{word}1.{code}.tiff", seed=code)
+    picture(tmp_path / "pictures" / "1.png")
+    for name in ("jaffe", "images:pictures"):
+        out = said(capsys, name, "--data-root", tmp_path)[1]
+        assert "is empty" not in out and OUR_SPLIT not in out
+
+
+def test_a_split_that_is_ours_is_said_everywhere_alike(capsys, tmp_path):
+    for i in range(20):
+        for k, word in enumerate(SEVEN):
+            picture(tmp_path / "afe" / word / f"face{i}.png", seed=20 * k + i)
+    assert OUR_SPLIT in said(capsys, "afe", "--data-root", tmp_path)[1]
+    (finding,) = doctor(tmp_path)
+    assert finding.good and OUR_SPLIT in finding.text
+    loaded = load_domain("afe", tmp_path, size_px=32)
+    assert f"afe: {OUR_SPLIT}" in announced(capsys, loaded, loaded) and loaded.summary()["notes"] == [OUR_SPLIT]
+    plan = make_plan("afe", find_dataset("afe", tmp_path)[0](tmp_path / "afe"), PrepareSettings())
+    assert plan.notes == (OUR_SPLIT,)  # of a store, for good
+    both_splits(tmp_path / "official" / "afe")
+    assert OUR_SPLIT not in said(capsys, "afe", "--data-root", tmp_path / "official")[1]
 
 
 # Files that are not there

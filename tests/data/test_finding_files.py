@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from pa_difc.data.files import find_images, holds_images, is_system, left_out_line
+from pa_difc.data.files import find_images, left_out_line
+from pa_difc.data.foreign import is_system
 from pa_difc.data.formats import decodable, image_format
 from pa_difc.data.readers import read_class_folders, read_images
 
@@ -75,7 +76,6 @@ def test_images_are_known_by_their_content(tmp_path):
     (tmp_path / "clip.mp4").write_bytes(boxes(b"isom", b"mp42"))
     names, left_out = found(tmp_path)
     assert names == sorted(kinds) and left_out == {"not images": 5}
-    assert holds_images(tmp_path)
     listing = read_images(tmp_path)
     assert listing.left_out == left_out and len(listing.samples) == len(kinds)
 
@@ -192,7 +192,7 @@ def test_names_that_are_not_utf8_are_found(tmp_path):
 
 def test_a_pipe_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert found(tmp_path) == ([], {"not images": 1})
+    assert found(tmp_path) == ([], {"pipes, sockets and devices": 1})
 
 
 def test_the_line_is_plain():

@@ -215,8 +215,8 @@ def test_a_worker_has_few_large_images_in_memory(tmp_path, monkeypatch):
     paths = [save(scene(), tmp_path / f"{i}.png", compress_level=1) for i in range(5)]
     alive, most = weakref.WeakSet(), []
 
-    def opened(sample):
-        photograph, turned = photograph_of(sample)
+    def opened(sample, most_bytes):
+        photograph, turned = photograph_of(sample, most_bytes)
         alive.add(photograph)
         most.append(len(alive))
         return photograph, turned

@@ -1,5 +1,7 @@
 """One picture in many pixel formats: it looks the same, or it is left out and says why."""
 
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,6 +25,16 @@ def write_pgm16(path, values, white):
     path.write_bytes(b"P5\n160 160\n%d\n" % white + values.astype(">u2").tobytes())
 
 
+def write_tif12(path, values):
+    """Gray of 12 bits, two numbers in three bytes."""
+    a, b = values[:, ::2].astype(int), values[:, 1::2].astype(int)
+    packed = np.stack([a >> 4, (a & 15) << 4 | b >> 8, b & 255], -1).astype(np.uint8).tobytes()
+    tags = [(256, 160), (257, 160), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, 160), (279, len(packed))]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(packed)) + packed + directory)
+
+
 GRAYS = {
     "png16": lambda p: Image.fromarray(DEEP).save(p, format="PNG"),
     "tif16": lambda p: tifffile.imwrite(p, DEEP),
@@ -33,6 +45,12 @@ GRAYS = {
     "white is zero, floats": lambda p: tifffile.imwrite(
         p, (1 - GRAY / 255).astype(np.float32), photometric="miniswhite"
     ),
+    "tif of 12 bits": lambda p: write_tif12(p, np.rint(GRAY / 255 * 4095)),
+    "signed 8 bits": lambda p: tifffile.imwrite(p, np.rint(GRAY / 255 * 127).astype(np.int8)),
+    "signed 8 bits, compressed": lambda p: tifffile.imwrite(
+        p, np.rint(GRAY / 255 * 127).astype(np.int8), compression="zlib"
+    ),
+    "unsigned 32 bits": lambda p: tifffile.imwrite(p, GRAY.astype(np.uint32) * (2**24 + 2**16 + 2**8 + 1)),
     "signed 16 bits": lambda p: tifffile.imwrite(p, (GRAY.astype(float) / 255 * 32767).astype(np.int16)),
     "signed 32 bits": lambda p: tifffile.imwrite(p, (GRAY.astype(float) / 255 * (2**31 - 1)).astype(np.int32)),
     "floats": lambda p: tifffile.imwrite(p, (GRAY / 255).astype(np.float32)),
@@ -47,7 +65,34 @@ GRAYS = {
 @pytest.mark.parametrize("name", GRAYS)
 def test_gray_is_scaled_by_its_format_s_range(tmp_path, name):
     GRAYS[name](tmp_path / "a")
-    assert difference(tmp_path / "a", FACE.convert("L")) <= 1
+    assert difference(tmp_path / "a", FACE.convert("L")) <= (2 if "8 bits" in name else 1)  # with a sign 7 are left
+
+
+#: Every kind of number that a TIFF file can hold.
+NUMBERS = [
+    order + kind + size
+    for order in "<>"
+    for kind, sizes in (("i", "1248"), ("u", "1248"), ("f", "248"))
+    for size in sizes
+]
+#: Those of gray that are read, whatever the order of their bytes.
+READ = ("u1", "i1", "u2", "i2", "i4", "f4")
+
+
+@pytest.mark.parametrize("how", ["minisblack", "miniswhite", "rgb"])
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_whatever_its_numbers_a_tiff_file_is_scaled_by_their_range_or_left_out(tmp_path, kind, how):
+    number = np.dtype(kind)
+    share = 1 - GRAY / 255 if how == "miniswhite" else GRAY / 255
+    white = 1 if number.kind == "f" else np.nextafter(float(np.iinfo(number).max), 0)  # 2^63 - 1 would be rounded up
+    values = (share if number.kind == "f" else np.rint(share * white)).astype(number)
+    values = np.repeat(values[..., None], 3, axis=2) if how == "rgb" else values
+    tifffile.imwrite(tmp_path / "a.tif", values, byteorder=kind[0], photometric=how)
+    try:
+        assert difference(tmp_path / "a.tif", FACE.convert("L")) <= 2
+    except BrokenImageError as error:
+        assert "a TIFF file of a kind that can't be read" in str(error)
+        assert how != "minisblack" or kind[1:] not in READ
 
 
 def test_large_deep_images_are_scaled_strip_by_strip(tmp_path):
@@ -63,6 +108,9 @@ def test_large_deep_images_are_scaled_strip_by_strip(tmp_path):
     [
         (GRAY.astype(np.uint16) * 16, "0 to 4,080 where 65,535 is white"),  # 12 bits in 16
         (GRAY.astype(np.int32) * 257, "0 to 65,535 where 2.14748e"),
+        (GRAY.astype(np.uint32) * 257, "0 to 65,535 where 4.29497e"),
+        ((GRAY.astype(np.int16) - 128).astype(np.int8), "-128 to 127 where 127 is white"),
+        (GRAY.astype(np.int8) // 8, "where 127 is white"),
         (GRAY.astype(np.float32), "0 to 255 where 1 is white"),
         (GRAY.astype(np.float32) / 255 - 0.5, "-0.5 to 0.5 where 1 is white"),
         (np.where(GRAY > 200, np.nan, GRAY / 255).astype(np.float32), "not finite"),

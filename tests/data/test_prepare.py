@@ -2,17 +2,23 @@
 
 import json
 import shutil
+import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from photographs import content, photographs
 from PIL import Image
 
+from pa_difc.commands.prepare import _summary
 from pa_difc.data import load_domain
 from pa_difc.data.crops import TYPICAL_POINTS
 from pa_difc.data.datasets import find_dataset
-from pa_difc.data.prepare import PrepareSettings, prepare_store
+from pa_difc.data.detect import Detection, FaceDetector
+from pa_difc.data.prepare import PrepareSettings, prepare_store, run, work
 from pa_difc.data.prepare import plan as plan_module
+from pa_difc.data.prepare.assemble import Notes, read_notes
+from pa_difc.data.readers.listing import Listing, Sample
 from pa_difc.data.store import FILES, check_store, open_store
 from pa_difc.data.toy import toy_dataset
 from pa_difc.util.errors import UserError
@@ -36,6 +42,21 @@ def prepare(root, out, processes=1, name="folder:faces", **settings):
     reader, path = find_dataset(name, root)
     prepare_store(name, reader(path), out, PrepareSettings(**settings), processes=processes)
     return out
+
+
+def start_here():
+    """Makes this process a worker."""
+    handler = signal.getsignal(signal.SIGINT)
+    work.start_worker("cpu", 256)
+    signal.signal(signal.SIGINT, handler)  # a worker leaves Ctrl-C to its parent; here there is none
+
+
+class Here(ThreadPoolExecutor):
+    """Workers that are no processes of their own."""
+
+    def __init__(self, processes, context, started, arguments):
+        start_here()
+        super().__init__(1)
 
 
 # What is in it
@@ -103,6 +124,96 @@ def test_either_stops_where_asked(folder, tmp_path, settings, words):
     with pytest.raises(UserError, match=words):
         prepare(folder[0], tmp_path / "s", **settings)
     assert not (tmp_path / "s" / "manifest.json").exists()
+
+
+def listed(root, **kinds):
+    """Photographs with boxes or without."""
+    return Listing([Sample(name, "happy", "train", root / f"{name}.png", **more) for name, more in kinds.items()])
+
+
+@pytest.mark.parametrize("crop", ["cdfer", "arcface", "none"])
+@pytest.mark.parametrize("on_missing", ["drop", "whole"])
+def test_each_image_is_in_one_count_and_every_sentence_is_true(tmp_path, monkeypatch, capsys, crop, on_missing):
+    """Images with a face, without, unreadable ones, and boxes that lie outside: of a wall, and of a single pixel."""
+    where = photographs(tmp_path / "faces", n=3)
+    for name, path in zip(("face", "boxed", "far"), where, strict=True):
+        shutil.copy(tmp_path / "faces" / path, tmp_path / f"{name}.png")
+    for name, size in (("wall", 80), ("boxed_wall", 80), ("edge", 80), ("pixel", 1), ("boxed_pixel", 1)):
+        Image.new("RGB", (size, size), (120, 120, 120)).save(tmp_path / f"{name}.png")
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n half of an image")
+    large = (50.0, 20.0, 70.0, 60.0)
+    listing = listed(
+        tmp_path, face={}, wall={}, pixel={}, cut={},
+        boxed={"box": (20.0, 10.0, 110.0, 100.0)}, boxed_wall={"box": large}, boxed_pixel={"box": large},
+        far={"box": (500.0, 500.0, 600.0, 600.0)}, edge={"box": (-40.0, 0.0, -3.0, 40.0)},
+    )  # fmt: skip
+    searched = []
+    detect = FaceDetector.detect
+    monkeypatch.setattr(FaceDetector, "detect", lambda self, images, close: searched.extend(images) or detect(
+        self, images, close))  # fmt: skip
+    monkeypatch.setattr(run, "ProcessPoolExecutor", Here)
+    settings = PrepareSettings(crop=crop, on_missing=on_missing, crop_px=32)
+    manifest, worked = prepare_store("legend:x", listing, tmp_path / "store", settings)
+    assert len(searched) == 5  # neither of what can't be read, nor where the box is not in the image
+    assert sorted(manifest["without_face"]) == ["boxed_wall", "pixel", "wall"]
+    assert [bad["name"] for bad in manifest["unreadable"]] == ["cut"]
+    assert sorted(bad["name"] for bad in manifest["misplaced"]) == ["boxed_pixel", "edge", "far"]
+    assert all("is not inside" in bad["reason"] for bad in manifest["misplaced"])
+    names = json.loads((tmp_path / "store" / "names.json").read_text())
+    assert sorted(names) == sorted(["boxed", "face"] + (manifest["without_face"] if on_missing == "whole" else []))
+    assert len(open_store(tmp_path / "store").splits["train"]) == len(names)
+    _summary(manifest, worked, 1.0, tmp_path / "store")
+    said = capsys.readouterr().out
+    whole = on_missing == "whole"
+    assert f"2 faces{' and 3 images without one' if whole else ''} of 9 images" in said
+    assert f"without a face: 3 (33.3%), {'kept' if whole else 'left out'}" in said
+    assert "unreadable: 1, such as cut" in said and "with a box or points that don't fit: 3, such as" in said
+    _summary(manifest, 0, 1.0, tmp_path / "store")
+    assert f"up to date: 2 faces{' and 3 images without one' if whole else ''}, nothing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("on_missing", ["drop", "whole"])
+def test_an_image_that_is_gone_when_it_is_cut_is_unreadable_and_not_without_a_face(tmp_path, monkeypatch, on_missing):
+    """A large photograph is read again for its crop."""
+    Image.new("RGB", (2400, 1800), (120, 120, 120)).save(tmp_path / "wall.jpg")
+    sample = Sample("wall", "happy", "train", tmp_path / "wall.jpg")
+    start_here()
+    settings = PrepareSettings(on_missing=on_missing, crop_px=512)  # cut from a finer decoding than is searched
+    monkeypatch.setattr(work, "_picture_px", lambda settings: 400)
+    detect = FaceDetector.detect
+    monkeypatch.setattr(FaceDetector, "detect", lambda self, images, close: (tmp_path / "wall.jpg").unlink() or detect(
+        self, images, close))  # fmt: skip
+    work.make_chunk(tmp_path / "chunk.npz", [sample], settings)
+    notes = read_notes(tmp_path / "chunk.npz")
+    if on_missing == "drop":
+        assert (notes.missing, notes.bad) == ([0], [])
+    else:
+        assert (notes.missing, notes.bad) == ([], [(0, "no such file")])
+    assert notes.kept == notes.misplaced == []
+
+
+def test_a_face_that_only_touches_its_image_is_none(tmp_path, monkeypatch):
+    """MTCNN's boxes reach beyond the image; one of which nothing lies in it can't be cut out, and is not unreadable."""
+    Image.new("RGB", (80, 80), (120, 120, 120)).save(tmp_path / "wall.png")
+    start_here()
+    beyond = Detection((90.0, 10.0, 130.0, 60.0), np.arange(10, dtype=np.float32).reshape(5, 2), 0.9)
+    monkeypatch.setattr(FaceDetector, "detect", lambda self, images, close: [[beyond] for _ in images])
+    sample = Sample("wall", "happy", "train", tmp_path / "wall.png")
+    work.make_chunk(tmp_path / "chunk.npz", [sample], PrepareSettings())
+    assert read_notes(tmp_path / "chunk.npz") == Notes([], [0], [], [])
+
+
+def test_boxes_that_are_none_stop_where_asked(tmp_path):
+    Image.new("RGB", (80, 80)).save(tmp_path / "a.png")
+    start_here()
+    for box in ((500.0, 500.0, 600.0, 600.0), (0.0, 0.0, float("inf"), 9.0), (0.0, float("nan"), 9.0, 9.0)):
+        sample = Sample("a", "happy", "train", tmp_path / "a.png", box=box)
+        work.make_chunk(tmp_path / "chunk.npz", [sample], PrepareSettings())
+        notes = read_notes(tmp_path / "chunk.npz")
+        assert (notes.kept, notes.missing, notes.bad, len(notes.misplaced)) == ([], [], [], 1)
+        with pytest.raises(UserError, match=r"a: the face's box .*--on-bad-image skip"):
+            notes.require(PrepareSettings(on_bad_image="error"), [sample])
+        notes.require(PrepareSettings(on_missing="error"), [sample])  # nobody looked for a face
 
 
 def test_a_given_box_is_the_box_and_its_face_is_taken(tmp_path):

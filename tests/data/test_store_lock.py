@@ -1,5 +1,6 @@
 """Two processes on one store: the second is told who works there, and nothing is half of one."""
 
+import errno
 import json
 import os
 
@@ -7,6 +8,8 @@ import pytest
 from photographs import content, photographs
 from processes import run
 
+from pa_difc.data.datasets import find_dataset
+from pa_difc.data.prepare import PrepareSettings, prepare_store
 from pa_difc.data.prepare.lock import writing
 from pa_difc.util.errors import UserError
 from pa_difc.util.lock import LOCK, OWNER
@@ -38,6 +41,32 @@ def test_an_interrupted_store_is_not_locked(tmp_path):
         (out / ".part").rmdir()
         (out / "manifest.json").write_text("{}")
     assert [p.name for p in out.iterdir()] == ["manifest.json"]
+
+
+@pytest.mark.parametrize("name", [LOCK, OWNER, ".part", "images.npy"])
+@pytest.mark.parametrize("there", [True, False])
+def test_nothing_is_written_through_a_link_in_a_store_s_folder(tmp_path, name, there):
+    photographs(tmp_path / "faces", n=3)
+    out, behind = tmp_path / "store", tmp_path / "behind"
+    if there:
+        behind.mkdir() if name == ".part" else behind.write_text("mine")
+    (out / ".part").mkdir(parents=True)  # of an interrupted call
+    if name == ".part":
+        (out / ".part").rmdir()
+    (out / name).symlink_to(behind)
+    reader, path = find_dataset("folder:faces", tmp_path)
+    with pytest.raises(UserError, match=rf"{name} is a link, and nothing is written through or over one"):
+        prepare_store("folder:faces", reader(path), out, PrepareSettings())
+    assert (out / name).is_symlink() and behind.exists() is there
+    assert not there or (list(behind.iterdir()) == [] if name == ".part" else behind.read_text() == "mine")
+
+
+@pytest.mark.parametrize("error", [NotImplementedError("no flock"), OSError(errno.ENOLCK, "No locks available")])
+def test_a_disk_without_locks_is_written_without_one(tmp_path, monkeypatch, error):
+    monkeypatch.setattr("filelock.FileLock.acquire", lambda lock: (_ for _ in ()).throw(error))
+    with writing(tmp_path / "store"):
+        (tmp_path / "store" / "manifest.json").write_text("{}")
+    assert [p.name for p in (tmp_path / "store").iterdir()] == ["manifest.json"]
 
 
 def test_what_can_t_be_written_is_said_in_one_line(tmp_path):

@@ -1,7 +1,11 @@
 """What predict writes never touches what it reads, and one image's picture never takes another's place."""
 
 import csv
+import io
+import json
 import os
+import re
+from functools import partial
 
 import pytest
 from PIL import Image
@@ -86,16 +90,54 @@ def test_a_picture_that_was_drawn_before_is_kept_if_it_is_an_image_now(predict, 
     assert code == 2 and "1.jpg.png is one of the images" in err and content(album) == before
 
 
-def test_what_a_link_in_the_folder_of_pictures_leads_to_stays(predict, album, tmp_path, content):
-    """Even if it is a picture of ours."""
-    assert predict(album / "tuesday" / "1.png", "--annotate", tmp_path / "kept")[0] == 0
-    kept = tmp_path / "kept" / "1.png.png"
-    before = kept.read_bytes()
-    (tmp_path / "drawn").mkdir()
-    (tmp_path / "drawn" / "1.jpg.png").symlink_to(kept)
-    Image.new("RGB", (90, 60)).save(album / "monday" / "1.jpg")
-    assert predict(album / "monday" / "1.jpg", "--annotate", tmp_path / "drawn")[0] == 0
-    assert kept.read_bytes() == before and not (tmp_path / "drawn" / "1.jpg.png").is_symlink()
+@pytest.mark.parametrize("link", ["monday/1.jpg.png", "monday", "tuesday", "", "holiday"])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_in_the_folder_of_pictures_is_refused_with_what_it_leads_to(
+    link, there, predict, album, tmp_path, content
+):
+    """A file's, even if it leads to a picture of ours; a sub-folder's, such as one to the photographs themselves."""
+    kept = tmp_path / "kept"
+    if there:
+        assert predict(album, "--annotate", kept)[0] == 0
+    (tmp_path / "drawn" / link).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "drawn" / link).symlink_to(kept / link)
+    before, words = content(tmp_path), (album, "--annotate", tmp_path / "drawn", "--out", tmp_path / "p.csv")
+    code, _, err = predict(*words)
+    if link == "holiday" or (link == "" and there):  # nothing is to be written there; and the folder may be a link
+        assert code == 0
+        return
+    assert code == 2 and "is a link, and nothing is written through or over one" in err and err.count("\n") == 1
+    assert content(tmp_path) == before and (tmp_path / "drawn" / link).is_symlink()
+    assert not (tmp_path / "p.csv").exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_no_place_for_the_table(predict, album, tmp_path, there):
+    if there:
+        assert predict(album, "--out", tmp_path / "kept.csv")[0] == 0
+    (tmp_path / "p.csv").symlink_to(tmp_path / "kept.csv")
+    code, _, err = predict(album, "--out", tmp_path / "p.csv")
+    assert code == 2 and "p.csv is a link" in err and err.count("\n") == 1
+    assert (tmp_path / "p.csv").is_symlink() and (tmp_path / "kept.csv").exists() is there
+
+
+def test_a_picture_that_is_gone_is_drawn_by_the_command_that_resumes(predict, album, tmp_path, monkeypatch, content):
+    from pa_difc.deploy.rows import Table
+
+    (album / "monday" / "0.jpg").write_bytes(b"\xff\xd8\xff half of an image")  # it has no picture, and is done
+    words = (album, "--annotate", tmp_path / "drawn", "--out", tmp_path / "p.csv")
+    monkeypatch.setattr(Table, "finish", lambda table: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert predict(*words)[0] == 130
+    drawn = content(tmp_path / "drawn")
+    assert len(drawn) == 3
+    code, _, err = predict(*words)
+    assert code == 130 and "3 of 4 images are done" in err and content(tmp_path / "drawn") == drawn
+    (tmp_path / "drawn" / "tuesday" / "1.jpg.png").unlink()
+    monkeypatch.undo()
+    code, _, err = predict(*words)
+    assert code == 0 and "2 of 4 images are done" in err and content(tmp_path / "drawn") == drawn
+    (tmp_path / "drawn" / "monday" / "1.jpg.png").unlink()
+    assert predict(*words)[0] == 0 and content(tmp_path / "drawn") == drawn  # of a finished table all are drawn anew
 
 
 @pytest.mark.parametrize(
@@ -174,16 +216,37 @@ def test_an_image_is_predicted_once(predict, album, tmp_path):
 def test_long_names_and_names_that_are_not_utf8(predict, album, tmp_path, content):
     small = (album / "monday" / "1.jpg").read_bytes()
     names = [b"a" * 251 + b".jpg", b"a" * 250 + b"b.jpg", b"caf\xe9.jpg", "é".encode() * 125 + b".jpg"]
+    names += [rb"caf\xe9.jpg", rb"caf\x5cxe9.jpg", rb"back\slash.jpg"]
     for name in names:
         (album / "monday" / os.fsdecode(name)).write_bytes(small)
     code, _, err = predict(album / "monday", "--annotate", tmp_path / "drawn", "--out", tmp_path / "p.csv")
     assert code == 0, err
     drawn = [os.fsencode(p.name) for p in content(tmp_path / "drawn")]
-    assert len(drawn) == 5 and b"caf\xe9.jpg.png" in drawn and all(len(name) <= 255 for name in drawn)
+    assert len(drawn) == 8 and b"caf\xe9.jpg.png" in drawn and all(len(name) <= 255 for name in drawn)
     text = (tmp_path / "p.csv").read_bytes().decode()  # UTF-8, strictly
-    assert r"caf\xe9.jpg" in text
     code, out, _ = predict(album / "monday", "--format", "json")
-    assert code == 0 and r"caf\\xe9.jpg" in out
+    assert code == 0
+    for rows in (csv.DictReader(io.StringIO(text)), json.loads(out)):
+        written = {row["file"].rpartition("/")[2] for row in rows}
+        assert {r"caf\xe9.jpg", r"caf\x5cxe9.jpg", r"caf\x5cx5cxe9.jpg", r"back\slash.jpg"} < written
+        back = [re.sub(rb"\\x(..)", lambda code: bytes.fromhex(code[1].decode()), name.encode()) for name in written]
+        assert sorted(back) == sorted([b"1.jpg", *names])
+
+
+@pytest.mark.parametrize("crop", ["model", "none"])
+def test_an_image_that_is_too_much_to_draw_has_a_row_that_says_so(
+    crop, predict, album, portrait, tmp_path, monkeypatch, content
+):
+    """A small crop of it could be made: at an eighth it takes 26 MB, to be drawn on, at a half, 30."""
+    from pa_difc.deploy import predict as module
+
+    monkeypatch.setattr(module, "Photograph", partial(module.Photograph, most_bytes=28_000_000))
+    portrait.resize((2400, 1800)).save(album / "monday" / "0.jpg", progressive=True, subsampling="4:4:4")
+    code, out, err = predict(album / "monday", "--annotate", tmp_path / "drawn", "--crop", crop)
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert code == 0 and [bool(row["problem"]) for row in rows] == [True, False], err
+    assert "2400x1800 pixels in a progressive JPEG file take 30 MB" in rows[0]["problem"]
+    assert [path.name for path in content(tmp_path / "drawn")] == ["1.jpg.png"]
 
 
 def test_images_without_a_common_folder_have_one_at_the_root(tmp_path, album):

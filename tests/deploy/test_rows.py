@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import signal
 import time
 
@@ -16,7 +17,9 @@ from pa_difc.deploy.rows import FileTable, Format, Table
 from pa_difc.util.errors import UserError
 
 CLASSES = ["happy", "left", 'a, "b"']
-NAMES = ["a.jpg", "new\nline.jpg", "re\rturn.jpg", 'x,y;"q".jpg', "caf\udce9.jpg", "é.jpg"]
+#: Two of them differ in that a byte of one is written in the other's name.
+NAMES = ["a.jpg", "new\nline.jpg", "re\rturn.jpg", 'x,y;"q".jpg', "caf\udce9.jpg", "caf\\xe9.jpg"]
+WRITTEN = [*NAMES[:4], r"caf\xe9.jpg", r"caf\x5cxe9.jpg"]
 
 
 def rows_of(i, name):
@@ -48,13 +51,11 @@ def whole(form):
 
 def test_a_table_is_what_its_format_says(form, whole):
     rows = json.loads(whole) if form.kind == "json" else list(csv.DictReader(io.StringIO(whole, newline="")))
-    expected = [row for i, name in enumerate(NAMES) for row in rows_of(i, name)]
+    expected = [row for i, name in enumerate(WRITTEN) for row in rows_of(i, name)]
     assert len(rows) == len(expected) == 10
     for row, right in zip(rows, expected, strict=True):
-        assert row["file"] == right["file"].replace("\udce9", r"\xe9") and row["problem"] == right["problem"]
-        assert {k: str(v) for k, v in row.items() if v != ""} == {
-            k: str(v).replace("\udce9", r"\xe9") for k, v in right.items() if v != ""
-        }
+        assert row["file"] == right["file"] and row["problem"] == right["problem"]
+        assert {k: str(v) for k, v in row.items() if v != ""} == {k: str(v) for k, v in right.items() if v != ""}
 
 
 @pytest.mark.parametrize("done", range(len(NAMES) + 1))
@@ -62,7 +63,7 @@ def test_a_stopped_table_is_gone_on_with(done, form, whole, tmp_path):
     table = FileTable(tmp_path / "p", form, "id", NAMES)
     write(table, 0, done)
     del table  # the process is gone
-    assert [p.name for p in tmp_path.iterdir()] == ["p.part-id"]
+    assert [p.name for p in tmp_path.iterdir() if p.name[0] != "."] == ["p.part-id"]
     table = FileTable(tmp_path / "p", form, "id", NAMES)
     assert table.done == max(0, done - 1)  # of the last image a row may be missing
     write(table, table.done)
@@ -118,10 +119,67 @@ def test_the_table_of_before_stays_until_the_new_one_is_whole(form, whole, tmp_p
 
 def test_two_processes_do_not_write_one_table(form, tmp_path):
     first = FileTable(tmp_path / "p", form, "id", NAMES)
-    with pytest.raises(UserError, match="another process writes"):
-        FileTable(tmp_path / "p", form, "id", NAMES)
+    for same in ("id", "other"):  # both would take the place of the one table
+        with pytest.raises(UserError, match=rf"p: process {os.getpid()} on .* \(since .*\) is writing this table"):
+            FileTable(tmp_path / "p", form, same, NAMES)
+    assert not (tmp_path / "p.part-other").exists()
     write(first)
     first.finish()
+    assert [p.name for p in tmp_path.iterdir()] == ["p"]
+    again = FileTable(tmp_path / "p", form, "id", NAMES)
+    again.close()
+    again.close()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p", "p.part-id"]
+
+
+@pytest.mark.parametrize("gone", range(5))
+def test_an_image_without_its_picture_is_not_done(form, whole, tmp_path, gone):
+    """Of the third image, in which no face was found, there is a picture, and none of the fourth: it is no image."""
+    pictures = [tmp_path / "drawn" / f"{i}.png" for i in range(6)]
+    (tmp_path / "drawn").mkdir()
+    for i in (0, 1, 2, 4):
+        pictures[i].write_bytes(b"")
+
+    def fill(table):
+        for i in range(table.done, 6):
+            row = [Prediction(NAMES[i], problem="not an image").row(CLASSES)]
+            table.add(row if i == 3 else rows_of(i, NAMES[i]))
+
+    table = FileTable(tmp_path / "p", form, "id", NAMES, pictures)
+    fill(table)
+    table.close()
+    if gone != 3:
+        pictures[gone].unlink()
+    table = FileTable(tmp_path / "p", form, "id", NAMES, pictures)
+    assert table.done == (5 if gone == 3 else gone) and table.problems == (gone > 2) + (gone >= 3)
+    fill(table)
+    table.finish()
+    table = FileTable(tmp_path / "q", form, "id", NAMES)
+    fill(table)
+    table.finish()
+    assert (tmp_path / "p").read_bytes() == (tmp_path / "q").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["p", "p.part-id", ".p.lock", ".p.owner.json"])
+@pytest.mark.parametrize("there", [True, False])
+def test_nothing_is_written_through_a_link_or_over_one(form, tmp_path, name, there):
+    behind = tmp_path / "behind"
+    if there:
+        behind.write_text("")  # as an empty table, it might be taken for one of ours
+    (tmp_path / "out").mkdir()
+    link = tmp_path / "out" / name
+    link.symlink_to(behind)
+    with pytest.raises(UserError, match=f"{name} is a link, and nothing is written through or over one"):
+        FileTable(tmp_path / "out" / "p", form, "id", NAMES)
+    assert link.is_symlink() and behind.exists() is there and not (there and behind.read_text())
+    link.unlink()
+    table = FileTable(tmp_path / "out" / "p", form, "id", NAMES)
+    write(table)
+    link.is_symlink() or (tmp_path / "out" / "p").symlink_to(behind)  # somebody makes one meanwhile
+    with pytest.raises(UserError, match="p is a link"):
+        table.finish()
+    table.close()
+    assert (tmp_path / "out" / "p").is_symlink() and (tmp_path / "out" / "p.part-id").exists()
 
 
 def test_a_kill_leaves_the_rows_that_are_done(as_they_are, tmp_path, content):

@@ -31,7 +31,10 @@ SAID = {"ce": [0, 0, 0, 0, 0, 0, 0, 0], "difc": [1, 1, 2, 5, 0, 0, 0, 0]}
 RECALL = {"ce": [0.6, 0.2, 0.1, 0.9, 0.3, 0.5, 0.7], "difc": [0.5, 0.4, 0.3, 0.9, 0.5, 0.5, 0.6]}
 
 
-def write_run(folder, method, loss, seed, *, recall=None, **more):
+COMMAND = "python recipes/compare.py --losses ce difc"
+
+
+def write_run(folder, method, loss, seed, *, recall=None, command=COMMAND, **more):
     """A run whose outputs are those of ``SAID`` and whose recalls are those of ``RECALL``."""
     said = SAID.get(loss, SAID["ce"])
     recall = [r + 0.01 * seed for r in (recall or RECALL.get(loss, RECALL["ce"]))]
@@ -50,7 +53,7 @@ def write_run(folder, method, loss, seed, *, recall=None, **more):
     history = states if loss == "difc" else [{}, {}]
     return write(
         folder,
-        record(method, loss, seed, scores=both, history=history, counts=counts, **more),
+        record(method, loss, seed, scores=both, history=history, counts=counts, command=command, **more),
         outputs(LABELS, np.eye(7)[said], seed),
     )
 
@@ -61,7 +64,6 @@ def folder(tmp_path):
         write_run(tmp_path, "mcd", "ce", seed)
         write_run(tmp_path, "mcd", "difc", seed, recall=[r + (0, 0.02, -0.02)[seed] for r in RECALL["difc"]])
     write_run(tmp_path, "dann", "ce", 0)
-    (tmp_path / "command.txt").write_text("python recipes/compare.py --losses ce difc\n")
     return tmp_path
 
 
@@ -166,7 +168,7 @@ def test_page_markdown_tables_and_figures_say_the_same(folder):
     text = page.read_text()
     assert not re.search(r"(src|href)=.https?:", text)  # nothing needs a network
     assert text.count("<figure>") == len(list((folder / "out" / "figures").glob("*.svg"))) == 13
-    assert "python recipes/compare.py --losses ce difc" in text
+    assert COMMAND in text
     with (folder / "out" / "tables" / "methods-and-losses.csv").open() as file:
         rows = list(csv.reader(file))
     assert rows == ablation(grid_of(folder))

@@ -31,16 +31,17 @@ class Notes:
 
     kept: list[int]
     missing: list[int]
-    bad: list[tuple[int, str]]
+    bad: list[tuple[int, str]]  #: can't be read
+    misplaced: list[tuple[int, str]]  #: the dataset's box or points don't fit the image
 
     def require(self, settings: PrepareSettings, samples: Sequence[Sample]) -> None:
         """Stops where the settings ask for it.
 
         Raises:
-            UserError: an image can't be read or has no face, and that is to be an error.
+            UserError: an image can't be read or cut out, or has no face, and that is to be an error.
         """
-        if self.bad and settings.on_bad_image == "error":
-            index, why = self.bad[0]
+        if (bad := sorted(self.bad + self.misplaced)) and settings.on_bad_image == "error":
+            index, why = bad[0]
             raise UserError(f"{samples[index].name}: {why} (--on-bad-image skip leaves such images out)")
         if self.missing and settings.on_missing == "error":
             name = samples[self.missing[0]].name
@@ -51,7 +52,8 @@ def read_notes(path: Path) -> Notes:
     """What became of a chunk's samples."""
     chunk = read_arrays(path, ("notes", "index"))
     notes = json.loads(chunk["notes"].tobytes())
-    return Notes(chunk["index"].tolist(), notes["missing"], [(i, why) for i, why in notes["bad"]])
+    bad, misplaced = ([(i, why) for i, why in notes.get(name, ())] for name in ("bad", "misplaced"))
+    return Notes(chunk["index"].tolist(), notes["missing"], bad, misplaced)
 
 
 def assemble(plan: Plan, out: Path, part: Path, chunks: Sequence[Path]) -> dict[str, Any]:
@@ -68,8 +70,11 @@ def assemble(plan: Plan, out: Path, part: Path, chunks: Sequence[Path]) -> dict[
     kept = [start + i for start, note in placed for i in note.kept]  # positions in the list
     missing = [start + i for start, note in placed for i in note.missing]
     bad = [(start + i, why) for start, note in placed for i, why in note.bad]
+    misplaced = [(start + i, why) for start, note in placed for i, why in note.misplaced]
     if not kept:
-        raise UserError(f"dataset {plan.dataset}: no face in {len(plan.samples)} images ({len(bad)} can't be read)")
+        reasons = ((missing, "without a face"), (bad, "can't be read"), (misplaced, "with boxes that don't fit"))
+        why = ", ".join(f"{len(those)} {reason}" for those, reason in reasons if those)
+        raise UserError(f"dataset {plan.dataset}: no face in {len(plan.samples)} images ({why})")
     samples = [plan.samples[i] for i in kept]
     try:
         words = sorted({s.label for s in samples if s.label is not None})
@@ -100,6 +105,7 @@ def assemble(plan: Plan, out: Path, part: Path, chunks: Sequence[Path]) -> dict[
         **({"near_duplicates": plan.near_duplicates} if plan.near_duplicates else {}),
         "without_face": [plan.samples[i].name for i in missing],
         "unreadable": [{"name": plan.samples[i].name, "reason": why} for i, why in bad],
+        "misplaced": [{"name": plan.samples[i].name, "reason": why} for i, why in misplaced],
         "files": files,
         "versions": {name: installed_version(name) or "not installed" for name in _PACKAGES},
     }

@@ -60,7 +60,7 @@ def make_plan(dataset: str, listing: Listing, settings: PrepareSettings) -> Plan
         arranged.duplicates,
         _identity(settings, samples, [digests[s.name] for s in samples]),
         arranged.listing.left_out,
-        listing.notes,
+        arranged.listing.notes,
         arranged.copies,
         arranged.near_record(how),
     )

@@ -31,7 +31,9 @@ class PrepareSettings(Options):
         choices=("drop", "whole", "error"),
     )
     on_bad_image: str = option(
-        "skip", "images that can't be read: skip lists them, error stops", choices=("skip", "error")
+        "skip",
+        "images that can't be read, or that the dataset's box or points don't fit: skip lists them, error stops",
+        choices=("skip", "error"),
     )
     face: str = option(
         "probable",

@@ -22,9 +22,10 @@ import torch
 
 from ...util.errors import DiskError
 from ...util.files import write_atomic
-from ..crops import Box, Picture, typical_points, whole_image
+from ..crops import Box, Picture, pad_box, typical_points, whole_image
 from ..decode import photograph_of
 from ..detect import Detection, FaceDetector
+from ..memory import PREPARE_BYTES
 from ..photograph import BrokenImageError, Photograph
 from ..protocol import CLOSE_PX
 from ..readers.listing import Sample
@@ -46,7 +47,7 @@ class Found:
     """A sample's face, before it is cut out."""
 
     box: Box  #: in pixels of the image
-    points: np.ndarray | None  #: ``(5, 2)`` in pixels of the image; None for typical ones
+    points: np.ndarray | None  #: ``(5, 2)`` in pixels of the image; None if none was found
     confidence: float
 
 
@@ -92,8 +93,10 @@ def make_chunk(path: Path, samples: Sequence[Sample], settings: PrepareSettings)
     for index, sample in enumerate(samples):
         try:
             batch.append(_Opened.of(index, sample, settings))
-        except BrokenImageError as error:
-            done.bad.append((index, str(error)))
+        except DiskError:
+            raise
+        except ValueError as error:
+            done.leave_out(index, error)
         if len(batch) == _BATCH or sum(opened.held for opened in batch) > _HELD_BYTES:
             done.add(batch)
             batch.clear()  # before the next image is opened: a large one may be alone in memory
@@ -113,7 +116,9 @@ class _Opened:
 
     @classmethod
     def of(cls, index: int, sample: Sample, settings: PrepareSettings) -> _Opened:
-        photograph, sample = photograph_of(sample)
+        photograph, sample = photograph_of(sample, PREPARE_BYTES)
+        if sample.box is not None and (sample.landmarks is None or settings.crop == "cdfer"):
+            pad_box(sample.box, *photograph.size)  # fails here if it is not in the image: nobody looks for a face then
         if sample.landmarks is not None:
             return cls(index, sample, photograph, None)
         region = _around(sample.box, photograph) if sample.box else None
@@ -137,37 +142,43 @@ def _picture_px(settings: PrepareSettings) -> int:
 
 
 class _Chunk:
-    """What became of a chunk's samples."""
+    """What became of a chunk's samples: each is a row or left out, for one reason."""
 
     def __init__(self, settings: PrepareSettings) -> None:
         self.settings = settings
         self.rows: list[_Row] = []
-        self.missing: list[int] = []
-        self.bad: list[tuple[int, str]] = []
+        self.missing: list[int] = []  #: no face was found; rows among them are kept with typical points
+        self.bad: list[tuple[int, str]] = []  #: can't be read
+        self.misplaced: list[tuple[int, str]] = []  #: the dataset's box or points don't fit the image
 
     def add(self, batch: Sequence[_Opened]) -> None:
         """Finds and cuts out the faces of some samples."""
         for opened, face in zip(batch, _find(batch, self.settings), strict=True):
-            if face.points is None:
+            if face.points is None and self.settings.on_missing != "whole":
                 self.missing.append(opened.index)
-                if self.settings.on_missing != "whole":
-                    continue
+                continue
             try:
-                image_px, landmarks = _cut(opened.photograph, face, self.settings)
+                image_px, landmarks = _cut(opened, face, self.settings)
             except DiskError:
                 raise
             except ValueError as error:
-                self.bad.append((opened.index, str(error)))
+                self.leave_out(opened.index, error)
                 continue
+            if face.points is None:
+                self.missing.append(opened.index)
             self.rows.append((opened.index, image_px, landmarks, face.box, face.confidence))
 
+    def leave_out(self, index: int, error: ValueError) -> None:
+        """Notes why a sample is not there."""
+        (self.bad if isinstance(error, BrokenImageError) else self.misplaced).append((index, str(error)))
 
-def _cut(photograph: Photograph, face: Found, settings: PrepareSettings) -> tuple[np.ndarray, np.ndarray]:
+
+def _cut(opened: _Opened, face: Found, settings: PrepareSettings) -> tuple[np.ndarray, np.ndarray]:
     if face.points is None:
         points = typical_points(settings.crop, settings.crop_px)
-        mode = "none" if settings.crop == "none" else "cdfer"
-        return photograph.face(face.box, points, mode, settings.crop_px).image, points
-    return photograph.face(face.box, face.points, settings.crop, settings.crop_px)
+        mode = "none" if settings.crop == "none" or opened.sample.box is None else "cdfer"
+        return opened.photograph.face(face.box, points, mode, settings.crop_px).image, points
+    return opened.photograph.face(face.box, face.points, settings.crop, settings.crop_px)
 
 
 def _find(batch: Sequence[_Opened], settings: PrepareSettings) -> list[Found]:
@@ -182,7 +193,8 @@ def _find(batch: Sequence[_Opened], settings: PrepareSettings) -> list[Found]:
             found.append(Found(sample.box or whole_image(photograph), sample.landmarks, float("nan")))
         else:
             faces = [_in_photograph(face, opened.picture) for face in next(detections)]
-            found.append(_choose(sample, photograph, faces, settings.face))
+            inside = [face for face in faces if _lies_in(face.box, photograph)]
+            found.append(_choose(sample, photograph, inside, settings.face))
     return found
 
 
@@ -202,14 +214,20 @@ def _first(faces: list[Detection]) -> Detection | None:
     return faces[0] if faces else None
 
 
+def _lies_in(box: Box, photograph: Photograph) -> bool:
+    """Whether there is anything of a box in an image to cut out."""
+    try:
+        return bool(pad_box(box, *photograph.size))
+    except ValueError:
+        return False
+
+
 def _around(box: Box, photograph: Photograph) -> Box:
-    """A quarter of a box's sides more all around it, within the image; all of the image if the box lies outside."""
+    """A quarter of a box's sides more all around it, within the image."""
     across, along = (box[2] - box[0]) / 4, (box[3] - box[1]) / 4
     left, top = max(0, int(box[0] - across)), max(0, int(box[1] - along))
     width, height = photograph.size
     right, bottom = min(width, int(box[2] + across)), min(height, int(box[3] + along))
-    if right - left < 2 or bottom - top < 2:
-        return whole_image(photograph)
     return (float(left), float(top), float(right), float(bottom))
 
 
@@ -233,7 +251,7 @@ def _overlap(a: Box, b: Box) -> float:
 
 def _write(path: Path, chunk: _Chunk, size_px: int) -> None:
     rows, n = chunk.rows, len(chunk.rows)
-    notes = {"missing": chunk.missing, "bad": sorted(chunk.bad)}
+    notes = {"missing": chunk.missing, "bad": sorted(chunk.bad), "misplaced": sorted(chunk.misplaced)}
     arrays: dict[str, Any] = {
         "index": np.array([row[0] for row in rows], dtype=np.int64),
         "images": np.array([row[1] for row in rows], dtype=np.uint8).reshape(n, 3, size_px, size_px),

@@ -13,7 +13,7 @@ from ..files import find_images, merged
 from .coded import decoded, has_classes
 from .folders import read_class_folders, settled
 from .listing import Listing, Sample, csv_rows, plain_name
-from .places import find_inner, folders_in, opened
+from .places import find_inner, folders_in, opened, unlisted
 from .splits import split_of
 
 _WORDS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
@@ -92,7 +92,8 @@ def _lists(base: Path) -> Listing:
                 left_out["rows of images that are listed already"] += 1
             else:
                 samples[name] = Sample(name, code, split, images / name, box=_box(where, row))
-    return Listing(settled(list(samples.values())), dict(left_out))
+    lists = [path for _, path in _csvs(base)]
+    return Listing(settled(list(samples.values())), merged([left_out, unlisted(images, samples.values(), *lists)]))
 
 
 def _box(where: str, row: dict[str, str]) -> tuple[float, float, float, float] | None:

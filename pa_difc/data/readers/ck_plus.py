@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...util.errors import UserError
-from ..files import find_images, is_system
+from ..files import find_images
+from ..foreign import is_system
 from .folders import read_class_folders
 from .listing import Listing, NotHere, Sample, held_out_groups, read_lines
 from .places import find_inner, opened

@@ -8,7 +8,7 @@ from pathlib import Path
 from ...util.errors import UserError
 from .fer2013 import CODES
 from .listing import Listing, Sample, held_out_groups, plain_name, read_lines
-from .places import find_inner, opened
+from .places import find_inner, opened, unlisted
 
 _LISTS = ("label/label.lst", "label.lst")
 _IMAGES = ("image/origin", "origin", "image", "images")
@@ -31,7 +31,7 @@ def read_expw(root: Path) -> Listing:
     if not samples:
         raise UserError(f"{path}: the list is empty")
     try:
-        return held_out_groups(samples, notes=opened(root, base))
+        return held_out_groups(samples, left_out=unlisted(images, samples, path), notes=opened(root, base))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...util.errors import UserError
 from .listing import Listing, Sample, csv_rows, plain_name
-from .places import find_inner, opened
+from .places import find_inner, opened, unlisted
 from .tables import listing_of
 
 
@@ -16,7 +16,7 @@ def read_legend_csv(root: Path) -> Listing:
     """A list ``legend.csv`` with columns image and emotion beside ``images/``; columns split and group count as well.
 
     Without a column "split", about a fifth is held out as "test", by a hash of the names, or of the groups where there
-    is a column "group".
+    is a column "group". Images beside it that it does not list are counted.
     """
     return _read_legend(root, group=None)
 
@@ -46,6 +46,6 @@ def _read_legend(root: Path, group: Callable[[str], str] | None) -> Listing:
     if not samples:
         raise UserError(f"{legend}: the list is empty")
     try:
-        return listing_of(samples, columns, notes=opened(root, base))
+        return listing_of(samples, columns, opened(root, base), unlisted(base, samples, legend))
     except UserError as error:
         raise UserError(f"{legend}: {error}") from None

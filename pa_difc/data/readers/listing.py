@@ -18,6 +18,9 @@ from ...util.errors import UserError
 #: The share of a dataset without official splits that is held out as its test split.
 HELD_OUT = 0.2
 
+#: A note of such a dataset.
+OUR_SPLIT = "no split of its own: about a fifth is held out as the test split, by a hash of names or groups"
+
 #: The split of samples that are both unlabelled training data and test data, as the protocol has small sets.
 BOTH = "both"
 
@@ -160,6 +163,9 @@ def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[s
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             header = [name.strip() for name in reader.fieldnames or []]
+            times = Counter(name.casefold() for name in header if name)
+            if twice := next((name for name in header if times[name.casefold()] > 1), None):
+                raise UserError(f"{path}: the column {twice!r} stands there {times[twice.casefold()]} times: keep one")
             missing = [c for c in columns if c not in header]
             if missing:
                 raise UserError(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...util.errors import UserError
-from ..files import is_system
+from ..foreign import is_system
 from .listing import Listing, NotHere, Sample
 from .splits import split_of
 from .tables import listing_of

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ...util.errors import UserError
-from ..files import is_system
-from .listing import NotHere
+from ..files import find_images
+from ..foreign import is_system
+from .listing import NotHere, Sample
 
 _DEEPEST = 3  #: folders around a dataset that are opened
 
@@ -44,3 +45,18 @@ def opened(root: Path, inner: Path) -> tuple[str, ...]:
 def folders_in(folder: Path) -> list[Path]:
     """The folders in a folder, by name; those of the system are no part of a dataset."""
     return sorted(p for p in folder.iterdir() if p.is_dir() and not is_system(p.name))
+
+
+def unlisted(folder: Path, samples: Iterable[Sample], *lists: Path) -> dict[str, int]:
+    """What lies among the images of a list and is none of its samples, by reason.
+
+    Args:
+        folder: of the images.
+        samples: that the list names.
+        lists: the files of the list.
+    """
+    if not folder.is_dir():
+        return {}
+    found = find_images(folder, known=[*lists, *dict.fromkeys(s.path for s in samples if s.path is not None)])
+    names = " or ".join(path.name for path in lists)
+    return found.left_out | ({f"images not listed in {names}": len(found.paths)} if found.paths else {})

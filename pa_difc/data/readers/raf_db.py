@@ -16,7 +16,7 @@ from ..labels import SEVEN
 from .coded import decoded, has_classes
 from .folders import read_class_folders
 from .listing import Listing, NotHere, Sample, csv_rows, plain_name, read_lines
-from .places import find_inner, opened
+from .places import find_inner, opened, unlisted
 from .splits import split_of
 
 LABELS = Path("basic") / "EmoLabel" / "list_patition_label.txt"  # spelt so in the distribution
@@ -43,7 +43,7 @@ def read_raf_db(root: Path) -> Listing:
     )
     if (base / LABELS).is_file():
         files = lambda stem, suffix: {"path": base / ALIGNED / f"{stem}_aligned{suffix}", "whole": True}  # noqa: E731
-        return replace(_read(base, files), notes=opened(root, base))
+        return replace(_read(base, ALIGNED, files), notes=opened(root, base))
     listing = decoded(read_class_folders(base), CODES)
     _check_lists(root, listing)
     return replace(listing, samples=[replace(s, whole=True) for s in listing.samples], notes=opened(root, base))
@@ -68,10 +68,10 @@ def read_raf_db_original(root: Path) -> Listing:
         landmarks = _five_points(known) if known else None
         return {"path": base / ORIGINAL / f"{stem}{suffix}", "box": tuple(box), "landmarks": landmarks}
 
-    return replace(_read(base, files), notes=opened(root, base))
+    return replace(_read(base, ORIGINAL, files), notes=opened(root, base))
 
 
-def _read(root: Path, files: Callable[[str, str], dict[str, Any]]) -> Listing:
+def _read(root: Path, images: Path, files: Callable[[str, str], dict[str, Any]]) -> Listing:
     path = root / LABELS
     if not path.is_file():
         raise NotHere(f"{root}: no RAF-DB here (looked for {LABELS} and {ALIGNED}/)")
@@ -83,7 +83,7 @@ def _read(root: Path, files: Callable[[str, str], dict[str, Any]]) -> Listing:
     if not samples:
         raise UserError(f"{path}: the list is empty")
     try:
-        return Listing(samples)
+        return Listing(samples, unlisted(root / images, samples, path))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 

@@ -17,7 +17,12 @@ _SPLITS = ("split", "usage", "subset", "partition")
 _GROUPS = ("group", "person", "person_id", "subject", "subject_id")
 
 
-def listing_of(samples: Sequence[Sample], columns: Mapping[str, Sequence[str]], notes: tuple[str, ...] = ()) -> Listing:
+def listing_of(
+    samples: Sequence[Sample],
+    columns: Mapping[str, Sequence[str]],
+    notes: tuple[str, ...] = (),
+    left_out: Mapping[str, int] | None = None,
+) -> Listing:
     """The listing of samples whose list may say their splits and groups.
 
     Args:
@@ -25,9 +30,10 @@ def listing_of(samples: Sequence[Sample], columns: Mapping[str, Sequence[str]], 
         columns: what else the list says of each sample. One called "split" has train, val or test in their usual words,
             as others of :data:`_SPLITS` may; one of :data:`_GROUPS` says what is to stay on one side. In any case.
         notes: of the listing.
+        left_out: files beside the samples, by reason.
 
     Raises:
-        UserError: a value of a split is none.
+        UserError: a value of a split is none, or two columns say different ones.
     """
     known = {name.strip().casefold(): name for name in columns}
     if (column := next((known[name] for name in _GROUPS if name in known), None)) is not None:
@@ -35,19 +41,24 @@ def listing_of(samples: Sequence[Sample], columns: Mapping[str, Sequence[str]], 
         samples = [replace(s, group=group or None) for s, group in zip(samples, columns[column], strict=True)]
         notes = (*notes, f"groups are those of the column {column}")
     if (splits := _splits(samples, {name: columns[known[name]] for name in _SPLITS if name in known})) is None:
-        return held_out_groups(samples, notes=notes, columns=columns)
+        return held_out_groups(samples, notes=notes, columns=columns, left_out=dict(left_out or {}))
     placed = [replace(sample, split=split) for sample, split in zip(samples, splits, strict=True)]
-    return keep_apart(Listing(settled(placed), notes=notes, columns=columns))
+    return keep_apart(Listing(settled(placed), dict(left_out or {}), notes, columns=columns))
 
 
 def _splits(samples: Sequence[Sample], columns: Mapping[str, Sequence[str]]) -> list[str] | None:
     """The splits of a list; None if it says none."""
+    said: dict[str, list[str]] = {}
     for name, words in columns.items():
         splits = {word: split_of(word) for word in dict.fromkeys(words)}
         strange = next((word for word, split in splits.items() if split is None), None)
         if strange is None:
-            return [splits[word] or "" for word in words]
-        if name == _SPLITS[0]:
+            said[name] = [splits[word] or "" for word in words]
+        elif name == _SPLITS[0]:
             sample = samples[words.index(strange)]
             raise UserError(f"{sample.name}: split {shown(strange)} must be train, val or test")
-    return None
+    for sample, *found in zip(samples, *said.values(), strict=True):
+        if len(set(found)) > 1:
+            columns_say = ", ".join(f"{name} says {split}" for name, split in zip(said, found, strict=True))
+            raise UserError(f"{sample.name}: its columns disagree on the split ({columns_say}): keep the right one")
+    return next(iter(said.values()), None)
