@@ -8,6 +8,7 @@ from PIL import Image
 
 from pa_difc.data.domains import Domain
 from pa_difc.data.labels import SEVEN
+from pa_difc.util import process
 
 torch.set_num_threads(1)  # the batches are tiny; threads would wait for each other
 
@@ -15,6 +16,12 @@ torch.set_num_threads(1)  # the batches are tiny; threads would wait for each ot
 def pytest_addoption(parser):
     about = "write the kept numbers of tests/golden anew; only when the method itself is meant to change"
     parser.addoption("--regenerate-golden", action="store_true", help=about)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_said(monkeypatch):
+    """Each test is a process of its own to what is said once in one."""
+    monkeypatch.setattr(process, "_said", set())
 
 
 @pytest.fixture

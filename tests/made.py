@@ -1,6 +1,8 @@
 """What several tests make or look up. Not in conftest.py: there are two of those, and only one can be imported."""
 
 import argparse
+import csv
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,25 @@ TRAINED = [name for name, method in METHODS.items() if method.trains and method.
 
 #: Some that are several in one.
 JOINED = ["mcd+mean_teacher", "dann+mcc+adamatch", "mcd+abc", "source_only+mean_teacher+abc"]
+
+
+def picture(path, seed=0, size=(24, 24)):
+    """A gray picture of noise, another one for each seed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0]), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def table(path, rows):
+    """A CSV file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def counts(listing):
+    """Samples of a listing by split and word."""
+    return {split: Counter(row) for split, row in listing.counts.items()}
 
 
 def random_faces(n, seed, size_px=32, prefix="face", num_classes=7):

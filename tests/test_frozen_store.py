@@ -145,8 +145,7 @@ def test_views_are_standardised_as_their_domain_is(weights, tmp_path):
             assert (a.log_probs == b.log_probs).all()
 
 
-def test_the_size_is_said_before_and_is_that_of_the_file(weights, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("pa_difc.util.process._said", set())  # what is left out is said once a process
+def test_the_size_is_said_before_and_is_that_of_the_file(weights, tmp_path, capsys):
     extract(config(views="flip", **weights), SOURCE, TARGET, tmp_path)
     file = next(tmp_path.rglob("features.npz"))
     numbers = (84 + 21) * (576 + K)  # 84 faces, 21 of them in two views

@@ -209,7 +209,7 @@ def test_a_table_has_one_product_and_the_report_says_it(weights, tmp_path):
     assert len({json.dumps(run.record["common"], sort_keys=True) for run in runs}) == 1
     other = RunFolder.of(out, settings(weights, product="start"), *pair())
     assert other.key not in {run.record["key"] for run in runs}
-    write_grid(Grid.of_runs(runs), tmp_path / "page", None, None)
+    write_grid(Grid.of_runs(runs), tmp_path / "page", None)
     said = "every trained cell are p · q^0.5, with the probabilities q of the pretrained classifier (eval.product)."
     assert said in (tmp_path / "page" / "report.md").read_text()
 

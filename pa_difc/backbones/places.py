@@ -6,6 +6,7 @@ Importing this imports no torch.
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ OF_RUN = ("record.json", "checkpoint.pt")
 
 def is_model_folder(place: Path | str | None) -> bool:
     """Whether a place is a folder with a model that was exported, or a run's."""
-    return place is not None and any((Path(place) / names[0]).is_file() for names in (EXPORTED, OF_RUN))
+    # os.path.isfile, unlike Path.is_file, takes a name that no disk could have for one that is not there.
+    return place is not None and any(os.path.isfile(Path(place) / names[0]) for names in (EXPORTED, OF_RUN))
 
 
 def weights_file(place: Path) -> Path:

@@ -73,7 +73,8 @@ def run(parsed: argparse.Namespace) -> int:
         except UserError as error:  # of its data or weights: the other grids go their way
             if len(grids) == 1:
                 raise
-            done, problems = [], [(grid.pair, Failure(str(error), mendable=True))]
+            name = " · ".join(filter(None, [grid.title, grid.pair]))
+            done, problems = [], [(name, Failure(str(error), mendable=True))]
             print(f"{grid.pair}  failed", flush=True)
         records, failures = records + done, failures + problems
     if records:

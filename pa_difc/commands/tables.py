@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..report.grid import Grid, make_grids
-from ..report.over_targets import NOTE, SHOWN, over_targets
+from ..report.over_targets import NOTE, tables_over_targets
 from ..report.page import markdown_table
 from ..report.run import Run
 from ..report.selection import Selection, candidates_table, numbers, select, selection_notes
@@ -91,14 +91,8 @@ def _scored_csv(grid: Grid) -> list[list[Any]]:
 
 def _scored_markdown(grids: Sequence[Grid]) -> str:
     text = "\n".join(to_markdown(_rows(grid), grid.title) for grid in grids)
-    return "\n".join([text, *(f"# {title}\n\n{markdown_table(rows)}\n" for title, rows in _several(grids))])
-
-
-def _several(grids: Sequence[Grid]) -> Iterator[tuple[str, list[list[str]]]]:
-    """Titles and tables with a column for each of several pairs, of grids that have labels."""
-    if len({(grid.source, grid.target) for grid in grids}) > 1:
-        for metric, name in SHOWN.items():
-            yield f"{name[0].upper()}{name[1:]} on every target", over_targets(grids, metric)
+    several = tables_over_targets(grids).items()
+    return "\n".join([text, *(f"# {title}\n\n{markdown_table(rows)}\n\n{NOTE}.\n" for title, rows in several)])
 
 
 def _printed(grids: Sequence[Grid], choices: dict[int, tuple[Grid, Selection]]) -> Iterator[str]:
@@ -106,7 +100,7 @@ def _printed(grids: Sequence[Grid], choices: dict[int, tuple[Grid, Selection]]) 
     for grid in grids:
         text = to_terminal(_rows(grid)) if grid.labelled else _choice_text(*choices[id(grid)])
         yield f"{grid.title}\n{text}" if several else text
-    for title, rows in _several([grid for grid in grids if grid.labelled]):
+    for title, rows in tables_over_targets(grids).items():
         yield "\n".join([title, *aligned(rows), NOTE])
 
 
@@ -124,5 +118,6 @@ def _choice_markdown(grid: Grid, selection: Selection) -> str:
 def _choice_text(grid: Grid, selection: Selection) -> str:
     """The table of a target without labels: what a choice can go by, and the chosen cell."""
     export = f"pa-difc export --model {selection.chosen.runs[0].path} --out my_model"
-    chosen = f"\nchosen: {selection.chosen.name}; to use it: {export}"
+    sure = "chosen" if selection.chosen.eligible else "the least bad, not to be trusted"
+    chosen = f"\n{sure}: {selection.chosen.name}; to use it: {export}"
     return "\n".join([*aligned(candidates_table(selection)), *selection_notes(selection), chosen])

@@ -38,6 +38,7 @@ def decoded_rows(file: IO[bytes]) -> DecodedRows | None:
     """
     import pillow_heif  # type: ignore[import-not-found]
 
+    pillow_heif.options.DECODE_THREADS = 1  # the memory of others stays theirs: 100 MB after some images
     file.seek(0)
     heif: Any = pillow_heif.open_heif(file, convert_hdr_to_8bit=True, remove_stride=False)
     if heif.mode not in _CHANNELS:

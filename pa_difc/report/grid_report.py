@@ -9,7 +9,7 @@ from pathlib import Path
 from ..util.files import write_text
 from .grid import Grid, make_grids
 from .grid_page import Summary, write_grid
-from .over_targets import NOTE, SHOWN, over_targets
+from .over_targets import NOTE, tables_over_targets
 from .page import html_page, html_table, markdown_table, slug
 from .run import read_runs
 from .shift import gains_table, lead, lines_from_records, table
@@ -70,7 +70,7 @@ def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid],
     shared = [note for note in dict.fromkeys(notes) if notes.count(note) > 1]  # they stand once, at the top
     page = [f"<nav aria-label='Contents'><ul>{links}</ul></nav>", *(f"<p>{html.escape(note)}</p>" for note in shared)]
     markdown = [f"# {title}", "\n".join(f"- {s.title}" for s in summaries), *shared]
-    for name, rows in _over_targets(grids).items():
+    for name, rows in tables_over_targets(grids).items():
         page += [f"<h2>{html.escape(name)}</h2>", f"<p>{html.escape(NOTE)}.</p>", html_table(rows, name)]
         markdown += [f"## {name}", f"{NOTE}.", markdown_table(rows)]
     for s in summaries:
@@ -85,16 +85,6 @@ def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid],
     write_text(out / "report.md", "\n\n".join(markdown) + "\n")
     write_text(out / "report.html", html_page(title, "\n".join(page)))
     return out / "report.html"
-
-
-def _over_targets(grids: Sequence[Grid]) -> dict[str, list[list[str]]]:
-    """Titles and tables with a column for each of several pairs that have labels."""
-    scored = [grid for grid in grids if grid.labelled]
-    if len({(grid.source, grid.target) for grid in scored}) < 2:
-        return {}
-    return {
-        f"{name[0].upper()}{name[1:]} on every target": over_targets(scored, metric) for metric, name in SHOWN.items()
-    }
 
 
 def _anchor(summary: Summary) -> str:

@@ -26,6 +26,17 @@ def group_key(record: Record) -> str:
     return canonical([data["source"], data["target"], record["labels"]["names"], record["common"]])
 
 
+def key_but_pair(record: Record) -> str:
+    """Equal for records that differ in method, loss, seed, and in the pair: in what follows from its datasets alone."""
+    settings, identities = _parts(record["common"])
+    fixed = {key: value for key, value in settings.items() if key not in ("data.source", "data.target")}
+    others = {key: value for key, value in identities.items() if _word(key) != "data"}
+    if isinstance(code := others.get("code"), Mapping):  # of datasets that are plugins
+        others["code"] = {key: value for key, value in code.items() if key not in ("source", "target")}
+    others["features"] = others.get("features") is not None  # a network's run is another one for each pair
+    return canonical([record["labels"]["names"], fixed, others])
+
+
 def sweep_key(record: Record) -> str:
     """Equal for the records of one label-shift sweep.
 

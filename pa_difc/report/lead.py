@@ -153,6 +153,8 @@ def _unscored_sentence(grid: Grid) -> str:
         return f"{text}, and none can be chosen: outputs.npz of a run is missing."
     chosen = selection.chosen
     why = f"chosen by {CHOSEN_BY} among {len(selection.candidates)}"
+    if not chosen.eligible:
+        why += ", none of which may be chosen by the rules: not to be trusted"
     if chosen.method == AS_IS:
         return f"{text}. Take {_AS_IS}, {why}: nothing says that {_lower(_training(grid))} paid."
     text = f"{text}. Take {chosen.name}, {why}"

@@ -20,6 +20,10 @@ KINDS = (
     ("48 MP JPEG", (8000, 6000), {"format": "JPEG", "quality": 90}, 8),
     ("12 MP PNG", (4000, 3000), {"format": "PNG", "compress_level": 1}, 8),
     ("48 MP PNG", (8000, 6000), {"format": "PNG", "compress_level": 1}, 4),
+    # Near the most that is read of them: their decoders hold more than an image.
+    ("33 MP JPEG, progressive", (6700, 5000), {"format": "JPEG", "progressive": True, "subsampling": "4:4:4"}, 2),
+    ("33 MP TIFF, LZW", (6700, 5000), {"format": "TIFF", "compression": "tiff_lzw"}, 2),
+    ("14 MP WebP", (4320, 3240), {"format": "WEBP", "method": 0}, 2),
     ("48 px PNG", (48, 48), {"format": "PNG"}, 128),
 )
 _LIMIT_MB = 700

@@ -5,6 +5,7 @@ import json
 import pytest
 from made import class_folders
 
+from pa_difc.backbones.places import is_model_folder
 from pa_difc.commands.parser import main
 from pa_difc.data.labels import SEVEN
 from pa_difc.training import outcome
@@ -106,3 +107,8 @@ def test_ctrl_c_in_a_grid_says_what_is_done(home, monkeypatch):
     done = set((home / "stopped" / "runs").glob("*/record.json"))
     assert compare("--set", *SMALL, losses=["ce", "drw", "di"], out="stopped") == 0
     assert len(done) == 1 and done < set((home / "stopped" / "runs").glob("*/record.json"))
+
+
+@pytest.mark.parametrize("place", ["9" * 300, "a/" * 3000, "no\0thing"])
+def test_a_place_that_no_disk_could_have_is_no_model(place):
+    assert not is_model_folder(place)

@@ -1,22 +1,14 @@
 """FERPlus: ten votes on each image of FER2013, beside its list or in the folders that the authors' program makes."""
 
-import csv
-
 import numpy as np
 import pytest
+from made import table
 from PIL import Image
 
 from pa_difc.data import load_domain
 from pa_difc.data.labels import EXPRESSIONS8
 from pa_difc.data.readers import NotHere, read_fer2013, read_fer_plus
 from pa_difc.util.errors import UserError
-
-
-def table(path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-
 
 VOTED = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 

@@ -1,10 +1,7 @@
 """Sets with further folders in them and around them, as people have them on their disks."""
 
-from collections import Counter
-
-import numpy as np
 import pytest
-from PIL import Image
+from made import counts, picture
 
 from pa_difc.data.labels import SEVEN
 from pa_difc.data.readers import (
@@ -17,18 +14,6 @@ from pa_difc.data.readers import (
     read_sfew,
 )
 from pa_difc.util.errors import UserError
-
-
-def picture(path, seed=0, size=(24, 24)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0]), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-
-
-def counts(listing):
-    """Samples by split and word."""
-    return {split: Counter(row) for split, row in listing.counts.items()}
-
 
 # SFEW, with its aligned faces
 

@@ -2,17 +2,10 @@
 
 from collections import Counter
 
-import numpy as np
 import pytest
-from PIL import Image
+from made import picture
 
 from pa_difc.data.readers import NotHere, read_oulu_casia
-
-
-def picture(path, seed=0, size=(24, 24)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0]), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
 
 
 def oulu(root, form="OriginalImg", lights=("VL/Strong",), people=12):

@@ -1,11 +1,9 @@
 """RAF-DB as it was uploaded again, in folders whose numbers are its codes."""
 
-import csv
 from collections import Counter
 
-import numpy as np
 import pytest
-from PIL import Image
+from made import counts, picture, table
 
 from pa_difc.data import load_domain
 from pa_difc.data.labels import SEVEN
@@ -14,23 +12,6 @@ from pa_difc.util.errors import UserError
 
 RAF = dict(zip("1234567", SEVEN, strict=True))
 AFFECT = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
-
-
-def picture(path, seed=0, size=(24, 24)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0]), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-
-
-def table(path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-
-
-def counts(listing):
-    """Samples by split and word."""
-    return {split: Counter(row) for split, row in listing.counts.items()}
 
 
 def raf_again(root, listed=True):
