@@ -8,7 +8,7 @@ from PIL import Image
 
 from pa_difc.data.domains import Domain
 from pa_difc.data.labels import SEVEN
-from pa_difc.util.process import say_once
+from pa_difc.util import process
 
 torch.set_num_threads(1)  # the batches are tiny; threads would wait for each other
 
@@ -19,9 +19,9 @@ def pytest_addoption(parser):
 
 
 @pytest.fixture(autouse=True)
-def _nothing_was_said():
+def _nothing_was_said(monkeypatch):
     """Each test is a process of its own to what is said once in one."""
-    say_once.cache_clear()
+    monkeypatch.setattr(process, "_said", set())
 
 
 @pytest.fixture

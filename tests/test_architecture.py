@@ -80,6 +80,7 @@ def test_packages_have_one_door(path):
     names = set(imports(path))
     top = {name.split(".")[0] for name in names}
     assert "optuna" not in top or part(path) == "tuning"
+    assert "loky" not in top or path.stem == "slots"
     assert "ignite" not in top or path.stem == "distributed"
     assert "facenet_pytorch" not in top or path.stem in {"detect", "facenet"}
     if path.stem == "functional":
@@ -123,7 +124,7 @@ def test_the_version_stands_once():
 
 HEAVY = (
     "pytorch_adapt", "torchvision", "sklearn", "scipy", "matplotlib", "optuna", "pytorch_metric_learning", "ignite",
-    "PIL", "ot", "facenet_pytorch", "pandas", "torchmetrics", "sqlalchemy",
+    "PIL", "ot", "facenet_pytorch", "pandas", "torchmetrics", "sqlalchemy", "loky",
 )  # fmt: skip
 
 

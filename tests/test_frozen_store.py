@@ -164,8 +164,10 @@ def test_large_sizes_are_in_megabytes(tmp_path, capsys):
 
 def test_a_disk_with_too_little_room_is_told_before_anything_is_trained(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**6, 10**6 - 100_000, 100_000))
-    with pytest.raises(UserError, match=r"^features: 84 × 576 numbers, 194 kB: .* has 100 kB free; give") as error:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**6, 10**6 - 300_000, 300_000))
+    with pytest.raises(
+        UserError, match=r"^features: 84 × 576 numbers, 194 kB, and .*: .* has 300 kB free; give"
+    ) as error:
         extract(config(), SOURCE, TARGET, tmp_path / "new" / "out")
     assert "\n" not in str(error.value) and not list(tmp_path.rglob("*.pt"))
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**6, 0, 10**6))

@@ -107,7 +107,7 @@ def run(parsed: argparse.Namespace) -> int:
     if not records:
         raise UserError(f"none of the {len(cells)} cells could be trained")
     _conclude(records, out, target)
-    return 0 if all(isinstance(problem, UserError) for _, problem in failures) else 1
+    return 0 if all(failure.mendable for _, failure in failures) else 1
 
 
 def _cells(parsed: argparse.Namespace) -> list[Settings]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..util.errors import UserError
-from .flags import add_features_flag, add_grid_flags, add_log_flag, add_training_flags
+from .flags import add_features_flag, add_grid_flags, add_jobs_flags, add_log_flag, add_training_flags, read_jobs
 
 if TYPE_CHECKING:
     from .experiment import PairGrid
@@ -21,6 +21,7 @@ EXAMPLES = """\
   pa-difc compare
   pa-difc compare --methods dann mcd --losses ce drw margin di difc --seeds 0 1 2
   pa-difc compare --source muxspace --target fer2013 --data-root data --epochs 3 --out runs/mux2fer
+  pa-difc compare --jobs 4 --seeds 0 1 2   # four cells at a time
   pa-difc compare --source raf_db --targets jaffe sfew fer2013 expw --data-root data --out runs/four
   pa-difc compare --grid recipes/paper.toml --data-root data --list
   pa-difc compare --features frozen --epochs 20 --seeds 0 1 2 3 4 --out runs/frozen   # a hundred times cheaper"""
@@ -33,6 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_grid_flags(parser, METHODS, LOSSES)
     add_log_flag(parser)
     add_features_flag(parser)
+    add_jobs_flags(parser)
     add = parser.add_argument
     add("--seeds", nargs="+", type=int, default=None, metavar="N", help="(default: 0)")
     add("--sources", nargs="+", metavar="NAME", help="several labelled datasets, each with every target")
@@ -45,14 +47,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     from .experiment import listing, planned
 
+    jobs = read_jobs(parsed)
     # All settings are made, and so checked, before anything is read or trained.
     grids = planned(parsed, METHODS, LOSSES)
     if parsed.list:
         print("\n".join(listing(grids, parsed.out)))
         return 0
 
+    from ..training.outcome import Failure
     from ..util.files import refuse_foreign
-    from .grid import Failure, Record, report_failures
+    from .grid import Failures, Record, report_failures
     from .tables import TABLES, write_tables
 
     for name in TABLES:
@@ -60,16 +64,17 @@ def run(parsed: argparse.Namespace) -> int:
         refuse_foreign(parsed.out / name, ours=ours, writer="this command", instead="another --out")
     add_command(parsed.out)  # fails here if it can't
     records: list[Record] = []
-    failures: list[Failure] = []
+    failures: Failures = []
     for number, grid in enumerate(grids, 1):
         if len(grids) > 1:
             print(f"grid {number}/{len(grids)}  {grid.title}".rstrip(), flush=True)
         try:
-            done, problems = _train(grid, parsed)
+            done, problems = _train(grid, parsed, jobs)
         except UserError as error:  # of its data or weights: the other grids go their way
             if len(grids) == 1:
                 raise
-            done, problems = [], [(" · ".join(filter(None, [grid.title, grid.pair])), error)]
+            name = " · ".join(filter(None, [grid.title, grid.pair]))
+            done, problems = [], [(name, Failure(str(error), mendable=True))]
             print(f"{grid.pair}  failed", flush=True)
         records, failures = records + done, failures + problems
     if records:
@@ -77,7 +82,7 @@ def run(parsed: argparse.Namespace) -> int:
     return report_failures(failures)
 
 
-def _train(grid: PairGrid, parsed: argparse.Namespace) -> tuple[list[Any], list[Any]]:
+def _train(grid: PairGrid, parsed: argparse.Namespace, jobs: dict[str, Any]) -> tuple[list[Any], list[Any]]:
     """The records of a grid's cells on its pair, and what went wrong with the others.
 
     Raises:
@@ -85,15 +90,16 @@ def _train(grid: PairGrid, parsed: argparse.Namespace) -> tuple[list[Any], list[
     """
     from ..training.build import load_pair
     from ..training.frozen import freeze
-    from .grid import run_grid
+    from .grid import on_first, run_grid
     from .scores import announce, announce_phases
 
-    source, target = load_pair(grid.cells[0])
+    cells = on_first(grid.cells, parsed.devices)
+    source, target = load_pair(cells[0])
     announce(source, target)
-    announce_phases(grid.cells)
+    announce_phases(cells)
     if grid.frozen:
-        source, target = freeze(grid.cells[0], source, target, parsed.out / "features")
-    return run_grid(grid.cells, source, target, parsed.out, parsed.log)
+        source, target = freeze(cells[0], source, target, parsed.out / "features")
+    return run_grid(cells, source, target, parsed.out, parsed.log, **jobs)
 
 
 def add_command(out: Path) -> None:

@@ -14,6 +14,7 @@ from ..losses import LOSSES
 from ..methods import METHODS
 from ..training.keys import CELL_KEYS, fixed_keys
 from ..training.loggers import LOGGERS
+from ..util.errors import UserError
 
 if TYPE_CHECKING:
     from ..training.given import Given
@@ -122,6 +123,27 @@ def add_grid_flags(parser: argparse.ArgumentParser, methods: Sequence[str], loss
     for flag, names, default in (("--methods", METHODS, methods), ("--losses", LOSSES, losses)):
         about = f"all, or some of {', '.join(names)} (default: {' '.join(default)})"
         parser.add_argument(flag, nargs="+", default=None, metavar="NAME", help=about)
+
+
+def add_jobs_flags(parser: argparse.ArgumentParser) -> None:
+    """``--jobs`` and ``--devices``, for commands that train grids."""
+    about = "train N cells at a time, each in a process of one thread (default: one after the other, on all threads)"
+    parser.add_argument("--jobs", type=int, default=None, metavar="N", help=about)
+    about = "train cells on these side by side, such as cuda:0 cuda:1; with more --jobs, several on each"
+    parser.add_argument("--devices", nargs="+", default=[], metavar="NAME", help=about)
+
+
+def read_jobs(parsed: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of :func:`.run_grid` that these flags stand for.
+
+    Raises:
+        UserError: there is no such number of jobs, or devices are named twice.
+    """
+    if parsed.jobs is not None and parsed.jobs < 1:
+        raise UserError(f"--jobs {parsed.jobs}: must be at least 1")
+    if parsed.devices and getattr(parsed, "device", None) is not None:
+        raise UserError("--device and --devices: give one of them")
+    return {"jobs": parsed.jobs or len(parsed.devices) or None, "devices": parsed.devices}
 
 
 def add_log_flag(parser: argparse.ArgumentParser) -> None:

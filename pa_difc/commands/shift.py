@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 from ..data.sampling import sampler_names
 from ..util.errors import UserError
 from ..util.names import unknown
-from .flags import add_features_flag, add_grid_flags, add_training_flags, settings_of_grid
+from .flags import (
+    add_features_flag,
+    add_grid_flags,
+    add_jobs_flags,
+    add_training_flags,
+    read_jobs,
+    settings_of_grid,
+)
 
 if TYPE_CHECKING:
     from ..data.domains import Domain
@@ -29,6 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_training_flags(parser, prior_correction="rlls", target_sampler=None)
     add_grid_flags(parser, METHODS, LOSSES)
     add_features_flag(parser)
+    add_jobs_flags(parser)
     add = parser.add_argument
     about = "α of the Dirichlet distributions; smaller is more severe, none leaves the target as it is"
     add("--alphas", nargs="+", default=[NONE, "10", "3", "1", "0.3"], metavar="A", help=f"{about} (default: all five)")
@@ -40,6 +48,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     if parsed.draws < 1:
         raise UserError(f"--draws {parsed.draws}: must be at least 1")
+    jobs = read_jobs(parsed)
     grids = [_cells(parsed, name) for name in _samplers(parsed.target_samplers)]
     cells = [cell for one in zip(*grids, strict=True) for cell in one]  # samplers of a method and loss side by side
     tasks = list(product(range(parsed.draws), map(_alpha, parsed.alphas)))
@@ -49,22 +58,22 @@ def run(parsed: argparse.Namespace) -> int:
     from ..report.shift_page import write_shift_report
     from ..training.build import load_pair
     from ..training.frozen import extract
-    from .grid import Failure, Record, report_failures, run_grid
+    from .grid import Failures, Record, on_first, report_failures, run_grid
     from .scores import announce
 
+    cells = on_first(cells, parsed.devices)
     source, target = load_pair(cells[0])
     require_labels(target, CANT_SHIFT)
     announce(source, target)
     if parsed.features == "frozen":
         source, target = extract(cells[0], source, target, parsed.out / "features")
     records: list[Record] = []
-    failures: list[Failure] = []
+    failures: Failures = []
     for number, (draw, alpha) in enumerate(tasks, 1):
         task = "no shift" if alpha is None else f"α = {alpha:g}"
         print(f"task {number}/{len(tasks)}: {task}, draw {draw}", flush=True)
-        done, problems = run_grid(
-            [_task(c, alpha, draw) for c in cells], *_shifted(source, target, alpha, draw), parsed.out
-        )
+        pair = _shifted(source, target, alpha, draw)
+        done, problems = run_grid([_task(c, alpha, draw) for c in cells], *pair, parsed.out, **jobs)
         records, failures = records + done, failures + problems
     if records:
         page = write_shift_report(records, parsed.out)

@@ -34,7 +34,7 @@ def write_tables(out: Path, made: Sequence[Record]) -> None:
     Raises:
         UserError: outputs of a run are gone or damaged, or a file can't be written.
     """
-    grids = make_grids(_runs(out))
+    grids = make_grids(_runs(out, made))
     scored, others = [g for g in grids if g.labelled], [g for g in grids if not g.labelled]
     if scored:
         _write(out, TABLES, [_scored_csv(grid) for grid in scored], _scored_markdown(scored))
@@ -50,8 +50,11 @@ def write_tables(out: Path, made: Sequence[Record]) -> None:
     print(f"written: {', '.join(str(out / name) for name in written)}")
 
 
-def _runs(out: Path) -> list[Run]:
-    """All runs below a folder, those of label shifts left out, in the order in which they were finished."""
+def _runs(out: Path, made: Sequence[Record]) -> list[Run]:
+    """All runs below a folder, those of label shifts left out, in the order in which they were finished.
+
+    Those of this command stand in its order among themselves: workers finish in any.
+    """
     from ..training.record import read_record
 
     runs = []
@@ -60,7 +63,11 @@ def _runs(out: Path) -> list[Run]:
             runs.append(Run(path.parent, read_record(path)))
         except UserError as error:  # of another command, maybe: this one's numbers are not lost by it
             print(f"left out of the tables: {error}", flush=True)
-    return split_sweeps(sorted(runs, key=lambda run: str(run.record["finished"])))[1]
+    runs.sort(key=lambda run: str(run.record["finished"]))
+    numbers_of = {record["key"]: number for number, record in enumerate(made)}
+    mine = [run for run in runs if run.record["key"] in numbers_of]
+    ordered = iter(sorted(mine, key=lambda run: numbers_of[run.record["key"]]))
+    return split_sweeps([next(ordered) if run.record["key"] in numbers_of else run for run in runs])[1]
 
 
 def _write(out: Path, names: Sequence[str], tables: Sequence[Sequence[Sequence[Any]]], markdown: str) -> None:

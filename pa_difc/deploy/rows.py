@@ -168,7 +168,7 @@ class FileTable(Table):
         except OSError as error:
             raise UserError(f"cannot write {out}: {error.strerror}") from None
         lock, owner = (out.with_name(f".{out.name}.{end}") for end in ("lock", "owner.json"))
-        self._lock = Lock(lock, owner, what="this table", where=out)
+        self._lock = Lock(lock, owner, doing="is writing this table; wait for it, or give another --out", where=out)
         try:
             self._stream = self.part.open("a+", encoding="utf-8", newline="")
         except OSError as error:

@@ -6,6 +6,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def fit(
     folder: Path | None = None,
     key: str = "",
     title: str = "",
-    progress: bool = True,
+    progress: bool | Callable[..., tqdm] = True,
     after_epoch: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Trains a method to its last epoch, going on from the folder's checkpoint if there is one.
@@ -48,7 +49,7 @@ def fit(
         folder: where ``checkpoint.pt`` and ``log.jsonl`` are written after each epoch; None for nowhere.
         key: of the run, kept in the checkpoint.
         title: of the progress bar and of errors, such as "mcd · difc".
-        progress: whether a bar is shown; never where the output is not a terminal.
+        progress: whether a bar is shown, never where the output is not a terminal; or what makes a bar of another kind.
         after_epoch: called with the history so far, after the checkpoint; what it raises ends training.
 
     Returns:
@@ -73,14 +74,9 @@ def fit(
     if adapter.epochs is not None:
         adapter.epochs.tell(steps)
     replicas, unsaved = _replicas(adapter), Unsaved(adapter)
-    bar = tqdm(
-        total=epochs * steps,
-        initial=done * steps,
-        unit="step",
-        disable=None if progress and rank() == 0 else True,
-        leave=False,
-        dynamic_ncols=True,
-    )
+    quiet = None if progress and rank() == 0 else True
+    make_bar = progress if callable(progress) else partial(tqdm, disable=quiet, leave=False, dynamic_ncols=True)
+    bar = make_bar(total=epochs * steps, initial=done * steps, unit="step")
     with bar:
         try:
             if epochs == 0 and checkpoint and rank() == 0:  # of a method that trains nothing: what it predicts with

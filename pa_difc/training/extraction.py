@@ -25,6 +25,9 @@ from ..util.errors import UserError
 
 Arrays = dict[str, NDArray[np.float32]]
 
+#: Faces of a batch: a large network's maps of 256 take gigabytes, and these are no slower.
+_BATCH = 64
+
 
 @dataclass(frozen=True)
 class Part:
@@ -57,19 +60,26 @@ class Part:
         return 4 * len(self.faces) * self.num_views * width
 
 
-def require_space(parts: Collection[Part], num_features: int, num_classes: int, store: Path) -> None:
+def require_space(parts: Collection[Part], num_features: int, num_classes: int, store: Path, *, kept: int = 0) -> None:
     """Says how large a file of features will be.
 
+    Args:
+        parts: what will be in it.
+        num_features, num_classes: of the network.
+        store: the file.
+        kept: bytes of it that lie in chunks already, which go when it is whole.
+
     Raises:
-        UserError: the disk has less.
+        UserError: the disk has too little room for it and its chunks.
     """
     rows = sum(len(part.faces) * part.num_views for part in parts)
     size = sum(part.size(num_features, num_classes) for part in parts)
     folder = next(place for place in store.absolute().parents if place.exists())
     free = shutil.disk_usage(folder).free
     what = f"features: {rows:,} × {num_features:,} numbers, {_megabytes(size)}"
-    if free < size:
-        raise UserError(f"{what}: {folder} has {_megabytes(free)} free; give another --out")
+    if free < 2 * size - kept:
+        much = "and as much while they are made"
+        raise UserError(f"{what}, {much}: {folder} has {_megabytes(free)} free; give another --out")
     print(f"{what} → {store}", flush=True)
 
 
@@ -84,7 +94,7 @@ def extracted(adapter: LossSlot, part: Part, device: torch.device | str) -> Arra
     """
     found: dict[str, list[Tensor]] = {name: [] for name in part.names}
     with eval_mode(*adapter.models.values()), _averages(adapter.models["G"]) as averages:
-        for views in EvalLoader(part.faces, device=device).views(part.views):
+        for views in EvalLoader(part.faces, batch_size=_BATCH, device=device).views(part.views):
             for number, view in enumerate(views):
                 name = f"_view{number}" if number else ""
                 features = adapter.inference(view, domain=1)["features"].float()

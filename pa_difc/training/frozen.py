@@ -6,6 +6,7 @@ Features are extracted once, kept in a file, and then take the place of faces; a
 from __future__ import annotations
 
 import io
+import shutil
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from ..data.domains import Domain
 from ..data.features import FeatureSet
 from ..util.errors import UserError
 from ..util.files import array_names, read_arrays, write_atomic
+from ..util.lock import holding
 from .build import make_adapter, make_loader
+from .chunks import extracted_in_chunks, kept_size
 from .engine import fit
-from .extraction import Part, extracted, require_space
+from .extraction import Part, require_space
 from .groups import GROUPS
 from .record import RunFolder
 from .resolve import resolve
@@ -54,7 +57,8 @@ def extract(settings: Settings, source: Domain, target: Domain, out: Path) -> tu
 
     A network with pretrained weights is taken as it is; another is trained on the source first, and its checkpoint,
     like any other, is gone on with. The faces are gone through once: for their features, for what a classifier says
-    that comes with the weights, and for the further views of those that are predicted in the end.
+    that comes with the weights, and for the further views of those that are predicted in the end. A pass that was
+    stopped or killed goes on from its last chunk.
 
     Args:
         settings, source, target, out: see :func:`freeze`.
@@ -70,14 +74,22 @@ def extract(settings: Settings, source: Domain, target: Domain, out: Path) -> tu
     settings = network_settings(settings)
     folder = RunFolder.of(out, settings, source, target)
     store = folder.path / "features.npz"
+    if _lacks(store, parts):
+        with holding(folder.path, "is making these features", wait=True):
+            if lacks := _lacks(store, parts):  # still, should another process have been waited for
+                if store.exists():
+                    print(f"{store} has no {lacks}: it is made anew", flush=True)
+                _fill(store, parts, settings, source, target, folder.key)
+    return _domain(source, "source", store, folder.key, parts), _domain(target, "target", store, folder.key, parts)
+
+
+def _lacks(store: Path, parts: dict[str, Part]) -> str | None:
+    """What a file of features has to have and has not; of one that is damaged reading tells."""
     wanted = {f"{part}{name}" for part in parts for name in parts[part].names}
     there = array_names(store)
-    partial = "source_test" in there and not wanted <= there  # of a file that is damaged reading tells
-    if partial:
-        print(f"{store} has no {min(wanted - there)}: it is made anew", flush=True)
-    if partial or not store.exists():
-        _fill(store, parts, settings, source, target, folder.key)
-    return _domain(source, "source", store, folder.key, parts), _domain(target, "target", store, folder.key, parts)
+    if store.exists() and "source_test" not in there:
+        return None
+    return min(wanted - there, default=None)
 
 
 def _parts(
@@ -97,17 +109,16 @@ def _fill(store: Path, parts: dict[str, Part], settings: Settings, source: Domai
     """Writes the features of the network of resolved settings."""
     loader = make_loader(settings, source, target)
     adapter = make_adapter(settings, source, len(loader))
-    require_space(parts.values(), int(adapter.models["G"].num_features), len(source.label_set), store)
+    chunks = store.parent / "chunks"
+    num_features, num_classes = int(adapter.models["G"].num_features), len(source.label_set)
+    require_space(parts.values(), num_features, num_classes, store, kept=kept_size(chunks))
     if settings.model.pretrained is None:
         fit(adapter, loader, epochs=settings.run.epochs, folder=store.parent, key=key, title="features")
-    arrays = {
-        f"{name}{which}": array
-        for name, part in parts.items()
-        for which, array in extracted(adapter, part, settings.run.device).items()
-    }
+    arrays = extracted_in_chunks(adapter, parts, settings.run.device, chunks)
     buffer = io.BytesIO()  # a full disk makes zipfile raise errors of its own; bytes don't
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     write_atomic(store, lambda file: file.write(buffer.getbuffer()))
+    shutil.rmtree(chunks, ignore_errors=True)
 
 
 #: What the features of a pretrained network depend on, beside the faces.

@@ -186,6 +186,7 @@ def identity(settings: Settings) -> dict[str, Any]:
     for group, names in PLACES.items():
         for name in names:
             del values[group][name]
+    values["run"]["device"] = settings.run.device.partition(":")[0]  # of several alike, any may train it
     for key, folder in other_models(settings).items():
         group, _, name = key.partition(".")
         owner = values[group] if name in values[group] else values[group]["options"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from ..data.domains import Domain
 from ..data.features import FeatureSet
@@ -17,6 +20,7 @@ from ..evaluation.quality import feature_quality
 from ..methods import METHODS
 from ..methods.slot import LossSlot
 from ..util.distributed import from_first, on_first, rank
+from ..util.lock import holding, sweep
 from .build import check_landmarks, make_adapter, make_loader
 from .engine import fit
 from .loggers import History, final_scores, make_logger
@@ -39,27 +43,44 @@ def run_cell(
     out: Path,
     *,
     title: str = "",
-    progress: bool = True,
+    progress: bool | Callable[..., tqdm] = True,
     log: str | None = None,
+    wait: bool = True,
 ) -> dict[str, Any]:
     """Trains and scores one cell of a grid, or returns its record if it has one.
+
+    One process at a time does: whoever comes later, by another command on the same ``out``, takes the record.
 
     Args:
         settings: resolved.
         source, target: as :func:`load_pair` gives them.
         out: below it lies the run's folder.
         title: of the progress bar.
-        progress: whether a bar is shown.
+        progress: whether a bar is shown; see :func:`.engine.fit`.
         log: a logger's name; see :mod:`.loggers`.
+        wait: for a process that trains this very run.
 
     Raises:
         UserError: see :func:`.engine.fit`; there is no such logger; a record or checkpoint is damaged; a file can't be
             written.
+        Held: another process trains this run, and nobody waits.
     """
     settings = for_samples(settings, source)
     folder = RunFolder.of(out, settings, source, target)
     if (record := from_first(folder.record)) is not None:
+        sweep(folder.path)
         return record
+    with holding(folder.path, "is training this run", wait=wait) if rank() == 0 else nullcontext():
+        if (record := from_first(folder.record)) is not None:  # of whom was waited for
+            return record
+        return _run(folder, source, target, title, progress, log)
+
+
+def _run(
+    folder: RunFolder, source: Domain, target: Domain, title: str, progress: bool | Callable[..., tqdm], log: str | None
+) -> dict[str, Any]:
+    """Trains and scores a run that has no record, whose folder this process holds."""
+    settings = folder.settings
     check_landmarks(settings, source, target)
     if isinstance(source.train, FeatureSet) and not METHODS.lookup(settings.method.name).trains:
         source, target = said(source), said(target)

@@ -21,6 +21,9 @@ _INSTALLED = tuple(
     {Path(sysconfig.get_paths()[key]).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")}
 )
 
+#: What such a folder is called in any environment.
+_PACKAGES = ("site-packages", "dist-packages")
+
 
 def code_files(entry: Any) -> list[Path]:
     """The files that an entry's code is in, in order.
@@ -133,4 +136,8 @@ def _file(module: ModuleType | None) -> Path | None:
 
 
 def _is_installed(file: Path) -> bool:
-    return any(folder in file.parents for folder in _INSTALLED)
+    """Whether pip or the like has put a file where it is: here, or in another environment that this one looks into.
+
+    Were torch found by a .pth file or PYTHONPATH and taken for the user's, all of it would be read for every hash.
+    """
+    return any(folder in _INSTALLED or folder.name in _PACKAGES for folder in file.parents)

@@ -26,10 +26,20 @@ def command_line() -> str:
     return shlex.join(map(without_password, words))
 
 
-@cache
+_said: set[str] = set()
+
+
 def say_once(line: str) -> None:
     """Prints a line that holds for the whole process, such as what was read from a file for each of many runs."""
-    print(line, flush=True)
+    if is_news(line):
+        print(line, flush=True)
+
+
+def is_news(line: str) -> bool:
+    """Whether this process has never said a line; it is about to."""
+    new = line not in _said
+    _said.add(line)
+    return new
 
 
 def without_password(text: str) -> str:

@@ -193,6 +193,16 @@ def load_plugin(path: Path) -> None:
         load_module(path)
     except UserError as error:
         raise UserError(f"--plugin {error}") from None
+    if path.resolve() not in _plugins:
+        _plugins.append(path.resolve())
+
+
+def loaded_plugins() -> list[Path]:
+    """The files that :func:`load_plugin` has run: other processes have to run them, too."""
+    return list(_plugins)
+
+
+_plugins: list[Path] = []
 
 
 def _place(entry: Any) -> str:

@@ -14,12 +14,11 @@ from processes import run, start
 
 from pa_difc import load
 from pa_difc.commands import budget as planning
-from pa_difc.commands import grid as grids
 from pa_difc.commands.adapt import FROM_CLASSIFIER, FROM_SCRATCH
 from pa_difc.commands.budget import Pace, decide, fewer_faces, measure, read_budget
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
-from pa_difc.training import pace
+from pa_difc.training import outcome, pace
 from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
@@ -145,13 +144,13 @@ def test_a_cell_that_is_refused_stops_no_other(home, tmp_path, capsys, monkeypat
             raise UserError("all guesses are of one class")
         return trained(settings, *args, **kwargs)
 
-    trained = grids.run_cell
-    monkeypatch.setattr(grids, "run_cell", run_cell)
+    trained = outcome.run_cell
+    monkeypatch.setattr(outcome, "run_cell", run_cell)
     assert main(words(home, tmp_path, *SMALL)) == 0
     said = capsys.readouterr()
     assert "failed: mean_teacher · difc: all guesses are of one class" in said.err
     assert len(cells_of(tmp_path)) == 2 and "chosen without labels: " in said.out
-    monkeypatch.setattr(grids, "run_cell", lambda *a, **k: (_ for _ in ()).throw(UserError("no")))
+    monkeypatch.setattr(outcome, "run_cell", lambda *a, **k: (_ for _ in ()).throw(UserError("no")))
     with pytest.raises(UserError, match="none of the 3 cells could be trained"):
         main(words(home, tmp_path, *SMALL))
 

@@ -111,6 +111,16 @@ def test_a_later_command_adds_to_tables_and_commands(home, capsys, monkeypatch):
     assert made.name == max((home / "runs" / "runs").iterdir(), key=lambda p: (p / "record.json").stat().st_mtime).name
 
 
+def test_rows_stand_in_the_order_of_the_command_whatever_was_finished_first(home):
+    """As with --jobs; those of an earlier command stay where they were."""
+    pair = ["--source", "folder:a", "--target", "folder:b", "--methods", "source_only"]
+    for losses in (["drw"], ["difc"], ["di"], ["ce"]):
+        assert compare(*pair, "--losses", *losses) == 0
+    assert [row["loss"] for row in table(home)] == ["drw", "difc", "di", "ce"]
+    assert compare(*pair, "--losses", "ce", "di", "difc") == 0
+    assert [row["loss"] for row in table(home)] == ["drw", "ce", "di", "difc"]
+
+
 def test_a_damaged_record_costs_its_own_row_alone(home, capsys):
     pair = ["--source", "folder:a", "--target", "folder:b", "--methods", "source_only"]
     assert compare(*pair, "--losses", "ce", "drw") == 0

@@ -6,9 +6,9 @@ import pytest
 from made import class_folders
 
 from pa_difc.backbones.places import is_model_folder
-from pa_difc.commands import grid
 from pa_difc.commands.parser import main
 from pa_difc.data.labels import SEVEN
+from pa_difc.training import outcome
 from pa_difc.util.errors import Stopped, UserError
 
 PAIR = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", ".", "--epochs", "1"]
@@ -92,14 +92,14 @@ def test_settings_of_training_are_refused_where_nothing_is_trained(home):
 
 
 def test_ctrl_c_in_a_grid_says_what_is_done(home, monkeypatch):
-    run_cell = grid.run_cell
+    run_cell = outcome.run_cell
 
     def interrupted(cell, *args, **kwargs):
         if cell.loss.name == "drw":
             raise KeyboardInterrupt
         return run_cell(cell, *args, **kwargs)
 
-    monkeypatch.setattr(grid, "run_cell", interrupted)
+    monkeypatch.setattr(outcome, "run_cell", interrupted)
     with pytest.raises(Stopped, match=r"^stopped; 1 of 3 cells are done and kept$"):
         compare("--set", *SMALL, losses=["ce", "drw", "di"], out="stopped")
     monkeypatch.undo()

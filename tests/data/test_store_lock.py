@@ -10,8 +10,9 @@ from processes import run
 
 from pa_difc.data.datasets import find_dataset
 from pa_difc.data.prepare import PrepareSettings, prepare_store
-from pa_difc.data.prepare.lock import LOCK, OWNER, writing
+from pa_difc.data.prepare.lock import writing
 from pa_difc.util.errors import UserError
+from pa_difc.util.lock import LOCK, OWNER
 
 
 def test_one_writes_and_the_other_says_who(tmp_path):

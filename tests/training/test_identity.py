@@ -101,26 +101,31 @@ def test_the_code_of_others_is_part_of_it(kind, tmp_path, monkeypatch):
 
 
 def test_whatever_a_plugin_imports_is_its_code(tmp_path, monkeypatch):
-    """Helpers of helpers, constants, sub-packages: an edit of any of them is another run; of a stranger's it is not."""
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    """Helpers of helpers, constants, sub-packages: an edit of any of them is another run.
+
+    An edit of a stranger's is not, nor of a package that is installed in whatever environment.
+    """
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "other" / "site-packages")])
     files = {
         "mine.py": "from helper_one import f\nfrom constants_of_mine import GAIN\n"
-        "from parts_of_mine.deep import extra\n" + ENTRIES,
+        "from parts_of_mine.deep import extra\nimport installed_elsewhere\n" + ENTRIES,
         "helper_one.py": "import helper_two\nf = helper_two.f\n",
         "helper_two.py": "def f(): return 1\n",
         "constants_of_mine.py": "GAIN = 1\n",
         "parts_of_mine/__init__.py": "",
         "parts_of_mine/deep.py": "extra = 1\n",
         "stranger.py": "x = 1\n",
+        "other/site-packages/installed_elsewhere.py": "x = 1\n",
     }
+    others = {"stranger.py", "other/site-packages/installed_elsewhere.py"}
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.setitem(BACKBONES, "mine", BackboneSpec(load_module(tmp_path / "mine.py").Net, 32, 0.1, "mine"))
     before = BACKBONES.digest("mine")
     for name in files:
         (tmp_path / name).write_text(files[name] + "# edited\n")
-        assert (BACKBONES.digest("mine") != before) == (name != "stranger.py"), name
+        assert (BACKBONES.digest("mine") != before) == (name not in others), name
         (tmp_path / name).write_text(files[name])
     assert BACKBONES.digest("mine") == before
 

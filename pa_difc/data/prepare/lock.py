@@ -8,10 +8,7 @@ from pathlib import Path
 
 from ...util.errors import UserError
 from ...util.files import refuse_links
-from ...util.lock import Lock
-
-#: The lock's file in a store's folder, and the one that says who holds it; both are gone when the store is whole.
-LOCK, OWNER = ".lock", ".owner.json"
+from ...util.lock import LOCK, OWNER, Lock
 
 #: The folder of unfinished work in a store's folder.
 PART = ".part"
@@ -30,7 +27,7 @@ def writing(out: Path) -> Iterator[None]:
         refuse_links(*out.iterdir(), instead="another --out")
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror or error}") from None
-    lock = Lock(out / LOCK, out / OWNER, what="this store", where=out)
+    lock = Lock(out / LOCK, out / OWNER, doing="is writing this store; wait for it, or give another --out", where=out)
     try:
         yield
     finally:

@@ -12,10 +12,11 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ...util.errors import UserError
 from ...util.files import read_json, write_json, write_sealed
+from ...util.lock import LOCK, OWNER
 from ..readers.listing import Listing
 from ..store import FORMAT, MANIFEST, read_manifest
 from .assemble import assemble, read_notes
-from .lock import LOCK, OWNER, PART, writing
+from .lock import PART, writing
 from .plan import Plan, make_plan
 from .settings import PrepareSettings
 from .work import make_chunk, start_worker, worker_context

@@ -1,0 +1,86 @@
+"""What a terminal shows while workers train a grid: a line for all of it, and one for each worker."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Collection, Sequence
+
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from ..training.expected import Expected
+from ..training.slots import Slot
+
+#: Columns of a line, at most.
+WIDTH = 80
+
+
+class GridDisplay:
+    """Lines that stay at the bottom of a terminal; where there is none, there are no such lines.
+
+    Args:
+        slots: the workers.
+        expected: what cells take.
+        total: the number of cells.
+        shown: whether there are such lines at all.
+    """
+
+    def __init__(self, slots: Sequence[Slot], expected: Expected, total: int, *, shown: bool) -> None:
+        self.slots, self.expected, self.total = slots, expected, total
+        disable = None if shown else True
+        self._bars = [
+            tqdm(bar_format="{desc}", position=i, leave=False, disable=disable) for i in range(1 + len(slots))
+        ]
+
+    def close(self) -> None:
+        """Takes the lines away."""
+        for bar in reversed(self._bars):
+            bar.close()
+
+    def print(self, line: str) -> None:
+        """Prints a line above them."""
+        with tqdm.external_write_mode():
+            print(line, flush=True)
+
+    def watch(self, waiting: Collection[int]) -> None:
+        """Shows how far all are; cells that are waiting have not begun."""
+        if self._bars[0].disable:
+            return
+        busy = sum(slot.number is not None for slot in self.slots)
+        lines = [f"{self.total - len(waiting) - busy} of {self.total} cells done{self.left(waiting)}"]
+        lines += [line(i, slot, self.expected) for i, slot in enumerate(self.slots, 1)]
+        columns = min(WIDTH, shutil.get_terminal_size().columns) - 1
+        for bar, text in zip(self._bars, lines, strict=True):
+            bar.set_description_str(text[:columns])
+
+    def left(self, waiting: Collection[int]) -> str:
+        """ "  about 12 min left", where that is known and not nothing."""
+        running = [slot_left(slot, self.expected) for slot in self.slots if slot.number is not None]
+        seconds = self.expected.left(waiting, [rest for rest in running if rest is not None], len(self.slots))
+        return f"  about {duration(seconds)} left" if seconds and seconds >= 1 else ""
+
+
+def line(number: int, slot: Slot, expected: Expected) -> str:
+    """How far a worker's cell is."""
+    if slot.number is None:
+        return f"  {number}"
+    if (progress := slot.watched()) is None:
+        return f"  {number}  starting"
+    share = f"{progress.done / progress.total:4.0%}" if progress.total else ""
+    seconds = slot_left(slot, expected)
+    more = "" if seconds is None else f"  {duration(seconds)}"
+    return f"  {number}  {progress.title:<52.52}  {share}{more}"
+
+
+def slot_left(slot: Slot, expected: Expected) -> float | None:
+    """Seconds until a slot's cell is done: by its own pace, or by what such cells take."""
+    if (progress := slot.watched()) is not None and (seconds := progress.seconds_left) is not None:
+        return seconds
+    assert slot.number is not None
+    whole = expected.of(slot.number)
+    return None if whole is None else max(0.0, whole - (time.perf_counter() - slot.began))
+
+
+def duration(seconds: float) -> str:
+    """ "40 s" or "12 min"."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,112 @@
+"""The cells of a grid on one or many workers: longest first, each on one, and none lost with a worker."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..util.lock import LOOK_S
+from .expected import Expected
+from .outcome import Failure, Outcome, failure_file
+from .settings import Settings
+from .slots import Slot
+
+#: A cell whose worker was killed so many times has failed.
+TRIES = 3
+
+#: Seconds between two looks at how far workers are.
+WATCH_S = 0.5
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happened to a cell: an outcome, or its worker was killed and it is tried again."""
+
+    number: int
+    outcome: Outcome | None
+    seconds: float
+    said: str = ""
+    left: tuple[int, ...] = ()  #: cells that have not begun
+
+
+def train_cells(
+    cells: Sequence[Settings],
+    titles: Sequence[str],
+    slots: Sequence[Slot],
+    out: Path,
+    expected: Expected,
+    watch: Callable[[list[int]], None],
+) -> Iterator[Step]:
+    """Trains cells on slots, and says what becomes of each as it happens.
+
+    A cell that another process holds is reported as such, and looked at again until it has a record or is free.
+
+    Args:
+        cells, titles: resolved settings, and what each cell is called.
+        slots: see :mod:`.slots`.
+        out: where the files of failures go.
+        expected: what cells take.
+        watch: called between times with the cells that have not begun.
+    """
+    left, not_before, tries = list(range(len(cells))), dict[int, float](), Counter[int]()
+    begun: set[int] = set()
+    while left or any(slot.number is not None for slot in slots):
+        for slot in slots:
+            now = time.monotonic()
+            if slot.number is None and (ready := [n for n in left if not_before.get(n, now) <= now]):
+                number = expected.next(ready, begun) if slots[1:] else ready[0]
+                left.remove(number)
+                begun.add(number)
+                slot.begin(number, cells[number], titles[number])
+        running = {slot.future: slot for slot in slots if slot.number is not None}
+        if not running:  # all that is left is held by others
+            time.sleep(WATCH_S)
+        done, _ = wait(running, timeout=WATCH_S, return_when=FIRST_COMPLETED)
+        for future in done:
+            slot = running[future]
+            step = _end(slot, cells, out, tries)
+            if step.outcome is None or step.outcome.held is not None:
+                left.append(step.number)
+                not_before[step.number] = time.monotonic() + (LOOK_S if step.outcome else 0)
+            yield replace(step, left=tuple(left))
+        watch(left)
+
+
+def _end(slot: Slot, cells: Sequence[Settings], out: Path, tries: Counter[int]) -> Step:
+    """Takes a cell out of its slot."""
+    number, seconds = slot.number, time.perf_counter() - slot.began
+    assert number is not None
+    result, error = slot.end()
+    if result is not None:
+        outcome, said = result
+        return Step(number, outcome, seconds, said)
+    assert error is not None
+    if not isinstance(error, BrokenExecutor):  # what it came to could not travel
+        return Step(number, Outcome(failure=Failure.of(error, failure_file(out, cells[number]))), seconds)
+    tries[number] += 1
+    if tries[number] < TRIES:
+        return Step(number, None, seconds)
+    reason = f"its worker was killed, {TRIES} times: too little memory, perhaps, for so many --jobs"
+    failure = Failure.told(reason, f"{reason}\n{error}\n", failure_file(out, cells[number]))
+    return Step(number, Outcome(failure=failure), seconds)
+
+
+@contextmanager
+def sigterm_like_ctrl_c() -> Iterator[None]:
+    """Within the block SIGTERM, by which schedulers of clusters end jobs, stops as Ctrl-C does."""
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not ours:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,86 @@
+"""What becomes of a cell of a grid: a record, a failure of its own, or another process holds it."""
+
+from __future__ import annotations
+
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..data.domains import Domain
+from ..util.errors import UserError
+from ..util.files import write_text
+from ..util.lock import Held
+from .identity import hash_of
+from .run import run_cell
+from .settings import Settings
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a cell has no record, in one line; plain values, as what was raised may not travel between processes."""
+
+    reason: str
+    mendable: bool  #: by the user
+    file: Path | None = None  #: the whole story; None if it could not be written
+
+    @classmethod
+    def of(cls, error: BaseException, file: Path) -> Failure:
+        """Of what a cell raised; the traceback is written."""
+        story = "".join(traceback.format_exception(error))
+        return cls.told(_one_line(error), story, file, mendable=isinstance(error, UserError))
+
+    @classmethod
+    def told(cls, reason: str, story: str, file: Path, *, mendable: bool = False) -> Failure:
+        """Of a reason and a story for the file."""
+        try:
+            write_text(file, story)
+        except UserError:  # a full disk may be why it failed
+            return cls(reason, mendable)
+        return cls(reason, mendable, file)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of a try to train a cell; one of the three is there."""
+
+    record: dict[str, Any] | None = None
+    failure: Failure | None = None
+    held: str | None = None  #: by which other process
+
+
+def try_cell(settings: Settings, source: Domain, target: Domain, out: Path, **how: Any) -> Outcome:
+    """Trains a cell, and keeps whatever it raises from the other cells.
+
+    Args:
+        settings, source, target, out: see :func:`.run_cell`.
+        **how: its further arguments.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, which is no cell's failure.
+    """
+    file = failure_file(out, settings)
+    try:
+        record = run_cell(settings, source, target, out, wait=False, **how)
+    except Held as held:
+        return Outcome(held=str(held))
+    except (Exception, SystemExit) as error:  # a plugin may even exit
+        return Outcome(failure=Failure.of(error, file))
+    with suppress(OSError):
+        file.unlink(missing_ok=True)
+    return Outcome(record)
+
+
+def failure_file(out: Path, settings: Settings) -> Path:
+    """Where the traceback of a cell that failed lies; its name is known before any data is."""
+    key = hash_of(settings.but(device="cpu").to_dict())
+    return out / "failed" / f"{settings.method.name}-{settings.loss.name}-seed{settings.run.seed}-{key}.txt"
+
+
+def _one_line(error: BaseException) -> str:
+    """The host puts the hook's name on lines above the message of what failed in it."""
+    if isinstance(error, UserError):
+        return str(error)
+    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
+    return ": ".join([type(error).__name__, *lines[-1:]])

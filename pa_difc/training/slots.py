@@ -1,0 +1,187 @@
+"""Places for the cells of a grid: in this process, or in workers of their own."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, wait
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..data.domains import Domain
+from ..data.shared import share
+from ..util.registry import loaded_plugins
+from .outcome import Outcome, try_cell
+from .progress import Progress, read_progress
+from .settings import Settings
+from .worker import ENVIRONMENT, Setup, work
+
+#: What became of a cell, and what was printed meanwhile.
+Result = tuple[Outcome, str]
+
+#: Seconds that workers have to stop in; then they are killed. What they lose is in no checkpoint yet either way.
+STOP_S = 20.0
+
+
+@dataclass
+class Slot:
+    """A place for one cell at a time.
+
+    Attributes:
+        make: makes an executor of one worker; again, when that has died.
+        task: what it does with a cell, its title and the file of its progress; its result, or the file that holds it.
+        progress: the file that says how far its cell is.
+        device: that it trains on; None: the settings say.
+        number: of the cell in it.
+        began: when it was given it.
+    """
+
+    make: Callable[[], Executor]
+    task: Callable[[Settings, str, Path], Result | Path]
+    progress: Path
+    device: str | None = None
+    number: int | None = None
+    began: float = 0.0
+    future: Future[Result | Path] = field(default_factory=Future)
+    _executor: Executor | None = None
+
+    def begin(self, number: int, settings: Settings, title: str) -> None:
+        """Gives it a cell."""
+        settings = settings if self.device is None else settings.but(device=self.device)
+        self.number, self.began = number, time.perf_counter()
+        self._executor = self._executor or self.make()
+        try:
+            self.future = self._executor.submit(self.task, settings, title, self.progress)
+        except BrokenExecutor as error:  # the worker died before it got anything
+            self.future = Future()
+            self.future.set_exception(error)
+
+    def end(self) -> tuple[Result | None, BaseException | None]:
+        """Takes the cell out whose future is done; its result, or what the executor raised."""
+        error = self.future.exception()
+        self.number = None
+        if isinstance(error, BrokenExecutor):
+            self.close()
+        if error:
+            return None, error
+        result = self.future.result()
+        return (pickle.loads(result.read_bytes()) if isinstance(result, Path) else result), None
+
+    def watched(self) -> Progress | None:
+        """How far its cell is, where that is known."""
+        return read_progress(self.progress)
+
+    def close(self) -> None:
+        """Ends its worker."""
+        if self._executor is not None:
+            self._executor.shutdown()
+        self._executor = None
+        self.progress.unlink(missing_ok=True)
+
+
+class Here(Executor):
+    """An executor that is this process: what is submitted is done at once."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+class _Worker(Executor):
+    """One process of loky's. It never hears Ctrl-C: a terminal sends it to all, and the parent says when to stop."""
+
+    def __init__(self) -> None:
+        from loky import ProcessPoolExecutor
+
+        self._pool = ProcessPoolExecutor(1, env=ENVIRONMENT)
+        self._last: Future[Any] | None = None
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        with _unheard(signal.SIGINT):
+            self._last = self._pool.submit(fn, *args, **kwargs)
+        return self._last
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Ends the process; one that is at work still is killed."""
+        self._pool.shutdown(wait, kill_workers=self._last is not None and not self._last.done())
+
+
+@contextmanager
+def here(source: Domain, target: Domain, out: Path, log: str | None) -> Iterator[list[Slot]]:
+    """One slot: this process, with all its threads."""
+
+    def task(settings: Settings, title: str, progress: Path) -> Result:
+        return try_cell(settings, source, target, out, title=title, log=log), ""
+
+    with tempfile.TemporaryDirectory(prefix="pa_difc-") as folder:
+        yield [Slot(Here, task, Path(folder) / "0.json")]
+
+
+@contextmanager
+def workers(
+    source: Domain, target: Domain, out: Path, log: str | None, jobs: int, devices: Sequence[str] = ()
+) -> Iterator[list[Slot]]:
+    """Slots in worker processes of one thread, which map the data; at the block's end they stop, done or not.
+
+    Each worker has an executor of its own, so that one that is killed takes nobody along.
+
+    Args:
+        source, target, out, log: see :func:`.run_cell`.
+        jobs: the number of workers.
+        devices: that they train on, in turn; none: the settings say.
+
+    Raises:
+        OSError: there is no room for arrays that lie in memory; a face store needs none.
+    """
+    for domain in (source, target):
+        domain.summary()  # hashes what is hashed once, for all
+    with tempfile.TemporaryDirectory(prefix="pa_difc-") as temporary:
+        folder = Path(temporary)
+        pair, go = share((source, target), folder / "pair"), folder / "go"
+        go.touch()
+        setup = Setup(pair, out.resolve(), log, go, os.getpid(), tuple(sys.argv), tuple(loaded_plugins()))
+        task = partial(work, setup)
+        slots = [
+            Slot(_Worker, task, folder / f"{i}.json", devices[i % len(devices)] if devices else None)
+            for i in range(jobs)
+        ]
+        try:
+            yield slots
+        finally:
+            go.unlink(missing_ok=True)
+            _close(slots)
+
+
+def _close(slots: Sequence[Slot]) -> None:
+    """Ends workers that were told to stop; this, too, has an end."""
+    busy = [slot.future for slot in slots if slot.number is not None]
+    if busy:
+        with suppress(OSError):  # who is printed to may be gone
+            print("stopping; epochs that are not done are begun again", flush=True)
+    with suppress(KeyboardInterrupt):  # Ctrl-C once more waits no longer
+        wait(busy, STOP_S)
+    with _unheard(signal.SIGINT, signal.SIGTERM):
+        for slot in slots:
+            slot.close()
+
+
+@contextmanager
+def _unheard(*signals: int) -> Iterator[None]:
+    """Signals wait for the block's end; processes that are started within it never hear them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,127 @@
+"""What a worker process of a grid does: it maps the data once, and trains the cells that it is given."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import shutil
+import signal
+import sys
+import threading
+import time
+from _thread import interrupt_main
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data.domains import Domain
+from ..data.shared import shared
+from ..util.registry import load_plugin
+from .outcome import Outcome, try_cell
+from .progress import ProgressFile
+from .settings import Settings
+
+#: Of a worker. One thread each: results must not depend on how many workers there are, and threads of several
+#: processes wait for each other.
+THREADS = 1
+
+#: The environment of a worker: libraries read it when they are imported.
+ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(THREADS))
+
+#: Seconds between two looks at what a worker is told.
+_LOOK_S = 0.3
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker is told once.
+
+    Attributes:
+        pair: the file of source and target, see :func:`.share`.
+        out: below it lie the runs.
+        log: a logger's name.
+        go: a file in a folder for this grid alone; when it, or the folder, is gone, workers stop.
+        parent: the process that gives out cells; its workers end with it.
+        command: its command line, for records.
+        plugins: files of the user's.
+    """
+
+    pair: Path
+    out: Path
+    log: str | None
+    go: Path
+    parent: int
+    command: Sequence[str]
+    plugins: Sequence[Path]
+
+
+class _State:
+    pair: tuple[Domain, Domain] | None = None
+    busy = False
+    lock = threading.Lock()  # whoever is told to stop is within the block that expects it
+
+
+def work(setup: Setup, settings: Settings, title: str, progress: Path) -> Path:
+    """Trains a cell, unless workers are to stop.
+
+    Args:
+        setup: the same for all cells.
+        settings: resolved.
+        title: of the cell.
+        progress: the file that says how far it is.
+
+    Returns:
+        a file beside it: of an outcome, empty if the cell was stopped, and of what was printed meanwhile. All that goes
+        through the pipe is its name, which is written at once: half a result, of a worker that was killed, would have
+        the parent wait for the other half.
+    """
+    outcome, said = Outcome(), io.StringIO()
+    bar: Any = partial(ProgressFile, progress)
+    try:
+        _State.busy = True
+        with redirect_stdout(said):
+            outcome = try_cell(settings, *_pair(setup), setup.out, title=title, progress=bar, log=setup.log)
+    except KeyboardInterrupt:
+        if setup.go.exists():
+            raise  # nobody told it to stop
+    finally:
+        with _State.lock:
+            _State.busy = False
+        progress.unlink(missing_ok=True)
+    result = progress.with_suffix(".result")
+    result.write_bytes(pickle.dumps((outcome, said.getvalue())))
+    return result
+
+
+def _pair(setup: Setup) -> tuple[Domain, Domain]:
+    """Source and target; the first time this process is made ready, too."""
+    if _State.pair is None:
+        torch.set_num_threads(THREADS)
+        sys.argv = list(setup.command)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # of the listener; a terminal's is blocked
+        threading.Thread(target=_listen, args=(setup,), daemon=True).start()
+        with redirect_stdout(io.StringIO()):  # the parent has shown what plugins say
+            for plugin in setup.plugins:
+                load_plugin(plugin)
+        _State.pair = shared(setup.pair)
+    return _State.pair
+
+
+def _listen(setup: Setup) -> None:
+    """Stops this process's cell when it is told to, and the process when its parent is gone, killed or not."""
+    told = False
+    while True:
+        if os.getppid() != setup.parent:
+            shutil.rmtree(setup.go.parent, ignore_errors=True)  # what is mapped stays until it is let go of
+            os._exit(1)
+        with _State.lock:
+            if _State.busy and not told and not setup.go.exists():
+                told = True
+                interrupt_main()
+        time.sleep(_LOOK_S)
