@@ -145,15 +145,15 @@ def _epoch(
             if step == 0:  # phases begin with epochs: a further step has the keys of the first
                 after_first.enter_context(unchecked(adapter.hook))
             adapter.lr_schedulers.step("per_step")
-        for name, value in losses.items():
-            if not isfinite(value):
-                raise DivergedError(
-                    f"{title}: {name} is {value} at step {step + 1} of epoch {epoch + 1}; "
-                    f"the checkpoint of epoch {epoch} stays. Lower --set lr (now {learning_rate:g})"
-                )
-            sums[name] += value * replicas.share
-        bar.set_postfix_str(f"loss {next(iter(losses.values())):.3f}", refresh=False)
-        bar.update()
+            for name, value in losses.items():
+                if not isfinite(value):
+                    raise DivergedError(
+                        f"{title}: {name} is {value} at step {step + 1} of epoch {epoch + 1}; "
+                        f"the checkpoint of epoch {epoch} stays. Lower --set lr (now {learning_rate:g})"
+                    )
+                sums[name] += value * replicas.share
+            bar.set_postfix_str(f"loss {next(iter(losses.values())):.3f}", refresh=False)
+            bar.update()
     _agree(adapter, replicas, title)
     return {
         "epoch": epoch + 1,
