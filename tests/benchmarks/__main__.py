@@ -11,7 +11,7 @@ import torch
 
 from pa_difc.util.files import write_json, write_text
 
-from . import cost, growth, overhead, peers, photographs, variants, vision
+from . import cost, growth, libraries, overhead, peers, photographs, variants, vision
 from .report import markdown, setting, to_dict
 
 SECTIONS = {
@@ -25,6 +25,7 @@ SECTIONS = {
     "photographs": photographs.photographs,
     "host": peers.host,
     "skada": peers.skada,
+    "libraries": libraries.libraries,
     "growth": growth.growth,
 }
 
