@@ -19,6 +19,7 @@ from ..losses.schedule import Schedule
 from ..losses.spec import ClassificationLoss
 from ..util import options as option_tools
 from ..util.errors import UserError
+from ._host import BaseHook
 from .attach import install, loss_for
 from .averaged import AveragedModels, in_place_of
 from .diagnosis import explained
@@ -78,6 +79,8 @@ class LossSlot:
         optimizers: Optimizers
         lr_schedulers: LRSchedulers
         misc: Misc
+
+        hook: BaseHook
 
         def init_hook(self, hook_kwargs: dict[str, Any]) -> None: ...
 

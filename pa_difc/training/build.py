@@ -192,7 +192,9 @@ def make_extractor(settings: Settings) -> nn.Module:
             )
         also = "; with their classifier" if model.head_init == "pretrained" else ""
         say_once(f"weights {model.pretrained}: {report}{also}")
-    for_speed(backbone, precision=model.precision, channels_last=model.channels_last, compiled=model.compile)
+    on_cpu = settings.run.device == "cpu"
+    channels_last = on_cpu if model.channels_last is None else model.channels_last
+    for_speed(backbone, precision=model.precision, channels_last=channels_last, compiled=model.compile)
     return backbone
 
 

@@ -6,6 +6,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -19,6 +20,7 @@ from ..data.loaders import EvalLoader, PairLoader
 from ..evaluation.inference import predict
 from ..losses.protocols import DescribedLoss, EvaluatedLoss
 from ..methods.slot import LossSlot
+from ..methods.unchecked import unchecked
 from ..util.distributed import Replicas, from_parts, means, processes, rank, require_same, total
 from ..util.errors import DivergedError, Stopped, UserError
 from ..util.files import write_text
@@ -135,20 +137,23 @@ def _epoch(
         strong=adapter.reads_strong_views,
         draws=adapter.reads_draws,
     )
-    for step, batch in enumerate(batches):
-        replicas.share = loader.share(step)
-        with replicas.training():
-            losses = _flatten(adapter.training_step(batch))
-        adapter.lr_schedulers.step("per_step")
-        for name, value in losses.items():
-            if not isfinite(value):
-                raise DivergedError(
-                    f"{title}: {name} is {value} at step {step + 1} of epoch {epoch + 1}; "
-                    f"the checkpoint of epoch {epoch} stays. Lower --set lr (now {learning_rate:g})"
-                )
-            sums[name] += value * replicas.share
-        bar.set_postfix_str(f"loss {next(iter(losses.values())):.3f}", refresh=False)
-        bar.update()
+    with ExitStack() as after_first:
+        for step, batch in enumerate(batches):
+            replicas.share = loader.share(step)
+            with replicas.training():
+                losses = _flatten(adapter.training_step(batch))
+            if step == 0:  # phases begin with epochs: a further step has the keys of the first
+                after_first.enter_context(unchecked(adapter.hook))
+            adapter.lr_schedulers.step("per_step")
+            for name, value in losses.items():
+                if not isfinite(value):
+                    raise DivergedError(
+                        f"{title}: {name} is {value} at step {step + 1} of epoch {epoch + 1}; "
+                        f"the checkpoint of epoch {epoch} stays. Lower --set lr (now {learning_rate:g})"
+                    )
+                sums[name] += value * replicas.share
+            bar.set_postfix_str(f"loss {next(iter(losses.values())):.3f}", refresh=False)
+            bar.update()
     _agree(adapter, replicas, title)
     return {
         "epoch": epoch + 1,

@@ -151,7 +151,7 @@ def load_model(folder: Path) -> FaceModel:
         own = {f"models.{n}.{key}": value for n in model.models for key, value in of_network(weights, n).items()}
         weights = own | {key: value for key, value in weights.items() if key.startswith("product.")}
     _fill(model, weights, file)
-    return model.eval()
+    return model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # as in training
 
 
 def _networks(settings: Mapping[str, Any], k: int) -> tuple[dict[str, nn.Module], Callable[..., dict[str, Tensor]]]:

@@ -7,6 +7,9 @@ import torch
 
 from pa_difc.backbones import for_speed, make_backbone
 from pa_difc.data.faces import Face
+from pa_difc.training.build import make_extractor
+from pa_difc.training.resolve import resolve
+from pa_difc.training.settings import Settings
 
 
 def face(n=4, side=48):
@@ -48,6 +51,13 @@ def test_channels_last_computes_the_same():
     plain, fast = pair(channels_last=True)
     assert fast.trunk.blocks[1][0].weight.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(plain(face()), fast(face()), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, True), (True, True), (False, False)])
+def test_on_a_cpu_training_has_channels_last_unless_told_otherwise(asked, expected):
+    settings = resolve(Settings.of(method="mcd", loss="ce", backbone="mobilenet_v2", channels_last=asked))
+    weight = next(p for p in make_extractor(settings).parameters() if p.dim() == 4 and min(p.shape) > 1)
+    assert weight.is_contiguous(memory_format=torch.channels_last) is expected
 
 
 @pytest.mark.slow

@@ -1,0 +1,80 @@
+"""Steps without the host's checks of keys: the same numbers, and what the checks are for is found at the next epoch."""
+
+from contextlib import nullcontext
+
+import pytest
+from contracts.test_resume import assert_same, config, state
+from made import JOINED, TRAINED
+from pytorch_adapt.hooks.base import BaseHook
+
+import pa_difc.training.engine as engine
+from pa_difc.methods.unchecked import unchecked
+from pa_difc.training.build import make_adapter, make_loader
+from pa_difc.training.engine import fit
+
+
+def trained(method, source, target):
+    settings = config(method, "difc")
+    loader = make_loader(settings, source, target)
+    adapter = make_adapter(settings, source, len(loader))
+    history = fit(adapter, loader, epochs=2, progress=False)
+    return state(adapter) | {"losses": [epoch["losses"] for epoch in history]}
+
+
+@pytest.mark.parametrize("method", [*TRAINED, *JOINED])
+def test_training_is_the_same_to_the_bit_as_with_every_check(method, source, target, monkeypatch):
+    quick = trained(method, source, target)
+    monkeypatch.setattr(engine, "unchecked", lambda hook: nullcontext())
+    assert_same(quick, trained(method, source, target))
+
+
+class Odd(BaseHook):
+    """Gives an output that it doesn't declare, from some step on."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.first, self.step = first, 0
+
+    def call(self, inputs, losses):
+        self.step += 1
+        return ({"undeclared": 1} if self.step >= self.first else {}), {}
+
+    def _loss_keys(self):
+        return []
+
+    def _out_keys(self):
+        return []
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_a_hook_that_gives_what_it_does_not_declare_is_refused_in_the_next_checked_step(first, source, target):
+    settings = config("dann", "ce")
+    loader = make_loader(settings, source, target)
+    adapter = make_adapter(settings, source, len(loader))
+    odd = Odd(first)
+    root = adapter.hook
+    root.hooks = (root.hooks[0], odd, *root.hooks[1:])
+    root.conditions, root.alts = [root.conditions[0], *root.conditions], [root.alts[0], *root.alts]
+    with pytest.raises(KeyError, match="undeclared"):
+        fit(adapter, loader, epochs=2, progress=False)
+    assert odd.step == (1 if first == 1 else len(loader) + 1)
+
+
+def test_afterwards_the_hooks_are_as_they_were():
+    odd = Odd(1)
+    with pytest.raises(KeyError, match="undeclared"):
+        odd({}, {})
+    with pytest.raises(ZeroDivisionError), unchecked(odd):
+        assert odd({}, {}) == ({"undeclared": 1}, {})
+        raise ZeroDivisionError
+    assert "check_losses_and_outputs" not in vars(odd)
+    with pytest.raises(KeyError, match="undeclared"):
+        odd({}, {})
+
+
+def test_a_check_of_the_object_s_own_is_left_to_it():
+    odd, seen = Odd(1), []
+    odd.check_losses_and_outputs = lambda *given: seen.append(given)
+    with unchecked(odd):
+        odd({}, {})
+    assert len(seen) == 1
