@@ -2,11 +2,11 @@
 
 import dataclasses
 import glob
+import json
 import re
 import runpy
 import shlex
 import sys
-import types
 
 import numpy as np
 import pytest
@@ -138,21 +138,15 @@ def test_links_lead_somewhere(page):
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
-def test_programs_in_the_page_on_adding_run(monkeypatch):
-    told = []
-    fake = types.ModuleType("mlflow")
-    fake.start_run = lambda run_name: told.append(run_name)
-    fake.log_params = told.append
-    fake.log_metrics = lambda values, step: told.append((step, values))
-    fake.end_run = lambda: told.append("end")
-    monkeypatch.setitem(sys.modules, "mlflow", fake)
+def test_programs_in_the_page_on_adding_run(tmp_path):
     scope = {}
     for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "adding.md").read_text(), re.DOTALL):
         exec(compile(block, "adding.md", "exec"), scope)
-    logger = scope["MLflowLogger"](None, "mcd · difc", {"lr": 1})
+    logger = scope["Lines"](tmp_path, "mcd · difc", {"lr": 1})
     logger.log(1, {"lr": 0.5})
     logger.close()
-    assert told == ["mcd · difc", {"lr": 1}, (1, {"lr": 0.5}), "end"]
+    told = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
+    assert told == [{"title": "mcd · difc", "lr": 1}, {"epoch": 1, "lr": 0.5}]
 
     from pa_difc import BACKBONES, CRITERIA, DATASETS, LOGGERS, LOSSES, METHODS, SAMPLERS, make_loss
 
@@ -165,7 +159,7 @@ def test_programs_in_the_page_on_adding_run(monkeypatch):
         (BACKBONES, "pooled"),
         (SAMPLERS, "with_replacement"),
         (CRITERIA, "confidence"),
-        (LOGGERS, "mlflow"),
+        (LOGGERS, "lines"),
     )
     assert all(name in registry for registry, name in registered)
     z, y = torch.tensor([[2.0, 0.0]]), torch.tensor([0])

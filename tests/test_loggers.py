@@ -1,5 +1,7 @@
 """What a logger is given: each epoch once, whatever happened in between, and the scores at the end."""
 
+import sys
+
 import pytest
 from made import random_faces
 
@@ -99,3 +101,49 @@ def test_tensorboard_shows_an_interrupted_run_as_an_undisturbed_one(pair, tmp_pa
 def test_an_unknown_logger_is_one_line(pair, tmp_path):
     with pytest.raises(UserError, match="unknown logger 'tensorbord': did you mean 'tensorboard'"):
         run_cell(config(), *pair, tmp_path, progress=False, log="tensorbord")
+
+
+class Program:
+    """A stand-in for mlflow or wandb that keeps what it is called with."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __getattr__(self, name):
+        def call(*args, **kwargs):
+            self.calls.append((name, args, kwargs))
+            return self
+
+        return call
+
+
+@pytest.mark.parametrize("name", ["mlflow", "wandb"])
+def test_other_programs_are_told_settings_epochs_scores_and_the_end(name, pair, tmp_path, monkeypatch):
+    program = Program()
+    monkeypatch.setitem(sys.modules, name, program)
+    record = run_cell(config(), *pair, tmp_path, title="dann · difc", progress=False, log=name)
+    called = [call for call, _, _ in program.calls]
+    settings, log, end = {"mlflow": ("log_params", "log_metrics", "end_run"), "wandb": ("init", "log", "finish")}[name]
+    assert called.count(log) == 4 and called[-1] == end
+    (kept,) = (kwargs.get("config") or args[0] for call, args, kwargs in program.calls if call == settings)
+    assert float(kept["loss.epsilon"]) == 0.02
+    epochs = [kwargs.get("step") or args[0]["epoch"] for call, args, kwargs in program.calls if call == log]
+    assert epochs == [1, 2, 3, 3]
+    last = [args[0] for call, args, _ in program.calls if call == log][-1]
+    assert last["target/macro_recall"] == record["scores"]["target"]["macro_recall"]
+
+
+@pytest.mark.parametrize("name", ["mlflow", "wandb"])
+def test_without_the_package_it_says_what_to_install(name, pair, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UserError, match=rf"--log {name} needs the package: pip install 'pa-difc\[{name}\]'"):
+        run_cell(config(), *pair, tmp_path, progress=False, log=name)
+
+
+def test_a_resumed_run_is_the_same_one_for_wandb(pair, tmp_path, monkeypatch):
+    program = Program()
+    monkeypatch.setitem(sys.modules, "wandb", program)
+    for folder in (tmp_path / "a", tmp_path / "a", tmp_path / "b"):
+        loggers.make_logger("wandb", folder, "x", config())
+    ids = [kwargs["id"] for call, _, kwargs in program.calls if call == "init"]
+    assert ids[0] == ids[1] != ids[2]

@@ -57,7 +57,13 @@ def test_completion_knows_commands_and_flags(shell):
     assert code == 0, err
     assert all(word in out for word in (*COMMANDS, "--target-sampler", "--annotate", "--trials"))
     if shell == "bash":
-        subprocess.run(["bash", "-n"], input=out, text=True, check=True)
+        asked = """
+        COMP_WORDS=(pa-difc compare --methods dann m); COMP_CWORD=4; _shtab_pa_difc; echo "${COMPREPLY[@]}"
+        COMPREPLY=(); COMP_WORDS=(pa-difc train --loss di); COMP_CWORD=3; _shtab_pa_difc; echo "${COMPREPLY[@]}"
+        """
+        done = subprocess.run(["bash"], input=out + asked, text=True, check=True, capture_output=True)
+        methods, losses = (line.split() for line in done.stdout.splitlines())
+        assert set(methods) == {name for name in METHODS if name.startswith("m")} and losses == ["di", "difc"]
 
 
 def test_doctor_finds_a_sound_house(data_root, tmp_path, capsys):

@@ -48,6 +48,11 @@ _EXTRAS = {
     "timm": ("timm", "--backbone timm:NAME"),
     "parquet": ("pyarrow", "parquet:PATH"),
     "duplicates": ("imagehash", "--near-duplicates"),
+    "cluster": ("distributed", "compare --cluster"),
+    "video": ("av", "predict --video"),
+    "web": ("starlette", "serve"),
+    "mlflow": ("mlflow-skinny", "--log mlflow"),
+    "wandb": ("wandb", "--log wandb"),
     "completion": ("shtab", "--print-completion"),
 }
 

@@ -103,8 +103,8 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     """The parser of all commands, with the arguments of one, or for None of every one."""
     parser = argparse.ArgumentParser(prog="pa-difc", description=ABOUT, epilog="pa-difc COMMAND --help says more.")
     parser.add_argument("--version", action="version", version=f"pa-difc {VERSION}")
-    if only is None or only.startswith("--print-completion"):
-        _add_completion(parser)
+    completing = only is not None and only.startswith("--print-completion")
+    if completing:
         only = None
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, about in COMMANDS.items():
@@ -113,6 +113,11 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         else:
             module = _module(name)
             _fill(subparsers.add_parser(name, help=about, **_texts(name, module)), module)
+    if completing:
+        from .completion import add_completion, complete_names  # which imports what every name is of
+
+        add_completion(parser)
+        complete_names(parser)
     return parser
 
 
@@ -139,11 +144,3 @@ def _fill(parser: argparse.ArgumentParser, module: ModuleType) -> None:
     module.arguments(parser)
     add_plugin_flag(parser)
     parser.set_defaults(run=module.run)
-
-
-def _add_completion(parser: argparse.ArgumentParser) -> None:
-    try:
-        import shtab
-    except ImportError:
-        parser.error("completion needs shtab: pip install 'pa-difc[completion]'")
-    shtab.add_argument_to(parser)

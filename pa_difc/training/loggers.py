@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,9 +53,62 @@ class TensorBoardLogger:
         self._writer.close()
 
 
+class MLflowLogger:
+    """A run of MLflow's, where MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME say; a resumed run is another one there.
+
+    Raises:
+        UserError: the package ``mlflow`` is not installed.
+    """
+
+    def __init__(self, folder: Path, title: str, settings: Mapping[str, Any]) -> None:
+        try:
+            import mlflow
+        except ImportError:
+            raise UserError("--log mlflow needs the package: pip install 'pa-difc[mlflow]'") from None
+        self._run = mlflow.start_run(run_name=as_utf8(title), tags={"folder": as_utf8(str(folder))})
+        self._mlflow = mlflow
+        mlflow.log_params({key: as_utf8(str(value)) for key, value in settings.items()})
+
+    def log(self, epoch: int, values: Mapping[str, float]) -> None:
+        self._mlflow.log_metrics(dict(values), step=epoch)
+
+    def close(self) -> None:
+        self._mlflow.end_run()
+
+
+class WandbLogger:
+    """A run of Weights & Biases', by WANDB_PROJECT, WANDB_MODE and its other variables; a resumed run stays the same.
+
+    Raises:
+        UserError: the package ``wandb`` is not installed.
+    """
+
+    def __init__(self, folder: Path, title: str, settings: Mapping[str, Any]) -> None:
+        try:
+            import wandb
+        except ImportError:
+            raise UserError("--log wandb needs the package: pip install 'pa-difc[wandb]'") from None
+        known = zlib.crc32(str(folder.resolve()).encode("utf-8", "surrogateescape"))
+        self._run = wandb.init(
+            id=f"{known:08x}", resume="allow", name=as_utf8(title), config=dict(settings), dir=str(folder)
+        )
+
+    def log(self, epoch: int, values: Mapping[str, float]) -> None:
+        self._run.log({**values, "epoch": epoch})
+
+    def close(self) -> None:
+        self._run.finish()
+
+
 #: ``--log NAME``.
 LOGGERS: Registry[Callable[[Path, str, Mapping[str, Any]], Logger]] = Registry(
-    "logger", {"tensorboard": "pa_difc.training.loggers:TensorBoardLogger"}, "pa_difc.loggers"
+    "logger",
+    {
+        "tensorboard": "pa_difc.training.loggers:TensorBoardLogger",
+        "mlflow": "pa_difc.training.loggers:MLflowLogger",
+        "wandb": "pa_difc.training.loggers:WandbLogger",
+    },
+    "pa_difc.loggers",
 )
 
 
