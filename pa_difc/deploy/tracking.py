@@ -11,7 +11,8 @@ from scipy.optimize import linear_sum_assignment
 
 from ..data.crops import Box
 
-_OVERLAP = 0.3  #: a face is a known one if its box and the expected one overlap by so much, as in SORT
+#: A face is a known one if its box and the expected one overlap by so much, as in SORT; by less if it was seen once.
+_OVERLAP, _OVERLAP_OF_NEW = 0.3, 0.1
 _KEPT_S = 1.0  #: seconds for which a face that is out of sight keeps its number
 _MEMORY_S = 0.5  #: seconds over which its speed is measured: over two frames it would be the detector's trembling
 
@@ -28,6 +29,11 @@ class _Track:
         while time_s - self.seen[0][0] > _MEMORY_S and len(self.seen) > 2:
             self.seen.popleft()
 
+    @property
+    def least_overlap(self) -> float:
+        """With a box that is its own."""
+        return _OVERLAP if len(self.seen) > 1 else _OVERLAP_OF_NEW
+
     def expected(self, time_s: float) -> np.ndarray:
         """Its box if it goes on as it went."""
         (first, start), (last, end) = self.seen[0], self.seen[-1]
@@ -42,7 +48,8 @@ class Tracker:
 
     A face of the frame before is expected where its speed takes it. The Hungarian method pairs expected boxes with
     those that were found, such that the sum of their overlaps (intersection over union) is largest; pairs below 0.3 are
-    none. So does SORT (Bewley et al. 2016, arXiv:1602.00763).
+    none, or below 0.1 where a face was seen once and its speed is not known. So does SORT (Bewley et al. 2016,
+    arXiv:1602.00763).
 
     Differs from the paper: the speed is the mean over half a second instead of a Kalman filter's, a face counts from
     its first frame on, and it is kept for a second instead of a frame. Nothing compares what faces look like: one that
@@ -76,7 +83,7 @@ class Tracker:
         known: dict[int, _Track] = {}
         if overlaps.size:
             for row, column in zip(*linear_sum_assignment(-overlaps), strict=True):
-                if overlaps[row, column] >= _OVERLAP:
+                if overlaps[row, column] >= self._tracks[row].least_overlap:
                     known[int(column)] = self._tracks[row]
         return [self._seen(known.get(i), box, time_s) for i, box in enumerate(found)]
 

@@ -56,13 +56,23 @@ def test_a_short_gap_keeps_the_number_and_a_long_one_does_not():
     assert moving.update([box(50 + 5 * 9)], 1.7) == [2]  # where it was seen last before
 
 
-def test_a_face_elsewhere_is_another_one():
+@pytest.mark.parametrize(
+    ("before", "moved", "same"),
+    [
+        ([50], 32, True),  # overlap 8·40 / (2·1600 − 320) = 0.111
+        ([50], 34, False),  # 6·40 / (3200 − 240) = 0.081
+        ([50, 50], 21, True),  # it stood still: 19·40 / (3200 − 760) = 0.311
+        ([50, 50], 22, False),  # 18·40 / (3200 − 720) = 0.290
+        ([50, 60], 31, True),  # it moved by 10: 0.311
+        ([50, 60], 32, False),  # 0.290
+    ],
+)
+def test_a_face_elsewhere_is_another_one(before, moved, same):
+    """Where it may be depends on whether it was seen to move."""
     tracker = Tracker()
-    tracker.update([box(50)], 0.0)
-    assert tracker.update([box(50 + 20)], 0.1) == [1]  # overlap 20·40 / (2·1600 − 800) = 1/3
-    other = Tracker()
-    other.update([box(50)], 0.0)
-    assert other.update([box(50 + 22)], 0.1) == [2]  # 18·40 / (3200 − 720) = 0.29
+    for i, x in enumerate(before):
+        assert tracker.update([box(x)], i / 10) == [1]
+    assert (tracker.update([box(before[-1] + moved)], len(before) / 10) == [1]) is same
 
 
 def test_ema_is_the_formula_s_whatever_the_rate():

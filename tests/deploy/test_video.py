@@ -95,14 +95,17 @@ def test_faces_that_cross_keep_their_numbers(walk, prepared, predict):
 
 def test_probabilities_are_smoothed_if_asked_for(walk, prepared):
     model = pa_difc.load(prepared["cdfer"])
-    plain, smooth = ([f.faces for f in model.video(walk[0], every=4, smooth=s)] for s in (None, "ema:0.5"))
-    expected = {}
+    plain, smooth = (list(model.video(walk[0], every=4, smooth=s)) for s in (None, "ema:0.5"))
+    expected, moved = {}, 0.0
     for before, after in zip(plain, smooth, strict=True):
-        for face, one in zip(before, after, strict=True):
-            last = expected.get(face.track, face.probs_array)
-            expected[face.track] = last + (1 - np.exp(-0.4 / 0.5)) * (face.probs_array - last)
+        for face, one in zip(before.faces, after.faces, strict=True):
+            last, then = expected.get(face.track, (face.probs_array, before.time_s))
+            share = 1 - np.exp(-(before.time_s - then) / 0.5)
+            expected[face.track] = last + share * (face.probs_array - last), before.time_s
             assert one.track == face.track and one.box == face.box
-            np.testing.assert_allclose(one.probs_array, expected[face.track], rtol=1e-5)
+            np.testing.assert_allclose(one.probs_array, expected[face.track][0], rtol=1e-5)
+            moved = max(moved, np.abs(one.probs_array - face.probs_array).max())
+    assert moved > 1e-4
 
 
 def test_an_annotated_video_has_the_frames_at_their_times(walk, prepared, predict, tmp_path):
