@@ -1,4 +1,4 @@
-"""``pa-difc predict``: the classes of the faces in images."""
+"""``pa-difc predict``: the classes of the faces in images, or in a video."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..data.protocol import SEARCH_PX
 from ..util.errors import Stopped, UserError
+from . import predict_video
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,16 +22,18 @@ EXAMPLES = """\
   pa-difc predict --model runs/demo/runs/mcd-difc-seed0-… photo.jpg
   pa-difc predict --model my_model holiday/ --out holiday.csv --annotate holiday_annotated
   pa-difc predict --model my_model faces/ --crop none --format json
-  pa-difc predict --model my_model stadium.jpg --detect-px 4096"""
+  pa-difc predict --model my_model stadium.jpg --detect-px 4096
+  pa-difc predict --model my_model --video walk.mp4 --out walk.csv --annotate walk_faces.mp4 --smooth ema:0.3"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("images", nargs="+", type=Path, help="image files, or folders of them")
+    add("images", nargs="*", type=Path, help="image files, or folders of them")
     add("--model", type=Path, required=True, metavar="DIR", help="a finished run's folder, or an exported model")
     add("--format", default="csv", choices=("csv", "json"), help="(default: %(default)s)")
     add("--out", type=Path, metavar="FILE", help="(default: standard output); a stopped command resumes it")
-    add("--annotate", type=Path, metavar="DIR", help="draw each picture there, with boxes, labels and bars")
+    about = "draw each picture there, with boxes, labels and bars; with --video, the .mp4 or .mkv file to write"
+    add("--annotate", type=Path, metavar="DIR", help=about)
     add(
         "--crop",
         default="model",
@@ -48,11 +51,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--views", metavar="NAME", help="average over none, flip or flip+scales (default: as the model was scored)")
     add("--device", default="cpu", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")
+    predict_video.arguments(parser)
 
 
 def run(parsed: argparse.Namespace) -> int:
     if not 64 <= parsed.detect_px <= 4096:
         raise UserError(f"--detect-px {parsed.detect_px}: must be from 64 to 4096")
+    predict_video.refuse(parsed)
     from ..data.files import left_out_line
     from ..deploy.faces import Cut
     from ..deploy.images import find_images, picture_files
@@ -64,17 +69,25 @@ def run(parsed: argparse.Namespace) -> int:
     model = load(parsed.model, parsed.device, crop=parsed.crop, views=parsed.views, detect_px=parsed.detect_px)
     if product := product_line(model.model.settings):
         print(f"{parsed.model}: {product}", file=sys.stderr)
+    warning = Cut(model.model, parsed.crop).warning()
+    if parsed.video is not None:
+        _say(warning)
+        return predict_video.run_video(parsed, model)
     images = find_images(parsed.images)
     pictures = picture_files(images, parsed.annotate) if parsed.annotate else None
     table = _table(parsed, model, images, pictures or [])
-    for line in (left_out_line(images.left_out), Cut(model.model, parsed.crop).warning()):
-        if line is not None:
-            print(line, file=sys.stderr)
+    _say(left_out_line(images.left_out))
+    _say(warning)
     _predict(parsed, model, images, pictures, table)
     if table.problems:
         number = f"{table.problems} of {len(images.paths)}"
         print(f"{number} images without a prediction; see the column 'problem'", file=sys.stderr)
     return 0
+
+
+def _say(line: str | None) -> None:
+    if line is not None:
+        print(line, file=sys.stderr)
 
 
 def _table(parsed: argparse.Namespace, model: Predictor, images: Images, pictures: Sequence[Path]) -> Table:

@@ -35,20 +35,46 @@ def annotated(image: Image.Image | Picture, predictions: Sequence[Prediction], c
     image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
     scale /= factor
     faces = [p for p in predictions if p.probs is not None]
-    names = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in map(as_utf8, classes)]
+    names = _short(classes)
     panel, down = _panel(names, len(faces), image.size)
     across = ceil(len(faces) / down) if panel else 0
     width, height = (across * panel.width, min(down, len(faces)) * panel.height) if panel else (0, 0)
     sheet = Image.new("RGB", (image.width + width, max(image.height, height)), "white")
     sheet.paste(image, (0, 0))
     draw = ImageDraw.Draw(sheet)
-    for face in faces:
-        _frame(draw, face, scale, max(image.size) / 1000)
-    _labels(draw, image.size, faces, names, scale)
+    _mark(draw, image.size, faces, names, scale)
     for i, face in enumerate(faces):
         if panel:
             panel.draw(draw, face, i + 1, (image.width + panel.width * (i // down), panel.height * (i % down)))
     return sheet
+
+
+def marked(image: Image.Image, predictions: Sequence[Prediction], classes: Sequence[str]) -> Image.Image:
+    """A copy of a picture with a box and a label at each face, and nothing beside it: all of a size have one.
+
+    Args:
+        image: RGB.
+        predictions: its faces, in its pixels.
+        classes: of the model.
+    """
+    image = image.copy()
+    faces = [p for p in predictions if p.probs is not None]
+    _mark(ImageDraw.Draw(image), image.size, faces, _short(classes), 1.0)
+    return image
+
+
+def _short(classes: Sequence[str]) -> list[str]:
+    """The names of classes as they are drawn."""
+    return [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in map(as_utf8, classes)]
+
+
+def _mark(
+    draw: ImageDraw.ImageDraw, size: tuple[int, int], faces: Sequence[Prediction], names: Sequence[str], scale: float
+) -> None:
+    """Draws a box and a label at each face."""
+    for face in faces:
+        _frame(draw, face, scale, max(size) / 1000)
+    _labels(draw, size, faces, names, scale)
 
 
 def _panel(names: Sequence[str], faces: int, size: tuple[int, int]) -> tuple[_Panel | None, int]:
@@ -80,14 +106,14 @@ def _frame(draw: ImageDraw.ImageDraw, face: Prediction, scale: float, finest: fl
 def _labels(
     draw: ImageDraw.ImageDraw, size: tuple[int, int], faces: Sequence[Prediction], names: Sequence[str], scale: float
 ) -> None:
-    """Writes a number and a class at each face, where it hides the least of others and of their labels."""
+    """Writes a number, in a video the face's own, and a class at each face, where they hide the least of others."""
     boxes = [_scaled(face, scale) for face in faces]
     placed: list[Box] = []
     for i, (face, box) in enumerate(zip(faces, boxes, strict=True)):
         assert face.probs is not None
         best, width = int(face.probs.argmax()), box[2] - box[0]
         large = min(max(_LABEL[0], width / 7, max(size) / 100), _LABEL[1])
-        words = f"{i + 1} {names[best]}"
+        words = f"{i + 1 if face.track is None else face.track} {names[best]}"
         others, tried = boxes[:i] + boxes[i + 1 :], []
         sizes = (large, (large + _LABEL[0]) / 2, _LABEL[0])
         for text, letters in [(text, n) for n in sizes for text in (f"{words} {face.probs[best]:.0%}", words)]:

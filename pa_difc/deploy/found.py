@@ -32,6 +32,7 @@ class Face:
         box: left, top, right, bottom, in pixels of the upright image; may reach beyond it.
         points: ``(5, 2)`` left eye, right eye, nose, left and right mouth corner as seen, (x, y) in pixels; None where
             nobody looked for them.
+        track: in a video, the number that the face keeps from frame to frame; None in an image.
     """
 
     def __init__(self, prediction: Prediction, classes: Sequence[str]) -> None:
@@ -43,11 +44,14 @@ class Face:
         self.label, self.confidence = classes[best], float(prediction.probs[best])
         self.box: Box = prediction.box
         self.points: np.ndarray | None = prediction.points
+        self.track = prediction.track
 
     def as_dict(self) -> dict[str, Any]:
         """All of it in plain numbers, words and lists, ready for JSON."""
+        track = {} if self.track is None else {"track": self.track}
         return {
             "source": self.source,
+            **track,
             "label": self.label,
             "confidence": self.confidence,
             "probs": dict(self.probs),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..data.crops import Picture
     from .model import FaceModel
 
-_BATCH = 16  #: images at a time, at most
+AT_ONCE = 16  #: images that are searched together, unless they are large
 _HELD_BYTES = 32 << 20  #: of images in memory at a time; with more than this, no further one is opened
 _FACES = 16  #: faces that the model is shown at a time
 
@@ -43,6 +43,7 @@ def predict_images(
     detect_px: int = SEARCH_PX,
     search: FaceSearch | None = None,
     batch_size: int = 1,
+    at_once: int = AT_ONCE,
 ) -> Iterator[Faces]:
     """Every face of every image, image by image.
 
@@ -55,10 +56,11 @@ def predict_images(
         detect_px: the longer side of images when faces are looked for; see :class:`.FaceSearch`.
         search: what looks for them, if there is one already.
         batch_size: of so many images the model is shown the faces together.
+        at_once: so many images are searched together, fewer of large ones.
     """
     search, cut = search or FaceSearch(device, detect_px, model.size_px), Cut(model, crop)
     model = model.to(device)
-    looks = look(images, search, cut, batch_size, draws=annotate is not None)
+    looks = look(images, search, cut, max(at_once, batch_size), draws=annotate is not None)
     for number, (image, probs) in enumerate(asked(model, looks, device, 1 if annotate else batch_size)):
         predictions = [Prediction(image.source, f.box, f.points, p) for f, p in zip(image.faces, probs, strict=True)]
         faces = Faces(predictions or [Prediction(image.source, problem=image.problem)], model.classes)
@@ -79,7 +81,7 @@ class Looked:
 
 
 def look(
-    images: Iterable[Path | Given], search: FaceSearch, cut: Cut, batch_size: int = 1, *, draws: bool = False
+    images: Iterable[Path | Given], search: FaceSearch, cut: Cut, at_once: int = AT_ONCE, *, draws: bool = False
 ) -> Iterator[Looked]:
     """The faces of every image, cut out.
 
@@ -87,10 +89,10 @@ def look(
         images: files, or what :class:`.Given` takes.
         search: looks for faces.
         cut: cuts them out.
-        batch_size: at least so many images are searched together, if they are not too large.
+        at_once: so many images are searched together, fewer of large ones.
         draws: keep a picture of each image that can be read.
     """
-    for batch in _batches(images, search if cut.searches or draws else None, max(_BATCH, batch_size)):
+    for batch in _batches(images, search if cut.searches or draws else None, at_once):
         pictures = [opened.picture for opened in batch if opened.picture is not None]
         found = iter(search.detect(pictures) if cut.searches else [[]] * len(pictures))
         pictures.clear()

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from ..data.crops import Box
 
-#: The columns of a table of predictions beside those of the classes.
+#: The columns of a table of predictions beside those of the classes; of one of a video's, the first ones are others.
 _BOX = ("left", "top", "right", "bottom")
 _POINTS = tuple(f"{axis}{i}" for i in range(1, 6) for axis in "xy")
+_FRAME = ("frame", "time_s", "track", "label")
 
 NO_FACE = "no face"  #: the problem of an image that was read, and in which none was found
 
@@ -26,24 +27,39 @@ class Prediction:
     points: npt.NDArray[Any] | None = None  #: ``(5, 2)``; None where nobody looked for them
     probs: npt.NDArray[Any] | None = None  #: ``(K,)``
     problem: str = ""  #: "no face", or why the file can't be read
+    track: int | None = None  #: the number of the face, in a video
 
     def row(self, classes: Sequence[str]) -> dict[str, object]:
         """A row of a table: file, label, box, points, probabilities, problem."""
         row: dict[str, object] = {"file": self.file, "label": "", "problem": self.problem}
-        if self.probs is not None and self.box is not None:
-            row["label"] = classes[int(self.probs.argmax())]
-            row |= dict(zip(_BOX, (round(b, 1) for b in self.box), strict=True))
-            if self.points is not None:
-                row |= dict(zip(_POINTS, (round(float(v), 1) for v in self.points.flat), strict=True))
-            row |= {_column(name): round(float(p), 4) for name, p in zip(classes, self.probs, strict=True)}
-        return row
+        return row | self._said(classes, columns([]))
+
+    def frame_row(self, classes: Sequence[str]) -> dict[str, object]:
+        """A row of a video's table: track, label, box, points, probabilities."""
+        return {"track": self.track} | self._said(classes, frame_columns([]))
+
+    def _said(self, classes: Sequence[str], taken: Sequence[str]) -> dict[str, object]:
+        if self.probs is None or self.box is None:
+            return {}
+        said: dict[str, object] = {"label": classes[int(self.probs.argmax())]}
+        said |= dict(zip(_BOX, (round(b, 1) for b in self.box), strict=True))
+        if self.points is not None:
+            said |= dict(zip(_POINTS, (round(float(v), 1) for v in self.points.flat), strict=True))
+        return said | {_column(name, taken): round(float(p), 4) for name, p in zip(classes, self.probs, strict=True)}
 
 
 def columns(classes: Sequence[str]) -> list[str]:
     """The columns of a table of predictions."""
-    return ["file", "label", *map(_column, classes), *_BOX, *_POINTS, "problem"]
+    taken = ["file", "label", *_BOX, *_POINTS, "problem"]
+    return [*taken[:2], *(_column(name, taken) for name in classes), *taken[2:]]
 
 
-def _column(name: str) -> str:
+def frame_columns(classes: Sequence[str]) -> list[str]:
+    """The columns of a table of a video's faces."""
+    taken = [*_FRAME, *_BOX, *_POINTS]
+    return [*_FRAME, *(_column(name, taken) for name in classes), *_BOX, *_POINTS]
+
+
+def _column(name: str, taken: Sequence[str]) -> str:
     """The column of a class's probabilities; a class that is called "left" must not take the box's place."""
-    return f"class {name}" if name in ("file", "label", *_BOX, *_POINTS, "problem") else name
+    return f"class {name}" if name in taken else name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,9 +20,12 @@ from .faces import CROPS, Cut
 from .found import Faces, Results
 from .given import Given, is_one, many
 from .model import load_model
-from .predict import asked, look, predict_images
+from .predict import AT_ONCE, asked, look, predict_images
 from .prediction import NO_FACE
 from .search import FaceSearch
+from .smoothing import Smoother, smoother_of
+from .video import FilmedFaces
+from .video_file import VideoFile
 
 if TYPE_CHECKING:
     import os
@@ -119,10 +122,10 @@ class Predictor:
         Raises:
             UserError: the only image can't be read; something is no image; an array has another shape or type.
         """
-        cut = self._cut(crop)
+        cut, batch_size = self._cut(crop), _positive(batch_size)
 
         def each(given: Iterable[Given]) -> Iterator[tuple[Faces, str, str]]:
-            for faces in self.each(given, crop=cut, batch_size=_positive(batch_size)):
+            for faces in self.each(given, crop=cut, batch_size=batch_size):
                 yield faces, faces.source, faces.problem
 
         return _spread(images, each, Results)
@@ -143,14 +146,44 @@ class Predictor:
         Raises:
             UserError: as for a call.
         """
-        cut = Cut(self.model, self._cut(crop))
+        cut, batch_size = Cut(self.model, self._cut(crop)), _positive(batch_size)
 
         def each(given: Iterable[Given]) -> Iterator[tuple[np.ndarray, str, str]]:
-            looks = look(given, self.search, cut, _positive(batch_size))
+            looks = look(given, self.search, cut, max(AT_ONCE, batch_size))
             for image, rows in asked(self.model.features, looks, self.device, batch_size):
                 yield rows if len(rows) else self._no_features, image.source, image.problem
 
         return _spread(images, each, list)
+
+    def video(
+        self,
+        source: str | os.PathLike[str] | int,
+        *,
+        every: int = 1,
+        smooth: str | None = None,
+        crop: str | None = None,
+        batch_size: int = 1,
+    ) -> FilmedFaces:
+        """The frames of a video, each with its faces, which have the same number (``face.track``) all along.
+
+        Args:
+            source: a file, or the number of a camera.
+            every: look at each n-th frame only.
+            smooth: the filter of a face's probabilities over time: "ema:SECONDS" (:class:`.Ema`) or
+                "one_euro:HERTZ:BETA" (:class:`.OneEuro`); their numbers may be left out.
+            crop, batch_size: as for a call.
+
+        Returns:
+            An iterator of :class:`.Frame`, which reads on as it is gone through. Each holds its picture: keep
+            ``frame.faces``, not the frames, of a long video.
+
+        Raises:
+            UserError: PyAV is not installed, the file or the camera can't be opened, there is no video in it, or a
+                value is out of range.
+        """
+        smoother, cut = None if smooth is None else smoother_of(smooth), self._cut(crop)
+        video = VideoFile(source if isinstance(source, int) else Path(source), every)
+        return self.each_frame(video, smoother, crop=cut, batch_size=batch_size)
 
     def each(
         self,
@@ -159,6 +192,7 @@ class Predictor:
         crop: str | None = None,
         batch_size: int = 1,
         annotate: Sequence[Path] | None = None,
+        at_once: int = AT_ONCE,
     ) -> Iterator[Faces]:
         """The faces of every image in turn: see :func:`.predict_images`; none of them raises an error."""
         return predict_images(
@@ -170,7 +204,21 @@ class Predictor:
             detect_px=self.detect_px,
             search=self.search,
             batch_size=batch_size,
+            at_once=at_once,
         )
+
+    def each_frame(
+        self,
+        video: VideoFile,
+        smoother: Callable[[], Smoother] | None = None,
+        *,
+        crop: str | None = None,
+        batch_size: int = 1,
+    ) -> FilmedFaces:
+        """The frames of a video that is open, with their faces; see :meth:`video`."""
+        at_once, batch_size = 1 if video.is_camera else AT_ONCE, _positive(batch_size)  # a camera's are wanted now
+        each = partial(self.each, crop=crop, batch_size=batch_size, at_once=at_once)
+        return FilmedFaces(video, each, smoother)
 
     @cached_property
     def search(self) -> FaceSearch:

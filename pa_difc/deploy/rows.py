@@ -22,10 +22,11 @@ from ..util.files import refuse_foreign, refuse_links
 from ..util.lock import Lock
 from ..util.names import escaped
 from ..util.version import VERSION
-from .prediction import NO_FACE, columns
+from .prediction import NO_FACE, columns, frame_columns
 
 FORMATS = ("csv", "json")
 Row = Mapping[str, object]
+_FIRST_KEYS = (["file", "label", "problem"], ["frame", "time_s", "track"])  #: of rows in JSON
 
 
 class Format:
@@ -34,10 +35,11 @@ class Format:
     Args:
         kind: of :data:`FORMATS`.
         classes: of the model.
+        names: the columns; those of images' predictions, if left out.
     """
 
-    def __init__(self, kind: str, classes: Sequence[str]) -> None:
-        self.kind, self._columns = kind, [escaped(name) for name in columns(classes)]
+    def __init__(self, kind: str, classes: Sequence[str], names: Sequence[str] | None = None) -> None:
+        self.kind, self._columns = kind, [escaped(name) for name in names or columns(classes)]
         self.start = self._csv([{name: name for name in self._columns}]) if kind == "csv" else "[\n"
         self.end = "" if kind == "csv" else "\n]\n"
 
@@ -79,10 +81,10 @@ def is_table(file: Path) -> bool:
                 rows = json.loads(head + stream.read())
             except (ValueError, RecursionError):
                 return False
-            return all(isinstance(row, dict) and list(row)[:3] == ["file", "label", "problem"] for row in rows)
-    own = columns([])
+            return all(isinstance(row, dict) and list(row)[:3] in _FIRST_KEYS for row in rows)
     names = head.rstrip("\n").split(",")
-    return not head.strip() or (names[:2] == own[:2] and names[2 - len(own) :] == own[2:])
+    tables = ((columns([]), 2), (frame_columns([]), 4))  # and how many columns stand before the classes
+    return not head.strip() or any(names[:n] == own[:n] and names[n - len(own) :] == own[n:] for own, n in tables)
 
 
 def identity(weights: Mapping[str, Tensor], said: Sequence[object], images: Sequence[Path]) -> str:
@@ -123,7 +125,9 @@ class Table:
     def add(self, rows: Sequence[Row]) -> None:
         """Writes the rows of an image; when this returns, the end of the program does not lose them."""
         self.done += 1
-        self.problems += sum(bool(row["problem"]) for row in rows)
+        self.problems += sum(bool(row.get("problem")) for row in rows)
+        if not rows:
+            return
         written = [{escaped(key): escaped(v) if isinstance(v, str) else v for key, v in row.items()} for row in rows]
         self._write(self._form.text(written, first=self._first))
         self._first = False
@@ -147,7 +151,7 @@ class FileTable(Table):
         out: the file.
         form: of the table.
         identity: of everything that predictions follow from, as a part of a file's name.
-        names: of the images, in order.
+        names: of the images, in order; None for a table that is always begun anew.
         pictures: for each image, the file of its annotated picture, without which it is not done; none if there are
             to be no pictures.
 
@@ -156,7 +160,7 @@ class FileTable(Table):
     """
 
     def __init__(
-        self, out: Path, form: Format, identity: str, names: Sequence[str], pictures: Sequence[Path] = ()
+        self, out: Path, form: Format, identity: str, names: Sequence[str] | None, pictures: Sequence[Path] = ()
     ) -> None:
         self._out, self.part = out, out.with_name(f"{out.name}.part-{identity}")
         refuse_links(out, self.part, instead="another --out")
@@ -175,7 +179,10 @@ class FileTable(Table):
             self._lock.release()
             raise UserError(f"cannot write {self.part}: {error.strerror}") from None
         self._form = form
-        self._go_on(names, pictures)
+        if names is None:
+            self._begin()
+        else:
+            self._go_on(names, pictures)
 
     def finish(self) -> None:
         """Puts the table in its place."""
@@ -190,6 +197,11 @@ class FileTable(Table):
     def close(self) -> None:
         self._stream.close()
         self._lock.release()
+
+    def _begin(self) -> None:
+        self._stream.truncate(0)
+        self._write(self._form.start)
+        self._first = True
 
     def _go_on(self, names: Sequence[str], pictures: Sequence[Path]) -> None:
         """Keeps the rows of images that are done; the last one's may not all be there."""
@@ -207,8 +219,7 @@ class FileTable(Table):
         whole = self._form.start + (self._form.text(kept, first=True) if kept else "")
         if not text.startswith(whole):
             images, kept = [], []
-            self._stream.truncate(0)
-            self._write(self._form.start)
+            self._begin()
         else:
             self._stream.truncate(len(whole.encode()))
         self.done, self._first = len(images), not kept

@@ -1,0 +1,111 @@
+"""``pa-difc predict --video``: the classes of the faces in a video, frame by frame."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..util.errors import UserError
+
+if TYPE_CHECKING:
+    from ..deploy.predictor import Predictor
+    from ..deploy.rows import Table
+    from ..deploy.video import FilmedFaces
+    from ..deploy.video_out import VideoOut
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("video").add_argument
+    add("--video", metavar="FILE|N", help="a video file, or the number of a camera, until Ctrl-C; instead of images")
+    add("--every", type=int, metavar="N", help="look at each N-th frame only (default: 1)")
+    about = "smooth each face's probabilities over time: ema:SECONDS or one_euro:HERTZ:BETA (default: not at all)"
+    add("--smooth", metavar="FILTER", help=about)
+
+
+def refuse(parsed: argparse.Namespace) -> None:
+    """Refuses flags that don't go together.
+
+    Raises:
+        UserError: images and a video, or neither; or flags of a video without one.
+    """
+    if parsed.video is None:
+        if not parsed.images:
+            raise UserError("give image files, folders of them, or --video FILE")
+        for flag in ("every", "smooth"):
+            if getattr(parsed, flag) is not None:
+                raise UserError(f"--{flag} goes with --video only")
+    elif parsed.images:
+        raise UserError(f"{parsed.images[0]}: give images or --video, not both")
+
+
+def run_video(parsed: argparse.Namespace, model: Predictor) -> int:
+    """Writes a row for each face of each frame, and an annotated video."""
+    from ..deploy.rows import FileTable
+    from ..deploy.smoothing import smoother_of
+    from ..deploy.video_file import VideoFile
+    from ..deploy.video_out import VideoOut
+
+    smoother = None if parsed.smooth is None else smoother_of(parsed.smooth)
+    camera = parsed.video.isascii() and parsed.video.isdigit()
+    video = VideoFile(int(parsed.video) if camera else Path(parsed.video), 1 if parsed.every is None else parsed.every)
+    faces = model.each_frame(video, smoother)
+    out = VideoOut(parsed.annotate, video.rate) if parsed.annotate else None
+    table = _table(parsed, model)
+    began, ended = time.perf_counter(), False
+    try:
+        _write(faces, table, out)
+        ended = True
+    except KeyboardInterrupt:
+        ended = camera  # which has no other end
+    finally:
+        video.close()
+        if out is not None:
+            out.close()
+        if ended:
+            table.finish()
+        table.close()
+    print(_said(faces, table, time.perf_counter() - began), file=sys.stderr)
+    if ended:
+        return 0
+    print(f"stopped{f'; the rows so far are in {table.part}' if isinstance(table, FileTable) else ''}", file=sys.stderr)
+    return 130
+
+
+def _table(parsed: argparse.Namespace, model: Predictor) -> Table:
+    from ..deploy.prediction import frame_columns
+    from ..deploy.rows import FileTable, Format, Table
+
+    form = Format(parsed.format, model.labels, frame_columns(model.labels))
+    if parsed.out is None:
+        return Table(sys.stdout, form)
+    for flag, path in (("--video", Path(parsed.video)), ("--annotate", parsed.annotate)):
+        if path is not None and parsed.out.resolve() == path.resolve():
+            raise UserError(f"--out {parsed.out} is what {flag} names: give another file")
+    return FileTable(parsed.out, form, "video", None)
+
+
+def _write(faces: FilmedFaces, table: Table, out: VideoOut | None) -> None:
+    from tqdm import tqdm
+
+    video = faces.video
+    for frame in tqdm(faces, total=video.expected, desc="predicting", unit="frame", disable=None, leave=False):
+        table.add(frame.rows())
+        if out is not None:
+            out.write(frame)
+
+
+def _said(faces: FilmedFaces, table: Table, seconds: float) -> str:
+    """ "250 frames in 20.1 s: 12.4 a second (the video has 25.0); 2 faces"."""
+    video = faces.video
+    has = f" (the video has {video.rate:.1f})" if video.rate and not video.is_camera else ""
+    rate = table.done / max(seconds, 1e-9)
+    line = f"{_number(table.done, 'frame')} in {seconds:.1f} s: {rate:.1f} a second{has}"
+    line += f"; {_number(faces.tracker.given, 'face')}"
+    return line + (f"; {_number(video.damaged, 'damaged part')} left out" if video.damaged else "")
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"

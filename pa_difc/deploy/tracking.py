@@ -1,0 +1,105 @@
+"""One number for one face over the frames of a video."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from ..data.crops import Box
+
+#: A face is a known one if its box and the expected one overlap by so much, as in SORT; by less if it was seen once.
+_OVERLAP, _OVERLAP_OF_NEW = 0.3, 0.1
+_KEPT_S = 1.0  #: seconds for which a face that is out of sight keeps its number
+_MEMORY_S = 0.5  #: seconds over which its speed is measured: over two frames it would be the detector's trembling
+
+
+@dataclass
+class _Track:
+    number: int
+    box: np.ndarray
+    seen: deque[tuple[float, np.ndarray]] = field(default_factory=deque)  #: when, and where its middle was
+
+    def add(self, box: np.ndarray, time_s: float) -> None:
+        self.box = box
+        self.seen.append((time_s, (box[:2] + box[2:]) / 2))
+        while time_s - self.seen[0][0] > _MEMORY_S and len(self.seen) > 2:
+            self.seen.popleft()
+
+    @property
+    def least_overlap(self) -> float:
+        """With a box that is its own."""
+        return _OVERLAP if len(self.seen) > 1 else _OVERLAP_OF_NEW
+
+    def expected(self, time_s: float) -> np.ndarray:
+        """Its box if it goes on as it went."""
+        (first, start), (last, end) = self.seen[0], self.seen[-1]
+        if last <= first:
+            return self.box
+        moved: np.ndarray = self.box + np.tile((end - start) / (last - first) * (time_s - last), 2)
+        return moved
+
+
+class Tracker:
+    """Gives faces numbers, from 1, that they keep from frame to frame and over gaps of up to a second.
+
+    A face of the frame before is expected where its speed takes it. The Hungarian method pairs expected boxes with
+    those that were found, such that the sum of their overlaps (intersection over union) is largest; pairs below 0.3 are
+    none, or below 0.1 where a face was seen once and its speed is not known. So does SORT (Bewley et al. 2016,
+    arXiv:1602.00763).
+
+    Differs from the paper: the speed is the mean over half a second instead of a Kalman filter's, a face counts from
+    its first frame on, and it is kept for a second instead of a frame. Nothing compares what faces look like: one that
+    comes back later, or elsewhere, is a new one.
+    """
+
+    def __init__(self) -> None:
+        self._tracks: list[_Track] = []
+        self._given = 0
+
+    @property
+    def numbers(self) -> set[int]:
+        """Of faces that may come back."""
+        return {track.number for track in self._tracks}
+
+    @property
+    def given(self) -> int:
+        """How many faces there were."""
+        return self._given
+
+    def update(self, boxes: Sequence[Box], time_s: float) -> list[int]:
+        """The number of each face of the next frame.
+
+        Args:
+            boxes: of its faces.
+            time_s: when it is shown, in seconds; later than the frame before.
+        """
+        self._tracks = [track for track in self._tracks if time_s - track.seen[-1][0] <= _KEPT_S]
+        found = [np.array(box, dtype=np.float64) for box in boxes]
+        overlaps = np.array([[_overlap(track.expected(time_s), box) for box in found] for track in self._tracks])
+        known: dict[int, _Track] = {}
+        if overlaps.size:
+            for row, column in zip(*linear_sum_assignment(-overlaps), strict=True):
+                if overlaps[row, column] >= self._tracks[row].least_overlap:
+                    known[int(column)] = self._tracks[row]
+        return [self._seen(known.get(i), box, time_s) for i, box in enumerate(found)]
+
+    def _seen(self, track: _Track | None, box: np.ndarray, time_s: float) -> int:
+        if track is None:
+            self._given += 1
+            track = _Track(self._given, box)
+            self._tracks.append(track)
+        track.add(box, time_s)
+        return track.number
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union."""
+    width, height = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return float(shared / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared))

@@ -1,0 +1,190 @@
+"""Frames out of a video file or a camera, upright and in RGB, with the time of each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from PIL import Image
+
+from ..data.photograph import MAX_PIXELS
+from ..util.errors import UserError
+
+#: How cameras are opened, by the system: FFmpeg's format, the device's name, and options.
+_CAMERAS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "linux": ("v4l2", "/dev/video{}", {}),
+    "darwin": ("avfoundation", "{}", {"framerate": "30"}),
+}
+_TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+
+
+@dataclass(frozen=True)
+class Still:
+    """A frame."""
+
+    number: int  #: from 0, of all that could be decoded
+    time_s: float  #: since the first one
+    image: Image.Image  #: RGB, upright
+
+
+class VideoFile:
+    """A video's frames, one after the other; each is in memory as long as it is held.
+
+    Args:
+        source: a file, or the number of a camera.
+        every: give each n-th frame only.
+
+    Attributes:
+        name: of the source.
+        is_camera: whether it never ends.
+        rate: frames a second, if known.
+        expected: about how many frames there will be, if known.
+        damaged: parts that could not be decoded so far.
+
+    Raises:
+        UserError: PyAV is not installed, the file or the camera can't be opened, or there is no video in it.
+    """
+
+    def __init__(self, source: Path | int, every: int = 1) -> None:
+        if every < 1:
+            raise UserError(f"{every=}: must be at least 1")
+        self._av, self._every = pyav(), every
+        self._file: IO[bytes] | None = None
+        self.is_camera, self.damaged = isinstance(source, int), 0
+        self.name = f"camera {source}" if self.is_camera else str(source)
+        self._container = self._camera(source) if isinstance(source, int) else self._opened(source)
+        try:
+            self._stream = self._chosen()
+            codec = self._stream.codec_context
+            self._require_few(codec.width, codec.height)
+        except UserError:
+            self.close()
+            raise
+        self.rate = float(self._stream.average_rate or 0) or None
+        self.expected = None if self.is_camera else self._count()
+
+    def __iter__(self) -> Iterator[Still]:
+        """Its frames, from where it is.
+
+        Raises:
+            UserError: not one could be decoded, or one has too many pixels.
+        """
+        number, first, time_s = 0, None, 0.0
+        for frame in self._frames():
+            if frame.time is not None:
+                first = frame.time if first is None else first
+                now = float(frame.time - first)
+            else:  # some streams have no times
+                now = number / (self.rate or 25.0)
+            if number and now <= time_s:
+                now = time_s + 1e-3  # of a damaged clock
+            time_s = now
+            if number % self._every == 0:
+                self._require_few(frame.width, frame.height)
+                yield Still(number, time_s, _upright(frame))
+            number += 1
+        if not number:
+            raise UserError(f"{self.name}: no frame could be decoded")
+
+    def close(self) -> None:
+        """Lets go of the file or the camera."""
+        with suppress(Exception):  # whatever is wrong with it was said
+            self._container.close()
+        if self._file is not None:
+            self._file.close()
+
+    def _frames(self) -> Iterator[Any]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except self._av.FFmpegError:  # the file breaks off
+                self.damaged += 1
+                return
+            try:
+                frames = packet.decode()
+            except self._av.FFmpegError:
+                self.damaged += 1
+                continue
+            yield from frames
+
+    def _opened(self, path: Path) -> Any:
+        if path.is_dir() or not path.exists():
+            raise UserError(f"{path}: {'is a folder, not a video' if path.is_dir() else 'no such file'}")
+        if not path.is_file():
+            raise UserError(f"{path}: not a regular file")
+        try:
+            if not path.stat().st_size:
+                raise UserError(f"{path}: the file is empty")
+            self._file = file = path.open("rb")
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}") from None
+        return self._open(file, "not a video that can be read")
+
+    def _open(self, what: IO[bytes] | str, otherwise: str, **options: Any) -> Any:
+        try:
+            return self._av.open(what, metadata_errors="replace", **options)
+        except (self._av.FFmpegError, OSError, ValueError) as error:
+            if self._file is not None:
+                self._file.close()
+            why = str(getattr(error, "strerror", "") or error)
+            raise UserError(f"{self.name}: {otherwise} ({why})") from None
+
+    def _camera(self, number: int) -> Any:
+        if sys.platform not in _CAMERAS:
+            raise UserError(f"{self.name}: cameras are read on Linux and macOS; record to a file here")
+        kind, device, options = _CAMERAS[sys.platform]
+        if not any(kind in name.split(",") for name in self._av.formats_available):
+            raise UserError(f"{self.name}: this PyAV was built without {kind}; record to a file, or install another")
+        if device.startswith("/") and not Path(device.format(number)).exists():
+            raise UserError(f"{self.name}: there is no {device.format(number)}")
+        return self._open(device.format(number), "can't be opened", format=kind, options=options)
+
+    def _chosen(self) -> Any:
+        """The video stream; the picture on the cover of a song is none."""
+        cover = self._av.stream.Disposition.attached_pic
+        streams = [stream for stream in self._container.streams.video if not stream.disposition & cover]
+        if not streams:
+            raise UserError(
+                f"{self.name}: there is no video in it{', only sound' * bool(self._container.streams.audio)}"
+            )
+        if streams[0].codec_context is None:
+            raise UserError(f"{self.name}: its codec can't be decoded here")
+        return streams[0]
+
+    def _count(self) -> int | None:
+        total = self._stream.frames
+        if not total and self.rate and self._container.duration:
+            total = round(self.rate * self._container.duration / self._av.time_base)
+        return -(-total // self._every) or None
+
+    def _require_few(self, width: int, height: int) -> None:
+        if width * height > MAX_PIXELS:
+            raise UserError(f"{self.name}: frames of {width}x{height} pixels are more than {MAX_PIXELS:,}")
+
+
+def pyav() -> Any:
+    """PyAV.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import av
+        import av.stream
+    except ImportError:
+        raise UserError("video needs PyAV: pip install 'pa-difc[video]'") from None
+    return av
+
+
+def _upright(frame: Any) -> Image.Image:
+    """A decoded frame, turned as its video says."""
+    image: Image.Image = frame.to_image()
+    turn = _TURNS.get(round(frame.rotation) % 360)
+    return image if turn is None else image.transpose(turn)
