@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lazy_loader
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from .data import DATASETS as DATASETS
     from .data import SAMPLERS as SAMPLERS
     from .data.labels import LabelSet as LabelSet
-    from .deploy.model import FaceModel
+    from .deploy.predictor import load as load
     from .evaluation import CRITERIA as CRITERIA
     from .losses import LOSSES as LOSSES
     from .losses.baselines import FocalLoss as FocalLoss
@@ -74,6 +73,7 @@ __getattr__, _, __all__ = lazy_loader.attach(
         "commands.recipe": ["Ingredients", "run_recipe"],
         "data": ["DATASETS", "SAMPLERS"],
         "data.labels": ["LabelSet"],
+        "deploy.predictor": ["load"],
         "evaluation": ["CRITERIA"],
         "losses": ["LOSSES"],
         "losses.baselines": ["FocalLoss", "LogitAdjustedLoss", "WeightedLoss"],
@@ -109,21 +109,7 @@ __getattr__, _, __all__ = lazy_loader.attach(
         "util.registry": ["Registry"],
     },
 )
-__all__ += ["__version__", "load"]
-
-
-def load(folder: Path | str) -> FaceModel:
-    """A trained model, in eval mode: a module from faces and landmarks to class probabilities.
-
-    Args:
-        folder: of a finished run, or one that ``pa-difc export`` wrote.
-
-    Raises:
-        UserError: there is no model, or it is damaged.
-    """
-    from .deploy.model import load_model
-
-    return load_model(Path(folder))
+__all__ += ["__version__"]
 
 
 def __dir__() -> list[str]:

@@ -181,7 +181,7 @@ def test_nothing_of_somebody_else_s_is_written_over(name, plain, tmp_path):
 
 
 def test_a_model_is_loaded_from_a_path_in_words(plain):
-    assert pa_difc.load(str(plain)).labels == load_model(plain).labels
+    assert pa_difc.load(str(plain)).labels == load_model(plain).classes
 
 
 def test_a_malicious_checkpoint_is_not_executed(plain, tmp_path):

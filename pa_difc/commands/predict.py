@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..deploy.images import Images
-    from ..deploy.model import FaceModel
+    from ..deploy.predictor import Predictor
     from ..deploy.rows import Table
 
 EXAMPLES = """\
@@ -56,22 +56,18 @@ def run(parsed: argparse.Namespace) -> int:
     from ..data.files import left_out_line
     from ..deploy.faces import Cut
     from ..deploy.images import find_images, picture_files
-    from ..deploy.model import load_model
+    from ..deploy.predictor import load
     from ..training.device import set_device
-    from ..training.groups import EvalSettings
     from ..training.model_settings import product_line
 
     set_device(parsed.device)
-    model = load_model(parsed.model)
-    if parsed.views is not None:
-        EvalSettings(views=parsed.views)  # fails here if there are no such views
-        model.take_views(parsed.views)
-    if product := product_line(model.settings):
+    model = load(parsed.model, parsed.device, crop=parsed.crop, views=parsed.views, detect_px=parsed.detect_px)
+    if product := product_line(model.model.settings):
         print(f"{parsed.model}: {product}", file=sys.stderr)
     images = find_images(parsed.images)
     pictures = picture_files(images, parsed.annotate) if parsed.annotate else None
     table = _table(parsed, model, images, pictures or [])
-    for line in (left_out_line(images.left_out), Cut(model, parsed.crop).warning()):
+    for line in (left_out_line(images.left_out), Cut(model.model, parsed.crop).warning()):
         if line is not None:
             print(line, file=sys.stderr)
     _predict(parsed, model, images, pictures, table)
@@ -81,17 +77,19 @@ def run(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _table(parsed: argparse.Namespace, model: FaceModel, images: Images, pictures: Sequence[Path]) -> Table:
+def _table(parsed: argparse.Namespace, model: Predictor, images: Images, pictures: Sequence[Path]) -> Table:
     """Where the rows go."""
     from ..deploy.rows import FileTable, Format, Table, identity
 
-    form = Format(parsed.format, model.classes)
+    form = Format(parsed.format, model.labels)
     if parsed.out is None:
         return Table(sys.stdout, form)
     if parsed.out.resolve() in {path.resolve() for path in (*images.paths, *pictures)}:
         raise UserError(f"--out {parsed.out} is one of the images: give another file")
     same = identity(
-        model.state_dict(), [model.settings, model.views, parsed.crop, parsed.detect_px, parsed.annotate], images.paths
+        model.model.state_dict(),
+        [model.model.settings, model.model.views, parsed.crop, parsed.detect_px, parsed.annotate],
+        images.paths,
     )
     table = FileTable(parsed.out, form, same, list(map(str, images.paths)), pictures)
     if table.done:
@@ -100,27 +98,18 @@ def _table(parsed: argparse.Namespace, model: FaceModel, images: Images, picture
 
 
 def _predict(
-    parsed: argparse.Namespace, model: FaceModel, images: Images, pictures: Sequence[Path] | None, table: Table
+    parsed: argparse.Namespace, model: Predictor, images: Images, pictures: Sequence[Path] | None, table: Table
 ) -> None:
     """Fills the table."""
     from tqdm import tqdm
 
-    from ..deploy.predict import predict_images
-
     done = table.done
-    found = predict_images(
-        model,
-        images.paths[done:],
-        device=parsed.device,
-        annotate=pictures and pictures[done:],
-        crop=parsed.crop,
-        detect_px=parsed.detect_px,
-    )
+    found = model.each(images.paths[done:], annotate=pictures and pictures[done:])
     total = len(images.paths)
     bar = tqdm(found, total=total, initial=done, desc="predicting", unit="image", disable=None, leave=False)
     try:
         for faces in bar:
-            table.add([face.row(model.classes) for face in faces])
+            table.add(faces.rows())
         table.finish()
     except KeyboardInterrupt:
         if parsed.out is None:

@@ -42,7 +42,8 @@ class Photograph:
     """An image file; its pixels are read when they are asked for.
 
     Args:
-        source: a file, what gives the content of one, or ``(H, W)`` or ``(H, W, 3)`` uint8 pixels.
+        source: a file, what gives the content of one, an image of Pillow's, or ``(H, W)`` or ``(H, W, 3)`` uint8
+            pixels.
         most_bytes: that decoding it may take; one that takes more is not read.
 
     Attributes:
@@ -54,13 +55,17 @@ class Photograph:
         DiskError: the disk failed; this says nothing of the image. So do the methods.
     """
 
-    def __init__(self, source: Path | Callable[[], bytes] | np.ndarray, most_bytes: int = PREDICT_BYTES) -> None:
+    def __init__(
+        self, source: Path | Callable[[], bytes] | Image.Image | np.ndarray, most_bytes: int = PREDICT_BYTES
+    ) -> None:
         self._source, self._most_bytes = source, most_bytes
         self._pixels: Pixels | None = None
         self._factor = 1  #: of the pixels
         if isinstance(source, np.ndarray):
             self._pixels = Pixels(Image.fromarray(source))
             self.orientation = self._frame = Orientation(1, self._pixels.image.size)
+        elif isinstance(source, Image.Image):
+            self._take(source)
         else:
             self._read(None)
         self.size = self.orientation.upright
@@ -135,14 +140,23 @@ class Photograph:
         assert self._pixels is not None
         return self._pixels
 
+    def _take(self, image: Image.Image) -> None:
+        """Takes an image that somebody opened, whose pixels may not be in memory yet."""
+        try:
+            _require_few(image)
+            image.load()
+            self._pixels, self.orientation = Pixels(image), orientation_of(image)
+        except Exception as error:
+            raise BrokenImageError(str(error).splitlines()[0] if str(error) else type(error).__name__) from None
+        self._frame = Orientation(1, image.size) if turned_by_pillow(image) else self.orientation
+
     def _read(self, factor: int | None) -> None:
         """Reads size and orientation, and the pixels too, unless they are many and it is not known how fine."""
-        assert not isinstance(self._source, np.ndarray)
+        assert not isinstance(self._source, (np.ndarray, Image.Image))
         file: io.RawIOBase | io.BytesIO | None = None
         try:
             with _file(self._source) as file, _open(file) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise BrokenImageError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
+                _require_few(image)
                 self.orientation = orientation_of(image)
                 self._frame = self.orientation
                 if turned_by_pillow(image):
@@ -164,6 +178,11 @@ class Photograph:
             if is_fault(error) or isinstance(error, MemoryError):
                 raise DiskError(f"cannot read {self._source}: {str(error) or 'out of memory'}") from None
             raise BrokenImageError(_reason(error, self._source)) from None
+
+
+def _require_few(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise BrokenImageError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
 
 
 def _cells(start: float, stop: float, length: int, factor: int) -> tuple[int, int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from math import ceil
+from threading import Lock
 
 import numpy as np
 from PIL import Image
@@ -37,10 +39,17 @@ class FaceSearch:
     """
 
     def __init__(self, device: str, detect_px: int, crop_px: int) -> None:
-        self._whole = FaceDetector(device, min(detect_px, DETECT_PX))
-        self._parts = FaceDetector(device, _TILE, tight=True)
-        self._largest = detect_px
+        self._device, self._largest = device, detect_px
+        self._one_at_a_time = Lock()  # detectors have settings of the images that they search
         self._picture_px = max(detect_px, _FINER * DETECT_PX, int(2 * crop_px / _FACE))
+
+    @cached_property
+    def _whole(self) -> FaceDetector:
+        return FaceDetector(self._device, min(self._largest, DETECT_PX))
+
+    @cached_property
+    def _parts(self) -> FaceDetector:
+        return FaceDetector(self._device, _TILE, tight=True)
 
     def picture(self, photograph: Photograph) -> Picture:
         """What faces are looked for in: fine enough for the largest copy, and to cut out most faces.
@@ -57,6 +66,10 @@ class FaceSearch:
         Args:
             pictures: from :meth:`picture`.
         """
+        with self._one_at_a_time:
+            return self._detect(pictures)
+
+    def _detect(self, pictures: Sequence[Picture]) -> list[list[Detection]]:
         images = [picture.image for picture in pictures]
         found = self._whole.detect(images, [max(picture.size) <= CLOSE_PX for picture in pictures])
         for image, faces in zip(images, found, strict=True):

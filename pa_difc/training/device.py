@@ -19,6 +19,15 @@ def set_device(device: str, deterministic: bool = False) -> torch.device:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
+    return find_device(device)
+
+
+def find_device(device: str) -> torch.device:
+    """The device by name.
+
+    Raises:
+        UserError: there is no such device.
+    """
     try:
         chosen = torch.device(device)
         torch.empty(1, device=chosen)

@@ -72,6 +72,15 @@ class FaceModel(nn.Module):
         """
         return self.scores(Face(image, landmarks)).softmax(dim=1)
 
+    def features(self, image: Tensor, landmarks: Tensor) -> Tensor:
+        """What the classifier is shown of each face, ``(N, D)``: of the face itself, without other views.
+
+        Args:
+            image, landmarks: as for :meth:`forward`.
+        """
+        found: Tensor = self._infer(Face(image, landmarks), models=self.models, domain=1)["features"]
+        return found
+
     def take_views(self, views: str) -> None:
         """Averages over other views from now on, in a model that multiplies it, too."""
         self.views = views

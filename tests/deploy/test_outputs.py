@@ -166,7 +166,7 @@ def test_a_table_of_ours_is_replaced_whatever_its_format(predict, album, tmp_pat
 
 
 def test_ctrl_c_says_how_far_it_got_and_the_same_command_goes_on(predict, album, tmp_path, monkeypatch):
-    from pa_difc.deploy import predict as module
+    from pa_difc.deploy import predictor as module
 
     find = module.predict_images
 
@@ -187,7 +187,7 @@ def test_ctrl_c_says_how_far_it_got_and_the_same_command_goes_on(predict, album,
 
 @pytest.mark.parametrize("change", [["--crop", "none"], ["--detect-px", 512], ["--views", "flip"], "image"])
 def test_what_was_begun_with_something_else_is_not_gone_on_with(change, predict, album, tmp_path, monkeypatch):
-    from pa_difc.deploy import predict as module
+    from pa_difc.deploy import predictor as module
 
     find = module.predict_images
     monkeypatch.setattr(module, "predict_images", lambda model, paths, **more: iter([*find(model, paths[:2], **more)]))

@@ -1,0 +1,111 @@
+"""What is given to a model in Python: one image, or many, as files or in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..util.errors import UserError
+from .images import find_images
+
+_ONE = (str, os.PathLike, Image.Image, np.ndarray, torch.Tensor, bytes)
+_KINDS = "a path, a PIL image, an array (H, W, 3) or (H, W) of uint8, or a list or iterator of these"
+
+
+@dataclass(frozen=True)
+class Given:
+    """An image, and what it is called."""
+
+    source: str
+    image: Path | Image.Image | np.ndarray
+
+    @classmethod
+    def of(cls, x: Any, index: int = 0) -> Given:
+        """A path, an image or an array; of those without a file the source is ``image`` and their number.
+
+        Raises:
+            UserError: it is something else, or an array of another shape or type.
+        """
+        unnamed = f"image {index}"
+        if isinstance(x, (str, os.PathLike)):
+            path = Path(x)
+            if path.is_dir():
+                raise UserError(f"{path} is a folder: give it alone, or a list of its images")
+            return cls.of_file(path)
+        if isinstance(x, Image.Image):
+            return cls(os.fsdecode(getattr(x, "filename", "") or unnamed), x)
+        if isinstance(x, torch.Tensor):
+            return cls(unnamed, _of_tensor(x))
+        if isinstance(x, np.ndarray):
+            return cls(unnamed, _of_array(x))
+        raise UserError(f"{unnamed} is of type {type(x).__name__}: give {_KINDS}")
+
+    @classmethod
+    def of_file(cls, path: Path) -> Given:
+        """A file, whatever it is."""
+        return cls(str(path), path)
+
+
+def is_one(x: Any) -> bool:
+    """Whether something is one image rather than many."""
+    if isinstance(x, (str, os.PathLike)):
+        return not Path(x).is_dir()
+    if isinstance(x, np.ndarray) and x.dtype.kind in "OU":  # of paths
+        return x.ndim == 0
+    return isinstance(x, _ONE)
+
+
+def many(x: Any) -> Iterator[Given]:
+    """Images one after the other: those of a folder, or of anything that can be gone through.
+
+    Raises:
+        UserError: it is neither; or there is no image in the folder.
+    """
+    if isinstance(x, (str, os.PathLike)):
+        x = find_images([Path(x)]).paths
+    if not isinstance(x, Iterable) or isinstance(x, dict):
+        raise UserError(f"{type(x).__name__} can't be predicted: give {_KINDS}")
+    return (Given.of(one, index) for index, one in enumerate(x))
+
+
+def _of_array(x: np.ndarray) -> np.ndarray:
+    said = f"an array of shape {x.shape} and type {x.dtype}"
+    if x.ndim == 3 and x.shape[2] == 1:
+        x = x[:, :, 0]
+    if x.ndim == 4:
+        raise UserError(f"{said}: give the images of a batch as list(array)")
+    if x.ndim == 3 and x.shape[2] == 4:
+        raise UserError(f"{said}: give an image with alpha as Image.fromarray(array)")
+    if x.ndim == 3 and x.shape[2] != 3 and x.shape[0] in (1, 3):
+        raise UserError(f"{said}: give colours last, as array.transpose(1, 2, 0)")
+    if x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[2] != 3) or 0 in x.shape:
+        raise UserError(f"{said}: must be (H, W, 3), RGB, or (H, W), gray")
+    if x.dtype != np.uint8:
+        raise UserError(f"{said}: must be uint8, {_way(x.dtype.kind, 'array', 'astype(np.uint8)')}")
+    return np.ascontiguousarray(x)
+
+
+def _of_tensor(x: torch.Tensor) -> np.ndarray:
+    said = f"a tensor of shape {tuple(x.shape)} and type {x.dtype}"
+    if x.ndim == 4:
+        raise UserError(f"{said}: give the images of a batch as list(tensor)")
+    if x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[0] not in (1, 3)) or 0 in x.shape:
+        raise UserError(f"{said}: must be (3, H, W), RGB, or (1, H, W) or (H, W), gray")
+    if x.dtype != torch.uint8:
+        raise UserError(f"{said}: must be uint8, {_way('f' if x.is_floating_point() else 'i', 'tensor', 'byte()')}")
+    pixels: np.ndarray = x.detach().cpu().numpy()
+    if x.ndim == 3:
+        pixels = pixels[0] if x.shape[0] == 1 else pixels.transpose(1, 2, 0)
+    return np.ascontiguousarray(pixels)
+
+
+def _way(kind: str, name: str, to: str) -> str:
+    """How numbers of another type become bytes."""
+    return f"0 to 255; if it is in 0..1: (255 * {name}).round().{to}" if kind == "f" else "0 to 255"
