@@ -82,9 +82,14 @@ class Chromium:
         """The value of a script as soon as it is true."""
         deadline = time.monotonic() + seconds
         while not (value := self.run(script)):
-            assert time.monotonic() < deadline, f"never true: {script}\n{self.run('document.body.innerText')}"
+            assert time.monotonic() < deadline, f"never true: {script}\n{self.run('document.body?.innerText')}"
             time.sleep(0.1)
         return value
+
+    def go(self, address):
+        """Opens a page, and waits until it is there."""
+        self.tell("Page.navigate", url=address)
+        self.until(f"location.href === {json.dumps(address)} && document.readyState === 'complete'")
 
     def drop(self, selector, files):
         """Drops files onto an element, as from a folder's window."""
@@ -110,11 +115,12 @@ class Chromium:
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def complaints(self):
-        """What the page has logged as an error: failed scripts, and what its policy has kept from loading."""
+        """What the page has logged as an error: failed scripts, and what its policy has kept from loading; no answer
+        422, which says that a file is no image."""
         self.run("0")
         logged = [e["params"]["entry"] for e in self.events if e["method"] == "Log.entryAdded"]
         failed = [e["params"]["exceptionDetails"] for e in self.events if e["method"] == "Runtime.exceptionThrown"]
-        return [entry["text"] for entry in logged if entry["level"] == "error"] + failed
+        return [entry["text"] for entry in logged if entry["level"] == "error" and "422" not in entry["text"]] + failed
 
     def asked(self):
         """The addresses that the page has asked for."""

@@ -30,7 +30,6 @@ def model_card(record: dict[str, Any], settings: dict[str, Any]) -> str:
     quality = _scored(record, labels) if "target" in record["scores"] else _unscored(record, labels)
     warning = "\n**It has collapsed: fewer than half of the classes that occur are ever predicted.**\n"
     collapsed = warning if shown["collapsed"] else ""
-    limits = (_EXPRESSIONS if of_expressions(labels) else _OTHERS).format(k=len(labels))
     return f"""{front_matter(record, settings)}
 # {method} + {loss}, {data["source"]} → {data["target"]}
 
@@ -47,7 +46,7 @@ A classifier of {len(labels)} classes: {_names(labels)}; for the domain "{data["
 {quality}{collapsed}
 ## What it can't do
 
-{limits}
+{limits(labels)}
 
 Its errors are not spread evenly over age, sex, skin and pose, and this record does not measure that. Do not use it to
 judge people: not for work, police, school or health. Faces that the detector does not find get no prediction.
@@ -61,6 +60,11 @@ The datasets have terms of their own, which may extend to models made from them.
 What the network takes, and how a face is cut out of a photograph, stands in `preprocessor_config.json`. If there is a
 `model.onnx`, `python use_onnx.py face.jpg` runs it without pa-difc: with onnxruntime, numpy and pillow.
 """
+
+
+def limits(labels: LabelSet) -> str:
+    """What the predictions of a model with these classes mean, and what they do not."""
+    return (_EXPRESSIONS if of_expressions(labels) else _OTHERS).format(k=len(labels))
 
 
 def _names(labels: LabelSet) -> str:

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from ..data.photograph import BrokenImageError, Photograph
 from ..training.model_settings import product_line
 from ..util.errors import DiskError
+from .card import limits
 from .faces import Cut
 from .given import Given
 from .prediction import NO_FACE
@@ -134,7 +135,7 @@ def _faces(model: Predictor, content: bytes) -> dict[str, Any]:
         raise BrokenImageError(faces.problem)
     found = [
         {"box": face.box, "label": face.label, "probabilities": [round(p, 5) for p in face.probs.values()]}
-        for face in faces
+        for face in sorted(faces, key=lambda face: face.box[0])  # from left to right, as they are numbered
     ]
     return {"width": width, "height": height, "faces": found}
 
@@ -150,6 +151,7 @@ def _about(model: Predictor, name: str) -> dict[str, Any]:
         "data": f"{chosen['data']['source']} → {chosen['data']['target']}",
         "classes": list(model.labels),
         "whole": cut.mode == "none",
+        "limits": " ".join(limits(model.model.labels).split()),
         "notes": [note for note in notes if note],
         "max_bytes": MAX_BYTES,
     }

@@ -190,7 +190,7 @@ def test_a_photograph_that_is_dropped_in_a_browser_gets_a_label(served, portrait
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff no")
     with Chromium() as page:
         page.size(1280)
-        page.tell("Page.navigate", url=address)
+        page.go(address)
         page.until("document.getElementById('name').textContent === 'my_model'")
         page.drop("#drop", [tmp_path / "portrait.jpg", tmp_path / "broken.jpg"])
         page.until("document.getElementById('status').textContent.startsWith('2 photographs, 1 face')")
@@ -218,7 +218,7 @@ def test_a_photograph_that_is_dropped_in_a_browser_gets_a_label(served, portrait
 @NEEDED
 def test_the_keyboard_reaches_everything(served):
     with Chromium() as page:
-        page.tell("Page.navigate", url=served[1])
+        page.go(served[1])
         page.until("document.getElementById('name').textContent === 'my_model'")
         reached = []
         for _ in range(2):
@@ -232,7 +232,7 @@ def test_the_camera_s_frames_get_boxes_until_it_is_stopped(served, portrait, tmp
     film(tmp_path / "film.y4m", portrait)
     flags = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     with Chromium(*flags, f"--use-file-for-fake-video-capture={tmp_path / 'film.y4m'}") as page:
-        page.tell("Page.navigate", url=served[1])
+        page.go(served[1])
         page.until("document.getElementById('name').textContent === 'my_model'")
         page.run("document.getElementById('camera').click()")
         page.until("document.getElementById('status').textContent === 'Camera: 1 face.'")
@@ -245,7 +245,7 @@ def test_the_camera_s_frames_get_boxes_until_it_is_stopped(served, portrait, tmp
 @NEEDED
 def test_a_browser_without_a_camera_is_told_so(served):
     with Chromium() as page:
-        page.tell("Page.navigate", url=served[1])
+        page.go(served[1])
         page.until("document.getElementById('name').textContent === 'my_model'")
         page.run("document.getElementById('camera').click()")
         page.until("/No camera|not allowed/.test(document.getElementById('status').textContent)")

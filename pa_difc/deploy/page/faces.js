@@ -78,10 +78,10 @@ function together(box, item) {
   for (const name of ["mouseleave", "blur"]) item.addEventListener(name, lit(false));
 }
 
-function boxed(face, index, { width, height }) {
+function boxed(face, index, { width, height, faces: { length: number } }) {
   const [left, top, right, bottom] = face.box;
   const size = Math.max(height / 28, width / 36);
-  const text = `${index + 1} ${face.label}`;
+  const text = number > 1 ? `${index + 1} ${face.label}` : face.label;
   const wide = size * (0.62 * text.length + 0.7), high = 1.4 * size;
   const x = Math.max(0, Math.min(left, width - wide)), y = top >= high ? top - high : Math.min(bottom, height - high);
   const rect = { x: left, y: top, width: right - left, height: bottom - top };

@@ -91,7 +91,9 @@ async function start() {
   document.title = `${about.name} – pa-difc`;
   at("name").textContent = about.name;
   at("about").textContent = `${about.method}, ${about.data}. Classes: ${about.classes.join(", ")}.`;
-  at("notes").replaceChildren(...about.notes.map((note) => Object.assign(document.createElement("li"), { textContent: note })));
+  at("limits").textContent = about.limits;
+  const line = (note) => Object.assign(document.createElement("li"), { textContent: `${note[0].toUpperCase()}${note.slice(1)}.` });
+  at("notes").replaceChildren(...about.notes.map(line));
   at("notes").hidden = !about.notes.length;
 }
 
