@@ -38,6 +38,8 @@ ELSEWHERE = {
     ".venv/bin/pip": "what make env does",
     ".venv/bin/python -m pytest": "these are the tests",
     "torch.distributed.run": "contracts/test_distributed.py: processes of their own",
+    "use_onnx.py": "deploy/test_explained.py: where this package is not installed",
+    "pa-difc serve": "deploy/test_serve.py: it runs until Ctrl-C",
     "downloads/": "weights that are fetched under their own terms",
     "postgresql": "hpo/test_search.py starts a server",
     "runs/results/": "hours of training on real faces; their flags are those of other pages",

@@ -168,7 +168,8 @@ def test_another_model_s_formats_do_not_stay(run_folder, plain, tmp_path):
     export_model(load_model(run_folder), tmp_path, (), None)
     assert (tmp_path / "model.onnx").exists()  # the same model: it stays
     export_model(load_model(plain), tmp_path, (), None)
-    assert {p.name for p in tmp_path.iterdir()} == {"model.safetensors", "config.json"}
+    own = {"model.safetensors", "config.json", "preprocessor_config.json"}
+    assert {p.name for p in tmp_path.iterdir()} == own
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "README.md", "model.onnx"])

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from made_models import record
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -25,41 +26,6 @@ SETS = [
     EXPRESSIONS,
     LabelSet(tuple(f"class {i}" for i in range(31))),
 ]
-
-
-def record(labels, method="mcd", **model):
-    """As much of a run's record as its model is made from."""
-    k = len(labels)
-    scores = {
-        **dict.fromkeys(("accuracy", "macro_recall", "macro_f1"), 0.5),
-        "macro_recall_20": None,
-        "recall": [0.5] * k,
-        "collapsed": False,
-        "confusion": np.eye(k, dtype=int).tolist(),
-    }
-    side = {"name": "here", "train_counts": [3] * k, "test_counts": [2] * k, "store": None}
-    return {
-        "key": "abc",
-        "labels": labels.to_dict(),
-        "settings": {
-            "data": {"source": "here", "target": "there", "root": "/data", "crop_px": 32},
-            "model": {
-                "backbone": "small", "feature_head": "global_only", "landmark_branch": "conv", "pretrained": None,
-                "classifier": "linear", "scale": 1.0, "options": {}, **model,
-            },
-            "loss": {"name": "difc", "options": {}},
-            "method": {"name": method, "options": {}},
-            "run": {"seed": 0, "epochs": 2, "device": "cpu"},
-        },
-        "data": {"source": side, "target": side | {"name": "there"}},
-        "scores": {"source": scores, "target": scores},
-        "model": {"adjustment": None},
-        "versions": {"pa-difc": "0.2.0", "torch": "2.9.0"},
-        "history": [{"epoch": 1}, {"epoch": 2}],
-        "selection": "last epoch",
-        "target_labels": "none",
-        "finished": "2026-01-01",
-    }  # fmt: skip
 
 
 def faces(n=4):

@@ -28,6 +28,7 @@ class SmallNet(nn.Module):
 
     num_features = _WIDTHS[-1]
     input_px = 48
+    mean, std = 0.5, 0.25
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +36,7 @@ class SmallNet(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(1)
 
     def forward(self, face: Face) -> Tensor:
-        x = (face.image - 0.5) / 0.25  # (N, 3, P, P)
+        x = (face.image - self.mean) / self.std  # (N, 3, P, P)
         x = x.contiguous(memory_format=torch.channels_last)  # a step takes 0.7 of the time on a CPU
         features: Tensor = self.pool(self.blocks(x)).flatten(1)
         return features  # (N, 128)

@@ -9,7 +9,8 @@ FORMATS = ("safetensors", "onnx", "pt2")
 
 EXAMPLES = """\
   pa-difc export --model runs/demo/runs/mcd-difc-seed0-… --out my_model
-  pa-difc export --model my_model --out my_model --format onnx pt2"""
+  pa-difc export --model my_model --out my_model --format onnx pt2
+  pa-difc export --model runs/demo/runs/mcd-difc-seed0-… --out my_model --calibrate"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,13 +25,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"{', '.join(FORMATS)} (torch.export); safetensors is always written (default: %(default)s)",
     )
+    add(
+        "--calibrate",
+        action="store_true",
+        help="fit a temperature on the held-out faces of the source, so that it is as sure as it is right there",
+    )
 
 
 def run(parsed: argparse.Namespace) -> int:
-    from ..deploy.export import export_model, run_record
+    from ..deploy.export import copy_card, export_model, run_record
     from ..deploy.model import load_model
 
     model = load_model(parsed.model)
-    for line in export_model(model, parsed.out, tuple(parsed.format), run_record(parsed.model)):
+    if parsed.calibrate:
+        from ..deploy.temperature import calibrate
+
+        print(f"{parsed.model}: {calibrate(model, parsed.model)}")
+    record = run_record(parsed.model)
+    for line in export_model(model, parsed.out, tuple(parsed.format), record):
         print(line)
+    if record is None:
+        copy_card(parsed.model, parsed.out)
     return 0

@@ -30,6 +30,7 @@ COMMANDS = {
     "search": "tune DIFC's margin cap and ε for a target without labels",
     "report": "write one self-contained page, tables and figures from the records of a grid",
     "predict": "find the faces in images and say which class they are",
+    "serve": "show a local page where photographs or the camera get boxes, labels and probabilities",
     "views": "choose the crop and the views of faces at which a pretrained classifier is at home, without labels",
     "export": "write a finished run's model as one folder: weights, settings, card, and other formats",
 }

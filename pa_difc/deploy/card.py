@@ -6,6 +6,8 @@ from typing import Any
 
 from ..data.labels import LabelSet
 from ..training.model_settings import of_expressions, product_line
+from .front_matter import front_matter
+from .temperature import temperature_line
 
 _LISTED = 12  #: of more classes, the card names the first ones alone outside of its table
 
@@ -28,14 +30,14 @@ def model_card(record: dict[str, Any], settings: dict[str, Any]) -> str:
     quality = _scored(record, labels) if "target" in record["scores"] else _unscored(record, labels)
     warning = "\n**It has collapsed: fewer than half of the classes that occur are ever predicted.**\n"
     collapsed = warning if shown["collapsed"] else ""
-    limits = (_EXPRESSIONS if of_expressions(labels) else _OTHERS).format(k=len(labels))
-    return f"""# {method} + {loss}, {data["source"]} → {data["target"]}
+    return f"""{front_matter(record, settings)}
+# {method} + {loss}, {data["source"]} → {data["target"]}
 
 A classifier of {len(labels)} classes: {_names(labels)}; for the domain "{data["target"]}", whose labels it never saw.
 
 ## Made from
 
-{_made_from(record, settings)}{_views(settings["settings"])}{_product(settings)}
+{_made_from(record, settings)}{_views(settings["settings"])}{_product(settings)}{_temperature(settings)}
 - selection: {record["selection"]}; target labels used in training or selection: {record["target_labels"]}
 - run {record["key"]}, {record["finished"]}, {_versions(record)}
 
@@ -44,7 +46,7 @@ A classifier of {len(labels)} classes: {_names(labels)}; for the domain "{data["
 {quality}{collapsed}
 ## What it can't do
 
-{limits}
+{limits(labels)}
 
 Its errors are not spread evenly over age, sex, skin and pose, and this record does not measure that. Do not use it to
 judge people: not for work, police, school or health. Faces that the detector does not find get no prediction.
@@ -54,7 +56,15 @@ The datasets have terms of their own, which may extend to models made from them.
 ## Use
 
     pa-difc predict --model . photo.jpg --annotate out
+
+What the network takes, and how a face is cut out of a photograph, stands in `preprocessor_config.json`. If there is a
+`model.onnx`, `python use_onnx.py face.jpg` runs it without pa-difc: with onnxruntime, numpy and pillow.
 """
+
+
+def limits(labels: LabelSet) -> str:
+    """What the predictions of a model with these classes mean, and what they do not."""
+    return (_EXPRESSIONS if of_expressions(labels) else _OTHERS).format(k=len(labels))
 
 
 def _names(labels: LabelSet) -> str:
@@ -95,6 +105,12 @@ def _views(settings: dict[str, Any]) -> str:
 def _product(settings: dict[str, Any]) -> str:
     """A line on the model that multiplies the predictions, where there is one."""
     line = product_line(settings)
+    return f"\n- {line}" if line else ""
+
+
+def _temperature(settings: dict[str, Any]) -> str:
+    """A line on the temperature of the model's probabilities, where it has one."""
+    line = temperature_line(settings)
     return f"\n- {line}" if line else ""
 
 

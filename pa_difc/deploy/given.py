@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ class Given:
     """An image, and what it is called."""
 
     source: str
-    image: Path | Image.Image | np.ndarray
+    image: Path | Image.Image | np.ndarray | Callable[[], bytes]  #: the last gives the content of a file
 
     @classmethod
     def of(cls, x: Any, index: int = 0) -> Given:

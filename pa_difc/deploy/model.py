@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save
 
 from ..backbones.places import EXPORTED
 from ..training.face_model import FaceModel, load_model
-from ..util.files import file_digest, write_atomic, write_sealed
+from ..training.model_settings import names_by_id
+from ..util.files import file_digest, read_json, write_atomic, write_json
 
 __all__ = ["DERIVED", "SETTINGS", "WEIGHTS", "FaceModel", "load_model", "save_model"]
 
 SETTINGS, WEIGHTS = EXPORTED
-DERIVED = ("README.md", "model.onnx", "model.pt2")  #: made from a model's weights, see :mod:`.export`
+#: Made from a model's weights and settings, see :mod:`.export`.
+DERIVED = ("README.md", "preprocessor_config.json", "model.onnx", "use_onnx.py", "model.pt2")
+#: What probabilities depend on beside the weights.
+_OF_THE_MODEL = ("labels", "input", "settings", "adjustment", "product")
 
 
 def save_model(model: FaceModel, folder: Path) -> None:
     """Writes weights and settings; the settings, which hold the weights' hash, come last.
 
+    What others have added to the settings of the same model is kept.
+
     Raises:
-        UserError: a file can't be written.
+        UserError: a file can't be written, or the settings that are there can't be read.
     """
     weights = save({k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()})
-    if (folder / WEIGHTS).is_file() and (folder / WEIGHTS).read_bytes() != weights:
+    before = _settings_of_same(model, folder, weights)
+    if before is None and (folder / WEIGHTS).is_file():
         for name in DERIVED:  # of another model: they must not stand beside this one
             (folder / name).unlink(missing_ok=True)
     write_atomic(folder / WEIGHTS, lambda file: file.write(weights))
-    write_sealed(folder / SETTINGS, model.settings | {"weights": file_digest(folder / WEIGHTS)})
+    own = model.settings | names_by_id(model.labels) | {"weights": file_digest(folder / WEIGHTS)}
+    write_json(folder / SETTINGS, own | {key: value for key, value in (before or {}).items() if key not in own})
+
+
+def _settings_of_same(model: FaceModel, folder: Path, weights: bytes) -> dict[str, Any] | None:
+    """The settings that lie in a folder, if they and the weights beside them are this model's."""
+    if not (folder / SETTINGS).is_file() or not (folder / WEIGHTS).is_file():
+        return None
+    before = read_json(folder / SETTINGS, others_add=True)
+    same = isinstance(before, dict) and all(before.get(key) == model.settings.get(key) for key in _OF_THE_MODEL)
+    return before if same and (folder / WEIGHTS).read_bytes() == weights else None

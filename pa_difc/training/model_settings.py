@@ -22,9 +22,13 @@ _LEFT_OUT = {
     "eval": ("product", "product_power"),
 }
 
+#: What a folder's file has beside the settings of its model.
+_OF_THE_FOLDER = ("weights", "id2label", "label2id")
+
 _POSITIVE = Leaf("a finite number above 0", lambda v: NUMBER.fits(v) and v > 0)
 _INPUT_SCALE = Leaf("a number from 0.5 to 2", lambda v: NUMBER.fits(v) and 0.5 <= v <= 2)
 _SIDE = Leaf("a whole number from 32 to 1024", lambda v: COUNT.fits(v) and 32 <= v <= 1024)
+_CALIBRATION: dict[str, Any] = {"temperature": _POSITIVE, "faces": COUNT, "nll": (NUMBER, 2)}
 _SHAPE: dict[str, Any] = {
     "labels": {"names": [TEXT], "synonyms": {}, "excluded": [TEXT]},
     "input": {"size_px": _SIDE, "crop": one_of("cdfer", "arcface", "none"), "prepared": FLAG, "landmarks": FLAG},
@@ -47,6 +51,7 @@ _SHAPE: dict[str, Any] = {
         "eval?": {"views": one_of(*VIEWS)},
     },
     "run": TEXT,
+    "calibration?": _CALIBRATION,
 }
 
 
@@ -107,11 +112,31 @@ def checked(settings: Any) -> dict[str, Any]:
         problem = mismatch(settings["adjustment"], shape, "adjustment")
     if problem is None and "product" in settings:
         problem = mismatch(settings["product"], {"power": _POSITIVE, "model": {}}, "product")
-    if problem:
+    if problem := problem or _of_labels(settings):
         raise UserError(f"not the settings of a model of format {found} ({problem}); export the run again")
     if "product" in settings:
         settings = settings | {"product": settings["product"] | {"model": checked(settings["product"]["model"])}}
-    return {"adjustment": None, **{key: value for key, value in settings.items() if key != "weights"}}
+    return {"adjustment": None, **{key: value for key, value in settings.items() if key not in _OF_THE_FOLDER}}
+
+
+def names_by_id(labels: LabelSet) -> dict[str, dict[str, Any]]:
+    """The classes in the form of the Hugging Face hub's ``config.json``: by index, and the index of each."""
+    by_id = {str(index): name for index, name in enumerate(labels.names)}
+    return {"id2label": by_id, "label2id": {name: int(index) for index, name in by_id.items()}}
+
+
+def _of_labels(settings: dict[str, Any]) -> str | None:
+    """What is wrong with the classes of settings that have the right shape; None if nothing is."""
+    try:
+        labels = LabelSet.from_dict(settings["labels"])
+    except UserError as error:
+        return f"labels: {error}"
+    except AttributeError:  # a synonym that is no word
+        return "labels.synonyms must be words"
+    for key, value in names_by_id(labels).items():
+        if settings.get(key, value) != value:
+            return f"{key} does not name the classes of labels.names in their order"
+    return None
 
 
 def of_expressions(labels: LabelSet) -> bool:

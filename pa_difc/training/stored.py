@@ -42,7 +42,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     """
     path = settings_file(folder)
     if path.name == EXPORTED[0]:
-        settings = read_json(path)
+        settings = read_json(path, others_add=True)
     else:
         try:
             settings = model_settings(read_record(path))
@@ -73,17 +73,21 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     """The weights of all networks of a folder's model, by names such as "models.G.trunk.conv1.weight".
 
     Raises:
-        UserError: they can't be read, are not those that the settings speak of, or are none.
+        UserError: they can't be read, are not those that the settings speak of, are none, or are not finite.
     """
     path = folder / EXPORTED[1]
     if settings_file(folder).name == EXPORTED[0]:
         weights = _load(path)
-        settings = read_json(folder / EXPORTED[0])
+        settings = read_json(folder / EXPORTED[0], others_add=True)
         if "weights" in settings and file_digest(path) != settings["weights"]:
             raise UserError(f"{path} does not belong to its {EXPORTED[0]}, or is damaged: export it again")
-        return weights
-    path = folder / OF_RUN[1]
-    return _of_checkpoint(path, read_state(path), read_settings(folder))
+    else:
+        path = folder / OF_RUN[1]
+        weights = _of_checkpoint(path, read_state(path), read_settings(folder))
+    for name, values in weights.items():
+        if not torch.isfinite(values).all():
+            raise UserError(f"{path}: {name} holds values that are not finite; take another model, or train it again")
+    return weights
 
 
 def _of_checkpoint(path: Path, state: dict[str, Any], settings: dict[str, Any]) -> dict[str, Tensor]:
@@ -99,6 +103,8 @@ def _of_checkpoint(path: Path, state: dict[str, Any], settings: dict[str, Any]) 
         product = _tensors({f"product.{key}": value for key, value in product.items()})
     except (KeyError, TypeError, AttributeError):
         raise UserError(f"{path}: it has no weights of models") from None
+    if state["key"] != settings["run"]:
+        raise UserError(f"{path} is of another run ({state['key']}, not {settings['run']}); train the run again")
     chosen, method = settings["settings"], METHODS.lookup(settings["settings"]["method"]["name"])
     averages = chosen.get("optimiser", {}).get("ema", 0.0) and method.trains
     names = tuple(f"models.{name}." for name in method.inference_models) if averages else ()

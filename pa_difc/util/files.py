@@ -126,8 +126,12 @@ def _hashed(path: Path, digest: Any) -> str:
     return found
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, others_add: bool = False) -> Any:
     """Reads a JSON file; a seal is looked at and taken off.
+
+    Args:
+        path: the file.
+        others_add: it is one that others may add to, so that a seal says nothing: the reader looks at what it needs.
 
     Raises:
         UserError: it can't be read, is not whole, or is not what was sealed.
@@ -137,7 +141,7 @@ def read_json(path: Path) -> Any:
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a whole JSON file"
         raise UserError(f"cannot read {path}: {reason}; remove it to have it made anew") from None
-    if isinstance(value, dict) and _SEAL in value and value.pop(_SEAL) != _seal(value):
+    if isinstance(value, dict) and _SEAL in value and value.pop(_SEAL) != _seal(value) and not others_add:
         raise UserError(f"{path} is not as it was written: changed or damaged; remove it to have it made anew")
     return value
 

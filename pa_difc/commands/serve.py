@@ -1,0 +1,104 @@
+"""``pa-difc serve``: a local page that shows what a model says of photographs and of the camera."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..util.errors import UserError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+_HOST, _PORT = "127.0.0.1", 8765  #: this computer alone can reach it
+_WAIT_S = 2  #: for answers that are under way when it ends
+
+EXAMPLES = """\
+  pa-difc serve --model my_model --open
+  pa-difc serve --model runs/demo/runs/mcd-difc-seed0-… --port 9000"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--model", type=Path, required=True, metavar="DIR", help="a finished run's folder, or an exported model")
+    add("--port", type=int, default=_PORT, metavar="N", help="0 takes any free one (default: %(default)s)")
+    add("--open", action="store_true", help="open the page in the browser")
+    add(
+        "--crop",
+        default="model",
+        choices=("model", "cdfer", "none"),
+        help="how faces are cut out: see `pa-difc predict --help` (default: %(default)s)",
+    )
+    add("--device", default="cpu", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    try:
+        import uvicorn  # noqa: F401
+
+        from ..deploy.serve import page_of
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in ("uvicorn", "starlette"):
+            raise
+        raise UserError(f"serve needs {error.name}: pip install 'pa-difc[web]'") from None
+    import numpy as np
+
+    from ..deploy.given import Given
+    from ..deploy.predictor import load
+
+    with _listening(parsed.port) as listener:
+        port = listener.getsockname()[1]
+        model = load(parsed.model, parsed.device, crop=parsed.crop)
+        for _ in model.each([Given("nobody", np.zeros((64, 64, 3), np.uint8))]):
+            pass  # everything is loaded before anybody waits for it
+        address = f"http://{_HOST}:{port}/"
+        print(f"{parsed.model} is at {address} for this computer alone; Ctrl-C ends it", flush=True)
+        if parsed.open:
+            import webbrowser
+
+            webbrowser.open(address)
+        _serve(page_of(model, parsed.model.resolve().name, port), listener)
+    print("ended")
+    return 0
+
+
+def _listening(port: int) -> socket.socket:
+    """A socket that waits for this computer's own connections.
+
+    Raises:
+        UserError: there is no such port, or it is taken or not allowed.
+    """
+    if not 0 <= port <= 65535:
+        raise UserError(f"--port {port}: must be from 0 to 65535")
+    listener = socket.socket()
+    try:
+        if os.name == "posix":  # a port that was just left is free; elsewhere this would share one that is not
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((_HOST, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise UserError(f"--port {port}: {error.strerror}; give another one, or 0 for any that is free") from None
+    return listener
+
+
+def _serve(page: Starlette, listener: socket.socket) -> None:
+    """Answers until Ctrl-C or SIGTERM."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        page,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        timeout_graceful_shutdown=_WAIT_S,
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,157 @@
+"""A local page for a model: photographs or the camera in a browser, boxes, labels and probabilities on the screen."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from ..data.photograph import BrokenImageError, Photograph
+from ..training.model_settings import product_line
+from ..util.errors import DiskError
+from .card import limits
+from .faces import Cut
+from .given import Given
+from .prediction import NO_FACE
+from .temperature import temperature_line
+
+if TYPE_CHECKING:
+    from .predictor import Predictor
+
+#: Bytes of a file that is taken; of more pixels than predict takes none is decoded.
+MAX_BYTES = 64 << 20
+
+_FILES = {"/": ("page.html", "text/html"), "/page.css": ("page.css", "text/css")}
+_FILES |= {f"/{name}.js": (f"{name}.js", "text/javascript") for name in ("page", "faces", "camera")}
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def page_of(model: Predictor, name: str, port: int) -> Starlette:
+    """The page of a model, for this computer alone. Nothing that it is sent is stored.
+
+    Requests that call this computer by another name than ``localhost`` or ``127.0.0.1`` are refused, so that no website
+    can reach it through a name of its own (DNS rebinding), and those that another website makes.
+
+    Args:
+        model: what predicts.
+        name: of the model, for the page's head.
+        port: that it is served on.
+    """
+    hosts = {f"{host}:{port}" for host in ("127.0.0.1", "localhost")}
+    about, one_at_a_time = _about(model, name), threading.Lock()
+
+    async def file(request: Request) -> Response:
+        part, kind = _FILES[request.url.path]
+        return Response((Path(__file__).parent / "page" / part).read_bytes(), media_type=kind)
+
+    async def model_about(request: Request) -> Response:
+        return JSONResponse(about)
+
+    async def predict(request: Request) -> Response:
+        content = await _body(request)
+        if content is None:
+            return _refused(413, f"The file is too large: {MAX_BYTES >> 20} MB are the most.")
+
+        def answer() -> dict[str, Any]:
+            with one_at_a_time:
+                return _faces(model, content)
+
+        try:
+            return JSONResponse(await run_in_threadpool(answer))
+        except BrokenImageError as error:
+            return _refused(422, f"This image can't be read: {error}.")
+        except DiskError as error:
+            return _refused(500, f"The disk failed: {error}.")
+
+    routes = [Route(path, file) for path in _FILES]
+    routes += [Route("/about.json", model_about), Route("/predict", predict, methods=["POST"])]
+    return Starlette(routes=routes, middleware=[Middleware(BaseHTTPMiddleware, dispatch=_guarded(hosts))])
+
+
+def _guarded(hosts: set[str]) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
+    """Middleware that lets this computer's own pages in, and says in each answer what a browser may do with it."""
+    origins = {f"http://{host}" for host in hosts}
+
+    async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        if request.headers.get("host", "").lower() not in hosts:
+            answer = _refused(421, "Open this page as http://127.0.0.1 or http://localhost, with its port.")
+        elif request.headers.get("origin", next(iter(origins))).lower() not in origins:
+            answer = _refused(403, "Another website has asked; only this page itself may.")
+        else:
+            try:
+                answer = await go_on(request)
+            except ClientDisconnect:
+                answer = _refused(400, "The file did not come whole.")
+        answer.headers.update(_HEADERS)
+        return answer
+
+    return guard
+
+
+def _refused(status: int, words: str) -> Response:
+    return PlainTextResponse(words, status)
+
+
+async def _body(request: Request) -> bytes | None:
+    """What was sent, or None if it is too much; then no more of it is read."""
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > MAX_BYTES:
+        return None
+    content = bytearray()
+    async for part in request.stream():
+        content += part
+        if len(content) > MAX_BYTES:
+            return None
+    return bytes(content)
+
+
+def _faces(model: Predictor, content: bytes) -> dict[str, Any]:
+    """What the page shows of an image: its size, upright, and its faces.
+
+    Raises:
+        BrokenImageError: it can't be read.
+    """
+    width, height = Photograph(lambda: content).size
+    (faces,) = model.each([Given("image", lambda: content)])
+    if faces.problem not in ("", NO_FACE):
+        raise BrokenImageError(faces.problem)
+    found = [
+        {"box": face.box, "label": face.label, "probabilities": [round(p, 5) for p in face.probs.values()]}
+        for face in sorted(faces, key=lambda face: face.box[0])  # from left to right, as they are numbered
+    ]
+    return {"width": width, "height": height, "faces": found}
+
+
+def _about(model: Predictor, name: str) -> dict[str, Any]:
+    """What the page says of the model."""
+    settings = model.model.settings
+    chosen, cut = settings["settings"], Cut(model.model, model.crop)
+    notes = [cut.warning(), product_line(settings), temperature_line(settings)]
+    return {
+        "name": name,
+        "method": f"{chosen['method']['name']} · {chosen['loss']['name']}",
+        "data": f"{chosen['data']['source']} → {chosen['data']['target']}",
+        "classes": list(model.labels),
+        "whole": cut.mode == "none",
+        "limits": " ".join(limits(model.model.labels).split()),
+        "notes": [note for note in notes if note],
+        "max_bytes": MAX_BYTES,
+    }

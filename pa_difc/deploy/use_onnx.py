@@ -1,0 +1,42 @@
+"""Which class a face belongs to, by model.onnx beside this file; needs onnxruntime, numpy and pillow alone.
+
+    python use_onnx.py face.jpg another.png
+
+Each image is one face, cut out as the model's training faces were ("crop" in the file's metadata says how).
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+MODEL = Path(__file__).with_name("model.onnx")
+SESSION = onnxruntime.InferenceSession(MODEL.read_bytes(), providers=["CPUExecutionProvider"])
+SAID = SESSION.get_modelmeta().custom_metadata_map
+CLASSES, SIZE = json.loads(SAID["classes"]), int(SAID["size_px"])
+
+
+def probabilities(image: Image.Image) -> dict[str, float]:
+    """By class, of an image that is one face."""
+    image = ImageOps.exif_transpose(image).convert("RGB")
+    left, top, right, bottom = 0, 0, *image.size
+    if SAID["crop"] == "centre square":
+        side = min(image.size)
+        left, top = (right - side) // 2, (bottom - side) // 2
+        right, bottom = left + side, top + side
+    resized = image.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
+    pixels = np.asarray(resized, np.float32) / 255
+    values = {"image": pixels.transpose(2, 0, 1)[None]}  # (1, 3, P, P)
+    if "landmark_places" in SAID:  # eyes, nose and mouth where most faces have them; better: where this one has them
+        values["landmarks"] = np.array([json.loads(SAID["landmark_places"])], np.float32)  # (1, 5, 2)
+    return dict(zip(CLASSES, SESSION.run(None, values)[0][0].tolist(), strict=True))
+
+
+if __name__ == "__main__":
+    for file in sys.argv[1:]:
+        found = probabilities(Image.open(file))
+        best = max(found, key=found.__getitem__)
+        print(json.dumps({"file": file, "label": best, "probabilities": found}, ensure_ascii=False))

@@ -1,0 +1,326 @@
+"""A model folder explains itself: to the hub, to programs without this package, and to whoever adds to it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from made import OLD_TORCH
+from made_models import record, untrained
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from pa_difc.commands.console import exit_with
+from pa_difc.commands.parser import main
+from pa_difc.data.labels import EXPRESSIONS, LabelSet
+from pa_difc.deploy.card import model_card
+from pa_difc.deploy.export import export_model
+from pa_difc.deploy.model import load_model, save_model
+from pa_difc.deploy.predict import predict_images
+from pa_difc.deploy.temperature import temperature
+from pa_difc.training.model_settings import model_settings
+from pa_difc.util.errors import UserError
+from pa_difc.util.files import file_digest, write_sealed
+
+NO_ONNX = pytest.mark.skipif(OLD_TORCH, reason="ONNX needs torch 2.6")
+THREE = LabelSet(("dog", "cat", 'a "quoted" bird'))
+
+
+def refused(folder):
+    with pytest.raises(UserError) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
+    return str(caught.value)
+
+
+def edited(folder, **changes):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_the_classes_are_said_in_the_hub_s_words(tmp_path):
+    save_model(untrained(THREE), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["id2label"] == {"0": "dog", "1": "cat", "2": 'a "quoted" bird'}
+    assert config["label2id"] == {"dog": 0, "cat": 1, 'a "quoted" bird': 2}
+
+
+def test_others_may_add_to_the_settings_and_it_is_kept(tmp_path):
+    model = untrained(THREE)
+    save_model(model, tmp_path / "a")
+    edited(tmp_path / "a", license="cc-by-4.0", transformers={"a": [1, 2]})
+    again = load_model(tmp_path / "a")
+    save_model(again, tmp_path / "b")
+    save_model(model, tmp_path / "a")  # the same model once more, from where nothing was added
+    for folder in ("a", "b"):
+        config = json.loads((tmp_path / folder / "config.json").read_text())
+        assert config["license"] == "cc-by-4.0" and config["transformers"] == {"a": [1, 2]}
+        load_model(tmp_path / folder)
+
+
+def test_a_sealed_folder_of_before_is_read_as_it_is_and_with_more(tmp_path):
+    save_model(untrained(THREE), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    sealed = {key: value for key, value in config.items() if key not in ("id2label", "label2id")}
+    write_sealed(tmp_path / "config.json", sealed)
+    assert load_model(tmp_path).classes == THREE.names
+    edited(tmp_path, tags=["added later"])
+    assert load_model(tmp_path).settings["tags"] == ["added later"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"id2label": {"0": "cat", "1": "dog", "2": 'a "quoted" bird'}}, "id2label does not name the classes"),
+        ({"label2id": {"dog": 0}}, "label2id does not name the classes"),
+        ({"labels": {"names": ["dog", "Dog", "x"], "synonyms": {}, "excluded": []}}, "two names for one class"),
+        ({"labels": {"names": ["dog"], "synonyms": {}, "excluded": []}}, "there must be at least two"),
+        ({"labels": {"names": ["dog", "cat"], "synonyms": {"x": 3}, "excluded": []}}, "synonyms must be words"),
+        ({"calibration": {"temperature": 0, "faces": 3, "nll": [1, 1]}}, "calibration.temperature is 0"),
+        ({"input": {"size_px": 32, "crop": "round", "prepared": True, "landmarks": False}}, "input.crop is 'round'"),
+    ],
+)
+def test_what_is_needed_is_checked(changes, words, tmp_path):
+    save_model(untrained(THREE), tmp_path)
+    edited(tmp_path, **changes)
+    assert words in refused(tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_by_name(value, tmp_path):
+    model = untrained(THREE)
+    name = next(n for n, p in model.named_parameters() if p.dim() == 2)
+    with torch.no_grad():
+        model.get_parameter(name)[1, 0] = value
+    save_model(model, tmp_path)
+    assert f"{name} holds values that are not finite" in refused(tmp_path)
+
+
+def test_weights_of_another_shape_and_of_another_model_are_refused(tmp_path):
+    save_model(untrained(THREE, seed=1), tmp_path / "other")
+    save_model(untrained(THREE), tmp_path / "own")
+    path = tmp_path / "own" / "model.safetensors"
+    path.write_bytes((tmp_path / "other" / "model.safetensors").read_bytes())
+    assert "does not belong to its config.json" in refused(tmp_path / "own")
+    weights = load_file(path)
+    name = next(iter(weights))
+    save_file(weights | {name: torch.zeros(7, 2, 3)}, path)
+    edited(tmp_path / "own", weights=file_digest(path))
+    assert "do not fit the settings" in refused(tmp_path / "own")
+
+
+def test_preprocessing_is_written_out_in_full(tmp_path):
+    export_model(untrained(EXPRESSIONS, crop="arcface", backbone="mobilefacenet"), tmp_path, (), None)
+    said = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    assert said["size"] == {"height": 32, "width": 32} and said["resample"] == Image.Resampling.BILINEAR
+    assert said["do_rescale"] and said["rescale_factor"] == 1 / 255 and not said["do_normalize"]
+    # torchvision's and MobileFaceNet's, inside of the network
+    assert said["normalized_inside"] == {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    assert (said["channel_order"], said["layout"], said["range"]) == ("RGB", "NCHW", [0.0, 1.0])
+    assert said["face_crop"]["name"] == "arcface" and "MTCNN" in said["face_crop"]["detector"]
+    expected = np.array([[38.2946, 51.6963], [73.5318, 51.5014]]) * 32 / 112  # ArcFace's eyes
+    np.testing.assert_allclose(said["face_crop"]["points"][:2], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("crop", "name"), [("cdfer", "cdfer"), ("none", "none"), (None, "centre square")])
+def test_the_crop_is_named_as_the_faces_were_trained_on(crop, name, tmp_path):
+    export_model(untrained(THREE, crop=crop), tmp_path, (), None)
+    said = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    assert said["face_crop"]["name"] == name and said["face_crop"].get("margin") == (0.1 if name == "cdfer" else None)
+    assert said["normalized_inside"] == {"mean": [0.5] * 3, "std": [0.25] * 3}
+
+
+def head_of(card):
+    _, text, _ = card.split("---\n", 2)
+    return yaml.safe_load(text)
+
+
+def test_the_card_has_the_hub_s_front_matter():
+    run = record(EXPRESSIONS)
+    run["scores"]["target"] |= {"accuracy": 0.75, "macro_recall": 0.5, "macro_f1": 0.25}
+    run["data"]["source"]["name"] = "folder:/home/me/secret faces"
+    head = head_of(model_card(run, model_settings(run)))
+    assert (head["license"], head["library_name"]) == ("other", "pa-difc")
+    assert head["pipeline_tag"] == "image-classification" and "facial-expression-recognition" in head["tags"]
+    assert {"mcd", "difc"} < set(head["tags"]) and head["datasets"] == ["there"]
+    (result,) = head["model-index"][0]["results"]
+    assert result["task"] == {"type": "image-classification"} and result["dataset"]["name"] == "there"
+    assert {m["type"]: m["value"] for m in result["metrics"]} == {"accuracy": 0.75, "recall": 0.5, "f1": 0.25}
+
+
+def test_of_a_target_without_labels_no_score_is_claimed():
+    run = record(THREE)
+    run["scores"]["unlabelled_target"] = {"predicted": [1, 2, 3], "collapsed": False}
+    del run["scores"]["target"]
+    head = head_of(model_card(run, model_settings(run)))
+    assert "model-index" not in head and "metrics" not in head
+    assert "facial-expression-recognition" not in head["tags"]
+
+
+def onnx_inputs(path):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return [i.name for i in session.get_inputs()], session.get_modelmeta().custom_metadata_map
+
+
+@NO_ONNX
+def test_onnx_says_what_it_takes_and_gives(tmp_path):
+    export_model(untrained(THREE, views="flip"), tmp_path, ("onnx",), None)
+    names, said = onnx_inputs(tmp_path / "model.onnx")
+    assert names == ["image"] and "landmark_places" not in said
+    assert json.loads(said["classes"]) == list(THREE.names)
+    assert (said["size_px"], said["channel_order"], said["range"]) == ("32", "RGB", "[0, 1]")
+    assert said["crop"] == "centre square"
+    assert json.loads(said["preprocessing"]) == json.loads((tmp_path / "preprocessor_config.json").read_text())
+
+
+@NO_ONNX
+def test_onnx_takes_landmarks_where_the_network_looks_at_them(tmp_path):
+    model = untrained(THREE, feature_head="global_local", crop="cdfer")
+    export_model(model, tmp_path, ("onnx",), None)
+    names, said = onnx_inputs(tmp_path / "model.onnx")
+    assert names == ["image", "landmarks"] and np.shape(json.loads(said["landmark_places"])) == (5, 2)
+
+
+@pytest.fixture(scope="module")
+def without_the_package(tmp_path_factory):
+    """A folder of packages with onnxruntime, NumPy, Pillow and what these need, and nothing else."""
+    import importlib.metadata as installed
+
+    folder, left, done = tmp_path_factory.mktemp("site"), ["onnxruntime", "numpy", "pillow"], set()
+    while left:
+        name = left.pop()
+        if name in done:
+            continue
+        done.add(name)
+        try:
+            package = installed.distribution(name)
+        except installed.PackageNotFoundError:
+            continue
+        for file in package.files or ():
+            top = Path(file.parts[0])
+            if top.name not in ("..", "__pycache__") and not (folder / top).is_symlink():
+                (folder / top).symlink_to(package.locate_file(top))
+        needs = [r for r in package.requires or () if "extra ==" not in r]
+        left += [
+            r.split(";")[0].split("[")[0].split("<")[0].split(">")[0].split("=")[0].split("!")[0].strip() for r in needs
+        ]
+    return folder
+
+
+@NO_ONNX
+@pytest.mark.parametrize("crop", [None, "cdfer", "landmarks"])
+def test_a_program_without_this_package_says_what_predict_says(crop, without_the_package, portrait, tmp_path):
+    changes = {"feature_head": "global_local", "crop": "cdfer"} if crop == "landmarks" else {"crop": crop}
+    model = untrained(THREE, views="flip", **changes)
+    export_model(model, tmp_path / "kept", ("onnx",), None)
+    face = portrait.crop((150, 40, 300, 160))  # not square, part of a face
+    if crop == "landmarks":  # in which none are found
+        face = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8))
+    files = [tmp_path / "face.png", tmp_path / "lying.jpg"]
+    face.save(files[0])
+    turned = Image.Exif()
+    turned[0x0112] = 6  # a camera held upright
+    face.save(files[1], exif=turned, quality=95)
+    code = (
+        f"import sys; sys.path = [p for p in sys.path if 'site-packages' not in p] + [{str(without_the_package)!r}]\n"
+    )
+    code += "import importlib.util as u; assert not any(map(u.find_spec, ('torch', 'pa_difc', 'torchvision')))\n"
+    code += f"sys.argv = ['use_onnx.py', *{list(map(str, files))!r}]; import runpy\n"
+    code += f"runpy.run_path({str(tmp_path / 'kept' / 'use_onnx.py')!r}, run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, timeout=120, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    for row, (face,) in zip(said, predict_images(model, files, crop="none"), strict=True):
+        np.testing.assert_allclose(list(row["probabilities"].values()), face.probs_array, atol=1e-5)
+        assert row["label"] == face.label and list(row["probabilities"]) == list(THREE.names)
+
+
+def test_the_program_is_short():
+    import pa_difc.deploy
+
+    lines = (Path(pa_difc.deploy.__file__).with_name("use_onnx.py")).read_text().splitlines()
+    assert len(lines) <= 45
+
+
+def test_a_temperature_is_the_one_at_which_labels_are_most_probable():
+    """Predictions that are sharpened by T are brought back by T."""
+    rng = np.random.default_rng(3)
+    truth = rng.dirichlet([1.0, 0.7, 2.0], 6000)
+    labels = np.array([rng.choice(3, p=p) for p in truth])
+    for t in (0.6, 2.5):
+        sharp = truth**t / (truth**t).sum(axis=1, keepdims=True)
+        assert temperature(sharp, labels) == pytest.approx(t, rel=0.06)
+
+
+def calibrated_run(folder, adjustment=None, n=60):
+    """A run's folder, as far as its model is read from it: an export with predictions beside it."""
+    model = untrained(THREE)
+    model.settings["adjustment"] = adjustment
+    save_model(model, folder)
+    rng = np.random.default_rng(0)
+    probs = np.full((n, 3), 0.005, np.float32)
+    probs[np.arange(n), rng.integers(0, 3, n)] = 0.99  # very sure, and right by chance alone
+    np.savez(folder / "outputs.npz", source_probs=probs, source_labels=rng.integers(0, 3, n).astype(np.int16))
+
+
+def export(*arguments):
+    with pytest.raises(SystemExit) as stop:
+        exit_with(lambda: main(["export", *map(str, arguments)]))
+    return stop.value.code
+
+
+@NO_ONNX
+def test_calibrate_makes_it_less_sure_and_changes_no_class(tmp_path, capsys):
+    calibrated_run(tmp_path / "run")
+    assert export("--model", tmp_path / "run", "--out", tmp_path / "kept", "--format", "onnx", "--calibrate") == 0
+    out = capsys.readouterr().out
+    assert "fitted on 60 held-out faces of the source" in out and "on the target it may be too sure" in out
+    before, after = load_model(tmp_path / "run"), load_model(tmp_path / "kept")
+    t = after.settings["calibration"]["temperature"]
+    assert t > 5  # sure of what it does not know
+    image, points = torch.rand(6, 3, 32, 32), torch.zeros(6, 5, 2)
+    with torch.no_grad():
+        p, q = before(image, points), after(image, points)
+    expected = p ** (1 / t)
+    torch.testing.assert_close(q, expected / expected.sum(dim=1, keepdim=True))
+    run = record(THREE)
+    assert f"temperature {t:.2f}" in model_card(run, after.settings)
+
+
+def test_calibrate_is_refused_in_a_line_where_it_cannot_be(tmp_path, capsys):
+    calibrated_run(tmp_path / "few", n=20)
+    calibrated_run(tmp_path / "done", {"scale": 2.0, "bias": [0.0] * 3, "ratio": [1.0] * 3})
+    save_model(untrained(THREE), tmp_path / "alone")
+    for name, words in (("few", "20 held-out faces"), ("done", "already"), ("alone", "needs a finished run's folder")):
+        assert export("--model", tmp_path / name, "--out", tmp_path / "out", "--calibrate") == 2
+        err = capsys.readouterr().err
+        assert words in err and err.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_a_calibrated_model_leaves_no_other_s_formats(tmp_path):
+    calibrated_run(tmp_path / "run")
+    export("--model", tmp_path / "run", "--out", tmp_path / "kept")
+    (tmp_path / "kept" / "model.onnx").write_bytes(b"of the model without a temperature")
+    export("--model", tmp_path / "run", "--out", tmp_path / "kept", "--calibrate")
+    assert not (tmp_path / "kept" / "model.onnx").exists()
+
+
+def test_a_card_goes_along_with_its_model(tmp_path):
+    save_model(untrained(THREE), tmp_path / "a")
+    (tmp_path / "a" / "README.md").write_text("# mine\n")
+    export("--model", tmp_path / "a", "--out", tmp_path / "b")
+    assert (tmp_path / "b" / "README.md").read_text() == "# mine\n"
+
+
+def test_nothing_of_the_user_s_folder_is_removed(tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    save_model(untrained(THREE), tmp_path)
+    assert (tmp_path / "README.md").read_text() == "mine"
