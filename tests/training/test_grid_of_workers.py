@@ -172,5 +172,5 @@ def test_a_number_of_jobs_that_is_none(jobs, words):
     assert read_jobs(parser.parse_args(["--devices", "cuda:0", "--jobs", "3"])).jobs == 3
     on_cluster = read_jobs(parser.parse_args(["--cluster", "tcp://host:8786"]))
     assert on_cluster == Team(cluster="tcp://host:8786", devices=[]) and on_cluster.works
-    with pytest.raises(UserError, match="--devices and --cluster: .* CUDA_VISIBLE_DEVICES, and give --device cuda$"):
+    with pytest.raises(UserError, match=r"--devices and --cluster: .* CUDA_VISIBLE_DEVICES, and give --device cuda$"):
         read_jobs(parser.parse_args(["--cluster", "tcp://host:8786", "--devices", "cuda:0"]))
