@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def cluster_slots(
     folder = _folder(out)
     try:
         with holding(folder, "gives out cells"):
-            setup = setup_in(folder, value, out, log)
+            setup = replace(setup_in(folder, value, out, log), tidies=False)
             word = uuid.uuid4().hex
             setup.go.write_text(word)
             needed = [str(Path(os.path.abspath(file))) for file in {*files_of(setup.value), *files}]
@@ -131,7 +132,7 @@ class _OnCluster(Slots):
             UserError: the scheduler is gone; workers that are there at the beginning can't do the work.
         """
         now, first = time.monotonic(), self._last is None
-        if self._last is not None and now - self._last < _LOOK_S:
+        if self._last is not None and now - self._last < _LOOK_S and not any(map(_was_lost, self)):
             return
         self._last = now
         threads = self._threads()
@@ -175,6 +176,13 @@ class _OnCluster(Slots):
         self._made += 1
         self._threads_of[id(slot)] = thread
         self.append(slot)
+
+
+def _was_lost(slot: Slot) -> bool:
+    """Whether a slot has just lost what it did: it gets nothing before its worker is known to be there."""
+    if slot.number is not None or not slot.future.done():
+        return False
+    return isinstance(slot.future.exception(), BrokenExecutor)
 
 
 def _handed_on(cell: Any, title: str, progress: Path) -> Any:

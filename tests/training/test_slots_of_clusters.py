@@ -46,9 +46,9 @@ class Scheduler:
 @pytest.fixture
 def slots(tmp_path, monkeypatch):
     """Makes slots of a scheduler."""
-    monkeypatch.setattr(cluster, "_LOOK_S", 0.0)
 
     def made(scheduler, most=99):
+        monkeypatch.setattr(cluster, "_LOOK_S", 0.0)
         setup = SimpleNamespace(go="go")
         monkeypatch.setattr(cluster, "pickle", SimpleNamespace(dumps=lambda call: b"", loads=pickle.loads))
         found = cluster._OnCluster(
@@ -85,7 +85,7 @@ def test_workers_that_come_later_are_looked_at_and_get_cells(slots, capsys):
     assert capsys.readouterr().out == about
 
 
-def test_what_a_lost_worker_did_fails_and_its_place_goes_to_another(slots):
+def test_what_a_lost_worker_did_fails_and_its_place_goes_to_another(slots, monkeypatch):
     scheduler = Scheduler({"a": 1, "b": 1})
     there = slots(scheduler, most=1)
     (slot,) = there
@@ -94,8 +94,21 @@ def test_what_a_lost_worker_did_fails_and_its_place_goes_to_another(slots):
     there.look()
     assert isinstance(slot.future.exception(), BrokenExecutor) and list(there) == [slot]
     slot.end()
+    monkeypatch.setattr(cluster, "_LOOK_S", 3600.0)  # however lately it was looked at
     there.look()
     assert places(there) == [("b", 0)]
+
+
+def test_a_process_that_was_lost_is_followed_by_another_of_the_same_worker(slots):
+    scheduler = Scheduler({"a": 1})
+    there = slots(scheduler)
+    (slot,) = there
+    slot.begin(0, None, "cell")
+    scheduler.futures[0].set_exception(BrokenExecutor("its process was killed"))
+    assert isinstance(slot.end()[1], BrokenExecutor)
+    there.look()
+    slot.begin(0, None, "cell")
+    assert len(scheduler.futures) == 2 and not slot.future.done()
 
 
 def test_a_scheduler_that_is_gone_is_said_in_a_line(slots):
