@@ -81,6 +81,7 @@ def test_packages_have_one_door(path):
     top = {name.split(".")[0] for name in names}
     assert "optuna" not in top or part(path) == "tuning"
     assert "loky" not in top or path.stem == "slots"
+    assert "distributed" not in top or path.stem in {"cluster", "on_cluster"}
     assert "ignite" not in top or path.stem == "distributed"
     assert "facenet_pytorch" not in top or path.stem in {"detect", "facenet"}
     if path.stem == "functional":
@@ -125,6 +126,7 @@ def test_the_version_stands_once():
 HEAVY = (
     "pytorch_adapt", "torchvision", "sklearn", "scipy", "matplotlib", "optuna", "pytorch_metric_learning", "ignite",
     "PIL", "ot", "facenet_pytorch", "pandas", "torchmetrics", "sqlalchemy", "loky",
+    "distributed", "dask",
 )  # fmt: skip
 
 

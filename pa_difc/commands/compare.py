@@ -15,6 +15,7 @@ from ..util.errors import UserError
 from .flags import add_features_flag, add_grid_flags, add_jobs_flags, add_log_flag, add_training_flags, read_jobs
 
 if TYPE_CHECKING:
+    from ..training.team import Team
     from .experiment import PairGrid
 
 EXAMPLES = """\
@@ -47,7 +48,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     from .experiment import listing, planned
 
-    jobs = read_jobs(parsed)
+    team = read_jobs(parsed)
     # All settings are made, and so checked, before anything is read or trained.
     grids = planned(parsed, METHODS, LOSSES)
     if parsed.list:
@@ -69,7 +70,7 @@ def run(parsed: argparse.Namespace) -> int:
         if len(grids) > 1:
             print(f"grid {number}/{len(grids)}  {grid.title}".rstrip(), flush=True)
         try:
-            done, problems = _train(grid, parsed, jobs)
+            done, problems = _train(grid, parsed, team)
         except UserError as error:  # of its data or weights: the other grids go their way
             if len(grids) == 1:
                 raise
@@ -82,7 +83,7 @@ def run(parsed: argparse.Namespace) -> int:
     return report_failures(failures)
 
 
-def _train(grid: PairGrid, parsed: argparse.Namespace, jobs: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team) -> tuple[list[Any], list[Any]]:
     """The records of a grid's cells on its pair, and what went wrong with the others.
 
     Raises:
@@ -99,7 +100,7 @@ def _train(grid: PairGrid, parsed: argparse.Namespace, jobs: dict[str, Any]) -> 
     announce_phases(cells)
     if grid.frozen:
         source, target = freeze(cells[0], source, target, parsed.out / "features")
-    return run_grid(cells, source, target, parsed.out, parsed.log, **jobs)
+    return run_grid(cells, source, target, parsed.out, parsed.log, team=team)
 
 
 def add_command(out: Path) -> None:

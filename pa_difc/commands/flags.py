@@ -14,6 +14,7 @@ from ..losses import LOSSES
 from ..methods import METHODS
 from ..training.keys import CELL_KEYS, fixed_keys
 from ..training.loggers import LOGGERS
+from ..training.team import Team
 from ..util.errors import UserError
 
 if TYPE_CHECKING:
@@ -126,15 +127,20 @@ def add_grid_flags(parser: argparse.ArgumentParser, methods: Sequence[str], loss
 
 
 def add_jobs_flags(parser: argparse.ArgumentParser) -> None:
-    """``--jobs`` and ``--devices``, for commands that train grids."""
+    """``--jobs``, ``--devices`` and ``--cluster``, for commands that train grids."""
     about = "train N cells at a time, each in a process of one thread (default: one after the other, on all threads)"
     parser.add_argument("--jobs", type=int, default=None, metavar="N", help=about)
     about = "train cells on these side by side, such as cuda:0 cuda:1; with more --jobs, several on each"
     parser.add_argument("--devices", nargs="+", default=[], metavar="NAME", help=about)
+    about = (
+        "train cells on the workers of a dask scheduler, tcp://host:8786 or the file that it writes: as many at a time "
+        "as they have threads, or --jobs"
+    )
+    parser.add_argument("--cluster", default=None, metavar="ADDRESS|FILE", help=about)
 
 
-def read_jobs(parsed: argparse.Namespace) -> dict[str, Any]:
-    """The arguments of :func:`.run_grid` that these flags stand for.
+def read_jobs(parsed: argparse.Namespace) -> Team:
+    """Who trains the cells, as these flags say.
 
     Raises:
         UserError: there is no such number of jobs, or devices are named twice.
@@ -143,7 +149,10 @@ def read_jobs(parsed: argparse.Namespace) -> dict[str, Any]:
         raise UserError(f"--jobs {parsed.jobs}: must be at least 1")
     if parsed.devices and getattr(parsed, "device", None) is not None:
         raise UserError("--device and --devices: give one of them")
-    return {"jobs": parsed.jobs or len(parsed.devices) or None, "devices": parsed.devices}
+    if parsed.cluster is not None and parsed.devices:
+        about = "GPUs of this machine; workers of a cluster have their own: start each with CUDA_VISIBLE_DEVICES"
+        raise UserError(f"--devices and --cluster: the first names {about}, and give --device cuda")
+    return Team(parsed.jobs or len(parsed.devices) or None, parsed.devices, parsed.cluster)
 
 
 def add_log_flag(parser: argparse.ArgumentParser) -> None:

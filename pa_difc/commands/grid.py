@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from ..backbones.spec import HUB
 from ..data.domains import Domain
 from ..training.device import set_device
 from ..training.expected import Expected
 from ..training.grid import Step, sigterm_like_ctrl_c, train_cells
 from ..training.memory import workers_that_fit
 from ..training.outcome import Failure
+from ..training.pairs import Pairs
 from ..training.settings import Settings
-from ..training.slots import Slot, here, workers
+from ..training.slots import Slots, here
+from ..training.team import ALONE, Team
+from ..training.worker import train
 from ..util.errors import Stopped
 from ..util.process import command_line, is_news
 from .grid_display import GridDisplay
@@ -31,8 +36,8 @@ def run_grid(
     log: str | None = None,
     seconds: Sequence[float] = (),
     *,
-    jobs: int | None = None,
-    devices: Sequence[str] = (),
+    team: Team = ALONE,
+    shifted: bool = False,
 ) -> tuple[list[Record], Failures]:
     """The records of all cells, and what went wrong with the others.
 
@@ -42,28 +47,39 @@ def run_grid(
         out: below it lie the runs.
         log: a logger's name.
         seconds: what each cell is expected to take, to say how much is left; none: that is learnt.
-        jobs: the number of workers, of one thread each; None: this process does it all, with all its threads.
-        devices: that workers train on, in turn; none: the settings say.
+        team: who trains the cells; nobody else: this process, with all its threads.
+        shifted: see :class:`.Pairs`.
 
     Raises:
         Stopped: Ctrl-C or SIGTERM.
+        UserError: there is no such cluster, or its workers can't train the cells.
     """
     grid = _Grid(cells, Expected(cells, seconds))
-    if jobs is None:
-        slots = here(source, target, out, log)
-    else:
-        number = workers_that_fit(min(jobs, len(cells)), cells[0], source, target)
-        slots = workers(source, target, out, log, number, devices)
+    pairs = Pairs(source, target, shifted=shifted)
+    slots = _workers(team, pairs, cells, out, log) if team.works else here(pairs, out, log)
     with sigterm_like_ctrl_c():
         try:
             with slots as there:
-                grid.train(there, out, bars=jobs is not None)
+                grid.train(there, out, bars=team.works)
         except KeyboardInterrupt as stop:
             how = str(stop) if isinstance(stop, Stopped) else "stopped"
             done = f"{len(grid.records)} of {len(cells)} cells are done and kept"
             print(f"to go on: {command_line()}", flush=True)
             raise Stopped(f"{how}; {done}") from None
     return [grid.records[number] for number in sorted(grid.records)], grid.failures
+
+
+def _workers(
+    team: Team, pairs: Pairs, cells: Sequence[Settings], out: Path, log: str | None
+) -> AbstractContextManager[Slots]:
+    """The places of a team that trains cells."""
+    for domain in (pairs.source, pairs.target):
+        domain.summary()  # hashes what is hashed once, for all
+    weights = {Path(cell.model.pretrained) for cell in cells if cell.model.pretrained not in (None, HUB)}
+    most = len(cells)
+    if team.cluster is None:
+        most = workers_that_fit(min(team.jobs or 1, most), cells[0], pairs.source, pairs.target)
+    return team.slots(train, pairs, out, log, most, weights)
 
 
 def on_first(cells: Sequence[Settings], devices: Sequence[str]) -> list[Settings]:
@@ -82,15 +98,12 @@ class _Grid:
 
     def __init__(self, cells: Sequence[Settings], expected: Expected) -> None:
         self.cells, self.expected = cells, expected
-        several = len({cell.run.seed for cell in cells}) > 1
-        self.names = [
-            f"{cell.method.name} · {cell.loss.name}" + (f" · seed {cell.run.seed}" if several else "") for cell in cells
-        ]
+        self.names = [" · ".join(words) for words in _words(cells)]
         self.titles = [f"{i}/{len(cells)}  {name}" for i, name in enumerate(self.names, 1)]
         self.records: dict[int, Record] = {}
         self.failures: Failures = []
 
-    def train(self, slots: Sequence[Slot], out: Path, *, bars: bool) -> None:
+    def train(self, slots: Slots, out: Path, *, bars: bool) -> None:
         """Trains all cells, with bars if the slots have none of their own."""
         display = GridDisplay(slots, self.expected, len(self.cells), shown=bars)
         try:
@@ -119,6 +132,18 @@ class _Grid:
             self.expected.learn(number, max(step.seconds, outcome.record["seconds"]["training"]))
             scores = in_brief(outcome.record)
             yield f"{title:<32} {scores}  {step.seconds:4.0f} s{display.left(step.left)}"
+
+
+def _words(cells: Sequence[Settings]) -> Iterator[list[str]]:
+    """What names each cell: its method and loss, and what else differs between cells."""
+    seeds = len({cell.run.seed for cell in cells}) > 1
+    samplers = len({cell.data.target_sampler for cell in cells}) > 1
+    shifts = len({cell.data.target_shift for cell in cells}) > 1
+    for cell in cells:
+        words, data = [cell.method.name, cell.loss.name], cell.data
+        words += [data.target_sampler] if samplers else []
+        words += ["no shift" if data.target_shift is None else f"α = {data.target_shift:g}"] if shifts else []
+        yield [*words, f"seed {cell.run.seed}"] if seeds else words
 
 
 def report_failures(failures: Failures) -> int:

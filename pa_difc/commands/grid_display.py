@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..training.expected import Expected
-from ..training.slots import Slot
+from ..training.slots import Slot, Slots
 
 #: Columns of a line, at most.
 WIDTH = 80
@@ -19,18 +19,23 @@ class GridDisplay:
     """Lines that stay at the bottom of a terminal; where there is none, there are no such lines.
 
     Args:
-        slots: the workers.
+        slots: the workers, which may come and go.
         expected: what cells take.
         total: the number of cells.
         shown: whether there are such lines at all.
     """
 
-    def __init__(self, slots: Sequence[Slot], expected: Expected, total: int, *, shown: bool) -> None:
+    def __init__(self, slots: Slots, expected: Expected, total: int, *, shown: bool) -> None:
         self.slots, self.expected, self.total = slots, expected, total
-        disable = None if shown else True
-        self._bars = [
-            tqdm(bar_format="{desc}", position=i, leave=False, disable=disable) for i in range(1 + len(slots))
-        ]
+        self._bars: list[tqdm] = []
+        self._disable = None if shown else True
+        self._room()
+
+    def _room(self) -> None:
+        """Makes a bar for each worker."""
+        while len(self._bars) < 1 + len(self.slots):
+            bar = tqdm(bar_format="{desc}", position=len(self._bars), leave=False, disable=self._disable)
+            self._bars.append(bar)
 
     def close(self) -> None:
         """Takes the lines away."""
@@ -49,6 +54,8 @@ class GridDisplay:
         busy = sum(slot.number is not None for slot in self.slots)
         lines = [f"{self.total - len(waiting) - busy} of {self.total} cells done{self.left(waiting)}"]
         lines += [line(i, slot, self.expected) for i, slot in enumerate(self.slots, 1)]
+        self._room()
+        lines += [""] * (len(self._bars) - len(lines))  # of workers that are gone
         columns = min(WIDTH, shutil.get_terminal_size().columns) - 1
         for bar, text in zip(self._bars, lines, strict=True):
             bar.set_description_str(text[:columns])
@@ -56,7 +63,7 @@ class GridDisplay:
     def left(self, waiting: Collection[int]) -> str:
         """ "  about 12 min left", where that is known and not nothing."""
         running = [slot_left(slot, self.expected) for slot in self.slots if slot.number is not None]
-        seconds = self.expected.left(waiting, [rest for rest in running if rest is not None], len(self.slots))
+        seconds = self.expected.left(waiting, [rest for rest in running if rest is not None], max(1, len(self.slots)))
         return f"  about {duration(seconds)} left" if seconds and seconds >= 1 else ""
 
 

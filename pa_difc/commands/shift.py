@@ -21,7 +21,6 @@ from .flags import (
 )
 
 if TYPE_CHECKING:
-    from ..data.domains import Domain
     from ..training.settings import Settings
 
 EXAMPLES = """\
@@ -48,7 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     if parsed.draws < 1:
         raise UserError(f"--draws {parsed.draws}: must be at least 1")
-    jobs = read_jobs(parsed)
+    team = read_jobs(parsed)
     grids = [_cells(parsed, name) for name in _samplers(parsed.target_samplers)]
     cells = [cell for one in zip(*grids, strict=True) for cell in one]  # samplers of a method and loss side by side
     tasks = list(product(range(parsed.draws), map(_alpha, parsed.alphas)))
@@ -58,7 +57,7 @@ def run(parsed: argparse.Namespace) -> int:
     from ..report.shift_page import write_shift_report
     from ..training.build import load_pair
     from ..training.frozen import extract
-    from .grid import Failures, Record, on_first, report_failures, run_grid
+    from .grid import on_first, report_failures, run_grid
     from .scores import announce
 
     cells = on_first(cells, parsed.devices)
@@ -67,14 +66,8 @@ def run(parsed: argparse.Namespace) -> int:
     announce(source, target)
     if parsed.features == "frozen":
         source, target = extract(cells[0], source, target, parsed.out / "features")
-    records: list[Record] = []
-    failures: Failures = []
-    for number, (draw, alpha) in enumerate(tasks, 1):
-        task = "no shift" if alpha is None else f"α = {alpha:g}"
-        print(f"task {number}/{len(tasks)}: {task}, draw {draw}", flush=True)
-        pair = _shifted(source, target, alpha, draw)
-        done, problems = run_grid([_task(c, alpha, draw) for c in cells], *pair, parsed.out, **jobs)
-        records, failures = records + done, failures + problems
+    cells = [_task(cell, alpha, draw) for draw, alpha in tasks for cell in cells]
+    records, failures = run_grid(cells, source, target, parsed.out, team=team, shifted=True)
     if records:
         page = write_shift_report(records, parsed.out)
         _show(records)
@@ -91,15 +84,6 @@ def _task(cell: Settings, alpha: float | None, draw: int) -> Settings:
     """A cell on one draw's target."""
     data = cell.data if alpha is None else replace(cell.data, target_shift=alpha, shift_draw=draw)
     return replace(cell, data=data, run=replace(cell.run, seed=draw))
-
-
-def _shifted(source: Domain, target: Domain, alpha: float | None, draw: int) -> tuple[Domain, Domain]:
-    """The pair with one draw's target; features are standardised by what the target has then."""
-    from ..data.label_shift import shift_labels
-    from ..training.frozen import standardised
-
-    target = target if alpha is None else shift_labels(target, alpha, draw)
-    return (standardised(source), standardised(target)) if target.features_of else (source, target)
 
 
 def _show(records: list[dict[str, Any]]) -> None:

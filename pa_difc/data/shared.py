@@ -36,6 +36,14 @@ def shared(path: Path) -> Any:
         return _Reader(file).load()
 
 
+def files_of(path: Path) -> set[Path]:
+    """The files that :func:`shared` maps."""
+    with path.open("rb") as file:
+        reader = _Reader(file)
+        reader.load()
+    return reader.files
+
+
 class _Writer(pickle.Pickler):
     def __init__(self, file: Any, folder: Path) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
@@ -59,8 +67,13 @@ class _Writer(pickle.Pickler):
 
 
 class _Reader(pickle.Unpickler):
+    def __init__(self, file: Any) -> None:
+        super().__init__(file)
+        self.files: set[Path] = set()
+
     def persistent_load(self, pid: Any) -> np.ndarray:
         path, dtype, shape, offset = pid
+        self.files.add(Path(path))
         return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
 
 

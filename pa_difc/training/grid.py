@@ -16,7 +16,7 @@ from ..util.lock import LOOK_S
 from .expected import Expected
 from .outcome import Failure, Outcome, failure_file
 from .settings import Settings
-from .slots import Slot
+from .slots import Slot, Slots
 
 #: A cell whose worker was killed so many times has failed.
 TRIES = 3
@@ -39,7 +39,7 @@ class Step:
 def train_cells(
     cells: Sequence[Settings],
     titles: Sequence[str],
-    slots: Sequence[Slot],
+    slots: Slots,
     out: Path,
     expected: Expected,
     watch: Callable[[list[int]], None],
@@ -58,15 +58,17 @@ def train_cells(
     left, not_before, tries = list(range(len(cells))), dict[int, float](), Counter[int]()
     begun: set[int] = set()
     while left or any(slot.number is not None for slot in slots):
+        slots.look()
         for slot in slots:
             now = time.monotonic()
             if slot.number is None and (ready := [n for n in left if not_before.get(n, now) <= now]):
                 number = expected.next(ready, begun) if slots[1:] else ready[0]
                 left.remove(number)
                 begun.add(number)
-                slot.begin(number, cells[number], titles[number])
+                cell = cells[number] if slot.device is None else cells[number].but(device=slot.device)
+                slot.begin(number, cell, titles[number])
         running = {slot.future: slot for slot in slots if slot.number is not None}
-        if not running:  # all that is left is held by others
+        if not running:  # all that is left is held by others, or there is no worker
             time.sleep(WATCH_S)
         done, _ = wait(running, timeout=WATCH_S, return_when=FIRST_COMPLETED)
         for future in done:

@@ -18,7 +18,7 @@ from ..methods import METHODS
 from ..util.distributed import processes
 from ..util.files import file_digest
 from ..util.installed import installed_version
-from ..util.process import PACKAGE
+from ..util.process import package_digest
 from ..util.registry import Registry
 from . import resolve
 from .settings import Settings
@@ -74,11 +74,8 @@ def weights_digest(settings: Settings) -> str | None:
 
 @cache
 def code_digest() -> str:
-    """A hash of the package's source files."""
-    digest = hashlib.blake2b(digest_size=6)
-    for path in sorted(PACKAGE.rglob("*.py")):
-        digest.update(path.relative_to(PACKAGE).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()
+    """A hash of the package's source files, as they were when this process asked first."""
+    return package_digest()
 
 
 def plugin_digests(settings: Settings) -> dict[str, str]:

@@ -16,16 +16,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..data.domains import Domain
 from ..data.shared import share
 from ..util.registry import loaded_plugins
-from .outcome import Outcome, try_cell
+from .outcome import try_cell
+from .pairs import Pairs
 from .progress import Progress, read_progress
 from .settings import Settings
-from .worker import ENVIRONMENT, Setup, work
+from .worker import ENVIRONMENT, Setup
 
 #: What became of a cell, and what was printed meanwhile.
-Result = tuple[Outcome, str]
+Result = tuple[Any, str]
+
+#: What workers do: with what all are told, a cell (or whatever else), its title and the file of its progress.
+Work = Callable[[Setup, Any, str, Path], Path]
 
 #: Seconds that workers have to stop in; then they are killed. What they lose is in no checkpoint yet either way.
 STOP_S = 20.0
@@ -39,13 +42,13 @@ class Slot:
         make: makes an executor of one worker; again, when that has died.
         task: what it does with a cell, its title and the file of its progress; its result, or the file that holds it.
         progress: the file that says how far its cell is.
-        device: that it trains on; None: the settings say.
+        device: for cells that it is given; None: their settings say.
         number: of the cell in it.
         began: when it was given it.
     """
 
     make: Callable[[], Executor]
-    task: Callable[[Settings, str, Path], Result | Path]
+    task: Callable[[Any, str, Path], Result | Path]
     progress: Path
     device: str | None = None
     number: int | None = None
@@ -53,13 +56,12 @@ class Slot:
     future: Future[Result | Path] = field(default_factory=Future)
     _executor: Executor | None = None
 
-    def begin(self, number: int, settings: Settings, title: str) -> None:
-        """Gives it a cell."""
-        settings = settings if self.device is None else settings.but(device=self.device)
+    def begin(self, number: int, cell: Any, title: str) -> None:
+        """Gives it a cell, by settings, or whatever else its task works on."""
         self.number, self.began = number, time.perf_counter()
         self._executor = self._executor or self.make()
         try:
-            self.future = self._executor.submit(self.task, settings, title, self.progress)
+            self.future = self._executor.submit(self.task, cell, title, self.progress)
         except BrokenExecutor as error:  # the worker died before it got anything
             self.future = Future()
             self.future.set_exception(error)
@@ -85,6 +87,13 @@ class Slot:
             self._executor.shutdown()
         self._executor = None
         self.progress.unlink(missing_ok=True)
+
+
+class Slots(list[Slot]):
+    """All places there are."""
+
+    def look(self) -> None:
+        """Finds out whether there are others by now."""
 
 
 class Here(Executor):
@@ -116,49 +125,66 @@ class _Worker(Executor):
 
 
 @contextmanager
-def here(source: Domain, target: Domain, out: Path, log: str | None) -> Iterator[list[Slot]]:
-    """One slot: this process, with all its threads."""
+def here(pairs: Pairs, out: Path, log: str | None) -> Iterator[Slots]:
+    """One slot: this process, with all its threads.
+
+    Args:
+        pairs: the data of all cells.
+        out, log: see :func:`.run_cell`.
+    """
 
     def task(settings: Settings, title: str, progress: Path) -> Result:
-        return try_cell(settings, source, target, out, title=title, log=log), ""
+        return try_cell(settings, *pairs.of(settings), out, title=title, log=log), ""
 
     with tempfile.TemporaryDirectory(prefix="pa_difc-") as folder:
-        yield [Slot(Here, task, Path(folder) / "0.json")]
+        yield Slots([Slot(Here, task, Path(folder) / "0.json")])
 
 
 @contextmanager
 def workers(
-    source: Domain, target: Domain, out: Path, log: str | None, jobs: int, devices: Sequence[str] = ()
-) -> Iterator[list[Slot]]:
+    work: Work, value: Any, out: Path, log: str | None, jobs: int, devices: Sequence[str] = ()
+) -> Iterator[Slots]:
     """Slots in worker processes of one thread, which map the data; at the block's end they stop, done or not.
 
     Each worker has an executor of its own, so that one that is killed takes nobody along.
 
     Args:
-        source, target, out, log: see :func:`.run_cell`.
+        work: what they do, such as :func:`.worker.train`.
+        value: what all work on, such as :class:`.Pairs`.
+        out, log: see :func:`.run_cell`.
         jobs: the number of workers.
-        devices: that they train on, in turn; none: the settings say.
+        devices: that they work on, in turn; none: the settings say.
 
     Raises:
         OSError: there is no room for arrays that lie in memory; a face store needs none.
     """
-    for domain in (source, target):
-        domain.summary()  # hashes what is hashed once, for all
     with tempfile.TemporaryDirectory(prefix="pa_difc-") as temporary:
         folder = Path(temporary)
-        pair, go = share((source, target), folder / "pair"), folder / "go"
-        go.touch()
-        setup = Setup(pair, out.resolve(), log, go, os.getpid(), tuple(sys.argv), tuple(loaded_plugins()))
-        task = partial(work, setup)
-        slots = [
-            Slot(_Worker, task, folder / f"{i}.json", devices[i % len(devices)] if devices else None)
+        setup = setup_in(folder, value, out, log)
+        slots = Slots(
+            Slot(_Worker, partial(work, setup), folder / f"{i}.json", devices[i % len(devices)] if devices else None)
             for i in range(jobs)
-        ]
-        try:
+        )
+        with stopped_at_the_end(setup, slots):
             yield slots
-        finally:
-            go.unlink(missing_ok=True)
-            _close(slots)
+
+
+def setup_in(folder: Path, value: Any, out: Path, log: str | None) -> Setup:
+    """What workers are told; files in a folder of theirs are made."""
+    go = folder / "go"
+    go.touch()
+    shared = share(value, folder / "value")
+    return Setup(shared, out.resolve(), log, go, os.getpid(), tuple(sys.argv), tuple(loaded_plugins()))
+
+
+@contextmanager
+def stopped_at_the_end(setup: Setup, slots: Slots) -> Iterator[None]:
+    """At the block's end workers are told to stop, and end."""
+    try:
+        yield
+    finally:
+        setup.go.unlink(missing_ok=True)
+        _close(slots)
 
 
 def _close(slots: Sequence[Slot]) -> None:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from _thread import interrupt_main
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 
-from ..data.domains import Domain
 from ..data.shared import shared
 from ..util.registry import load_plugin
 from .outcome import Outcome, try_cell
@@ -43,65 +42,96 @@ class Setup:
     """What a worker is told once.
 
     Attributes:
-        pair: the file of source and target, see :func:`.share`.
+        value: the file of what all work on, see :func:`.share`.
         out: below it lie the runs.
         log: a logger's name.
         go: a file in a folder for this grid alone; when it, or the folder, is gone, workers stop.
-        parent: the process that gives out cells; its workers end with it.
-        command: its command line, for records.
+        parent: the process that started the worker, which ends with it.
+        command: the command line, for records.
         plugins: files of the user's.
+        tidies: the folder is that of a parent that holds all workers: whichever outlives it removes it.
     """
 
-    pair: Path
+    value: Path
     out: Path
     log: str | None
     go: Path
     parent: int
     command: Sequence[str]
     plugins: Sequence[Path]
+    tidies: bool = True
 
 
 class _State:
-    pair: tuple[Domain, Domain] | None = None
+    value: Any = None
     busy = False
     lock = threading.Lock()  # whoever is told to stop is within the block that expects it
 
 
-def work(setup: Setup, settings: Settings, title: str, progress: Path) -> Path:
+def train(setup: Setup, settings: Settings, title: str, progress: Path) -> Path:
     """Trains a cell, unless workers are to stop.
 
     Args:
-        setup: the same for all cells.
+        setup: the same for all cells; its value is a :class:`.Pairs`.
         settings: resolved.
         title: of the cell.
         progress: the file that says how far it is.
 
     Returns:
-        a file beside it: of an outcome, empty if the cell was stopped, and of what was printed meanwhile. All that goes
-        through the pipe is its name, which is written at once: half a result, of a worker that was killed, would have
-        the parent wait for the other half.
+        a file of an outcome, empty if the cell was stopped, and of what was printed meanwhile.
     """
-    outcome, said = Outcome(), io.StringIO()
     bar: Any = partial(ProgressFile, progress)
+
+    def cell() -> Outcome:
+        source, target = value_of(setup).of(settings)
+        return try_cell(settings, source, target, setup.out, title=title, progress=bar, log=setup.log)
+
+    return told(setup, cell, Outcome(), progress)
+
+
+def told(setup: Setup, work: Callable[[], Any], stopped: Any, progress: Path) -> Path:
+    """Does something, unless workers are to stop.
+
+    Args:
+        setup: the same for all work.
+        work: what is done.
+        stopped: what came of it if it was stopped.
+        progress: the file that says how far it is.
+
+    Returns:
+        a file beside it: of what came of it, and of what was printed meanwhile. All that goes through the pipe is its
+        name, which is written at once: half a result, of a worker that was killed, would have the parent wait for the
+        other half.
+    """
+    result, said = stopped, io.StringIO()
     try:
         _State.busy = True
         with redirect_stdout(said):
-            outcome = try_cell(settings, *_pair(setup), setup.out, title=title, progress=bar, log=setup.log)
+            result = work()
     except KeyboardInterrupt:
-        if setup.go.exists():
+        if goes_on(setup.go):
             raise  # nobody told it to stop
     finally:
         with _State.lock:
             _State.busy = False
         progress.unlink(missing_ok=True)
-    result = progress.with_suffix(".result")
-    result.write_bytes(pickle.dumps((outcome, said.getvalue())))
-    return result
+    file = progress.with_suffix(".result")
+    file.write_bytes(pickle.dumps((result, said.getvalue())))
+    return file
 
 
-def _pair(setup: Setup) -> tuple[Domain, Domain]:
-    """Source and target; the first time this process is made ready, too."""
-    if _State.pair is None:
+def goes_on(go: Path) -> bool:
+    """Whether a grid goes on. Files are opened, as other machines' disks say late that one is gone."""
+    try:
+        go.open("rb").close()
+    except OSError:
+        return False
+    return True
+
+
+def value_of(setup: Setup) -> Any:
+    """What all work on; the first time this process is made ready, too."""
+    if _State.value is None:
         torch.set_num_threads(THREADS)
         sys.argv = list(setup.command)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # of the listener; a terminal's is blocked
@@ -109,8 +139,8 @@ def _pair(setup: Setup) -> tuple[Domain, Domain]:
         with redirect_stdout(io.StringIO()):  # the parent has shown what plugins say
             for plugin in setup.plugins:
                 load_plugin(plugin)
-        _State.pair = shared(setup.pair)
-    return _State.pair
+        _State.value = shared(setup.value)
+    return _State.value
 
 
 def _listen(setup: Setup) -> None:
@@ -118,10 +148,11 @@ def _listen(setup: Setup) -> None:
     told = False
     while True:
         if os.getppid() != setup.parent:
-            shutil.rmtree(setup.go.parent, ignore_errors=True)  # what is mapped stays until it is let go of
+            if setup.tidies:
+                shutil.rmtree(setup.go.parent, ignore_errors=True)  # what is mapped stays until it is let go of
             os._exit(1)
         with _State.lock:
-            if _State.busy and not told and not setup.go.exists():
+            if _State.busy and not told and not goes_on(setup.go):
                 told = True
                 interrupt_main()
         time.sleep(_LOOK_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
@@ -51,6 +52,14 @@ def without_password(text: str) -> str:
 def machine() -> dict[str, str | int | None]:
     """The machine that this process runs on."""
     return {"host": platform.node(), "system": platform.platform(), "cores": os.cpu_count()}
+
+
+def package_digest() -> str:
+    """A hash of the package's source files."""
+    digest = hashlib.blake2b(digest_size=6)
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 @cache

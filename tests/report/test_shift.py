@@ -140,7 +140,8 @@ def test_a_sweep_end_to_end_and_again(data_root, tmp_path, capsys):
     command = ["shift", *flags, *sizes, "--epochs", "2", "--set", "crop_px=32", "batch_size=16", "--out", str(tmp_path)]
     assert main(command) == 0
     out = capsys.readouterr().out
-    assert "task 4/4: α = 1, draw 1" in out and "gained over the method's plain cross-entropy" in out
+    assert re.search(r"\n32/32  dann · difc · \w+ · α = 1 · seed 1 ", out)
+    assert "gained over the method's plain cross-entropy" in out
     records = sorted((tmp_path / "runs").glob("*/record.json"))
     assert len(records) == 2 * 2 * 2 * 2 * 2  # methods × losses × samplers × α × draws
     times = [r.stat().st_mtime_ns for r in records]

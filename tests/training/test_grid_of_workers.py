@@ -10,7 +10,8 @@ from pa_difc.training.expected import Expected
 from pa_difc.training.grid import TRIES, train_cells
 from pa_difc.training.outcome import Failure, Outcome
 from pa_difc.training.settings import Settings
-from pa_difc.training.slots import Slot
+from pa_difc.training.slots import Slot, Slots
+from pa_difc.training.team import ALONE, Team
 
 
 def cells(*methods):
@@ -87,7 +88,7 @@ def trained(script, tmp_path, number=3, slots=1, devices=(None,)):
         made.append(1)
         return Scripted(script, log)
 
-    there = [Slot(make, None, tmp_path / f"{i}.json", devices[i % len(devices)]) for i in range(slots)]
+    there = Slots(Slot(make, None, tmp_path / f"{i}.json", devices[i % len(devices)]) for i in range(slots))
     some = cells(*["dann"] * number)
     steps = list(
         train_cells(some, [f"cell {i}" for i in range(number)], there, tmp_path, Expected(some), lambda n: None)
@@ -166,6 +167,10 @@ def test_a_number_of_jobs_that_is_none(jobs, words):
     add_jobs_flags(parser)
     with pytest.raises(UserError, match=words):
         read_jobs(parser.parse_args([f"--jobs={jobs}"]))
-    assert read_jobs(parser.parse_args([])) == {"jobs": None, "devices": []}
-    assert read_jobs(parser.parse_args(["--devices", "cuda:0", "cuda:1"]))["jobs"] == 2
-    assert read_jobs(parser.parse_args(["--devices", "cuda:0", "--jobs", "3"]))["jobs"] == 3
+    assert read_jobs(parser.parse_args([])) == Team(None, [], None) and not ALONE.works
+    assert read_jobs(parser.parse_args(["--devices", "cuda:0", "cuda:1"])).jobs == 2
+    assert read_jobs(parser.parse_args(["--devices", "cuda:0", "--jobs", "3"])).jobs == 3
+    on_cluster = read_jobs(parser.parse_args(["--cluster", "tcp://host:8786"]))
+    assert on_cluster == Team(cluster="tcp://host:8786", devices=[]) and on_cluster.works
+    with pytest.raises(UserError, match=r"--devices and --cluster: .* CUDA_VISIBLE_DEVICES, and give --device cuda$"):
+        read_jobs(parser.parse_args(["--cluster", "tcp://host:8786", "--devices", "cuda:0"]))

@@ -1,0 +1,129 @@
+"""What runs in the workers of a cluster themselves: they start a process for each thread, and watch over it.
+
+Cells train in processes of their own: torch's random numbers, what is printed and plugins belong to a whole process,
+and a worker of a cluster lives longer than the code that it has loaded. Nothing here loads torch.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Mapping
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..util.process import package_digest
+
+#: Seconds between two looks at whether anybody waits for a result.
+_LOOK_S = 0.5
+
+#: Bytes that say how long an answer is.
+HEAD = 8
+
+#: The processes of this worker, by the grid's file and the thread's number.
+_children: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a worker of a cluster is like, and which files it does not see."""
+
+    host: str
+    version: str
+    code: str
+    missing: tuple[str, ...]
+
+
+def look_around(go: str, word: str, files: Collection[str]) -> Seen:
+    """What this worker is like.
+
+    Args:
+        go: the grid's file; it holds a word, so that another machine's file of that name is not taken for it.
+        word: in it.
+        files: that are to be there, too.
+    """
+    from .. import __version__
+
+    missing = [file for file in files if not Path(file).exists()]
+    try:
+        seen = Path(go).read_text() == word
+        tempfile.TemporaryFile(dir=Path(go).parent).close()
+    except OSError:
+        seen = False
+    return Seen(platform.node(), __version__, package_digest(), (*(() if seen else (go,)), *missing))
+
+
+def in_child(go: str, number: int, cwd: str, environment: Mapping[str, str], call: bytes) -> bytes:
+    """What a call comes to in this thread's process, both pickled.
+
+    Args:
+        go: the grid's file.
+        number: of the thread on this worker.
+        cwd: the folder that the command runs in, for relative paths; another where there is none such.
+        environment: of the process, beside this worker's.
+        call: see :mod:`.child`.
+
+    Raises:
+        BrokenProcessPool: the process was killed, or nobody waits for it any more.
+    """
+    child = _children.get((go, number))
+    if child is None or child.poll() is not None:
+        for key in [key for key, other in _children.items() if other.poll() is not None]:
+            _end(_children.pop(key))
+        child = _children[go, number] = _started(go, cwd, environment)
+    assert child.stdin and child.stdout
+    try:
+        child.stdin.write(call)
+        child.stdin.flush()
+        while not select.select([child.stdout], [], [], _LOOK_S)[0]:
+            if not _wanted():
+                raise EOFError
+        head = child.stdout.read(HEAD)
+        answer = child.stdout.read(int.from_bytes(head, "big"))
+        if len(head) < HEAD or len(answer) < int.from_bytes(head, "big"):
+            raise EOFError
+        return answer
+    except (OSError, EOFError):
+        _children.pop((go, number), None)
+        raise BrokenProcessPool(f"a process on {platform.node()} was lost ({_end(child)})") from None
+
+
+def _started(go: str, cwd: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """A process that finds modules where this one does, and hears no Ctrl-C."""
+    program = f"import sys; sys.path[:] = {sys.path!r}; from pa_difc.training.child import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, go, str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=cwd if Path(cwd).is_dir() else None,
+        env={**os.environ, **environment},
+        start_new_session=True,
+    )
+
+
+def _end(child: subprocess.Popen[bytes]) -> str:
+    """Ends a process, and says how it ended."""
+    child.kill()
+    code = child.wait()
+    for pipe in (child.stdin, child.stdout):
+        if pipe:
+            with suppress(OSError):  # half a call is in it
+                pipe.close()
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _wanted() -> bool:
+    """Whether the scheduler still asks for what this thread is doing: it does not when the command was killed."""
+    from distributed import get_worker
+
+    worker: Any = get_worker()
+    task = worker.state.tasks.get(worker.get_current_task())
+    return task is not None and task.state in ("executing", "long-running")
