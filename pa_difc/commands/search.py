@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..evaluation import CRITERIA
 from ..tuning import PRUNERS, SAMPLERS
@@ -15,6 +17,8 @@ from ..util.registry import load_module
 from .flags import add_cell_flags, add_features_flag, add_training_flags, settings_of_cell
 
 if TYPE_CHECKING:
+    from ..data.domains import Domain
+    from ..training.settings import Settings
     from ..tuning.space import Space
 
 EXAMPLES = """\
@@ -39,9 +43,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     about = f"the final choice: {names} (default: consensus; pa-difc list criteria says more)"
     add("--select", default="consensus", metavar="NAME", help=about)
     add("--allow-target-labels", action="store_true", help="for --select oracle; marks everything")
-    kinds = "sqlite:///FILE (one process), postgresql+psycopg2://…, journal:FILE, grpc://HOST:PORT"
+    kinds = "sqlite:///FILE (one command), postgresql+psycopg2://…, journal:FILE, grpc://HOST:PORT"
     add("--storage", metavar="URL", help=f"{kinds} (default: an sqlite file below --out)")
-    beats = "seconds between a worker's heartbeats; after three without, its trial is lost (default: 60)"
+    beats = "seconds between a worker's signs of life; after three without, its trial is another's (default: 60)"
+    add("--study", metavar="NAME", help="of the study, where one storage has several of the same pair")
+    about = "train N trials at a time, each in a process of one thread (default: one after the other, on all threads)"
+    add("--jobs", type=int, default=None, metavar="N", help=about)
     add("--heartbeat", type=int, default=60, metavar="S", help=beats)
     add("--study-sampler", choices=SAMPLERS, default="tpe", help="how values are suggested (default: tpe)")
     about = "stops poor trials early; early scores mislead (default: none)"
@@ -57,6 +64,10 @@ def run(parsed: argparse.Namespace) -> int:
     settings = settings_of_cell(parsed)
     space = searched(_space(parsed.space), parsed.tune)
 
+    if parsed.jobs is not None and parsed.jobs < 1:
+        raise UserError(f"--jobs {parsed.jobs}: must be at least 1")
+
+    from ..tuning.address import Address
     from ..tuning.plan import StudyPlan
     from ..tuning.search import run_study
 
@@ -68,7 +79,9 @@ def run(parsed: argparse.Namespace) -> int:
         features=parsed.features or "full",
         select=parsed.select,
         allow_target_labels=parsed.allow_target_labels,
-        storage=parsed.storage,
+        storage=Address.of(parsed.storage) if parsed.storage is not None else None,
+        study=parsed.study,
+        jobs=parsed.jobs,
         heartbeat_s=parsed.heartbeat,
         sampler=parsed.study_sampler,
         pruner=parsed.pruner,
@@ -76,8 +89,25 @@ def run(parsed: argparse.Namespace) -> int:
         seeds=parsed.confirm_seeds,
         must_exist=parsed.resume,
     )
-    run_study(plan)
+    run_study(plan, partial(_train_all, parsed.jobs))
     return 0
+
+
+def _train_all(
+    jobs: int | None, cells: Sequence[Settings], source: Domain, target: Domain, out: Path
+) -> list[dict[str, Any]]:
+    """Trains the cells that a study is judged by, as a grid does.
+
+    Raises:
+        UserError: one of them failed.
+    """
+    from .grid import run_grid
+
+    records, failures = run_grid(cells, source, target, out, jobs=jobs)
+    for name, failure in failures:
+        more = f" ({failure.file})" if failure.file else ""
+        raise UserError(f"{name}: {failure.reason}{more}")
+    return records
 
 
 def _space(file: Path | None) -> Space:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
@@ -16,11 +18,13 @@ from ..evaluation.criteria import macro_recall
 from ..evaluation.metrics import METRICS, score
 from ..training.build import load_pair
 from ..training.frozen import source_only
-from ..training.run import run_cell
 from ..training.settings import Settings
 from .objective import Task, unpack
 from .space import Space, candidate, defaults
 from .study import Choice
+
+#: Trains cells on source and target below a folder, several at a time if that was asked for; their records, in order.
+TrainAll = Callable[[Sequence[Settings], Domain, Domain, Path], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class Line:
 class Assessment:
     """What target test labels said once the choice was frozen; scores in [0, 1]."""
 
-    lines: list[Line]
+    lines: list[Line]  #: re-trained, over seeds
+    pool: list[Line]  #: trials as they were, on one seed
     recalls: list[float]  #: per candidate, mean recall on the target's test split
     regret: dict[str, float]  #: by criterion: oracle's mean recall minus that of the criterion's pick
     correlation: dict[str, float]  #: by criterion: Spearman's with the candidates' mean recall
@@ -57,7 +62,14 @@ def test_recalls(candidates: Sequence[FrozenTrial], target: Domain) -> list[floa
 
 
 def assess(
-    choice: Choice, task: Task, target: Domain, space: Space, *, seeds: Sequence[int], confirm: int
+    choice: Choice,
+    task: Task,
+    target: Domain,
+    space: Space,
+    train_all: TrainAll,
+    *,
+    seeds: Sequence[int],
+    confirm: int,
 ) -> Assessment:
     """Scores all candidates, and re-trains the choice, the defaults and source-only over seeds.
 
@@ -66,51 +78,65 @@ def assess(
         task: of the study; its target has no labels.
         target: the faces with their labels.
         space: what was searched.
+        train_all: trains cells, as one grid.
         seeds: of re-training.
         confirm: how many of the best are re-trained with the whole network.
     """
     recalls = test_recalls(choice.candidates, target)
-    chosen = candidate(task.settings, choice.chosen.params)
     hidden: Any = task.target.test  # faces or features, both dataclasses
     labelled = replace(task.target, test=replace(hidden, labels=target.test.labels))
-    base = candidate(task.settings, defaults(task.settings, space))
-    wanted = {"selected": chosen, "defaults (trial 0)": base, "source-only": source_only(task.settings)}
-    lines = [_line(name, settings, task, labelled, seeds) for name, settings in wanted.items()]
-    worst, oracle = (int(pick(recalls)) for pick in (np.argmin, np.argmax))
-    lines.append(_pooled("worst of the pool", choice.candidates[worst], target, "one seed"))
-    lines.append(
-        _pooled("oracle best", choice.candidates[oracle], target, "one seed; uses target labels: not a result")
-    )
+    wanted = {
+        "selected": candidate(task.settings, choice.chosen.params),
+        "defaults (trial 0)": candidate(task.settings, defaults(task.settings, space)),
+        "source-only": source_only(task.settings),
+    }
+    lines = _lines(wanted, task.source, labelled, task.out, seeds, train_all)
     if confirm:
-        lines += _confirm(choice, task, seeds, confirm)
+        lines += _confirm(choice, task, seeds, confirm, train_all)
     best = max(recalls)
     return Assessment(
         lines=lines,
+        pool=_pool(choice, recalls, target),
         recalls=recalls,
         regret={name: best - recalls[choice.pick(name)] for name in choice.scores},
         correlation={name: _spearman(scores, recalls) for name, scores in choice.scores.items()},
     )
 
 
-def _confirm(choice: Choice, task: Task, seeds: Sequence[int], number: int) -> list[Line]:
+def _confirm(choice: Choice, task: Task, seeds: Sequence[int], number: int, train_all: TrainAll) -> list[Line]:
     """The K best and the defaults with the whole network, whatever regime was tuned."""
     source, target = load_pair(task.settings)
-    full = replace(task, source=source, target=target)
     ranking = sorted(range(len(choice.candidates)), key=lambda i: -choice.scores["consensus"][i])
     best = [choice.candidates[i] for i in ranking[:number]]
     configs = {f"full network: trial {t.number}": candidate(task.settings, t.params) for t in best}
     configs["full network: defaults"] = task.settings
     configs["full network: source-only"] = source_only(task.settings)
-    return [_line(name, settings, full, target, seeds) for name, settings in configs.items()]
+    return _lines(configs, source, target, task.out, seeds, train_all)
 
 
-def _line(name: str, settings: Settings, task: Task, target: Domain, seeds: Sequence[int]) -> Line:
-    records: list[dict[str, Any]] = [
-        run_cell(settings.but(seed=seed), task.source, target, task.out / "after", title=f"{name} · seed {seed}")
-        for seed in seeds
-    ]
-    scores = [record["scores"]["target"] for record in records]
-    return _scored(name, scores)
+def _lines(
+    wanted: dict[str, Settings], source: Domain, target: Domain, out: Path, seeds: Sequence[int], train_all: TrainAll
+) -> list[Line]:
+    """Configurations trained over seeds; those that are the same are trained once."""
+    cells = {name: [settings.but(seed=seed) for seed in seeds] for name, settings in wanted.items()}
+    different = {_key(cell): cell for name in cells for cell in cells[name]}
+    records = dict(zip(different, train_all(list(different.values()), source, target, out / "after"), strict=True))
+    return [_scored(name, [records[_key(cell)]["scores"]["target"] for cell in cells[name]]) for name in cells]
+
+
+def _key(cell: Settings) -> str:
+    return json.dumps(cell.to_dict(), sort_keys=True, default=str)
+
+
+def _pool(choice: Choice, recalls: Sequence[float], target: Domain) -> list[Line]:
+    """Trials beside each other, each as it was in the pool: on one seed, and so never with those of several."""
+    worst, oracle = (int(pick(recalls)) for pick in (np.argmin, np.argmax))
+    wanted = {"selected": (choice.chosen, "")}
+    if own := next((t for t in choice.candidates if t.user_attrs.get("origin") == "defaults"), None):
+        wanted["defaults"] = own, ""
+    wanted["worst of the pool"] = choice.candidates[worst], ""
+    wanted["oracle best"] = choice.candidates[oracle], "uses target labels: not a result"
+    return [_pooled(f"{name} (trial {t.number})", t, target, note) for name, (t, note) in wanted.items()]
 
 
 def _pooled(name: str, trial: FrozenTrial, target: Domain, note: str) -> Line:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType, TracebackType
 
 #: After so many seconds of waiting, another Ctrl-C comes through: a database that hangs must not make us deaf.
@@ -32,6 +33,21 @@ def interruptible() -> AbstractContextManager[None]:
             pressed where Python drops exceptions (a finaliser).
     """
     return _Handler(at_once=True) if _is_ours() else nullcontext()
+
+
+@contextmanager
+def like_ctrl_c() -> Iterator[None]:
+    """Within the block, SIGTERM and SIGHUP, by which schedulers and closed terminals end jobs, are Ctrl-C."""
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in names]
+    free = (signal.SIG_DFL, signal.default_int_handler)
+    ours = [number for number in numbers if signal.getsignal(number) in free] if _is_ours() else []
+    before = {number: signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT)) for number in ours}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _is_ours() -> bool:

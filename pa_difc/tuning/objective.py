@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.trial import FrozenTrial
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..data.domains import Domain
 from ..data.faces import FaceSet
@@ -31,6 +31,9 @@ Array = np.ndarray[Any, Any]
 
 #: What is told of each epoch of a trial: the method and the history so far.
 Report = Callable[[LossSlot, list[dict[str, Any]]], None]
+
+#: What makes a progress bar.
+Bar = Callable[..., tqdm]
 
 #: Target samples whose probabilities a trial keeps, evenly spaced.
 KEPT_SAMPLES = 2000
@@ -63,25 +66,21 @@ class Objective:
         task: what the trials share.
         space: what is searched.
         title: makes a trial's title for progress.
+        progress: how that is shown; see :func:`pa_difc.training.engine.fit`.
     """
 
-    def __init__(self, task: Task, space: Space, title: Callable[[optuna.Trial], str]) -> None:
-        self.task, self.space, self.title = task, space, title
-        self.trial: FrozenTrial | None = None  #: the one at work
+    def __init__(
+        self, task: Task, space: Space, title: Callable[[optuna.Trial], str], progress: Bar | bool = True
+    ) -> None:
+        self.task, self.space, self.title, self.progress = task, space, title, progress
 
-    def __call__(self, trial: optuna.Trial) -> float:
-        values = suggest(trial, self.space, self.task.settings)
-        self.trial = trial.study.get_trials(deepcopy=False)[trial.number]
-        value = self._evaluate(trial, values)
-        self.trial = None
-        return value
-
-    def _evaluate(self, trial: optuna.Trial, values: dict[str, Any]) -> float:
-        settings = candidate(self.task.settings, values)
+    def __call__(self, trial: optuna.Trial, check: Callable[[], None]) -> float:
+        settings = candidate(self.task.settings, suggest(trial, self.space, self.task.settings))
         title = self.title(trial)
         try:
             with interruptible():
-                adapter, seconds = train(settings, self.task, title, self._report(settings, trial))
+                report = self._report(settings, trial, check)
+                adapter, seconds = train(settings, self.task, title, report, self.progress)
                 evidence = show(adapter, self.task, settings.run.device)
                 test = predicted(adapter, self.task.target.test, settings).probs
         except DivergedError as error:
@@ -100,11 +99,14 @@ class Objective:
         trial.set_constraint("source", self.task.source_floor - source_recall(evidence))
         return criteria[self.task.criterion]
 
-    def _report(self, settings: Settings, trial: optuna.Trial) -> Report | None:
-        """What tells the study of each epoch, if poor trials are stopped early."""
+    def _report(self, settings: Settings, trial: optuna.Trial, check: Callable[[], None]) -> Report:
+        """What looks after each epoch whether the trial is still ours, and tells the study of it if poor ones stop."""
         task = self.task
 
         def report(adapter: LossSlot, history: list[dict[str, Any]]) -> None:
+            check()
+            if not task.prune:
+                return
             epoch = len(history)
             value = CRITERIA[task.criterion].score(show(adapter, task, settings.run.device))
             with deferred():
@@ -112,10 +114,12 @@ class Objective:
                 if epoch < settings.run.epochs and trial.should_prune():
                     raise optuna.TrialPruned(f"pruned after epoch {epoch}")
 
-        return report if task.prune else None
+        return report
 
 
-def train(settings: Settings, task: Task, title: str, report: Report | None = None) -> tuple[LossSlot, float]:
+def train(
+    settings: Settings, task: Task, title: str, report: Report | None = None, progress: Bar | bool = True
+) -> tuple[LossSlot, float]:
     """Trains in the folder of the settings, so that a retried trial resumes from the lost one's checkpoint.
 
     Returns:
@@ -131,6 +135,7 @@ def train(settings: Settings, task: Task, title: str, report: Report | None = No
         folder=folder.path,
         key=folder.key,
         title=title,
+        progress=progress,
         after_epoch=None if report is None else partial(report, adapter),
     )
     return adapter, sum(epoch["seconds"] for epoch in history)

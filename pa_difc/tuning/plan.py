@@ -14,6 +14,7 @@ from ..training.resolve import identity
 from ..training.settings import Settings
 from ..util.errors import UserError
 from ..util.names import as_utf8, lookup
+from .address import Address
 from .space import Space, defaults
 from .study import ORACLE, SELECTIONS
 
@@ -30,7 +31,9 @@ class StudyPlan:
         features: "full", or "frozen" for heads on features that were extracted once.
         select: how the final choice is made, a key of :data:`.study.SELECTIONS`.
         allow_target_labels: whether "oracle" may be chosen.
-        storage: a URL; None: an sqlite file in the study's folder.
+        storage: an address; None: an sqlite file in the study's folder.
+        study: a name in place of the one that the settings give.
+        jobs: the number of processes to train in; None: this one, with all its threads.
         heartbeat_s: seconds between a worker's heartbeats.
         sampler, pruner: of :data:`pa_difc.tuning.SAMPLERS` and :data:`pa_difc.tuning.PRUNERS`.
         confirm: how many of the best are re-trained with the whole network.
@@ -48,7 +51,9 @@ class StudyPlan:
     features: str = "full"
     select: str = "consensus"
     allow_target_labels: bool = False
-    storage: str | None = None
+    storage: Address | None = None
+    study: str | None = None
+    jobs: int | None = None
     heartbeat_s: int = 60
     sampler: str = "tpe"
     pruner: str = "none"
@@ -59,6 +64,10 @@ class StudyPlan:
     def __post_init__(self) -> None:
         if self.trials < 1:
             raise UserError(f"--trials {self.trials}: must be at least 1")
+        if self.heartbeat_s < 1:
+            raise UserError(f"--heartbeat {self.heartbeat_s}: must be at least 1")
+        if self.study is not None and not re.sub(r"[\s.]", "", self.study):
+            raise UserError(f"--study {self.study!r}: must be a name")
         lookup("selection", self.select, SELECTIONS)
         if self.select == ORACLE and not self.allow_target_labels:
             raise UserError(
@@ -71,6 +80,7 @@ class StudyPlan:
         data, labels = self.settings.data, self.settings.data.labels
         parts = [data.source, data.target, self.settings.method.name, self.settings.model.backbone]
         parts += [self.features, self.select, *([Path(labels).stem] if labels != "expressions" else [])]
+        parts = [self.study] if self.study is not None else parts
         mark = "-USES-TARGET-LABELS" if self.select == ORACLE else ""
         return re.sub(r"[:/\\]", "_", as_utf8("-".join(parts))) + mark
 
@@ -80,9 +90,9 @@ class StudyPlan:
         return self.out / self.name
 
     @property
-    def url(self) -> str:
-        """The address of its storage."""
-        return self.storage or f"sqlite:///{self.folder / 'study.db'}"
+    def address(self) -> Address:
+        """Of its storage."""
+        return self.storage or Address(f"sqlite:///{self.folder / 'study.db'}")
 
     def identity(self, source: Domain, hidden: Domain) -> dict[str, object]:
         """Everything that trials' values depend on.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 from statistics import mean, stdev
 
 import optuna
@@ -13,7 +14,6 @@ from ..report.page import html_figure, html_page, html_table, markdown_table
 from ..util.files import write_text
 from ..util.names import as_utf8
 from ..util.numbers import signed
-from ..util.process import without_password
 from .assessment import Assessment, Line
 from .figures import figures
 from .objective import Task
@@ -37,7 +37,7 @@ def write_report(
     if assessment:
         lead, warnings = sentence(assessment, target, len(plan.seeds)), warn(assessment, plan.select)
     tables = [
-        *([("On the target's test split", main_table(assessment))] if assessment else []),
+        *(_scored(assessment, len(plan.seeds)) if assessment else []),
         ("Criteria", criteria_table(choice, assessment)),
         ("Trials", trials_table(choice, assessment)),
         ("Search space", space_table(task, plan.space)),
@@ -47,7 +47,7 @@ def write_report(
         f"{study.study_name}: {count} complete trials, {plan.features} features, "
         f"final choice by {plan.select} ({SELECTIONS[plan.select]})."
     )
-    how = f"`optuna-dashboard {without_password(plan.url)}` opens the study (`pip install optuna-dashboard`)."
+    how = f"`optuna-dashboard {plan.address.url}` opens the study (`pip install optuna-dashboard`)."
     opened = re.sub("`(.+?)`", r"<code>\1</code>", html.escape(how))
     command = (out / "command.txt").read_text().strip()
     markdown = [f"# {study.study_name}", lead, *(f"**{w}**" for w in warnings), facts]
@@ -69,8 +69,20 @@ def write_report(
     write_text(out / "report.html", html_page(study.study_name, "\n".join(page)))
     if assessment is None:
         return lead
-    lines = ([f"{row[0]:<28}", *(f"{cell:<15}" for cell in row[1:])] for row in main_table(assessment))
-    return "\n".join("".join(line).rstrip() for line in lines)
+    shown = []
+    for title, rows in _scored(assessment, len(plan.seeds)):
+        lines = ([f"{row[0]:<28}", *(f"{cell:<15}" for cell in row[1:])] for row in rows)
+        shown += [f"{title}:", *("".join(line).rstrip() for line in lines), ""]
+    return "\n".join(shown)
+
+
+def _scored(assessment: Assessment, seeds: int) -> list[tuple[str, list[list[str]]]]:
+    """Two tables, as a mean over seeds is never to be held against a single one."""
+    over = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
+    return [
+        (f"On the target's test split, trained again: {over}", main_table(assessment.lines)),
+        ("Among the trials, on one seed", main_table(assessment.pool)),
+    ]
 
 
 def sentence(assessment: Assessment, target: str, seeds: int) -> str:
@@ -96,20 +108,20 @@ def warn(assessment: Assessment, select: str) -> list[str]:
         warnings.append("This study chose by TARGET LABELS: a bound, not a result.")
     warnings += [
         f"{line.name}: collapsed, fewer than half of the classes that occur were ever predicted."
-        for line in assessment.lines
+        for line in (*assessment.lines, *assessment.pool)
         if line.collapsed
     ]
     return warnings
 
 
-def main_table(assessment: Assessment) -> list[list[str]]:
-    """Selected, defaults, source-only, worst, oracle: means and spreads over seeds."""
+def main_table(lines: Sequence[Line]) -> list[list[str]]:
+    """Scores of configurations, with their spreads where there are several seeds."""
 
     def row(line: Line) -> list[str]:
         name = line.name + (" †" if line.collapsed else "")
         return [name, *(line.cell(metric) for metric in METRICS), line.note]
 
-    return [["", *(f"{name}, %" for name in METRICS.values()), ""], *map(row, assessment.lines)]
+    return [["", *(f"{name}, %" for name in METRICS.values()), ""], *map(row, lines)]
 
 
 def criteria_table(choice: Choice, assessment: Assessment | None) -> list[list[str]]:

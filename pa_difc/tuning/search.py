@@ -2,13 +2,11 @@
 
 The study maximises an unsupervised criterion under the constraint that recall on held-out source stays near
 source-only's. Trial 0 is the paper's defaults. The same command resumes a study that was stopped; with a database as
-storage, any number of machines run it at once.
+storage, any number of machines run it at once, and with ``--jobs`` one command trains on several cores.
 """
 
 from __future__ import annotations
 
-import sys
-import time
 from dataclasses import replace
 
 import optuna
@@ -17,23 +15,32 @@ from ..data.domains import Domain, require_labels
 from ..evaluation.criteria import SOURCE_TOLERANCE
 from ..training.build import load_pair
 from ..training.frozen import freeze, source_only
+from ..training.memory import workers_that_fit
 from ..util.errors import Stopped
 from ..util.files import write_text
 from ..util.process import command_line
 from ..util.toml import to_toml
-from .assessment import assess, test_recalls
-from .interrupts import deferred
+from .assessment import TrainAll, assess, test_recalls
+from .interrupts import deferred, like_ctrl_c
+from .jobs import run_in_workers
 from .objective import Objective, Task, blind, show, source_recall, train
 from .plan import StudyPlan
+from .progress import Progress
 from .report import write_report
 from .space import REWEIGHT, candidate, defaults
-from .storage import one_line_errors, open_storage, recover_lost_trials
-from .study import ORACLE, choose, complete_trials, objective_criterion, open_study, run_trials
+from .steady import one_line_errors
+from .storage import open_storage
+from .study import ORACLE, choose, complete_trials, objective_criterion, open_study
+from .trials import recover_all, run_trials
+from .workers import Worker
 
 
-@one_line_errors()
-def run_study(plan: StudyPlan) -> None:
+def run_study(plan: StudyPlan, train_all: TrainAll) -> None:
     """Runs a study, or resumes it.
+
+    Args:
+        plan: what is asked for.
+        train_all: trains the cells that are scored at the end.
 
     Raises:
         UserError: a value is not valid, or something is missing.
@@ -41,32 +48,58 @@ def run_study(plan: StudyPlan) -> None:
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     write_text(plan.folder / "command.txt", command_line() + "\n")  # fails here if it can't
-    with deferred():
-        storage = open_storage(plan.url, plan.heartbeat_s)
-    source, target = load_pair(plan.settings)
-    if plan.select == ORACLE or plan.confirm:
-        require_labels(target, "--select oracle and --confirm score by them")
-    task = make_task(plan, source, target)
-    with deferred():
-        study = open_study(
-            storage,
-            plan.name,
-            plan.identity(task.source, task.target),
-            sampler=plan.sampler,
-            pruner=plan.pruner,
-            seed=plan.settings.run.seed,
-            must_exist=plan.must_exist,
-        )
-        recover_lost_trials(study, plan.url)
-    progress = Progress(study, plan.trials)
-    objective = Objective(task, plan.space, progress.title)
-    try:
-        run_trials(study, objective, defaults(plan.settings, plan.space), plan.trials)
-    except KeyboardInterrupt as stop:
+    with one_line_errors(plan.address.clean):
         with deferred():
-            done = f"{len(complete_trials(study))} of {plan.trials} trials done"
+            storage = open_storage(plan.address)
+        source, target = load_pair(plan.settings)
+        if plan.select == ORACLE or plan.confirm:
+            require_labels(target, "--select oracle and --confirm score by them")
+        with like_ctrl_c():
+            task = make_task(plan, source, target)
+            with deferred():
+                study = plan_study(plan, storage, plan.identity(task.source, task.target))
+                if plan.address.url.startswith("sqlite"):
+                    recover_all(study, plan.space)  # we hold its lock: nobody else is at work there
+            _all_trials(plan, study, task)
+        finish(plan, study, task, target, train_all)
+
+
+def plan_study(plan: StudyPlan, storage: optuna.storages.BaseStorage, identity: dict[str, object]) -> optuna.Study:
+    """The study of a plan in a storage; see :func:`.study.open_study`."""
+    return open_study(
+        storage,
+        plan.name,
+        identity,
+        sampler=plan.sampler,
+        pruner=plan.pruner,
+        seed=plan.settings.run.seed,
+        must_exist=plan.must_exist,
+    )
+
+
+def _all_trials(plan: StudyPlan, study: optuna.Study, task: Task) -> None:
+    """Runs what is left of the trials, here or in workers.
+
+    Raises:
+        Stopped: Ctrl-C.
+    """
+    try:
+        if plan.jobs is None:
+            progress = Progress(study, plan.trials)
+            objective = Objective(task, plan.space, progress.title)
+            with Worker(plan.folder) as worker:
+                first = defaults(plan.settings, plan.space)
+                run_trials(study, objective, first, plan.trials, worker, heartbeat_s=plan.heartbeat_s)
+        else:
+            jobs = workers_that_fit(plan.jobs, plan.settings, task.source, task.target)
+            run_in_workers(plan, study, task, jobs)
+    except KeyboardInterrupt as stop:
+        try:
+            with deferred():
+                done = f"{len(complete_trials(study))} of {plan.trials} trials done"
+        except Exception:  # the storage is away, which may be why it was stopped
+            done = ""
         raise Stopped("; ".join(filter(None, [str(stop), done, command_line()]))) from None
-    finish(plan, study, task, target)
 
 
 def make_task(plan: StudyPlan, source: Domain, target: Domain) -> Task:
@@ -81,7 +114,7 @@ def make_task(plan: StudyPlan, source: Domain, target: Domain) -> Task:
     return replace(task, source_floor=recall - SOURCE_TOLERANCE)
 
 
-def finish(plan: StudyPlan, study: optuna.Study, task: Task, target: Domain) -> None:
+def finish(plan: StudyPlan, study: optuna.Study, task: Task, target: Domain, train_all: TrainAll) -> None:
     """Writes the choice down, and only then looks at target labels, if there are any."""
     oracle = test_recalls(complete_trials(study), target) if plan.select == ORACLE else None
     choice = choose(study, plan.select, oracle)
@@ -91,7 +124,7 @@ def finish(plan: StudyPlan, study: optuna.Study, task: Task, target: Domain) -> 
     print(f"\nchosen: trial {choice.chosen.number}  " + "  ".join(values), flush=True)
     found = None
     if target.labelled:
-        found = assess(choice, task, target, plan.space, seeds=plan.seeds, confirm=plan.confirm)
+        found = assess(choice, task, target, plan.space, train_all, seeds=plan.seeds, confirm=plan.confirm)
     report = write_report(plan, study, choice, found, task)
     print(f"{report}\nwritten: {best}, {plan.folder / 'report.html'}, {plan.folder / 'report.md'}")
 
@@ -106,32 +139,3 @@ def best_toml(plan: StudyPlan, trial: optuna.trial.FrozenTrial) -> str:
     names = {"reweight_epoch" if name == REWEIGHT else name for name in trial.params}
     chosen = {key: value for key, value in flat.items() if key in names or key.partition(".")[2] in names}
     return "\n".join(lines) + "\n" + to_toml(chosen)
-
-
-class Progress:
-    """Titles of trials with what is left and the best so far; called between polls, it waits.
-
-    Args:
-        study: the study.
-        budget: trials in all.
-    """
-
-    def __init__(self, study: optuna.Study, budget: int) -> None:
-        self.study, self.budget, self.started = study, budget, time.monotonic()
-        self.before: int | None = None  #: trials that were done when this process began
-
-    def title(self, trial: optuna.Trial) -> str:
-        """A trial's title; where the output is no terminal, it is printed."""
-        done = complete_trials(self.study)
-        if self.before is None:
-            self.before = len(done)
-        text = f"trial {trial.number + 1}/{self.budget}"
-        if done:
-            text += f" · best {max(t.value or 0.0 for t in done):.3f}"
-        new = len(done) - self.before
-        if new:
-            left = (time.monotonic() - self.started) / new * (self.budget - len(done))
-            text += f" · eta {int(left) // 60}:{int(left) % 60:02d}"
-        if not sys.stderr.isatty():
-            print(text, flush=True)
-        return text

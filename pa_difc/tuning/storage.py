@@ -2,147 +2,139 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
+import random
+import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
-from optuna.storages.journal import JournalFileBackend
-from sqlalchemy.exc import SQLAlchemyError
+from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBStorage, get_storage
+from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from ..util.errors import UserError
-from ..util.process import without_password
+from ..util.lock import Held, Lock
+from .address import Address
+from .journal import Journal
+from .steady import SteadyStorage, reason
 
-MAX_RETRIES = 2
+#: Tables are made so often where several workers begin at once on an empty database, and only one of them can.
+TABLE_TRIES = 10
 
-#: Locks that this process holds; they go when it goes, however it goes.
-_LOCKS: list[IO[str]] = []
+#: Seconds to connect in; a worker that was paused with rows locked doesn't hold the others up for longer than these.
+CONNECT_S, LOCK_S, IDLE_S = 10, 30, 60
+
+#: The locks of sqlite files that this process holds; they go when it goes, however it goes.
+_LOCKS: list[Lock] = []
 
 
-def open_storage(url: str, heartbeat_s: int = 60, wait_s: int = 10) -> BaseStorage:
-    """The storage for a URL.
+def open_storage(address: Address | str, *, wait_s: int = 10, shared: bool = False) -> SteadyStorage:
+    """The storage for an address.
 
-    ``sqlite:///FILE``: one process. ``postgresql+psycopg2://…``: many workers on many machines, with heartbeats, so
-    that a lost worker's trial is retried. ``journal:FILE``: several workers on a shared disk, no heartbeat.
-    ``grpc://HOST:PORT``: through a proxy, no heartbeat.
+    ``sqlite:///FILE``: one command, with its workers. ``postgresql+psycopg2://…``: many workers on many machines.
+    ``journal:FILE``: several workers on a shared disk. ``grpc://HOST:PORT``: through a proxy. See :mod:`.workers` for
+    how a lost worker is noticed, everywhere alike.
 
     Args:
-        url: where to.
-        heartbeat_s: seconds between heartbeats; a trial is stale after three.
+        address: where to.
         wait_s: seconds to wait for a proxy.
+        shared: whether this is a worker of the command that holds an sqlite file.
 
     Raises:
         UserError: the kind is unknown, the server can't be reached, or an sqlite file has a writer already.
     """
-    kind = url.partition(":")[0]
+    address = Address.of(address) if isinstance(address, str) else address
+    kind = address.url.partition(":")[0]
     try:
-        if kind == "sqlite":
-            _lock(url)
-            return _database(url, heartbeat_s)
-        if kind.startswith(("postgresql", "mysql")):
-            return _database(url, heartbeat_s, pool_pre_ping=True)
-        if kind == "journal":
-            _say("journal storage has no heartbeat: a killed worker's trial stays RUNNING and is not retried")
-            path = Path(url.partition(":")[2])
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return JournalStorage(JournalFileBackend(str(path)))
-        if kind == "grpc":
-            _say("grpc storage has no heartbeat: a killed worker's trial stays RUNNING and is not retried")
-            host, _, port = url.removeprefix("grpc://").partition(":")
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                storage = GrpcStorageProxy(host=host, port=int(port or 13000))
-            storage.wait_server_ready(timeout=wait_s)
-            return storage
+        return SteadyStorage(_open(kind, address, wait_s, shared), address.clean)  # type: ignore[abstract]
     except UserError:
         raise
     except ModuleNotFoundError as error:
         extra = "grpc" if kind == "grpc" else "postgres"
         raise UserError(f"storage {kind}: needs the package {error.name}: pip install 'pa-difc[{extra}]'") from None
     except Exception as error:  # each driver has errors of its own
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise UserError(f"storage {without_password(url)} can't be opened: {reason}") from None
+        why = reason(error, address.clean)
+        raise UserError(f"storage {address.url} can't be opened: {why}") from None
+
+
+def _open(kind: str, address: Address, wait_s: int, shared: bool) -> BaseStorage:
+    if kind == "sqlite":
+        if not shared:
+            _lock(address.url)
+        return _database(address.url, connect_args={"timeout": LOCK_S})
+    if kind.startswith(("postgresql", "mysql")):
+        connect: dict[str, Any] = {"connect_timeout": CONNECT_S}
+        if address.password is not None:
+            connect["password"] = address.password
+        return _database(address.url, pool_pre_ping=True, connect_args=connect)
+    if kind == "journal":
+        return JournalStorage(Journal(Path(address.url.partition(":")[2])))
+    if kind == "grpc":
+        host, _, port = address.url.removeprefix("grpc://").partition(":")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            storage = GrpcStorageProxy(host=host, port=int(port or 13000))
+        storage.wait_server_ready(timeout=wait_s)
+        return storage
     raise UserError(
-        f"storage {without_password(url)!r}: must be sqlite:///FILE, postgresql+psycopg2://USER@HOST/DATABASE, "
+        f"storage {address.url!r}: must be sqlite:///FILE, postgresql+psycopg2://USER@HOST/DATABASE, "
         "journal:FILE or grpc://HOST:PORT"
     )
 
 
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turns what a storage raises in the middle of a study (a full disk, a damaged file) into a UserError."""
-    try:
-        yield
-    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
-        cause = error.__cause__ or error
-        reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
-        raise UserError(f"the study's storage: {reason}") from None
+def _database(url: str, **engine: Any) -> BaseStorage:
+    """A database, whose tables are made unless another worker is about to."""
+    for left in reversed(range(TABLE_TRIES)):
+        try:
+            storage = RDBStorage(url, engine_kwargs=engine)
+            break
+        except (IntegrityError, ProgrammingError, OperationalError) as error:
+            words = str(error.orig).lower()
+            if not left or not any(said in words for said in ("already exists", "duplicate", "unique", "locked")):
+                raise
+            time.sleep(random.uniform(0.1, 0.5))
+        except (RuntimeError, AssertionError):  # tables without their version: it is just being written
+            if not left:
+                raise
+            time.sleep(random.uniform(0.1, 0.5))
+    if storage.engine.name == "postgresql":
+        event.listen(storage.engine, "connect", _never_wait_for_ever)
+    elif storage.engine.name == "sqlite":
+        event.listen(storage.engine, "connect", _no_transaction)
+        event.listen(storage.engine, "begin", _in_turn)
+    storage.engine.dispose()  # so that all connections are made anew
+    return get_storage(storage)  # with optuna's cache
 
 
-def recover_lost_trials(study: optuna.Study, url: str) -> int:
-    """Marks the trials of a killed process as failed, where it is certain that nobody else can be running them.
-
-    An sqlite file has one writer, and we hold its lock: whatever is RUNNING was lost. Values that were suggested are
-    suggested again (see :class:`study.SamplerByPosition`), those that were queued are queued again. Elsewhere
-    heartbeats tell.
-
-    Returns:
-        The number of lost trials.
-    """
-    if not url.startswith("sqlite"):
-        return 0
-    lost = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
-    for trial in lost:
-        if "fixed_params" in trial.system_attrs:
-            requeue(study, trial)
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-    return len(lost)
+def _never_wait_for_ever(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = '{LOCK_S}s'")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_S}s'")
+    connection.commit()
 
 
-def requeue(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-    """Queues a trial's values again; its folder's checkpoint is where it goes on."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        RetryHeartbeatStaleTrialCallback()(study, trial)
+def _no_transaction(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # Python begins none by itself
 
 
-def _database(url: str, heartbeat_s: int, **engine: object) -> RDBStorage:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return RDBStorage(
-            url,
-            engine_kwargs=engine,
-            heartbeat_interval=heartbeat_s,
-            grace_period=3 * heartbeat_s,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES),
-        )
+def _in_turn(connection: Any) -> None:
+    """One worker after the other: two that had read and now want to write would stop each other."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _lock(url: str) -> None:
     path = Path(url.removeprefix("sqlite:///"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_name(path.name + ".lock").open("a+")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
+    doing = (
+        "is writing there, and sqlite takes one command; its --jobs N trains on several cores, and for several "
+        "commands: --storage postgresql+psycopg2://… or journal:FILE"
+    )
+    lock, owner = (path.with_name(path.name + end) for end in (".lock", ".owner.json"))
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        raise UserError(
-            f"storage {without_password(url)}: process {lock.read().strip() or '?'} is writing there, and sqlite takes "
-            "one writer; for several workers: --storage postgresql+psycopg2://… or journal:FILE"
-        ) from None
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-    _LOCKS.append(lock)
-
-
-def _say(text: str) -> None:
-    print(f"note: {text}", flush=True)
+        _LOCKS.append(Lock(lock, owner, doing=doing, where=Path(path)))
+    except Held as held:
+        raise UserError(f"storage {held}") from None

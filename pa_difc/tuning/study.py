@@ -1,23 +1,20 @@
-"""A study: its identity, its trials one by one, and the choice at the end."""
+"""A study: its identity, and the choice at the end."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from ..evaluation import CRITERIA
 from ..evaluation.criteria import CONSENSUS, consensus, ensemble_agreement
 from ..util.errors import UserError
-from .interrupts import deferred
-from .objective import Objective, unpack
-from .storage import requeue
+from .objective import unpack
+from .sampler import make_sampler
 
 #: The choice by target labels.
 ORACLE = "oracle"
@@ -29,11 +26,6 @@ SELECTIONS: dict[str, str] = {
     "ensv": "agreement with the mean of all trials; a pool that mostly fails agrees with the failure",
     ORACLE: "target test labels: NOT A RESULT, only a bound (needs --allow-target-labels)",
 }
-
-#: Seconds between looks at what other workers are doing.
-POLL_S = 1.0
-
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def objective_criterion(selection: str) -> str:
@@ -64,65 +56,29 @@ def open_study(
     Raises:
         UserError: the study was made under other settings, or must exist and does not.
     """
-    exists = name in {summary.study_name for summary in optuna.get_all_study_summaries(storage)}
-    if must_exist and not exists:
-        raise UserError(f"--resume: there is no study {name!r} in this storage")
-    study = optuna.create_study(
-        storage=storage,
-        study_name=name,
-        direction="maximize",
-        load_if_exists=True,
-        sampler=_sampler(sampler, seed),
-        pruner=_pruner(pruner),
-    )
-    then = study.user_attrs.get("identity")
-    if then is None:
+    if must_exist:
+        try:
+            storage.get_study_id_from_name(name)
+        except KeyError:
+            raise UserError(f"--resume: there is no study {name!r} in this storage") from None
+    optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+    study = attach(storage, name, sampler=sampler, pruner=pruner, seed=seed)
+    if "identity" not in study.user_attrs:
         study.set_user_attr("identity", identity)
-    elif then != identity:
+    then = study.user_attrs["identity"]  # that of another worker, if that was faster
+    if then != identity:
         differing = sorted(k for k in {*then, *identity} if then.get(k) != identity.get(k))
         what = "; ".join(f"{k} was {then.get(k)}, is {identity.get(k)}" for k in differing)
-        raise UserError(f"study {name!r} was made under other settings ({what[:400]}): choose another --out")
+        how = "give this one a name of its own, --study NAME"
+        raise UserError(f"study {name!r} was made under other settings ({what[:400]}): {how}")
     return study
 
 
-def run_trials(study: optuna.Study, objective: Objective, defaults: dict[str, Any], budget: int) -> None:
-    """Runs trials until the study, all workers together, has finished ``budget``; trial 0 is the defaults.
-
-    With W workers at once it may end with up to budget + W − 1: each looks before it begins a trial.
-
-    Raises:
-        KeyboardInterrupt: the trial is queued again.
-    """
-    left = 1
-    while left:
-        with deferred():
-            left = _left(study, budget)
-            if left > 0:
-                _run_trial(study, objective, defaults)
-            elif left < 0:
-                optuna.storages.fail_stale_trials(study)
-        if left < 0:
-            time.sleep(POLL_S)
-
-
-def _run_trial(study: optuna.Study, objective: Objective, defaults: dict[str, Any]) -> None:
-    if not any(trial.state is not TrialState.FAIL for trial in study.get_trials(deepcopy=False)):
-        study.enqueue_trial(defaults, user_attrs={"origin": "defaults"})  # first of all, also if it was lost
-    try:
-        study.optimize(objective, n_trials=1)
-    except KeyboardInterrupt:
-        if objective.trial is not None:
-            requeue(study, objective.trial)
-        raise
-
-
-def _left(study: optuna.Study, budget: int) -> int:
-    """1 if a trial has to be begun, 0 if all are done, -1 if others, who may be lost, are at work on the rest."""
-    states = [trial.state for trial in study.get_trials(deepcopy=False)]
-    finished = sum(state in FINISHED for state in states)
-    if finished >= budget:
-        return 0
-    return -1 if finished + states.count(TrialState.RUNNING) >= budget else 1
+def attach(storage: optuna.storages.BaseStorage, name: str, *, sampler: str, pruner: str, seed: int) -> optuna.Study:
+    """A study that is there; see :func:`open_study`."""
+    return optuna.load_study(
+        storage=storage, study_name=name, sampler=make_sampler(sampler, seed), pruner=_pruner(pruner)
+    )
 
 
 @dataclass(frozen=True)
@@ -172,51 +128,6 @@ def best(scores: Sequence[float], allowed: Sequence[bool]) -> int:
 def complete_trials(study: optuna.Study) -> list[FrozenTrial]:
     """The trials that came to their end, in their order."""
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-
-
-class SamplerByPosition(optuna.samplers.BaseSampler):
-    """A sampler whose suggestions follow from its seed, the finished trials and the position of the new one alone.
-
-    A generator that goes on from trial to trial would begin anew in a process that goes on with a killed one's study,
-    and suggest again what was tried; in several workers it would suggest the same to each.
-
-    Args:
-        kind: optuna's sampler; is given a seed.
-        seed: of the study.
-    """
-
-    def __init__(self, kind: Callable[..., optuna.samplers.BaseSampler], seed: int) -> None:
-        self._kind, self._seed = kind, seed
-        self._inner = kind(seed=seed)
-
-    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        earlier = study.get_trials(deepcopy=False)[: trial.number]
-        position = sum(t.state is not TrialState.FAIL for t in earlier)  # a failed one is tried again
-        self._inner = self._kind(seed=int(np.random.SeedSequence([self._seed, position]).generate_state(1)[0]))
-        self._inner.before_trial(study, trial)
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._inner.infer_relative_search_space(study, trial)
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return self._inner.sample_relative(study, trial, search_space)
-
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        return self._inner.sample_independent(study, trial, param_name, param_distribution)
-
-    def after_trial(
-        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
-        self._inner.after_trial(study, trial, state, values)
-
-
-def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    kinds = {"gp": optuna.samplers.GPSampler, "tpe": optuna.samplers.TPESampler}
-    return SamplerByPosition(kinds[name], seed)
 
 
 def _pruner(name: str) -> optuna.pruners.BasePruner:

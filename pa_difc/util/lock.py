@@ -88,6 +88,17 @@ class Lock:
             return "another process"
 
 
+def is_free(file: Path) -> bool:
+    """Whether certainly nobody holds the lock of a file; false if it is not there, or where there are no locks."""
+    if not file.exists() or file.is_symlink():
+        return False
+    try:
+        with FileLock(file, timeout=0):
+            return True
+    except (Timeout, NotImplementedError, OSError):
+        return False
+
+
 @contextmanager
 def holding(folder: Path, doing: str, *, wait: bool = False) -> Iterator[None]:
     """Holds a folder; see :class:`Lock`.

@@ -15,7 +15,7 @@ from studies import config, ready
 from pa_difc.tuning import interrupts
 from pa_difc.tuning.interrupts import deferred, interruptible
 from pa_difc.tuning.storage import open_storage
-from pa_difc.tuning.study import run_trials
+from pa_difc.tuning.trials import run_trials
 
 
 def press():

@@ -9,7 +9,8 @@ from pa_difc.data import EvalLoader
 from pa_difc.evaluation import CRITERIA, predict
 from pa_difc.tuning.objective import blind, pack, show, source_recall, thin, train, unpack
 from pa_difc.tuning.space import candidate, searched, suggest
-from pa_difc.tuning.study import choose, open_study, run_trials
+from pa_difc.tuning.study import choose, open_study
+from pa_difc.tuning.trials import run_trials
 from pa_difc.util.errors import UserError
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -1,0 +1,89 @@
+"""A worker process of a study, as :mod:`.jobs` starts it: `python -m pa_difc.tuning.child`."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from _thread import interrupt_main
+from functools import partial
+
+import optuna
+import torch
+
+from ..data.shared import shared
+from ..training.progress import ProgressFile
+from ..training.worker import THREADS
+from ..util.errors import UserError
+from ..util.registry import load_plugin
+from .interrupts import deferred
+from .jobs import Job
+from .objective import Objective, Task
+from .progress import Progress
+from .space import defaults
+from .steady import one_line_errors
+from .storage import open_storage
+from .study import attach
+from .trials import run_trials
+from .workers import Worker
+
+#: Seconds between two looks at what it is told.
+_LOOK_S = 0.3
+
+
+def work(job: Job) -> None:
+    """Runs trials until the study has enough, or it is told to stop.
+
+    Raises:
+        UserError: something is not as it should be.
+        KeyboardInterrupt: it was told to stop; its trial is given back.
+    """
+    plan = job.plan
+    task: Task = shared(job.task)
+    with one_line_errors(plan.address.clean), Worker(plan.folder) as worker:
+        with deferred():
+            storage = open_storage(plan.address, shared=True)
+            study = attach(storage, plan.name, sampler=plan.sampler, pruner=plan.pruner, seed=plan.settings.run.seed)
+        title = Progress(study, plan.trials, printed=False).title
+        objective = Objective(task, plan.space, title, progress=partial(ProgressFile, job.progress))
+        first = defaults(plan.settings, plan.space)
+        run_trials(study, objective, first, plan.trials, worker, heartbeat_s=plan.heartbeat_s, quiet=True)
+
+
+def _listen(job: Job) -> None:
+    """Stops the work when it is told to, and the process when its parent is gone."""
+    told = False
+    while True:
+        if os.getppid() != job.parent:
+            os._exit(1)
+        if not told and not job.go.exists():
+            told = True
+            interrupt_main()
+        time.sleep(_LOOK_S)
+
+
+def main() -> int:
+    """Reads what to do, and does it; returns the exit code."""
+    job = pickle.load(sys.stdin.buffer)
+    sys.argv = list(job.command)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    torch.set_num_threads(THREADS)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    threading.Thread(target=_listen, args=(job,), daemon=True).start()
+    try:
+        for plugin in job.plugins:
+            load_plugin(plugin)
+        work(job)
+    except UserError as error:
+        print(str(error).replace("\n", " "), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""The trials of a study in several processes of this command, each a worker like any other's."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import optuna
+
+from ..data.shared import share
+from ..training.worker import ENVIRONMENT
+from ..util.errors import UserError
+from ..util.process import PACKAGE, command_line
+from ..util.registry import loaded_plugins
+from .interrupts import deferred
+from .objective import Task
+from .plan import StudyPlan
+from .progress import Board
+
+#: So many workers may be lost between two trials that end; then something else is wrong.
+LOSSES = 3
+
+#: Seconds between looks; and for workers to stop in, before they are killed.
+LOOK_S, STOP_S = 0.5, 20.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is told, through a pipe: there may be a password in it.
+
+    Attributes:
+        plan: of the study.
+        task: the file of what trials share, see :func:`pa_difc.data.shared.share`.
+        go: a file; when it is gone, workers stop.
+        progress: the file that says how far the worker is.
+        parent: the process that started it; its workers end with it.
+        command: its command line, for records.
+        plugins: files of the user's.
+    """
+
+    plan: StudyPlan
+    task: Path
+    go: Path
+    progress: Path
+    parent: int
+    command: tuple[str, ...]
+    plugins: tuple[Path, ...]
+
+
+def run_in_workers(plan: StudyPlan, study: optuna.Study, task: Task, jobs: int) -> None:
+    """Runs trials in processes of one thread until the study has enough; a killed one is replaced.
+
+    Args:
+        plan: of the study.
+        study: opened.
+        task: what trials share.
+        jobs: the number of processes.
+
+    Raises:
+        UserError: a worker met something that the user can mend, or workers are killed again and again.
+        KeyboardInterrupt: Ctrl-C; workers have given their trials back.
+    """
+    with tempfile.TemporaryDirectory(prefix="pa_difc-") as temporary:
+        folder = Path(temporary)
+        go = folder / "go"
+        go.touch()
+        shared = share(task, folder / "task")
+        argv, plugins = tuple(sys.argv), tuple(loaded_plugins())
+        crew = [
+            _Process(i, Job(plan, shared, go, folder / f"{i}.json", os.getpid(), argv, plugins), folder / f"{i}.err")
+            for i in range(1, jobs + 1)
+        ]
+        board = Board(study, plan.trials, [one.job.progress for one in crew])
+        try:
+            _watch(plan, crew, board)
+        except KeyboardInterrupt:
+            board.print(f"stopping; to go on: {command_line()}")
+            raise
+        finally:
+            go.unlink(missing_ok=True)
+            _end(crew)
+            for one in crew:
+                one.say(board)
+            board.close()
+
+
+def _watch(plan: StudyPlan, crew: list[_Process], board: Board) -> None:
+    """Until all trials are done."""
+    lost, done = 0, 0
+    for one in crew:
+        one.start()
+    while True:
+        for one in crew:
+            one.say(board)
+            code = one.code()
+            if code is None or one.ended:
+                continue
+            if code == 0:
+                one.ended = True
+            elif code == 2:
+                raise UserError(one.last_words())
+            else:
+                lost += 1
+                if lost > LOSSES:
+                    raise UserError(f"{lost} workers were lost without a trial between them: {one.last_words()}")
+                board.print(f"worker {one.number} was lost ({one.last_words()}); another takes its place")
+                one.start()
+        with deferred():
+            now = board.look()
+        if now > done:
+            lost, done = 0, now
+        if done >= plan.trials or all(one.ended for one in crew):
+            return
+        time.sleep(LOOK_S)
+
+
+def _end(crew: list[_Process]) -> None:
+    """Waits for workers that were told to stop, and kills those that don't; this, too, has an end."""
+    end = time.monotonic() + STOP_S
+    with suppress(KeyboardInterrupt):  # Ctrl-C once more waits no longer
+        while any(one.code() is None for one in crew) and time.monotonic() < end:
+            time.sleep(0.05)
+    for one in crew:
+        one.kill()
+
+
+class _Process:
+    """A worker process: what it says, and how it ended."""
+
+    def __init__(self, number: int, job: Job, errors: Path) -> None:
+        self.number, self.job, self.ended, self._errors = number, job, False, errors
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said: SimpleQueue[str] = SimpleQueue()
+
+    def start(self) -> None:
+        """Starts it, in a session of its own: a terminal's Ctrl-C is the parent's to hear."""
+        paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1"}
+        self.job.progress.unlink(missing_ok=True)
+        with self._errors.open("wb") as errors:
+            self._process = process = subprocess.Popen(
+                [sys.executable, "-m", "pa_difc.tuning.child"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=environment,
+                start_new_session=True,
+            )
+        threading.Thread(target=self._listen, args=(process,), daemon=True).start()
+        assert process.stdin
+        with suppress(OSError), process.stdin:  # it may have died already
+            process.stdin.write(pickle.dumps(self.job))
+
+    def code(self) -> int | None:
+        """Its exit code; None while it runs, or before it was started."""
+        return self._process.poll() if self._process else 0
+
+    def kill(self) -> None:
+        """Kills it, if it runs still."""
+        if self._process and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def say(self, board: Board) -> None:
+        """Prints what it has said since."""
+        with suppress(Empty):
+            while True:
+                board.print(self._said.get_nowait())
+
+    def last_words(self) -> str:
+        """The last line of its errors; that of a killed one says how it ended."""
+        code = self.code() or 0
+        if code < 0:
+            return f"signal {-code}"
+        lines = self._errors.read_text(encoding="utf-8", errors="backslashreplace").strip().splitlines()
+        return lines[-1] if lines else f"exit code {code}"
+
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout
+        for line in process.stdout:
+            self._said.put(line.decode(errors="backslashreplace").rstrip())

@@ -1,0 +1,107 @@
+"""What is shown of a study while it runs: titles of trials, and of several workers how far each is."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import optuna
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from ..training.progress import read_progress
+from .study import complete_trials
+from .trials import FINISHED
+
+#: Columns of a line, at most.
+WIDTH = 80
+
+
+class Progress:
+    """Titles of trials with what is left and the best so far; called between polls, it waits.
+
+    Args:
+        study: the study.
+        budget: trials in all.
+        printed: whether a title is printed where the output is no terminal.
+    """
+
+    def __init__(self, study: optuna.Study, budget: int, *, printed: bool = True) -> None:
+        self.study, self.budget, self.started = study, budget, time.monotonic()
+        self.printed = printed and not sys.stderr.isatty()
+        self.before: int | None = None  #: trials that were done when this process began
+
+    def title(self, trial: optuna.Trial) -> str:
+        """A trial's title."""
+        text = f"trial {trial.number + 1}/{self.budget}{self.so_far()}"
+        if self.printed:
+            print(text, flush=True)
+        return text
+
+    def so_far(self) -> str:
+        """The best value, and the time that is left, where they are known."""
+        done = complete_trials(self.study)
+        if self.before is None:
+            self.before = len(done)
+        text = f" · best {max(t.value or 0.0 for t in done):.3f}" if done else ""
+        if new := len(done) - self.before:
+            left = (time.monotonic() - self.started) / new * max(0, self.budget - len(done))
+            text += f" · eta {int(left) // 60}:{int(left) % 60:02d}"
+        return text
+
+
+class Board:
+    """Lines at the bottom of a terminal, one for the study and one for each worker; elsewhere a line for each trial.
+
+    Args:
+        study: the study.
+        budget: trials in all.
+        files: in which workers say how far they are.
+    """
+
+    def __init__(self, study: optuna.Study, budget: int, files: Sequence[Path]) -> None:
+        self._study, self._budget, self._files = study, budget, files
+        self._progress = Progress(study, budget, printed=False)
+        self._told = {trial.number for trial in self._finished()}
+        self._progress.so_far()
+        self._bars = [tqdm(bar_format="{desc}", position=i, leave=False, disable=None) for i in range(1 + len(files))]
+
+    def look(self) -> int:
+        """Shows how far all are; returns how many trials are done."""
+        finished = self._finished()
+        so_far = self._progress.so_far()
+        for trial in finished:
+            if trial.number not in self._told:
+                self._told.add(trial.number)
+                value = "stopped early" if trial.state is not optuna.trial.TrialState.COMPLETE else f"{trial.value:.4f}"
+                self.print(f"trial {trial.number}  {value}  {len(self._told)} of {self._budget} done{so_far}")
+        if not self._bars[0].disable:
+            lines = [f"{len(finished)} of {self._budget} trials done{so_far}", *map(_line, range(1, 99), self._files)]
+            columns = min(WIDTH, shutil.get_terminal_size().columns) - 1
+            for bar, text in zip(self._bars, lines, strict=True):
+                bar.set_description_str(text[:columns])
+        return len(finished)
+
+    def print(self, line: str) -> None:
+        """Prints a line above them."""
+        with tqdm.external_write_mode():
+            print(line, flush=True)
+
+    def close(self) -> None:
+        """Takes the lines away."""
+        for bar in reversed(self._bars):
+            bar.close()
+
+    def _finished(self) -> list[optuna.trial.FrozenTrial]:
+        return self._study.get_trials(deepcopy=False, states=FINISHED)
+
+
+def _line(number: int, file: Path) -> str:
+    """How far a worker's trial is."""
+    progress = read_progress(file)
+    if progress is None:
+        return f"  {number}"
+    share = f"{progress.done / progress.total:4.0%}" if progress.total else ""
+    return f"  {number}  {progress.title:<52.52}  {share}"

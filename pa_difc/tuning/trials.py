@@ -1,0 +1,196 @@
+"""Trials one by one, until a study has enough; what happens to a trial whose worker is gone, or that this one lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import Any, Protocol
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+
+from .interrupts import deferred
+from .sampler import FIRST_TRY
+from .steady import SteadyStorage
+from .workers import BEAT, WORKER, Beats, TrialLostError, Watch, Worker
+
+#: Seconds between looks at what other workers are doing.
+POLL_S = 1.0
+
+#: A trial that lost its worker so many times more than this is given up: its values may be what kills.
+MAX_RETRIES = 2
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+#: Attributes of a trial: it failed and is to be tried again; how many workers it has lost; which one it tries again.
+_AGAIN, _LOSSES, _AFTER = "again", "losses", "after"
+
+
+class Objective(Protocol):
+    """What a study maximises; it calls ``check`` between times, which raises when the trial is another's."""
+
+    def __call__(self, trial: optuna.Trial, check: Callable[[], None]) -> float: ...
+
+
+def run_trials(
+    study: optuna.Study,
+    objective: Objective,
+    defaults: dict[str, Any],
+    budget: int,
+    worker: Worker | None = None,
+    *,
+    heartbeat_s: float = 60,
+    quiet: bool = False,
+) -> None:
+    """Runs trials until the study, all workers together, has finished ``budget``; trial 0 is the defaults.
+
+    With W workers at once it may end with up to budget + W − 1: each looks before it begins a trial.
+
+    Args:
+        study: of :func:`.study.open_study`.
+        objective: what it maximises.
+        defaults: of the first trial.
+        budget: trials in all.
+        worker: this process.
+        heartbeat_s: seconds between the signs of life that workers give.
+        quiet: whether whoever started this worker says itself what is waited for.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; the trial is queued again.
+    """
+    worker = worker or Worker()
+    if isinstance(study._storage, SteadyStorage):
+        study._storage.worker = worker.name
+    watch, said = Watch(study, worker, heartbeat_s), quiet
+    left = 1
+    while left:
+        with deferred():
+            recover(study, watch, defaults)
+            left = _left(study, budget)
+            if left > 0:
+                said = quiet
+                _run_trial(study, objective, defaults, worker, heartbeat_s)
+        if left < 0:
+            if not said:
+                _say_waiting(study, watch)
+            said = True
+            time.sleep(POLL_S)
+    worker.sweep()
+
+
+def _run_trial(
+    study: optuna.Study, objective: Objective, defaults: dict[str, Any], worker: Worker, heartbeat_s: float
+) -> None:
+    if not any(trial.state is not TrialState.FAIL for trial in study.get_trials(deepcopy=False)):
+        study.enqueue_trial(defaults, user_attrs={"origin": "defaults"})  # first of all, also if it was lost
+    trial = study.ask()
+    value, state = None, None
+    try:
+        with Beats(study._storage, trial, worker, heartbeat_s) as beats:
+            try:
+                value = objective(trial, beats.check)
+            except optuna.TrialPruned:
+                state = TrialState.PRUNED
+        told = study.tell(trial, value, state, skip_if_finished=True)
+    except (TrialLostError, UpdateFinishedTrialError):
+        _say_lost(trial.number)
+    except BaseException:
+        with suppress(Exception):  # of the storage: then whoever comes next finds the trial without a worker
+            give_back(study, study._storage.get_trial(trial._trial_id), defaults, killed=False)
+        raise
+    else:
+        if told.state is TrialState.FAIL and WORKER in told.system_attrs and _AGAIN in told.system_attrs:
+            _say_lost(trial.number)
+
+
+def give_back(study: optuna.Study, trial: FrozenTrial, space: Collection[str], *, killed: bool) -> bool:
+    """Fails a running trial and queues it again, unless it was given up; its folder's checkpoint is where it goes on.
+
+    Wherever this is interrupted, :func:`recover` finishes it.
+
+    Args:
+        study: of the trial.
+        trial: running.
+        space: the names of all that is searched.
+        killed: whether its worker was, perhaps by the trial.
+
+    Returns:
+        Whether it is tried again.
+
+    Raises:
+        UpdateFinishedTrialError: another worker was faster.
+    """
+    storage = study._storage
+    losses = trial.system_attrs.get(_LOSSES, 0) + killed
+    again: bool = losses <= MAX_RETRIES
+    storage.set_trial_system_attr(trial._trial_id, _LOSSES, losses)
+    storage.set_trial_system_attr(trial._trial_id, _AGAIN, again)
+    storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+    if again:
+        _queue(study, storage.get_trial(trial._trial_id), space)
+    return again
+
+
+def recover(study: optuna.Study, watch: Watch, space: Collection[str]) -> None:
+    """Gives back the trials whose workers are gone, and finishes what a killed one had begun of that."""
+    for trial in watch.lost():
+        with suppress(UpdateFinishedTrialError):
+            again = give_back(study, trial, space, killed=True)
+            fate = "it is tried again" if again else f"it lost {MAX_RETRIES + 1} and is given up"
+            print(f"trial {trial.number}: its worker is gone; {fate}", flush=True)
+    trials = study.get_trials(deepcopy=False)
+    queued = {trial.system_attrs.get(_AFTER) for trial in trials}
+    for trial in trials:
+        if trial.state is TrialState.FAIL and trial.system_attrs.get(_AGAIN) and trial.number not in queued:
+            _queue(study, trial, space)
+
+
+def recover_all(study: optuna.Study, space: Collection[str]) -> None:
+    """Gives back every running trial, where it is certain that nobody else can be at work."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        give_back(study, trial, space, killed=True)
+
+
+def _queue(study: optuna.Study, trial: FrozenTrial, space: Collection[str]) -> None:
+    """Queues the values of a failed trial again; the sampler finds the same ones where only some were written."""
+    whole = trial.params.keys() >= set(space)
+    attrs = {k: v for k, v in trial.system_attrs.items() if k not in (WORKER, BEAT, _AGAIN)}
+    attrs |= {FIRST_TRY: attrs.get(FIRST_TRY, trial.number), _AFTER: trial.number}
+    kept = {k: v for k, v in trial.user_attrs.items() if k == "origin"}
+    study.add_trial(
+        optuna.create_trial(
+            state=TrialState.WAITING,
+            params=trial.params if whole else {},
+            distributions=trial.distributions if whole else {},
+            user_attrs=kept,
+            system_attrs={k: v for k, v in attrs.items() if not k.startswith("constraints:")},
+        )
+    )
+
+
+def _left(study: optuna.Study, budget: int) -> int:
+    """1 if a trial has to be begun, 0 if all are done, -1 if others, who may be lost, are at work on the rest."""
+    states = [trial.state for trial in study.get_trials(deepcopy=False)]
+    finished = sum(state in FINISHED for state in states)
+    if finished >= budget:
+        return 0
+    return -1 if finished + states.count(TrialState.RUNNING) >= budget else 1
+
+
+def _say_waiting(study: optuna.Study, watch: Watch) -> None:
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    names = ", ".join(f"{t.number} ({_brief(t.system_attrs.get(WORKER))})" for t in running)
+    about = f"one that gives no sign for {watch.grace_s:g} seconds is tried again"
+    print(f"waiting for other workers' trials: {names}; {about}", flush=True)
+
+
+def _say_lost(number: int) -> None:
+    print(f"trial {number}: this worker gave no sign for so long that others were given it; on to the next", flush=True)
+
+
+def _brief(worker: str | None) -> str:
+    """Machine and process of a worker."""
+    machine, _, own = (worker or "").rpartition("/")
+    return f"{machine.partition(':')[0]}, process {own.partition('-')[0]}" if worker else "unknown worker"
