@@ -40,7 +40,7 @@ def run(parsed: argparse.Namespace) -> int:
     for reviewed, folder in zip(reviewed_runs(runs, parsed.data_root), folders, strict=True):
         groups = read_groups(parsed.groups, reviewed.faces.names, reviewed.elsewhere) if parsed.groups else None
         written = write_error_page(reviewed, folder, groups)
-        print(f"{reviewed.model}, {reviewed.about}\n{' '.join(written.lead)}")
+        print(f"{reviewed.model}, {reviewed.about}\n{' '.join(written.said)}")
         for note in groups.notes if groups else ():
             print(note)
         print(f"written: {', '.join(map(str, written.files))}", flush=True)

@@ -19,12 +19,12 @@ from .mistakes import by_confidence, evenly, find_pairs, least_sure, surest_erro
 from .page import slug
 from .predictions_file import GROUPS, PREDICTIONS, require_our_tables, write_groups, write_predictions
 from .reviewed import Reviewed
-from .words import lead, share
+from .words import gap_sentence, lead, share
 
 PAGE = "errors.html"
 
-_PAIRS, _OF_A_PAIR, _SHOWN = 8, 6, 24  #: pairs of classes, faces of each, faces of every other kind
-_MATRIX = 12  #: the most classes of a matrix
+_PAIRS, _OF_A_PAIR, _SHOWN = 8, 8, 24  #: pairs of classes, faces of each, faces of every other kind
+_MATRIX, _GAPS = 12, 2  #: the most classes of a matrix, the most gaps between groups at the top
 
 
 def require_our_page(folder: Path) -> None:
@@ -45,7 +45,7 @@ class Written:
     """An error page on the disk."""
 
     files: Sequence[Path]  #: the page first
-    lead: Sequence[str]  #: its first sentences
+    said: Sequence[str]  #: what is to be known first, in sentences
 
 
 def write_error_page(reviewed: Reviewed, folder: Path, groups: Groups | None = None) -> Written:
@@ -67,7 +67,7 @@ def write_error_page(reviewed: Reviewed, folder: Path, groups: Groups | None = N
         files.append(folder / GROUPS)
         write_groups(found, reviewed.classes, files[2])
     write_text(files[0], error_page(reviewed, found, groups.notes if groups else ()))
-    return Written(files, lead(reviewed, found))
+    return Written(files, [*lead(reviewed), *filter(None, map(gap_sentence, found))])
 
 
 def _recalls(r: Reviewed, groups: Groups | None) -> list[ByGroup]:
@@ -95,8 +95,10 @@ def error_page(r: Reviewed, groups: Sequence[ByGroup] = (), notes: Sequence[str]
     )
     links = "".join(f"<a href='#{slug(name)}'>{html.escape(name)}</a>" for name in sections)
     body = [f"<h1>{html.escape(title)}</h1><p class='about'>{html.escape(r.about)}</p>"]
-    first, *rest = map(html.escape, lead(r, groups))
-    body += [f"<p class='lead'><b>{first}</b> {' '.join(rest)}</p>", _labels_note(r)]
+    first, *rest = map(html.escape, lead(r))
+    body.append(f"<p class='lead'><b>{first}</b> {' '.join(rest)}</p>")
+    body += [f"<p class='lead'>{html.escape(said)}</p>" for said in map(gap_sentence, groups[:_GAPS]) if said]
+    body.append(_labels_note(r))
     body += [f"<p class='note'>{html.escape(note)}</p>" for note in r.notes]
     body.append(f"<nav aria-label='Contents'>{links}</nav>")
     body += [
@@ -178,7 +180,7 @@ def _divided(r: Reviewed) -> dict[str, str]:
         f"<p>On {int(split.sum()):,} faces ({share(float(split.mean()))}) the {cells} cells of the grid do not all "
         "name the same class. Those with the largest mean divergence to the mean of all cells come first.</p>"
     )
-    return {"Where cells disagree": said + cards(r, shown)}
+    return {"Where cells disagree": said + cards(r, shown, votes=True)}
 
 
 def _matrix(r: Reviewed) -> str:

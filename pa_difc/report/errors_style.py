@@ -16,7 +16,8 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 80rem; margin: auto; padding: 1rem clamp(1rem, 3vw, 2.5rem); }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: .5rem 0 0; } h2 { font-size: 1.25rem; margin: 2.5rem 0 .3rem; }
-h3 { font-size: 1.05rem; margin: 0; } p { max-width: 48rem; margin: .5rem 0; }
+h3 { font-size: 1.05rem; margin: 0; } section > h3 { margin-top: 1.5rem; }
+ul { padding-left: 1.2rem; } p { max-width: 48rem; margin: .5rem 0; }
 .about, small, .note { color: color-mix(in srgb, CanvasText 68%, Canvas); } .about { overflow-wrap: anywhere; }
 .lead { font-size: 1.2rem; max-width: 54rem; } .lead b { font-weight: 650; }
 .warn { border-left: 4px solid var(--mark); padding: .2rem .8rem; }
@@ -28,8 +29,8 @@ a { color: LinkText; } :focus-visible { outline: 3px solid var(--mark); }
 .pair { padding: 1rem 0; border-bottom: 1px solid var(--line); }
 .bar { height: .5rem; border-radius: .25rem; background: var(--quiet); margin: .4rem 0; overflow: hidden; }
 .bar i { display: block; height: 100%; background: var(--bar); }
-.faces { display: grid; grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)); gap: .9rem .8rem; }
-.pair .faces { grid-template-columns: repeat(auto-fill, minmax(5.6rem, 1fr)); } section > .faces { margin-top: .8rem; }
+.faces { display: grid; grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); gap: .9rem .8rem; }
+.pair .faces { grid-template-columns: repeat(8, 1fr); } section > .faces { margin-top: .8rem; }
 figure { margin: 0; min-width: 0; } figure img { display: block; width: 100%; max-width: 9rem; border-radius: .3rem; }
 figcaption { font-size: .85rem; line-height: 1.35; margin-top: .25rem; overflow-wrap: anywhere; }
 figcaption small { font-size: .7rem; display: inline-block; } .true { color: var(--mark); }
@@ -43,14 +44,15 @@ thead th { vertical-align: bottom; font-weight: 600; } tbody th { font-weight: 6
 td small { display: block; line-height: 1.2; }
 details summary { cursor: pointer; }
 @media (max-width: 40rem) {
-  .pair { grid-template-columns: 1fr; } .faces { grid-template-columns: repeat(auto-fill, minmax(6rem, 1fr)); }
+  .pair { grid-template-columns: 1fr; } .pair .faces { grid-template-columns: repeat(4, 1fr); }
+  .faces { grid-template-columns: repeat(auto-fill, minmax(6rem, 1fr)); }
   .lead { font-size: 1.1rem; }
 }
 @media print {
   body { font-size: 9.5pt; max-width: none; padding: 0; } nav { display: none; } .scroll { overflow: visible; }
   h2, h3 { break-after: avoid; } figure, .pair, tr { break-inside: avoid; } p { orphans: 3; widows: 3; }
   .faces { grid-template-columns: repeat(8, 1fr); } .pair { grid-template-columns: 9rem 1fr; }
-  .pair .faces { grid-template-columns: repeat(6, 1fr); } th, td { padding-right: .4rem; font-size: 7.5pt; }
+  .pair .faces { grid-template-columns: repeat(8, 1fr); } th, td { padding-right: .4rem; font-size: 7.5pt; }
   .bar i, .matrix td { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """

@@ -20,39 +20,32 @@ _QUALITY = 85  #: of a JPEG
 _NAME = 40  #: letters of a face's name that are shown; all of it is the picture's title
 
 
-def cards(reviewed: Reviewed, faces: Array, *, short: bool = False) -> str:
+def cards(r: Reviewed, faces: Array, *, short: bool = False, votes: bool = False) -> str:
     """Faces side by side, each with what it was taken for and how surely.
 
     Args:
-        reviewed: what the page is about.
+        r: what the page is about.
         faces: by index.
         short: whether the classes are said elsewhere, so that the confidence alone stands there.
+        votes: whether it says how many cells name which class.
     """
-    return f"<div class='faces'>{''.join(_card(reviewed, int(i), short) for i in faces)}</div>"
+    divided = r.committee if votes else None
+    return f"<div class='faces'>{''.join(_card(r, int(i), short, divided) for i in faces)}</div>"
 
 
-def _card(r: Reviewed, i: int, short: bool) -> str:
-    said, sure = r.classes[r.predicted[i]], share(r.confidence[i])
-    name = as_utf8(r.faces.names[i])
+def _card(r: Reviewed, i: int, short: bool, divided: Committee | None) -> str:
+    said, sure, name = r.classes[r.predicted[i]], share(r.confidence[i]), as_utf8(r.faces.names[i])
     true = None if r.labels is None else r.classes[r.labels[i]]
-    alt = (
-        f"{said}, {sure}"
-        if true is None
-        else f"{true}, taken for {said}, {sure}"
-        if true != said
-        else f"{said}, {sure}"
-    )
     lines = [f"<b>{sure}</b>"] if short else [f"<b>{bdi(said)}</b> {sure}"]
     if true is not None and not short:
-        lines.append(f"<span class='true'>is {bdi(true)}</span>" if true != said else "<span class='true'>right</span>")
-    if r.committee is not None and not short and r.committee.split[i]:
-        lines.append(f"<span class='votes'>{_votes(r, r.committee, i)}</span>")
+        lines.append("right" if true == said else f"<span class='true'>is {bdi(true)}</span>")
+    if divided is not None:
+        lines.append(_votes(r, divided, i))
     shown = name if len(name) <= _NAME else f"…{name[1 - _NAME :]}"
     lines.append(f"<small>{bdi(shown)}</small>")
-    title = html.escape(name, quote=True)
-    picture = (
-        f"<img loading='lazy' alt='{html.escape(alt, quote=True)}' title='{title}' src='{data_uri(r.faces.image(i))}'>"
-    )
+    alt = f"{said}, {sure}" if true in (None, said) else f"{true}, taken for {said}, {sure}"
+    words = f"alt='{html.escape(alt)}' title='{html.escape(name)}'"
+    picture = f"<img loading='lazy' {words} src='{data_uri(r.faces.image(i))}'>"
     return f"<figure>{picture}<figcaption>{'<br>'.join(lines)}</figcaption></figure>"
 
 

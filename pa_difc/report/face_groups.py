@@ -81,13 +81,13 @@ def read_groups(path: Path, names: Sequence[str], elsewhere: Iterable[str] = ())
         hint = f"its names are such as {shown(as_utf8(names[0]))}" if names else "there is none"
         first = shown(next(iter(table.cells)))
         raise UserError(f"{path}: none of its {len(table.cells):,} images, such as {first}, is a test face; {hint}")
-    notes = []
+    notes, file = [], as_utf8(path.name)
     if beside:
-        notes.append(f"{beside:,} images of {path.name} are training faces, which are not scored here.")
+        notes.append(f"Training faces, which are not scored here: {_images(beside)} of {file}.")
     if missing:
-        notes.append(f"{len(missing):,} images of {path.name} are not in the dataset, the first {shown(missing[0])}.")
+        notes.append(f"Not in the dataset: {_images(len(missing))} of {file}, such as {shown(missing[0])}.")
     if table.repeated:
-        notes.append(f"{table.repeated:,} rows of {path.name} repeat others and count once.")
+        notes.append(f"Rows of {file} that repeat others and count once: {table.repeated:,}.")
     columns = [_column(name, [(i, table.cells[image][c]) for i, image in found.items()], len(names), notes)
                for c, name in enumerate(table.columns)]  # fmt: skip
     if all((column.of_face == NO_GROUP).all() for column in columns):
@@ -158,6 +158,10 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return [name.strip() for name in table[0][1]], table[1:]
 
 
+def _images(number: int) -> str:
+    return "1 image" if number == 1 else f"{number:,} images"
+
+
 def _listed(header: Sequence[str]) -> str:
     return ", ".join(shown(name, 30) for name in header[:12]) or "nothing"
 
@@ -176,7 +180,7 @@ def _column(name: str, values: Sequence[tuple[int, str]], n: int, notes: list[st
     for i, word in values:
         of_face[i] = index[word.casefold()] if word else NO_GROUP
     if without := int((of_face == NO_GROUP).sum()):
-        notes.append(f"{without:,} of {n:,} faces have no {name}.")
+        notes.append(f"Without {name}: {without:,} of {n:,} faces.")
     return Column(name, list(groups.values()), of_face)
 
 

@@ -24,9 +24,9 @@ def group_section(groups: Sequence[ByGroup], classes: Sequence[str], notes: Sequ
     """
     said = [
         f"<p>Each share has its 95 % interval (Wilson; of a mean, from those of its recalls). {_FEW}: fewer than "
-        f"{ENOUGH_FACES} faces, no part of a gap: nothing should be made of it.</p>"
+        f"{ENOUGH_FACES} faces, too few to conclude anything; such a group has no part in a gap.</p>"
     ]
-    said += [f"<p class='note'>{html.escape(note)}</p>" for note in notes]
+    said.append(f"<ul class='note'>{''.join(f'<li>{html.escape(note)}</li>' for note in notes)}</ul>" if notes else "")
     return "".join([*said, *(_column(one, classes) for one in groups)])
 
 

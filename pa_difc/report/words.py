@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from ..evaluation.metrics import ENOUGH_FACES
 from .group_recall import ByGroup, Share, wilson
 from .mistakes import CONFIDENCES, find_pairs
 from .reviewed import Reviewed
+from .statistics import SIGNIFICANT
 
 _UNSURE, _SURE = CONFIDENCES[1], CONFIDENCES[-1]
 
@@ -25,16 +25,9 @@ def interval(found: Share) -> str:
     return f"{100 * found.low:.0f} to {found.high:.0%}"
 
 
-def points(found: Share) -> str:
-    """A difference with its interval, in points: "14 points (95 % interval 5 to 22)"."""
-    low, high = (round(100 * value) + 0 for value in (found.low, found.high))
-    return f"{100 * found.value:.0f} points (95 % interval {low} to {high})"
-
-
-def lead(r: Reviewed, groups: Sequence[ByGroup]) -> list[str]:
+def lead(r: Reviewed) -> list[str]:
     """What one should know first, a sentence each."""
-    said = _unlabelled(r) if r.labels is None else _labelled(r)
-    return said + [text for one in groups[:2] if (text := gap_sentence(one))]
+    return _unlabelled(r) if r.labels is None else _labelled(r)
 
 
 def gap_sentence(one: ByGroup) -> str:
@@ -44,13 +37,13 @@ def gap_sentence(one: ByGroup) -> str:
     values = {group.name: group.mean_recall for group in one.groups}
     best, worst = values[gap.best], values[gap.worst]
     assert best is not None and worst is not None
-    text = (
-        f"By {one.column}, mean recall is {share(best.value)} for {gap.best} and {share(worst.value)} for {gap.worst}: "
-        f"{points(gap.size)} apart"
+    size, low, high = (round(100 * value, 1) + 0.0 for value in (gap.size.value, gap.size.low, gap.size.high))
+    chance = f"dealt at random, groups are as far apart in {share(gap.by_chance)} of cases"
+    chance += ", so it may be chance" if gap.by_chance > SIGNIFICANT else ""
+    return (
+        f"By {one.column}, mean recall is {best.value:.1%} for {gap.best} and {worst.value:.1%} for {gap.worst}: "
+        f"{size} points apart (95 % interval {low} to {high}); {chance}."
     )
-    if gap.by_chance > 0.05:
-        return f"{text}, no more than chance gives ({share(gap.by_chance)} of random groupings are as far apart)."
-    return f"{text}; {share(gap.by_chance)} of random groupings are as far apart."
 
 
 def _labelled(r: Reviewed) -> list[str]:
@@ -63,16 +56,14 @@ def _labelled(r: Reviewed) -> list[str]:
     pair = f"{r.classes[first.true]} → {r.classes[first.predicted]}"
     said = [
         f"Of {n:,} faces {share(found.value)} are wrong ({wrong:,}; 95 % interval {interval(found)}).",
-        f"{share(first.of_errors)} of all errors are {pair}: so end {share(first.of_true)} of the faces of "
-        f"{r.classes[first.true]}.",
+        f"{share(first.of_errors)} of all errors are {pair}: {share(first.of_true)} of the {r.classes[first.true]} "
+        f"faces are taken for {r.classes[first.predicted]}.",
     ]
     counts = np.bincount(r.labels, minlength=len(r.classes))
     right = np.bincount(r.labels[r.predicted == r.labels], minlength=len(r.classes))
-    worst = min(np.flatnonzero(counts).tolist(), key=lambda k: right[k] / counts[k])
-    if worst != first.true:
-        said.append(
-            f"{r.classes[worst]} is right least often, {share(right[worst] / counts[worst])} of {counts[worst]:,}."
-        )
+    enough = np.flatnonzero(counts >= ENOUGH_FACES).tolist()
+    if enough and (worst := min(enough, key=lambda k: right[k] / counts[k])) != first.true:
+        said.append(f"{r.classes[worst]} is right least often: {right[worst]:,} of {counts[worst]:,}.")
     sure = int(((r.predicted != r.labels) & (r.confidence >= _SURE)).sum())
     if sure:
         said.append(f"{sure:,} errors are made with {_SURE:.0%} confidence or more.")
