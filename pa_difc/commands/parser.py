@@ -29,6 +29,7 @@ COMMANDS = {
     "shift": "compare methods and losses on a target whose class proportions are shifted on purpose, ever more",
     "search": "tune DIFC's margin cap and ε for a target without labels",
     "report": "write one self-contained page, tables and figures from the records of a grid",
+    "errors": "show what a run gets wrong, or is unsure of, with the faces, and write every prediction",
     "predict": "find the faces in images and say which class they are",
     "serve": "show a local page where photographs or the camera get boxes, labels and probabilities",
     "views": "choose the crop and the views of faces at which a pretrained classifier is at home, without labels",

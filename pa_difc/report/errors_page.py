@@ -1,0 +1,247 @@
+"""The error page of a model: what it gets wrong, how surely, for whom; without labels, what it is unsure of."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..util.files import refuse_foreign, refuse_links, write_text
+from .errors_style import GENERATOR, bdi, document, scrolling, table
+from .face_cards import cards
+from .face_groups import Groups
+from .group_recall import ByGroup, recall_by_group
+from .group_section import group_section
+from .mistakes import by_confidence, evenly, find_pairs, least_sure, surest_errors
+from .page import slug
+from .predictions_file import GROUPS, PREDICTIONS, require_our_tables, write_groups, write_predictions
+from .reviewed import Reviewed
+from .words import gap_sentence, lead, share
+
+PAGE = "errors.html"
+
+_PAIRS, _OF_A_PAIR, _SHOWN = 8, 8, 24  #: pairs of classes, faces of each, faces of every other kind
+_MATRIX, _GAPS = 12, 2  #: the most classes of a matrix, the most gaps between groups at the top
+
+
+def require_our_page(folder: Path) -> None:
+    """Refuses a folder in which a page or a table would be written over somebody else's.
+
+    Raises:
+        UserError: there is an errors.html, predictions.csv or groups.csv that no error page came with, or a link.
+    """
+    page = folder / PAGE
+    refuse_links(folder, page, instead="another --out")
+    ours = page.is_file() and GENERATOR in page.read_text(encoding="utf-8", errors="replace")
+    refuse_foreign(page, ours=ours, writer="this command", instead="another --out")
+    require_our_tables(folder)
+
+
+@dataclass(frozen=True)
+class Written:
+    """An error page on the disk."""
+
+    files: Sequence[Path]  #: the page first
+    said: Sequence[str]  #: what is to be known first, in sentences
+
+
+def write_error_page(reviewed: Reviewed, folder: Path, groups: Groups | None = None) -> Written:
+    """Writes errors.html and predictions.csv, and with groups groups.csv.
+
+    Args:
+        reviewed: predictions and their faces.
+        folder: where they go.
+        groups: of the faces, which need labels.
+
+    Raises:
+        UserError: see :func:`require_our_page`; or a file can't be written.
+    """
+    require_our_page(folder)
+    found = _recalls(reviewed, groups)
+    files = [folder / PAGE, folder / PREDICTIONS]
+    write_predictions(reviewed, files[1])
+    if found:
+        files.append(folder / GROUPS)
+        write_groups(found, reviewed.classes, files[2])
+    write_text(files[0], error_page(reviewed, found, groups.notes if groups else ()))
+    return Written(files, [*lead(reviewed), *filter(None, map(gap_sentence, found))])
+
+
+def _recalls(r: Reviewed, groups: Groups | None) -> list[ByGroup]:
+    if groups is None or r.labels is None:
+        return []
+    return [recall_by_group(column, r.labels, r.predicted, len(r.classes)) for column in groups.columns]
+
+
+def error_page(r: Reviewed, groups: Sequence[ByGroup] = (), notes: Sequence[str] = ()) -> str:
+    """The page.
+
+    Args:
+        r: predictions and their faces.
+        groups: recalls by group, one for each column of a file.
+        notes: what of that file did not fit.
+    """
+    sections = _of_labelled(r) if r.labels is not None else _of_unlabelled(r)
+    if groups:
+        sections["By group"] = group_section(groups, r.classes, notes)
+    sections["Every face"] = _files(r, bool(groups))
+    title = (
+        f"What {r.model} gets wrong on {r.target}"
+        if r.labels is not None
+        else f"What {r.model} is unsure of on {r.target}"
+    )
+    links = "".join(f"<a href='#{slug(name)}'>{html.escape(name)}</a>" for name in sections)
+    body = [f"<h1>{html.escape(title)}</h1><p class='about'>{html.escape(r.about)}</p>"]
+    first, *rest = map(html.escape, lead(r))
+    body.append(f"<p class='lead'><b>{first}</b> {' '.join(rest)}</p>")
+    body += [f"<p class='lead'>{html.escape(said)}</p>" for said in map(gap_sentence, groups[:_GAPS]) if said]
+    body.append(_labels_note(r))
+    body += [f"<p class='note'>{html.escape(note)}</p>" for note in r.notes]
+    body.append(f"<nav aria-label='Contents'>{links}</nav>")
+    body += [
+        f"<section><h2 id='{slug(name)}'>{html.escape(name)}</h2>{content}</section>"
+        for name, content in sections.items()
+    ]
+    return document(title, "\n".join(body))
+
+
+def _labels_note(r: Reviewed) -> str:
+    if r.labels is None:
+        return "<p class='note'>No label was read. How many of these predictions are right, nobody knows.</p>"
+    return (
+        f"<p class='warn'>The labels of {html.escape(r.target)} were read for this page, after training. Whoever "
+        "changes the model by what stands here and scores it on these faces again has chosen by their labels (an "
+        "oracle).</p>"
+    )
+
+
+def _of_labelled(r: Reviewed) -> dict[str, str]:
+    assert r.labels is not None
+    if not (r.predicted != r.labels).any():
+        return {"How sure, and how right": _confidences(r)}
+    found = {"Which classes are mixed up": _pairs(r), "The surest errors": _surest(r)}
+    if len(r.classes) <= _MATRIX:
+        found["All pairs"] = _matrix(r)
+    return found | {"How sure, and how right": _confidences(r)} | _divided(r)
+
+
+def _of_unlabelled(r: Reviewed) -> dict[str, str]:
+    shown = least_sure(r.probs, _SHOWN)
+    said = f"<p>The {len(shown)} faces with the lowest confidence of {len(r.probs):,}.</p>"
+    return {
+        "Least sure": said + cards(r, shown),
+        **_divided(r),
+        "What was predicted": _predicted(r),
+        "How sure": _confidences(r),
+    }
+
+
+def _pairs(r: Reviewed) -> str:
+    assert r.labels is not None
+    pairs = find_pairs(r.labels, r.probs)
+    top = len(pairs[0].faces)
+    rows = [
+        f"<p>True class → predicted class, the most frequent of {len(pairs)} pairs first. Faces are taken evenly "
+        "from the surest error to the least sure one; below each stands how sure the model was.</p>"
+    ]
+    for pair in pairs[:_PAIRS]:
+        n = len(pair.faces)
+        true, said = bdi(r.classes[pair.true]), bdi(r.classes[pair.predicted])
+        rows.append(
+            f"<div class='pair'><div><h3>{true} → {said}</h3>"
+            f"<div class='bar'><i style='width:{100 * n / top:.0f}%'></i></div>"
+            f"<b>{n:,}</b> faces, {share(pair.of_errors)} of all errors,<br>{share(pair.of_true)} of all {true}</div>"
+            f"{cards(r, evenly(pair.faces, _OF_A_PAIR), short=True)}</div>"
+        )
+    if more := sum(len(pair.faces) for pair in pairs[_PAIRS:]):
+        rows.append(f"<p>{more:,} errors are of the {len(pairs) - _PAIRS} other pairs.</p>")
+    return "".join(rows)
+
+
+def _surest(r: Reviewed) -> str:
+    assert r.labels is not None
+    shown = surest_errors(r.labels, r.probs, _SHOWN)
+    said = "<p>Wrong, with the highest confidence. Labels that are wrong themselves show up here first.</p>"
+    return said + cards(r, shown)
+
+
+def _divided(r: Reviewed) -> dict[str, str]:
+    """The faces that the cells of the grid disagree on."""
+    if r.committee is None:
+        return {}
+    cells = r.committee.cells
+    if not len(shown := r.committee.most_divided(_SHOWN)):
+        return {"Where cells disagree": f"<p>All {cells} cells name the same class for every face.</p>"}
+    split = r.committee.split
+    said = (
+        f"<p>On {int(split.sum()):,} faces ({share(float(split.mean()))}) the {cells} cells of the grid do not all "
+        "name the same class. Those with the largest mean divergence to the mean of all cells come first.</p>"
+    )
+    return {"Where cells disagree": said + cards(r, shown, votes=True)}
+
+
+def _matrix(r: Reviewed) -> str:
+    """Counts, coloured by their share of the true class."""
+    assert r.labels is not None
+    k = len(r.classes)
+    counts = np.zeros((k, k), dtype=int)
+    np.add.at(counts, (r.labels, r.predicted), 1)
+    head = "".join(f"<th scope='col'>{bdi(name)}</th>" for name in r.classes)
+    rows = []
+    for i, name in enumerate(r.classes):
+        shares = 100 * counts[i] / max(1, counts[i].sum())
+        cells = "".join(
+            f"<td style='--share:{shares[j]:.0f}'{' class=right' if i == j else ''}>{counts[i, j]:,}</td>"
+            for j in range(k)
+        )
+        rows.append(f"<tr><th scope='row'>{bdi(name)}</th>{cells}<td>{counts[i].sum():,}</td></tr>")
+    caption = "<p>Faces by true class (rows) and predicted class (columns), coloured by their share of the row.</p>"
+    head = f"<thead><tr><th>true</th>{head}<th>all</th></tr></thead>"
+    return caption + scrolling(f"<table class='matrix'>{head}<tbody>{''.join(rows)}</tbody></table>", "All pairs")
+
+
+def _confidences(r: Reviewed) -> str:
+    rows = []
+    for row in by_confidence(r.probs, r.labels):
+        cells = [f"{row.low:.0%} to {row.high:.0%}", f"{row.faces:,}", share(row.faces / len(r.probs))]
+        if row.right is not None:
+            cells += [f"{row.faces - row.right:,}", share(row.right / row.faces) if row.faces else "–"]
+        rows.append(cells)
+    head = ["confidence", "faces", "of all"] + ([] if r.labels is None else ["wrong", "right"])
+    said = (
+        "<p>If confidence could be trusted, the last column would lie within the first.</p>"
+        if r.labels is not None
+        else ""
+    )
+    return said + table([head, *rows], "How sure")
+
+
+def _predicted(r: Reviewed) -> str:
+    rows = [["predicted", "faces", "of all", "mean confidence"]]
+    for k, name in enumerate(r.classes):
+        mine = r.predicted == k
+        sure = share(float(r.confidence[mine].mean())) if mine.any() else "–"
+        rows.append([name, f"{int(mine.sum()):,}", share(float(mine.mean())), sure])
+    return table(rows, "What was predicted")
+
+
+def _files(r: Reviewed, grouped: bool) -> str:
+    """What lies beside the page."""
+    true = "" if r.labels is None else "true class, "
+    divided = "" if r.committee is None else "disagreement of the cells (mean KL divergence to their mean, in nats), "
+    said = (
+        f"<p><a href='{PREDICTIONS}'>{PREDICTIONS}</a> has a row for each of the {len(r.probs):,} faces: path, {true}"
+        f"predicted class, confidence, {divided}and the probability of each class. An apostrophe stands before a name "
+        "that a spreadsheet would take for a formula.</p>"
+    )
+    if grouped:
+        said += f"<p><a href='{GROUPS}'>{GROUPS}</a> has a row for each group.</p>"
+    elif r.labels is not None:
+        said += (
+            "<p>To compare groups of faces, add columns to a copy of it (age, source, camera …) and give that as "
+            "<code>--groups</code>.</p>"
+        )
+    return said

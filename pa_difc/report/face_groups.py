@@ -1,0 +1,221 @@
+"""Reading ``--groups``: which group each face belongs to, from a CSV that anybody may have made."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from ..util.errors import UserError
+from ..util.names import as_utf8, shown
+from .cells import plain_cell, safe_cell
+from .run import Array
+
+#: What the column of images may be called, in any case.
+IMAGE_COLUMNS = ("image", "path", "file", "filename", "name")
+#: Further columns of a predictions.csv, which are no groups.
+_PREDICTIONS = ("true", "predicted", "confidence", "disagreement")
+
+NO_GROUP = -1
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of groups: the group of each face."""
+
+    name: str
+    groups: Sequence[str]
+    of_face: Array  #: ``(N,)`` index into the groups, :data:`NO_GROUP` for a face without one
+
+
+@dataclass(frozen=True)
+class Groups:
+    """What a file says of a set of faces."""
+
+    columns: Sequence[Column]
+    notes: Sequence[str]  #: what did not fit, in sentences
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The rows of a file: for each image its cells, those of repeated rows merged."""
+
+    columns: list[str]
+    cells: dict[str, list[str]]  #: by image
+    repeated: int
+
+
+def read_groups(path: Path, names: Sequence[str], elsewhere: Iterable[str] = ()) -> Groups:
+    """The groups of faces.
+
+    Images are known by their names in the dataset, as predictions.csv has them, by a path that ends in such a name, or
+    by as much of its end as no other image shares; the case of letters does not matter where none differ in it alone.
+
+    Args:
+        path: a CSV with commas, semicolons or tabs, a column of images and one or more of groups.
+        names: of the faces.
+        elsewhere: names of faces of the same dataset that are not asked about.
+
+    Raises:
+        UserError: it can't be read, has no such columns, gives an image two groups, or names none of the images.
+    """
+    table = _read(path)
+    here, there = _Names(names), _Names(elsewhere)
+    found: dict[int, str] = {}
+    missing, beside = [], 0
+    for image in table.cells:
+        if (i := here.find(image)) is None:
+            if there.find(image) is None:
+                missing.append(image)
+            else:
+                beside += 1
+        elif i in found:
+            raise UserError(f"{path}: {shown(found[i])} and {shown(image)} are one image: give it one row")
+        else:
+            found[i] = image
+    if not found:
+        hint = f"its names are such as {shown(as_utf8(names[0]))}" if names else "there is none"
+        first = shown(next(iter(table.cells)))
+        raise UserError(f"{path}: none of its {len(table.cells):,} images, such as {first}, is a test face; {hint}")
+    notes, file = [], as_utf8(path.name)
+    if beside:
+        notes.append(f"Training faces, which are not scored here: {_images(beside)} of {file}.")
+    if missing:
+        notes.append(f"Not in the dataset: {_images(len(missing))} of {file}, such as {shown(missing[0])}.")
+    if table.repeated:
+        notes.append(f"Rows of {file} that repeat others and count once: {table.repeated:,}.")
+    columns = [_column(name, [(i, table.cells[image][c]) for i, image in found.items()], len(names), notes)
+               for c, name in enumerate(table.columns)]  # fmt: skip
+    if all((column.of_face == NO_GROUP).all() for column in columns):
+        raise UserError(f"{path}: no test face has a group: {', '.join(table.columns)} are empty")
+    return Groups(columns, notes)
+
+
+def _read(path: Path) -> _Table:
+    header, rows = _rows(path)
+    plain = [name.casefold() for name in header]
+    image = next((plain.index(name) for name in IMAGE_COLUMNS if name in plain), None)
+    if image is None:
+        raise UserError(f"{path}: no column {shown('image')} (found {_listed(header)})")
+    if twice := next((name for name, times in Counter(plain).items() if name and times > 1), None):
+        raise UserError(f"{path}: the column {shown(twice)} stands there twice: keep one")
+    ours = {"predicted", "confidence"} <= set(plain)
+    chosen = [
+        c for c, name in enumerate(plain)
+        if name and c != image and not (ours and (name in _PREDICTIONS or name.startswith("p_")))
+    ]  # fmt: skip
+    if not chosen:
+        raise UserError(f"{path}: no column of groups beside {shown(header[image])} (found {_listed(header)})")
+    cells: dict[str, list[str]] = {}
+    repeated = 0
+    for line, row in rows:
+        if len(row) > len(header):
+            raise UserError(
+                f"{path}:{line}: {len(row)} cells under {len(header)} columns; quote what has a comma in it"
+            )
+        row += [""] * (len(header) - len(row))
+        name, values = row[image].strip(), [row[c].strip() for c in chosen]
+        if not name:
+            raise UserError(f"{path}:{line}: the row names no image")
+        if name in cells:
+            repeated += 1
+            values = [_merged(path, line, name, *pair) for pair in zip(cells[name], values, strict=True)]
+        cells[name] = values
+    if not cells:
+        raise UserError(f"{path}: the list is empty")
+    return _Table([header[c] for c in chosen], cells, repeated)
+
+
+def _merged(path: Path, line: int, name: str, old: str, new: str) -> str:
+    """What two rows of one image say."""
+    if old and new and old.casefold() != new.casefold():
+        raise UserError(f"{path}:{line}: {shown(name)} is in {shown(old)} and in {shown(new)}: give it one group")
+    return old or new
+
+
+def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header and the rows that are not empty, with their lines; the delimiter is what divides the header most."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8: save it as CSV UTF-8") from None
+    lines = text.splitlines(keepends=True)
+    first = next((line for line in lines if line.strip()), "")
+    delimiter = max(",;\t", key=first.count)
+    try:
+        reader = csv.reader(lines, delimiter=delimiter)
+        table = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise UserError(f"{path}: not a readable CSV ({error})") from None
+    if not table:
+        raise UserError(f"{path}: the list is empty")
+    return [name.strip() for name in table[0][1]], table[1:]
+
+
+def _images(number: int) -> str:
+    return "1 image" if number == 1 else f"{number:,} images"
+
+
+def _listed(header: Sequence[str]) -> str:
+    return ", ".join(shown(name, 30) for name in header[:12]) or "nothing"
+
+
+def _column(name: str, values: Sequence[tuple[int, str]], n: int, notes: list[str]) -> Column:
+    """A column whose groups are the different words in it; spellings that differ in case alone are one group."""
+    spellings: dict[str, Counter[str]] = defaultdict(Counter)
+    for _, word in values:
+        if word:
+            spellings[word.casefold()][word] += 1
+    groups = {
+        key: words.most_common(1)[0][0] for key, words in sorted(spellings.items(), key=lambda item: _order(item[0]))
+    }
+    index = {key: i for i, key in enumerate(groups)}
+    of_face = np.full(n, NO_GROUP)
+    for i, word in values:
+        of_face[i] = index[word.casefold()] if word else NO_GROUP
+    if without := int((of_face == NO_GROUP).sum()):
+        notes.append(f"Without {name}: {without:,} of {n:,} faces.")
+    return Column(name, list(groups.values()), of_face)
+
+
+def _order(word: str) -> tuple[float, str]:
+    """Numbers by value and before words."""
+    try:
+        return (float(word), word)
+    except ValueError:
+        return (float("inf"), word)
+
+
+class _Names:
+    """Names of faces, found again however somebody wrote them."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._exact: dict[str, int] = {}
+        self._ends: dict[str, int | None] = {}  # None: of several
+        for i, name in enumerate(names):
+            for spelling in {name, as_utf8(name), plain_cell(safe_cell(name))}:
+                self._exact[spelling] = i
+                for end in _ends(spelling):
+                    self._ends[end] = i if self._ends.get(end, i) == i else None
+
+    def find(self, written: str) -> int | None:
+        """The index of a face; None if there is none, or several that may be meant."""
+        for spelling in (written, plain_cell(written)):
+            if (found := self._exact.get(spelling)) is not None:
+                return found
+        for end in _ends(plain_cell(written)):  # a longer path ends in a name, a shorter one is the end of one
+            if end in self._ends:
+                return self._ends[end]
+        return None
+
+
+def _ends(name: str) -> list[str]:
+    """A path and its ends, the longest first, in small letters: "a/b.jpg", "b.jpg"."""
+    parts = PurePosixPath(name.replace("\\", "/").casefold()).parts
+    return ["/".join(parts[i:]) for i in range(len(parts))]

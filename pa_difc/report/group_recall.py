@@ -1,0 +1,154 @@
+"""Recall by group of faces, and the gap between groups, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+
+import numpy as np
+
+from ..evaluation.metrics import ENOUGH_FACES
+from .face_groups import Column
+from .run import Array
+
+_Z = NormalDist().inv_cdf(0.975)
+_SHUFFLES = 2000
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share with its 95 % interval, in [0, 1]."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class GroupRecall:
+    """A group's scores."""
+
+    name: str
+    counts: Array  #: ``(K,)`` faces of each class
+    right: Array  #: ``(K,)`` of them, those that were predicted right
+    mean_recall: Share | None  #: over the classes that count; None if it lacks one of them
+
+    @property
+    def faces(self) -> int:
+        return int(self.counts.sum())
+
+    @property
+    def few(self) -> bool:
+        """Whether it has so few faces that nothing should be made of it."""
+        return self.faces < ENOUGH_FACES
+
+    @property
+    def accuracy(self) -> Share:
+        return wilson(int(self.right.sum()), self.faces)
+
+    def recall(self, k: int) -> Share | None:
+        """Of one class; None for a class that the group lacks."""
+        return wilson(int(self.right[k]), int(self.counts[k])) if self.counts[k] else None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How far the mean recall of two groups is apart."""
+
+    best: str
+    worst: str
+    size: Share
+    by_chance: float  #: how often the largest gap is as large when faces are dealt to the groups at random
+
+
+@dataclass(frozen=True)
+class ByGroup:
+    """The groups of a column."""
+
+    column: str
+    groups: Sequence[GroupRecall]
+    classes: Sequence[int]  #: over which mean recalls are taken: those that every group with enough faces has
+    gap: Gap | None  #: None if fewer than two groups have enough faces, or they share no class
+
+
+def wilson(right: int, n: int) -> Share:
+    """A share and its 95 % interval (Wilson 1927).
+
+    (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n) with p = right / n and z = 1.96.
+
+    Args:
+        right: of so many.
+        n: faces, at least 1.
+    """
+    p, z2 = right / n, _Z**2 / n
+    centre, half = (p + z2 / 2) / (1 + z2), _Z * sqrt(p * (1 - p) / n + z2 / (4 * n)) / (1 + z2)
+    return Share(p, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def mean_of(shares: Sequence[Share]) -> Share:
+    """The mean of independent shares, and its interval from theirs (MOVER: Zou and Donner 2008).
+
+    The mean less √Σ (pᵢ − lᵢ)² / K, and more √Σ (uᵢ − pᵢ)² / K. A bootstrap over faces gives the same where each class
+    has thirty faces or more; where all of three faces are right it sees no spread at all, and its intervals of 95 %
+    hold the truth only in 27 to 91 % of drawn cases with fewer than ten faces of a class, these in 91 to 93 %.
+    """
+    value, k = sum(s.value for s in shares) / len(shares), len(shares)
+    below = sqrt(sum((s.value - s.low) ** 2 for s in shares)) / k
+    above = sqrt(sum((s.high - s.value) ** 2 for s in shares)) / k
+    return Share(value, value - below, value + above)
+
+
+def difference(a: Share, b: Share) -> Share:
+    """a − b of independent shares, and its interval from theirs (Newcombe 1998, method 10)."""
+    value = a.value - b.value
+    below = sqrt((a.value - a.low) ** 2 + (b.high - b.value) ** 2)
+    above = sqrt((a.high - a.value) ** 2 + (b.value - b.low) ** 2)
+    return Share(value, value - below, value + above)
+
+
+def recall_by_group(column: Column, labels: Array, predicted: Array, k: int) -> ByGroup:
+    """Recalls of a column's groups and the gap between the best and the worst of those with 20 faces.
+
+    Args:
+        column: the group of each face.
+        labels: ``(N,)`` classes.
+        predicted: ``(N,)`` classes.
+        k: K, the number of classes.
+    """
+    members = [column.of_face == g for g in range(len(column.groups))]
+    counts = np.array([np.bincount(labels[m], minlength=k) for m in members]).reshape(-1, k)  # (G, K)
+    right = np.array([np.bincount(labels[m & (labels == predicted)], minlength=k) for m in members]).reshape(-1, k)
+    enough = counts.sum(axis=1) >= ENOUGH_FACES
+    shared = np.flatnonzero((counts[enough] if enough.any() else counts).all(axis=0)).tolist()
+    groups = []
+    for name, n, hits in zip(column.groups, counts, right, strict=True):
+        shares = [wilson(int(hits[c]), int(n[c])) for c in shared if n[c]]
+        groups.append(GroupRecall(name, n, hits, mean_of(shares) if len(shares) == len(shared) > 0 else None))
+    return ByGroup(column.name, groups, shared, _gap(groups, counts[enough][:, shared], right[enough][:, shared]))
+
+
+def _gap(groups: Sequence[GroupRecall], counts: Array, right: Array) -> Gap | None:
+    """The gap between the groups with enough faces, whose faces of each class, ``(G, K)``, are given too."""
+    known = [(g, g.mean_recall) for g in groups if not g.few and g.mean_recall is not None]
+    if len(known) < 2:
+        return None
+    best, worst = max(known, key=lambda one: one[1].value), min(known, key=lambda one: one[1].value)
+    size = difference(best[1], worst[1])
+    return Gap(best[0].name, worst[0].name, size, _by_chance(counts, right, size.value))
+
+
+def _by_chance(counts: Array, right: Array, gap: float) -> float:
+    """How often groups differ as much if each class's right predictions fall on its faces whatever their group.
+
+    A permutation test within the true classes: of class k, right ones are dealt to groups without replacement.
+    """
+    rng = np.random.default_rng(0)
+    dealt = [
+        rng.multivariate_hypergeometric(counts[:, k], int(right[:, k].sum()), _SHUFFLES) / counts[:, k]
+        for k in range(counts.shape[1])
+    ]  # (S, G) each
+    means = np.mean(dealt, axis=0)
+    as_large = (means.max(axis=1) - means.min(axis=1) >= gap - 1e-9).sum()
+    return float((1 + as_large) / (1 + _SHUFFLES))

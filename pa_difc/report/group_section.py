@@ -1,0 +1,70 @@
+"""The part of an error page that is about groups of faces."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from ..evaluation.metrics import ENOUGH_FACES
+from .errors_style import bdi, table
+from .group_recall import ByGroup, GroupRecall, Share
+from .words import gap_sentence, interval, share
+
+_MOST_GROUPS, _MOST_CLASSES = 30, 12  #: of a table; all of them are in groups.csv
+_FEW = "†"
+
+
+def group_section(groups: Sequence[ByGroup], classes: Sequence[str], notes: Sequence[str]) -> str:
+    """Recalls by group as HTML.
+
+    Args:
+        groups: a column each.
+        classes: their names.
+        notes: what of the file did not fit.
+    """
+    said = [
+        f"<p>Each share has its 95 % interval (Wilson; of a mean, from those of its recalls). {_FEW}: fewer than "
+        f"{ENOUGH_FACES} faces, too few to conclude anything; such a group has no part in a gap.</p>"
+    ]
+    said.append(f"<ul class='note'>{''.join(f'<li>{html.escape(note)}</li>' for note in notes)}</ul>" if notes else "")
+    return "".join([*said, *(_column(one, classes) for one in groups)])
+
+
+def _column(one: ByGroup, classes: Sequence[str]) -> str:
+    """The table of a column, its largest groups alone if there are many, and the gap in a sentence."""
+    largest = sorted(one.groups, key=lambda group: -group.faces)[:_MOST_GROUPS]
+    shown = [group for group in one.groups if any(group is other for other in largest)]
+    rows = [["group", "faces", "accuracy", "mean recall", *(classes if len(classes) <= _MOST_CLASSES else [])]]
+    rows += [_row(group, len(rows[0]) - 4) for group in shown]
+    said = [f"<h3>{bdi(one.column)}</h3><p>{html.escape(_gap(one, classes))}</p>", table(rows, one.column)]
+    if left := len(one.groups) - len(shown):
+        said.append(f"<p class='note'>{left:,} smaller groups stand in groups.csv alone.</p>")
+    return "".join(said)
+
+
+def _row(group: GroupRecall, k: int) -> list[str]:
+    name = f"{group.name} {_FEW}" if group.few else group.name
+    return [name, f"{group.faces:,}", _cell(group.accuracy), _cell(group.mean_recall), *(
+        _cell(group.recall(c), f"of {group.counts[c]:,}") for c in range(k)
+    )]  # fmt: skip
+
+
+def _cell(found: Share | None, of: str = "") -> str:
+    """A share, and on a line of its own its interval, and of how many faces it is."""
+    if found is None:
+        return "–"
+    return f"{share(found.value)}\n{interval(found)}" + (f"\n{of}" if of else "")
+
+
+def _gap(one: ByGroup, classes: Sequence[str]) -> str:
+    """What can be said of the gap, and over which classes."""
+    if not one.classes:
+        return "No class occurs in all groups, so their mean recalls can't be compared."
+    over = "" if len(one.classes) == len(classes) else (
+        f" Mean recall is over the classes that all of them have: {', '.join(classes[k] for k in one.classes)}."
+    )  # fmt: skip
+    if one.gap is None:
+        return f"Fewer than two groups have {ENOUGH_FACES} faces: there is no gap to speak of.{over}"
+    compared = sum(not group.few for group in one.groups)
+    best = f" It is the largest gap among {compared} groups: some of it is chance." if compared > 2 else ""
+    return gap_sentence(one) + best + over

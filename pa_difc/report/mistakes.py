@@ -1,0 +1,132 @@
+"""What a model gets wrong, what it is unsure of, and where several models disagree: numbers alone, no picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .run import Array
+
+#: Lower ends of the bins of confidence that a page shows.
+CONFIDENCES = (0.0, 0.5, 0.7, 0.9)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One class taken for another."""
+
+    true: int
+    predicted: int
+    faces: Array  #: their indices, the surest error first
+    of_errors: float  #: share of all errors
+    of_true: float  #: share of the true class's faces
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """The faces that are predicted with a confidence in ``[low, high)``, or up to 1 in the last bin."""
+
+    low: float
+    high: float
+    faces: int
+    right: int | None  #: None without labels
+
+
+@dataclass(frozen=True)
+class Committee:
+    """What several cells say of the same faces; each cell has one vote, however many seeds it has."""
+
+    cells: int
+    votes: Array  #: ``(N, K)`` share of the votes for each class
+    divergence: Array  #: ``(N,)`` mean KL divergence to the cells' mean, in nats
+
+    @property
+    def split(self) -> Array:
+        """``(N,)`` bool: not all name the same class."""
+        divided: Array = self.votes.max(axis=1) < 1 - 1e-6
+        return divided
+
+    def most_divided(self, most: int) -> Array:
+        """The faces that the cells disagree on most, by index; none on which they are at one."""
+        order = np.argsort(-self.divergence, kind="stable")
+        found: Array = order[self.split[order]][:most]
+        return found
+
+
+def find_pairs(labels: Array, probs: Array) -> list[Pair]:
+    """Every pair of a true class and another that it was taken for, the most frequent first.
+
+    Args:
+        labels: ``(N,)`` classes.
+        probs: ``(N, K)`` class probabilities.
+    """
+    predicted, confidence = probs.argmax(axis=1), probs.max(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    found: list[Pair] = []
+    for true, said in sorted(set(zip(labels[wrong].tolist(), predicted[wrong].tolist(), strict=True))):
+        faces = wrong[(labels[wrong] == true) & (predicted[wrong] == said)]
+        faces = faces[np.argsort(-confidence[faces], kind="stable")]
+        found.append(Pair(true, said, faces, len(faces) / len(wrong), len(faces) / int((labels == true).sum())))
+    return sorted(found, key=lambda pair: -len(pair.faces))
+
+
+def surest_errors(labels: Array, probs: Array, most: int) -> Array:
+    """The wrongly predicted faces by index, that with the highest confidence first."""
+    wrong = np.flatnonzero(probs.argmax(axis=1) != labels)
+    found: Array = wrong[np.argsort(-probs[wrong].max(axis=1), kind="stable")][:most]
+    return found
+
+
+def least_sure(probs: Array, most: int) -> Array:
+    """The faces by index, that with the lowest confidence first."""
+    found: Array = np.argsort(probs.max(axis=1), kind="stable")[:most]
+    return found
+
+
+def evenly(faces: Array, most: int) -> Array:
+    """Some of the faces, evenly from the first to the last."""
+    if len(faces) <= most:
+        return faces
+    chosen: Array = faces[np.linspace(0, len(faces) - 1, most).astype(int)]
+    return chosen
+
+
+def by_confidence(probs: Array, labels: Array | None) -> list[Confidence]:
+    """How many faces are predicted how surely, and how many of them are right."""
+    confidence = probs.max(axis=1)
+    right = None if labels is None else probs.argmax(axis=1) == labels
+    rows = []
+    for low, high in zip(CONFIDENCES, (*CONFIDENCES[1:], np.inf), strict=True):
+        inside = (confidence >= low) & (confidence < high)
+        rows.append(
+            Confidence(low, min(high, 1.0), int(inside.sum()), None if right is None else int(right[inside].sum()))
+        )
+    return rows
+
+
+def committee(cells: Iterable[Sequence[Array]]) -> Committee:
+    """Where cells disagree.
+
+    D(x) = 1/C Σ_c KL(p_c(x) ‖ p̄(x)) with p̄ = 1/C Σ_c p_c (McCallum and Nigam 1998), which is the entropy of p̄ less
+    the mean entropy of the cells. The seeds of a cell share its vote.
+
+    Args:
+        cells: for each cell the probabilities ``(N, K)`` of its seeds, one or more.
+    """
+    number, sums = 0, [np.zeros(()), np.zeros(()), np.zeros(())]
+    for seeds in cells:
+        number += 1
+        for probs in seeds:
+            one = probs.astype(np.float64)
+            votes = np.eye(probs.shape[1])[probs.argmax(axis=1)]
+            sums = [total + part / len(seeds) for total, part in zip(sums, (one, _entropy(one), votes), strict=True)]
+    mean, entropy, votes = (total / number for total in sums)
+    return Committee(number, votes, (_entropy(mean) - entropy).clip(0.0))
+
+
+def _entropy(probs: Array) -> Array:
+    """``(N,)`` entropies of ``(N, K)`` probabilities, in nats; 0 log 0 is 0."""
+    found: Array = -(probs * np.log(np.where(probs > 0, probs, 1.0))).sum(axis=1)
+    return found

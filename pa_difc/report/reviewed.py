@@ -1,0 +1,182 @@
+"""A model's predictions of faces, together with the faces: what an error page is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..data.faces import FaceSet
+from ..data.labels import UNLABELLED, LabelSet
+from ..util.errors import UserError
+from ..util.names import as_utf8
+from .groups import group_key
+from .mistakes import Committee, committee
+from .run import Array, Run
+from .variants import canonical
+
+if TYPE_CHECKING:
+    from ..data.domains import Domain
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """Predictions of a target's test faces, in the order of the faces."""
+
+    model: str  #: which model it is, in words
+    about: str  #: where it comes from
+    target: str
+    classes: Sequence[str]
+    faces: FaceSet
+    labels: Array | None  #: ``(N,)`` classes; None for a target without labels
+    probs: Array  #: ``(N, K)`` class probabilities
+    elsewhere: frozenset[str] = frozenset()  #: names of the target's faces that are not among these
+    committee: Committee | None = None  #: where the cells of its grid disagree, if there are several
+    notes: tuple[str, ...] = ()
+
+    @property
+    def predicted(self) -> Array:
+        """``(N,)`` classes."""
+        found: Array = self.probs.argmax(axis=1)
+        return found
+
+    @property
+    def confidence(self) -> Array:
+        """``(N,)`` probabilities of the predicted classes."""
+        found: Array = self.probs.max(axis=1)
+        return found
+
+
+def reviewed_runs(runs: Iterable[Run], data_root: Path | None = None) -> Iterator[Reviewed]:
+    """Predictions of runs with the faces that they are of. Predictions were kept: no network is run.
+
+    Runs of one target in a row share its faces, and those of one grid what its cells disagree on.
+
+    Args:
+        runs: finished ones.
+        data_root: the folder of datasets; None: the one that each run was trained with.
+
+    Raises:
+        UserError: predictions were not kept; a target can't be loaded, or is not the data of a run.
+    """
+    last: tuple[str, Domain] | None = None
+    committees: dict[tuple[Path, str], Committee | None] = {}
+    for run in runs:
+        if run.outputs is None:
+            raise UserError(f"{run.path}: outputs.npz is gone; remove record.json and train the run again")
+        place = canonical(_place(run, data_root))
+        domain = last[1] if last and last[0] == place else target_domain(run, data_root)
+        _require_same(run, domain, data_root)
+        last = (place, domain)
+        grid = run.path.absolute().parent, group_key(run.record)
+        if grid not in committees:
+            cells = list(_cells(run))
+            committees[grid] = committee(cells) if len(cells) > 1 else None
+        yield _reviewed(run, run.outputs, domain, committees[grid])
+
+
+def _reviewed(run: Run, outputs: dict[str, Array], domain: Domain, divided: Committee | None) -> Reviewed:
+    assert isinstance(domain.test, FaceSet)
+    method, loss, seed = run.cell
+    source, target = map(as_utf8, run.pair)
+    frozen = run.record["data"]["target"].get("features_of") and not run.labelled
+    known = "The run saw frozen features: which faces these are is known by their number and order alone."
+    return Reviewed(
+        model=f"{method} + {loss}",
+        about=f"{source} → {target}, seed {seed}, {as_utf8(run.path.absolute().name)}",
+        target=target,
+        classes=run.classes,
+        faces=domain.test,
+        labels=outputs["target_labels"].astype(np.int64) if run.labelled else None,
+        probs=outputs["target_probs"],
+        elsewhere=frozenset() if domain.transductive else frozenset(domain.train.names),
+        committee=divided,
+        notes=(known,) if frozen else (),
+    )
+
+
+def _place(run: Run, data_root: Path | None) -> dict[str, Any]:
+    """What the faces of a run's target are loaded by."""
+    settings = run.settings["data"]
+    names = ("on_bad_image", "deduplicate", "group_by", "near_duplicates", "target_shift", "shift_draw")
+    return {
+        "name": settings["target"],
+        "data_root": str(data_root or settings.get("root", "data")),
+        "size_px": settings["crop_px"],
+        "labels": run.record["labels"],
+        **{name: settings[name] for name in names if name in settings},
+    }
+
+
+def target_domain(run: Run, data_root: Path | None = None) -> Domain:
+    """The target of a run as it is on the disk, its class proportions shifted if the run's were.
+
+    Args:
+        run: of faces, or of features that were made of them.
+        data_root: the folder of datasets; None: the one that the run was trained with.
+
+    Raises:
+        UserError: it can't be loaded.
+    """
+    from ..data.label_shift import shift_labels
+    from ..data.loading import load_domain
+
+    how = _place(run, data_root)
+    alpha, draw = how.pop("target_shift", None), how.pop("shift_draw", 0)
+    labels, root = LabelSet.from_dict(how.pop("labels")), Path(how.pop("data_root"))
+    domain = load_domain(how.pop("name"), root, labels=labels, **how)
+    return domain if alpha is None else shift_labels(domain, alpha, draw)
+
+
+def _require_same(run: Run, domain: Domain, data_root: Path | None) -> None:
+    """The test split must be the faces that a run was scored on.
+
+    Raises:
+        UserError: it is not.
+    """
+    known = run.record["data"]["target"]
+    same = isinstance(domain.test, FaceSet) and _same_labels(run, domain)
+    if same and not known.get("features_of"):  # of features the fingerprint is not that of the faces
+        same = domain.test.fingerprint == known["test_fingerprint"]
+    if not same:
+        root = _place(run, data_root)["data_root"]
+        raise UserError(
+            f"{as_utf8(run.pair[1])} in {root} is not the data that {run.path.name} was scored on: give its --data-root"
+        )
+
+
+def _same_labels(run: Run, domain: Domain) -> bool:
+    """Whether the test split has the labels that a run's outputs have, or as many faces without one."""
+    if (outputs := run.outputs) is None:
+        return True
+    kept = outputs["target_labels"].astype(np.int64)
+    if not run.labelled:
+        return len(kept) == len(domain.test) and bool((domain.test.labels == UNLABELLED).all())
+    return bool(np.array_equal(kept, domain.test.labels))
+
+
+def _cells(run: Run) -> Iterator[list[Array]]:
+    """The probabilities of every cell of a run's grid, its own among them: of the runs that lie beside it."""
+    from ..training.record import read_record
+
+    n, key = len(run.outputs["target_probs"]) if run.outputs else 0, group_key(run.record)
+    cells: dict[tuple[str, str], list[Run]] = {}
+    for path in sorted(run.path.absolute().parent.glob("*/record.json")):
+        try:
+            other = Run(path.parent, read_record(path))
+        except UserError:  # it can't be compared with
+            continue
+        if group_key(other.record) == key:
+            cells.setdefault(_cell(other), []).append(other)
+    for runs in cells.values():
+        said = [Run(r.path, r.record).outputs for r in runs]
+        if kept := [o["target_probs"] for o in said if o and len(o["target_probs"]) == n]:
+            yield kept
+
+
+def _cell(run: Run) -> tuple[str, str]:
+    """What makes runs seeds of one cell: everything of the method and the loss, options too."""
+    return canonical(run.settings["method"]), canonical(run.settings["loss"])

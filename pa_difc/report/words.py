@@ -1,0 +1,79 @@
+"""Numbers of an error page in words, and its first sentences."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..evaluation.metrics import ENOUGH_FACES
+from .group_recall import ByGroup, Share, wilson
+from .mistakes import CONFIDENCES, find_pairs
+from .reviewed import Reviewed
+from .statistics import SIGNIFICANT
+
+_UNSURE, _SURE = CONFIDENCES[1], CONFIDENCES[-1]
+
+
+def share(value: float) -> str:
+    """In whole %, where nothing but none is 0% and nothing but all is 100%."""
+    if 0 < value < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= value < 1 else f"{value:.0%}"
+
+
+def interval(found: Share) -> str:
+    """ "39 to 43%": the ends of an interval."""
+    return f"{100 * found.low:.0f} to {found.high:.0%}"
+
+
+def lead(r: Reviewed) -> list[str]:
+    """What one should know first, a sentence each."""
+    return _unlabelled(r) if r.labels is None else _labelled(r)
+
+
+def gap_sentence(one: ByGroup) -> str:
+    """How far a column's groups are apart; nothing if they can't be compared."""
+    if (gap := one.gap) is None:
+        return ""
+    values = {group.name: group.mean_recall for group in one.groups}
+    best, worst = values[gap.best], values[gap.worst]
+    assert best is not None and worst is not None
+    size, low, high = (round(100 * value, 1) + 0.0 for value in (gap.size.value, gap.size.low, gap.size.high))
+    chance = f"dealt at random, groups are as far apart in {share(gap.by_chance)} of cases"
+    chance += ", so it may be chance" if gap.by_chance > SIGNIFICANT else ""
+    return (
+        f"By {one.column}, mean recall is {best.value:.1%} for {gap.best} and {worst.value:.1%} for {gap.worst}: "
+        f"{size} points apart (95 % interval {low} to {high}); {chance}."
+    )
+
+
+def _labelled(r: Reviewed) -> list[str]:
+    assert r.labels is not None
+    n, wrong = len(r.labels), int((r.predicted != r.labels).sum())
+    if not wrong:
+        return [f"All {n:,} faces are right."]
+    found = wilson(wrong, n)
+    first = find_pairs(r.labels, r.probs)[0]
+    pair = f"{r.classes[first.true]} → {r.classes[first.predicted]}"
+    said = [
+        f"Of {n:,} faces {share(found.value)} are wrong ({wrong:,}; 95 % interval {interval(found)}).",
+        f"{share(first.of_errors)} of all errors are {pair}: {share(first.of_true)} of the {r.classes[first.true]} "
+        f"faces are taken for {r.classes[first.predicted]}.",
+    ]
+    counts = np.bincount(r.labels, minlength=len(r.classes))
+    right = np.bincount(r.labels[r.predicted == r.labels], minlength=len(r.classes))
+    enough = np.flatnonzero(counts >= ENOUGH_FACES).tolist()
+    if enough and (worst := min(enough, key=lambda k: right[k] / counts[k])) != first.true:
+        said.append(f"{r.classes[worst]} is right least often: {right[worst]:,} of {counts[worst]:,}.")
+    sure = int(((r.predicted != r.labels) & (r.confidence >= _SURE)).sum())
+    if sure:
+        said.append(f"{sure:,} errors are made with {_SURE:.0%} confidence or more.")
+    return said
+
+
+def _unlabelled(r: Reviewed) -> list[str]:
+    n, unsure = len(r.probs), float((r.confidence < _UNSURE).mean())
+    said = [f"Of {n:,} faces without labels {share(unsure)} are predicted with less than {_UNSURE:.0%} confidence."]
+    if r.committee is not None:
+        split = float(r.committee.split.mean())
+        said.append(f"On {share(split)} of them the {r.committee.cells} cells do not all name the same class.")
+    return [*said, "Look at those below first: there a label would tell most."]

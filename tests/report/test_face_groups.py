@@ -1,0 +1,131 @@
+"""Reading --groups: CSVs as people and their programs write them, and names as they know them."""
+
+import numpy as np
+import pytest
+
+from pa_difc.report.cells import plain_cell, safe_cell
+from pa_difc.report.face_groups import NO_GROUP, read_groups
+from pa_difc.util.errors import UserError
+
+NAMES = ["test/happy/1.jpg", "test/happy/2.jpg", "test/sad/1.jpg", "test/sad/7.JPG", "=SUM(A1).png"]
+WORDS = {0: "young", 1: "old", 2: "old", 3: "", 4: "young"}
+
+
+def csv(tmp_path, text, encoding="utf-8"):
+    path = tmp_path / "people.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def words(column):
+    return ["" if g == NO_GROUP else column.groups[g] for g in column.of_face]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("head", ["image", "IMAGE", " Path "])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_however_the_file_was_saved(tmp_path, delimiter, encoding, head, newline):
+    rows = [[head, "Age"], *([NAMES[i], word] for i, word in WORDS.items())]
+    path = csv(tmp_path, newline.join(delimiter.join(row) for row in rows) + newline + newline, encoding)
+    (column,) = read_groups(path, NAMES).columns
+    assert column.name == "Age" and words(column) == list(WORDS.values())
+
+
+@pytest.mark.parametrize(
+    ("written", "face"),
+    [
+        ("test/happy/2.jpg", 1),
+        ("./test/happy/2.jpg", 1),
+        ("/home/me/faces/test/happy/2.jpg", 1),
+        ("C:\\faces\\TEST\\Happy\\2.jpg", 1),
+        ("happy/1.jpg", 0),
+        ("7.jpg", 3),
+        ("'=SUM(A1).png", 4),
+        ("=SUM(A1).png", 4),
+        ("1.jpg", None),  # of two
+        ("elsewhere/3.jpg", None),
+        ("py/1.jpg", None),  # no whole part of a path
+    ],
+)
+def test_an_image_is_known_by_its_name_and_by_what_is_plainly_the_same(tmp_path, written, face):
+    path = csv(tmp_path, f"image,age\n{written},x\ntest/sad/1.jpg,x\n")
+    found = read_groups(path, NAMES)
+    assert [i for i, word in enumerate(words(found.columns[0])) if word] == sorted({2, face} - {None})
+    assert any("Not in the dataset: 1 image of people.csv" in note for note in found.notes) == (face is None)
+
+
+def test_names_that_differ_in_case_alone_are_two_images(tmp_path):
+    path = csv(tmp_path, "image,age\nA.jpg,x\n")
+    assert words(read_groups(path, ["a.jpg", "A.jpg"]).columns[0]) == ["", "x"]
+
+
+def test_several_columns_and_spellings(tmp_path):
+    """Words that differ in case are one group, called as most of them are; numbers are in order."""
+    path = csv(
+        tmp_path, "age,image,Sex\n10,test/happy/1.jpg,F\n9,test/happy/2.jpg,f\n9,test/sad/1.jpg,f\n,test/sad/7.JPG,m\n"
+    )
+    age, sex = read_groups(path, NAMES).columns
+    assert list(age.groups) == ["9", "10"] and words(age) == ["10", "9", "9", "", ""]
+    assert (sex.name, list(sex.groups)) == ("Sex", ["f", "m"]) and words(sex) == ["f", "f", "f", "m", ""]
+
+
+def test_what_does_not_fit_is_counted(tmp_path):
+    rows = ["image,age", *(f"{name},old" for name in (*NAMES[:3], NAMES[0], "train/1.jpg", "gone/1.png", "gone/2.png"))]
+    found = read_groups(csv(tmp_path, "\n".join(rows)), NAMES, ["train/1.jpg", "train/2.jpg"])
+    assert found.notes == [
+        "Training faces, which are not scored here: 1 image of people.csv.",
+        "Not in the dataset: 2 images of people.csv, such as 'gone/1.png'.",
+        "Rows of people.csv that repeat others and count once: 1.",
+        "Without age: 2 of 5 faces.",
+    ]
+
+
+def test_a_copy_of_predictions_csv_with_a_column_more(tmp_path):
+    text = "path,true,predicted,confidence,p_happy,p_sad,camera\n'=SUM(A1).png,sad,happy,0.6,0.6,0.4,Nikon\n"
+    (column,) = read_groups(csv(tmp_path, text), NAMES).columns
+    assert column.name == "camera" and words(column) == ["", "", "", "", "Nikon"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("picture,age\n1.jpg,x\n", "no column 'image' (found 'picture', 'age')"),
+        ("image\n1.jpg\n", "no column of groups beside 'image'"),
+        ("image,age,Age\n1.jpg,x,y\n", "the column 'age' stands there twice"),
+        ("image,age\n", "the list is empty"),
+        ("", "the list is empty"),
+        ("image,age\n,old\n", ":2: the row names no image"),
+        ("image,age\ntest/sad/1.jpg,old,x\n", ":2: 3 cells under 2 columns"),
+        ("image,age\ntest/sad/1.jpg,old\n\ntest/sad/1.jpg,young\n", ":4: 'test/sad/1.jpg' is in 'old' and in 'young'"),
+        ("image,age\n./test/sad/1.jpg,old\ntest/sad/1.jpg,old\n", "are one image: give it one row"),
+        (
+            "image,age\na.jpg,x\nb.jpg,x\n",
+            "none of its 2 images, such as 'a.jpg', is a test face; its names are such as",
+        ),
+        ("image,age\ntest/sad/1.jpg,\n", "no test face has a group: age"),
+    ],
+)
+def test_what_can_t_be_read_is_said(tmp_path, text, said):
+    with pytest.raises(UserError) as error:
+        read_groups(csv(tmp_path, text), NAMES)
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_other_encodings_and_folders_are_refused(tmp_path):
+    with pytest.raises(UserError, match="save it as CSV UTF-8"):
+        read_groups(csv(tmp_path, "image,âge\ntest/sad/1.jpg,vieux\n", "latin-1"), NAMES)
+    with pytest.raises(UserError, match="cannot read"):
+        read_groups(tmp_path, NAMES)
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
+def test_no_cell_is_a_formula(start):
+    text = f"{start}cmd|' /C calc'!A0"
+    assert safe_cell(text) == f"'{text}" and plain_cell(safe_cell(text)) == text
+    assert safe_cell(f"a{text}") == f"a{text}" and plain_cell("'quoted'") == "'quoted'"
+
+
+def test_a_name_stays_on_its_line():
+    assert safe_cell("a\nb\rc\td") == "a\\x0ab\\x0dc\\x09d"
+    assert np.all([mark not in safe_cell("\t\n\v\f\r") for mark in "\t\n\v\f\r"])
