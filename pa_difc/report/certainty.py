@@ -35,8 +35,8 @@ def certainty(selection: Selection) -> list[str]:
         lines.append(f"It is tied with {second.name} at a mean rank of {rank:.1f}: the first of the table is taken.")
     else:
         lines.append(
-            f"Its mean rank is {rank:.1f} among {len(selection.candidates)} cells, 1 the best; that of {second.name} is "
-            f"{next_rank:.1f}."
+            f"Its mean rank is {rank:.1f} among {len(selection.candidates)} cells (1 is the best); that of "
+            f"{second.name} {next_rank:.1f}."
         )
     pairs = combinations([c.runs[0] for c in selection.candidates], 2)
     shares = [share for a, b in pairs if (share := agreement(a, b)) is not None]

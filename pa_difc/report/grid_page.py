@@ -21,7 +21,7 @@ from .figures import figures
 from .grid import Grid
 from .latex import write_latex
 from .lead import sentence, sentence_of_choice
-from .page import html_figure, html_page, html_table, markdown_table, slug
+from .page import html_figure, html_page, markdown_table, slug
 from .published import NOTE
 from .selection import Selection, candidates_table, judged, predicted_table, select, selection_notes
 from .table import COLLAPSE_NOTE, TRANSDUCTIVE_NOTE, csv_text
@@ -106,12 +106,8 @@ def write_grid(
         page.append(f"<h2 id='again'>Again</h2>{''.join(said)}")
         markdown += ["## Again", *(f"{what}\n\n```sh\n{line}\n```" for what, line in again)]
     write_text(out / "report.md", "\n\n".join(markdown) + "\n")
-    body = "\n".join(page)
-    whole = (
-        html_page(grid.title, interactive.for_page(body), [interactive.SCRIPT])
-        if plane
-        else html_page(grid.title, body)
-    )
+    body, needed = "\n".join(page), [interactive.SCRIPT] if plane else []
+    whole = html_page(grid.title, interactive.for_page(body) if plane else body, needed)
     write_text(out / "report.html", whole)
     return Summary(out / "report.html", grid.title, lead, main[1] if main else [], notes)
 

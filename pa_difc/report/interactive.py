@@ -138,7 +138,6 @@ def _keys(title: str, signal: str, looks: dict[str, str], shape: str | None) -> 
         glyph = f"<svg viewBox='-1.2 -1.2 2.4 2.4' aria-hidden='true'><path d='{path}' fill='{fill}'"
         glyph += " stroke='currentColor' stroke-width='.2'/></svg>"
         value = html.escape(name)
-        buttons.append(
-            f"<button type='button' aria-pressed='false' data-signal='{signal}' data-value='{value}'>{glyph}{value}</button>"
-        )
+        button = f"<button type='button' aria-pressed='false' data-signal='{signal}' data-value='{value}'>"
+        buttons.append(f"{button}{glyph}{value}</button>")
     return f"<fieldset class='keys'><legend>{title}</legend>{''.join(buttons)}</fieldset>"

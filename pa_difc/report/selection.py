@@ -169,7 +169,7 @@ def predicted_table(selection: Selection) -> Rows:
 def selection_notes(selection: Selection) -> list[str]:
     """What one has to know to read the candidates' table."""
     notes = [
-        f"← chosen by {CHOSEN_BY}: rank 1 is the best cell by a criterion; of the criteria themselves, larger is better; "
+        f"← chosen by {CHOSEN_BY}, where rank 1 is the best; of the criteria themselves, larger is better; "
         "source recall: mean recall on held-out source, in %"
     ]
     if any(c.collapsed for c in selection.candidates):

@@ -7,7 +7,7 @@ from statistics import mean
 
 import numpy as np
 import pytest
-from records import SEVEN, load_grids, outputs, record, state, write, write_many_classes
+from records import load_grids, outputs, record, state, write, write_many_classes
 
 from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.lead import sentence

@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 from devtools import CHROMIUM, NO_CHROMIUM, browser
-from records import SEVEN, outputs, record, write, write_many_classes
+from records import SEVEN, flat_scores, load_grids, outputs, record, write, write_many_classes
 
-from pa_difc.report.cells import COLORS, SHAPES, plane_of
-from pa_difc.report.drawing import Figure
+from pa_difc.report.cells import SHAPES, plane_of
+from pa_difc.report.drawing import COLORS, Figure
 from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.interactive import chart, html_cells
 from pa_difc.report.page import STYLE, html_page, html_table
@@ -18,6 +18,11 @@ HOSTILE = "</script><script>document.title='owned'</script>"
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:sklearn")
 with_chromium = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
+
+
+def grid_of(folder):
+    (grid,) = load_grids(folder)
+    return grid
 
 
 @pytest.fixture(scope="module")
@@ -104,13 +109,6 @@ def test_methods_have_colours_and_losses_shapes_however_many_there_are(tmp_path)
     assert len(rows) == 90 and {row["method_key"] for row in rows if row["method"] in ("m0", "m1", "m2")} == {"others"}
 
 
-def grid_of(folder):
-    from records import load_grids
-
-    (grid,) = load_grids(folder)
-    return grid
-
-
 def test_large_points_are_means_and_small_ones_seeds(folder):
     grid = grid_of(folder)
     rules, _, small, large, names = chart(plane_of(grid, None)).to_dict()["layer"]
@@ -121,10 +119,12 @@ def test_large_points_are_means_and_small_ones_seeds(folder):
         rows = layer["data"]["values"]
         return [(r["x"], r["y"]) for r in rows if (r["method"], r["loss"]) == ("source_only", "difc")]
 
-    assert found(small) == pytest.approx(values) and found(large) == pytest.approx([tuple(np.mean(values, axis=0))])
+    np.testing.assert_allclose(found(small), values)
+    np.testing.assert_allclose(found(large), [np.mean(values, axis=0)])
     assert rules["data"]["values"] == [{"x": pytest.approx(50), "y": pytest.approx(40)}]  # as_is
     labels = {row["label"] for row in names["data"]["values"]}
-    assert {"as_is", "source_only"} <= labels and any("highest mean recall" in label for label in labels)
+    assert "as_is" in labels and any(label.startswith("source_only") for label in labels)
+    assert sum("highest mean recall" in label for label in labels) == 1
 
 
 def test_without_labels_the_picture_is_of_criteria(tmp_path):
@@ -133,7 +133,7 @@ def test_without_labels_the_picture_is_of_criteria(tmp_path):
         probs = rng.dirichlet(np.ones(3) * (1 + i), 60)
         arrays = outputs(np.arange(60) % 3, probs) | {"target_labels": labels.astype(np.int8)}
         counts = np.bincount(probs.argmax(1), minlength=3).tolist()
-        scores = {"source": {"accuracy": 0.5}, "unlabelled_target": {"predicted": counts, "collapsed": False}}
+        scores = {"source": flat_scores(3, 0.5), "unlabelled_target": {"predicted": counts, "collapsed": False}}
         write(tmp_path, record("mcd", loss, names=SEVEN[:3], scores=scores), arrays)
     grid = grid_of(tmp_path)
     selection = select(grid)
@@ -177,11 +177,6 @@ def test_contents_stay_in_sight(tab, page):
         tab.run("scrollTo(0, 1500)")
         box = tab.run("document.querySelector('.contents').getBoundingClientRect().toJSON()")
         assert box["top"] == 0 and 0 < box[side] < 300
-
-
-@with_chromium
-def test_tables_sort_by_keyboard_and_say_how(tab):
-    pass
 
 
 @with_chromium
@@ -235,8 +230,10 @@ def test_a_table_sorts_filters_and_goes_back(tab, tmp_path):
     for order, name in (([*known, "–", ""], "descending"), ([*known[::-1], "–", ""], "ascending"), (VALUES, None)):
         tab.run(press)
         assert (tab.run(values), tab.run(said)) == (order, name)
-    tab.run("const i = document.querySelector('.filter input'); i.value = 'ROW 3'; i.dispatchEvent(new Event('input'))")
-    assert tab.run(values) == [VALUES[3]] and tab.run("document.querySelector('output').textContent") == "1 of 9 rows"
+    tab.run(
+        "const i = document.querySelector('.filter input'); i.value = '1,2 ROW'; i.dispatchEvent(new Event('input'))"
+    )
+    assert tab.run(values) == [VALUES[1]] and tab.run("document.querySelector('output').textContent") == "1 of 9 rows"
     assert tab.run("document.querySelector('th button').tabIndex") == 0
 
 
