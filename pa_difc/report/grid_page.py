@@ -17,7 +17,7 @@ from .compared import NOTE as DIFFERENCES_NOTE
 from .compared import differences_table, statistics_rows
 from .drawing import Figure
 from .examples import changed_faces
-from .figures import figures
+from .figures import DATA, figures
 from .grid import Grid
 from .latex import write_latex
 from .lead import sentence, sentence_of_choice
@@ -137,7 +137,8 @@ def _figures(drawn: dict[str, list[Figure]], out: Path, formats: Sequence[str]) 
     page = "<h2 id='figures'>Figures</h2>"
     for heading, shown in drawn.items():
         pictures = "".join(html_figure(f.title, f.for_page(), f.caption) for f in shown)
-        page += f"<details class='fold' open><summary>{html.escape(heading)}</summary>"
+        fold = "" if heading == DATA else " class='fold'"
+        page += f"<details{fold} open><summary>{html.escape(heading)}</summary>"
         page += f"<div class='figures'>{pictures}</div></details>"
         for figure in shown:
             figure.write(out / "figures" / slug(figure.title), formats)

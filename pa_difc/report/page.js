@@ -2,7 +2,7 @@
 // Nothing here adds content: without it every number is on the page all the same.
 (() => {
   "use strict";
-  const FEW = 8; // rows that need no filter
+  const FEW = 12; // rows that need no filter
   const all = (query, inside = document) => [...inside.querySelectorAll(query)];
   const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
 
