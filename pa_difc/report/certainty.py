@@ -30,12 +30,13 @@ def certainty(selection: Selection) -> list[str]:
     second = max(others, key=lambda c: c.scores["consensus"])
     if 2 * len(for_it) < len(picks):
         lines.append("The criteria disagree: it is a weak choice.")
-    rank, next_rank = chosen.scores["consensus"], second.scores["consensus"]
+    rank, next_rank = selection.rank(chosen), selection.rank(second)
     if rank == next_rank:
         lines.append(f"It is tied with {second.name} at a mean rank of {rank:.1f}: the first of the table is taken.")
     else:
         lines.append(
-            f"Its mean rank is {rank:.1f} of {len(selection.candidates)}; that of {second.name} {next_rank:.1f}."
+            f"Its mean rank is {rank:.1f} among {len(selection.candidates)} cells (1 is the best); that of "
+            f"{second.name} {next_rank:.1f}."
         )
     pairs = combinations([c.runs[0] for c in selection.candidates], 2)
     shares = [share for a, b in pairs if (share := agreement(a, b)) is not None]

@@ -31,6 +31,11 @@ _MARKERS = ("o", "s", "^", "D", "X")
 _METADATA: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 FORMATS = tuple(_METADATA)
 _DPI = 300  #: of a PNG
+_PAGE_DPI = 144  #: of clouds of points in a page, which would be large as vectors
+#: Of text and axes while a figure of a page is drawn: in the page they have the colour of its text.
+_INK = "#7f7f81"
+#: Digits behind the second of a length in points; those of factors, which are below one, stay.
+_FINE = re.compile(r"(?<![\d.])([1-9]\d*\.\d\d)\d+")
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Figure:
     caption: str = ""  #: what the title does not say, such as the seeds
 
     def for_page(self) -> str:
-        """An SVG with gray text on nothing, for light and dark pages; the same bytes for the same data."""
+        """An SVG on nothing with text in the colour of the page, light or dark; the same bytes for the same data."""
         return svg(self.draw, self.size)
 
     def write(self, path: Path, formats: Sequence[str]) -> None:
@@ -75,16 +80,17 @@ def error_style() -> dict[str, Any]:
 
 
 def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5.4, 3.2)) -> str:
-    """An SVG with gray text on nothing, for light and dark pages; the same bytes for the same data.
+    """An SVG on nothing with text in the colour of the page, light or dark; the same bytes for the same data.
 
     Args:
         draw: is given the axes.
         size: in inches; a legend of many rows is added to the height.
     """
-    with _drawn(draw, size, GRAY) as figure:
+    with _drawn(draw, size, _INK) as figure:
         buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata=_METADATA["svg"])
-    return re.sub(r"^.*?(?=<svg )", "", buffer.getvalue(), flags=re.DOTALL)
+        figure.savefig(buffer, format="svg", dpi=_PAGE_DPI, transparent=True, metadata=_METADATA["svg"])
+    text = re.sub(r"^.*?(?=<svg )|<!--.*?-->", "", buffer.getvalue(), flags=re.DOTALL)
+    return _FINE.sub(r"\1", text).replace(_INK, "currentColor")
 
 
 @contextmanager
@@ -97,7 +103,7 @@ def _drawn(draw: Callable[[Axes], None], size: tuple[float, float], text: str) -
     colored = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
     style: dict[Any, Any] = dict.fromkeys(colored, text)
     style |= {"svg.hashsalt": "pa_difc", "font.size": 9, "legend.framealpha": 0}
-    if text != GRAY:  # letters stay letters in files; in a page they are drawn, whatever fonts there are
+    if text != _INK:  # letters stay letters in files; in a page they are drawn, whatever fonts there are
         style |= {"svg.fonttype": "none", "pdf.fonttype": 42}
     style["text.parse_math"] = False  # a class may be called "$"
     with matplotlib.rc_context(style):

@@ -50,7 +50,8 @@ def by_class(ax: Axes, points: Points, names: Sequence[str]) -> None:
             chosen = (labels == k) & (domains == domain)
             x, y = positions[chosen].T
             label = name if domain else None
-            ax.scatter(x, y, s=size, color=style["color"], marker=style["marker"], label=label, lw=0, alpha=0.8)
+            look = {"color": style["color"], "marker": style["marker"], "lw": 0, "alpha": 0.8, "rasterized": True}
+            ax.scatter(x, y, s=size, label=label, **look)
     _no_axes(ax)
 
 
@@ -59,7 +60,7 @@ def by_domain(ax: Axes, points: Points) -> None:
     positions, _, domains = points
     for domain, name, color in ((0, "source", BLUE), (1, "target", ORANGE)):
         x, y = positions[domains == domain].T
-        ax.scatter(x, y, s=8, color=color, label=name, lw=0, alpha=0.7)
+        ax.scatter(x, y, s=8, color=color, label=name, lw=0, alpha=0.7, rasterized=True)
     _no_axes(ax)
 
 

@@ -19,6 +19,9 @@ from .tables import sides
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+#: The heading of the figures that are of no method.
+DATA = "Data"
+
 _BINS = 10
 _SHOWN = 4  #: losses in a figure with bars
 _UPRIGHT = 10  #: so many classes have upright bars, more have bars that lie
@@ -30,7 +33,7 @@ _TALL = (5.4, 4.2)
 def figures(grid: Grid) -> dict[str, list[Figure]]:
     """Every figure that the runs have data for, by heading."""
     counted = [Figure("Class proportions", partial(imbalance, grid=grid), _bar_size(grid, 2))] if sides(grid) else []
-    return ({"Data": counted} if counted else {}) | {method: _of_method(grid, method) for method in grid.methods}
+    return ({DATA: counted} if counted else {}) | {method: _of_method(grid, method) for method in grid.methods}
 
 
 def _of_method(grid: Grid, method: str) -> list[Figure]:

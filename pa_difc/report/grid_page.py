@@ -10,17 +10,18 @@ from pathlib import Path
 
 from ..evaluation.metrics import ENOUGH_NOTE
 from ..util.files import write_text
-from . import tables
+from . import interactive, layout, tables
 from .certainty import certainty
 from .compared import NOTE as DIFFERENCES_NOTE
 from .compared import differences_table, statistics_rows
 from .drawing import Figure
 from .examples import changed_faces
-from .figures import figures
+from .figures import DATA, figures
 from .grid import Grid
 from .latex import write_latex
 from .lead import sentence, sentence_of_choice
-from .page import html_figure, html_page, html_table, markdown_table, slug
+from .page import html_figure, html_page, markdown_table, slug
+from .plane import Plane, plane_of
 from .published import NOTE
 from .selection import Selection, candidates_table, judged, predicted_table, select, selection_notes
 from .table import COLLAPSE_NOTE, TRANSDUCTIVE_NOTE, csv_text
@@ -70,17 +71,13 @@ def write_grid(
     lead = sentence(grid)
     if choice is not None and grid.labelled:
         lead = f"{sentence_of_choice(choice)} {lead}"
-    content, notes = _scored(grid) if grid.labelled else _unscored(grid)
+    selection = select(grid)
+    content, notes = _scored(grid, selection) if grid.labelled else _unscored(grid, selection)
     notes = _differences(grid) + _multiplied(grid) + notes
     content = {title: rows for title, rows in content.items() if len(rows) > 1}
     markdown = [f"# {grid.title}", lead, *notes]
-    heads = [*content, "Figures", *(["Faces"] if data_root else [])]
-    links = "".join(f"<a href='#{slug(title)}'>{html.escape(title)}</a>" for title in heads)
-    page = [f"<p class='lead'>{html.escape(lead)}</p>", f"<nav aria-label='Contents'>{links}</nav>"]
-    page += [f"<p>{html.escape(note)}</p>" for note in notes]
     for title, rows in content.items():
         markdown += [f"## {title}", markdown_table(rows)]
-        page.append(f"<h2 id='{slug(title)}'>{html.escape(title)}</h2>{html_table(rows, title)}")
         write_text(out / "tables" / f"{slug(title)}.csv", csv_text(rows))
     write_text(out / "tables" / "runs.csv", csv_text(tables.every_run(grid)))
     if grid.labelled:
@@ -88,10 +85,18 @@ def write_grid(
     if latex:
         write_latex(grid, content, out / "tables")
     drawn = figures(grid)
+    main, *others = content.items() or [None]
+    plane = plane_of(grid, selection)
+    picture = _picture(plane, out, formats) if plane else ""
+    page = [layout.front(layout.facts(grid), lead, picture, main, notes), layout.tables(dict(others))]
     page.append(_figures(drawn, out, formats))
     markdown += [
         "## Figures",
-        "\n".join(f"- {f.title}. {f.caption}".rstrip() for shown in drawn.values() for f in shown),
+        "\n".join(
+            f"- {f.title}. {f.caption}".rstrip()
+            for shown in ([plane.figure()] if plane else [], *drawn.values())
+            for f in shown
+        ),
     ]
     if data_root is not None:
         faces = "".join(html_figure(title, image) for title, image in changed_faces(grid, data_root).items())
@@ -101,9 +106,10 @@ def write_grid(
         page.append(f"<h2 id='again'>Again</h2>{''.join(said)}")
         markdown += ["## Again", *(f"{what}\n\n```sh\n{line}\n```" for what, line in again)]
     write_text(out / "report.md", "\n\n".join(markdown) + "\n")
-    write_text(out / "report.html", html_page(grid.title, "\n".join(page)))
-    main = next(iter(content.values()), [])
-    return Summary(out / "report.html", grid.title, lead, main, notes)
+    body, needed = "\n".join(page), [interactive.SCRIPT] if plane else []
+    whole = html_page(grid.title, interactive.for_page(body) if plane else body, needed)
+    write_text(out / "report.html", whole)
+    return Summary(out / "report.html", grid.title, lead, main[1] if main else [], notes)
 
 
 def _again(grid: Grid) -> list[tuple[str, str]]:
@@ -119,21 +125,29 @@ def _again(grid: Grid) -> list[tuple[str, str]]:
     return found
 
 
+def _picture(plane: Plane, out: Path, formats: Sequence[str]) -> str:
+    """The picture of all cells, written to files too."""
+    figure = plane.figure()
+    figure.write(out / "figures" / slug(figure.title), formats)
+    return interactive.html_cells(plane, figure)
+
+
 def _figures(drawn: dict[str, list[Figure]], out: Path, formats: Sequence[str]) -> str:
-    """The section of figures, each of them written to files too."""
+    """The section of figures, those of a method folded; each of them is written to files too."""
     page = "<h2 id='figures'>Figures</h2>"
     for heading, shown in drawn.items():
         pictures = "".join(html_figure(f.title, f.for_page(), f.caption) for f in shown)
-        page += f"<h3>{html.escape(heading)}</h3><div class='figures'>{pictures}</div>"
+        fold = "" if heading == DATA else " class='fold'"
+        page += f"<details{fold} open><summary>{html.escape(heading)}</summary>"
+        page += f"<div class='figures'>{pictures}</div></details>"
         for figure in shown:
             figure.write(out / "figures" / slug(figure.title), formats)
     return page
 
 
-def _scored(grid: Grid) -> tuple[dict[str, tables.Rows], list[str]]:
+def _scored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables.Rows], list[str]]:
     """Tables by title and notes, where there are labels to score by."""
-    main, selection = tables.ablation(grid), select(grid)
-    by_criterion = judged(selection)
+    main, by_criterion = tables.ablation(grid), judged(selection)
     is_judged = selection is not None and len(by_criterion) > 1
     content = {
         "Methods and losses": main,
@@ -152,14 +166,14 @@ def _scored(grid: Grid) -> tuple[dict[str, tables.Rows], list[str]]:
     return content, [*notes, *_of_choice(selection)] if selection and is_judged else notes
 
 
-def _unscored(grid: Grid) -> tuple[dict[str, tables.Rows], list[str]]:
+def _unscored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables.Rows], list[str]]:
     """Tables by title and notes, where there are none."""
     content = {
         "Order of confusion on the target": tables.confusion_order(grid),
         "Samples per class": tables.imbalance(grid),
     }
     notes: list[str] = []
-    if selection := select(grid):
+    if selection:
         chosen = {
             "Choosing without labels": candidates_table(selection),
             "Predicted classes (%)": predicted_table(selection),

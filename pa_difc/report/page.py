@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import re
 from collections.abc import Sequence
@@ -15,32 +17,15 @@ _WIDE = 450.0
 #: By which a page of ours is known.
 _GENERATOR = "<meta name='generator' content='pa_difc'>"
 
-STYLE = """
-:root { color-scheme: light dark; --line: #8886; --mark: #D55E00; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: auto; padding: 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; } h3 { font-size: 1rem; }
-.lead { font-size: 1.15rem; } .warn { border-left: 4px solid var(--mark); padding: .3rem .8rem; }
-.scroll { overflow-x: auto; } table { border-collapse: separate; border-spacing: 0; } caption { text-align: left; }
-th, td { padding: .25rem .8rem .25rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child, .words, .text { text-align: left; }
-td.words { white-space: normal; min-width: 14rem; }
-th.published, td.published { border-left: 3px double var(--line); padding-left: .8rem; font-style: italic; }
-th:first-child, td:first-child { position: sticky; left: 0; background: Canvas; }
-.figures { display: grid; align-items: start; gap: 1.2rem; margin-top: 1rem; }
-.figures { grid-template-columns: repeat(auto-fill, minmax(min(24rem, 100%), 1fr)); }
-figure { margin: 0; min-width: 0; } figure svg, figure img { width: 100%; height: auto; }
-figure.wide { grid-column: 1 / -1; overflow-x: auto; } figure.wide svg { min-width: 38rem; max-width: 52rem; }
-code { overflow-wrap: anywhere; }
-nav a { margin-right: .8rem; } :focus-visible { outline: 3px solid var(--mark); }
-@media print {
-  body { font-size: 10pt; max-width: none; padding: 0; } nav { display: none; }
-  h1, h2, h3 { break-after: avoid; break-inside: avoid; } p { orphans: 3; widows: 3; }
-  .scroll { overflow: visible; } table { font-size: 7.5pt; } tr, figure { break-inside: avoid; }
-  th, td { padding-right: .5rem; } th { white-space: normal; vertical-align: bottom; }
-  th:first-child, td:first-child { position: static; } td.words { min-width: 0; }
-  .figures { grid-template-columns: 1fr 1fr; } figure.wide { overflow: visible; } figure.wide svg { min-width: 0; }
-}
-"""
+_HERE = Path(__file__).parent
+STYLE = (_HERE / "page.css").read_text(encoding="utf-8")
+#: Tables that sort and filter, details that fold.
+SCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
+
+#: More rows than this scroll below a head that stays.
+_LONG = 25
+
+_HEADING = re.compile(r"<h2(?: id='([^']*)')?>(.*?)</h2>", re.DOTALL)
 
 Rows = Sequence[Sequence[str]]
 
@@ -80,7 +65,8 @@ def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
         kinds.append(f" class='{kind}'" if kind else "")
     top = "<tr>" + "".join(f"<th scope='col'{k}>{c}</th>" for c, k in zip(head, kinds, strict=True)) + "</tr>"
     lines = ["<tr>" + "".join(f"<td{k}>{c}</td>" for c, k in zip(row, kinds, strict=True)) + "</tr>" for row in body]
-    region = f"<div class='scroll' tabindex='0' role='region' aria-label='{html.escape(title)}'>"
+    long = " long" if len(body) > _LONG else ""
+    region = f"<div class='scroll{long}' tabindex='0' role='region' aria-label='{html.escape(title)}'>"
     return f"{region}<table><thead>{top}</thead><tbody>{''.join(lines)}</tbody></table></div>"
 
 
@@ -111,11 +97,56 @@ def require_ours(folder: Path) -> None:
         refuse_foreign(file, ours=ours, writer="this command", instead="another --out")
 
 
-def html_page(title: str, body: str) -> str:
-    """A whole page."""
-    title = html.escape(title)
+def html_page(title: str, body: str, scripts: Sequence[str] = ()) -> str:
+    """A whole page that needs no network and allows none: a policy in it forbids whatever is not in the file.
+
+    A list of its second headings stands at the side, or at the top of a narrow screen; where scripts do not run, the
+    page loses no number.
+
+    Args:
+        title: of the page.
+        body: HTML below the title; second headings without an id are given one.
+        scripts: what the page needs beside its own; they may compile code, as Vega does with what is computed in a
+            picture.
+    """
+    title, (contents, body) = html.escape(title), _with_contents(body)
+    scripts = [_script(text) for text in (*scripts, SCRIPT)]
     meta = "<meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>"
+    classes = " class='with-contents'" if contents else ""
     return (
-        f"<!doctype html><html lang='en'><head>{meta}{_GENERATOR}<title>{title}</title><style>{STYLE}</style></head>"
-        f"<body><main><h1>{title}</h1>{body}</main></body></html>\n"
+        f"<!doctype html><html lang='en'><head>{meta}{_policy(scripts)}{_GENERATOR}<title>{title}</title>"
+        f"<style>{STYLE}</style></head><body{classes}>{contents}<main><h1>{title}</h1>{body}</main>"
+        f"{''.join(f'<script>{text}</script>' for text in scripts)}</body></html>\n"
     )
+
+
+def _with_contents(body: str) -> tuple[str, str]:
+    """Links to the second headings of a page, nothing where there is one, and the page with an id at each."""
+    links: list[str] = []
+
+    def linked(match: re.Match[str]) -> str:
+        place = match[1] or slug(html.unescape(match[2]))
+        links.append(f"<li><a href='#{place}'>{match[2]}</a></li>")
+        return f"<h2 id='{place}'>{match[2]}</h2>"
+
+    body = _HEADING.sub(linked, body)
+    if len(links) < 2:
+        return "", body
+    return f"<nav class='contents' aria-label='Contents'><ul>{''.join(links)}</ul></nav>", body
+
+
+def _script(text: str) -> str:
+    """A script as it can stand in a page: nothing in it ends it, and its line ends are those that a browser hashes."""
+    return text.replace("\r\n", "\n").replace("</script", "<\\/script")
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """Nothing is loaded, sent or framed, and no script runs but these: a name that gets past escaping runs nothing.
+
+    ``unsafe-eval`` stands there for Vega, which compiles the expressions of a picture; its interpreter, which would not
+    need it, is in no package for Python.
+    """
+    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests) + (" 'unsafe-eval'" if len(scripts) > 1 else "")
+    rules = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}; "
+    return f"<meta http-equiv=\"Content-Security-Policy\" content=\"{rules}base-uri 'none'; form-action 'none'\">"

@@ -32,6 +32,8 @@ FEWEST_ABOVE_AS_IS = 2
 REFERENCE = ("source_only", BASE)
 #: The rule of the choice, in words.
 CHOSEN_BY = "consensus (mean rank by class_ami, ensv and source recall)"
+#: Head of the column that the choice goes by.
+RANK = "rank, 1 = best"
 #: Fewer cells than this say nothing of a criterion.
 FEWEST_TO_JUDGE = 3
 
@@ -44,6 +46,7 @@ class Candidate:
     loss: str
     runs: Sequence[Run]
     scores: dict[str, float]  #: by criterion, mean over seeds; larger is better
+    by_run: Sequence[dict[str, float]]  #: the same of each run
     predicted: list[float]  #: ``(K,)`` shares of the target's predictions, mean over seeds
     collapsed: bool  #: in at least one run fewer than half of the classes were ever predicted
     keeps_source: bool  #: recall on held-out source at most 3 points below the reference's; True if there is none, or
@@ -83,6 +86,10 @@ class Selection:
         allowed = [c for c in self.candidates if c.eligible] or [c for c in self.candidates if not c.below_as_is]
         return max(allowed, key=lambda c: c.scores[criterion])
 
+    def rank(self, candidate: Candidate) -> float:
+        """The mean rank by the criteria of consensus: 1 is the best by all of them."""
+        return len(self.candidates) + 1 - candidate.scores["consensus"]
+
 
 def select(grid: Grid) -> Selection | None:
     """Scores every cell of a grid; None if a run's outputs were not kept, or are not of the same faces."""
@@ -94,24 +101,26 @@ def select(grid: Grid) -> Selection | None:
     votes = [1 / len(grid.of(method, loss)) for method, loss, _ in kept]
     agreed = dict(zip(kept, ensemble_agreement(list(kept.values()), votes), strict=True))
     cells = [(m, k, list(grid.of(m, k).values())) for m in grid.methods for k in grid.losses if grid.of(m, k)]
-    scores = [_mean_scores(runs, agreed) for _, _, runs in cells]
+    by_run = [[_scores(run) | {"ensv": agreed[run.cell]} for run in runs] for _, _, runs in cells]
+    scores = [{name: mean(s[name] for s in of_cell) for name in of_cell[0]} for of_cell in by_run]
     for row, rank in zip(scores, consensus([[s[name] for s in scores] for name in CONSENSUS]), strict=True):
         row["consensus"] = rank
     reference = [s["src_macro"] for (m, k, _), s in zip(cells, scores, strict=True) if (m, k) == REFERENCE]
     floor = reference[0] - SOURCE_TOLERANCE if reference else 0.0
     bar = next((s for (m, _, _), s in zip(cells, scores, strict=True) if m == AS_IS), None)
     candidates = [
-        _candidate(*cell, s, floor=floor, bar=bar, as_is=grid.as_is) for cell, s in zip(cells, scores, strict=True)
+        _candidate(*cell, s, each, floor=floor, bar=bar, as_is=grid.as_is)
+        for cell, s, each in zip(cells, scores, by_run, strict=True)
     ]
     return Selection(grid.classes, candidates, grid.runs[0].has_source, bool(reference))
 
 
 def candidates_table(selection: Selection) -> Rows:
-    """Every cell with its criteria; a larger mean rank is better, and an arrow is at the chosen cell."""
+    """Every cell with its criteria and mean rank, 1 for the best; an arrow is at the chosen cell."""
     shown = [name for name in CONSENSUS if name != "src_macro"]
     compared = any(c.agreement is not None for c in selection.candidates)
     agrees = [AGREES] if compared else []
-    rows = [["method", "loss", "source recall", *shown, "mean rank", *agrees, "classes", "time"]]
+    rows = [["method", "loss", "source recall", *shown, RANK, *agrees, "classes", "time"]]
     for c in selection.candidates:
         marks = [" †"] * c.collapsed + [" §"] * (not c.keeps_source) + [" ¶"] * c.below_as_is
         marks += [" ←"] * (c is selection.chosen)
@@ -119,7 +128,7 @@ def candidates_table(selection: Selection) -> Rows:
         values = [kept, *(f"{c.scores[name]:.3f}" for name in shown)]
         classes = f"{sum(share > 0 for share in c.predicted)} of {len(selection.classes)}"
         time = f"{int(c.seconds) // 60}:{int(c.seconds) % 60:02d}"
-        values += [f"{c.scores['consensus']:.1f}", *([_share(c.agreement)] if compared else [])]
+        values += [f"{selection.rank(c):.1f}", *([_share(c.agreement)] if compared else [])]
         rows.append([c.method, c.loss + "".join(marks), *values, classes, time])
     return rows
 
@@ -159,7 +168,10 @@ def predicted_table(selection: Selection) -> Rows:
 
 def selection_notes(selection: Selection) -> list[str]:
     """What one has to know to read the candidates' table."""
-    notes = [f"← chosen by {CHOSEN_BY}, larger is better; source recall: mean recall on held-out source, in %"]
+    notes = [
+        f"← chosen by {CHOSEN_BY}, where rank 1 is the best; of the criteria themselves, larger is better; "
+        "source recall: mean recall on held-out source, in %"
+    ]
     if any(c.collapsed for c in selection.candidates):
         notes.append("† collapsed: in at least one run fewer than half of the classes were ever predicted; not chosen")
     if any(not c.keeps_source for c in selection.candidates):
@@ -196,11 +208,6 @@ def judged(selection: Selection | None) -> Rows:
     return rows
 
 
-def _mean_scores(runs: Sequence[Run], agreement: dict[tuple[str, str, int], float]) -> dict[str, float]:
-    scores = [_scores(run) | {"ensv": agreement[run.cell]} for run in runs]
-    return {name: mean(s[name] for s in scores) for name in scores[0]}
-
-
 def _scores(run: Run) -> dict[str, float]:
     o = _outputs(run)
     evidence = Evidence(
@@ -219,6 +226,7 @@ def _candidate(
     loss: str,
     runs: Sequence[Run],
     scores: dict[str, float],
+    by_run: Sequence[dict[str, float]],
     *,
     floor: float,
     bar: dict[str, float] | None,
@@ -234,6 +242,7 @@ def _candidate(
         loss=loss,
         runs=runs,
         scores=scores,
+        by_run=by_run,
         predicted=shares.tolist(),
         collapsed=any(c["collapsed"] for c in counts),
         keeps_source=scores["src_macro"] >= floor or not runs[0].uses_source,

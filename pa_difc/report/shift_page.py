@@ -38,7 +38,7 @@ def write_shift_report(
     lines, data = shift.lines_from_records(records), records[0]["data"]
     title = title or f"{data['source']['name']} → {data['target']['name']} under label shift"
     lead, notes = shift.lead(lines), _notes(records, lines)
-    page = [f"<p class='lead'>{html.escape(lead)}</p>", *(f"<p>{html.escape(n)}</p>" for n in notes)]
+    page = []
     markdown = [f"# {title}", lead, *notes]
     for metric, name in METRICS.items():
         if not any(line.values(alpha, metric) for line in lines for alpha in line.scores):
@@ -47,15 +47,24 @@ def write_shift_report(
             name: shift.table(lines, metric),
             f"{name}, gained over cross-entropy": shift.gains_table(lines, metric),
         }
+        page.append(f"<h2>{name.capitalize()}</h2>{html_table(tables[name], name)}")
         for heading, rows in tables.items():
             if len(rows) > 1:
-                page.append(f"<h2>{heading.capitalize()}</h2>{html_table(rows, heading)}")
                 markdown += [f"## {heading.capitalize()}", markdown_table(rows)]
+                page += [f"<h3>{heading.capitalize()}</h3>{html_table(rows, heading)}"] if heading != name else []
         page.append(f"<div class='figures'>{''.join(_figures(lines, metric, name, out, formats))}</div>")
     write_text(out / "label_shift.csv", shift.to_csv(lines))
     write_text(out / "label_shift.md", "\n\n".join(markdown) + "\n")
-    write_text(out / "label_shift.html", html_page(title, "\n".join(page)))
+    write_text(out / "label_shift.html", html_page(title, _ordered(lead, page, notes)))
     return out / "label_shift.html"
+
+
+def _ordered(lead: str, sections: Sequence[str], notes: Sequence[str]) -> str:
+    """The answer, numbers, and how to read them below the first of the tables."""
+    shown = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+    how = f"<aside class='notes' aria-label='How to read it'>{shown}</aside>"
+    first, *others = sections
+    return "\n".join([f"<p class='lead'>{html.escape(lead)}</p>", first, how, *others])
 
 
 def _notes(records: Sequence[dict[str, Any]], lines: Sequence[Line]) -> list[str]:

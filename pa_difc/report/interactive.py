@@ -1,0 +1,143 @@
+"""The picture of all cells as one can point at it: Vega-Lite, drawn by the page itself without a network."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import json
+from functools import cache
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from .drawing import Figure
+from .plane import SHAPES, Plane, Point, key, said
+
+if TYPE_CHECKING:
+    import altair
+
+#: The colour of text and lines, of the page that the picture stands in.
+_INK = "currentColor"
+_WIDTH, _HEIGHT = "container", 380
+_LARGE, _SMALL = 130, 26
+
+#: Draws the pictures of a page, in :func:`.page.html_page`.
+SCRIPT = (Path(__file__).parent / "cells.js").read_text(encoding="utf-8")
+
+
+def html_cells(plane: Plane, figure: Figure) -> str:
+    """The picture with its keys; for print, and where scripts do not run, a still one in its place."""
+    title, data = html.escape(plane.title), json.dumps(chart(plane).to_dict(), sort_keys=True).replace("<", "\\u003c")
+    keys = _keys("Method", "only_method", plane.colors, "o") + _keys("Loss", "only_loss", plane.shapes, None)
+    return (
+        f"<figure class='cells'><figcaption><b>{title}</b> <small>{html.escape(plane.caption)}</small></figcaption>"
+        f"<div class='live'>{keys}<div class='plot'></div></div>"
+        f"<div class='still' role='img' aria-label='{title}'>{figure.for_page()}</div>"
+        f"<script type='application/json'>{data}</script></figure>"
+    )
+
+
+def for_page(body: str) -> str:
+    """The end of a body in which such pictures stand: Vega-Lite and Vega, compressed."""
+    return f"{body}<script type='application/octet-stream' id='vega'>{_bundle()}</script>"
+
+
+@cache
+def _bundle() -> str:
+    """Vega-Lite, Vega and its way into a page: bundled once in a process, compressed, as letters."""
+    import vl_convert
+
+    packed = gzip.compress(vl_convert.javascript_bundle().encode(), mtime=0)
+    return base64.b64encode(packed).decode()
+
+
+def chart(plane: Plane) -> altair.LayerChart:
+    """Seeds small, means large, names at some, and dashed lines through the classifier without training."""
+    import altair as alt
+
+    alt.data_transformers.disable_max_rows()  # each cell is a row, and each of its seeds
+    method, loss = (alt.param(name=name, value="") for name in ("only_method", "only_loss"))
+    shown = " && ".join(f"(only_{part} == '' || datum.{part}_key == only_{part})" for part in ("method", "loss"))
+    x, y = (
+        channel(f"{place}:Q", title=title, scale=alt.Scale(zero=False, nice=True, padding=18))
+        for channel, place, title in zip((alt.X, alt.Y), "xy", plane.axes, strict=True)
+    )
+    look = {
+        "color": alt.Color("color:N", scale=None),
+        "shape": alt.Shape("shape:N", scale=None),
+        "tooltip": [alt.Tooltip(f"{field}:N", title=title) for field, title in _said(plane)],
+    }
+    seeds = [row for p in plane.points if len(p.x) > 1 for row in _seeds(plane, p)]
+    means = [_mean(plane, p) for p in plane.points]
+
+    def points(rows: list[dict[str, Any]], size: int, opacity: float, **mark: Any) -> altair.Chart:
+        visible = alt.condition(shown, alt.value(opacity), alt.value(0.06))
+        drawn = alt.Chart(alt.Data(values=rows)).mark_point(filled=True, size=size, **mark)
+        return drawn.encode(x=x, y=y, opacity=visible, **look)
+
+    label = alt.Chart(alt.Data(values=[row for row in means if row["label"]]))
+    label = label.mark_text(align=alt.expr("datum.left ? 'right' : 'left'"), dx=alt.expr("datum.left ? -9 : 9"), dy=-9)
+    label = label.encode(x=x, y=y, text="label:N", color=alt.value(_INK))
+    layers = [*_lines(plane, x, y), points(seeds, _SMALL, 0.5)] if seeds else _lines(plane, x, y)
+    layers += [points(means, _LARGE, 0.95, stroke=_INK, strokeWidth=0.9), label]
+    drawn = alt.layer(*layers).add_params(method, loss).properties(width=_WIDTH, height=_HEIGHT)
+    drawn = drawn.configure(background="transparent", font="system-ui, sans-serif").configure_view(stroke=None)
+    axis = dict.fromkeys(("labelColor", "titleColor", "tickColor", "domainColor", "gridColor"), _INK)
+    return drawn.configure_axis(**axis, gridOpacity=0.12, labelFontSize=12, titleFontSize=13, titleFontWeight="normal")
+
+
+def _lines(plane: Plane, x: altair.X, y: altair.Y) -> list[altair.Chart]:
+    """Through the bar, across and upright."""
+    import altair as alt
+
+    if plane.bar is None:
+        return []
+    data = alt.Data(values=[{"x": mean(plane.bar.x), "y": mean(plane.bar.y)}])
+    rule = alt.Chart(data).mark_rule(strokeDash=[4, 4], color=_INK, opacity=0.5)
+    return [rule.encode(x=x), rule.encode(y=y)]
+
+
+def _said(plane: Plane) -> list[tuple[str, str]]:
+    """Fields of a row, and their names where one points at it."""
+    return [
+        ("method", "method"),
+        ("loss", "loss"),
+        ("x_text", plane.axes[0]),
+        ("y_text", plane.axes[1]),
+        ("seeds", "seeds"),
+    ]
+
+
+def _look(plane: Plane, p: Point) -> dict[str, Any]:
+    method, loss = key(p.method, plane.colors), key(p.loss, plane.shapes)
+    look = {"color": plane.colors[method], "shape": SHAPES[plane.shapes[loss]]}
+    return look | {"method": p.method, "loss": p.loss, "method_key": method, "loss_key": loss}
+
+
+def _mean(plane: Plane, p: Point) -> dict[str, Any]:
+    """A cell as a row; the name of one in the right half stands at its left."""
+    row = {"x": mean(p.x), "y": mean(p.y), "seeds": " ".join(map(str, sorted(p.seeds))), "label": p.label}
+    row["left"] = plane.is_right(p)
+    return _look(plane, p) | row | {"x_text": said(p.x, plane.digits), "y_text": said(p.y, plane.digits)}
+
+
+def _seeds(plane: Plane, p: Point) -> list[dict[str, Any]]:
+    found = []
+    for seed, x, y in zip(p.seeds, p.x, p.y, strict=True):
+        texts = {"x_text": said([x], plane.digits), "y_text": said([y], plane.digits)}
+        found.append(_look(plane, p) | {"x": x, "y": y, "seeds": f"{seed} alone"} | texts)
+    return found
+
+
+def _keys(title: str, signal: str, looks: dict[str, str], shape: str | None) -> str:
+    """A button for each method or loss, with what it looks like; pressed, it leaves its own cells in colour."""
+    buttons = []
+    for name, look in looks.items():
+        path, fill = (SHAPES[shape], look) if shape else (SHAPES[look], "none")
+        glyph = f"<svg viewBox='-1.2 -1.2 2.4 2.4' aria-hidden='true'><path d='{path}' fill='{fill}'"
+        glyph += " stroke='currentColor' stroke-width='.2'/></svg>"
+        value = html.escape(name)
+        button = f"<button type='button' aria-pressed='false' data-signal='{signal}' data-value='{value}'>"
+        buttons.append(f"{button}{glyph}{value}</button>")
+    return f"<fieldset class='keys'><legend>{title}</legend>{''.join(buttons)}</fieldset>"

@@ -1,0 +1,91 @@
+"""How a grid's page is laid out: the answer, a picture and the main table first; then sections of tables."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+
+from .grid import Grid
+from .page import Rows, html_table, slug
+
+#: Sections of several tables: their titles, and those of the tables.
+SECTIONS = {
+    "Methods × losses": (
+        "Mean recall, methods × losses",
+        "Mean recall of classes with 20 faces",
+        "Accuracy, methods × losses",
+    ),
+    "Differences between losses": (
+        "Differences in mean recall",
+        "Differences in accuracy",
+        "Differences in mean recall of classes with 20 faces",
+    ),
+    "Choosing without labels, judged": ("Choosing without target labels", "What the choice goes by"),
+    "Confusion": (
+        "Order of confusion on the target",
+        "Recall of confused and other classes",
+        "Predictions that DIFC changed",
+    ),
+}
+
+#: A table with more letters in a line than this has a row of its section to itself.
+_LETTERS = 55
+
+
+def facts(grid: Grid) -> str:
+    """What was run, in a line."""
+    cells, seeds = {run.cell[:2] for run in grid.runs}, sorted({run.cell[2] for run in grid.runs})
+    counted = [(len(cells), "cell"), (len(grid.runs), "run"), (len(grid.classes), "class")]
+    said = [f"{n} {name}{'' if n == 1 else 'es' if name.endswith('s') else 's'}" for n, name in counted]
+    seed = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    return " · ".join([*said[:2], seed, said[2], f"backbone {grid.backbone}"])
+
+
+def front(said: str, lead: str, picture: str, main: tuple[str, Rows] | None, notes: Sequence[str]) -> str:
+    """The first screen: the answer, the main table, a picture of all cells, and how to read them.
+
+    Args:
+        said: what was run, in a line.
+        lead: the answer.
+        picture: HTML; may be empty.
+        main: title and rows of the main table, if there is one.
+        notes: how to read it.
+    """
+    parts = [f"<p class='facts'>{html.escape(said)}</p><p class='lead'>{html.escape(lead)}</p>"]
+    parts.append("<div class='front'>")
+    if main:
+        title, rows = main
+        parts.append(f"<section class='numbers'>{_heading(title, 2)}{html_table(rows, title)}</section>")
+    parts.append(picture)
+    shown = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+    parts.append(f"<aside class='notes' aria-label='How to read it'>{shown}</aside></div>" if shown else "</div>")
+    return "".join(parts)
+
+
+def tables(content: Mapping[str, Rows]) -> str:
+    """Tables by title, those of one kind in a section."""
+    section_of = {title: name for name, titles in SECTIONS.items() for title in titles}
+    grouped: dict[str, dict[str, Rows]] = {}
+    for title, rows in content.items():
+        grouped.setdefault(section_of.get(title, title), {})[title] = rows
+    return "".join(_section(name, found) for name, found in grouped.items())
+
+
+def _section(name: str, found: Mapping[str, Rows]) -> str:
+    if len(found) == 1:
+        ((title, rows),) = found.items()
+        return _heading(title, 2) + html_table(rows, title)
+    parts = []
+    for title, rows in found.items():
+        whole = " style='grid-column: 1 / -1'" if _letters(rows) > _LETTERS else ""
+        parts.append(f"<div{whole}>{_heading(title, 3)}{html_table(rows, title)}</div>")
+    return f"{_heading(name, 2)}<div class='tables'>{''.join(parts)}</div>"
+
+
+def _letters(rows: Rows) -> int:
+    """How long a line of a table is, with two letters between columns."""
+    return sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True))
+
+
+def _heading(title: str, level: int) -> str:
+    return f"<h{level} id='{slug(title)}'>{html.escape(title)}</h{level}>"

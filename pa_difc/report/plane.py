@@ -1,0 +1,174 @@
+"""One picture of all cells of a grid: accuracy against mean recall, or, without labels, two criteria."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import isnan
+from statistics import mean
+from typing import TYPE_CHECKING
+
+from .drawing import COLORS, GRAY, Figure
+from .grid import BASE, Grid
+from .run import AS_IS
+from .selection import Selection
+from .tables import percent, spread
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: A loss's marker in matplotlib, and the same as a path of SVG in a square from -1 to 1.
+SHAPES = {
+    "o": "M-0.9,0a0.9,0.9 0 1,0 1.8,0a0.9,0.9 0 1,0 -1.8,0Z",
+    "s": "M-0.8,-0.8H0.8V0.8H-0.8Z",
+    "^": "M0,-0.95L0.95,0.75H-0.95Z",
+    "D": "M0,-1.05L1.05,0L0,1.05L-1.05,0Z",
+    "P": "M-0.32,-1H0.32V-0.32H1V0.32H0.32V1H-0.32V0.32H-1V-0.32H-0.32Z",
+    "v": "M0,0.95L0.95,-0.75H-0.95Z",
+    ">": "M0.95,0L-0.75,0.95V-0.95Z",
+    "X": "M-1,-0.5L-0.5,-1L0,-0.5L0.5,-1L1,-0.5L0.5,0L1,0.5L0.5,1L0,0.5L-0.5,1L-1,0.5L-0.5,0Z",
+}
+_OTHERS = "others"  #: the name of those that have no colour or shape of their own
+
+
+@dataclass(frozen=True)
+class Point:
+    """A cell, its seeds and how it is drawn."""
+
+    method: str
+    loss: str
+    seeds: Sequence[int]
+    x: Sequence[float]  #: by seed
+    y: Sequence[float]
+    label: str = ""  #: written beside it
+
+
+@dataclass(frozen=True)
+class Plane:
+    """What the picture shows."""
+
+    title: str
+    caption: str
+    axes: tuple[str, str]
+    digits: int  #: behind the point
+    points: Sequence[Point]
+
+    @property
+    def colors(self) -> dict[str, str]:
+        """A colour for each method; of many methods, the best have one, and the others are gray."""
+        return _assign([p.method for p in self.points], [p.method for p in self._ordered], COLORS[:-1], GRAY)
+
+    @property
+    def shapes(self) -> dict[str, str]:
+        """A marker for each loss, in the same way."""
+        *shapes, other = SHAPES
+        return _assign([p.loss for p in self.points], [p.loss for p in self._ordered], shapes, other)
+
+    @property
+    def bar(self) -> Point | None:
+        """The classifier without training, which the others have to be better than."""
+        return next((p for p in self.points if p.method == AS_IS and p.loss == BASE), None)
+
+    def is_right(self, point: Point) -> bool:
+        """Whether a point lies in the right half: its name stands at its left."""
+        across = [mean(p.x) for p in self.points]
+        return mean(point.x) > (min(across) + max(across)) / 2
+
+    @property
+    def _ordered(self) -> list[Point]:
+        return sorted(self.points, key=lambda p: -mean(p.x))
+
+    def figure(self) -> Figure:
+        """The same for print, and where scripts do not run."""
+        return Figure(self.title, partial(draw, plane=self), (6.6, 4.4), self.caption)
+
+
+def key(name: str, assigned: dict[str, str]) -> str:
+    """Under which entry of a legend a method or a loss stands."""
+    return name if name in assigned else _OTHERS
+
+
+def plane_of(grid: Grid, selection: Selection | None) -> Plane | None:
+    """The picture of a grid; None of a single cell, or where there is nothing to draw it from."""
+    plane = _scored(grid) if grid.labelled else _unscored(selection) if selection else None
+    return plane if plane and len(plane.points) > 1 else None
+
+
+def _scored(grid: Grid) -> Plane:
+    found = []
+    for method, loss in ((m, k) for m in grid.methods for k in grid.losses):
+        runs = grid.of(method, loss)
+        x, y = ([percent(run.scores[m]) for run in runs.values()] for m in ("macro_recall", "accuracy"))
+        if runs and not any(map(isnan, (*x, *y))):
+            found.append(Point(method, loss, list(runs), x, y))
+    caption = "Target test split, last epoch. Large: mean over seeds. Small: each seed."
+    axes = ("mean recall (%)", "accuracy (%)")
+    return Plane("Accuracy against mean recall", caption, axes, 1, _labelled(found, "highest mean recall"))
+
+
+def _unscored(selection: Selection) -> Plane:
+    found, best = [], selection.chosen
+    for c in selection.candidates:
+        x, y = ([scores[name] for scores in c.by_run] for name in ("class_ami", "ensv"))
+        label = "chosen" if c is best else ""
+        found.append(Point(c.method, c.loss, [run.cell[2] for run in c.runs], x, y, label))
+    caption = (
+        "Neither is accuracy: the target has no labels. ClassAMI: how well predictions match the clusters of features. "
+        "EnsV: agreement with the mean of all cells. Large: mean over seeds. Small: each seed."
+    )
+    return Plane("Two criteria without labels", caption, ("class_ami", "ensv"), 3, _labelled(found, ""))
+
+
+def _labelled(points: list[Point], best: str) -> list[Point]:
+    """The points with names at those that the others are compared with, and at the best by the first axis."""
+    top = max(points, key=lambda p: mean(p.x), default=None)
+    named = []
+    for p in points:
+        base = p.method in (AS_IS, "source_only") and p.loss == BASE
+        own = p.label or (best if best and p is top else "")
+        name = p.method if base else f"{p.method} + {p.loss}"
+        label = f"{name} ({own})" if own else name if base else ""
+        named.append(Point(p.method, p.loss, p.seeds, p.x, p.y, label))
+    return named
+
+
+def _assign(names: Sequence[str], best: Sequence[str], looks: Sequence[str], other: str) -> dict[str, str]:
+    """A look for each name; of more names than there are looks, the best have theirs, and the rest share another."""
+    unique = list(dict.fromkeys(names))
+    if len(unique) <= len(looks) + 1:
+        return dict(zip(unique, (*looks, other), strict=False))
+    return {**dict(zip(dict.fromkeys(best), looks, strict=False)), _OTHERS: other}
+
+
+def draw(ax: Axes, plane: Plane) -> None:
+    """Seeds small, means large with an edge in the colour of the text; dashed lines through the bar."""
+    import matplotlib
+
+    ink, colors, shapes = matplotlib.rcParams["text.color"], plane.colors, plane.shapes
+    for p in plane.points:
+        look = {"color": colors[key(p.method, colors)], "marker": shapes[key(p.loss, shapes)]}
+        if len(p.x) > 1:
+            ax.scatter(p.x, p.y, s=14, alpha=0.5, lw=0, **look)
+        ax.scatter([mean(p.x)], [mean(p.y)], s=60, edgecolors=ink, linewidths=0.8, zorder=3, **look)
+        if p.label:
+            side, ha = (-6, "right") if plane.is_right(p) else (6, "left")
+            place = {"xytext": (side, 6), "textcoords": "offset points", "fontsize": 8, "ha": ha, "zorder": 4}
+            ax.annotate(p.label, (mean(p.x), mean(p.y)), **place)
+    if bar := plane.bar:
+        for line, value in ((ax.axvline, bar.x), (ax.axhline, bar.y)):
+            line(mean(value), color=ink, ls="--", lw=0.7, alpha=0.6)
+    for name, color in colors.items():
+        ax.plot([], [], "o", color=color, mec=ink, mew=0.8, label=name)
+    for name, shape in shapes.items():
+        ax.plot([], [], shape, color="none", mec=ink, label=name)
+    ax.margins(0.12)
+    ax.grid(alpha=0.2)
+    ax.set(xlabel=plane.axes[0], ylabel=plane.axes[1])
+
+
+def said(values: Sequence[float], digits: int) -> str:
+    """A mean with its spread, as tables have it, or with more digits."""
+    if digits == 1:
+        return spread(values)
+    return f"{mean(values):.{digits}f}"

@@ -1,0 +1,269 @@
+"""Pages in a browser: at several widths, in light and dark, on paper, and without scripts."""
+
+import re
+
+import numpy as np
+import pytest
+from devtools import CHROMIUM, NO_CHROMIUM, browser
+from records import SEVEN, flat_scores, load_grids, outputs, record, write, write_many_classes
+
+from pa_difc.report.drawing import COLORS, Figure
+from pa_difc.report.grid_report import write_grid_report
+from pa_difc.report.interactive import chart, html_cells
+from pa_difc.report.page import STYLE, html_page, html_table
+from pa_difc.report.plane import SHAPES, plane_of
+from pa_difc.report.selection import select
+from pa_difc.report.shift_page import write_shift_report
+
+HOSTILE = "</script><script>document.title='owned'</script>"
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:sklearn")
+with_chromium = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
+
+
+def grid_of(folder):
+    (grid,) = load_grids(folder)
+    return grid
+
+
+@pytest.fixture(scope="module")
+def tab():
+    with browser() as tab:
+        yield tab
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The pages of three methods and three losses on three classes; one method's name tries to break out."""
+    folder = tmp_path_factory.mktemp("looks")
+    write_many_classes(folder, 3, losses=("ce", "difc"), methods=("source_only", HOSTILE))
+    scores = {"accuracy": 0.4, "macro_recall": 0.5, "macro_f1": 0.4, "recall": [0.5] * 3, "macro_recall_20": 0.5}
+    scores |= {"confusion": np.eye(3, dtype=int).tolist(), "collapsed": False}
+    labels = np.arange(60) % 3
+    both, counts = {"source": scores, "target": scores}, {"train_counts": [400, 203, 136], "test_counts": [20] * 3}
+    bar = record("as_is", "ce", names=SEVEN[:3], scores=both, counts=counts)
+    write(folder, bar, outputs(labels, np.eye(3)[labels]))
+    write_grid_report(folder, folder / "out")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return folder / "out" / "report.html"
+
+
+def test_a_page_is_one_file_that_may_load_nothing(page):
+    text = page.read_text()
+    assert not re.search(r"<(script|img|link|iframe)[^>]*\b(src|href)='?\"?(?!data:)", text)
+    assert not re.search(r"url\((?!#)", text) and "@import" not in text
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+    assert policy.startswith("default-src 'none'; ") and "http" not in policy and "'unsafe-inline'; script" in policy
+    assert "unsafe" not in re.search(r"script-src ([^;]*)", policy)[1].replace("'unsafe-eval'", "")
+    assert page.stat().st_size < 2.5e6
+
+
+def test_every_place_that_a_page_refers_to_is_there(page):
+    text = page.read_text()
+    ids = re.findall(r"\bid='([^']*)'", text)
+    links = re.findall(r"href='#([^']*)'", text)
+    assert len(links) >= 6 and set(links) <= set(ids) and len(set(ids)) == len(ids)
+
+
+def test_a_page_without_a_picture_needs_no_compiler():
+    assert "unsafe-eval" not in html_page("t", "<h2>a</h2>")
+
+
+def luminance(color):
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a, b):
+    """WCAG 2.2, 1.4.3."""
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_text_stands_out_in_light_and_dark():
+    light, dark = (dict(re.findall(r"--(\w+): (#\w{6});", part)) for part in STYLE.split("@media screen", 1))
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    for colors in (light, dark):
+        assert set(colors) >= {"page", "ink", "muted", "link", "mark", "panel"}
+        for name in ("ink", "muted", "link", "mark"):
+            for ground in ("page", "panel"):
+                assert contrast(colors[name], colors[ground]) >= 4.5, (name, ground)
+
+
+def test_methods_have_colours_and_losses_shapes_however_many_there_are(tmp_path):
+    for i in range(9):
+        for j in range(10):
+            value = 0.3 + 0.01 * i + 0.02 * j
+            scores = {"accuracy": value, "macro_recall": value, "macro_f1": value, "recall": [value] * 7}
+            scores |= {"confusion": np.eye(7, dtype=int).tolist(), "collapsed": False}
+            write(tmp_path, record(f"m{i}", f"l{j}", scores={"source": scores, "target": scores}))
+    plane = plane_of(grid_of(tmp_path), None)
+    assert list(plane.colors) == [*(f"m{i}" for i in range(8, 2, -1)), "others"]  # the best have their own
+    assert len(set(plane.colors.values())) == 7 and len(set(plane.shapes.values())) == 8
+    assert set(plane.colors.values()) == set(COLORS) and set(plane.shapes.values()) == set(SHAPES)
+    rows = chart(plane).to_dict()["layer"][0]["data"]["values"]
+    assert len(rows) == 90 and {row["method_key"] for row in rows if row["method"] in ("m0", "m1", "m2")} == {"others"}
+
+
+def test_large_points_are_means_and_small_ones_seeds(folder):
+    grid = grid_of(folder)
+    rules, _, small, large, names = chart(plane_of(grid, None)).to_dict()["layer"]
+    runs = grid.of("source_only", "difc")
+    values = [(100 * r.scores["macro_recall"], 100 * r.scores["accuracy"]) for r in runs.values()]
+
+    def found(layer):
+        rows = layer["data"]["values"]
+        return [(r["x"], r["y"]) for r in rows if (r["method"], r["loss"]) == ("source_only", "difc")]
+
+    np.testing.assert_allclose(found(small), values)
+    np.testing.assert_allclose(found(large), [np.mean(values, axis=0)])
+    assert rules["data"]["values"] == [{"x": pytest.approx(50), "y": pytest.approx(40)}]  # as_is
+    labels = {row["label"] for row in names["data"]["values"]}
+    assert "as_is" in labels and any(label.startswith("source_only") for label in labels)
+    assert sum("highest mean recall" in label for label in labels) == 1
+
+
+def test_without_labels_the_picture_is_of_criteria(tmp_path):
+    rng, labels = np.random.default_rng(0), np.full(60, -1)
+    for i, loss in enumerate(("ce", "difc")):
+        probs = rng.dirichlet(np.ones(3) * (1 + i), 60)
+        arrays = outputs(np.arange(60) % 3, probs) | {"target_labels": labels.astype(np.int8)}
+        counts = np.bincount(probs.argmax(1), minlength=3).tolist()
+        scores = {"source": flat_scores(3, 0.5), "unlabelled_target": {"predicted": counts, "collapsed": False}}
+        write(tmp_path, record("mcd", loss, names=SEVEN[:3], scores=scores), arrays)
+    grid = grid_of(tmp_path)
+    selection = select(grid)
+    plane = plane_of(grid, selection)
+    assert plane.axes == ("class_ami", "ensv") and "Neither is accuracy" in plane.caption
+    assert [p.x for p in plane.points] == [[c.scores["class_ami"]] for c in selection.candidates]
+    assert [p.label for p in plane.points if p.label] == [f"{selection.chosen.name} (chosen)"]
+    text = html_cells(plane, Figure("t", lambda ax: None))
+    assert "accuracy (%)" not in text and "mean recall" not in text
+
+
+def test_one_cell_has_no_picture(tmp_path):
+    write(tmp_path, record("mcd", "ce"))
+    assert plane_of(grid_of(tmp_path), None) is None
+
+
+@with_chromium
+@pytest.mark.parametrize("width", [390, 768, 1280, 1600])
+def test_nothing_is_wider_than_the_window_and_nothing_complains(tab, page, width):
+    tab.show(page, width)
+    assert tab.run("document.documentElement.scrollWidth <= innerWidth")
+    assert tab.complaints == [] and all(url.startswith(("file:", "data:")) for url in tab.requests)
+    assert tab.run("document.title") != "owned"
+
+
+@with_chromium
+def test_on_a_phone_numbers_are_in_sight_and_what_is_cut_says_so(tab, page):
+    tab.show(page, 390, 844)
+    first = "document.querySelector('table').tBodies[0].rows[0]"
+    edges = tab.run(f"[...{first}.cells].map(c => [c.textContent, c.getBoundingClientRect().right])")
+    assert [text for text, right in edges if right <= 390 and re.match(r"\d", text)][1:]  # at least two
+    assert tab.run(f"{first}.getBoundingClientRect().top < 1000")  # before the picture
+    cut = "[...document.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth + 1)"
+    assert tab.run(f"{cut}.length > 0 && {cut}.every(s => s.previousElementSibling.matches('.hint:not([hidden])'))")
+
+
+@with_chromium
+def test_contents_stay_in_sight(tab, page):
+    for width, side in ((1280, "right"), (390, "bottom")):
+        tab.show(page, width)
+        tab.run("scrollTo(0, 1500)")
+        box = tab.run("document.querySelector('.contents').getBoundingClientRect().toJSON()")
+        assert box["top"] == 0 and 0 < box[side] < 300
+
+
+@with_chromium
+def test_the_picture_is_drawn_and_its_keys_single_out(tab, page):
+    tab.show(page)
+    drawn = "new Promise(done => { const look = () => document.documentElement.dataset.drawn ? done(true) : "
+    assert tab.run(drawn + "setTimeout(look, 100); look(); })")
+    points = "[...document.querySelectorAll('.plot .mark-symbol path')]"
+    pale = f"{points}.filter(p => Number(p.getAttribute('opacity')) < 0.1).length"
+    total = tab.run(f"{points}.length")
+    assert total == 4 * 3 + 5 and tab.run(pale) == 0
+    tab.run("document.querySelector(\".keys button[data-value='source_only']\").click()")
+    assert tab.run(f"new Promise(done => setTimeout(() => done({pale}), 300))") == total - 2 * 4
+    assert tab.run("getComputedStyle(document.querySelector('.still')).display") == "none"
+
+
+@with_chromium
+def test_without_scripts_all_is_there(tab, page):
+    text = page.read_text()
+    tab.show(page, scripts=False)
+    path = page.with_name("without.png")
+    tab.picture(path)
+    assert path.stat().st_size > 20_000
+    folded = re.findall(r"<details[^>]*>", text)
+    assert len(folded) > 3 and all(" open" in tag for tag in folded)  # only a script folds
+    body = re.sub(r"<script.*?</script>|<style.*?</style>", "", text, flags=re.DOTALL)
+    assert body.count("<table>") == text.count("<table>") > 5 and "class='still'" in body
+
+
+@with_chromium
+def test_on_paper_the_still_picture_stands_and_nothing_is_folded(tab, page):
+    tab.show(page, media="print")
+    shown = "getComputedStyle(document.querySelector('{}')).display"
+    assert tab.run(shown.format(".still")) == "block" and tab.run(shown.format(".live")) == "none"
+    assert tab.run(shown.format(".contents")) == "none"
+    tab.run("window.dispatchEvent(new Event('beforeprint'))")
+    assert tab.run("[...document.querySelectorAll('details')].every(d => d.open)")
+
+
+@with_chromium
+def test_a_table_sorts_filters_and_goes_back(tab, tmp_path):
+    rows = [["name", "value"], *([f"row {i}", text] for i, text in enumerate(VALUES))]
+    path = tmp_path / "t.html"
+    path.write_text(html_page("t", html_table(rows, "t")), encoding="utf-8")
+    tab.show(path)
+    assert tab.complaints == []
+    values = "[...document.querySelectorAll('tbody tr:not([hidden]) td:last-child')].map(c => c.textContent)"
+    press = "document.querySelectorAll('th button')[1].click()"
+    said = "document.querySelectorAll('th')[1].getAttribute('aria-sort')"
+    known = ["2,000", "1,200", "+53.9 ± 1.7", "17 : 1", "9.5", "0:05", "2 of 7", "0:01", "< 0.001", "-3.0", "-4.5"]
+    for order, name in (([*known, "–", ""], "descending"), ([*known[::-1], "–", ""], "ascending"), (VALUES, None)):
+        tab.run(press)
+        assert (tab.run(values), tab.run(said)) == (order, name)
+    tab.run(
+        "const i = document.querySelector('.filter input'); i.value = '1,2 ROW'; i.dispatchEvent(new Event('input'))"
+    )
+    assert tab.run(values) == [VALUES[1]] and tab.run("document.querySelector('output').textContent") == "1 of 13 rows"
+    assert tab.run("document.querySelector('th button').tabIndex") == 0
+
+
+VALUES = [
+    "9.5",
+    "1,200",
+    "–",
+    "-3.0",
+    "< 0.001",
+    "",
+    "+53.9 ± 1.7",
+    "2 of 7",
+    "0:01",
+    "17 : 1",
+    "2,000",
+    "0:05",
+    "-4.5",
+]
+
+
+@with_chromium
+def test_a_label_shift_page_shows_numbers_on_a_phone(tab, tmp_path):
+    from test_shift import RECORDS
+
+    tab.show(write_shift_report(RECORDS, tmp_path), 390, 844)
+    assert tab.complaints == [] and tab.run("document.documentElement.scrollWidth <= innerWidth")
+    rows = "[...document.querySelectorAll('tbody tr')]"
+    cells = tab.run(f"{rows}.map(r => [...r.cells].map(c => [c.textContent, c.getBoundingClientRect().right]))")
+    assert len(cells) > 4
+    for row in cells:
+        assert [text for text, right in row if right <= 390 and re.match(r"[+-]?\d|–", text)], row
+    assert tab.run("document.querySelector('tbody tr').getBoundingClientRect().bottom < 844")
