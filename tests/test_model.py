@@ -18,7 +18,8 @@ from pa_difc.commands.parser import main
 from pa_difc.data import Domain
 from pa_difc.data.faces import Face
 from pa_difc.data.views import views_of
-from pa_difc.deploy.export import example, export_model, run_record
+from pa_difc.deploy.agreement import example
+from pa_difc.deploy.export import export_model, run_record
 from pa_difc.deploy.model import FaceModel, load_model, save_model
 from pa_difc.training.record import RunFolder
 from pa_difc.training.resolve import resolve

@@ -22,6 +22,7 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
     assert "pa_difc/py.typed" in names and "pa_difc/methods/mcd.py" in names
     assert not [n for n in names if n.startswith(("tests", "recipes", "hpo"))]
     assert "pa_difc_hpo/search.py" in names
+    assert {"pa_difc/deploy/page/page.html", "pa_difc/deploy/page/page.css", "pa_difc/deploy/page/page.js"} < set(names)
     code = "import pa_difc, pathlib; print(pa_difc.__file__); print(pa_difc.make_loss('ce'))"
     environment = {"PYTHONPATH": str(tmp_path / "site"), "PATH": ""}
     done = subprocess.run(

@@ -161,10 +161,14 @@ def test_of_a_target_without_labels_no_score_is_claimed():
     assert "facial-expression-recognition" not in head["tags"]
 
 
-def onnx_inputs(path):
+def session_of(path):
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def onnx_inputs(path):
+    session = session_of(path)
     return [i.name for i in session.get_inputs()], session.get_modelmeta().custom_metadata_map
 
 
@@ -291,6 +295,8 @@ def test_calibrate_makes_it_less_sure_and_changes_no_class(tmp_path, capsys):
         p, q = before(image, points), after(image, points)
     expected = p ** (1 / t)
     torch.testing.assert_close(q, expected / expected.sum(dim=1, keepdim=True))
+    (said,) = session_of(tmp_path / "kept" / "model.onnx").run(None, {"image": image.numpy()})
+    np.testing.assert_allclose(said, q.numpy(), atol=1e-5)
     run = record(THREE)
     assert f"temperature {t:.2f}" in model_card(run, after.settings)
 

@@ -68,6 +68,15 @@ def test_boxes_are_in_the_photograph_as_browsers_show_it(client, portrait):
     assert abs(said["faces"][0]["box"][1] - 70) < 10
 
 
+def test_faces_are_numbered_from_left_to_right(client, model, portrait):
+    sheet, face = Image.new("RGB", (1400, 800), "gray"), portrait.crop((120, 0, 330, 210))
+    for i, side in enumerate((210, 300, 380)):
+        sheet.paste(face.resize((side, side)), (60 + 430 * i, 150))
+    lefts = [face.box[0] for face in model(sheet)]
+    said = [face["box"][0] for face in client.post("/predict", content=encoded(sheet)).json()["faces"]]
+    assert len(said) == 3 and said == pytest.approx(sorted(lefts)) and lefts != sorted(lefts)  # they come otherwise
+
+
 @pytest.mark.parametrize(
     ("content", "status", "words"),
     [

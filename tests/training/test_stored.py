@@ -91,6 +91,15 @@ def test_every_method_leaves_a_classifier_to_start_from(method, tmp_path):
     assert all(torch.equal(value, kept[name]) for name, value in adapter.models["G"].state_dict().items())
 
 
+def test_another_run_s_checkpoint_is_refused(tmp_path):
+    folder, other = trained(tmp_path / "a", method="source_only"), trained(tmp_path / "b", method="source_only", seed=1)
+    (folder / "checkpoint.pt").write_bytes((other / "checkpoint.pt").read_bytes())
+    with pytest.raises(UserError) as caught:
+        load_model(folder)
+    keys = [place.name.rpartition("-")[2] for place in (other, folder)]
+    assert f"is of another run ({keys[0]}, not {keys[1]})" in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_it_is_the_default_with_a_folder_alone(tmp_path):
     folder = trained(tmp_path, method="source_only")
     assert settings(pretrained=str(folder)).model.head_init == "pretrained"
