@@ -75,5 +75,5 @@ def _unlabelled(r: Reviewed) -> list[str]:
     said = [f"Of {n:,} faces without labels {share(unsure)} are predicted with less than {_UNSURE:.0%} confidence."]
     if r.committee is not None:
         split = float(r.committee.split.mean())
-        said.append(f"On {share(split)} of them the {r.committee.cells} cells do not all name the same class.")
+        said.append(f"On {share(split)} of the faces its grid's {r.committee.cells} cells do not all name one class.")
     return [*said, "Look at those below first: there a label would tell most."]

@@ -325,6 +325,19 @@ def test_a_folder_of_runs_has_a_page_for_each(unlabelled, tmp_path, capsys):
         main(["errors", str(tmp_path / "out"), "--out", str(tmp_path / "page")])
 
 
+def test_what_has_no_predictions_says_so(unlabelled, tmp_path):
+    runs, *_ = unlabelled
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.safetensors").touch()
+    with pytest.raises(UserError, match="is an exported model, which keeps no predictions: give the folder of its run"):
+        main(["errors", str(tmp_path / "model")])
+    (runs[0] / "outputs.npz").unlink()
+    with pytest.raises(UserError, match=r"outputs.npz is gone"):
+        main(["errors", str(runs[0])])
+    assert main(["errors", str(runs[2])]) == 0  # of the other cells those that have theirs are compared
+    assert "3 cells" in Page(runs[2] / "errors" / "errors.html").text
+
+
 def test_a_run_on_frozen_features_shows_its_faces(data_root, tmp_path):
     """Predictions are of features; names and pictures are those of the faces."""
     out = tmp_path / "out"
