@@ -6,13 +6,13 @@ import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from ..util.errors import UserError
 from ..util.names import as_utf8, shown
-from .cells import plain_cell, safe_cell
+from .face_names import Names
 from .run import Array
 
 #: What the column of images may be called, in any case.
@@ -65,7 +65,7 @@ def read_groups(path: Path, names: Sequence[str], elsewhere: Iterable[str] = ())
     """
     table = _read(path)
     place = {name: i for i, name in enumerate(dict.fromkeys(names))}  # a shifted target has faces twice
-    here, there = _Names(place), _Names(elsewhere)
+    here, there = Names(place), Names(elsewhere)
     found: dict[int, str] = {}
     missing, beside = [], 0
     for image in table.cells:
@@ -196,32 +196,3 @@ def _order(word: str) -> tuple[float, str]:
         return (float(word), word)
     except ValueError:
         return (float("inf"), word)
-
-
-class _Names:
-    """Names of faces, found again however somebody wrote them."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._exact: dict[str, int] = {}
-        self._ends: dict[str, int | None] = {}  # None: of several
-        for i, name in enumerate(names):
-            for spelling in {name, as_utf8(name), plain_cell(safe_cell(name))}:
-                self._exact[spelling] = i
-                for end in _ends(spelling):
-                    self._ends[end] = i if self._ends.get(end, i) == i else None
-
-    def find(self, written: str) -> int | None:
-        """The index of a face; None if there is none, or several that may be meant."""
-        for spelling in (written, plain_cell(written)):
-            if (found := self._exact.get(spelling)) is not None:
-                return found
-        for end in _ends(plain_cell(written)):  # a longer path ends in a name, a shorter one is the end of one
-            if end in self._ends:
-                return self._ends[end]
-        return None
-
-
-def _ends(name: str) -> list[str]:
-    """A path and its ends, the longest first, in small letters: "a/b.jpg", "b.jpg"."""
-    parts = PurePosixPath(name.replace("\\", "/").casefold()).parts
-    return ["/".join(parts[i:]) for i in range(len(parts))]

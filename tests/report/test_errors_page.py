@@ -127,6 +127,14 @@ def test_the_page_says_what_is_mixed_up(labelled):
     assert domain.test.names[surest] in titles and set(titles) <= set(domain.test.names)
 
 
+def test_a_run_without_an_error_says_so(tmp_path):
+    domain = folder_set(tmp_path / "data", per_class=2)
+    run = run_of(tmp_path, domain, np.eye(K, dtype=np.float32)[domain.test.labels], "folder:street")
+    main(["errors", str(run)])
+    page = Page(run / "errors" / "errors.html")
+    assert "All 14 faces are right." in page.text and not page.all("img")
+
+
 def test_a_face_that_is_shown_is_the_one_that_is_named(labelled):
     """Pictures are noise: each correlates with itself alone."""
     import base64
