@@ -29,6 +29,9 @@ def run(parsed: argparse.Namespace) -> int:
     from ..report.reviewed import reviewed_runs
     from ..report.run import read_runs
 
+    for folder in parsed.runs:
+        if (folder / "model.safetensors").exists() and not (folder / "record.json").exists():
+            raise UserError(f"{folder} is an exported model, which keeps no predictions: give the folder of its run")
     runs = [one for folder in parsed.runs for one in read_runs(folder)]
     if parsed.out and len(runs) > 1:
         raise UserError(f"--out {parsed.out}: there are {len(runs)} runs; give it with the folder of one")

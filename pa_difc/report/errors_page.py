@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..util.files import refuse_foreign, refuse_links, write_text
-from .errors_style import GENERATOR, bdi, document, scrolling, table
+from .errors_style import GENERATOR, bdi, document
+from .errors_tables import confidences, matrix, predicted
 from .face_cards import cards
 from .face_groups import Groups
 from .group_recall import ByGroup, recall_by_group
 from .group_section import group_section
-from .mistakes import by_confidence, evenly, find_pairs, least_sure, surest_errors
+from .mistakes import evenly, find_pairs, least_sure, surest_errors
 from .page import slug
 from .predictions_file import GROUPS, PREDICTIONS, require_our_tables, write_groups, write_predictions
 from .reviewed import Reviewed
@@ -121,11 +120,11 @@ def _labels_note(r: Reviewed) -> str:
 def _of_labelled(r: Reviewed) -> dict[str, str]:
     assert r.labels is not None
     if not (r.predicted != r.labels).any():
-        return {"How sure, and how right": _confidences(r)}
+        return {"How sure, and how right": confidences(r)}
     found = {"Which classes are mixed up": _pairs(r), "The surest errors": _surest(r)}
     if len(r.classes) <= _MATRIX:
-        found["All pairs"] = _matrix(r)
-    return found | {"How sure, and how right": _confidences(r)} | _divided(r)
+        found["All pairs"] = matrix(r)
+    return found | {"How sure, and how right": confidences(r)} | _divided(r)
 
 
 def _of_unlabelled(r: Reviewed) -> dict[str, str]:
@@ -134,8 +133,8 @@ def _of_unlabelled(r: Reviewed) -> dict[str, str]:
     return {
         "Least sure": said + cards(r, shown),
         **_divided(r),
-        "What was predicted": _predicted(r),
-        "How sure": _confidences(r),
+        "What was predicted": predicted(r),
+        "How sure": confidences(r),
     }
 
 
@@ -181,51 +180,6 @@ def _divided(r: Reviewed) -> dict[str, str]:
         "name the same class. Those with the largest mean divergence to the mean of all cells come first.</p>"
     )
     return {"Where cells disagree": said + cards(r, shown, votes=True)}
-
-
-def _matrix(r: Reviewed) -> str:
-    """Counts, coloured by their share of the true class."""
-    assert r.labels is not None
-    k = len(r.classes)
-    counts = np.zeros((k, k), dtype=int)
-    np.add.at(counts, (r.labels, r.predicted), 1)
-    head = "".join(f"<th scope='col'>{bdi(name)}</th>" for name in r.classes)
-    rows = []
-    for i, name in enumerate(r.classes):
-        shares = 100 * counts[i] / max(1, counts[i].sum())
-        cells = "".join(
-            f"<td style='--share:{shares[j]:.0f}'{' class=right' if i == j else ''}>{counts[i, j]:,}</td>"
-            for j in range(k)
-        )
-        rows.append(f"<tr><th scope='row'>{bdi(name)}</th>{cells}<td>{counts[i].sum():,}</td></tr>")
-    caption = "<p>Faces by true class (rows) and predicted class (columns), coloured by their share of the row.</p>"
-    head = f"<thead><tr><th>true</th>{head}<th>all</th></tr></thead>"
-    return caption + scrolling(f"<table class='matrix'>{head}<tbody>{''.join(rows)}</tbody></table>", "All pairs")
-
-
-def _confidences(r: Reviewed) -> str:
-    rows = []
-    for row in by_confidence(r.probs, r.labels):
-        cells = [f"{row.low:.0%} to {row.high:.0%}", f"{row.faces:,}", share(row.faces / len(r.probs))]
-        if row.right is not None:
-            cells += [f"{row.faces - row.right:,}", share(row.right / row.faces) if row.faces else "–"]
-        rows.append(cells)
-    head = ["confidence", "faces", "of all"] + ([] if r.labels is None else ["wrong", "right"])
-    said = (
-        "<p>If confidence could be trusted, the last column would lie within the first.</p>"
-        if r.labels is not None
-        else ""
-    )
-    return said + table([head, *rows], "How sure")
-
-
-def _predicted(r: Reviewed) -> str:
-    rows = [["predicted", "faces", "of all", "mean confidence"]]
-    for k, name in enumerate(r.classes):
-        mine = r.predicted == k
-        sure = share(float(r.confidence[mine].mean())) if mine.any() else "–"
-        rows.append([name, f"{int(mine.sum()):,}", share(float(mine.mean())), sure])
-    return table(rows, "What was predicted")
 
 
 def _files(r: Reviewed, grouped: bool) -> str:

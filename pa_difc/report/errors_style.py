@@ -50,7 +50,8 @@ details summary { cursor: pointer; }
 }
 @media print {
   body { font-size: 9.5pt; max-width: none; padding: 0; } nav { display: none; } .scroll { overflow: visible; }
-  h2, h3 { break-after: avoid; } figure, .pair, tr { break-inside: avoid; } p { orphans: 3; widows: 3; }
+  h2, h3, h2 + p, h3 + p { break-after: avoid; } .lead { font-size: 11.5pt; }
+  figure, .pair, tr { break-inside: avoid; } p { orphans: 3; widows: 3; }
   .faces { grid-template-columns: repeat(8, 1fr); } .pair { grid-template-columns: 9rem 1fr; }
   .pair .faces { grid-template-columns: repeat(8, 1fr); } th, td { padding-right: .4rem; font-size: 7.5pt; }
   .bar i, .matrix td { print-color-adjust: exact; -webkit-print-color-adjust: exact; }

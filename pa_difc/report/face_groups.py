@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from ..util.errors import UserError
 from ..util.names import as_utf8, shown
-from .cells import plain_cell, safe_cell
+from .face_names import Names
 from .run import Array
 
 #: What the column of images may be called, in any case.
@@ -64,7 +64,8 @@ def read_groups(path: Path, names: Sequence[str], elsewhere: Iterable[str] = ())
         UserError: it can't be read, has no such columns, gives an image two groups, or names none of the images.
     """
     table = _read(path)
-    here, there = _Names(names), _Names(elsewhere)
+    place = {name: i for i, name in enumerate(dict.fromkeys(names))}  # a shifted target has faces twice
+    here, there = Names(place), Names(elsewhere)
     found: dict[int, str] = {}
     missing, beside = [], 0
     for image in table.cells:
@@ -88,8 +89,13 @@ def read_groups(path: Path, names: Sequence[str], elsewhere: Iterable[str] = ())
         notes.append(f"Not in the dataset: {_images(len(missing))} of {file}, such as {shown(missing[0])}.")
     if table.repeated:
         notes.append(f"Rows of {file} that repeat others and count once: {table.repeated:,}.")
-    columns = [_column(name, [(i, table.cells[image][c]) for i, image in found.items()], len(names), notes)
-               for c, name in enumerate(table.columns)]  # fmt: skip
+    of_face = np.array([place[name] for name in names])
+    columns = []
+    for c, name in enumerate(table.columns):
+        column = _column(name, {i: table.cells[image][c] for i, image in found.items()}, of_face)
+        if without := int((column.of_face == NO_GROUP).sum()):
+            notes.append(f"Without {name}: {without:,} of {len(names):,} faces.")
+        columns.append(column)
     if all((column.of_face == NO_GROUP).all() for column in columns):
         raise UserError(f"{path}: no test face has a group: {', '.join(table.columns)} are empty")
     return Groups(columns, notes)
@@ -166,22 +172,22 @@ def _listed(header: Sequence[str]) -> str:
     return ", ".join(shown(name, 30) for name in header[:12]) or "nothing"
 
 
-def _column(name: str, values: Sequence[tuple[int, str]], n: int, notes: list[str]) -> Column:
-    """A column whose groups are the different words in it; spellings that differ in case alone are one group."""
+def _column(name: str, words: Mapping[int, str], of_face: Array) -> Column:
+    """A column whose groups are the different words in it; spellings that differ in case alone are one group.
+
+    Args:
+        name: of the column.
+        words: of images, by number.
+        of_face: ``(N,)`` the number of each face's image.
+    """
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
-    for _, word in values:
+    for word in words.values():
         if word:
             spellings[word.casefold()][word] += 1
-    groups = {
-        key: words.most_common(1)[0][0] for key, words in sorted(spellings.items(), key=lambda item: _order(item[0]))
-    }
+    groups = {key: spellings[key].most_common(1)[0][0] for key in sorted(spellings, key=_order)}
     index = {key: i for i, key in enumerate(groups)}
-    of_face = np.full(n, NO_GROUP)
-    for i, word in values:
-        of_face[i] = index[word.casefold()] if word else NO_GROUP
-    if without := int((of_face == NO_GROUP).sum()):
-        notes.append(f"Without {name}: {without:,} of {n:,} faces.")
-    return Column(name, list(groups.values()), of_face)
+    found = {i: index.get(word.casefold(), NO_GROUP) for i, word in words.items()}
+    return Column(name, list(groups.values()), np.array([found.get(i, NO_GROUP) for i in of_face.tolist()]))
 
 
 def _order(word: str) -> tuple[float, str]:
@@ -190,32 +196,3 @@ def _order(word: str) -> tuple[float, str]:
         return (float(word), word)
     except ValueError:
         return (float("inf"), word)
-
-
-class _Names:
-    """Names of faces, found again however somebody wrote them."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._exact: dict[str, int] = {}
-        self._ends: dict[str, int | None] = {}  # None: of several
-        for i, name in enumerate(names):
-            for spelling in {name, as_utf8(name), plain_cell(safe_cell(name))}:
-                self._exact[spelling] = i
-                for end in _ends(spelling):
-                    self._ends[end] = i if self._ends.get(end, i) == i else None
-
-    def find(self, written: str) -> int | None:
-        """The index of a face; None if there is none, or several that may be meant."""
-        for spelling in (written, plain_cell(written)):
-            if (found := self._exact.get(spelling)) is not None:
-                return found
-        for end in _ends(plain_cell(written)):  # a longer path ends in a name, a shorter one is the end of one
-            if end in self._ends:
-                return self._ends[end]
-        return None
-
-
-def _ends(name: str) -> list[str]:
-    """A path and its ends, the longest first, in small letters: "a/b.jpg", "b.jpg"."""
-    parts = PurePosixPath(name.replace("\\", "/").casefold()).parts
-    return ["/".join(parts[i:]) for i in range(len(parts))]

@@ -38,7 +38,7 @@ def gap_sentence(one: ByGroup) -> str:
     best, worst = values[gap.best], values[gap.worst]
     assert best is not None and worst is not None
     size, low, high = (round(100 * value, 1) + 0.0 for value in (gap.size.value, gap.size.low, gap.size.high))
-    chance = f"dealt at random, groups are as far apart in {share(gap.by_chance)} of cases"
+    chance = f"with groups assigned at random it is as large in {share(gap.by_chance)} of cases"
     chance += ", so it may be chance" if gap.by_chance > SIGNIFICANT else ""
     return (
         f"By {one.column}, mean recall is {best.value:.1%} for {gap.best} and {worst.value:.1%} for {gap.worst}: "
@@ -75,5 +75,5 @@ def _unlabelled(r: Reviewed) -> list[str]:
     said = [f"Of {n:,} faces without labels {share(unsure)} are predicted with less than {_UNSURE:.0%} confidence."]
     if r.committee is not None:
         split = float(r.committee.split.mean())
-        said.append(f"On {share(split)} of them the {r.committee.cells} cells do not all name the same class.")
+        said.append(f"On {share(split)} of the faces its grid's {r.committee.cells} cells do not all name one class.")
     return [*said, "Look at those below first: there a label would tell most."]

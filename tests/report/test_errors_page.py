@@ -127,6 +127,14 @@ def test_the_page_says_what_is_mixed_up(labelled):
     assert domain.test.names[surest] in titles and set(titles) <= set(domain.test.names)
 
 
+def test_a_run_without_an_error_says_so(tmp_path):
+    domain = folder_set(tmp_path / "data", per_class=2)
+    run = run_of(tmp_path, domain, np.eye(K, dtype=np.float32)[domain.test.labels], "folder:street")
+    main(["errors", str(run)])
+    page = Page(run / "errors" / "errors.html")
+    assert "All 14 faces are right." in page.text and not page.all("img")
+
+
 def test_a_face_that_is_shown_is_the_one_that_is_named(labelled):
     """Pictures are noise: each correlates with itself alone."""
     import base64
@@ -323,6 +331,19 @@ def test_a_folder_of_runs_has_a_page_for_each(unlabelled, tmp_path, capsys):
     assert capsys.readouterr().out.count("written: ") == 4
     with pytest.raises(UserError, match="there are 4 runs"):
         main(["errors", str(tmp_path / "out"), "--out", str(tmp_path / "page")])
+
+
+def test_what_has_no_predictions_says_so(unlabelled, tmp_path):
+    runs, *_ = unlabelled
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.safetensors").touch()
+    with pytest.raises(UserError, match="is an exported model, which keeps no predictions: give the folder of its run"):
+        main(["errors", str(tmp_path / "model")])
+    (runs[0] / "outputs.npz").unlink()
+    with pytest.raises(UserError, match=r"outputs.npz is gone"):
+        main(["errors", str(runs[0])])
+    assert main(["errors", str(runs[2])]) == 0  # of the other cells those that have theirs are compared
+    assert "3 cells" in Page(runs[2] / "errors" / "errors.html").text
 
 
 def test_a_run_on_frozen_features_shows_its_faces(data_root, tmp_path):

@@ -70,6 +70,13 @@ def test_several_columns_and_spellings(tmp_path):
     assert (sex.name, list(sex.groups)) == ("Sex", ["f", "m"]) and words(sex) == ["f", "f", "f", "m", ""]
 
 
+def test_a_face_that_is_there_twice_has_its_group_twice(tmp_path):
+    """As in a target whose class proportions were shifted."""
+    path = csv(tmp_path, "image,age\nhappy/1.jpg,old\n")
+    found = read_groups(path, [NAMES[0], NAMES[1], NAMES[0]])
+    assert words(found.columns[0]) == ["old", "", "old"] and list(found.notes) == ["Without age: 1 of 3 faces."]
+
+
 def test_what_does_not_fit_is_counted(tmp_path):
     rows = ["image,age", *(f"{name},old" for name in (*NAMES[:3], NAMES[0], "train/1.jpg", "gone/1.png", "gone/2.png"))]
     found = read_groups(csv(tmp_path, "\n".join(rows)), NAMES, ["train/1.jpg", "train/2.jpg"])

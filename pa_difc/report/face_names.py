@@ -1,0 +1,38 @@
+"""Names of faces, as somebody else may have written them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from ..util.names import as_utf8
+from .cells import plain_cell, safe_cell
+
+
+class Names:
+    """Names of faces, found again however somebody wrote them."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._exact: dict[str, int] = {}
+        self._ends: dict[str, int | None] = {}  # None: of several
+        for i, name in enumerate(names):
+            for spelling in {name, as_utf8(name), plain_cell(safe_cell(name))}:
+                self._exact[spelling] = i
+                for end in _ends(spelling):
+                    self._ends[end] = i if self._ends.get(end, i) == i else None
+
+    def find(self, written: str) -> int | None:
+        """The index of a face; None if there is none, or several that may be meant."""
+        for spelling in (written, plain_cell(written)):
+            if (found := self._exact.get(spelling)) is not None:
+                return found
+        for end in _ends(plain_cell(written)):  # a longer path ends in a name, a shorter one is the end of one
+            if end in self._ends:
+                return self._ends[end]
+        return None
+
+
+def _ends(name: str) -> list[str]:
+    """A path and its ends, the longest first, in small letters: "a/b.jpg", "b.jpg"."""
+    parts = PurePosixPath(name.replace("\\", "/").casefold()).parts
+    return ["/".join(parts[i:]) for i in range(len(parts))]
