@@ -45,7 +45,8 @@ def libraries(device: str) -> list[Figure]:
     for method in COMPARED:
         found = {name: make(method) for name, make in LIBRARIES.items()}
         runs = {name: Search(train, tasks) for name, train in found.items() if train is not None}
-        seconds = interleaved(dict(runs), SEEDS * len(WEIGHTS), device, warmup=0)
+        trained = interleaved(dict(runs), SEEDS * len(WEIGHTS), device, warmup=0)
+        seconds = {name: [t / tasks[0].steps for t in times] for name, times in trained.items()}
         ours = runs.pop("ours")
         for name, other in runs.items():
             step = f"{method}: a training step over {name}'s"
