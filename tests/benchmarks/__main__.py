@@ -11,7 +11,7 @@ import torch
 
 from pa_difc.util.files import write_json, write_text
 
-from . import cost, growth, overhead, peers, photographs, variants, vision
+from . import cost, growth, overhead, peers, photographs, variants, vision, workers
 from .report import markdown, setting, to_dict
 
 SECTIONS = {
@@ -26,6 +26,7 @@ SECTIONS = {
     "host": peers.host,
     "skada": peers.skada,
     "growth": growth.growth,
+    "workers": workers.workers,
 }
 
 
