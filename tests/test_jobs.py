@@ -275,3 +275,19 @@ def test_a_terminal_has_a_line_for_the_grid_and_one_for_each_worker(data_root, t
     assert any(p.startswith("0 of 4 cells done") for p in bars)
     assert any(re.match(r"  [12]  [1-4]/4  \w+ · \w+ epoch \d+/30 +\d+%", p) for p in bars), bars[:30]
     assert {p[:3] for p in bars} >= {"  1", "  2"} and max(map(len, bars)) < 80
+
+
+def test_shift_is_the_same_with_two_workers(data_root, tmp_path):
+    """Cells of all draws at once, each on its own draw's target."""
+    given = ["--features", "frozen", "--methods", "source_only", "--losses", "ce", "difc", "--epochs", "2"]
+    given += ["--alphas", "none", "1", "--draws", "2", "--target-samplers", "shuffled"]
+    found = []
+    for jobs in "12":
+        out = tmp_path / jobs
+        code, said, err = run("-m", "pa_difc", "shift", *flags(data_root, out), *given, "--jobs", jobs)
+        assert code == 0, err
+        assert len(re.findall(r"\n[1-8]/8  source_only · \w+ · (?:α = 1|no shift) · seed [01] +accuracy ", said)) == 8
+        found.append(content(out))
+    assert found[0] == found[1] and len(found[0]) == 8
+    targets = {tuple(outputs["target_labels"]) for *_, outputs in found[0].values()}
+    assert len(targets) == 3  # as it is, and two draws

@@ -99,7 +99,7 @@ def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team) -> tuple[list
     announce(source, target)
     announce_phases(cells)
     if grid.frozen:
-        source, target = freeze(cells[0], source, target, parsed.out / "features")
+        source, target = freeze(cells[0], source, target, parsed.out / "features", team)
     return run_grid(cells, source, target, parsed.out, parsed.log, team=team)
 
 

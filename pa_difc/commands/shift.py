@@ -65,7 +65,7 @@ def run(parsed: argparse.Namespace) -> int:
     require_labels(target, CANT_SHIFT)
     announce(source, target)
     if parsed.features == "frozen":
-        source, target = extract(cells[0], source, target, parsed.out / "features")
+        source, target = extract(cells[0], source, target, parsed.out / "features", team)
     cells = [_task(cell, alpha, draw) for draw, alpha in tasks for cell in cells]
     records, failures = run_grid(cells, source, target, parsed.out, team=team, shifted=True)
     if records:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from ..util.errors import Stopped, UserError
 from ..util.files import read_arrays, write_atomic
 from .extraction import Arrays, Part, extracted
 from .identity import hash_of
+from .spread import Chunk, some_of
 
 #: Faces of a chunk: half a minute of a core, for a large network.
 FACES = 512
@@ -26,7 +26,11 @@ LINE_S = 60.0
 
 
 def extracted_in_chunks(
-    adapter: LossSlot, parts: Mapping[str, Part], device: torch.device | str, folder: Path
+    adapter: LossSlot,
+    parts: Mapping[str, Part],
+    device: torch.device | str,
+    folder: Path,
+    spread: Callable[[Sequence[Chunk], Callable[[int], None]], None] | None = None,
 ) -> Arrays:
     """The arrays of all parts, by the names of both together; see :func:`.extracted`.
 
@@ -34,6 +38,8 @@ def extracted_in_chunks(
         adapter, device: see there.
         parts: the sets of faces.
         folder: of this network; chunks are kept there until somebody removes it.
+        spread: has others make those chunks that there are not yet; it is given these, and what to tell of faces that
+            are done. None: they are made here.
 
     Raises:
         UserError: a chunk can't be written.
@@ -42,12 +48,16 @@ def extracted_in_chunks(
     told = _Told(sum(len(part.faces) for part in parts.values()))
     found: dict[str, list[np.ndarray]] = {}
     try:
-        for name, part in parts.items():
-            for start in range(0, len(part.faces), FACES):
-                some = replace(part, faces=part.faces.take(np.arange(start, min(start + FACES, len(part.faces)))))
-                arrays = _chunk(adapter, some, device, folder / f"{name}-{_about(part)}-{start}.npz")
-                for which, array in arrays.items():
-                    found.setdefault(f"{name}{which}", []).append(array)
+        chunks = [chunk for name, part in parts.items() for chunk in _chunks(name, part, folder)]
+        if spread is not None:
+            missing = [chunk for chunk in chunks if _kept(some_of(parts[chunk.part], chunk), chunk.file) is None]
+            told.keep(told.total - sum(chunk.stop - chunk.start for chunk in missing))
+            spread(missing, told.add)
+        for chunk in chunks:
+            some = some_of(parts[chunk.part], chunk)
+            for which, array in made_chunk(adapter, some, device, chunk.file).items():
+                found.setdefault(f"{chunk.part}{which}", []).append(array)
+            if spread is None:
                 told.add(len(some.faces))
     except KeyboardInterrupt:
         raise Stopped(f"stopped after the features of {told.done:,} of {told.total:,} faces") from None
@@ -61,20 +71,34 @@ def kept_size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.glob("*.npz"))
 
 
-def _chunk(adapter: LossSlot, part: Part, device: torch.device | str, file: Path) -> Arrays:
+def _chunks(name: str, part: Part, folder: Path) -> Iterator[Chunk]:
+    """A part, piece by piece."""
+    about, size = _about(part), len(part.faces)
+    for start in range(0, size, FACES):
+        yield Chunk(name, start, min(start + FACES, size), folder.resolve() / f"{name}-{about}-{start}.npz")
+
+
+def made_chunk(adapter: LossSlot, part: Part, device: torch.device | str, file: Path) -> Arrays:
     """The arrays of some faces, from their file if it is whole."""
-    if file.exists():
-        try:
-            arrays = read_arrays(file, part.names)
-        except UserError:  # it is made anew
-            arrays = {}
-        if arrays and all(a.dtype == np.float32 and len(a) == len(part.faces) for a in arrays.values()):
-            return arrays
+    if (kept := _kept(part, file)) is not None:
+        return kept
     made = extracted(adapter, part, device)
     buffer = io.BytesIO()
     np.savez(buffer, **made)  # type: ignore[arg-type]
     write_atomic(file, lambda to: to.write(buffer.getbuffer()))
     return made
+
+
+def _kept(part: Part, file: Path) -> Arrays | None:
+    """The arrays in the file of some faces; None if it is not there or damaged, and they are made anew."""
+    if not file.exists():
+        return None
+    try:
+        arrays = read_arrays(file, part.names)
+    except UserError:
+        return None
+    whole = all(a.dtype == np.float32 and len(a) == len(part.faces) for a in arrays.values())
+    return arrays if whole else None
 
 
 def _about(part: Part) -> str:
@@ -87,12 +111,23 @@ class _Told:
     """How far a pass is: a bar on a terminal, elsewhere a line now and then."""
 
     def __init__(self, total: int) -> None:
-        self.done, self.total, self.last = 0, total, time.monotonic()
+        self.done, self.total, self.kept = 0, total, 0
+        self.began = self.last = time.monotonic()
         self.bar = tqdm(total=total, desc="features", unit="face", disable=None, leave=False, dynamic_ncols=True)
+
+    def keep(self, faces: int) -> None:
+        """So many were there already, and say nothing of the pace."""
+        self.kept += faces
+        self.add(faces)
 
     def add(self, faces: int) -> None:
         self.done += faces
         self.bar.update(faces)
         if self.bar.disable and time.monotonic() - self.last >= LINE_S and self.done < self.total:
             self.last = time.monotonic()
-            print(f"features of {self.done:,} of {self.total:,} faces", flush=True)
+            print(f"features of {self.done:,} of {self.total:,} faces{self._left()}", flush=True)
+
+    def _left(self) -> str:
+        made = self.done - self.kept
+        seconds = (self.last - self.began) / made * (self.total - self.done) if made else 0.0
+        return f"  about {seconds / 60:.0f} min left" if seconds >= 60 else ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,16 @@ from ..util.errors import UserError
 from ..util.files import array_names, read_arrays, write_atomic
 from ..util.lock import holding
 from .build import make_adapter, make_loader
-from .chunks import extracted_in_chunks, kept_size
+from .chunks import extracted_in_chunks, kept_size, made_chunk
 from .engine import fit
 from .extraction import Part, require_space
 from .groups import GROUPS
 from .record import RunFolder
 from .resolve import resolve
 from .settings import Settings
+from .spread import Chunk, Source, make_chunks
 from .start import classifier_of_features
+from .team import ALONE, Team
 
 FEATURES = ("full", "frozen")
 
@@ -37,7 +40,7 @@ def source_only(settings: Settings) -> Settings:
     return resolve(settings.but(**{"method.name": "source_only", "loss.name": "ce"}))
 
 
-def freeze(settings: Settings, source: Domain, target: Domain, out: Path) -> tuple[Domain, Domain]:
+def freeze(settings: Settings, source: Domain, target: Domain, out: Path, team: Team = ALONE) -> tuple[Domain, Domain]:
     """Both domains as features of one network, each standardised by its own training set.
 
     With them come the predictions of the classifier that the pretrained weights bring along, if they do, and the views
@@ -47,12 +50,13 @@ def freeze(settings: Settings, source: Domain, target: Domain, out: Path) -> tup
         settings: of the runs that will train on them.
         source, target: faces; no target label is looked at.
         out: where the network's folder lies.
+        team: who makes the features.
     """
-    source, target = extract(settings, source, target, out)
+    source, target = extract(settings, source, target, out, team)
     return standardised(source), standardised(target)
 
 
-def extract(settings: Settings, source: Domain, target: Domain, out: Path) -> tuple[Domain, Domain]:
+def extract(settings: Settings, source: Domain, target: Domain, out: Path, team: Team = ALONE) -> tuple[Domain, Domain]:
     """Both domains as features of one network, kept in a file below ``out``.
 
     A network with pretrained weights is taken as it is; another is trained on the source first, and its checkpoint,
@@ -61,7 +65,7 @@ def extract(settings: Settings, source: Domain, target: Domain, out: Path) -> tu
     stopped or killed goes on from its last chunk.
 
     Args:
-        settings, source, target, out: see :func:`freeze`.
+        settings, source, target, out, team: see :func:`freeze`.
 
     Raises:
         UserError: there is no source; the disk has too little room, a file can't be written, or the one that is there
@@ -79,7 +83,7 @@ def extract(settings: Settings, source: Domain, target: Domain, out: Path) -> tu
             if lacks := _lacks(store, parts):  # still, should another process have been waited for
                 if store.exists():
                     print(f"{store} has no {lacks}: it is made anew", flush=True)
-                _fill(store, parts, settings, source, target, folder.key)
+                _fill(store, parts, settings, source, target, folder.key, team)
     return _domain(source, "source", store, folder.key, parts), _domain(target, "target", store, folder.key, parts)
 
 
@@ -105,7 +109,9 @@ def _parts(
     return found
 
 
-def _fill(store: Path, parts: dict[str, Part], settings: Settings, source: Domain, target: Domain, key: str) -> None:
+def _fill(
+    store: Path, parts: dict[str, Part], settings: Settings, source: Domain, target: Domain, key: str, team: Team
+) -> None:
     """Writes the features of the network of resolved settings."""
     loader = make_loader(settings, source, target)
     adapter = make_adapter(settings, source, len(loader))
@@ -114,7 +120,12 @@ def _fill(store: Path, parts: dict[str, Part], settings: Settings, source: Domai
     require_space(parts.values(), num_features, num_classes, store, kept=kept_size(chunks))
     if settings.model.pretrained is None:
         fit(adapter, loader, epochs=settings.run.epochs, folder=store.parent, key=key, title="features")
-    arrays = extracted_in_chunks(adapter, parts, settings.run.device, chunks)
+
+    def spread(missing: Sequence[Chunk], done: Callable[[int], None]) -> None:
+        workers = Source.of(adapter, settings, source, parts, made_chunk)
+        make_chunks(workers, target, missing, team, store.parent, done)
+
+    arrays = extracted_in_chunks(adapter, parts, settings.run.device, chunks, spread if team.works else None)
     buffer = io.BytesIO()  # a full disk makes zipfile raise errors of its own; bytes don't
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     write_atomic(store, lambda file: file.write(buffer.getbuffer()))

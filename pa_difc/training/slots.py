@@ -14,15 +14,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..data.shared import share
 from ..util.registry import loaded_plugins
 from .outcome import try_cell
-from .pairs import Pairs
 from .progress import Progress, read_progress
 from .settings import Settings
 from .worker import ENVIRONMENT, Setup
+
+if TYPE_CHECKING:
+    from .pairs import Pairs
 
 #: What became of a cell, and what was printed meanwhile.
 Result = tuple[Any, str]

@@ -11,7 +11,7 @@ import torch
 
 from pa_difc.util.files import write_json, write_text
 
-from . import cost, growth, libraries, overhead, peers, photographs, variants, vision
+from . import cost, growth, libraries, overhead, peers, photographs, variants, vision, workers
 from .report import markdown, setting, to_dict
 
 SECTIONS = {
@@ -27,6 +27,7 @@ SECTIONS = {
     "skada": peers.skada,
     "libraries": libraries.libraries,
     "growth": growth.growth,
+    "workers": workers.workers,
 }
 
 
