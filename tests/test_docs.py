@@ -13,6 +13,7 @@ import pytest
 import torch
 from made import OLD_TORCH, ROOT
 from PIL import Image
+from videos import write_video
 
 from pa_difc.commands.console import exit_with as run_command
 from pa_difc.commands.parser import main
@@ -85,6 +86,7 @@ def home(tmp_path_factory):
     (home / "data" / "muxspace" / "legend.csv").write_text("\n".join(legend) + "\n")
     (home / "my_other_faces").symlink_to(home / "data" / "muxspace")
     Image.fromarray(astronaut()).save(home / "photo.jpg")
+    write_video(home / "walk.mp4", [astronaut()[:300, 100:400]] * 3)
     (home / "holiday").mkdir()
     (home / "holiday" / "beach.jpg").write_bytes((home / "photo.jpg").read_bytes())
     return home

@@ -143,7 +143,7 @@ class Photograph:
     def _take(self, image: Image.Image) -> None:
         """Takes an image that somebody opened, whose pixels may not be in memory yet."""
         try:
-            _require_few(image)
+            _require_pixels(image)
             image.load()
             self._pixels, self.orientation = Pixels(image), orientation_of(image)
         except Exception as error:
@@ -156,7 +156,7 @@ class Photograph:
         file: io.RawIOBase | io.BytesIO | None = None
         try:
             with _file(self._source) as file, _open(file) as image:
-                _require_few(image)
+                _require_pixels(image)
                 self.orientation = orientation_of(image)
                 self._frame = self.orientation
                 if turned_by_pillow(image):
@@ -180,9 +180,11 @@ class Photograph:
             raise BrokenImageError(_reason(error, self._source)) from None
 
 
-def _require_few(image: Image.Image) -> None:
+def _require_pixels(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise BrokenImageError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
+    if image.width * image.height == 0:
+        raise BrokenImageError(f"{image.width}x{image.height} pixels are none")
 
 
 def _cells(start: float, stop: float, length: int, factor: int) -> tuple[int, int]:

@@ -167,5 +167,6 @@ def _bars(face: Face) -> str:
 
 def _bar(name: str, p: float, best: bool) -> str:
     colour = "#D55E00" if best else "#0072B2"
-    bar = f'<span style="display:inline-block;width:{100 * p:.0f}px;height:.6em;background:{colour}"></span>'
-    return f'<div title="{p:.1%}" style="white-space:nowrap;text-align:left">{bar} {escape(as_utf8(name))}</div>'
+    bar = f'<span style="display:inline-block;width:{p:.1%};height:.6em;background:{colour}"></span>'
+    bar = f'<span style="display:inline-block;width:100px">{bar}</span>'
+    return f'<div style="white-space:nowrap;text-align:left">{bar} {escape(as_utf8(name))} {p:.0%}</div>'

@@ -58,7 +58,7 @@ def is_one(x: Any) -> bool:
     if isinstance(x, (str, os.PathLike)):
         return not Path(x).is_dir()
     if isinstance(x, np.ndarray) and x.dtype.kind in "OU":  # of paths
-        return x.ndim == 0
+        return x.ndim != 1
     return isinstance(x, _ONE)
 
 

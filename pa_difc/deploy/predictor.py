@@ -225,6 +225,10 @@ class Predictor:
         """What looks for faces."""
         return FaceSearch(self.device, self.detect_px, self.model.size_px)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes: each makes what looks for faces itself."""
+        return {key: value for key, value in self.__dict__.items() if key != "search"}
+
     def __repr__(self) -> str:
         settings = self.model.settings["settings"]
         names = ", ".join(self.labels[:8]) + (", …" if len(self.labels) > 8 else "")

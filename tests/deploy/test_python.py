@@ -142,6 +142,8 @@ def test_arrays_and_tensors_are_as_their_file(model, small, tmp_path):
         (np.zeros((3, 8, 9), np.uint8), "array.transpose(1, 2, 0)"),
         (np.zeros((2, 8, 9, 3), np.uint8), "list(array)"),
         (np.zeros((0, 9, 3), np.uint8), "must be (H, W, 3), RGB, or (H, W), gray"),
+        (np.zeros((8, 9, 3), object), "an array of shape (8, 9, 3) and type object: must be uint8"),
+        (Image.new("RGB", (0, 5)), "image 0: 0x5 pixels are none"),
         (np.zeros(8, np.uint8), "must be (H, W, 3), RGB, or (H, W), gray"),
         (torch.zeros(3, 8, 9), "a tensor of shape (3, 8, 9) and type torch.float32: must be uint8"),
         (torch.zeros(8, 9, 3, dtype=torch.uint8), "must be (3, H, W), RGB"),
@@ -281,6 +283,14 @@ def test_what_it_looks_like(model, small, tmp_path):
     html = faces._repr_html_()
     assert "&lt;b&gt;&amp;.png" in html and "<b>&" not in html and "no face" in html and label in html
     assert faces[0][0]._repr_html_() == faces[0]._repr_html_()
+
+
+def test_another_process_can_be_given_it(model, small):
+    import pickle
+
+    said = model(small)
+    again = pickle.loads(pickle.dumps(model))(small)
+    assert again.rows() == said.rows() == pickle.loads(pickle.dumps(said)).rows()
 
 
 def test_nothing_of_torch_s_settings_is_changed(folder):

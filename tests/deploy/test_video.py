@@ -4,12 +4,14 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import sys
 import time
 
 import numpy as np
 import pytest
+from made import ROOT
 from PIL import Image
 from processes import start
 from videos import write_sound, write_video
@@ -274,3 +276,19 @@ def test_a_camera_that_is_not_there_is_said(platform, camera, said, monkeypatch)
     with pytest.raises(UserError) as error:
         VideoFile(7)
     assert said in str(error.value)
+
+
+def test_programs_in_the_page_on_using_run(walk, prepared, portrait, tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_model").symlink_to(prepared["cdfer"])
+    (tmp_path / "walk.mp4").symlink_to(walk[0])
+    (tmp_path / "holiday").mkdir()
+    for name in ("photo.jpg", "holiday/beach.jpg"):
+        portrait.crop((120, 0, 330, 210)).save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "using.md").read_text()
+    scope = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, "using.md", "exec"), scope)
+    out = capsys.readouterr().out
+    assert "holiday/beach.jpg [{'source': 'holiday/beach.jpg', 'label'" in out and "1.5 [(" in out
+    assert scope["vectors"].shape[0] == 1
