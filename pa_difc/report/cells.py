@@ -103,6 +103,7 @@ def _scored(grid: Grid) -> Plane:
         if runs and not any(map(isnan, (*x, *y))):
             found.append(Point(method, loss, list(runs), x, y))
     caption = "Target test split, last epoch. Large: mean over seeds. Small: each seed."
+    caption += f" Dashed: {AS_IS}, without training." * bool(grid.as_is)
     axes = ("mean recall (%)", "accuracy (%)")
     return Plane("Accuracy against mean recall", caption, axes, 1, _labelled(found, "highest mean recall"))
 
