@@ -85,10 +85,11 @@ def write_grid(
     if latex:
         write_latex(grid, content, out / "tables")
     drawn = figures(grid)
-    main, *others = content.items() or [None]
+    main = next(iter(content.items()), None)
+    others = dict(list(content.items())[1:])
     plane = plane_of(grid, selection)
     picture = _picture(plane, out, formats) if plane else ""
-    page = [layout.front(layout.facts(grid), lead, picture, main, notes), layout.tables(dict(others))]
+    page = [layout.front(layout.facts(grid), lead, picture, main, notes), layout.tables(others)]
     page.append(_figures(drawn, out, formats))
     markdown += [
         "## Figures",

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..util.files import write_text
 from .grid import Grid, make_grids
 from .grid_page import Summary, write_grid
+from .layout import notes_beside
 from .over_targets import NOTE, tables_over_targets
 from .page import html_page, html_table, markdown_table, slug
 from .run import read_runs
@@ -65,20 +66,19 @@ def _write_sweep(sweep: Sweep, folder: Path, formats: Sequence[str]) -> Summary:
 def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid], out: Path) -> Path:
     """All targets in one table, and every lead sentence and main table under a heading that says what differs."""
     title = f"Runs below {runs.name or runs}"
-    links = "".join(f"<li><a href='#{_anchor(s)}'>{html.escape(s.title)}</a></li>" for s in summaries)
     notes = [note for s in summaries for note in s.notes]
     shared = [note for note in dict.fromkeys(notes) if notes.count(note) > 1]  # they stand once, at the top
-    page = [f"<nav aria-label='Contents'><ul>{links}</ul></nav>", *(f"<p>{html.escape(note)}</p>" for note in shared)]
-    markdown = [f"# {title}", "\n".join(f"- {s.title}" for s in summaries), *shared]
+    page, markdown = [], [f"# {title}", "\n".join(f"- {s.title}" for s in summaries), *shared]
     for name, rows in tables_over_targets(grids).items():
-        page += [f"<h2>{html.escape(name)}</h2>", f"<p>{html.escape(NOTE)}.</p>", html_table(rows, name)]
+        page.append(f"<h2>{html.escape(name)}</h2>{html_table(rows, name)}<p class='facts'>{html.escape(NOTE)}.</p>")
         markdown += [f"## {name}", f"{NOTE}.", markdown_table(rows)]
+    page.append(notes_beside(shared))
     for s in summaries:
         place = s.page.relative_to(out).as_posix()
         page += [f"<h2 id='{_anchor(s)}'>{html.escape(s.title)}</h2>", f"<p class='lead'>{html.escape(s.lead)}</p>"]
         own = [note for note in s.notes if note not in shared]
-        page += [f"<p>{html.escape(note)}</p>" for note in own]
         page += [html_table(s.table, s.title)] if s.table else []
+        page.append(notes_beside(own))
         page.append(f"<p><a href='{place}'>Full page: {html.escape(s.title)}</a></p>")
         markdown += [f"## {s.title}", s.lead, *own, *([markdown_table(s.table)] if s.table else [])]
         markdown.append(f"[Full page]({place.removesuffix('.html')}.md)")

@@ -9,18 +9,16 @@ import json
 from functools import cache
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .drawing import Figure
 from .plane import SHAPES, Plane, Point, key, said
-
-if TYPE_CHECKING:
-    import altair
 
 #: The colour of text and lines, of the page that the picture stands in.
 _INK = "currentColor"
 _WIDTH, _HEIGHT = "container", 380
 _LARGE, _SMALL = 130, 26
+_SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 #: Draws the pictures of a page, in :func:`.page.html_page`.
 SCRIPT = (Path(__file__).parent / "cells.js").read_text(encoding="utf-8")
@@ -48,11 +46,11 @@ def _bundle() -> str:
     """Vega-Lite, Vega and its way into a page: bundled once in a process, compressed, as letters."""
     import vl_convert
 
-    packed = gzip.compress(vl_convert.javascript_bundle().encode(), mtime=0)
+    packed = gzip.compress(vl_convert.javascript_bundle(_SNIPPET).encode(), mtime=0)
     return base64.b64encode(packed).decode()
 
 
-def chart(plane: Plane) -> altair.LayerChart:
+def chart(plane: Plane) -> Any:
     """Seeds small, means large, names at some, and dashed lines through the classifier without training."""
     import altair as alt
 
@@ -71,12 +69,12 @@ def chart(plane: Plane) -> altair.LayerChart:
     seeds = [row for p in plane.points if len(p.x) > 1 for row in _seeds(plane, p)]
     means = [_mean(plane, p) for p in plane.points]
 
-    def points(rows: list[dict[str, Any]], size: int, opacity: float, **mark: Any) -> altair.Chart:
+    def points(rows: list[dict[str, Any]], size: int, opacity: float, **mark: Any) -> Any:
         visible = alt.condition(shown, alt.value(opacity), alt.value(0.06))
-        drawn = alt.Chart(alt.Data(values=rows)).mark_point(filled=True, size=size, **mark)
+        drawn = alt.Chart(alt.InlineData(values=rows)).mark_point(filled=True, size=size, **mark)
         return drawn.encode(x=x, y=y, opacity=visible, **look)
 
-    label = alt.Chart(alt.Data(values=[row for row in means if row["label"]]))
+    label = alt.Chart(alt.InlineData(values=[row for row in means if row["label"]]))
     label = label.mark_text(align=alt.expr("datum.left ? 'right' : 'left'"), dx=alt.expr("datum.left ? -9 : 9"), dy=-9)
     label = label.encode(x=x, y=y, text="label:N", color=alt.value(_INK))
     layers = [*_lines(plane, x, y), points(seeds, _SMALL, 0.5)] if seeds else _lines(plane, x, y)
@@ -87,13 +85,13 @@ def chart(plane: Plane) -> altair.LayerChart:
     return drawn.configure_axis(**axis, gridOpacity=0.12, labelFontSize=12, titleFontSize=13, titleFontWeight="normal")
 
 
-def _lines(plane: Plane, x: altair.X, y: altair.Y) -> list[altair.Chart]:
+def _lines(plane: Plane, x: Any, y: Any) -> list[Any]:
     """Through the bar, across and upright."""
     import altair as alt
 
     if plane.bar is None:
         return []
-    data = alt.Data(values=[{"x": mean(plane.bar.x), "y": mean(plane.bar.y)}])
+    data = alt.InlineData(values=[{"x": mean(plane.bar.x), "y": mean(plane.bar.y)}])
     rule = alt.Chart(data).mark_rule(strokeDash=[4, 4], color=_INK, opacity=0.5)
     return [rule.encode(x=x), rule.encode(y=y)]
 

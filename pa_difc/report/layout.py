@@ -57,9 +57,13 @@ def front(said: str, lead: str, picture: str, main: tuple[str, Rows] | None, not
         title, rows = main
         parts.append(f"<section class='numbers'>{_heading(title, 2)}{html_table(rows, title)}</section>")
     parts.append(picture)
+    return "".join([*parts, notes_beside(notes), "</div>"])
+
+
+def notes_beside(notes: Sequence[str]) -> str:
+    """How to read what stands above, set apart from it; nothing without notes."""
     shown = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
-    parts.append(f"<aside class='notes' aria-label='How to read it'>{shown}</aside></div>" if shown else "</div>")
-    return "".join(parts)
+    return f"<aside class='notes' aria-label='How to read it'>{shown}</aside>" if shown else ""
 
 
 def tables(content: Mapping[str, Rows]) -> str:

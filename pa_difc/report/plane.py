@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import isnan
 from statistics import mean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .drawing import COLORS, GRAY, Figure
 from .grid import BASE, Grid
@@ -103,6 +103,7 @@ def _scored(grid: Grid) -> Plane:
         if runs and not any(map(isnan, (*x, *y))):
             found.append(Point(method, loss, list(runs), x, y))
     caption = "Target test split, last epoch. Large: mean over seeds. Small: each seed."
+    caption += f" Dashed: {AS_IS}, without training." * bool(grid.as_is)
     axes = ("mean recall (%)", "accuracy (%)")
     return Plane("Accuracy against mean recall", caption, axes, 1, _labelled(found, "highest mean recall"))
 
@@ -147,13 +148,19 @@ def draw(ax: Axes, plane: Plane) -> None:
 
     ink, colors, shapes = matplotlib.rcParams["text.color"], plane.colors, plane.shapes
     for p in plane.points:
-        look = {"color": colors[key(p.method, colors)], "marker": shapes[key(p.loss, shapes)]}
+        look: dict[str, Any] = {"color": colors[key(p.method, colors)], "marker": shapes[key(p.loss, shapes)]}
         if len(p.x) > 1:
             ax.scatter(p.x, p.y, s=14, alpha=0.5, lw=0, **look)
         ax.scatter([mean(p.x)], [mean(p.y)], s=60, edgecolors=ink, linewidths=0.8, zorder=3, **look)
         if p.label:
             side, ha = (-6, "right") if plane.is_right(p) else (6, "left")
-            place = {"xytext": (side, 6), "textcoords": "offset points", "fontsize": 8, "ha": ha, "zorder": 4}
+            place: dict[str, Any] = {
+                "xytext": (side, 6),
+                "textcoords": "offset points",
+                "fontsize": 8,
+                "ha": ha,
+                "zorder": 4,
+            }
             ax.annotate(p.label, (mean(p.x), mean(p.y)), **place)
     if bar := plane.bar:
         for line, value in ((ax.axvline, bar.x), (ax.axhline, bar.y)):

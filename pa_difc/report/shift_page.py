@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..util.files import write_text
 from . import shift
 from .drawing import COLORS, Figure
+from .layout import notes_beside
 from .page import html_figure, html_page, html_table, markdown_table
 from .shift import METRICS, Line
 
@@ -61,10 +62,8 @@ def write_shift_report(
 
 def _ordered(lead: str, sections: Sequence[str], notes: Sequence[str]) -> str:
     """The answer, numbers, and how to read them below the first of the tables."""
-    shown = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
-    how = f"<aside class='notes' aria-label='How to read it'>{shown}</aside>"
     first, *others = sections
-    return "\n".join([f"<p class='lead'>{html.escape(lead)}</p>", first, how, *others])
+    return "\n".join([f"<p class='lead'>{html.escape(lead)}</p>", first, notes_beside(notes), *others])
 
 
 def _notes(records: Sequence[dict[str, Any]], lines: Sequence[Line]) -> list[str]:

@@ -106,24 +106,29 @@ def test_methods_have_colours_and_losses_shapes_however_many_there_are(tmp_path)
     assert list(plane.colors) == [*(f"m{i}" for i in range(8, 2, -1)), "others"]  # the best have their own
     assert len(set(plane.colors.values())) == 7 and len(set(plane.shapes.values())) == 8
     assert set(plane.colors.values()) == set(COLORS) and set(plane.shapes.values()) == set(SHAPES)
-    rows = chart(plane).to_dict()["layer"][0]["data"]["values"]
+    rows, _ = layers(plane)
     assert len(rows) == 90 and {row["method_key"] for row in rows if row["method"] in ("m0", "m1", "m2")} == {"others"}
+
+
+def layers(plane):
+    """The data of each layer of the picture."""
+    spec = chart(plane).to_dict()
+    return [spec["datasets"][layer["data"]["name"]] for layer in spec["layer"]]
 
 
 def test_large_points_are_means_and_small_ones_seeds(folder):
     grid = grid_of(folder)
-    rules, _, small, large, names = chart(plane_of(grid, None)).to_dict()["layer"]
+    rules, _, small, large, names = layers(plane_of(grid, None))
     runs = grid.of("source_only", "difc")
     values = [(100 * r.scores["macro_recall"], 100 * r.scores["accuracy"]) for r in runs.values()]
 
-    def found(layer):
-        rows = layer["data"]["values"]
+    def found(rows):
         return [(r["x"], r["y"]) for r in rows if (r["method"], r["loss"]) == ("source_only", "difc")]
 
     np.testing.assert_allclose(found(small), values)
     np.testing.assert_allclose(found(large), [np.mean(values, axis=0)])
-    assert rules["data"]["values"] == [{"x": pytest.approx(50), "y": pytest.approx(40)}]  # as_is
-    labels = {row["label"] for row in names["data"]["values"]}
+    assert rules == [{"x": pytest.approx(50), "y": pytest.approx(40)}]  # as_is
+    labels = {row["label"] for row in names}
     assert "as_is" in labels and any(label.startswith("source_only") for label in labels)
     assert sum("highest mean recall" in label for label in labels) == 1
 
@@ -261,9 +266,9 @@ def test_a_label_shift_page_shows_numbers_on_a_phone(tab, tmp_path):
 
     tab.show(write_shift_report(RECORDS, tmp_path), 390, 844)
     assert tab.complaints == [] and tab.run("document.documentElement.scrollWidth <= innerWidth")
-    rows = "[...document.querySelectorAll('tbody tr')]"
-    cells = tab.run(f"{rows}.map(r => [...r.cells].map(c => [c.textContent, c.getBoundingClientRect().right]))")
-    assert len(cells) > 4
-    for row in cells:
-        assert [text for text, right in row if right <= 390 and re.match(r"[+-]?\d|–", text)], row
+    cells = "[...t.querySelectorAll('td')].map(c => [c.textContent, c.getBoundingClientRect().right])"
+    tables = tab.run(f"[...document.querySelectorAll('table')].map(t => {cells})")
+    assert len(tables) == 4
+    for table in tables:
+        assert [text for text, right in table if right <= 390 and re.match(r"[+-]?\d", text)], table
     assert tab.run("document.querySelector('tbody tr').getBoundingClientRect().bottom < 844")
