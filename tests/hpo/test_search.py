@@ -1,19 +1,15 @@
 """The search command as people run it: real processes, kills, a real PostgreSQL server."""
 
 import json
-import os
 import re
-import shutil
 import signal
-import socket
-import subprocess
 import time
 from collections import Counter
-from pathlib import Path
 
 import optuna
 import pytest
 from processes import run, start
+from servers import BIN, Postgres
 
 from pa_difc.util.toml import read_toml
 
@@ -42,6 +38,8 @@ def test_a_study_ends_in_a_report_and_a_file_that_recipes_take(data_root, tmp_pa
     (folder,) = tmp_path.iterdir()
     page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
     for word in (
+        "trained again: mean over 2 seeds",
+        "Among the trials, on one seed",
         "Tuning",
         "regret",
         "Spearman",
@@ -118,41 +116,13 @@ def test_sqlite_takes_one_writer(data_root, tmp_path):
     assert "hpo/search.py" in err and "Go on" in err and "Traceback" not in err
 
 
-BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
-
-
 @pytest.fixture
-def postgres(tmp_path):
-    """A PostgreSQL server of our own on a free loopback port; its URL."""
+def postgres():
+    """A server's address."""
     if BIN is None:
         pytest.skip("no PostgreSQL server installed (Debian: apt-get install postgresql)")
-    folder = tmp_path / "pg"
-    folder.mkdir(mode=0o700)
-    as_user = []
-    if os.geteuid() == 0:  # the server refuses to run as root
-        shutil.chown(folder, "postgres")
-        for parent in folder.parents:
-            if parent.stat().st_uid == 0 and "pytest" in str(parent):
-                parent.chmod(0o755)
-        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    init = [*as_user, str(BIN / "initdb"), "-D", str(folder), "-A", "trust", "-U", "tester", "--no-sync"]
-    subprocess.run(init, check=True, capture_output=True, cwd="/")
-    options = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-c", "fsync=off"]
-    command = [*as_user, str(BIN / "postgres"), "-D", str(folder), *options]
-    server = subprocess.Popen(command, cwd="/", stderr=subprocess.DEVNULL)
-    try:
-        ready = [str(BIN / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
-        deadline = time.time() + 60
-        while subprocess.run(ready, capture_output=True).returncode:
-            assert time.time() < deadline and server.poll() is None
-            time.sleep(0.1)
-        yield f"postgresql+psycopg2://tester@127.0.0.1:{port}/postgres"
-    finally:
-        server.send_signal(signal.SIGINT)  # a fast shutdown: clients are sent away
-        server.wait(30)
+    with Postgres() as server:
+        yield server.url()
 
 
 def test_three_workers_one_killed_and_no_trial_is_lost(data_root, tmp_path, postgres):
