@@ -1,6 +1,7 @@
 """The search command as people run it: real processes, kills, a real PostgreSQL server."""
 
 import json
+import os
 import re
 import signal
 import time
@@ -79,6 +80,40 @@ def test_killed_and_given_again_it_ends_with_all_trials(data_root, tmp_path):
     assert code == 0 and len(studies(tmp_path).trials) == sum(states.values())
 
 
+def test_several_jobs_make_one_study_and_a_killed_one_costs_a_try(data_root, tmp_path):
+    arguments = flags(data_root, tmp_path, "--jobs", "2", "--study", "mine", trials=5)
+    arguments[arguments.index("--epochs") + 1] = "20"
+    process = start(SEARCH, *arguments)
+    deadline = time.time() + 200
+    while len(locks := list((tmp_path / "mine" / "workers").glob("*.lock"))) < 2 or not list(
+        tmp_path.glob("mine/runs/*difc*/checkpoint.pt")
+    ):
+        assert time.time() < deadline and process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.kill(int(locks[0].name.partition("-")[0]), signal.SIGKILL)
+    out, err = process.communicate(timeout=280)
+    assert process.returncode == 0, out + err
+    assert "was lost (signal 9); another takes its place" in out and "5 of 5 done" in out
+    states = Counter(t.state.name for t in studies(tmp_path).trials)
+    assert 5 <= states["COMPLETE"] <= 6 and states["RUNNING"] == 0
+    assert (tmp_path / "mine" / "report.html").exists()
+    assert not list((tmp_path / "mine" / "workers").iterdir())
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_jobs_leave_the_command_that_goes_on(data_root, tmp_path, how):
+    process = start(SEARCH, *flags(data_root, tmp_path, "--jobs", "2", "--study", "mine", trials=400))
+    deadline = time.time() + 200
+    while not list(tmp_path.glob("mine/runs/*difc*/checkpoint.pt")):
+        assert time.time() < deadline and process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(how)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in out + err, out + err
+    assert "to go on:" in out and "of 400 trials done" in err and "--jobs 2" in err
+    assert all(t.state.name in ("COMPLETE", "WAITING", "FAIL") for t in studies(tmp_path).trials)
+
+
 def test_one_line_for_what_can_t_work(data_root, tmp_path):
     (tmp_path / "file").write_text("")
     wrong = {
@@ -87,6 +122,9 @@ def test_one_line_for_what_can_t_work(data_root, tmp_path):
         "must be sqlite:///FILE": ["--storage", "redis://x"],
         "can't be opened": ["--storage", "postgresql+psycopg2://me:secret@127.0.0.1:9/none"],
         "no study": ["--resume"],
+        "--jobs 0: must be at least 1": ["--jobs", "0"],
+        "--heartbeat 0: must be at least 1": ["--heartbeat", "0"],
+        "--study '..': must be a name": ["--study", ".."],
         "cannot write": ["--out", str(tmp_path / "file" / "out")],
     }
     for words, more in wrong.items():
