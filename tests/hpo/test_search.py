@@ -81,8 +81,8 @@ def test_killed_and_given_again_it_ends_with_all_trials(data_root, tmp_path):
 
 
 def test_several_jobs_make_one_study_and_a_killed_one_costs_a_try(data_root, tmp_path):
-    arguments = flags(data_root, tmp_path, "--jobs", "2", "--study", "mine", trials=5)
-    arguments[arguments.index("--epochs") + 1] = "20"
+    arguments = flags(data_root, tmp_path, "--jobs", "2", "--study", "mine", "--confirm-seeds", "0", trials=5)
+    arguments[arguments.index("--epochs") + 1] = "8"
     process = start(SEARCH, *arguments)
     deadline = time.time() + 200
     while len(locks := list((tmp_path / "mine" / "workers").glob("*.lock"))) < 2 or not list(
