@@ -35,8 +35,9 @@ class Address:
         if user := _USER.match(text):
             found.append(unquote(user[2]))
             text = f"{user[1]}@{user[3]}"
-        found += [unquote(match[3]) for match in _QUERY.finditer(text)]
-        text = re.sub(r"\?&+", "?", _QUERY.sub(r"\1", text)).rstrip("?&")
+        if found_in_query := [unquote(match[3]) for match in _QUERY.finditer(text)]:
+            found += found_in_query
+            text = re.sub(r"([?&])&+", r"\1", _QUERY.sub(r"\1", text)).rstrip("?&")
         return cls(_POSTGRES.sub("postgresql+psycopg2://", text), found[0] if found else None)
 
     def clean(self, text: str) -> str:

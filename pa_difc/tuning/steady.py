@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -89,7 +90,7 @@ class SteadyStorage(BaseStorage):
             about = f"{reason(error, self._clean)}; trying for {PATIENCE_S / 60:.0f} minutes"
             _say(f"the study's storage does not answer ({about})")
         if now - began > PATIENCE_S:
-            self._given_up = True
+            self._given_up = threading.current_thread() is threading.main_thread()  # beats go on
             about = f"for {PATIENCE_S / 60:.0f} minutes: {reason(error, self._clean)}"
             raise UserError(f"the study's storage did not answer {about}; the same command goes on") from None
         try:

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from .interrupts import deferred
 from .sampler import FIRST_TRY
 from .steady import SteadyStorage
-from .workers import BEAT, WORKER, Beats, TrialLostError, Watch, Worker
+from .workers import WORKER, Beats, TrialLostError, Watch, Worker
 
 #: Seconds between looks at what other workers are doing.
 POLL_S = 1.0
@@ -156,8 +156,8 @@ def recover_all(study: optuna.Study, space: Collection[str]) -> None:
 def _queue(study: optuna.Study, trial: FrozenTrial, space: Collection[str]) -> None:
     """Queues the values of a failed trial again; the sampler finds the same ones where only some were written."""
     whole = trial.params.keys() >= set(space)
-    attrs = {k: v for k, v in trial.system_attrs.items() if k not in (WORKER, BEAT, _AGAIN)}
-    attrs |= {FIRST_TRY: attrs.get(FIRST_TRY, trial.number), _AFTER: trial.number}
+    attrs = {k: v for k, v in trial.system_attrs.items() if k in ("fixed_params", FIRST_TRY, _LOSSES)}
+    attrs = {FIRST_TRY: trial.number, **attrs, _AFTER: trial.number}
     kept = {k: v for k, v in trial.user_attrs.items() if k == "origin"}
     study.add_trial(
         optuna.create_trial(
@@ -165,7 +165,7 @@ def _queue(study: optuna.Study, trial: FrozenTrial, space: Collection[str]) -> N
             params=trial.params if whole else {},
             distributions=trial.distributions if whole else {},
             user_attrs=kept,
-            system_attrs={k: v for k, v in attrs.items() if not k.startswith("constraints:")},
+            system_attrs=attrs,
         )
     )
 

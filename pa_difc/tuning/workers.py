@@ -117,18 +117,21 @@ class Beats:
             raise TrialLostError(self._number)
 
     def _run(self) -> None:
-        number = 0
-        try:
-            self._storage.set_trial_system_attr(self._id, WORKER, self._worker.name)
-            while not self._stop.is_set():
+        number, named = 0, False
+        while not self._stop.is_set():
+            try:
+                if not named:
+                    self._storage.set_trial_system_attr(self._id, WORKER, self._worker.name)
+                    named = True
                 self._storage.set_trial_system_attr(self._id, BEAT, number)
                 number += 1
-                self._stop.wait(self._seconds)
-        except UpdateFinishedTrialError:
-            if not self._stop.is_set():
-                self._lost.set()
-        except Exception:  # the storage is away for good: the trial's own calls say so
-            return
+            except UpdateFinishedTrialError:
+                if not self._stop.is_set():
+                    self._lost.set()
+                return
+            except Exception:
+                named = False  # the storage is away for long; if it stays so, the trial's own calls say it
+            self._stop.wait(self._seconds)
 
 
 class Watch:

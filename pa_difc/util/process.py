@@ -45,8 +45,8 @@ def is_news(line: str) -> bool:
 
 def without_password(text: str) -> str:
     """An address without the passwords in it: of ``user:password@host``, and of ``?password=``."""
-    text = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1@", text)
-    return re.sub(r"([?&]password=)[^&\s]*", r"\1", text)
+    text = re.sub(r"(://[^:/@\s]*):.*@", r"\1@", text, flags=re.DOTALL)  # up to the last "@": it may have one in it
+    return re.sub(r"([?&](?:\w*pass(?:word|wd)?|pwd)=)[^&]*", r"\1", text, flags=re.IGNORECASE)
 
 
 @cache

@@ -3,17 +3,14 @@
 import json
 import os
 import re
-import shutil
 import signal
-import socket
-import subprocess
 import time
 from collections import Counter
-from pathlib import Path
 
 import optuna
 import pytest
 from processes import run, start
+from servers import BIN, Postgres
 
 from pa_difc.util.toml import read_toml
 
@@ -42,6 +39,8 @@ def test_a_study_ends_in_a_report_and_a_file_that_recipes_take(data_root, tmp_pa
     (folder,) = tmp_path.iterdir()
     page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
     for word in (
+        "trained again: mean over 2 seeds",
+        "Among the trials, on one seed",
         "Tuning",
         "regret",
         "Spearman",
@@ -81,6 +80,40 @@ def test_killed_and_given_again_it_ends_with_all_trials(data_root, tmp_path):
     assert code == 0 and len(studies(tmp_path).trials) == sum(states.values())
 
 
+def test_several_jobs_make_one_study_and_a_killed_one_costs_a_try(data_root, tmp_path):
+    arguments = flags(data_root, tmp_path, "--jobs", "2", "--study", "mine", "--confirm-seeds", "0", trials=5)
+    arguments[arguments.index("--epochs") + 1] = "8"
+    process = start(SEARCH, *arguments)
+    deadline = time.time() + 200
+    while len(locks := list((tmp_path / "mine" / "workers").glob("*.lock"))) < 2 or not list(
+        tmp_path.glob("mine/runs/*difc*/checkpoint.pt")
+    ):
+        assert time.time() < deadline and process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.kill(int(locks[0].name.partition("-")[0]), signal.SIGKILL)
+    out, err = process.communicate(timeout=280)
+    assert process.returncode == 0, out + err
+    assert "was lost (signal 9); another takes its place" in out and "5 of 5 done" in out
+    states = Counter(t.state.name for t in studies(tmp_path).trials)
+    assert 5 <= states["COMPLETE"] <= 6 and states["RUNNING"] == 0
+    assert (tmp_path / "mine" / "report.html").exists()
+    assert not list((tmp_path / "mine" / "workers").iterdir())
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_jobs_leave_the_command_that_goes_on(data_root, tmp_path, how):
+    process = start(SEARCH, *flags(data_root, tmp_path, "--jobs", "2", "--study", "mine", trials=400))
+    deadline = time.time() + 200
+    while not list(tmp_path.glob("mine/runs/*difc*/checkpoint.pt")):
+        assert time.time() < deadline and process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(how)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in out + err, out + err
+    assert "to go on:" in out and "of 400 trials done" in err and "--jobs 2" in err
+    assert all(t.state.name in ("COMPLETE", "WAITING", "FAIL") for t in studies(tmp_path).trials)
+
+
 def test_one_line_for_what_can_t_work(data_root, tmp_path):
     (tmp_path / "file").write_text("")
     wrong = {
@@ -89,6 +122,9 @@ def test_one_line_for_what_can_t_work(data_root, tmp_path):
         "must be sqlite:///FILE": ["--storage", "redis://x"],
         "can't be opened": ["--storage", "postgresql+psycopg2://me:secret@127.0.0.1:9/none"],
         "no study": ["--resume"],
+        "--jobs 0: must be at least 1": ["--jobs", "0"],
+        "--heartbeat 0: must be at least 1": ["--heartbeat", "0"],
+        "--study '..': must be a name": ["--study", ".."],
         "cannot write": ["--out", str(tmp_path / "file" / "out")],
     }
     for words, more in wrong.items():
@@ -118,41 +154,13 @@ def test_sqlite_takes_one_writer(data_root, tmp_path):
     assert "hpo/search.py" in err and "Go on" in err and "Traceback" not in err
 
 
-BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
-
-
 @pytest.fixture
-def postgres(tmp_path):
-    """A PostgreSQL server of our own on a free loopback port; its URL."""
+def postgres():
+    """A server's address."""
     if BIN is None:
         pytest.skip("no PostgreSQL server installed (Debian: apt-get install postgresql)")
-    folder = tmp_path / "pg"
-    folder.mkdir(mode=0o700)
-    as_user = []
-    if os.geteuid() == 0:  # the server refuses to run as root
-        shutil.chown(folder, "postgres")
-        for parent in folder.parents:
-            if parent.stat().st_uid == 0 and "pytest" in str(parent):
-                parent.chmod(0o755)
-        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    init = [*as_user, str(BIN / "initdb"), "-D", str(folder), "-A", "trust", "-U", "tester", "--no-sync"]
-    subprocess.run(init, check=True, capture_output=True, cwd="/")
-    options = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-c", "fsync=off"]
-    command = [*as_user, str(BIN / "postgres"), "-D", str(folder), *options]
-    server = subprocess.Popen(command, cwd="/", stderr=subprocess.DEVNULL)
-    try:
-        ready = [str(BIN / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
-        deadline = time.time() + 60
-        while subprocess.run(ready, capture_output=True).returncode:
-            assert time.time() < deadline and server.poll() is None
-            time.sleep(0.1)
-        yield f"postgresql+psycopg2://tester@127.0.0.1:{port}/postgres"
-    finally:
-        server.send_signal(signal.SIGINT)  # a fast shutdown: clients are sent away
-        server.wait(30)
+    with Postgres() as server:
+        yield server.url()
 
 
 def test_three_workers_one_killed_and_no_trial_is_lost(data_root, tmp_path, postgres):

@@ -1,0 +1,109 @@
+"""Workers of a study that something is done to: `python survival.py WHAT URL …`; see test_survival.py.
+
+Workers are forked from a process that has imported everything, and their trials only take time.
+"""
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import kills
+import optuna
+
+
+def slow_trial(seconds):
+    """A trial that takes so long, and looks between times whether it is still its own."""
+
+    def objective(trial, check):
+        value = kills.objective(trial)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.05)
+            check()
+        return value
+
+    return objective
+
+
+def states(url, name="s"):
+    """Of all trials, read in a process of its own."""
+    with tempfile.NamedTemporaryFile("r") as file:
+
+        def look():
+            study = optuna.load_study(study_name=name, storage=kills.open_storage(url, shared=True))
+            print(*(t.state.name for t in study.trials))
+
+        kills.wait(kills.fork(look, file.name))
+        return file.read().split()
+
+
+def begin(url, folder, count, seconds, budget):
+    """Starts workers; their processes, and the files of what they say."""
+    said = [f"{folder}/{i}.txt" for i in range(count)]
+    job = lambda: kills.study_of(url, "s", Path(folder) / "out", budget, slow_trial(seconds))  # noqa: E731
+    return [kills.fork(job, file) for file in said], said
+
+
+def all_at_work(url, count):
+    end = time.monotonic() + 60
+    while states(url).count("RUNNING") < count:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def report(url, pids, said):
+    for pid, file in zip(pids, said, strict=True):
+        print("exit", kills.wait(pid, 90))
+        print(Path(file).read_text(), end="")
+    print("states", *states(url))
+
+
+def paused(url, folder):
+    """One of two is stopped for longer than its beats may be missing, and goes on."""
+    pids, said = begin(url, folder, 2, seconds=1.5, budget=4)
+    all_at_work(url, 2)
+    os.kill(pids[0], signal.SIGSTOP)
+    kills.wait(pids[1], 60) == 0 or sys.exit("the other one did not end")
+    os.kill(pids[0], signal.SIGCONT)
+    report(url, pids[:1], said[:1])
+    print(Path(said[1]).read_text())
+
+
+def killed(url, folder):
+    """One of two is killed at work."""
+    pids, said = begin(url, folder, 2, seconds=1.5, budget=4)
+    all_at_work(url, 2)
+    os.kill(pids[0], signal.SIGKILL)
+    report(url, pids, said)
+
+
+def crowd(url, folder):
+    """Three begin at once on an empty database."""
+    pids, said = begin(url, folder, 3, seconds=0, budget=6)
+    report(url, pids, said)
+
+
+def restarted(url, folder, stop, start):
+    """The server is gone for some seconds, while two are in a trial."""
+    pids, said = begin(url, folder, 2, seconds=2, budget=4)
+    all_at_work(url, 2)
+    stop()
+    time.sleep(5)
+    start()
+    report(url, pids, said)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        if sys.argv[1] == "restarted":
+
+            def ask(word):
+                print(word, flush=True)
+                sys.stdin.readline()
+
+            restarted(sys.argv[2], temporary, lambda: ask("stop"), lambda: ask("start"))
+        else:
+            globals()[sys.argv[1]](sys.argv[2], temporary)

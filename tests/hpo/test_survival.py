@@ -1,0 +1,113 @@
+"""Workers that are killed or paused, begin at once, or lose their server: the study ends with all its trials."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from processes import ROOT
+from servers import BIN, Postgres
+
+from pa_difc.tuning.journal import Journal
+from pa_difc.tuning.steady import SteadyStorage
+from pa_difc.util.errors import UserError
+
+COMMAND = [sys.executable, "-W", "ignore", str(ROOT / "tests" / "hpo" / "survival.py")]
+
+
+def run(what, url):
+    done = subprocess.run([*COMMAND, what, url], cwd=ROOT, capture_output=True, text=True, timeout=280)
+    return done.stdout, done.stdout.rpartition("states ")[2].split("\n")[0].split(), done.stderr
+
+
+@pytest.fixture
+def server():
+    if BIN is None:
+        pytest.skip("no PostgreSQL server installed (Debian: apt-get install postgresql)")
+    with Postgres() as server:
+        yield server
+
+
+def test_a_killed_worker_of_a_journal_costs_one_try(tmp_path):
+    out, states, err = run("killed", f"journal:{tmp_path}/j.log")
+    assert "exit -9" in out and "exit 0" in out and "its worker is gone; it is tried again" in out, out + err
+    assert states.count("COMPLETE") == 4 and states.count("FAIL") == 1 and len(states) == 5
+
+
+def test_a_paused_worker_gives_its_trial_up(tmp_path):
+    out, states, err = run("paused", f"journal:{tmp_path}/j.log")
+    assert "exit 0" in out and "this worker gave no sign for so long that others were given it" in out, out + err
+    assert "Traceback" not in out and states.count("COMPLETE") == 4 and states.count("RUNNING") == 0
+
+
+def test_three_begin_at_once_on_an_empty_database(server):
+    out, states, err = run("crowd", server.url())
+    assert out.count("exit 0") == 3 and "Traceback" not in out, out + err
+    assert 6 <= states.count("COMPLETE") <= 8 and states.count("RUNNING") == 0
+
+
+def test_a_server_that_restarts_costs_no_trial(server):
+    process = subprocess.Popen(
+        [*COMMAND, "restarted", server.url()],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for word, act in (("stop", lambda: server.stop(signal.SIGQUIT)), ("start", server.start)):
+        assert process.stdout.readline().strip() == word
+        act()
+        process.stdin.write("\n")
+        process.stdin.flush()
+    out, err = process.communicate(timeout=200)
+    assert out.count("exit 0") == 2 and "Traceback" not in out, out + err
+    assert "does not answer" in out and "answers again" in out
+    states = out.rpartition("states ")[2].split()
+    assert 4 <= states.count("COMPLETE") <= 5 and set(states) == {"COMPLETE"}
+
+
+class Away:
+    """A storage whose calls fail so often."""
+
+    def __init__(self, times):
+        self.left = times
+
+    def get_all_studies(self):
+        from sqlalchemy.exc import OperationalError
+
+        self.left -= 1
+        if self.left >= 0:
+            raise OperationalError("SELECT", {}, Exception("no route to secret"))
+        return ["one"]
+
+
+def test_an_absence_has_a_word_and_an_end(monkeypatch, capsys):
+    from pa_difc.tuning import steady
+
+    monkeypatch.setattr(steady, "SAY_S", 0.0)
+    clean = lambda text: text.replace("secret", "…")  # noqa: E731
+    assert SteadyStorage(Away(3), clean).get_all_studies() == ["one"]
+    said = capsys.readouterr().out
+    assert "no route to …; trying for 5 minutes" in said and "answers again" in said
+    monkeypatch.setattr(steady, "PATIENCE_S", 0.3)
+    with pytest.raises(UserError, match=r"did not answer for .*no route to …"):
+        SteadyStorage(Away(99), clean).get_all_studies()
+
+
+def test_half_a_line_of_a_journal_is_taken_away(tmp_path):
+    journal = Journal(tmp_path / "j.log")
+    journal.append_logs([{"a": 1}])
+    with (tmp_path / "j.log").open("ab") as file:
+        file.write(b'{"b": 2, "long": "' + b"x" * 100_000)
+    again = Journal(tmp_path / "j.log")
+    assert list(again.read_logs(0)) == [{"a": 1}]
+    again.append_logs([{"c": 3}])
+    assert list(Journal(tmp_path / "j.log").read_logs(0)) == [{"a": 1}, {"c": 3}]
+
+
+def test_the_lock_of_a_killed_writer_is_broken_at_once(tmp_path):
+    code = "from pa_difc.tuning.journal import JournalLock as L; L(sys.argv[1]).acquire(); os.kill(os.getpid(), 9)"
+    code = f"import sys, os; {code}"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "j.log")], cwd=ROOT)
+    assert (tmp_path / "j.log.lock").is_symlink()
+    began = time.monotonic()
+    Journal(tmp_path / "j.log").append_logs([{"a": 1}])
+    assert time.monotonic() - began < 2
