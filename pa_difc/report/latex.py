@@ -57,7 +57,7 @@ def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path) -> None:
         notes += [_BOLD_NOTE] if bold else []
         notes += [f"{COLLAPSE_NOTE}."] if any(COLLAPSE_MARK in cell for row in rows for cell in row) else []
         caption = f"{title}: {grid.title}." + (f" In %. {over_seeds(grid.runs)}" if bold else "")
-        label = slug(f"{grid.title} {title}")
+        label = f"{grid.folder}-{slug(title)}"
         write_text(folder / f"{slug(title)}.tex", latex_table(rows, caption, label, bold, notes))
 
 
