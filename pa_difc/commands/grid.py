@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.domains import Domain
+from ..training.cores import threads_of, usual_jobs
 from ..training.device import set_device
 from ..training.expected import Expected
 from ..training.grid import Step, sigterm_like_ctrl_c, train_cells
@@ -42,28 +43,35 @@ def run_grid(
         out: below it lie the runs.
         log: a logger's name.
         seconds: what each cell is expected to take, to say how much is left; none: that is learnt.
-        jobs: the number of workers, of one thread each; None: this process does it all, with all its threads.
+        jobs: the number of workers, of one thread each; None: see :func:`.usual_jobs`. One alone is this process.
         devices: that workers train on, in turn; none: the settings say.
 
     Raises:
         Stopped: Ctrl-C or SIGTERM.
     """
     grid = _Grid(cells, Expected(cells, seconds))
-    if jobs is None:
-        slots = here(source, target, out, log)
-    else:
-        number = workers_that_fit(min(jobs, len(cells)), cells[0], source, target)
-        slots = workers(source, target, out, log, number, devices)
-    with sigterm_like_ctrl_c():
+    number = jobs_for(cells, source, target, jobs)
+    apart = number is not None and (number > 1 or jobs is not None)
+    slots = workers(source, target, out, log, number or 1, devices) if apart else here(source, target, out, log)
+    with sigterm_like_ctrl_c(), threads_of(number):
         try:
             with slots as there:
-                grid.train(there, out, bars=jobs is not None)
+                grid.train(there, out, bars=apart)
         except KeyboardInterrupt as stop:
             how = str(stop) if isinstance(stop, Stopped) else "stopped"
             done = f"{len(grid.records)} of {len(cells)} cells are done and kept"
             print(f"to go on: {command_line()}", flush=True)
             raise Stopped(f"{how}; {done}") from None
     return [grid.records[number] for number in sorted(grid.records)], grid.failures
+
+
+def jobs_for(cells: Sequence[Settings], source: Domain, target: Domain, asked: int | None) -> int | None:
+    """How many cells are trained at a time: as many as were asked for or usual, if there is memory for them.
+
+    None: one after the other, by this process with all its threads.
+    """
+    jobs = asked or usual_jobs(cells)
+    return None if jobs is None else workers_that_fit(min(jobs, len(cells)), cells[0], source, target)
 
 
 def on_first(cells: Sequence[Settings], devices: Sequence[str]) -> list[Settings]:

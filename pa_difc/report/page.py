@@ -35,7 +35,8 @@ nav a { margin-right: .8rem; } :focus-visible { outline: 3px solid var(--mark); 
 @media print {
   body { font-size: 10pt; max-width: none; padding: 0; } nav { display: none; }
   h1, h2, h3 { break-after: avoid; break-inside: avoid; } p { orphans: 3; widows: 3; }
-  .scroll { overflow: visible; } table { font-size: 7.5pt; } tr, figure { break-inside: avoid; }
+  summary { break-after: avoid; } .scroll { overflow: visible; } table { font-size: 7.5pt; }
+  table, thead, tr, figure { break-inside: avoid; }
   th, td { padding-right: .5rem; } th { white-space: normal; vertical-align: bottom; }
   th:first-child, td:first-child { position: static; } td.words { min-width: 0; }
   .figures { grid-template-columns: 1fr 1fr; } figure.wide { overflow: visible; } figure.wide svg { min-width: 0; }

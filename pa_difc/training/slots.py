@@ -19,10 +19,11 @@ from typing import Any
 from ..data.domains import Domain
 from ..data.shared import share
 from ..util.registry import loaded_plugins
+from .cores import ENVIRONMENT
 from .outcome import Outcome, try_cell
 from .progress import Progress, read_progress
 from .settings import Settings
-from .worker import ENVIRONMENT, Setup, work
+from .worker import Setup, work
 
 #: What became of a cell, and what was printed meanwhile.
 Result = tuple[Outcome, str]

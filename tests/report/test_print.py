@@ -183,6 +183,6 @@ def test_heads_of_tables_are_repeated_and_heads_of_sections_stay_with_what_follo
         "<th scope='col' class='text'>b</th>", ""
     )
     printed = STYLE.partition("@media print")[2]
-    assert re.search(r"h1, h2, h3 \{[^}]*break-after: avoid", printed) and re.search(
-        r"tr, figure \{[^}]*avoid", printed
-    )
+    assert re.search(r"h1, h2, h3 \{[^}]*break-after: avoid", printed)
+    assert re.search(r"summary \{[^}]*break-after: avoid", printed)
+    assert re.search(r"table, thead, tr, figure \{[^}]*avoid", printed)  # a table that is longer than a page breaks
