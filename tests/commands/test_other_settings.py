@@ -57,9 +57,8 @@ def test_phases_that_never_begin_are_said(home, capsys):
 def test_a_phase_that_a_loss_does_not_have_is_not_missed(home, capsys):
     """DRW has class weights alone; focal loss neither, and LDAM margins alone."""
     pair = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", ".", "--set", "crop_px=32"]
-    assert (
-        main(["compare", *pair, "--epochs", "1", "--methods", "source_only", "--losses", "drw", "focal", "ldam"]) == 0
-    )
+    grid = ["--methods", "source_only", "--losses", "drw", "focal", "ldam"]
+    assert main(["compare", *pair, "--epochs", "1", *grid]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "so never" in line]
     assert set(lines) == {"drw: would begin class weights in epoch 2 of 1, so never; give more epochs"}
 
