@@ -97,6 +97,7 @@ def run(parsed: argparse.Namespace) -> int:
 
     out: Path = parsed.out
     require_ours(out)
+    _require_this_pair(out, cells[0])
     write_text(out / "command.txt", command_line() + "\n")  # fails here if it can't
     cells = on_first(cells, parsed.devices)
     source, target = load_pair(cells[0])
@@ -143,6 +144,22 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
         print(f"{parsed.pretrained}: classifiers start random, so as_is and source_free are left out", flush=True)
         rows = FROM_SCRATCH
     return settings_of_rows(parsed, rows, defaults)
+
+
+def _require_this_pair(out: Path, cell: Settings) -> None:
+    """Another pair's page and model are not written over.
+
+    Raises:
+        UserError: the folder has runs of one.
+    """
+    from ..training.record import read_record
+
+    asked = cell.data.source, cell.data.target
+    for path in sorted((out / "runs").glob("*/record.json")):
+        data = read_record(path)["settings"]["data"]
+        if (data["source"], data["target"]) != asked:
+            there, wanted = (" → ".join(pair) for pair in ((data["source"], data["target"]), asked))
+            raise UserError(f"--out {out}: holds the page and model of {there}; give another folder for {wanted}")
 
 
 def _plan(

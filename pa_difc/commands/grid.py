@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +50,14 @@ def run_grid(
     Raises:
         Stopped: Ctrl-C or SIGTERM.
     """
-    grid = _Grid(cells, Expected(cells, seconds))
+    grid = _Grid(cells, Expected(cells, seconds), out)
     number = jobs_for(cells, source, target, jobs)
     apart = number is not None and (number > 1 or jobs is not None)
     slots = workers(source, target, out, log, number or 1, devices) if apart else here(source, target, out, log)
     with sigterm_like_ctrl_c(), threads_of(number):
         try:
             with slots as there:
-                grid.train(there, out, bars=apart)
+                grid.train(there, bars=apart)
         except KeyboardInterrupt as stop:
             how = str(stop) if isinstance(stop, Stopped) else "stopped"
             done = f"{len(grid.records)} of {len(cells)} cells are done and kept"
@@ -88,8 +89,8 @@ def on_first(cells: Sequence[Settings], devices: Sequence[str]) -> list[Settings
 class _Grid:
     """What has become of the cells so far, and the lines that say so."""
 
-    def __init__(self, cells: Sequence[Settings], expected: Expected) -> None:
-        self.cells, self.expected = cells, expected
+    def __init__(self, cells: Sequence[Settings], expected: Expected, out: Path) -> None:
+        self.cells, self.expected, self.out = cells, expected, out
         several = len({cell.run.seed for cell in cells}) > 1
         self.names = [
             f"{cell.method.name} · {cell.loss.name}" + (f" · seed {cell.run.seed}" if several else "") for cell in cells
@@ -98,11 +99,11 @@ class _Grid:
         self.records: dict[int, Record] = {}
         self.failures: Failures = []
 
-    def train(self, slots: Sequence[Slot], out: Path, *, bars: bool) -> None:
+    def train(self, slots: Sequence[Slot], *, bars: bool) -> None:
         """Trains all cells, with bars if the slots have none of their own."""
         display = GridDisplay(slots, self.expected, len(self.cells), shown=bars)
         try:
-            for step in train_cells(self.cells, self.titles, slots, out, self.expected, display.watch):
+            for step in train_cells(self.cells, self.titles, slots, self.out, self.expected, display.watch):
                 for line in self._lines(step, display):
                     display.print(line)
         finally:
@@ -120,13 +121,18 @@ class _Grid:
             if is_news(outcome.held):
                 yield f"{title}  waiting: {outcome.held}"
         elif outcome.failure is not None:
-            self.failures.append((self.names[number], outcome.failure))
+            self.failures.append((self.names[number], self._failure(outcome.failure, title)))
             yield f"{title}  failed"
         elif outcome.record is not None:
             self.records[number] = outcome.record
             self.expected.learn(number, max(step.seconds, outcome.record["seconds"]["training"]))
             scores = in_brief(outcome.record)
             yield f"{title:<32} {scores}  {step.seconds:4.0f} s{display.left(step.left)}"
+
+    def _failure(self, failure: Failure, title: str) -> Failure:
+        """As it is said: the cell's name once, and its file below the folder that was given."""
+        file = failure.file and self.out / failure.file.parent.name / failure.file.name
+        return replace(failure, reason=failure.reason.removeprefix(f"{title}: "), file=file)
 
 
 def report_failures(failures: Failures) -> int:

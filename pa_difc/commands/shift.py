@@ -55,6 +55,7 @@ def run(parsed: argparse.Namespace) -> int:
 
     from ..data.domains import require_labels
     from ..data.label_shift import CANT_SHIFT
+    from ..report.paths import page_folder
     from ..report.shift_page import write_shift_report
     from ..training.build import load_pair
     from ..training.frozen import extract
@@ -76,7 +77,8 @@ def run(parsed: argparse.Namespace) -> int:
         done, problems = run_grid([_task(c, alpha, draw) for c in cells], *pair, parsed.out, **jobs)
         records, failures = records + done, failures + problems
     if records:
-        page = write_shift_report(records, parsed.out)
+        data = cells[0].data
+        page = write_shift_report(records, parsed.out / page_folder(data.source, data.target, "label shift"))
         _show(records)
         print(f"written: {page}")
     return report_failures(failures)

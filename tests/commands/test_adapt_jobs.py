@@ -16,6 +16,7 @@ from pa_difc.data.labels import SEVEN
 from pa_difc.training import cores, pace
 from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
+from pa_difc.util.errors import UserError
 
 
 def test_the_longest_cells_go_first_and_a_free_worker_takes_the_next():
@@ -104,6 +105,9 @@ def test_two_workers_end_as_one_does(tmp_path, monkeypatch, capsys):
     one, two = content(tmp_path / "1"), content(tmp_path / "2")
     assert one == two and len(one) == 3 and {threads for _, threads, _ in one.values()} == {1}
     assert chosen[0] == chosen[1]
+    other = ["--source", "folder:dim", "--target", "folder:nowhere", "--data-root", ".", "--out", "1"]
+    with pytest.raises(UserError, match="holds the page and model of folder:bright → folder:dim; give another folder"):
+        main(["adapt", *other])
 
 
 def test_unless_it_is_said_there_are_as_many_workers_as_cores_and_never_more_than_cells(monkeypatch):

@@ -114,7 +114,7 @@ def command(tmp_path, said="pa-difc compare", follows=(), **more):
 
 
 def test_what_follows_from_other_values_is_left_to_do_so(tmp_path):
-    words = command(tmp_path, follows=["data.crop_px", "loss.confusion_epoch", "optimiser.lr"])
+    words = command(tmp_path, follows=["data.crop_px", "model.feature_head", "loss.confusion_epoch", "optimiser.lr"])
     assert words[words.index("--epochs") + 1] == "8" and "--set" not in words
     assert words[:7] == ["pa-difc", "compare", "--methods", "dann", "--losses", "ce", "--seeds"]
 
