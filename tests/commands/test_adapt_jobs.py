@@ -18,6 +18,8 @@ from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
 
+pytestmark = pytest.mark.timeout(1500)  # workers take their time to start on a busy machine
+
 
 def test_the_longest_cells_go_first_and_a_free_worker_takes_the_next():
     assert makespan([4.0, 3.0, 2.0, 2.0], 2) == 6.0  # 4 + 2 and 3 + 2
@@ -93,7 +95,7 @@ def test_two_workers_end_as_one_does(tmp_path, monkeypatch, capsys):
     for seed, domain in enumerate(("bright", "dim")):
         class_folders(tmp_path / domain, SEVEN, seed, per_class=4)
     monkeypatch.setattr(planning, "FEWEST_SCORED", 10)
-    pair = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", ".", "--budget", "3m"]
+    pair = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", ".", "--budget", "30m"]
     chosen = []
     for jobs in ("2", "1"):
         assert main(["adapt", *pair, "--jobs", jobs, "--out", jobs, "--set", "crop_px=32", "batch_size=16"]) == 0

@@ -16,6 +16,8 @@ from records import load_grids, record, write
 from pa_difc.data.labels import SEVEN
 from pa_difc.report.again import again_markdown, row_commands, table_commands
 
+pytestmark = pytest.mark.timeout(1500)  # workers of other tests may be busy beside it
+
 PLUGIN = '''
 from dataclasses import dataclass
 
@@ -52,7 +54,7 @@ def home(tmp_path_factory):
     (home / "settings.toml").write_text('lr = 0.03\n"data.zoom" = 0.1\n')
     words = ["--source", "folder:my faces", "--target", "folder:their $faces & all", "--data-root", "the data"]
     words += ["--plugin", "my plugin.py", "--config", "settings.toml", "--epochs", "1", "--group-by", "\\d+ ?"]
-    words += ["--methods", "source_only", "my_method", "--losses", "ce", "difc", "--seeds", "3", "0"]
+    words += ["--methods", "my_method", "--losses", "ce", "difc", "--seeds", "3", "0"]
     words += ["--out", "the runs", "--set", "crop_px=32", "batch_size=16", "flip=false", "epsilon=0.5"]
     words += ["word=two words", "shares=0.25,1e-05"]
     code, _, err = run("-m", "pa_difc", "compare", *words, cwd=home)
@@ -76,7 +78,7 @@ def rows_of(home):
 
 def test_a_row_s_command_trains_its_runs_and_no_others(home):
     rows = rows_of(home)
-    assert set(rows) == {f"{m} · {k}" for m in ("source_only", "my_method") for k in ("ce", "difc")}
+    assert set(rows) == {"my_method · ce", "my_method · difc"}
     assert rows["my_method · difc"].startswith("python -m pa_difc compare --plugin 'my plugin.py' ")
     done = sh(rows["my_method · difc"], home)
     assert done.returncode == 0, done.stderr
@@ -91,7 +93,7 @@ def test_a_row_s_command_trains_its_runs_and_no_others(home):
 
 
 def test_into_the_same_folder_it_finds_all_done(home):
-    line = rows_of(home)["source_only · ce"].replace("--out again", "--out 'the runs'")
+    line = rows_of(home)["my_method · ce"].replace("--out again", "--out 'the runs'")
     records = {path: path.stat().st_mtime_ns for path in (home / "the runs" / "runs").glob("*/record.json")}
     done = sh(line, home)
     assert done.returncode == 0, done.stderr
@@ -101,7 +103,7 @@ def test_into_the_same_folder_it_finds_all_done(home):
 def test_a_page_has_them_folded_and_marked_by_a_click(home):
     page = (home / "the runs" / "report" / "report.html").read_text()
     section = page.partition("<h2 id='again'>")[2]
-    assert section.count("<details>") == 1 and section.count("user-select: all") == 1 + 4
+    assert section.count("<details>") == 1 and section.count("user-select: all") == 1 + 2
     assert "their $faces &amp; all" in section and "& all" not in section
 
 
