@@ -9,12 +9,14 @@ from pathlib import Path
 from ..util.files import write_text
 from .grid import Grid, make_grids
 from .grid_page import Summary, write_grid
+from .latex import write_latex_over_targets
 from .over_targets import NOTE, tables_over_targets
-from .page import html_page, html_table, markdown_table
+from .page import html_page, html_table, markdown_table, slug
 from .run import read_runs
 from .shift import gains_table, lead, lines_from_records, table
 from .shift_page import write_shift_report
 from .sweep import Sweep, split_sweeps
+from .table import csv_text
 
 
 def write_grid_report(
@@ -46,6 +48,10 @@ def write_grid_report(
         return [write_grid(grids[0], out, data_root, formats, latex).page]
     summaries = [_write_sweep(sweep, out / sweep.folder, formats) for sweep in sweeps]
     summaries += [write_grid(grid, out / grid.folder, data_root, formats, latex) for grid in grids]
+    for title, rows in tables_over_targets(grids).items():
+        write_text(out / "tables" / f"{slug(title)}.csv", csv_text(rows))
+    if latex:
+        write_latex_over_targets(grids, out / "tables")
     return [_write_overview(runs, summaries, grids, out), *(summary.page for summary in summaries)]
 
 
