@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -12,6 +13,7 @@ from ..data import SAMPLERS
 from ..losses import LOSSES
 from ..methods import METHODS
 from ..util.code import definition
+from ..util.registry import Registry
 from .settings import Settings
 
 #: Of a cell that is trained beside others. One each: results must not depend on how many there are, and threads of
@@ -37,7 +39,7 @@ def usual_jobs(cells: Sequence[Settings]) -> int | None:
 
 def _needs_script(cell: Settings) -> bool:
     """Whether a cell names an entry that is defined in the script itself, in no plugin and in no package."""
-    named = [
+    named: list[tuple[Registry[Any], str]] = [
         (METHODS, cell.method.name),
         (LOSSES, cell.loss.name),
         (BACKBONES, cell.model.backbone),

@@ -117,7 +117,8 @@ def _measured(pair: Path, cells: Sequence[Settings], plugins: Sequence[Path], fi
         for plugin in plugins:
             load_plugin(plugin)
     source, target = shared(pair)
-    start, steps = time.time(), [None] * len(cells)
+    start = time.time()
+    steps: list[float | None] = [None] * len(cells)
     for i in ((first + k) % len(cells) for k in range(len(cells))):
         with contextlib.suppress(UserError):  # said when the cell is trained
             steps[i] = step_seconds(cells[i], source, target)
