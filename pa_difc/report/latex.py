@@ -78,8 +78,7 @@ def write_latex_over_targets(grids: Sequence[Grid], folder: Path) -> None:
         for grid, name in zip(several, columns(several), strict=True):
             best, j = best_cells(grid, metric), rows[0].index(name)
             bold |= {(i, j) for i, row in enumerate(rows[1:], 1) if (row[0], row[1]) in best}
-        collapsed = any(COLLAPSE_MARK in cell for row in rows for cell in row)
-        notes = [f"{OVER_TARGETS_NOTE}.", _BOLD_NOTE, *([f"{COLLAPSE_NOTE}."] if collapsed else [])]
+        notes = [f"{OVER_TARGETS_NOTE}.", _BOLD_NOTE]
         caption = f"{title}. {over_seeds([run for grid in several for run in grid.runs])}"
         write_text(folder / f"{slug(title)}.tex", latex_table(rows, caption, f"targets-{slug(title)}", bold, notes))
 
