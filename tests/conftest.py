@@ -1,5 +1,7 @@
 """Faces that tests are made of: tiny, seeded, no downloads."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from pa_difc.data.domains import Domain
 from pa_difc.data.labels import SEVEN
 from pa_difc.util import process
 
+os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # grids are trained by the tested process unless a test asks for workers
 torch.set_num_threads(1)  # the batches are tiny; threads would wait for each other
 
 

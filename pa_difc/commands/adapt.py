@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.protocol import NO_SOURCE
 from ..util.errors import UserError
-from .flags import add_log_flag, settings_of_rows
+from .flags import add_jobs_flags, add_log_flag, read_jobs, settings_of_rows
 
 if TYPE_CHECKING:
     from ..data.domains import Domain
@@ -77,32 +77,38 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     about = "any other key for all cells, such as lr=0.002 or target_loss=difc; pa-difc compare --help lists them"
     add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=about)
     add_log_flag(parser)
+    add_jobs_flags(parser, cluster=False)
 
 
 def run(parsed: argparse.Namespace) -> int:
     from .budget import read_budget
 
-    started, budget = time.perf_counter(), read_budget(parsed.budget)
+    started, budget, team = time.perf_counter(), read_budget(parsed.budget), read_jobs(parsed)
     cells = _cells(parsed)  # all settings are made, and so checked, before anything is read or trained
 
     from ..report.page import require_ours
     from ..training.build import load_pair
+    from ..training.cores import threads_of
     from ..util.files import write_text
     from ..util.process import command_line
     from .budget import fewer_faces, planned
-    from .grid import report_failures, run_grid
+    from .grid import on_first, report_failures, run_grid, sized
     from .scores import announce, announce_phases
 
     out: Path = parsed.out
     require_ours(out)
+    _require_this_pair(out, cells[0])
     write_text(out / "command.txt", command_line() + "\n")  # fails here if it can't
+    cells = on_first(cells, parsed.devices)
     source, target = load_pair(cells[0])
     announce(source, target)
-    plan = _plan(parsed, cells, source, target, budget, started)
+    team = sized(team, cells, source, target)
+    with threads_of(team.jobs):
+        plan = _plan(parsed, cells, source, target, budget, started, team.jobs or 1)
     cells = planned(cells, plan)
     announce_phases(cells)
     source, target = fewer_faces(source, plan, by_label=True), fewer_faces(target, plan, by_label=False)
-    records, failures = run_grid(cells, source, target, out, parsed.log, plan.seconds)
+    records, failures = run_grid(cells, source, target, out, parsed.log, plan.seconds, team=team)
     report_failures(failures)
     if not records:
         raise UserError(f"none of the {len(cells)} cells could be trained")
@@ -139,6 +145,22 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
     return settings_of_rows(parsed, rows, defaults)
 
 
+def _require_this_pair(out: Path, cell: Settings) -> None:
+    """Another pair's page and model are not written over.
+
+    Raises:
+        UserError: the folder has runs of one.
+    """
+    from ..training.record import read_record
+
+    asked = cell.data.source, cell.data.target
+    for path in sorted((out / "runs").glob("*/record.json")):
+        data = read_record(path)["settings"]["data"]
+        if (data["source"], data["target"]) != asked:
+            there, wanted = (" → ".join(pair) for pair in ((data["source"], data["target"]), asked))
+            raise UserError(f"--out {out}: holds the page and model of {there}; give another folder for {wanted}")
+
+
 def _plan(
     parsed: argparse.Namespace,
     cells: Sequence[Settings],
@@ -146,6 +168,7 @@ def _plan(
     target: Domain,
     budget: float,
     started: float,
+    jobs: int,
 ) -> Any:
     """The plan of a run before, or a new one that is kept."""
     from ..evaluation.crop_choice import SCALES
@@ -159,7 +182,7 @@ def _plan(
         assert own.input_scale is not None
         precisions = ["bf16", "float32"] if parsed.pretrained else [own.precision]
         scales = list(SCALES) if cells[0].method.name == "as_is" and own.input_scale == 1 else [own.input_scale]
-        pace = measure(cells, source, target, budget=budget, precisions=precisions, scales=scales)
+        pace = measure(cells, source, target, budget=budget, precisions=precisions, scales=scales, jobs=jobs)
         plan = decide(
             [cell.method.name for cell in cells],
             pace,
@@ -170,9 +193,10 @@ def _plan(
             budget=budget,
             spent=time.perf_counter() - started,
             key=key,
+            jobs=jobs,
         )
         write_plan(path, plan)
-    print(f"{describe(plan, source, target)}\n", flush=True)
+    print(f"{describe(plan, source, target, jobs)}\n", flush=True)
     return plan
 
 
@@ -196,7 +220,7 @@ def _conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain) -> N
     chosen = selection.chosen
     folder = chosen.runs[0].path
     export_model(load_model(folder), out / "model", ("safetensors",), run_record(folder))
-    lines = [*aligned(candidates_table(selection)), *selection_notes(selection), ""]
+    lines = [*aligned(candidates_table(selection)), *selection_notes(selection), *grid.never_began, ""]
     lines += [f"chosen without labels: {chosen.name}", *(f"  {line}" for line in certainty(selection))]
     print("\n" + "\n".join(lines + _scored(chosen, selection, target)))
     print(f"\nwritten: {page}, {out / 'model'}\nto use it: pa-difc predict --model {out / 'model'} photo.jpg")

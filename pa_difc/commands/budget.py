@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -68,6 +69,7 @@ class Pace:
     input_scale: float  #: the crop at which the pretrained classifier is most at home
     step: dict[str, float]  #: seconds of a training step, by method
     face: float  #: seconds of a prediction
+    start: float = 0.0  #: seconds until workers are ready
 
 
 def measure(
@@ -78,14 +80,18 @@ def measure(
     budget: float,
     precisions: Sequence[str],
     scales: Sequence[float],
+    jobs: int = 1,
 ) -> Pace:
     """Trains each cell for some steps, which are thrown away, and looks at some unlabelled faces.
+
+    With several workers, as many do so at a time: cores that share memory and heat are slower than one alone.
 
     Args:
         cells: resolved; the first one is as_is, if crops are to be chosen among.
         source, target: the data.
         budget: in seconds; how many faces are looked at follows from it.
         precisions, scales: those to choose among.
+        jobs: how many cells are going to be trained at a time.
 
     Raises:
         UserError: source_only can't be made, or without a source the first cell; of the others that is said when they
@@ -106,11 +112,25 @@ def measure(
         faces = min(high, max(low, int(_CROP_SHARE * budget / len(scales) / face)))
         scale = _choose_scale(_with(cells[0], precision=precision), target, scales, faces)
     usual, *others = (_with(cell, precision=precision, input_scale=scale) for cell in (usual, *trained))
+    if jobs > 1:
+        return _measured_by(jobs, usual, others, source, target)
     step: dict[str, float] = {usual.method.name: step_seconds(usual, source, target)}
     for cell in others:
         with suppress(UserError):  # as where the source lacks a class that its loss needs; said when it is trained
             step[cell.method.name] = step.get(cell.method.name) or step_seconds(cell, source, target)
     return Pace(precision, scale, step, face)
+
+
+def _measured_by(jobs: int, usual: Settings, others: Sequence[Settings], source: Domain, target: Domain) -> Pace:
+    """The pace of several workers at a time; one that can't make the usual cell says why."""
+    from ..training.pace import measure_side_by_side, step_seconds
+
+    cells = [usual, *(cell for cell in others if cell.method.name != usual.method.name)]  # the first one predicts
+    found = measure_side_by_side(cells, source, target, jobs)
+    step = {cell.method.name: seconds for cell, seconds in zip(cells, found.steps, strict=True) if seconds is not None}
+    if usual.method.name not in step:
+        step_seconds(usual, source, target)
+    return Pace(usual.model.precision, float(usual.model.input_scale or 1), step, found.face, found.start)
 
 
 def decide(
@@ -124,6 +144,7 @@ def decide(
     budget: float,
     spent: float,
     key: str,
+    jobs: int = 1,
 ) -> Plan:
     """The longest training that fits: as many epochs as there is time for, or one over fewer faces.
 
@@ -135,18 +156,23 @@ def decide(
         most_epochs: more teach nothing.
         budget, spent: seconds, and how many of them are gone.
         key: see :class:`Plan`.
+        jobs: how many cells are trained at a time.
 
     Raises:
         UserError: there is no time for it.
     """
-    n = len(methods)
-    scored = max(FEWEST_SCORED, int(SCORING * budget / n / pace.face / 2))
+    n, at_a_time = len(methods), min(jobs, len(methods))
+    scored = max(FEWEST_SCORED, int(SCORING * budget / -(-n // at_a_time) / pace.face / 2))
     predicting = pace.face * sum(min(len(domain.test), scored) for domain in (source, target))
-    all_cells = sum(pace.step.get(method, 0.0) for method in methods)
     most = max(len(source.train), len(target.train))
-    steps, whole = int((PLANNED * (budget - spent) - n * predicting) / all_cells), -(-most // batch_size)
+
+    def lasts(steps: int) -> float:
+        return makespan([predicting + steps * pace.step.get(method, 0.0) for method in methods], at_a_time)
+
+    planned_s, whole = PLANNED * (budget - spent) - pace.start, -(-most // batch_size)
+    steps = bisect_right(range(whole * most_epochs + 1), planned_s, key=lasts) - 1
     if steps < (fewest := min(FEWEST_STEPS, whole)):
-        needed = duration((fewest * all_cells + n * predicting) / PLANNED)
+        needed = duration((lasts(fewest) + pace.start) / PLANNED)
         raise UserError(
             f"--budget: too short; reading and measuring took {duration(spent)}, and training and scoring {n} cells "
             f"take at least {needed} here"
@@ -158,7 +184,15 @@ def decide(
     return Plan(key, epochs, per_epoch, faces, scored, pace.precision, pace.input_scale, seconds)
 
 
-def describe(plan: Plan, source: Domain, target: Domain) -> str:
+def makespan(seconds: Sequence[float], jobs: int) -> float:
+    """How long cells take together, if the longest begin first and each worker takes the next one when it is free."""
+    workers = [0.0] * jobs
+    for one in sorted(seconds, reverse=True):
+        workers[workers.index(min(workers))] += one
+    return max(workers)
+
+
+def describe(plan: Plan, source: Domain, target: Domain, jobs: int = 1) -> str:
     """What was decided, in a line or two."""
 
     def most(split: str) -> int:
@@ -167,10 +201,11 @@ def describe(plan: Plan, source: Domain, target: Domain) -> str:
     passes = f"{plan.epochs} epoch{'s' * (plan.epochs > 1)} of {plan.steps:,} steps"
     some = f", with at most {plan.faces:,} training faces of each side" * (plan.faces < most("train"))
     some += f", judged by at most {plan.scored:,} held-out ones" * (plan.scored < most("test"))
+    at_a_time = f", {jobs} cells at a time" if jobs > 1 else ""
     crop = f"; faces at {plan.input_scale:g} of their size" * (plan.input_scale != 1)
     return (
         f"decided: {len(plan.seconds)} cells, {passes}{some}; {plan.precision}{crop}; about "
-        f"{duration(sum(plan.seconds))} in all"
+        f"{duration(makespan(plan.seconds, jobs))} in all{at_a_time}"
     )
 
 
@@ -190,7 +225,10 @@ def fewer_faces(domain: Domain, plan: Plan, *, by_label: bool) -> Domain:
     """
     classes = range(len(domain.label_set)) if by_label else None
     train, test = _some(domain.train, plan.faces, classes), _some(domain.test, plan.scored, classes)
-    return domain if train is domain.train and test is domain.test else replace(domain, train=train, test=test)
+    if train is domain.train and test is domain.test:
+        return domain
+    whole = {"train": len(domain.train), "test": len(domain.test)}
+    return replace(domain, train=train, test=test, part_of=whole)
 
 
 def _some(faces: Samples, number: int, classes: Iterable[int] | None) -> Samples:
@@ -250,12 +288,6 @@ def _choose_scale(settings: Settings, target: Domain, scales: Sequence[float], n
     faces = faces.take(np.linspace(0, len(faces) - 1, min(len(faces), number)).astype(np.int64))
     adapter = quiet_adapter(settings, target, 1)
     return choose_crop(adapter, EvalLoader(faces, batch_size=64, device=settings.run.device), scales).chosen.scale
-
-
-def _trained(cells: Sequence[Settings]) -> list[Settings]:
-    from ..methods import METHODS
-
-    return [cell for cell in cells if METHODS.lookup(cell.method.name).trains]
 
 
 def _with(settings: Settings, **values: Any) -> Settings:

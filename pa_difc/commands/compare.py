@@ -91,7 +91,7 @@ def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team) -> tuple[list
     """
     from ..training.build import load_pair
     from ..training.frozen import freeze
-    from .grid import on_first, run_grid
+    from .grid import on_first, run_grid, sized
     from .scores import announce, announce_phases
 
     cells = on_first(grid.cells, parsed.devices)
@@ -99,7 +99,8 @@ def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team) -> tuple[list
     announce(source, target)
     announce_phases(cells)
     if grid.frozen:
-        source, target = freeze(cells[0], source, target, parsed.out / "features", team)
+        workers = sized(team, cells, source, target)
+        source, target = freeze(cells[0], source, target, parsed.out / "features", workers)
     return run_grid(cells, source, target, parsed.out, parsed.log, team=team)
 
 

@@ -126,12 +126,15 @@ def add_grid_flags(parser: argparse.ArgumentParser, methods: Sequence[str], loss
         parser.add_argument(flag, nargs="+", default=None, metavar="NAME", help=about)
 
 
-def add_jobs_flags(parser: argparse.ArgumentParser) -> None:
+def add_jobs_flags(parser: argparse.ArgumentParser, *, cluster: bool = True) -> None:
     """``--jobs``, ``--devices`` and ``--cluster``, for commands that train grids."""
-    about = "train N cells at a time, each in a process of one thread (default: one after the other, on all threads)"
+    about = "train N cells at a time, each in a process of one thread (default: as many as cores; on a GPU one)"
     parser.add_argument("--jobs", type=int, default=None, metavar="N", help=about)
     about = "train cells on these side by side, such as cuda:0 cuda:1; with more --jobs, several on each"
     parser.add_argument("--devices", nargs="+", default=[], metavar="NAME", help=about)
+    parser.set_defaults(cluster=None)
+    if not cluster:
+        return
     about = (
         "train cells on the workers of a dask scheduler, tcp://host:8786 or the file that it writes: as many at a time "
         "as they have threads, or --jobs"
@@ -283,6 +286,8 @@ def expand(registry: Any, names: Sequence[str]) -> list[str]:
                 if getattr(entry, "same_as", None) not in registry and not getattr(entry, "needs_pretrained", False)
             ]
         else:
+            if "=" in name and name not in registry:
+                raise UserError(f"{name}: is no {registry.kind}; settings stand behind --set, as in --set {name}")
             registry.lookup(name)
             found.append(name)
     return list(dict.fromkeys(found))

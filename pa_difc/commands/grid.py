@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..backbones.spec import HUB
 from ..data.domains import Domain
+from ..training.cores import threads_of, usual_jobs
 from ..training.device import set_device
 from ..training.expected import Expected
 from ..training.grid import Step, sigterm_like_ctrl_c, train_cells
@@ -47,26 +49,47 @@ def run_grid(
         out: below it lie the runs.
         log: a logger's name.
         seconds: what each cell is expected to take, to say how much is left; none: that is learnt.
-        team: who trains the cells; nobody else: this process, with all its threads.
+        team: who trains the cells; without a number of jobs: see :func:`.usual_jobs`.
         shifted: see :class:`.Pairs`.
 
     Raises:
         Stopped: Ctrl-C or SIGTERM.
         UserError: there is no such cluster, or its workers can't train the cells.
     """
-    grid = _Grid(cells, Expected(cells, seconds))
+    grid = _Grid(cells, Expected(cells, seconds), out)
     pairs = Pairs(source, target, shifted=shifted)
+    number = None if team.cluster else jobs_for(cells, source, target, team.jobs)
+    team = _of_workers(team, number)
     slots = _workers(team, pairs, cells, out, log) if team.works else here(pairs, out, log)
-    with sigterm_like_ctrl_c():
+    with sigterm_like_ctrl_c(), threads_of(number):
         try:
             with slots as there:
-                grid.train(there, out, bars=team.works)
+                grid.train(there, bars=team.works)
         except KeyboardInterrupt as stop:
             how = str(stop) if isinstance(stop, Stopped) else "stopped"
             done = f"{len(grid.records)} of {len(cells)} cells are done and kept"
             print(f"to go on: {command_line()}", flush=True)
             raise Stopped(f"{how}; {done}") from None
     return [grid.records[number] for number in sorted(grid.records)], grid.failures
+
+
+def sized(team: Team, cells: Sequence[Settings], source: Domain, target: Domain) -> Team:
+    """A team with the number of workers that train the cells, and make their features; without, it is this process."""
+    return team if team.cluster else _of_workers(team, jobs_for(cells, source, target, team.jobs))
+
+
+def jobs_for(cells: Sequence[Settings], source: Domain, target: Domain, asked: int | None) -> int | None:
+    """How many cells are trained at a time: as many as were asked for or usual, if there is memory for them.
+
+    None: one after the other, by this process with all its threads.
+    """
+    jobs = asked or usual_jobs(cells)
+    return None if jobs is None else workers_that_fit(min(jobs, len(cells)), cells[0], source, target)
+
+
+def _of_workers(team: Team, number: int | None) -> Team:
+    """One worker that nobody asked for is this process."""
+    return replace(team, jobs=number if number != 1 or team.jobs else None)
 
 
 def _workers(
@@ -76,10 +99,7 @@ def _workers(
     for domain in (pairs.source, pairs.target):
         domain.summary()  # hashes what is hashed once, for all
     weights = {Path(cell.model.pretrained) for cell in cells if cell.model.pretrained not in (None, HUB)}
-    most = len(cells)
-    if team.cluster is None:
-        most = workers_that_fit(min(team.jobs or 1, most), cells[0], pairs.source, pairs.target)
-    return team.slots(train, pairs, out, log, most, weights)
+    return team.slots(train, pairs, out, log, len(cells), weights)
 
 
 def on_first(cells: Sequence[Settings], devices: Sequence[str]) -> list[Settings]:
@@ -96,18 +116,18 @@ def on_first(cells: Sequence[Settings], devices: Sequence[str]) -> list[Settings
 class _Grid:
     """What has become of the cells so far, and the lines that say so."""
 
-    def __init__(self, cells: Sequence[Settings], expected: Expected) -> None:
-        self.cells, self.expected = cells, expected
+    def __init__(self, cells: Sequence[Settings], expected: Expected, out: Path) -> None:
+        self.cells, self.expected, self.out = cells, expected, out
         self.names = [" · ".join(words) for words in _words(cells)]
         self.titles = [f"{i}/{len(cells)}  {name}" for i, name in enumerate(self.names, 1)]
         self.records: dict[int, Record] = {}
         self.failures: Failures = []
 
-    def train(self, slots: Slots, out: Path, *, bars: bool) -> None:
+    def train(self, slots: Slots, *, bars: bool) -> None:
         """Trains all cells, with bars if the slots have none of their own."""
         display = GridDisplay(slots, self.expected, len(self.cells), shown=bars)
         try:
-            for step in train_cells(self.cells, self.titles, slots, out, self.expected, display.watch):
+            for step in train_cells(self.cells, self.titles, slots, self.out, self.expected, display.watch):
                 for line in self._lines(step, display):
                     display.print(line)
         finally:
@@ -125,13 +145,18 @@ class _Grid:
             if is_news(outcome.held):
                 yield f"{title}  waiting: {outcome.held}"
         elif outcome.failure is not None:
-            self.failures.append((self.names[number], outcome.failure))
+            self.failures.append((self.names[number], self._failure(outcome.failure, title)))
             yield f"{title}  failed"
         elif outcome.record is not None:
             self.records[number] = outcome.record
             self.expected.learn(number, max(step.seconds, outcome.record["seconds"]["training"]))
             scores = in_brief(outcome.record)
             yield f"{title:<32} {scores}  {step.seconds:4.0f} s{display.left(step.left)}"
+
+    def _failure(self, failure: Failure, title: str) -> Failure:
+        """As it is said: the cell's name once, and its file below the folder that was given."""
+        file = failure.file and self.out / failure.file.parent.name / failure.file.name
+        return replace(failure, reason=failure.reason.removeprefix(f"{title}: "), file=file)
 
 
 def _words(cells: Sequence[Settings]) -> Iterator[list[str]]:

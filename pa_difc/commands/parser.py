@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,9 @@ ABOUT = "Domain adaptation for imbalanced faces: DIFC inside pytorch-adapt's met
 _DISTRIBUTED = ("train",)
 
 
+#: What a setting looks like: lr=0.05, method.weight=2.
+_SETTING = re.compile(r"[a-z_]\w*(\.\w+)?=.*", re.DOTALL)
+
 #: What flags of version 0.1 are called now.
 _OLD_FLAGS = {
     "--backbone-head": "--feature-head",
@@ -53,8 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command that ``argv`` names; returns its exit code."""
     argv = sys.argv[1:] if argv is None else list(argv)
     refuse_old_flags(argv)
-    parsed = make_parser(argv[0] if argv else "").parse_args(argv)
-    return run_parsed(argv[0], parsed)
+    return run_parsed(argv[0], parse(make_parser(argv[0] if argv else ""), argv))
 
 
 def run_script(name: str) -> None:
@@ -69,9 +72,25 @@ def run_script(name: str) -> None:
 
     def run() -> int:
         refuse_old_flags(sys.argv[1:])
-        return run_parsed(name, parser.parse_args())
+        return run_parsed(name, parse(parser, sys.argv[1:]))
 
     exit_with(run)
+
+
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
+    """The parsed flags of a command line; one that can't be parsed ends the process, as argparse does.
+
+    Raises:
+        UserError: a setting stands where none can, without ``--set`` before it.
+    """
+    parsed, rest = parser.parse_known_args(argv)
+    settings = [word for word in rest if _SETTING.fullmatch(word)]
+    if settings and hasattr(parsed, "set"):
+        words = " ".join(settings)
+        raise UserError(f"{words}: settings stand behind --set, as in --set {words}")
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return parsed
 
 
 def refuse_old_flags(argv: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ from ..training.start import make_classifier
 from ..util.registry import load_plugin
 from .console import exit_with
 from .flags import add_cell_flags, add_training_flags, settings_of_cell
-from .parser import add_plugin_flag, refuse_old_flags
+from .parser import add_plugin_flag, parse, refuse_old_flags
 from .scores import announce, print_scores
 
 
@@ -100,7 +100,8 @@ def _parse(about: str, method: str) -> argparse.Namespace:
     add_training_flags(parser)
     add_cell_flags(parser, method=None)
     add_plugin_flag(parser)
-    return parser.parse_args(namespace=argparse.Namespace(method=method))
+    parser.set_defaults(method=method)
+    return parse(parser, sys.argv[1:])
 
 
 def _run(parsed: argparse.Namespace, method: str, compose: Callable[[Ingredients], LossSlot] | None) -> None:

@@ -12,13 +12,10 @@ from ..data.domains import Domain, cut_differently, describe_counts
 from ..data.files import left_out_line
 from ..data.labelling import alone_line
 from ..evaluation.metrics import METRICS
+from ..report.phases import never_began
 
 if TYPE_CHECKING:
     from ..training.settings import Settings
-
-
-#: Losses that are the same from the first step to the last, but for a warm-up.
-_WITHOUT_PHASES = ("ce", "margin")
 
 
 def announce(source: Domain, target: Domain) -> None:
@@ -42,16 +39,9 @@ def announce(source: Domain, target: Domain) -> None:
 
 
 def announce_phases(cells: Iterable[Settings]) -> None:
-    """Prints which phases of losses never begin, for training ends before."""
-    late: dict[str, list[str]] = {}
-    for cell in cells:
-        if cell.loss.name not in _WITHOUT_PHASES:
-            phases = {"class weights": cell.loss.reweight_epoch, "confusion": cell.loss.confusion_epoch}
-            never = [f"{what} in epoch {n + 1}" for what, n in phases.items() if n is not None and n >= cell.run.epochs]
-            if never:
-                late.setdefault(f"{' and '.join(never)} of {cell.run.epochs}", []).append(cell.loss.name)
-    for phases_of, losses in late.items():
-        print(f"{', '.join(dict.fromkeys(losses))}: would begin {phases_of}, so never; give more epochs\n", flush=True)
+    """Prints which phases of losses never begin, for training ends before; the tables say it, too."""
+    for line in never_began(cell.to_dict() for cell in cells):
+        print(f"{line}\n", flush=True)
 
 
 def _remarks(domain: Domain) -> Iterator[str]:

@@ -101,9 +101,10 @@ def _train_all(
     Raises:
         UserError: one of them failed.
     """
+    from ..training.team import Team
     from .grid import run_grid
 
-    records, failures = run_grid(cells, source, target, out, jobs=jobs)
+    records, failures = run_grid(cells, source, target, out, team=Team(jobs))
     for name, failure in failures:
         more = f" ({failure.file})" if failure.file else ""
         raise UserError(f"{name}: {failure.reason}{more}")

@@ -54,10 +54,11 @@ def run(parsed: argparse.Namespace) -> int:
 
     from ..data.domains import require_labels
     from ..data.label_shift import CANT_SHIFT
+    from ..report.paths import page_folder
     from ..report.shift_page import write_shift_report
     from ..training.build import load_pair
     from ..training.frozen import extract
-    from .grid import on_first, report_failures, run_grid
+    from .grid import on_first, report_failures, run_grid, sized
     from .scores import announce
 
     cells = on_first(cells, parsed.devices)
@@ -65,11 +66,13 @@ def run(parsed: argparse.Namespace) -> int:
     require_labels(target, CANT_SHIFT)
     announce(source, target)
     if parsed.features == "frozen":
-        source, target = extract(cells[0], source, target, parsed.out / "features", team)
+        workers = sized(team, cells, source, target)
+        source, target = extract(cells[0], source, target, parsed.out / "features", workers)
     cells = [_task(cell, alpha, draw) for draw, alpha in tasks for cell in cells]
     records, failures = run_grid(cells, source, target, parsed.out, team=team, shifted=True)
     if records:
-        page = write_shift_report(records, parsed.out)
+        data = cells[0].data
+        page = write_shift_report(records, parsed.out / page_folder(data.source, data.target, "label shift"))
         _show(records)
         print(f"written: {page}")
     return report_failures(failures)

@@ -41,6 +41,7 @@ class Domain:
     notes: tuple[str, ...] = ()  #: what one should know of how the set was read
     cut: str | None = None  #: how faces were cut out of raw images; None: they come from a store, or are drawn
     label_shift: dict[str, Any] | None = None  #: the proportions that the splits were resampled to, and their draw
+    part_of: dict[str, int] | None = None  #: faces of the splits before some were left out for want of time
 
     def __post_init__(self) -> None:
         top = max(int(part.labels.max(initial=UNLABELLED)) for part in (self.train, self.test))
@@ -92,6 +93,7 @@ class Domain:
             "store": self.store,
             "features_of": self.features_of,
             "label_shift": self.label_shift,
+            "part_of": self.part_of,
         }
 
 

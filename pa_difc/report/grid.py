@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .groups import differences, group_key, headings
+from .paths import page_folder
+from .phases import never_began
 from .run import AS_IS, Run
 from .variants import variant_names
 
@@ -38,6 +40,11 @@ class Grid:
         return f"{self.source} → {self.target}" + (f" · {self.heading}" if self.heading else "")
 
     @property
+    def folder(self) -> str:
+        """The name of the folder of its page, among those of other grids."""
+        return page_folder(self.source, self.target, self.heading)
+
+    @property
     def classes(self) -> list[str]:
         """The names of the classes, by index."""
         return self.runs[0].classes
@@ -63,6 +70,11 @@ class Grid:
     def as_is(self) -> Run | None:
         """The run of the pretrained classifier without training, if there is one: the bar for all others."""
         return next((run for run in self.runs if run.method == AS_IS), None)
+
+    @property
+    def never_began(self) -> list[str]:
+        """Phases of losses that training was too short for, a line for each kind."""
+        return never_began(run.settings for run in self.runs)
 
     def variants(self, loss: str) -> list[str]:
         """The losses of the table that have this plain name: one for each of its option sets."""

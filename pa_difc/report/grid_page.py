@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from ..evaluation.metrics import ENOUGH_NOTE
 from ..util.files import write_text
 from . import interactive, layout, tables
+from .again import again_html, again_markdown
 from .certainty import certainty
 from .compared import NOTE as DIFFERENCES_NOTE
 from .compared import differences_table, statistics_rows
@@ -73,7 +73,7 @@ def write_grid(
         lead = f"{sentence_of_choice(choice)} {lead}"
     selection = select(grid)
     content, notes = _scored(grid, selection) if grid.labelled else _unscored(grid, selection)
-    notes = _differences(grid) + _multiplied(grid) + notes
+    notes = [*_differences(grid), *_multiplied(grid), *(f"{line}." for line in grid.never_began), *notes]
     content = {title: rows for title, rows in content.items() if len(rows) > 1}
     markdown = [f"# {grid.title}", lead, *notes]
     for title, rows in content.items():
@@ -102,28 +102,13 @@ def write_grid(
     if data_root is not None:
         faces = "".join(html_figure(title, image) for title, image in changed_faces(grid, data_root).items())
         page.append(f"<h2 id='faces'>Faces whose prediction DIFC changed</h2><div class='figures'>{faces}</div>")
-    if again := _again(grid):
-        said = (f"<p>{html.escape(what)}</p><pre><code>{html.escape(line)}</code></pre>" for what, line in again)
-        page.append(f"<h2 id='again'>Again</h2>{''.join(said)}")
-        markdown += ["## Again", *(f"{what}\n\n```sh\n{line}\n```" for what, line in again)]
+    page.append(again_html(grid))
+    markdown += again_markdown(grid)
     write_text(out / "report.md", "\n\n".join(markdown) + "\n")
     body, needed = "\n".join(page), [interactive.SCRIPT] if plane else []
     whole = html_page(grid.title, interactive.for_page(body) if plane else body, needed)
     write_text(out / "report.html", whole)
     return Summary(out / "report.html", grid.title, lead, main[1] if main else [], notes)
-
-
-def _again(grid: Grid) -> list[tuple[str, str]]:
-    """The commands that trained the runs, and one that trains a single cell again."""
-    commands = list(dict.fromkeys(said for run in grid.runs if (said := run.record.get("command"))))
-    found = []
-    if commands:
-        found.append(("In the folder where they were given, with the same data and weights:", "\n".join(commands)))
-    settings = grid.runs[-1].path / "settings.toml"
-    if grid.runs[-1].record.get("common", {}).get("features") is None and settings.exists():
-        words = shlex.join(["pa-difc", "train", "--config", str(settings), "--out", "again"])
-        found.append(("To train one cell alone, such as the last one:", words))
-    return found
 
 
 def _picture(plane: Plane, out: Path, formats: Sequence[str]) -> str:
@@ -164,7 +149,7 @@ def _scored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables.R
         "Samples per class": tables.imbalance(grid),
     }
     notes = _notes(grid, main, is_judged)
-    return content, [*notes, *_of_choice(selection)] if selection and is_judged else notes
+    return content, [*notes, *_of_choice(grid, selection)] if selection and is_judged else notes
 
 
 def _unscored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables.Rows], list[str]]:
@@ -179,13 +164,14 @@ def _unscored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables
             "Choosing without labels": candidates_table(selection),
             "Predicted classes (%)": predicted_table(selection),
         }
-        content, notes = chosen | content, _of_choice(selection)
+        content, notes = chosen | content, _of_choice(grid, selection)
     return content, notes + _left_out(grid)
 
 
-def _of_choice(selection: Selection) -> list[str]:
-    """How to read the candidates, and how sure one can be of the choice."""
-    return [*(f"{note}." for note in selection_notes(selection)), " ".join(["How sure?", *certainty(selection)])]
+def _of_choice(grid: Grid, selection: Selection) -> list[str]:
+    """How to read the candidates, and how sure one can be of the choice, which an overview shows beside others."""
+    sure = f"How sure? On {grid.title}: {' '.join(certainty(selection))}"
+    return [*(f"{note}." for note in selection_notes(selection)), sure]
 
 
 def _differences(grid: Grid) -> list[str]:

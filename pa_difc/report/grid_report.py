@@ -9,6 +9,7 @@ from pathlib import Path
 from ..util.files import write_text
 from .grid import Grid, make_grids
 from .grid_page import Summary, write_grid
+from .latex import write_latex_over_targets
 from .layout import notes_beside
 from .over_targets import NOTE, tables_over_targets
 from .page import html_page, html_table, markdown_table, slug
@@ -16,6 +17,7 @@ from .run import read_runs
 from .shift import gains_table, lead, lines_from_records, table
 from .shift_page import write_shift_report
 from .sweep import Sweep, split_sweeps
+from .table import csv_text
 
 
 def write_grid_report(
@@ -45,10 +47,12 @@ def write_grid_report(
     grids = make_grids(plain)
     if len(grids) == 1 and not sweeps:
         return [write_grid(grids[0], out, data_root, formats, latex).page]
-    folders = _folders([*(sweep.title for sweep in sweeps), *(grid.title for grid in grids)], out)
-    summaries = [_write_sweep(sweep, folder, formats) for sweep, folder in zip(sweeps, folders, strict=False)]
-    for grid, folder in zip(grids, folders[len(sweeps) :], strict=True):
-        summaries.append(write_grid(grid, folder, data_root, formats, latex))
+    summaries = [_write_sweep(sweep, out / sweep.folder, formats) for sweep in sweeps]
+    summaries += [write_grid(grid, out / grid.folder, data_root, formats, latex) for grid in grids]
+    for title, rows in tables_over_targets(grids).items():
+        write_text(out / "tables" / f"{slug(title)}.csv", csv_text(rows))
+    if latex:
+        write_latex_over_targets(grids, out / "tables")
     return [_write_overview(runs, summaries, grids, out), *(summary.page for summary in summaries)]
 
 
@@ -89,13 +93,3 @@ def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid],
 
 def _anchor(summary: Summary) -> str:
     return summary.page.parent.name
-
-
-def _folders(titles: list[str], out: Path) -> list[Path]:
-    """A folder for each title; equal names get a number."""
-    names: list[str] = []
-    for title in titles:
-        name = slug(title)
-        same = sum(other == name or other.startswith(f"{name}--") for other in names)
-        names.append(f"{name}--{same + 1}" if same else name)
-    return [out / name for name in names]

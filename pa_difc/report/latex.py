@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ..util.files import write_text
 from .compared import NOTE
 from .grid import Grid, over_seeds
+from .over_targets import NOTE as OVER_TARGETS_NOTE
+from .over_targets import columns, over_targets, sets_over_targets
 from .page import slug
 from .statistics import TESTED, best_cells
 from .table import COLLAPSE_MARK, COLLAPSE_NOTE
@@ -57,8 +59,28 @@ def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path) -> None:
         notes += [_BOLD_NOTE] if bold else []
         notes += [f"{COLLAPSE_NOTE}."] if any(COLLAPSE_MARK in cell for row in rows for cell in row) else []
         caption = f"{title}: {grid.title}." + (f" In %. {over_seeds(grid.runs)}" if bold else "")
-        label = slug(f"{grid.title} {title}")
+        label = f"{grid.folder}-{slug(title)}"
         write_text(folder / f"{slug(title)}.tex", latex_table(rows, caption, label, bold, notes))
+
+
+def write_latex_over_targets(grids: Sequence[Grid], folder: Path) -> None:
+    """Writes a file for each table of several pairs, the form of the paper's Table 1.
+
+    Args:
+        grids: all of them.
+        folder: where the files go.
+
+    Raises:
+        UserError: a file can't be written.
+    """
+    for title, metric, several in sets_over_targets(grids):
+        rows, bold = over_targets(several, metric), set[tuple[int, int]]()
+        for grid, name in zip(several, columns(several), strict=True):
+            best, j = best_cells(grid, metric), rows[0].index(name)
+            bold |= {(i, j) for i, row in enumerate(rows[1:], 1) if (row[0], row[1]) in best}
+        notes = [f"{OVER_TARGETS_NOTE}.", _BOLD_NOTE]
+        caption = f"{title}. {over_seeds([run for grid in several for run in grid.runs])}"
+        write_text(folder / f"{slug(title)}.tex", latex_table(rows, caption, f"targets-{slug(title)}", bold, notes))
 
 
 def latex_table(rows: Rows, caption: str, label: str, bold: Places = (), notes: Collection[str] = ()) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import mean
 
 from .grid import Grid
@@ -19,7 +19,12 @@ NOTE = (
 
 
 def tables_over_targets(grids: Sequence[Grid]) -> dict[str, Rows]:
-    """Titles and tables of grids with labels, by metric; runs of other settings, code or weights have their own.
+    """Titles and tables of grids with labels, by metric; see :func:`sets_over_targets`."""
+    return {title: over_targets(several, metric) for title, metric, several in sets_over_targets(grids)}
+
+
+def sets_over_targets(grids: Sequence[Grid]) -> Iterator[tuple[str, str, list[Grid]]]:
+    """Title, metric and grids of each such table; runs of other settings, code or weights have their own.
 
     Of a pair that has several grids of the same settings, for its data have changed, the newest stands in the table.
     """
@@ -27,13 +32,11 @@ def tables_over_targets(grids: Sequence[Grid]) -> dict[str, Rows]:
     for grid in sorted((grid for grid in grids if grid.labelled), key=lambda g: str(g.runs[-1].record["finished"])):
         sets.setdefault(key_but_pair(grid.runs[0].record), {})[grid.source, grid.target] = grid
     several = [list(pairs.values()) for pairs in sets.values() if len(pairs) > 1]
-    found = {}
     for grids_of_set, words in zip(several, _words(several), strict=True):
         of_what = "target" if len({grid.source for grid in grids_of_set}) == 1 else "pair"
         for metric, name in SHOWN.items():
             title = f"{name[0].upper()}{name[1:]} on every {of_what}"
-            found[f"{title} ({words})" if words else title] = over_targets(grids_of_set, metric)
-    return found
+            yield f"{title} ({words})" if words else title, metric, grids_of_set
 
 
 def over_targets(grids: Sequence[Grid], metric: str) -> Rows:
@@ -45,10 +48,8 @@ def over_targets(grids: Sequence[Grid], metric: str) -> Rows:
     """
     cells = list(dict.fromkeys((m, k) for grid in grids for m in grid.methods for k in grid.losses if grid.of(m, k)))
     beside = [metric == "accuracy" and _has_published(grid) for grid in grids]
-    several = len({grid.source for grid in grids}) > 1
     rows = [["method", "loss"]]
-    for grid, two in zip(grids, beside, strict=True):
-        name = f"{grid.source} → {grid.target}" if several else grid.target
+    for name, two in zip(columns(grids), beside, strict=True):
         rows[0] += [name, f"published {name}"] if two else [name]
     rows[0].append("mean")
     for cell in cells:
@@ -64,6 +65,12 @@ def over_targets(grids: Sequence[Grid], metric: str) -> Rows:
                 row.append("" if number is None else f"{number:.2f}")
         rows.append([*row, f"{mean(means):.1f}" if len(means) == len(grids) else ""])
     return rows
+
+
+def columns(grids: Sequence[Grid]) -> list[str]:
+    """What the column of each pair is called."""
+    several = len({grid.source for grid in grids}) > 1
+    return [f"{grid.source} → {grid.target}" if several else grid.target for grid in grids]
 
 
 def _words(sets: Sequence[Sequence[Grid]]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .groups import differences, headings, sweep_key
+from .paths import page_folder
 from .run import Run
 
 
@@ -23,6 +24,11 @@ class Sweep:
     def title(self) -> str:
         more = f" · {self.heading}" if self.heading else ""
         return f"{self.source} → {self.target} under label shift{more}"
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder of its page, among those of grids and other sweeps."""
+        return page_folder(self.source, self.target, f"label shift {self.heading}".rstrip())
 
 
 def split_sweeps(runs: Sequence[Run]) -> tuple[list[Sweep], list[Run]]:

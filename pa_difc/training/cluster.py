@@ -20,9 +20,10 @@ from ..data.shared import files_of
 from ..util.errors import UserError
 from ..util.lock import Held, holding
 from ..util.process import package_digest, say_once
+from .cores import ENVIRONMENT
 from .on_cluster import Seen, in_child, look_around
 from .slots import Slot, Slots, Work, setup_in, stopped_at_the_end
-from .worker import ENVIRONMENT, Setup
+from .worker import Setup
 
 #: Below ``--out``: a folder for each grid, for what all workers see.
 FOLDER = ".workers"

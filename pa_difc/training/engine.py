@@ -147,9 +147,10 @@ def _epoch(
             adapter.lr_schedulers.step("per_step")
             for name, value in losses.items():
                 if not isfinite(value):
+                    stays = f"; the checkpoint of epoch {epoch} stays" if epoch else ""
                     raise DivergedError(
-                        f"{title}: {name} is {value} at step {step + 1} of epoch {epoch + 1}; "
-                        f"the checkpoint of epoch {epoch} stays. Lower --set lr (now {learning_rate:g})"
+                        f"{title}: {name} is {value} at step {step + 1} of epoch {epoch + 1}{stays}. "
+                        f"Lower --set lr (now {learning_rate:g})"
                     )
                 sums[name] += value * replicas.share
             bar.set_postfix_str(f"loss {next(iter(losses.values())):.3f}", refresh=False)

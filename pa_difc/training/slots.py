@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.shared import share
 from ..util.registry import loaded_plugins
+from .cores import ENVIRONMENT
 from .outcome import try_cell
 from .progress import Progress, read_progress
 from .settings import Settings
-from .worker import ENVIRONMENT, Setup
+from .worker import Setup
 
 if TYPE_CHECKING:
     from .pairs import Pairs

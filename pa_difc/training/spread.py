@@ -127,8 +127,8 @@ def _spread(chunks: Sequence[Chunk], slots: Slots, done: Callable[[int], None]) 
         slots.look()
         for slot in slots:
             if slot.number is None and left:
-                number = left.pop(0)
-                slot.begin(number, (chunks[number], slot.device), "features")
+                first = left.pop(0)
+                slot.begin(first, (chunks[first], slot.device), "features")
         running = {slot.future: slot for slot in slots if slot.number is not None}
         if not running:  # there is no worker yet
             time.sleep(WATCH_S)

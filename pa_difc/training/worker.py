@@ -22,16 +22,10 @@ import torch
 
 from ..data.shared import shared
 from ..util.registry import load_plugin
+from .cores import THREADS
 from .outcome import Outcome, try_cell
 from .progress import ProgressFile
 from .settings import Settings
-
-#: Of a worker. One thread each: results must not depend on how many workers there are, and threads of several
-#: processes wait for each other.
-THREADS = 1
-
-#: The environment of a worker: libraries read it when they are imported.
-ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(THREADS))
 
 #: Seconds between two looks at what a worker is told.
 _LOOK_S = 0.3

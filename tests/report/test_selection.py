@@ -365,3 +365,18 @@ def test_without_labels_the_first_sentence_says_how_far_the_choice_is_from_no_tr
     else:
         share = (wrong(0.1, 2) == wrong(0.6, 5)).mean()
         assert f"It agrees with as_is, the pretrained classifier without training, on {share:.0%} of the" in text
+
+
+def test_an_overview_of_several_targets_without_labels_says_of_which_it_is_sure(tmp_path):
+    """Both pairs have the same cells, so that nothing else tells the notes apart."""
+    for target in ("images:a", "images:b"):
+        for loss in ("ce", "difc"):
+            path = write(tmp_path / target[-1], "dann", loss, wrong(0.2, 1))
+            blind(path)
+            content = json.loads((path / "record.json").read_text())
+            content["settings"]["data"]["target"] = content["common"]["settings"]["data"]["target"] = target
+            (path / "record.json").write_text(json.dumps(content))
+    write_grid_report(tmp_path, tmp_path / "out")
+    text = (tmp_path / "out" / "report.md").read_text()
+    for target in ("images:a", "images:b"):
+        assert f"How sure? On toy_studio → {target}: " in text

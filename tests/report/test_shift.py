@@ -145,9 +145,11 @@ def test_a_sweep_end_to_end_and_again(data_root, tmp_path, capsys):
     records = sorted((tmp_path / "runs").glob("*/record.json"))
     assert len(records) == 2 * 2 * 2 * 2 * 2  # methods × losses × samplers × α × draws
     times = [r.stat().st_mtime_ns for r in records]
-    page = (tmp_path / "label_shift.html").read_text()
+    (page,) = tmp_path.rglob("label_shift.html")
+    assert page.parent == tmp_path / "folder.bright-to-folder.dim--label-shift"  # no other pair's
+    text = page.read_text()
     assert main(command) == 0
-    assert [r.stat().st_mtime_ns for r in records] == times and (tmp_path / "label_shift.html").read_text() == page
+    assert [r.stat().st_mtime_ns for r in records] == times and page.read_text() == text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,210 @@
+"""The commands that train a table's runs again: those that were given, and one for each row, as it stands."""
+
+from __future__ import annotations
+
+import argparse
+import html
+import json
+import shlex
+from typing import Any
+
+from ..util.errors import UserError
+from ..util.options import About, describe
+from .grid import Grid
+from .run import Run
+
+#: Keys with flags of their own that are easier to read; a flag, unlike ``--set``, also takes spaces at a value's ends.
+_FLAGS = {
+    "data.source": "--source",
+    "data.target": "--target",
+    "data.root": "--data-root",
+    "data.labels": "--labels",
+    "data.group_by": "--group-by",
+    "model.pretrained": "--pretrained",
+    "run.epochs": "--epochs",
+    "run.device": "--device",
+}
+#: What the weights of a model folder bring along unless it is given.
+_OF_WEIGHTS = ("model.backbone", "model.pool", "model.maps")
+#: The file of a run's settings beside its record.
+_FILE = "settings.toml"
+#: Where runs go that are trained again.
+_OUT = ("--out", "again")
+
+#: The three that a page says before its commands.
+WHERE = "In the folder where they were given, with the same data and weights:"
+EACH = "One row of the table alone, into the folder again/; a click marks a command:"
+THINNED = "The budget decided which faces these cells saw, and plan.json keeps it: the command above trains them."
+
+
+def table_commands(grid: Grid) -> list[str]:
+    """The commands that trained the runs of a grid, each once."""
+    return list(dict.fromkeys(said for run in grid.runs if (said := run.record.get("command"))))
+
+
+def row_commands(grid: Grid) -> list[tuple[str, str]]:
+    """A command for each row of a grid's table, with all of its seeds, by the row's name.
+
+    Each is made from the settings of the records: whatever flags, files of settings or grids they came from, it trains
+    runs of the same identity. What no settings describe, such as a recipe that composes a method, has the command that
+    it was trained with.
+    """
+    found = []
+    for method in grid.methods:
+        for loss in grid.losses:
+            lines: dict[str, list[int]] = {}
+            for seed, run in grid.of(method, loss).items():
+                lines.setdefault(_line(run), []).append(seed)
+            for line, seeds in lines.items():
+                several = f" · seed {' '.join(map(str, seeds))}" if len(lines) > 1 else ""
+                found.append((f"{method} · {loss}{several}", line.replace(_SEEDS, " ".join(map(str, seeds)))))
+    return [(name, line) for name, line in found if line]
+
+
+def again_html(grid: Grid) -> str:
+    """The section of a page; empty where nothing is known."""
+    if not (given := table_commands(grid)):
+        return ""
+    lines = "\n".join(given)
+    page = f"<h2 id='again'>Again</h2><p>{WHERE}</p>{_block(lines)}"
+    if _thinned(grid):
+        return f"{page}<p>{THINNED}</p>"
+    rows = "".join(f"<p>{html.escape(name)}</p>{_block(line)}" for name, line in row_commands(grid))
+    return f"{page}<details><summary>Each row alone</summary><p>{EACH}</p>{rows}</details>" if rows else page
+
+
+def again_markdown(grid: Grid) -> list[str]:
+    """The same, in paragraphs."""
+    if not (given := table_commands(grid)):
+        return []
+    found = ["## Again", WHERE, "```sh\n" + "\n".join(given) + "\n```"]
+    if _thinned(grid):
+        return [*found, THINNED]
+    rows = [f"# {name}\n{line}" for name, line in row_commands(grid)]
+    return [*found, EACH.partition(";")[0] + ":", "```sh\n" + "\n".join(rows) + "\n```"] if rows else found
+
+
+def _block(text: str) -> str:
+    """A command that a click marks as a whole."""
+    return f"<pre style='white-space: pre-wrap; user-select: all'><code>{html.escape(text)}</code></pre>"
+
+
+def _thinned(grid: Grid) -> bool:
+    return any(side.get("part_of") for run in grid.runs for side in run.record["data"].values())
+
+
+#: Stands where a line's seeds go.
+_SEEDS = "\0seeds"
+
+
+def _line(run: Run) -> str:
+    """The command of a run's row."""
+    record = run.record
+    identity, said = record["identity"], str(record.get("command", ""))
+    words = shlex.split(said)
+    start, plugins = _start(words), _plugins(words)
+    foreign = identity.get("code", {}).keys() - {"pa_difc"}
+    if "recipe" in foreign or identity.get("processes") or (foreign and not plugins and not _is_ours(words)):
+        return said
+    settings = _given(run) or ["--config", str(run.path / _FILE)]
+    frozen = ["--features", "frozen"] if record["common"].get("features") else []
+    cell = ["--methods", run.method, "--losses", run.loss, "--seeds", _SEEDS]
+    line = shlex.join([*start, "compare", *plugins, *cell, *settings, *frozen, *_OUT])
+    return line.replace(shlex.quote(_SEEDS), _SEEDS)
+
+
+def _start(words: list[str]) -> list[str]:
+    """How the command was started."""
+    return words[:3] if words[1:3] == ["-m", "pa_difc"] else ["pa-difc"]
+
+
+def _is_ours(words: list[str]) -> bool:
+    return words[:1] == ["pa-difc"] or words[1:3] == ["-m", "pa_difc"]
+
+
+def _plugins(words: list[str]) -> list[str]:
+    """The plugins of a command line, each after its flag."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("--plugin", action="append", default=[])
+    return [word for file in parser.parse_known_args(words)[0].plugin for word in ("--plugin", file)]
+
+
+def _given(run: Run) -> list[str] | None:
+    """The flags of all settings of a run that did not follow from others; None if one can't be written as a text."""
+    follows, flat = _follows(run), _flat(run.settings)
+    known, flags, assignments = _known(run), list[str](), list[str]()
+    for key, value in flat.items():
+        about = known.get(key)
+        if key in follows or (about is not None and _same(value, about.default) and not _needed(key, flat)):
+            continue
+        text = _text(value)
+        if key in _FLAGS:
+            flags += [f"{_FLAGS[key]}={text}"] if text.startswith("-") else [_FLAGS[key], text]
+        elif about is not None and not _is_read_as(about, text, value):
+            return None
+        else:
+            assignments.append(f"{key}={text}")
+    return [*flags, *(["--set", *assignments] if assignments else [])]
+
+
+def _needed(key: str, flat: dict[str, Any]) -> bool:
+    """Whether a key is said although its value is the default: the two datasets, and what weights would change."""
+    return key in ("data.source", "data.target") or (key in _OF_WEIGHTS and flat.get("model.pretrained") is not None)
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """All values by whole key, without those that make a cell."""
+    from ..training.keys import CELL_KEYS
+
+    groups = {group: {**values, **values.get("options", {})} for group, values in settings.items()}
+    found = {f"{group}.{key}": value for group, values in groups.items() for key, value in values.items()}
+    return {key: value for key, value in found.items() if not key.endswith(".options") and key not in CELL_KEYS}
+
+
+def _follows(run: Run) -> set[str]:
+    """The keys whose values followed from others, as the file beside the record says."""
+    from ..training.settings_file import FOLLOWS
+    from ..util.toml import read_toml
+
+    try:
+        return set(read_toml(run.path / _FILE).get(FOLLOWS, []))
+    except UserError:  # then all values are said, which is the same run
+        return set()
+
+
+def _known(run: Run) -> dict[str, About]:
+    """What is known of keys; nothing of the options of a plugin's entry that this process has not loaded."""
+    from ..training.keys import entry_options, fixed_keys
+
+    found = fixed_keys()
+    settings = run.settings
+    for group, name in (("method", run.method), ("loss", run.loss), ("model", settings["model"]["backbone"])):
+        try:
+            options = describe(entry_options(group, name))
+        except UserError:
+            continue
+        found |= {f"{group}.{key}": about for key, about in options.items()}
+    return found
+
+
+def _text(value: Any) -> str:
+    """A value as a command line takes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _is_read_as(about: About, text: str, value: Any) -> bool:
+    """Whether a command line's text stands for just this value."""
+    try:
+        return text == text.strip() and _same(about.parse(text), value)
+    except UserError:
+        return False
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values make the same hash: 1 and 1.0 do not, tuples and lists do."""
+    one, other = (list(v) if isinstance(v, tuple) else v for v in (one, other))
+    return json.dumps(one) == json.dumps(other)

@@ -1,0 +1,35 @@
+"""A setting without ``--set`` before it is told what would be right; words that are none stay argparse's."""
+
+import re
+
+import pytest
+
+from pa_difc.commands.parser import main
+from pa_difc.util.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["compare", "lr=0.05"], "lr=0.05: settings stand behind --set, as in --set lr=0.05"),
+        (["train", "--method", "mcd", "lr=0.05", "method.weight=2"], "as in --set lr=0.05 method.weight=2"),
+        (["adapt", "--budget", "5m", "optimiser.lr=1e-3"], "optimiser.lr=1e-3: settings stand behind --set"),
+        (["compare", "--methods", "mcd", "lr=0.05"], "lr=0.05: is no method; settings stand behind --set"),
+        (["compare", "--losses", "ce", "max_margin=0.5"], "max_margin=0.5: is no loss; settings stand behind --set"),
+    ],
+)
+def test_a_setting_without_set(words, said):
+    with pytest.raises(UserError, match=re.escape(said)) as refused:
+        main(words)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["compare", "lr"], ["compare", "--Lr=3"], ["report", "runs", "lr=0.05"], ["compare", "http://x?a=1"]],
+)
+def test_other_words_that_nobody_asked_for(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert f"unrecognized arguments: {words[-1]}" in capsys.readouterr().err
