@@ -10,7 +10,7 @@ from typing import Any
 from ..data.domains import Domain
 from ..training.device import set_device
 from ..training.expected import Expected
-from ..training.grid import Step, sigterm_like_ctrl_c, train_cells
+from ..training.grid import Step, train_cells
 from ..training.memory import workers_that_fit
 from ..training.outcome import Failure
 from ..training.settings import Settings
@@ -46,7 +46,7 @@ def run_grid(
         devices: that workers train on, in turn; none: the settings say.
 
     Raises:
-        Stopped: Ctrl-C or SIGTERM.
+        Stopped: Ctrl-C, or what is like it; see :mod:`pa_difc.util.stops`.
     """
     grid = _Grid(cells, Expected(cells, seconds))
     if jobs is None:
@@ -54,15 +54,14 @@ def run_grid(
     else:
         number = workers_that_fit(min(jobs, len(cells)), cells[0], source, target)
         slots = workers(source, target, out, log, number, devices)
-    with sigterm_like_ctrl_c():
-        try:
-            with slots as there:
-                grid.train(there, out, bars=jobs is not None)
-        except KeyboardInterrupt as stop:
-            how = str(stop) if isinstance(stop, Stopped) else "stopped"
-            done = f"{len(grid.records)} of {len(cells)} cells are done and kept"
-            print(f"to go on: {command_line()}", flush=True)
-            raise Stopped(f"{how}; {done}") from None
+    try:
+        with slots as there:
+            grid.train(there, out, bars=jobs is not None)
+    except KeyboardInterrupt as stop:
+        how = str(stop) if isinstance(stop, Stopped) else "stopped"
+        done = f"{len(grid.records)} of {len(cells)} cells are done and kept"
+        print(f"to go on: {command_line()}", flush=True)
+        raise Stopped(f"{how}; {done}") from None
     return [grid.records[number] for number in sorted(grid.records)], grid.failures
 
 

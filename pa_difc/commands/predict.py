@@ -84,10 +84,11 @@ def run(parsed: argparse.Namespace) -> int:
 def _table(parsed: argparse.Namespace, model: FaceModel, images: Images, pictures: Sequence[Path]) -> Table:
     """Where the rows go."""
     from ..deploy.rows import FileTable, Format, Table, identity
+    from ..util.terminal import for_programs
 
     form = Format(parsed.format, model.classes)
     if parsed.out is None:
-        return Table(sys.stdout, form)
+        return Table(for_programs(sys.stdout), form)
     if parsed.out.resolve() in {path.resolve() for path in (*images.paths, *pictures)}:
         raise UserError(f"--out {parsed.out} is one of the images: give another file")
     same = identity(

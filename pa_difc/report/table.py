@@ -11,6 +11,7 @@ from typing import Any
 
 from ..evaluation.metrics import ENOUGH_NOTE, METRICS
 from ..util.numbers import signed
+from ..util.terminal import on_one_line
 from .page import markdown_cell
 from .variants import variant_names
 
@@ -102,7 +103,8 @@ def to_terminal(rows: Sequence[Row]) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of text with the rows' columns one below the other."""
+    """Lines of text with the rows' columns one below the other, in letters that standard output has."""
+    rows = [[on_one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 

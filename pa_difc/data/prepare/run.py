@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -20,6 +21,9 @@ from .lock import PART, writing
 from .plan import Plan, make_plan
 from .settings import PrepareSettings
 from .work import make_chunk, start_worker, worker_context
+
+#: Seconds in which a signal that has ended our workers reaches this process, too.
+_ON_ITS_WAY_S = 0.5
 
 
 def prepare_store(
@@ -112,6 +116,7 @@ def _work(plan: Plan, paths: list[Path], processes: int, device: str) -> int:
                 bar.update(future.result())
                 read_notes(path).require(plan.settings, samples)
         except BrokenProcessPool:
+            time.sleep(_ON_ITS_WAY_S)  # and stops us here
             raise UserError(
                 "a worker process died (out of memory?): fewer --processes; the same command goes on"
             ) from None
