@@ -91,10 +91,12 @@ def run(parsed: argparse.Namespace) -> int:
     from ..util.process import command_line
     from .budget import fewer_faces, planned
     from .grid import report_failures, run_grid
+    from .outputs import COMMAND, require_own
     from .scores import announce, announce_phases
 
     out: Path = parsed.out
     require_ours(out)
+    require_own(out, COMMAND)
     write_text(out / "command.txt", command_line() + "\n")  # fails here if it can't
     source, target = load_pair(cells[0])
     announce(source, target)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from ..util.errors import Stopped, UserError
+from ..util.errors import Stopped, UserError, is_of_memory
 from ..util.stops import OutputGone, exit_code, like_ctrl_c
 from ..util.terminal import guarded
 
@@ -28,6 +28,10 @@ def _code_of(main: Callable[[], int | None]) -> int:
         return code
     except UserError as error:
         return _say_error(str(error))
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not is_of_memory(error):
+            raise
+        return _say_error(f"too little memory: {error or type(error).__name__}")
     except OSError as error:  # a full or broken disk, a file or folder that may not be read or written
         place = f"{error.filename}: " if error.filename is not None else ""
         return _say_error(f"{place}{error.strerror or error}")

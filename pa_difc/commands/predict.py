@@ -104,9 +104,8 @@ def _predict(
     parsed: argparse.Namespace, model: FaceModel, images: Images, pictures: Sequence[Path] | None, table: Table
 ) -> None:
     """Fills the table."""
-    from tqdm import tqdm
-
     from ..deploy.predict import predict_images
+    from ..util.bars import tqdm
 
     done = table.done
     found = predict_images(

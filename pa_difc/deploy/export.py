@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..util.errors import UserError
-from ..util.files import read_json, write_atomic, write_text
+from ..util.files import read_json, refuse_links, write_atomic, write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,12 +63,14 @@ def _require_ours(out: Path) -> None:
     """Refuses a folder in which a file of somebody else's would be written over."""
     from .model import DERIVED, SETTINGS, WEIGHTS
 
+    refuse_links(*(out / name for name in (SETTINGS, WEIGHTS, *DERIVED)), instead="another --out")
     if (out / SETTINGS).exists():
         settings = read_json(out / SETTINGS)
         foreign = not isinstance(settings, dict) or not {"format", "weights"} <= settings.keys()
     else:
         foreign = any((out / name).exists() for name in (WEIGHTS, *DERIVED))
-    if foreign:
+    odd = any((out / name).exists() and not (out / name).is_file() for name in (WEIGHTS, *DERIVED))
+    if foreign or odd:
         raise UserError(f"{out} holds files that no export wrote: give another --out")
 
 

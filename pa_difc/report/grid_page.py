@@ -100,8 +100,8 @@ def write_grid(
         said = (f"<p>{html.escape(what)}</p><pre><code>{html.escape(line)}</code></pre>" for what, line in again)
         page.append(f"<h2 id='again'>Again</h2>{''.join(said)}")
         markdown += ["## Again", *(f"{what}\n\n```sh\n{line}\n```" for what, line in again)]
+    write_text(out / "report.html", html_page(grid.title, "\n".join(page)))  # first: by it the folder is known as ours
     write_text(out / "report.md", "\n\n".join(markdown) + "\n")
-    write_text(out / "report.html", html_page(grid.title, "\n".join(page)))
     main = next(iter(content.values()), [])
     return Summary(out / "report.html", grid.title, lead, main, notes)
 

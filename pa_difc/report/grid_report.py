@@ -82,8 +82,8 @@ def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid],
         page.append(f"<p><a href='{place}'>Full page: {html.escape(s.title)}</a></p>")
         markdown += [f"## {s.title}", s.lead, *own, *([markdown_table(s.table)] if s.table else [])]
         markdown.append(f"[Full page]({place.removesuffix('.html')}.md)")
+    write_text(out / "report.html", html_page(title, "\n".join(page)))  # first: by it the folder is known as ours
     write_text(out / "report.md", "\n\n".join(markdown) + "\n")
-    write_text(out / "report.html", html_page(title, "\n".join(page)))
     return out / "report.html"
 
 

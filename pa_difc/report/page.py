@@ -106,7 +106,7 @@ def require_ours(folder: Path) -> None:
         UserError: there is a report.html or report.md that no report wrote.
     """
     page, text = folder / "report.html", folder / "report.md"
-    ours = page.exists() and _GENERATOR in page.read_text(encoding="utf-8", errors="replace")
+    ours = page.is_file() and _GENERATOR in page.read_text(encoding="utf-8", errors="replace")
     for file in (page, text):
         refuse_foreign(file, ours=ours, writer="this command", instead="another --out")
 

@@ -18,6 +18,8 @@ from .shift import METRICS, Line
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+#: What a sweep's page is written as.
+PAGES = ("label_shift.html", "label_shift.csv", "label_shift.md")
 _STYLES = ("-", "--", ":", "-.")
 
 

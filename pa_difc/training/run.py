@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ..data.domains import Domain
 from ..data.features import FeatureSet
@@ -19,7 +18,8 @@ from ..evaluation.prior import estimate_prior
 from ..evaluation.quality import feature_quality
 from ..methods import METHODS
 from ..methods.slot import LossSlot
-from ..util.distributed import from_first, on_first, rank
+from ..util.bars import tqdm
+from ..util.distributed import from_first, needs_all, on_first, rank
 from ..util.lock import holding, sweep
 from .build import check_landmarks, make_adapter, make_loader
 from .engine import fit
@@ -36,6 +36,7 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 _KEPT_FEATURES = 2000
 
 
+@needs_all
 def run_cell(
     settings: Settings,
     source: Domain,

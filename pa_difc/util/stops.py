@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -44,6 +46,28 @@ def like_ctrl_c() -> Iterator[None]:
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
+
+
+def end_within(seconds: float) -> None:
+    """From now on a signal ends this process after so many seconds even if it waits in a library, as for another one.
+
+    Python's own handlers run only when the library's call returns.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    read, write = socket.socketpair()
+    write.setblocking(False)
+    signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_end, args=(read, write, seconds), daemon=True).start()
+
+
+def _end(read: socket.socket, write: socket.socket, seconds: float) -> None:
+    """``write`` is only held: it would be closed otherwise."""
+    while (number := read.recv(1)[0]) not in SIGNALS:
+        pass
+    time.sleep(seconds)
+    os.write(2, f"stopped: it waited for another process for {seconds:g} s. Go on with the same command.\n".encode())
+    os._exit(128 + number)
 
 
 def because_of(number: int) -> None:

@@ -9,8 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm  # type: ignore[import-untyped]
-
+from ...util.bars import tqdm
 from ...util.errors import UserError
 from ...util.files import read_json, write_json, write_sealed
 from ...util.lock import LOCK, OWNER
