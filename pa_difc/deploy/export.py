@@ -44,7 +44,7 @@ def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: 
     from .card import model_card
     from .model import save_model
 
-    _require_ours(out)
+    _require_ours(out, model)
     save_model(model, out)
     lines = [f"{out / 'model.safetensors'}: {sum(p.numel() for p in model.parameters()):,} weights"]
     if line := product_line(model.settings):
@@ -59,16 +59,20 @@ def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: 
     return lines
 
 
-def _require_ours(out: Path) -> None:
-    """Refuses a folder in which a file of somebody else's would be written over."""
-    from .model import DERIVED, SETTINGS, WEIGHTS
+def _require_ours(out: Path, model: FaceModel) -> None:
+    """Refuses a folder in which a file of somebody else's would be written over.
+
+    Weights come first: those of this very model, alone, are what an export left that was stopped.
+    """
+    from .model import DERIVED, SETTINGS, WEIGHTS, weights_file
 
     refuse_links(*(out / name for name in (SETTINGS, WEIGHTS, *DERIVED)), instead="another --out")
     if (out / SETTINGS).exists():
         settings = read_json(out / SETTINGS)
         foreign = not isinstance(settings, dict) or not {"format", "weights"} <= settings.keys()
     else:
-        foreign = any((out / name).exists() for name in (WEIGHTS, *DERIVED))
+        foreign = any((out / name).exists() for name in DERIVED)
+        foreign |= (out / WEIGHTS).is_file() and (out / WEIGHTS).read_bytes() != weights_file(model)
     odd = any((out / name).exists() and not (out / name).is_file() for name in (WEIGHTS, *DERIVED))
     if foreign or odd:
         raise UserError(f"{out} holds files that no export wrote: give another --out")

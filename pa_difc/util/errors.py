@@ -1,8 +1,10 @@
 """The errors that a user can mend: the commands print them as one line and exit with 2."""
 
 #: How libraries say that the system gave them no memory, or no thread.
-_NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory", "can't start new thread")
-_NO_MEMORY += ("failed to map segment", "bad_alloc")
+_NO_MEMORY = (
+    *("can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc"),
+    *("can't start new thread", "failed to map segment"),
+)
 
 
 class UserError(ValueError):

@@ -12,7 +12,7 @@ from typing import Any
 from ...util.bars import tqdm
 from ...util.errors import UserError
 from ...util.files import read_json, write_json, write_sealed
-from ...util.lock import LOCK, OWNER
+from ...util.lock import LOCK, OWNER, sweep
 from ..readers.listing import Listing
 from ..store import FORMAT, MANIFEST, read_manifest
 from .assemble import assemble, read_notes
@@ -46,7 +46,9 @@ def prepare_store(
             not as the settings demand.
     """
     if (out / MANIFEST).exists():
-        return _finished(out, make_plan(dataset, listing, settings)), 0
+        manifest = _finished(out, make_plan(dataset, listing, settings))
+        sweep(out)
+        return manifest, 0
     _refuse_foreign(out)
     with writing(out):
         plan = make_plan(dataset, listing, settings)
