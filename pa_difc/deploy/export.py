@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..util.errors import UserError
-from ..util.files import read_json, refuse_links, write_atomic, write_text
+from ..util.files import read_json, refuse_links, write_atomic
+from ..util.markdown import write_markdown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +51,7 @@ def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: 
     if line := product_line(model.settings):
         lines.append(f"{out}: {line}")
     if record is not None:
-        write_text(out / "README.md", model_card(record, model.settings))
+        write_markdown(out / "README.md", model_card(record, model.settings))
         lines.append(f"{out / 'README.md'}: the model's card")
     if "onnx" in formats:
         lines.append(_onnx(model, out / "model.onnx"))

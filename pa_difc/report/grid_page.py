@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..evaluation.metrics import ENOUGH_NOTE
 from ..util.files import write_text
+from ..util.markdown import write_markdown
 from . import tables
 from .certainty import certainty
 from .compared import NOTE as DIFFERENCES_NOTE
@@ -101,7 +102,7 @@ def write_grid(
         page.append(f"<h2 id='again'>Again</h2>{''.join(said)}")
         markdown += ["## Again", *(f"{what}\n\n```sh\n{line}\n```" for what, line in again)]
     write_text(out / "report.html", html_page(grid.title, "\n".join(page)))  # first: by it the folder is known as ours
-    write_text(out / "report.md", "\n\n".join(markdown) + "\n")
+    write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
     main = next(iter(content.values()), [])
     return Summary(out / "report.html", grid.title, lead, main, notes)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..util.files import refuse_foreign
+from ..util.markdown import markdown_cell
 
 #: Figures that are wider than this have a row of the page to themselves, in points.
 _WIDE = 450.0
@@ -55,11 +56,6 @@ def markdown_table(rows: Rows) -> str:
     head, *body = rows
     lines = [[markdown_cell(cell) for cell in cells] for cells in (head, *body)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [lines[0], ["---"] * len(head), *lines[1:]])
-
-
-def markdown_cell(text: str) -> str:
-    """A text that a table of Markdown shows as it is, whatever a class or a dataset is called."""
-    return " ".join(text.split("\n")).replace("|", "\\|").replace("<", "&lt;")
 
 
 def html_table(rows: Rows, title: str, *, published: str = "published") -> str:

@@ -10,6 +10,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from ..util.files import write_text
+from ..util.markdown import write_markdown
 from . import shift
 from .drawing import COLORS, Figure
 from .page import html_figure, html_page, html_table, markdown_table
@@ -55,7 +56,7 @@ def write_shift_report(
                 markdown += [f"## {heading.capitalize()}", markdown_table(rows)]
         page.append(f"<div class='figures'>{''.join(_figures(lines, metric, name, out, formats))}</div>")
     write_text(out / "label_shift.csv", shift.to_csv(lines))
-    write_text(out / "label_shift.md", "\n\n".join(markdown) + "\n")
+    write_markdown(out / "label_shift.md", "\n\n".join(markdown) + "\n")
     write_text(out / "label_shift.html", html_page(title, "\n".join(page)))
     return out / "label_shift.html"
 

@@ -10,9 +10,10 @@ from statistics import mean, stdev
 from typing import Any
 
 from ..evaluation.metrics import ENOUGH_NOTE, METRICS
+from ..util.markdown import markdown_cell
+from ..util.names import escaped
 from ..util.numbers import signed
 from ..util.terminal import on_one_line
-from .page import markdown_cell
 from .variants import variant_names
 
 BASELINE_LOSS = "ce"
@@ -76,9 +77,10 @@ def csv_rows(rows: Sequence[Row]) -> list[list[Any]]:
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as the text of a CSV."""
+    """Rows as the text of a CSV, in which no name is a formula."""
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    plain = ([escaped(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    csv.writer(buffer, lineterminator="\n").writerows(plain)
     return buffer.getvalue()
 
 

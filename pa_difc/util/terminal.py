@@ -24,7 +24,8 @@ from .stops import OutputGone, because_of
 #: How letters of ours are written where they can't be shown.
 _ASCII = {
     "→": "->", "←": "<-", "–": "-", "—": "-", "±": "+/-", "×": "x", "·": "-", "…": "...", "Δ": "d", "ε": "epsilon",
-    "α": "alpha", "β": "beta", "λ": "lambda", "τ": "tau", "≥": ">=", "≤": "<=", "†": "*", "‡": "**", "§": "section ",
+    "α": "alpha", "β": "beta", "γ": "gamma", "η": "eta", "λ": "lambda", "σ": "sigma", "τ": "tau", "⊗": "x", "−": "-", "≥": ">=", "≤": "<=", "†": "*", "‡": "**", "§": "section ",
+    "¶": "#", "✓": "+", "✗": "-", "\xa0": " ",
     "“": '"', "”": '"', "’": "'",
 }  # fmt: skip
 

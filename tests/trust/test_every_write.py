@@ -11,27 +11,12 @@ import numpy as np
 import pytest
 from damage import TRAIN, command, refused
 from faults import InTurn, full, kill, with_fault
-from PIL import Image
-from work import SMALL, files, many_pictures
+from work import SMALL, files
 
 from pa_difc.data.prepare import run as prepare_run
 
 #: Of the values of n, the default suite tries so many.
 SAMPLED = 5
-
-
-@pytest.fixture(scope="module")
-def root(data_root, pair, run_folder, tmp_path_factory):
-    """Data, a model and runs to report."""
-    root = tmp_path_factory.mktemp("root")
-    shutil.copytree(run_folder, root / "grid" / "runs" / run_folder.name)
-    assert command("export", "--model", run_folder, "--out", root / "model")[0] == 0
-    many_pictures(root / "many", 24)
-    for i in range(3):
-        (root / "album").mkdir(exist_ok=True)
-        pixels = np.random.default_rng(i).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(root / "album" / f"{i}.png")
-    return root
 
 
 def compare(root, out, pair):
@@ -152,8 +137,8 @@ class Attack:
 
 @pytest.mark.parametrize("fault", [full, kill])
 @pytest.mark.parametrize("name", ["export", "predict", "prepare"])
-def test_some_writes(name, fault, root, pair, tmp_path, monkeypatch):
-    attack = Attack(name, fault, root, pair, tmp_path, monkeypatch)
+def test_some_writes(name, fault, workplace, pair, tmp_path, monkeypatch):
+    attack = Attack(name, fault, workplace, pair, tmp_path, monkeypatch)
     assert attack.total > 10
     tried = {attack.attempt(int(n)) for n in np.linspace(1, attack.total, SAMPLED)}
     assert tried & {2, -signal.SIGKILL}
@@ -163,8 +148,8 @@ def test_some_writes(name, fault, root, pair, tmp_path, monkeypatch):
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("fault", [full, kill])
 @pytest.mark.parametrize("name", KINDS)
-def test_every_write(name, fault, root, pair, tmp_path, monkeypatch, capsys):
-    attack = Attack(name, fault, root, pair, tmp_path, monkeypatch)
+def test_every_write(name, fault, workplace, pair, tmp_path, monkeypatch, capsys):
+    attack = Attack(name, fault, workplace, pair, tmp_path, monkeypatch)
     ends = [attack.attempt(n) for n in range(1, attack.total + 1)]
     stopped = sum(end != 0 for end in ends)
     with capsys.disabled():
