@@ -23,10 +23,10 @@ from .stops import OutputGone, because_of
 
 #: How letters of ours are written where they can't be shown.
 _ASCII = {
-    "→": "->", "←": "<-", "–": "-", "—": "-", "±": "+/-", "×": "x", "·": "-", "…": "...", "Δ": "d", "ε": "epsilon",
-    "α": "alpha", "β": "beta", "γ": "gamma", "η": "eta", "λ": "lambda", "σ": "sigma", "τ": "tau", "⊗": "x", "−": "-", "≥": ">=", "≤": "<=", "†": "*", "‡": "**", "§": "section ",
-    "¶": "#", "✓": "+", "✗": "-", "\xa0": " ",
-    "“": '"', "”": '"', "’": "'",
+    "→": "->", "←": "<-", "–": "-", "—": "-", "−": "-", "±": "+/-", "×": "x", "⊗": "x", "·": "-", "…": "...",
+    "Δ": "d", "ε": "epsilon", "α": "alpha", "β": "beta", "γ": "gamma", "η": "eta", "λ": "lambda", "σ": "sigma",
+    "τ": "tau", "≥": ">=", "≤": "<=", "†": "*", "‡": "**", "§": "section ", "¶": "#", "✓": "+", "✗": "-",
+    "“": '"', "”": '"', "’": "'", "\xa0": " ",
 }  # fmt: skip
 
 #: What moves a cursor, colours, rings or turns the direction of what follows: all but ends of lines and tabs.

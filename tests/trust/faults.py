@@ -121,8 +121,12 @@ class InTurn:
 
     def __init__(self, *_):
         from pa_difc.data.prepare.work import start_worker
+        from pa_difc.util.stops import SIGNALS
 
+        before = {number: signal.getsignal(number) for number in SIGNALS}
         start_worker("cpu", 64)
+        for number, handler in before.items():  # which a worker leaves to its parent
+            signal.signal(number, handler)
 
     def submit(self, function, *args):
         from concurrent.futures import Future
