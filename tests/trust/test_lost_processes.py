@@ -48,7 +48,7 @@ def two(pair, tmp_path, monkeypatch):
 
 
 def end_of(process, seconds):
-    out, err = process.communicate(timeout=seconds)
+    _, err = process.communicate(timeout=seconds)
     lines = [line for line in err.splitlines() if line.startswith(("error: ", "stopped"))]
     assert "Traceback" not in err and len(lines) == 1, err
     return process.returncode, lines[0]
