@@ -138,7 +138,7 @@ def test_links_are_followed_but_lists_do_not_lead_out(data_root, tmp_path):
 
 @pytest.mark.parametrize("value", ["lr=1e300", "lr=1e30"])
 def test_a_learning_rate_after_which_nothing_is_finite(value, pair, tmp_path):
-    """Where the last update makes the weights NaN, no loss tells: the run has failed all the same, and has no record."""
+    """Where the last update makes the weights NaN, no loss tells: the run has failed all the same."""
     words = [*TRAIN, value, "--out", tmp_path / "out"]
     code, _, err = command("train", *pair, *words)
     assert refused(code, err), (code, err)

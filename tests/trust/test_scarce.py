@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from damage import TRAIN, command, refused
@@ -62,10 +63,14 @@ def test_a_tiny_shared_memory(size, pair, tmp_path):
 def children(pid):
     """All processes below one."""
     try:
-        found = [int(p) for p in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+        found = [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
     return [*found, *(inner for child in found for inner in children(child))]
+
+
+def named(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 @pytest.mark.slow
@@ -79,8 +84,8 @@ def test_workers_of_prepare_that_the_system_kills_for_memory(tmp_path):
     while not list(tmp_path.glob("store/.part/0*.npz")):
         assert time.monotonic() < deadline and process.poll() is None, process.communicate()
         time.sleep(0.02)
-    (server,) = [pid for pid in children(process.pid) if b"forkserver" in open(f"/proc/{pid}/cmdline", "rb").read()][:1]
-    os.kill(children(server)[0], signal.SIGKILL)
+    worker = next(pid for pid in children(process.pid) if not children(pid) and b"forkserver" in named(pid))
+    os.kill(worker, signal.SIGKILL)
     _, err = process.communicate(timeout=300)
     assert refused(process.returncode, err) and "a worker process died" in err, err
     assert command("prepare", *given, "--out", tmp_path / "store")[0] == 0
