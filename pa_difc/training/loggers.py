@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..util.errors import UserError
-from ..util.files import refuse_links
 from ..util.names import as_utf8
 from ..util.registry import Registry
 from .settings import Settings
@@ -41,6 +40,8 @@ class TensorBoardLogger:
             raise UserError("--log tensorboard needs the package: pip install 'pa-difc[tensorboard]'") from None
         if as_utf8(str(folder)) != str(folder):
             raise UserError(f"--log tensorboard writes only below folders whose names are UTF-8, and {folder} is none")
+        from ..util.files import refuse_links
+
         refuse_links(folder / "tensorboard", instead="another --out")
         # What an interrupted run had written from step 1 on is passed over by TensorBoard: all is written again.
         self._writer = SummaryWriter(folder / "tensorboard", purge_step=1)

@@ -55,7 +55,8 @@ def test_a_tiny_shared_memory(size, pair, tmp_path):
     words = [*pair, *grid, "--jobs", "2", "--out", tmp_path / "out"]
     done = subprocess.run(
         [*inside, sys.executable, "-W", "ignore", "-m", "pa_difc", "compare", *map(str, words)],
-        capture_output=True, text=True, timeout=600, env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=600,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0 or refused(done.returncode, done.stderr), done.stderr
 
