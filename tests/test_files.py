@@ -3,6 +3,7 @@
 import itertools
 import os
 import resource
+import stat
 
 import pytest
 
@@ -95,3 +96,42 @@ def test_a_file_may_have_the_longest_name(name, tmp_path):
         write_text(path, text)
         write_text(other, "other")
         assert path.read_text() == text and sorted(os.listdir(tmp_path)) == sorted([path.name, other.name])
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_umask_says_who_may_read_a_new_file_and_one_that_is_replaced_keeps_its_mode(umask, mode, tmp_path):
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "new", "x")
+        assert (tmp_path / "new").stat().st_mode & 0o777 == mode
+        (tmp_path / "new").chmod(0o640)
+        write_text(tmp_path / "new", "y")
+        assert (tmp_path / "new").stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("entry", ["link", "dangling", "pipe", "folder", "device"])
+def test_nothing_but_a_file_is_replaced(entry, tmp_path):
+    path = tmp_path / "x"
+    (tmp_path / "kept").write_text("kept")
+    if entry == "device":
+        if os.geteuid() != 0:
+            pytest.skip("only root may make a device")
+        try:
+            os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        except OSError:
+            pytest.skip("no devices can be made here")
+    else:
+        make = {
+            "link": lambda: path.symlink_to("kept"),
+            "dangling": lambda: path.symlink_to("nowhere"),
+            "pipe": lambda: os.mkfifo(path),
+            "folder": lambda: path.mkdir(),
+        }
+        make[entry]()
+    before = path.lstat()
+    with pytest.raises(UserError, match=r"is a link, and nothing|something that is no file lies there"):
+        write_text(path, "new")
+    assert (path.lstat().st_ino, path.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert (tmp_path / "kept").read_text() == "kept" and sorted(os.listdir(tmp_path)) == ["kept", "x"]

@@ -93,11 +93,13 @@ def run(parsed: argparse.Namespace) -> int:
     from ..util.process import command_line
     from .budget import fewer_faces, planned
     from .grid import on_first, report_failures, run_grid, sized
+    from .outputs import COMMAND, require_own
     from .scores import announce, announce_phases
 
     out: Path = parsed.out
     require_ours(out)
     _require_this_pair(out, cells[0])
+    require_own(out, COMMAND)
     write_text(out / "command.txt", command_line() + "\n")  # fails here if it can't
     cells = on_first(cells, parsed.devices)
     source, target = load_pair(cells[0])

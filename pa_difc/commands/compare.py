@@ -56,13 +56,11 @@ def run(parsed: argparse.Namespace) -> int:
         return 0
 
     from ..training.outcome import Failure
-    from ..util.files import refuse_foreign
     from .grid import Failures, Record, report_failures
-    from .tables import TABLES, write_tables
+    from .outputs import COMMAND, require_own
+    from .tables import CHOICE_TABLES, TABLES, write_tables
 
-    for name in TABLES:
-        ours = (parsed.out / "runs").is_dir()
-        refuse_foreign(parsed.out / name, ours=ours, writer="this command", instead="another --out")
+    require_own(parsed.out, *TABLES, *CHOICE_TABLES, COMMAND)
     add_command(parsed.out)  # fails here if it can't
     records: list[Record] = []
     failures: Failures = []
@@ -114,5 +112,5 @@ def add_command(out: Path) -> None:
     from ..util.process import command_line
 
     path, line = out / "command.txt", command_line()
-    there = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    there = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
     write_text(path, "\n".join([*(one for one in there if one != line), line]) + "\n")

@@ -2,40 +2,55 @@
 
 from __future__ import annotations
 
-import io
-import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
-from ..util.errors import Stopped, UserError
+from ..util.errors import Stopped, UserError, is_of_memory
+from ..util.stops import OutputGone, exit_code, like_ctrl_c
+from ..util.terminal import guarded
 
 
 def exit_with(main: Callable[[], int | None]) -> None:
-    """Runs a command and exits: 2 and one line for what the user can mend, 130 after Ctrl-C."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that is not text here, as on Linux any bytes may be one
-            stream.reconfigure(errors="backslashreplace")
+    """Runs a command and exits.
+
+    The code is 2, after one line, for what the user can mend; 128 and the number of a signal for what ended it: 130
+    after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 141 if nobody reads the output any more.
+    """
+    with guarded(), like_ctrl_c():
+        sys.exit(_code_of(main))
+
+
+def _code_of(main: Callable[[], int | None]) -> int:
     try:
         code = main() or 0
+        sys.stdout.flush()  # of whom nobody reads it is said here, not at the interpreter's end
+        return code
     except UserError as error:
-        code = _say_error(str(error))
-    except BrokenPipeError:  # what was printed to is gone, as after `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
+        return _say_error(str(error))
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not is_of_memory(error):
+            raise
+        return _say_error(f"too little memory: {error or type(error).__name__}")
     except OSError as error:  # a full or broken disk, a file or folder that may not be read or written
         place = f"{error.filename}: " if error.filename is not None else ""
-        code = _say_error(f"{place}{error.strerror or error}")
+        return _say_error(f"{place}{error.strerror or error}")
     except Stopped as stop:
-        print(f"{stop}. Go on with the same command.", file=sys.stderr)
-        code = 130
+        _say(f"{stop}. Go on with the same command.")
+    except OutputGone:  # as `pa-difc list | head` ends: nothing is lost
+        pass
     except KeyboardInterrupt:
-        print("stopped. The same command begins it again; runs that are done are kept.", file=sys.stderr)
-        code = 130
-    sys.exit(code)
+        _say("stopped. The same command begins it again; runs that are done are kept.")
+    return exit_code()
 
 
 def _say_error(text: str) -> int:
     """Prints an error on one line, however much of a file it quotes; returns the exit code."""
     line = " ".join(text.splitlines())
-    print("error: " + (line if len(line) <= 1000 else f"{line[:1000]}…"), file=sys.stderr)
+    _say("error: " + (line if len(line) <= 1000 else f"{line[:1000]}…"))
     return 2
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # a terminal may be gone
+        print(line, file=sys.stderr)

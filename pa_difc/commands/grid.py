@@ -14,7 +14,7 @@ from ..data.domains import Domain
 from ..training.cores import threads_of, usual_jobs
 from ..training.device import set_device
 from ..training.expected import Expected
-from ..training.grid import Step, sigterm_like_ctrl_c, train_cells
+from ..training.grid import Step, train_cells
 from ..training.memory import workers_that_fit
 from ..training.outcome import Failure
 from ..training.pairs import Pairs
@@ -53,7 +53,7 @@ def run_grid(
         shifted: see :class:`.Pairs`.
 
     Raises:
-        Stopped: Ctrl-C or SIGTERM.
+        Stopped: Ctrl-C, or what is like it; see :mod:`pa_difc.util.stops`.
         UserError: there is no such cluster, or its workers can't train the cells.
     """
     grid = _Grid(cells, Expected(cells, seconds), out)
@@ -61,15 +61,14 @@ def run_grid(
     number = None if team.cluster else jobs_for(cells, source, target, team.jobs)
     team = _of_workers(team, number)
     slots = _workers(team, pairs, cells, out, log) if team.works else here(pairs, out, log)
-    with sigterm_like_ctrl_c(), threads_of(number):
-        try:
-            with slots as there:
-                grid.train(there, bars=team.works)
-        except KeyboardInterrupt as stop:
-            how = str(stop) if isinstance(stop, Stopped) else "stopped"
-            done = f"{len(grid.records)} of {len(cells)} cells are done and kept"
-            print(f"to go on: {command_line()}", flush=True)
-            raise Stopped(f"{how}; {done}") from None
+    try:
+        with threads_of(number), slots as there:
+            grid.train(there, bars=team.works)
+    except KeyboardInterrupt as stop:
+        how = str(stop) if isinstance(stop, Stopped) else "stopped"
+        done = f"{len(grid.records)} of {len(cells)} cells are done and kept"
+        print(f"to go on: {command_line()}", flush=True)
+        raise Stopped(f"{how}; {done}") from None
     return [grid.records[number] for number in sorted(grid.records)], grid.failures
 
 

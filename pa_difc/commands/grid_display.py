@@ -6,10 +6,9 @@ import shutil
 import time
 from collections.abc import Collection
 
-from tqdm import tqdm  # type: ignore[import-untyped]
-
 from ..training.expected import Expected
 from ..training.slots import Slot, Slots
+from ..util.bars import tqdm
 
 #: Columns of a line, at most.
 WIDTH = 80

@@ -93,10 +93,11 @@ def _say(line: str | None) -> None:
 def _table(parsed: argparse.Namespace, model: Predictor, images: Images, pictures: Sequence[Path]) -> Table:
     """Where the rows go."""
     from ..deploy.rows import FileTable, Format, Table, identity
+    from ..util.terminal import for_programs
 
     form = Format(parsed.format, model.labels)
     if parsed.out is None:
-        return Table(sys.stdout, form)
+        return Table(for_programs(sys.stdout), form)
     if parsed.out.resolve() in {path.resolve() for path in (*images.paths, *pictures)}:
         raise UserError(f"--out {parsed.out} is one of the images: give another file")
     same = identity(
@@ -114,7 +115,7 @@ def _predict(
     parsed: argparse.Namespace, model: Predictor, images: Images, pictures: Sequence[Path] | None, table: Table
 ) -> None:
     """Fills the table."""
-    from tqdm import tqdm
+    from ..util.bars import tqdm
 
     done = table.done
     found = model.each(images.paths[done:], annotate=pictures and pictures[done:])

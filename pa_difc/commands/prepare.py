@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.prepare.settings import PrepareSettings
-from ..util.errors import UserError
+from ..util.errors import Stopped, UserError
 from ..util.options import describe
 
 EXAMPLES = """\
@@ -71,8 +71,7 @@ def run(parsed: argparse.Namespace) -> int:
             parsed.dataset, reader(root), parsed.out, settings, processes=parsed.processes, device=parsed.device
         )
     except KeyboardInterrupt:
-        print("\nstopped; nothing is lost. Go on with the same command.")
-        return 130
+        raise Stopped("stopped; nothing is lost") from None
     _summary(manifest, worked, time.perf_counter() - started, parsed.out)
     return 0
 

@@ -29,8 +29,7 @@ def run(parsed: argparse.Namespace) -> int:
     from ..report.page import require_ours
 
     out = parsed.out or parsed.runs / "report"
-    if parsed.out:
-        require_ours(out)
+    require_ours(out)
     data_root = parsed.data_root if parsed.with_images else None
     for page in write_grid_report(parsed.runs, out, data_root, parsed.figures, parsed.latex):
         print(f"written: {page}")

@@ -55,12 +55,14 @@ def run(parsed: argparse.Namespace) -> int:
     from ..data.domains import require_labels
     from ..data.label_shift import CANT_SHIFT
     from ..report.paths import page_folder
-    from ..report.shift_page import write_shift_report
+    from ..report.shift_page import PAGES, write_shift_report
     from ..training.build import load_pair
     from ..training.frozen import extract
     from .grid import on_first, report_failures, run_grid, sized
+    from .outputs import require_own
     from .scores import announce
 
+    require_own(parsed.out, *PAGES)
     cells = on_first(cells, parsed.devices)
     source, target = load_pair(cells[0])
     require_labels(target, CANT_SHIFT)

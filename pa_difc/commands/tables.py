@@ -15,6 +15,7 @@ from ..report.sweep import split_sweeps
 from ..report.table import Row, aligned, csv_rows, csv_text, rows_from_records, to_markdown, to_terminal
 from ..util.errors import UserError
 from ..util.files import write_text
+from ..util.markdown import write_markdown
 
 #: What is written beside the runs: the table of targets with labels, or where there are none, what a choice goes by.
 TABLES = ("table.csv", "table.md")
@@ -76,7 +77,7 @@ def _write(out: Path, names: Sequence[str], tables: Sequence[Sequence[Sequence[A
     for table in tables:
         rows += table[1:] if rows and list(rows[0]) == list(table[0]) else table
     write_text(out / names[0], csv_text(rows))
-    write_text(out / names[1], markdown)
+    write_markdown(out / names[1], markdown)
 
 
 def _rows(grid: Grid) -> list[Row]:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm  # type: ignore[import-untyped]
 
+from ..util.bars import tqdm
 from ..util.errors import DiskError, UserError
 from ..util.patience import PatientFile
 from .crops import centre_square, pad_box

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from tqdm import tqdm  # type: ignore[import-untyped]
 
+from ..util.bars import tqdm
 from ..util.errors import DiskError, UserError
 from ..util.installed import installed_version
 from .crops import pad_box, whole_image

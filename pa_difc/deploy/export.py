@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..util.errors import UserError
-from ..util.files import read_json, write_atomic, write_json, write_text
+from ..util.files import read_json, refuse_links, write_atomic, write_json, write_text
+from ..util.markdown import write_markdown
 
 if TYPE_CHECKING:
     from .model import FaceModel
@@ -36,14 +37,14 @@ def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: 
     from .model import save_model
     from .preprocessing import preprocessor_config
 
-    _require_ours(out)
+    _require_ours(out, model)
     save_model(model, out)
     write_json(out / "preprocessor_config.json", preprocessor_config(model))
     lines = [f"{out / 'model.safetensors'}: {sum(p.numel() for p in model.parameters()):,} weights"]
     if line := product_line(model.settings):
         lines.append(f"{out}: {line}")
     if record is not None:
-        write_text(out / "README.md", model_card(record, model.settings))
+        write_markdown(out / "README.md", model_card(record, model.settings))
         lines.append(f"{out / 'README.md'}: the model's card")
     if "onnx" in formats:
         from .onnx_file import write_onnx
@@ -54,16 +55,22 @@ def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: 
     return lines
 
 
-def _require_ours(out: Path) -> None:
-    """Refuses a folder in which a file of somebody else's would be written over."""
-    from .model import DERIVED, SETTINGS, WEIGHTS
+def _require_ours(out: Path, model: FaceModel) -> None:
+    """Refuses a folder in which a file of somebody else's would be written over.
 
+    Weights come first: those of this very model, alone, are what an export left that was stopped.
+    """
+    from .model import DERIVED, SETTINGS, WEIGHTS, weights_file
+
+    refuse_links(*(out / name for name in (SETTINGS, WEIGHTS, *DERIVED)), instead="another --out")
     if (out / SETTINGS).exists():
         settings = read_json(out / SETTINGS, others_add=True)
         foreign = not isinstance(settings, dict) or not {"format", "weights"} <= settings.keys()
     else:
-        foreign = any((out / name).exists() for name in (WEIGHTS, *DERIVED))
-    if foreign:
+        foreign = any((out / name).exists() for name in DERIVED)
+        foreign |= (out / WEIGHTS).is_file() and (out / WEIGHTS).read_bytes() != weights_file(model)
+    odd = any((out / name).exists() and not (out / name).is_file() for name in (WEIGHTS, *DERIVED))
+    if foreign or odd:
         raise UserError(f"{out} holds files that no export wrote: give another --out")
 
 

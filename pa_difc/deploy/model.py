@@ -21,6 +21,11 @@ DERIVED = ("README.md", "preprocessor_config.json", "model.onnx", "use_onnx.py",
 _OF_THE_MODEL = ("labels", "input", "settings", "adjustment", "product")
 
 
+def weights_file(model: FaceModel) -> bytes:
+    """The content of the file of weights, the same for the same weights."""
+    return save({k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()})
+
+
 def save_model(model: FaceModel, folder: Path) -> None:
     """Writes weights and settings; the settings, which hold the weights' hash, come last.
 
@@ -29,7 +34,7 @@ def save_model(model: FaceModel, folder: Path) -> None:
     Raises:
         UserError: a file can't be written, or the settings that are there can't be read.
     """
-    weights = save({k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()})
+    weights = weights_file(model)
     before = _settings_of_same(model, folder, weights)
     if before is None and (folder / WEIGHTS).is_file():
         for name in DERIVED:  # of another model: they must not stand beside this one

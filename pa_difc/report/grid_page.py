@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..evaluation.metrics import ENOUGH_NOTE
 from ..util.files import write_text
+from ..util.markdown import write_markdown
 from . import interactive, layout, tables
 from .again import again_html, again_markdown
 from .certainty import certainty
@@ -104,10 +105,10 @@ def write_grid(
         page.append(f"<h2 id='faces'>Faces whose prediction DIFC changed</h2><div class='figures'>{faces}</div>")
     page.append(again_html(grid))
     markdown += again_markdown(grid)
-    write_text(out / "report.md", "\n\n".join(markdown) + "\n")
     body, needed = "\n".join(page), [interactive.SCRIPT] if plane else []
     whole = html_page(grid.title, interactive.for_page(body) if plane else body, needed)
-    write_text(out / "report.html", whole)
+    write_text(out / "report.html", whole)  # first: by it the folder is known as ours
+    write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
     return Summary(out / "report.html", grid.title, lead, main[1] if main else [], notes)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..util.files import write_text
+from ..util.markdown import write_markdown
 from .grid import Grid, make_grids
 from .grid_page import Summary, write_grid
 from .latex import write_latex_over_targets
@@ -86,8 +87,8 @@ def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid],
         page.append(f"<p><a href='{place}'>Full page: {html.escape(s.title)}</a></p>")
         markdown += [f"## {s.title}", s.lead, *own, *([markdown_table(s.table)] if s.table else [])]
         markdown.append(f"[Full page]({place.removesuffix('.html')}.md)")
-    write_text(out / "report.md", "\n\n".join(markdown) + "\n")
-    write_text(out / "report.html", html_page(title, "\n".join(page)))
+    write_text(out / "report.html", html_page(title, "\n".join(page)))  # first: by it the folder is known as ours
+    write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
     return out / "report.html"
 
 

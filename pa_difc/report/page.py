@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..util.files import refuse_foreign
+from ..util.markdown import markdown_cell
 
 #: Figures that are wider than this have a row of the page to themselves, in points.
 _WIDE = 450.0
@@ -40,11 +41,6 @@ def markdown_table(rows: Rows) -> str:
     head, *body = rows
     lines = [[markdown_cell(cell) for cell in cells] for cells in (head, *body)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [lines[0], ["---"] * len(head), *lines[1:]])
-
-
-def markdown_cell(text: str) -> str:
-    """A text that a table of Markdown shows as it is, whatever a class or a dataset is called."""
-    return " ".join(text.split("\n")).replace("|", "\\|").replace("<", "&lt;")
 
 
 def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
@@ -92,7 +88,7 @@ def require_ours(folder: Path) -> None:
         UserError: there is a report.html or report.md that no report wrote.
     """
     page, text = folder / "report.html", folder / "report.md"
-    ours = page.exists() and _GENERATOR in page.read_text(encoding="utf-8", errors="replace")
+    ours = page.is_file() and _GENERATOR in page.read_text(encoding="utf-8", errors="replace")
     for file in (page, text):
         refuse_foreign(file, ours=ours, writer="this command", instead="another --out")
 

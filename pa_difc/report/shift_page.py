@@ -10,6 +10,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from ..util.files import write_text
+from ..util.markdown import write_markdown
 from . import shift
 from .drawing import COLORS, Figure
 from .layout import notes_beside
@@ -19,6 +20,8 @@ from .shift import METRICS, Line
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+#: What a sweep's page is written as.
+PAGES = ("label_shift.html", "label_shift.csv", "label_shift.md")
 _STYLES = ("-", "--", ":", "-.")
 
 
@@ -55,7 +58,7 @@ def write_shift_report(
                 page += [f"<h3>{heading.capitalize()}</h3>{html_table(rows, heading)}"] if heading != name else []
         page.append(f"<div class='figures'>{''.join(_figures(lines, metric, name, out, formats))}</div>")
     write_text(out / "label_shift.csv", shift.to_csv(lines))
-    write_text(out / "label_shift.md", "\n\n".join(markdown) + "\n")
+    write_markdown(out / "label_shift.md", "\n\n".join(markdown) + "\n")
     write_text(out / "label_shift.html", html_page(title, _ordered(lead, page, notes)))
     return out / "label_shift.html"
 

@@ -10,8 +10,10 @@ from statistics import mean, stdev
 from typing import Any
 
 from ..evaluation.metrics import ENOUGH_NOTE, METRICS
+from ..util.markdown import markdown_cell
+from ..util.names import escaped
 from ..util.numbers import signed
-from .page import markdown_cell
+from ..util.terminal import on_one_line
 from .variants import variant_names
 
 BASELINE_LOSS = "ce"
@@ -75,9 +77,10 @@ def csv_rows(rows: Sequence[Row]) -> list[list[Any]]:
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as the text of a CSV."""
+    """Rows as the text of a CSV, in which no name is a formula."""
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    plain = ([escaped(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    csv.writer(buffer, lineterminator="\n").writerows(plain)
     return buffer.getvalue()
 
 
@@ -102,7 +105,8 @@ def to_terminal(rows: Sequence[Row]) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of text with the rows' columns one below the other."""
+    """Lines of text with the rows' columns one below the other, in letters that standard output has."""
+    rows = [[on_one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from ..methods.slot import LossSlot
+from ..util.bars import tqdm
 from ..util.errors import Stopped, UserError
 from ..util.files import read_arrays, write_atomic
 from .extraction import Arrays, Part, extracted

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from ..data.loaders import EvalLoader, PairLoader
 from ..evaluation.inference import predict
 from ..losses.protocols import DescribedLoss, EvaluatedLoss
 from ..methods.slot import LossSlot
 from ..methods.unchecked import unchecked
+from ..util.bars import tqdm
 from ..util.distributed import Replicas, from_parts, means, processes, rank, require_same, total
 from ..util.errors import DivergedError, Stopped, UserError
 from ..util.files import write_text

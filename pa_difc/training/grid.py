@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,17 +95,3 @@ def _end(slot: Slot, cells: Sequence[Settings], out: Path, tries: Counter[int]) 
     reason = f"its worker was killed, {TRIES} times: too little memory, perhaps, for so many --jobs"
     failure = Failure.told(reason, f"{reason}\n{error}\n", failure_file(out, cells[number]))
     return Step(number, Outcome(failure=failure), seconds)
-
-
-@contextmanager
-def sigterm_like_ctrl_c() -> Iterator[None]:
-    """Within the block SIGTERM, by which schedulers of clusters end jobs, stops as Ctrl-C does."""
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if not ours:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -41,6 +41,9 @@ class TensorBoardLogger:
             raise UserError("--log tensorboard needs the package: pip install 'pa-difc[tensorboard]'") from None
         if as_utf8(str(folder)) != str(folder):
             raise UserError(f"--log tensorboard writes only below folders whose names are UTF-8, and {folder} is none")
+        from ..util.files import refuse_links
+
+        refuse_links(folder / "tensorboard", instead="another --out")
         # What an interrupted run had written from step 1 on is passed over by TensorBoard: all is written again.
         self._writer = SummaryWriter(folder / "tensorboard", purge_step=1)
         self._writer.add_text("settings", as_utf8("\n\n".join(f"{k} = {v}" for k, v in settings.items())))

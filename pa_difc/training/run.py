@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ..data.domains import Domain
 from ..data.features import FeatureSet
@@ -19,13 +18,15 @@ from ..evaluation.prior import estimate_prior
 from ..evaluation.quality import feature_quality
 from ..methods import METHODS
 from ..methods.slot import LossSlot
-from ..util.distributed import from_first, on_first, rank
+from ..util.bars import tqdm
+from ..util.distributed import from_first, needs_all, on_first, rank
+from ..util.errors import UserError
 from ..util.lock import holding, sweep
 from .build import check_landmarks, make_adapter, make_loader
 from .engine import fit
 from .loggers import History, final_scores, make_logger
 from .other import predicted, product_of_record
-from .record import RunFolder
+from .record import SETTINGS, RunFolder
 from .resolve import pool_of
 from .settings import Settings
 from .start import for_samples
@@ -36,6 +37,7 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 _KEPT_FEATURES = 2000
 
 
+@needs_all
 def run_cell(
     settings: Settings,
     source: Domain,
@@ -101,6 +103,8 @@ def _run(
         progress=progress,
         after_epoch=to_log,
     )
+    if rank() == 0 and not (folder.path / SETTINGS).exists():  # a record alone would be taken for a whole run
+        raise UserError(f"{folder.path} was removed while it was trained; the same command begins it again")
     record = finish(adapter, source, target, folder, history)
     if logger and to_log:
         to_log(history)  # all of it, if the last epoch's checkpoint was there already

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.shared import share
 from ..util.registry import loaded_plugins
+from ..util.stops import SIGNALS
 from .cores import ENVIRONMENT
 from .outcome import try_cell
 from .progress import Progress, read_progress
@@ -109,7 +110,7 @@ class Here(Executor):
 
 
 class _Worker(Executor):
-    """One process of loky's. It never hears Ctrl-C: a terminal sends it to all, and the parent says when to stop."""
+    """One process of loky's, deaf to what terminals and batch systems send to all: the parent says when to stop."""
 
     def __init__(self) -> None:
         from loky import ProcessPoolExecutor
@@ -118,7 +119,7 @@ class _Worker(Executor):
         self._last: Future[Any] | None = None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        with _unheard(signal.SIGINT):
+        with _unheard(*SIGNALS):
             self._last = self._pool.submit(fn, *args, **kwargs)
         return self._last
 
@@ -193,12 +194,11 @@ def stopped_at_the_end(setup: Setup, slots: Slots) -> Iterator[None]:
 def _close(slots: Sequence[Slot]) -> None:
     """Ends workers that were told to stop; this, too, has an end."""
     busy = [slot.future for slot in slots if slot.number is not None]
-    if busy:
-        with suppress(OSError):  # who is printed to may be gone
+    with suppress(KeyboardInterrupt):  # Ctrl-C once more waits no longer, nor does one to whom nobody listens
+        if busy:
             print("stopping; epochs that are not done are begun again", flush=True)
-    with suppress(KeyboardInterrupt):  # Ctrl-C once more waits no longer
         wait(busy, STOP_S)
-    with _unheard(signal.SIGINT, signal.SIGTERM):
+    with _unheard(*SIGNALS):
         for slot in slots:
             slot.close()
 

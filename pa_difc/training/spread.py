@@ -19,7 +19,7 @@ from ..methods.slot import LossSlot
 from ..util.errors import UserError
 from .build import make_adapter
 from .extraction import Part
-from .grid import TRIES, WATCH_S, sigterm_like_ctrl_c
+from .grid import TRIES, WATCH_S
 from .memory import workers_that_fit
 from .settings import Settings
 from .slots import Slots
@@ -117,7 +117,7 @@ def make_chunks(
     most = len(chunks)
     if team.cluster is None:
         most = workers_that_fit(min(team.jobs or 1, most), source.settings, source.source, target)
-    with sigterm_like_ctrl_c(), team.slots(make_chunk, source, out, None, most) as slots:
+    with team.slots(make_chunk, source, out, None, most) as slots:
         _spread(chunks, slots, done)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..data.domains import Domain
 from ..data.faces import FaceSet
@@ -23,6 +22,7 @@ from ..training.engine import fit
 from ..training.other import predicted
 from ..training.record import RunFolder
 from ..training.settings import Settings
+from ..util.bars import tqdm
 from ..util.errors import DivergedError
 from .interrupts import deferred, interruptible
 from .space import Space, candidate, suggest

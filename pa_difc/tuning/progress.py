@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..training.progress import read_progress
+from ..util.bars import tqdm
 from .study import complete_trials
 from .trials import FINISHED
 

@@ -12,6 +12,7 @@ import optuna
 from ..evaluation.metrics import METRICS
 from ..report.page import html_figure, html_page, html_table, markdown_table
 from ..util.files import write_text
+from ..util.markdown import write_markdown
 from ..util.names import as_utf8
 from ..util.numbers import signed
 from .assessment import Assessment, Line
@@ -65,7 +66,7 @@ def write_report(
     page.append(f"<h2>Figures</h2><div class='figures'>{drawn}</div>")
     page.append(f"<h2>Again</h2><p><code>{html.escape(command)}</code></p><p>{opened}</p>")
     markdown += ["## Again", f"```sh\n{command}\n```", how]
-    write_text(out / "report.md", "\n\n".join(markdown) + "\n")
+    write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
     write_text(out / "report.html", html_page(study.study_name, "\n".join(page)))
     if assessment is None:
         return lead

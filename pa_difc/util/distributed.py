@@ -23,12 +23,16 @@ import torch
 from torch import Tensor, nn
 
 from .errors import UserError
+from .stops import end_within
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: How long a process waits for the others. The first one scores and writes alone; a lost one is the launcher's affair.
+#: How long a process waits for the others: the first one scores and writes alone.
 _PATIENCE = timedelta(hours=1)
+
+#: Seconds after a signal in which a process ends that waits for another one. torchrun kills after 30.
+_STOP_S = 20.0
 
 
 def launched() -> bool:
@@ -67,8 +71,36 @@ def join(device: str) -> None:
         raise UserError(f"process {local} of this machine has no GPU: there are {torch.cuda.device_count()}")
     idist.initialize("nccl" if device == "cuda" else "gloo", timeout=_PATIENCE)
     atexit.register(idist.finalize)
+    end_within(_STOP_S)
     if rank() > 0:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
+
+def needs_all(function: Callable[P, T]) -> Callable[P, T]:
+    """A function in which processes wait for each other: one that is lost, or silent for too long, is said in a line.
+
+    Raises:
+        UserError: by the function, if a process is gone.
+    """
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except RuntimeError as error:
+            if processes() == 1 or not _is_of_peers(error):
+                raise
+            minutes = _PATIENCE.total_seconds() / 60
+            raise UserError(
+                f"another of the {processes()} processes is gone, or said nothing for {minutes:g} min; the last "
+                "checkpoint stays: start all again with the same command"
+            ) from None
+
+    return wrapped
+
+
+def _is_of_peers(error: RuntimeError) -> bool:
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error) or "NCCL" in str(error)
 
 
 def processes() -> int:

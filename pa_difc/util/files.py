@@ -5,7 +5,8 @@ import hashlib
 import json
 import os
 import platform
-import tempfile
+import secrets
+import stat
 import zipfile
 from collections.abc import Callable, Iterable
 from math import isfinite
@@ -28,26 +29,43 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         path: the file; its folder is made if need be.
         write: is given the open file.
 
+    Who may read a new file follows from the umask; one that is replaced keeps its mode.
+
     Raises:
-        UserError: the disk is full or the folder can't be written; the old file is untouched.
+        UserError: the disk is full, the folder can't be written, or a link, a device or a folder lies there; what was
+            there is untouched.
     """
+    refuse_links(path, instead="another place")
     temporary = None
     try:
+        mode = _mode(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         prefix = f".{_short(path.name)}.{platform.node()}-"
         _remove_orphans(path.parent, prefix)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{prefix}{os.getpid()}.", delete=False) as file:
-            temporary = Path(file.name)
+        temporary = path.with_name(f"{prefix}{os.getpid()}.{secrets.token_hex(4)}")
+        with temporary.open("xb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
+        if mode is not None:
+            temporary.chmod(mode)
         temporary.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _mode(path: Path) -> int | None:
+    """The mode of a file that will be replaced; None if there is none."""
+    try:
+        status = path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status):
+        raise OSError("something that is no file lies there")
+    return stat.S_IMODE(status)
 
 
 def refuse_foreign(path: Path, *, ours: bool, writer: str, instead: str) -> None:
@@ -60,9 +78,10 @@ def refuse_foreign(path: Path, *, ours: bool, writer: str, instead: str) -> None
         instead: what to give in its place, such as "another --out".
 
     Raises:
-        UserError: it exists, and is not ours.
+        UserError: it exists, and is not ours; a link, a device or a folder never is.
     """
-    if path.exists() and not ours:
+    refuse_links(path, instead=instead)
+    if path.exists() and not (ours and path.is_file()):
         raise UserError(f"{path} was not written by {writer}, and would be written over: give {instead}")
 
 
@@ -136,6 +155,8 @@ def read_json(path: Path, *, others_add: bool = False) -> Any:
     Raises:
         UserError: it can't be read, is not whole, or is not what was sealed.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise UserError(f"cannot read {path}: it is no file")
     try:
         value = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
     except (OSError, ValueError, RecursionError) as error:

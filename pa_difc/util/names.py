@@ -32,14 +32,19 @@ def as_utf8(text: str) -> str:
         return text.encode(errors="backslashreplace").decode()
 
 
-_ESCAPED = re.compile(r"\\(?=x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})|[\ud800-\udfff]")
+#: A backslash that would be read as ours, bytes that are no UTF-8, and what a spreadsheet takes for a formula, beside
+#: signed numbers.
+_ESCAPED = re.compile(
+    r"\\(?=x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})|[\ud800-\udfff]|^[=@]|^[+-](?!\d+(?:\.\d+)?(?:[ %±].*)?$)", re.DOTALL
+)
 
 
 def escaped(name: str) -> str:
     r"""A name as a table of UTF-8 holds it, such that no two names are the same there.
 
     Bytes that are not UTF-8 are written as ``\xe9``. A name in which that stands already has its backslash written as
-    ``\x5c``: each ``\x`` with two digits stands for one byte. All other names are as they are.
+    ``\x5c``: each ``\x`` with two digits stands for one byte. What a spreadsheet would take for a formula has its first
+    character written so, too. All other names are as they are.
     """
 
     def code(found: re.Match[str]) -> str:

@@ -24,7 +24,15 @@ def command_line() -> str:
         words.insert(0, "python")
     else:
         words[0] = Path(words[0]).name
-    return shlex.join(map(without_password, words))
+    return " ".join(_quoted(without_password(word)) for word in words)
+
+
+def _quoted(word: str) -> str:
+    """A word for a shell, on one line: control characters in it are written as bash and zsh read them."""
+    if word.isprintable() or not any(ord(letter) < 32 or ord(letter) == 127 for letter in word):
+        return shlex.quote(word)
+    inner = "".join(f"\\x{ord(c):02x}" if ord(c) < 32 or ord(c) == 127 else "\\" + c if c in "\\'" else c for c in word)
+    return f"$'{inner}'"
 
 
 _said: set[str] = set()

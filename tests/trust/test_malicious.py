@@ -134,3 +134,15 @@ def test_links_are_followed_but_lists_do_not_lead_out(data_root, tmp_path):
         (tmp_path / "mine" / "legend.csv").write_text(f"image,emotion\n{entry},happy\n")
         code, _, err = command("datasets", "legend:mine", "--data-root", tmp_path)
         assert refused(code, err) and "must be a path below images/" in err
+
+
+@pytest.mark.parametrize("value", ["lr=1e300", "lr=1e30"])
+def test_a_learning_rate_after_which_nothing_is_finite(value, pair, tmp_path):
+    """Where the last update makes the weights NaN, no loss tells: the run has failed all the same."""
+    words = [*TRAIN, value, "--out", tmp_path / "out"]
+    code, _, err = command("train", *pair, *words)
+    assert refused(code, err), (code, err)
+    grid = ["--methods", "source_only", "--losses", "ce", "di", "--epochs", "1", "--set", "batch_size=64", "crop_px=32"]
+    code, _, err = command("compare", *pair, *grid, value, "--out", tmp_path / "grid")
+    assert code in (1, 2) and [line[:7] for line in err.splitlines()] == ["failed:"] * 2, err
+    assert not list(tmp_path.rglob("record.json"))

@@ -24,7 +24,7 @@ def writing(out: Path) -> Iterator[None]:
     made = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        refuse_links(*out.iterdir(), instead="another --out")
+        refuse_links(*out.iterdir(), *(out / PART).glob("*"), instead="another --out")
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror or error}") from None
     lock = Lock(out / LOCK, out / OWNER, doing="is writing this store; wait for it, or give another --out", where=out)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm  # type: ignore[import-untyped]
-
+from ...util.bars import tqdm
 from ...util.errors import UserError
 from ...util.files import read_json, write_json, write_sealed
-from ...util.lock import LOCK, OWNER
+from ...util.lock import LOCK, OWNER, sweep
 from ..readers.listing import Listing
 from ..store import FORMAT, MANIFEST, read_manifest
 from .assemble import assemble, read_notes
@@ -20,6 +20,9 @@ from .lock import PART, writing
 from .plan import Plan, make_plan
 from .settings import PrepareSettings
 from .work import make_chunk, start_worker, worker_context
+
+#: Seconds in which a signal that has ended our workers reaches this process, too.
+_ON_ITS_WAY_S = 0.5
 
 
 def prepare_store(
@@ -43,7 +46,9 @@ def prepare_store(
             not as the settings demand.
     """
     if (out / MANIFEST).exists():
-        return _finished(out, make_plan(dataset, listing, settings)), 0
+        manifest = _finished(out, make_plan(dataset, listing, settings))
+        sweep(out)
+        return manifest, 0
     _refuse_foreign(out)
     with writing(out):
         plan = make_plan(dataset, listing, settings)
@@ -112,6 +117,7 @@ def _work(plan: Plan, paths: list[Path], processes: int, device: str) -> int:
                 bar.update(future.result())
                 read_notes(path).require(plan.settings, samples)
         except BrokenProcessPool:
+            time.sleep(_ON_ITS_WAY_S)  # and stops us here
             raise UserError(
                 "a worker process died (out of memory?): fewer --processes; the same command goes on"
             ) from None

@@ -22,6 +22,7 @@ import torch
 
 from ...util.errors import DiskError
 from ...util.files import write_atomic
+from ...util.stops import SIGNALS
 from ..crops import Box, Picture, pad_box, typical_points, whole_image
 from ..decode import photograph_of
 from ..detect import Detection, FaceDetector
@@ -67,7 +68,8 @@ def worker_context(device: str) -> BaseContext:
 def start_worker(device: str, detect_px: int) -> None:
     """Makes a process's detector; the process ends when its parent is gone, even if that was killed."""
     global _detector
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: chunks that were begun are finished
+    for number in {*SIGNALS} - {signal.SIGTERM}:  # which its pool ends it by
+        signal.signal(number, signal.SIG_IGN)  # they are the parent's: chunks that were begun are finished
     torch.set_num_threads(1)  # results must not depend on how many processes there are
     _detector = FaceDetector(device, detect_px)
     if (parent := parent_process()) is not None:

@@ -1,0 +1,129 @@
+"""What is printed: names can't command a terminal, and a stream that knows few letters gets ASCII in their place.
+
+The one place that escapes for terminals. Tables for programs go through :mod:`.names`, pages through
+:mod:`pa_difc.report.page`, LaTeX through :mod:`pa_difc.report.latex`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import io
+import os
+import re
+import signal
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+from .names import as_utf8
+from .stops import OutputGone, because_of
+
+#: How letters of ours are written where they can't be shown.
+_ASCII = {
+    "→": "->", "←": "<-", "–": "-", "—": "-", "−": "-", "±": "+/-", "×": "x", "⊗": "x", "·": "-", "…": "...",
+    "Δ": "d", "ε": "epsilon", "α": "alpha", "β": "beta", "γ": "gamma", "η": "eta", "λ": "lambda", "σ": "sigma",
+    "τ": "tau", "≥": ">=", "≤": "<=", "†": "*", "‡": "**", "§": "section ", "¶": "#", "✓": "+", "✗": "-",
+    "“": '"', "”": '"', "’": "'", "\xa0": " ",
+}  # fmt: skip
+
+#: What moves a cursor, colours, rings or turns the direction of what follows: all but ends of lines and tabs.
+_COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+#: The same, but for what bars of progress are drawn with.
+_COMMANDS_BESIDE_BARS = re.compile("(?!\r|\x1b\\[A)" + _COMMANDS.pattern)
+
+_GONE = {errno.EPIPE: "SIGPIPE", errno.EIO: "SIGHUP"}
+_ERRORS = "pa_difc.ascii"
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    letters = as_utf8(error.object[error.start : error.end])
+    written = "".join(_ASCII.get(c, c).encode("ascii", "backslashreplace").decode() for c in letters)
+    return written, error.end
+
+
+codecs.register_error(_ERRORS, _in_ascii)
+
+
+def harmless(text: str) -> str:
+    r"""A text without what commands a terminal: such characters are written as ``\x1b``."""
+    return _COMMANDS.sub(_code, text)
+
+
+def on_one_line(text: str) -> str:
+    """A cell of a table as standard output shows it, from which widths can be taken."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return harmless(" ".join(text.splitlines())).encode(encoding, _ERRORS).decode(encoding)
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Within the block standard output and standard error get no commands from names, and all of them is shown.
+
+    Raises:
+        OutputGone: in what prints, once, when standard output is read no more; it is silent from then on.
+    """
+    before = sys.stdout, sys.stderr
+    for stream in before:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ERRORS)
+    sys.stdout = cast(TextIO, _Guarded(before[0], _COMMANDS, stops=True))
+    sys.stderr = cast(TextIO, _Guarded(before[1], _COMMANDS_BESIDE_BARS, stops=False))
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def for_programs(stream: TextIO) -> TextIO:
+    """A stream for a table that a program reads: names are as they are in it, unless it is a terminal."""
+    if isinstance(stream, _Guarded) and not stream.isatty():
+        return cast(TextIO, _Guarded(stream.stream, None, stops=True))
+    return stream
+
+
+def _code(found: re.Match[str]) -> str:
+    return found[0].encode("ascii", "backslashreplace").decode() if found[0] > "\x7f" else f"\\x{ord(found[0]):02x}"
+
+
+class _Guarded:
+    """A stream that is written to through a filter; all else is the stream's own."""
+
+    def __init__(self, stream: Any, commands: re.Pattern[str] | None, *, stops: bool) -> None:
+        self.stream, self._commands, self._stops = stream, commands, stops
+
+    def write(self, text: str) -> int:
+        if self._commands is not None:
+            text = self._commands.sub(_code, text)
+        try:
+            return int(self.stream.write(text) or 0)
+        except OSError as error:
+            return self._gone(error)
+
+    def flush(self) -> None:
+        try:
+            self.stream.flush()
+        except OSError as error:
+            self._gone(error)
+
+    def _gone(self, error: OSError) -> int:
+        """Nobody is there: what is printed from now on goes nowhere, also at the interpreter's end."""
+        if error.errno not in _GONE or (error.errno == errno.EIO and not self._is_terminal()):
+            raise error
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.stream.fileno())
+        os.close(nowhere)
+        if self._stops:
+            if (number := getattr(signal, _GONE[error.errno], None)) is not None:
+                because_of(number)
+            raise OutputGone from None
+        return 0
+
+    def _is_terminal(self) -> bool:
+        return stat.S_ISCHR(os.fstat(self.stream.fileno()).st_mode)  # isatty says no once it was closed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)

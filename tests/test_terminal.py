@@ -1,0 +1,104 @@
+"""What is printed: no commands from names, and ASCII where a stream has no other letters; bars by a steady clock."""
+
+import io
+import math
+import sys
+import time
+
+import pytest
+
+from pa_difc.commands.console import exit_with
+from pa_difc.commands.parser import COMMANDS, main
+from pa_difc.report.table import aligned
+from pa_difc.training.progress import ProgressFile, read_progress
+from pa_difc.util.bars import tqdm
+from pa_difc.util.terminal import for_programs, guarded, harmless
+
+
+def printed(monkeypatch, work, encoding, errors="strict"):
+    """What ``work`` prints to streams of an encoding, and its exit code."""
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors=errors) for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    with pytest.raises(SystemExit) as stop:
+        exit_with(work)
+    monkeypatch.undo()
+    for stream in streams:
+        stream.flush()
+    return stop.value.code, *(stream.buffer.getvalue().decode(encoding) for stream in streams)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
+def test_a_table_is_aligned_in_what_letters_there_are(encoding, monkeypatch):
+    rows = [["method", "Δ recall", "≥ 20"], ["a → b", "1.0 ± 0.2", "–"], ["caf\udce9", "2.0 ± 0.3", "開"]]
+
+    def work():
+        lines = aligned(rows)
+        print("\n".join(lines))
+        starts = {line.find("0.") for line in lines[1:]}
+        assert len(starts) == 1 and lines[0].find("recall") > 0
+
+    code, out, _ = printed(monkeypatch, work, encoding)
+    assert code == 0 and len(out.splitlines()) == 3
+    wanted = {"ascii": ["a -> b", "1.0 +/- 0.2", ">= 20", r"caf\xe9", r"\u958b"], "utf-8": ["a → b", "±", "≥", "開"]}
+    wanted["cp1252"] = wanted["latin-1"] = ["a -> b", "±", ">= 20", r"\u958b"]
+    assert all(words in out for words in wanted[encoding]), out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize(
+    "words", [[name, "--help"] for name in COMMANDS] + [["list", "methods"], ["datasets"], ["weights"]]
+)
+def test_no_command_fails_for_its_letters(words, encoding, monkeypatch):
+    code, out, err = printed(monkeypatch, lambda: main(words), encoding)
+    assert code == 0 and out and "Traceback" not in err
+    assert "\\u" not in out, [line for line in out.splitlines() if "\\u" in line]
+
+
+def test_names_command_no_terminal(monkeypatch):
+    def work():
+        print("a\x1b[31mb\x07c\x9bd\u202ee\ttab\nline")
+        print("x\x1b]0;title\x07", file=sys.stderr)
+        print("bar\r\x1b[A", end="", file=sys.stderr)
+
+    code, out, err = printed(monkeypatch, work, "utf-8")
+    assert code == 0 and out == "a\\x1b[31mb\\x07c\\x9bd\\u202ee\ttab\nline\n"
+    assert err == "x\\x1b]0;title\\x07\nbar\r\x1b[A"
+    assert harmless("é開 →\n") == "é開 →\n"
+
+
+def test_a_table_for_programs_has_names_as_they_are(monkeypatch):
+    _, out, _ = printed(monkeypatch, lambda: print("a\x1bb", file=for_programs(sys.stdout)), "utf-8")
+    assert out == "a\x1bb\n"
+    with guarded():
+        pass
+
+
+def test_errors_are_on_one_line(monkeypatch):
+    code, _, err = printed(monkeypatch, lambda: main(["train", "--source", "folder:a\n\x1b[2Jerror: b"]), "ascii")
+    assert code == 2 and err.count("\n") == 1 and "\x1b" not in err
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0, -1e9])
+def test_a_clock_that_jumps_makes_no_time_left_negative(jump, tmp_path, monkeypatch):
+    """tqdm takes the time of the day where it is imported, and so does the host."""
+    now, shift = time.time, [0.0]
+    for place in ("time.time", "tqdm.std.time"):
+        monkeypatch.setattr(place, lambda: now() + shift[0])
+    out = io.StringIO()
+    bar = tqdm(total=10, file=out, mininterval=0)
+    progress = ProgressFile(tmp_path / "p.json", total=10)
+    progress.mininterval = 0
+    for i in range(8):
+        if i == 3:
+            shift[0] = jump
+        time.sleep(0.005)
+        bar.update()
+        progress.update()
+        about = bar.format_dict
+        assert about["elapsed"] >= 0 and (about["rate"] is None or 0 < about["rate"] < 10_000)
+        found = read_progress(tmp_path / "p.json")
+        if found and found.seconds_left is not None:
+            assert 0 <= found.seconds_left < 60 and not math.isnan(found.seconds_left)
+    bar.close()
+    assert "-" not in out.getvalue().split("|")[-1]
