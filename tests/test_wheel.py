@@ -20,6 +20,7 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
         names = archive.namelist()
         archive.extractall(tmp_path / "site")
     assert "pa_difc/py.typed" in names and "pa_difc/methods/mcd.py" in names
+    assert {f"pa_difc/report/{name}" for name in ("page.css", "page.js", "cells.js")} <= set(names)
     assert not [n for n in names if n.startswith(("tests", "recipes", "hpo"))]
     assert "pa_difc_hpo/search.py" in names
     assert {"pa_difc/deploy/page/page.html", "pa_difc/deploy/page/page.css", "pa_difc/deploy/page/page.js"} < set(names)
