@@ -58,6 +58,14 @@ def test_an_image_is_known_by_its_name_and_by_what_is_plainly_the_same(tmp_path,
 def test_names_that_differ_in_case_alone_are_two_images(tmp_path):
     path = csv(tmp_path, "image,age\nA.jpg,x\n")
     assert words(read_groups(path, ["a.jpg", "A.jpg"]).columns[0]) == ["", "x"]
+    path = csv(tmp_path, "image,age\n'=A.jpg,x\n")
+    assert words(read_groups(path, ["=a.jpg", "=A.jpg"]).columns[0]) == ["", "x"]
+
+
+def test_of_two_rows_of_an_image_one_may_be_empty(tmp_path):
+    path = csv(tmp_path, "image,age,sex\ntest/sad/1.jpg,,f\ntest/sad/1.jpg,old,\n")
+    age, sex = read_groups(path, NAMES).columns
+    assert words(age)[2] == "old" and words(sex)[2] == "f"
 
 
 def test_several_columns_and_spellings(tmp_path):
