@@ -3,6 +3,7 @@
 import builtins
 import os
 import platform
+import pwd
 import re
 import shutil
 import signal
@@ -83,7 +84,7 @@ def slurm(tmp_path, monkeypatch):
     host = platform.node().partition(".")[0]
     (tmp_path / "state").mkdir()
     file, port = tmp_path / "slurm.conf", 20000 + os.getpid() % 20000
-    values = {"host": host, "port": port, "next_port": port + 1, "user": os.environ.get("USER") or "root"}
+    values = {"host": host, "port": port, "next_port": port + 1, "user": pwd.getpwuid(os.getuid()).pw_name}
     file.write_text(CONFIGURATION.format(**values, folder=tmp_path))
     monkeypatch.setenv("SLURM_CONF", str(file))
     log = (tmp_path / "daemons.txt").open("w")

@@ -134,14 +134,14 @@ def _spread(chunks: Sequence[Chunk], slots: Slots, done: Callable[[int], None]) 
             time.sleep(WATCH_S)
         for future in wait(running, timeout=WATCH_S, return_when=FIRST_COMPLETED).done:
             slot = running[future]
-            number, (_, error) = slot.number, slot.end()
-            assert number is not None
+            ended, (_, error) = slot.number, slot.end()
+            assert ended is not None
             if error is None:
-                done(chunks[number].stop - chunks[number].start)
+                done(chunks[ended].stop - chunks[ended].start)
                 continue
             if not isinstance(error, BrokenExecutor):
                 raise error
-            tries[number] += 1
-            if tries[number] == TRIES:
+            tries[ended] += 1
+            if tries[ended] == TRIES:
                 raise UserError(f"features: {TRIES} workers were killed at the same faces: give fewer --jobs")
-            left.insert(0, number)
+            left.insert(0, ended)
