@@ -250,15 +250,15 @@ def _check(
 
 
 def _complaint(seen: Any, go: str, out: Path) -> str | None:
-    from .. import __version__
+    from ..util.version import VERSION
 
     if not isinstance(seen, Seen):
         return f" can't run pa_difc ({type(seen).__name__}: {seen}): install it there, as here"
     if go in seen.missing:
         what = f"does not see {out.resolve()}, or can't write there"
         return f" on {seen.host} {what}: --out must be on a disk that all share"
-    if (seen.version, seen.code) != (__version__, package_digest()):
-        ours, theirs = f"{__version__} ({package_digest()})", f"{seen.version} ({seen.code})"
+    if (seen.version, seen.code) != (VERSION, package_digest()):
+        ours, theirs = f"{VERSION} ({package_digest()})", f"{seen.version} ({seen.code})"
         return f" on {seen.host} has pa_difc {theirs}, and this is {ours}: install the same on both"
     if seen.missing:
         return f" on {seen.host} does not see {min(seen.missing)}: it must be on a disk that all share"

@@ -50,7 +50,7 @@ def look_around(go: str, word: str, files: Collection[str]) -> Seen:
         word: in it.
         files: that are to be there, too.
     """
-    from .. import __version__
+    from ..util.version import VERSION
 
     missing = [file for file in files if not Path(file).exists()]
     try:
@@ -58,7 +58,7 @@ def look_around(go: str, word: str, files: Collection[str]) -> Seen:
         tempfile.TemporaryFile(dir=Path(go).parent).close()
     except OSError:
         seen = False
-    return Seen(platform.node(), __version__, package_digest(), (*(() if seen else (go,)), *missing))
+    return Seen(platform.node(), VERSION, package_digest(), (*(() if seen else (go,)), *missing))
 
 
 def in_child(go: str, number: int, cwd: str, environment: Mapping[str, str], call: bytes) -> bytes:
