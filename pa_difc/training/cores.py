@@ -37,6 +37,13 @@ def usual_jobs(cells: Sequence[Settings]) -> int | None:
     return 1 if any(map(_needs_script, cells)) else max(1, min(int(cpu_count()), len(cells)))
 
 
+def worker_process() -> Any:
+    """An executor of one process of loky's, with a worker's environment; it may die, and says so."""
+    from loky import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(1, env=ENVIRONMENT)
+
+
 def _needs_script(cell: Settings) -> bool:
     """Whether a cell names an entry that is defined in the script itself, in no plugin and in no package."""
     named: list[tuple[Registry[Any], str]] = [

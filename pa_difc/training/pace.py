@@ -24,7 +24,7 @@ from ..methods.slot import LossSlot
 from ..util.errors import UserError
 from ..util.registry import load_plugin, loaded_plugins
 from .build import make_adapter, make_loader
-from .cores import ENVIRONMENT, THREADS
+from .cores import THREADS, worker_process
 from .other import predicted
 from .settings import Settings
 
@@ -90,13 +90,11 @@ def measure_side_by_side(cells: Sequence[Settings], source: Domain, target: Doma
         source, target: the data.
         jobs: the number of workers.
     """
-    from loky import ProcessPoolExecutor
-
     with tempfile.TemporaryDirectory(prefix="pa_difc-") as folder:
         task = partial(_measured, share((source, target), Path(folder) / "pair"), list(cells), loaded_plugins())
         began = time.time()
         # One process each, or a quick one would take two of the tasks.
-        pools = [ProcessPoolExecutor(1, env=ENVIRONMENT) for _ in range(jobs)]
+        pools = [worker_process() for _ in range(jobs)]
         try:
             found = [f.result() for f in [pool.submit(task, i) for i, pool in enumerate(pools)]]
         finally:

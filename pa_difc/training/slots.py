@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..data.shared import share
 from ..util.registry import loaded_plugins
 from ..util.stops import SIGNALS
-from .cores import ENVIRONMENT
+from .cores import worker_process
 from .outcome import try_cell
 from .progress import Progress, read_progress
 from .settings import Settings
@@ -113,9 +113,7 @@ class _Worker(Executor):
     """One process of loky's, deaf to what terminals and batch systems send to all: the parent says when to stop."""
 
     def __init__(self) -> None:
-        from loky import ProcessPoolExecutor
-
-        self._pool = ProcessPoolExecutor(1, env=ENVIRONMENT)
+        self._pool = worker_process()
         self._last: Future[Any] | None = None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
