@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..data.domains import Domain
 from ..data.features import FeatureSet
@@ -20,7 +21,7 @@ from ..methods import METHODS
 from ..methods.slot import LossSlot
 from ..util.bars import tqdm
 from ..util.distributed import from_first, needs_all, on_first, rank
-from ..util.errors import UserError
+from ..util.errors import DivergedError, UserError
 from ..util.lock import holding, sweep
 from .build import check_landmarks, make_adapter, make_loader
 from .engine import fit
@@ -105,6 +106,8 @@ def _run(
     )
     if rank() == 0 and not (folder.path / SETTINGS).exists():  # a record alone would be taken for a whole run
         raise UserError(f"{folder.path} was removed while it was trained; the same command begins it again")
+    if any(not torch.isfinite(p).all() for model in adapter.models.values() for p in model.parameters()):
+        raise DivergedError(f"{title}: its weights are not finite after the last epoch. Lower --set lr")
     record = finish(adapter, source, target, folder, history)
     if logger and to_log:
         to_log(history)  # all of it, if the last epoch's checkpoint was there already
