@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..data.domains import Domain
 from ..data.features import FeatureSet
@@ -38,7 +37,6 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 _KEPT_FEATURES = 2000
 
 
-@needs_all
 def run_cell(
     settings: Settings,
     source: Domain,
@@ -79,6 +77,7 @@ def run_cell(
         return _run(folder, source, target, title, progress, log)
 
 
+@needs_all
 def _run(
     folder: RunFolder, source: Domain, target: Domain, title: str, progress: bool | Callable[..., tqdm], log: str | None
 ) -> dict[str, Any]:
@@ -106,8 +105,6 @@ def _run(
     )
     if rank() == 0 and not (folder.path / SETTINGS).exists():  # a record alone would be taken for a whole run
         raise UserError(f"{folder.path} was removed while it was trained; the same command begins it again")
-    if any(not torch.isfinite(p).all() for model in adapter.models.values() for p in model.parameters()):
-        raise DivergedError(f"{title}: its weights are not finite after the last epoch. Lower --set lr")
     record = finish(adapter, source, target, folder, history)
     if logger and to_log:
         to_log(history)  # all of it, if the last epoch's checkpoint was there already
@@ -143,6 +140,9 @@ def finish(
         if domain.empty:
             continue
         predictions = predicted(adapter, domain.test, folder.settings, number)
+        if not (predictions.features.isfinite().all() and predictions.probs.isfinite().all()):
+            name = f"{folder.settings.method.name} · {folder.settings.loss.name}"
+            raise DivergedError(f"{name}: its features are not finite after the last update. Lower --set lr")
         probs = predictions.probs.numpy()
         if side == "source" and correction != "none":
             unlabelled = predicted(adapter, target.train, folder.settings).probs.numpy()
