@@ -20,7 +20,7 @@ from ..methods import METHODS
 from ..methods.slot import LossSlot
 from ..util.bars import tqdm
 from ..util.distributed import from_first, needs_all, on_first, rank
-from ..util.errors import UserError
+from ..util.errors import DivergedError, UserError
 from ..util.lock import holding, sweep
 from .build import check_landmarks, make_adapter, make_loader
 from .engine import fit
@@ -37,7 +37,6 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 _KEPT_FEATURES = 2000
 
 
-@needs_all
 def run_cell(
     settings: Settings,
     source: Domain,
@@ -78,6 +77,7 @@ def run_cell(
         return _run(folder, source, target, title, progress, log)
 
 
+@needs_all
 def _run(
     folder: RunFolder, source: Domain, target: Domain, title: str, progress: bool | Callable[..., tqdm], log: str | None
 ) -> dict[str, Any]:
@@ -140,6 +140,9 @@ def finish(
         if domain.empty:
             continue
         predictions = predicted(adapter, domain.test, folder.settings, number)
+        if not (predictions.features.isfinite().all() and predictions.probs.isfinite().all()):
+            name = f"{folder.settings.method.name} · {folder.settings.loss.name}"
+            raise DivergedError(f"{name}: its features are not finite after the last update. Lower --set lr")
         probs = predictions.probs.numpy()
         if side == "source" and correction != "none":
             unlabelled = predicted(adapter, target.train, folder.settings).probs.numpy()

@@ -17,6 +17,9 @@ from .errors import UserError
 from .names import unknown
 from .shapes import NUMBER
 
+#: The largest number that weights and their updates can hold.
+_MOST = 3.4e38
+
 #: Whole numbers beyond this (seeds, epochs) would leave 64 bits when they are multiplied.
 MAX_WHOLE = 2**32 - 1
 
@@ -234,7 +237,7 @@ def _is_of(value: Any, hint: Any) -> bool:
     if kind is int:
         return isinstance(value, int) and abs(value) <= MAX_WHOLE
     if kind is float:
-        return NUMBER.fits(value)
+        return NUMBER.fits(value) and abs(value) <= _MOST
     return isinstance(value, kind)
 
 
