@@ -62,7 +62,8 @@ def run(parsed: argparse.Namespace) -> int:
     from .outputs import require_own
     from .scores import announce
 
-    require_own(parsed.out, *PAGES)
+    folder = page_folder(cells[0].data.source, cells[0].data.target, "label shift")
+    require_own(parsed.out, *(f"{folder}/{name}" for name in PAGES))
     cells = on_first(cells, parsed.devices)
     source, target = load_pair(cells[0])
     require_labels(target, CANT_SHIFT)
@@ -73,8 +74,7 @@ def run(parsed: argparse.Namespace) -> int:
     cells = [_task(cell, alpha, draw) for draw, alpha in tasks for cell in cells]
     records, failures = run_grid(cells, source, target, parsed.out, team=team, shifted=True)
     if records:
-        data = cells[0].data
-        page = write_shift_report(records, parsed.out / page_folder(data.source, data.target, "label shift"))
+        page = write_shift_report(records, parsed.out / folder)
         _show(records)
         print(f"written: {page}")
     return report_failures(failures)

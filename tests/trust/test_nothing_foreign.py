@@ -15,7 +15,7 @@ from pa_difc.commands.parser import COMMANDS, make_parser
 ENTRIES = {
     "text": lambda path: path.write_text("mine\n"),
     "bytes": lambda path: path.write_bytes(b"\xff\x00mine"),
-    "link": lambda path: path.symlink_to(path.parent.parent / "mine.txt"),
+    "link": lambda path: path.symlink_to(next(p for p in path.parents if p.name == "out").parent / "mine.txt"),
     "dangling": lambda path: path.symlink_to("nowhere"),
     "pipe": lambda path: os.mkfifo(path),
     "folder": lambda path: path.mkdir(),
@@ -24,10 +24,19 @@ ENTRIES = {
 #: Below ``--out``, of each command, the files whose names don't follow from a hash.
 OUTPUTS = {
     "compare": ["table.csv", "table.md", "choice.csv", "choice.md", "command.txt"],
-    "shift": ["label_shift.html", "label_shift.csv", "label_shift.md"],
+    "shift": [f"folder.bright-to-folder.dim--label-shift/label_shift.{end}" for end in ("html", "csv", "md")],
     "adapt": ["report.html", "report.md", "command.txt"],
     "report": ["report.html", "report.md"],
-    "export": ["model.safetensors", "config.json", "README.md", "model.onnx", "model.pt2"],
+    "export": [
+        "model.safetensors",
+        "config.json",
+        "README.md",
+        "model.onnx",
+        "model.pt2",
+        "use_onnx.py",
+        "preprocessor_config.json",
+    ],
+    "errors": ["errors.html", "predictions.csv"],
     "prepare": ["manifest.json", "images.npy", ".part", "anything.txt"],
     "predict": ["predictions.csv", "drawn/face.png.png"],
 }
@@ -51,6 +60,7 @@ def place(data_root, run_folder, tmp_path_factory):
         "adapt": lambda out: [*pair, "--out", out],
         "report": lambda out: [run_folder.parent.parent, "--out", out],
         "export": lambda out: ["--model", model, "--out", out, "--format", "onnx", "pt2"],
+        "errors": lambda out: [run_folder, "--data-root", data_root, "--out", out],
         "prepare": lambda out: ["--dataset", "folder:bright", "--data-root", data_root, "--out", out],
         "predict": lambda out: [
             *(folder / "face.png", "--model", model, "--crop", "none"),
