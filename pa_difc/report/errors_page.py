@@ -188,8 +188,8 @@ def _files(r: Reviewed, grouped: bool) -> str:
     divided = "" if r.committee is None else "disagreement of the cells (mean KL divergence to their mean, in nats), "
     said = (
         f"<p><a href='{PREDICTIONS}'>{PREDICTIONS}</a> has a row for each of the {len(r.probs):,} faces: path, {true}"
-        f"predicted class, confidence, {divided}and the probability of each class. An apostrophe stands before a name "
-        "that a spreadsheet would take for a formula.</p>"
+        f"predicted class, confidence, {divided}and the probability of each class. A name that a spreadsheet "
+        "would take for a formula begins with the code of its first character, such as \\x3d for =.</p>"
     )
     if grouped:
         said += f"<p><a href='{GROUPS}'>{GROUPS}</a> has a row for each group.</p>"

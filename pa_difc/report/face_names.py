@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from ..util.names import as_utf8
-from .cells import plain_cell, safe_cell
+from ..util.names import as_utf8, escaped
 
 
 class Names:
@@ -16,17 +15,16 @@ class Names:
         self._exact: dict[str, int] = {}
         self._ends: dict[str, int | None] = {}  # None: of several
         for i, name in enumerate(names):
-            for spelling in {name, as_utf8(name), plain_cell(safe_cell(name))}:
+            for spelling in {name, as_utf8(name), escaped(name)}:
                 self._exact[spelling] = i
                 for end in _ends(spelling):
                     self._ends[end] = i if self._ends.get(end, i) == i else None
 
     def find(self, written: str) -> int | None:
         """The index of a face; None if there is none, or several that may be meant."""
-        for spelling in (written, plain_cell(written)):
-            if (found := self._exact.get(spelling)) is not None:
-                return found
-        for end in _ends(plain_cell(written)):  # a longer path ends in a name, a shorter one is the end of one
+        if (found := self._exact.get(written)) is not None:
+            return found
+        for end in _ends(written):  # a longer path ends in a name, a shorter one is the end of one
             if end in self._ends:
                 return self._ends[end]
         return None

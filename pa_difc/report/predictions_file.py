@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ..util.files import refuse_foreign, refuse_links, write_text
-from .cells import safe_cell
 from .group_recall import ByGroup, Share
 from .reviewed import Reviewed
 from .table import csv_text
@@ -46,15 +45,14 @@ def write_predictions(reviewed: Reviewed, file: Path) -> None:
 
 
 def _prediction_rows(r: Reviewed) -> Iterator[list[Any]]:
-    classes = [safe_cell(name) for name in r.classes]
     true = [] if r.labels is None else ["true"]
     divided = [] if r.committee is None else ["disagreement"]
-    yield ["path", *true, "predicted", "confidence", *divided, *(f"p_{safe_cell(name)}" for name in r.classes)]
+    yield ["path", *true, "predicted", "confidence", *divided, *(f"p_{name}" for name in r.classes)]
     predicted, confidence = r.predicted, r.confidence
     for i, name in enumerate(r.faces.names):
-        row = [safe_cell(name)]
-        row += [] if r.labels is None else [classes[r.labels[i]]]
-        row += [classes[predicted[i]], f"{confidence[i]:.6f}"]
+        row = [name]
+        row += [] if r.labels is None else [r.classes[r.labels[i]]]
+        row += [r.classes[predicted[i]], f"{confidence[i]:.6f}"]
         row += [] if r.committee is None else [f"{r.committee.divergence[i]:.6f}"]
         yield [*row, *(f"{p:.6f}" for p in r.probs[i])]
 
@@ -69,15 +67,14 @@ def write_groups(groups: Sequence[ByGroup], classes: Sequence[str], file: Path) 
 
 
 def _group_rows(groups: Sequence[ByGroup], classes: Sequence[str]) -> Iterator[list[Any]]:
-    names = [safe_cell(name) for name in classes]
     shares = [f"{score}{end}" for score in ("accuracy", "mean_recall") for end in ("", "_low", "_high")]
-    recalls = [f"{part}_{name}" for name in names for part in ("faces", "recall")]
+    recalls = [f"{part}_{name}" for name in classes for part in ("faces", "recall")]
     yield ["column", "group", "faces", "right", *shares, *recalls]
     for one in groups:
         for group in one.groups:
-            row: list[Any] = [safe_cell(one.column), safe_cell(group.name), group.faces, int(group.right.sum())]
+            row: list[Any] = [one.column, group.name, group.faces, int(group.right.sum())]
             row += [*_ends(group.accuracy), *_ends(group.mean_recall)]
-            for k in range(len(names)):
+            for k in range(len(classes)):
                 recall = group.recall(k)
                 row += [int(group.counts[k]), "" if recall is None else f"{recall.value:.6f}"]
             yield row
