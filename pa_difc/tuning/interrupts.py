@@ -12,6 +12,9 @@ from types import FrameType, TracebackType
 #: After so many seconds of waiting, another Ctrl-C comes through: a database that hangs must not make us deaf.
 PATIENCE_S = 10.0
 
+#: What may be Ctrl-C; Windows has no SIGHUP.
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 
 def deferred() -> AbstractContextManager[None]:
     """Ctrl-C waits for the end of the block, and is raised there.
@@ -22,7 +25,7 @@ def deferred() -> AbstractContextManager[None]:
     Raises:
         KeyboardInterrupt: at the block's end, if Ctrl-C was pressed within it.
     """
-    return _Handler(at_once=False) if _is_ours() else nullcontext()
+    return _Handler(at_once=False) if _heard() else nullcontext()
 
 
 def interruptible() -> AbstractContextManager[None]:
@@ -32,17 +35,15 @@ def interruptible() -> AbstractContextManager[None]:
         KeyboardInterrupt: at the block's begin, if Ctrl-C has been waiting; within it; and at its end, if it was
             pressed where Python drops exceptions (a finaliser).
     """
-    return _Handler(at_once=True) if _is_ours() else nullcontext()
+    return _Handler(at_once=True) if _heard() else nullcontext()
 
 
 @contextmanager
 def like_ctrl_c() -> Iterator[None]:
     """Within the block, SIGTERM and SIGHUP, by which schedulers and closed terminals end jobs, are Ctrl-C."""
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    numbers = [getattr(signal, name) for name in names]
-    free = (signal.SIG_DFL, signal.default_int_handler)
-    ours = [number for number in numbers if signal.getsignal(number) in free] if _is_ours() else []
-    before = {number: signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT)) for number in ours}
+    main = threading.current_thread() is threading.main_thread()
+    free = [number for number in _SIGNALS if number != signal.SIGINT and signal.getsignal(number) is signal.SIG_DFL]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in free if main}
     try:
         yield
     finally:
@@ -50,12 +51,12 @@ def like_ctrl_c() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _is_ours() -> bool:
-    """Whether Ctrl-C raises here: not so in a job of a shell's background, nor beside the main thread."""
+def _heard() -> list[int]:
+    """The signals that raise here: not Ctrl-C in a job of a shell's background, and none beside the main thread."""
     if threading.current_thread() is not threading.main_thread():
-        return False
-    handler = signal.getsignal(signal.SIGINT)
-    return handler is signal.default_int_handler or isinstance(handler, _Handler)
+        return []
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    return [n for n, own in handlers.items() if own is signal.default_int_handler or isinstance(own, _Handler)]
 
 
 class _Handler:
@@ -72,12 +73,13 @@ class _Handler:
             raise KeyboardInterrupt
 
     def __enter__(self) -> None:
-        before = signal.getsignal(signal.SIGINT)
-        if self._at_once and isinstance(before, _Handler) and before._came:
+        before = {number: signal.getsignal(number) for number in _heard()}
+        if self._at_once and any(isinstance(own, _Handler) and own._came for own in before.values()):
             raise KeyboardInterrupt
-        self._before = signal.signal(signal.SIGINT, self)
+        self._before = {number: signal.signal(number, self) for number in before}
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
         if self._came and not isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt

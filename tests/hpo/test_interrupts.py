@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from studies import config, ready
 
 from pa_difc.tuning import interrupts
-from pa_difc.tuning.interrupts import deferred, interruptible
+from pa_difc.tuning.interrupts import deferred, interruptible, like_ctrl_c
 from pa_difc.tuning.storage import open_storage
 from pa_difc.tuning.trials import run_trials
 
@@ -88,6 +88,18 @@ def test_a_job_that_ignores_ctrl_c_goes_on_ignoring_it():
     code = "import os, pa_difc.tuning.interrupts as i\nwith i.deferred(), i.interruptible(): os.kill(os.getpid(), 2)"
     ignore = lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)  # noqa: E731
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, preexec_fn=ignore)
+
+
+def test_sigterm_waits_and_comes_through_as_ctrl_c_does():
+    after = []
+    with pytest.raises(KeyboardInterrupt), like_ctrl_c(), deferred():
+        os.kill(os.getpid(), signal.SIGTERM)
+        after.append("whole")
+    assert after == ["whole"] and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    with pytest.raises(KeyboardInterrupt), like_ctrl_c(), deferred(), interruptible():
+        os.kill(os.getpid(), signal.SIGTERM)
+        after.append("never")
+    assert after == ["whole"]
 
 
 WRITES = (
