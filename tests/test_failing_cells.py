@@ -1,7 +1,10 @@
 """Whatever a cell of a grid does, the others finish: a plugin's methods that fail in every way at their third step."""
 
-from processes import run
+import pytest
+from processes import start
 from test_commands import flags, table
+
+pytestmark = pytest.mark.timeout(1500)  # five workers are started
 
 PLUGIN = """
 import os
@@ -67,8 +70,9 @@ def test_the_others_finish_and_each_failure_has_a_line_and_a_file(data_root, tmp
     (tmp_path / "failing.py").write_text(PLUGIN)
     grid = ["--methods", *FAILING, "source_only", "--losses", "ce", "--epochs", "1", "--jobs", "2"]
     given = [*flags(data_root, tmp_path / "out"), *grid, "--plugin", str(tmp_path / "failing.py")]
-    code, said, err = run("-m", "pa_difc", "compare", *given)
-    assert code == 1
+    process = start("-m", "pa_difc", "compare", *given)
+    said, err = process.communicate(timeout=1000)
+    assert process.returncode == 1, err
     lines = {line.split(": ")[1]: line for line in err.splitlines()}
     assert set(lines) == {f"{name} · ce" for name in FAILING} and len(err.splitlines()) == len(FAILING), err
     for name in FAILING:
