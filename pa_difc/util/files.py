@@ -9,6 +9,7 @@ import secrets
 import stat
 import zipfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 from typing import IO, Any
@@ -54,7 +55,8 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # on a disk that can't be written either; what is said above counts
+                temporary.unlink(missing_ok=True)
 
 
 def _mode(path: Path) -> int | None:
