@@ -98,7 +98,7 @@ def test_stopped_or_killed_the_same_command_goes_on(data_root, tmp_path, schedul
         said, err = process.communicate(timeout=LONG_S)
         until(lambda: not any(alive(int(pid)) for _, pid in trained()))
         if stop == signal.SIGTERM:
-            assert process.returncode == 130 and "Traceback" not in err, err
+            assert process.returncode == 143 and "Traceback" not in err, err
             assert re.search(r"stopped; [0-3] of 4 cells are done and kept\. Go on with the same command\.\n$", err)
             assert f"to go on: python -m pa_difc compare {' '.join(given)}" in said.replace("'", "")
             assert not files_of_processes(out) and not list(out.glob(".workers"))
