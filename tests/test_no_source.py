@@ -8,11 +8,11 @@ import torch
 from made import class_folders, classifier_weights, random_faces
 from PIL import Image
 
-from pa_difc import load
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain, PairLoader
 from pa_difc.data.domains import no_source
 from pa_difc.data.labels import LabelSet
+from pa_difc.deploy.model import load_model as load
 from pa_difc.training.build import load_pair, make_adapter, make_loader
 from pa_difc.training.engine import fit
 from pa_difc.training.resolve import resolve

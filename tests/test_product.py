@@ -9,13 +9,13 @@ import pytest
 import torch
 from made import OLD_TORCH, classifier_weights, random_faces
 
-from pa_difc import load
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
 from pa_difc.data.labels import LabelSet
 from pa_difc.deploy.card import model_card
 from pa_difc.deploy.export import export_model, run_record
 from pa_difc.deploy.model import load_model, save_model
+from pa_difc.deploy.model import load_model as load
 from pa_difc.report.grid import Grid
 from pa_difc.report.grid_page import write_grid
 from pa_difc.report.run import read_runs

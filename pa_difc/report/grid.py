@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .groups import differences, group_key, headings
+from .groups import differences, group_key, headings, marks_of
 from .paths import page_folder
 from .phases import never_began
 from .run import AS_IS, Run
@@ -25,14 +25,15 @@ class Grid:
     replaced: int = 0  #: runs left out because a newer one is the same in everything
     differs: Sequence[str] = ()  #: how it differs from the other grids of its pair, in words
     heading: str = ""  #: the same in short
+    mark: str = ""  #: what tells it apart from grids of the same heading
 
     @classmethod
-    def of_runs(cls, runs: Sequence[Run], differs: Sequence[str] = (), heading: str = "") -> Grid:
+    def of_runs(cls, runs: Sequence[Run], differs: Sequence[str] = (), heading: str = "", mark: str = "") -> Grid:
         """The grid of runs that may stand in one table, in the order in which they were finished."""
         names = variant_names([run.record for run in runs])
         named = [replace(run, names=n) for run, n in zip(runs, names, strict=True)]
         newest = {run.cell: run for run in named}
-        return cls(*runs[0].pair, list(newest.values()), len(named) - len(newest), differs, heading)
+        return cls(*runs[0].pair, list(newest.values()), len(named) - len(newest), differs, heading, mark)
 
     @property
     def title(self) -> str:
@@ -42,7 +43,7 @@ class Grid:
     @property
     def folder(self) -> str:
         """The name of the folder of its page, among those of other grids."""
-        return page_folder(self.source, self.target, self.heading)
+        return page_folder(self.source, self.target, self.heading, self.mark)
 
     @property
     def classes(self) -> list[str]:
@@ -110,7 +111,9 @@ def make_grids(runs: Sequence[Run]) -> list[Grid]:
     for by_key in pairs.values():
         groups = sorted(by_key.values(), key=lambda group: str(group[-1].record["finished"]))  # the newest last
         differs = differences([group[0].record for group in groups])
-        words = zip(groups, differs, headings(differs), strict=True)
-        made = {id(group): Grid.of_runs(group, d, heading) for group, d, heading in words}
+        short = headings(differs)
+        marks = marks_of(short, [group_key(group[0].record) for group in groups])
+        words = zip(groups, differs, short, marks, strict=True)
+        made = {id(group): Grid.of_runs(group, d, heading, mark) for group, d, heading, mark in words}
         grids += [made[id(group)] for group in by_key.values()]
     return grids

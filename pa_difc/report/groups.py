@@ -146,3 +146,8 @@ def _different_words(identities: Sequence[Mapping[str, Any]], i: int) -> list[st
         which = "latest" if place == 0 else "other"
         found.append(f"{which} {_word(key)}" + (f" {place}" if place and len(values) > 2 else ""))
     return found
+
+
+def marks_of(headings: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """What tells groups apart whose headings are the same, each one's key; "" where the heading does."""
+    return [key if headings.count(heading) > 1 else "" for heading, key in zip(headings, keys, strict=True)]

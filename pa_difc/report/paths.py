@@ -15,7 +15,7 @@ _PLAIN_HEADING = re.compile(r"[a-z0-9_., ]*")
 _PAIR, _HEADING = 80, 60
 
 
-def page_folder(source: str, target: str, heading: str = "") -> str:
+def page_folder(source: str, target: str, heading: str = "", mark: str = "") -> str:
     """The name of the folder of a pair's page, which no other pair has, on any file system.
 
     Names in which nothing gets lost are readable: ``toy_studio → toy_street`` has toy-studio-to-toy-street. Of all
@@ -25,13 +25,15 @@ def page_folder(source: str, target: str, heading: str = "") -> str:
     Args:
         source, target: the names of the datasets.
         heading: how the page's runs differ from others of the pair; empty where there are no others.
+        mark: what tells pages of one heading apart, such as two rates that read alike; a hash of it is added.
     """
     pair = f"{_of_dataset(source)}-to-{_of_dataset(target)}"
     plain = all(_PLAIN.fullmatch(name) and "to" not in re.split("[_:]", name) for name in (source, target))
     name = _marked(pair, plain, f"{source}\n{target}", _PAIR)
     if not heading:
         return name
-    return f"{name}--{_marked(slug(heading), bool(_PLAIN_HEADING.fullmatch(heading)), heading, _HEADING)}"
+    plain = not mark and bool(_PLAIN_HEADING.fullmatch(heading))
+    return f"{name}--{_marked(slug(heading), plain, f'{heading}{mark}', _HEADING)}"
 
 
 def _of_dataset(name: str) -> str:

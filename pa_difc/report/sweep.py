@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .groups import differences, headings, sweep_key
+from .groups import differences, headings, marks_of, sweep_key
 from .paths import page_folder
 from .run import Run
 
@@ -19,6 +19,7 @@ class Sweep:
     runs: Sequence[Run]  #: in the order in which they were finished
     differs: Sequence[str] = ()  #: how it differs from the other sweeps of its pair, in words
     heading: str = ""  #: the same in short
+    mark: str = ""  #: what tells it apart from sweeps of the same heading
 
     @property
     def title(self) -> str:
@@ -28,7 +29,7 @@ class Sweep:
     @property
     def folder(self) -> str:
         """The name of the folder of its page, among those of grids and other sweeps."""
-        return page_folder(self.source, self.target, f"label shift {self.heading}".rstrip())
+        return page_folder(self.source, self.target, f"label shift {self.heading}".rstrip(), self.mark)
 
 
 def split_sweeps(runs: Sequence[Run]) -> tuple[list[Sweep], list[Run]]:
@@ -53,8 +54,10 @@ def split_sweeps(runs: Sequence[Run]) -> tuple[list[Sweep], list[Run]]:
 def _sweeps(groups: list[list[Run]]) -> list[Sweep]:
     groups = sorted(groups, key=lambda group: str(group[-1].record["finished"]))  # the newest last
     differs = differences([group[0].record for group in groups], swept=True)
-    words = zip(groups, differs, headings(differs), strict=True)
-    return [Sweep(*group[0].pair, group, d, heading) for group, d, heading in words]
+    short = headings(differs)
+    marks = marks_of(short, [sweep_key(group[0].record) for group in groups])
+    words = zip(groups, differs, short, marks, strict=True)
+    return [Sweep(*group[0].pair, group, d, heading, mark) for group, d, heading, mark in words]
 
 
 def _shift(run: Run) -> float | None:

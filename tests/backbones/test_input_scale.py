@@ -40,7 +40,7 @@ def faces_of(size_px, n=3):
 @pytest.mark.parametrize(("name", "feature_head", "size_px"), NETWORKS)
 @pytest.mark.parametrize("scale", [0.9, 1.2])
 def test_the_network_sees_scaled_faces_and_landmarks(name, feature_head, size_px, scale, training):
-    wanted = settings(backbone=name, feature_head=feature_head, crop_px=size_px, input_scale=scale)
+    wanted = settings(backbone=name, feature_head=feature_head, crop_px=size_px, input_scale=scale, channels_last=False)
     extractor, plain = make_extractor(wanted), make_backbone(name, feature_head=feature_head)
     plain.load_state_dict(extractor.state_dict())  # whose names are the same
     faces = faces_of(size_px)

@@ -7,12 +7,13 @@ import pytest
 import torch
 from made import random_faces, settings_given
 
-from pa_difc import BACKBONES, load
+from pa_difc import BACKBONES
 from pa_difc.backbones import load_pretrained, make_backbone
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
 from pa_difc.data.faces import Face
 from pa_difc.data.labels import LabelSet
+from pa_difc.deploy.model import load_model as load
 from pa_difc.training.build import make_adapter
 from pa_difc.training.identity import identity
 from pa_difc.training.run import run_cell

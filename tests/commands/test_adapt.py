@@ -12,12 +12,12 @@ import torch
 from made import random_faces
 from processes import run, start
 
-from pa_difc import load
 from pa_difc.commands import budget as planning
 from pa_difc.commands.adapt import FROM_CLASSIFIER, FROM_SCRATCH
 from pa_difc.commands.budget import Pace, decide, fewer_faces, measure, read_budget
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
+from pa_difc.deploy.model import load_model as load
 from pa_difc.training import outcome, pace
 from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings

@@ -7,13 +7,13 @@ import torch
 from made import class_folders, random_faces, settings_given
 from safetensors.torch import load_file, save_file
 
-from pa_difc import load
 from pa_difc.backbones import make_backbone
 from pa_difc.commands.flags import expand
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
 from pa_difc.data.faces import Face
 from pa_difc.data.labels import LabelSet
+from pa_difc.deploy.model import load_model as load
 from pa_difc.losses import LOSSES
 from pa_difc.methods import METHODS, AsIs
 from pa_difc.training.build import make_adapter

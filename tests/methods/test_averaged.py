@@ -9,8 +9,9 @@ from made import random_faces
 from pytorch_adapt.containers import Models, Optimizers
 from torch import nn
 
-from pa_difc import METHODS, load
+from pa_difc import METHODS
 from pa_difc.data import Domain, EvalLoader
+from pa_difc.deploy.model import load_model as load
 from pa_difc.evaluation.inference import predict
 from pa_difc.methods.averaged import AveragedModels, in_place_of
 from pa_difc.methods.regions import RegionGraph

@@ -12,12 +12,13 @@ from pytorch_adapt.weighters import MeanWeighter
 from safetensors.torch import save_file
 from taught import D, F, K, M, batch, plain_guesses, said, softmax
 
-from pa_difc import METHODS, load
+from pa_difc import METHODS
 from pa_difc.backbones import make_backbone
 from pa_difc.data import Domain
 from pa_difc.data.faces import FaceSet
 from pa_difc.data.features import FeatureSet
 from pa_difc.data.labels import LabelSet
+from pa_difc.deploy.model import load_model as load
 from pa_difc.methods.source_free import SourceFree, information
 from pa_difc.training.build import make_adapter
 from pa_difc.training.resolve import resolve

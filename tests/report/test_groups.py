@@ -44,7 +44,10 @@ def test_the_overview_shows_every_lead_and_main_table_under_what_differs(tmp_pat
     for epochs, value in ((1, 0.4), (8, 0.8)):
         write(tmp_path, record("mcd", "ce", scores=scored(value), epochs=epochs))
     overview, *pages = write_grid_report(tmp_path, tmp_path / "out")
-    assert [page.parent.name for page in pages] == ["toy-studio-to-fer2013-epochs-1", "toy-studio-to-fer2013-epochs-8"]
+    assert [page.parent.name for page in pages] == [
+        "toy-studio-to-fer2013--epochs-1",
+        "toy-studio-to-fer2013--epochs-8",
+    ]
     for text in (overview.read_text(), overview.with_suffix(".md").read_text()):
         for words in ("epochs 1", "epochs 8", "fer2013, 40.0 %", "fer2013, 80.0 %", "macro-F1"):
             assert words in text
@@ -127,7 +130,7 @@ def test_pages_of_any_number_of_classes(k, tmp_path):
     (page,) = write_grid_report(tmp_path, tmp_path / "out")
     text = page.read_text()
     assert all(name in text for name in names)
-    assert len(list((tmp_path / "out" / "figures").glob("*.svg"))) == 8
+    assert len(list((tmp_path / "out" / "figures").glob("*.svg"))) == 9
     head = (tmp_path / "out" / "tables" / "runs.csv").read_text().splitlines()[0]
     assert head.count(",recall_") == k and "nan" not in page.with_suffix(".md").read_text().lower()
     (grid,) = load_grids(tmp_path)

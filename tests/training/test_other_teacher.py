@@ -8,13 +8,13 @@ import pytest
 import torch
 from made import class_folders, random_faces
 
-from pa_difc import load
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
 from pa_difc.data.faces import Face
 from pa_difc.data.features import FeatureSet
 from pa_difc.data.labels import LabelSet
 from pa_difc.deploy.model import load_model, save_model
+from pa_difc.deploy.model import load_model as load
 from pa_difc.training.build import check_landmarks, make_adapter, make_loader
 from pa_difc.training.engine import fit
 from pa_difc.training.record import RunFolder

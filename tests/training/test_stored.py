@@ -6,10 +6,10 @@ import pytest
 import torch
 from made import JOINED, TRAINED, random_faces
 
-from pa_difc import load
 from pa_difc.data import Domain
 from pa_difc.data.labels import LabelSet
 from pa_difc.deploy.model import load_model, save_model
+from pa_difc.deploy.model import load_model as load
 from pa_difc.methods import METHODS, SourceOnly
 from pa_difc.training.build import make_adapter
 from pa_difc.training.identity import weights_digest
@@ -46,7 +46,7 @@ def as_is(folder, out, labels=LABELS, **values):
     """Predictions of the folder's classifier for images, through a run of as_is."""
     run_cell(settings(method="as_is", pretrained=str(folder), **values), *pair(labels), out, progress=False)
     (made,) = (out / "runs").iterdir()
-    return load(made).model(*faces())
+    return load(made)(*faces())
 
 
 def faces():
@@ -57,7 +57,7 @@ def faces():
 def test_as_is_of_a_run_and_of_its_export_predicts_as_the_model_does(values, tmp_path):
     folder = trained(tmp_path / "a", **{"method": "source_only", **values})
     save_model(load_model(folder), tmp_path / "exported")
-    expected = load(folder).model(*faces())
+    expected = load(folder)(*faces())
     for place, out in ((folder, tmp_path / "b"), (tmp_path / "exported", tmp_path / "c")):
         torch.testing.assert_close(as_is(place, out), expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(as_is(folder, tmp_path / "d", OTHER_ORDER), expected[:, [2, 0, 1]], rtol=1e-4, atol=1e-5)
@@ -68,8 +68,8 @@ def test_a_corrected_prior_is_part_of_the_classifier(tmp_path):
     model = load_model(folder)
     model.settings["adjustment"] = {"scale": 1.5, "bias": [0.4, -0.2, 0.0], "ratio": [2.0, 0.5, 0.5]}
     save_model(model, tmp_path / "exported")
-    expected = load(tmp_path / "exported").model(*faces())
-    assert (expected - load(folder).model(*faces())).abs().max() > 0.05
+    expected = load(tmp_path / "exported")(*faces())
+    assert (expected - load(folder)(*faces())).abs().max() > 0.05
     torch.testing.assert_close(as_is(tmp_path / "exported", tmp_path / "c"), expected, rtol=1e-4, atol=1e-5)
 
 

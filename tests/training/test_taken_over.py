@@ -5,10 +5,10 @@ import pytest
 import torch
 from made import random_faces, settings_given
 
-from pa_difc import load
 from pa_difc.data import Domain
 from pa_difc.data.labels import LabelSet
 from pa_difc.deploy.model import load_model, save_model
+from pa_difc.deploy.model import load_model as load
 from pa_difc.training.build import load_pair, make_adapter
 from pa_difc.training.frozen import freeze
 from pa_difc.training.groups import EvalSettings

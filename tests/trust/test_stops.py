@@ -16,7 +16,7 @@ from work import SMALL, trained, training
 
 from pa_difc.commands.console import exit_with
 from pa_difc.data.prepare import run as prepare_run
-from pa_difc.deploy import predict as predict_module
+from pa_difc.deploy import predictor as predict_module
 from pa_difc.training import engine
 from pa_difc.util import stops
 
