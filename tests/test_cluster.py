@@ -74,7 +74,7 @@ def test_a_killed_worker_costs_its_cell_one_try_and_the_numbers_are_the_same(
     os.kill(next(int(pid) for _, pid in trained() if alive(int(pid))), signal.SIGKILL)  # the process of another one
     said, err = process.communicate(timeout=LONG_S)
     assert process.returncode == 0, err
-    lost = [line for line in said.splitlines() if line.endswith("its worker was killed; it is tried again")]
+    lost = [line for line in said.splitlines() if line.endswith("its worker was killed; retrying")]
     assert len(lost) == 2
     assert len([line for line in said.splitlines() if re.match(r"[1-4]/4 .* accuracy ", line)]) == 4
     assert len(trained()) == 6 and len({cell for cell, _ in trained()}) == 4
@@ -99,8 +99,8 @@ def test_stopped_or_killed_the_same_command_goes_on(data_root, tmp_path, schedul
         until(lambda: not any(alive(int(pid)) for _, pid in trained()))
         if stop == signal.SIGTERM:
             assert process.returncode == 143 and "Traceback" not in err, err
-            assert re.search(r"stopped; [0-3] of 4 cells are done and kept\. Go on with the same command\.\n$", err)
-            assert f"to go on: python -m pa_difc compare {' '.join(given)}" in said.replace("'", "")
+            assert re.search(r"stopped; [0-3] of 4 cells are done and kept\. Resume with the same command\.\n$", err)
+            assert f"resume with: python -m pa_difc compare {' '.join(given)}" in said.replace("'", "")
             assert not files_of_processes(out) and not list(out.glob(".workers"))
     assert list(out.glob(".workers/*"))
     code, _, err = run(*COMMAND, *given)

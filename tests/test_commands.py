@@ -62,7 +62,7 @@ def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(data_root, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Go on with the same command" in err and "Traceback" not in err and len(err.strip().splitlines()) == 1
+    assert "Resume with the same command" in err and "Traceback" not in err and len(err.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize("method", ["source_only", "dann", "mcd", "safn"])

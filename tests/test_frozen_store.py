@@ -190,7 +190,7 @@ def test_a_file_without_views_is_made_anew_and_says_so(tmp_path, capsys):
     capsys.readouterr()
     after = extract(config(views="flip"), SOURCE, TARGET, tmp_path)
     said = capsys.readouterr().out
-    assert "features.npz has no source_test_view1: it is made anew\n" in said
+    assert "features.npz has no source_test_view1: extracting again\n" in said
     assert len(list(tmp_path.rglob("features.npz"))) == 1
     for a, b in zip(before, after, strict=True):
         assert (a.test.features == b.test.features).all() and len(b.test.views) == 1

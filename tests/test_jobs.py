@@ -115,7 +115,7 @@ def test_the_same_to_the_bit_with_two_workers_one_of_which_is_killed(data_root, 
     said, err = process.communicate(timeout=LONG_S)
     assert process.returncode == 0, err
     lines = said.splitlines()
-    assert len([line for line in lines if line.endswith("its worker was killed; it is tried again")]) == 1
+    assert len([line for line in lines if line.endswith("its worker was killed; retrying")]) == 1
     assert len([line for line in lines if line.startswith("weights ")]) == 1  # as this process and both workers say
     cells = [cell for cell, _ in trained()]
     assert len(cells) == 5 and len(set(cells)) == 4  # one of them twice
@@ -144,8 +144,8 @@ def test_stopped_it_says_how_to_go_on_and_does(stop, data_root, grid, tmp_path, 
     if process.returncode == 0:
         pytest.skip("it was done before the signal came")
     assert process.returncode == 128 + stop and "Traceback" not in err, err
-    assert re.search(r"stopped; [0-3] of 4 cells are done and kept\. Go on with the same command\.\n$", err), err
-    assert f"to go on: python -m pa_difc compare {' '.join(given)}" in said.replace("'", "")
+    assert re.search(r"stopped; [0-3] of 4 cells are done and kept\. Resume with the same command\.\n$", err), err
+    assert f"resume with: python -m pa_difc compare {' '.join(given)}" in said.replace("'", "")
     until(lambda: not any(map(alive, workers)))
     assert not files_of_processes(out)  # nobody holds anything
     code, _, err = run(*COMMAND, *given)
@@ -196,7 +196,7 @@ def test_without_workers_it_stops_within_a_cell(stop, data_root, tmp_path):
     said, err = process.communicate(timeout=LONG_S)
     assert process.returncode == 128 + stop, err
     about = r"^stopped after epoch \d+ of 100000 \(checkpoint \d+ written\); 0 of 4 cells are done and kept\. Go on"
-    assert re.search(about, err) and "\nto go on: python -m pa_difc compare " in said, err
+    assert re.search(about, err) and "\nresume with: python -m pa_difc compare " in said, err
     assert not files_of_processes(out)
 
 
@@ -211,7 +211,7 @@ def test_a_worker_that_does_not_stop_is_killed(data_root, tmp_path):
     process.send_signal(signal.SIGINT)
     said, err = process.communicate(timeout=LONG_S)
     assert process.returncode == 130 and "Traceback" not in err, err
-    assert "\nstopping; epochs that are not done are begun again\n" in said and not alive(worker)
+    assert "\nstopping; unfinished epochs are repeated on resuming\n" in said and not alive(worker)
 
 
 def test_lines_without_a_terminal(undisturbed):

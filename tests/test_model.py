@@ -176,7 +176,7 @@ def test_another_model_s_formats_do_not_stay(run_folder, plain, tmp_path):
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "README.md", "model.onnx"])
 def test_nothing_of_somebody_else_s_is_written_over(name, plain, tmp_path):
     (tmp_path / name).write_text('{"model_type": "vit"}')
-    with pytest.raises(UserError, match="holds files that no export wrote: give another --out"):
+    with pytest.raises(UserError, match="holds files that export did not write: give another --out"):
         export_model(load_model(plain), tmp_path, ("onnx",), None)
     assert [p.name for p in tmp_path.iterdir()] == [name] and "vit" in (tmp_path / name).read_text()
 

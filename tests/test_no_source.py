@@ -135,7 +135,7 @@ def test_adapt_without_a_source(weights, home, capsys):
     assert "decided: 2 cells" in out and "chosen without labels: " in out
     assert {p.name.partition("-")[0] for p in (home / "a" / "runs").iterdir()} == {"as_is", "source_free"}
     assert (home / "a" / "model" / "config.json").exists()
-    with pytest.raises(UserError, match="--source none: give --pretrained, weights that bring a classifier along"):
+    with pytest.raises(UserError, match="--source none: give --pretrained, weights that include a classifier"):
         main(["adapt", "--source", "none", "--target", "images:holiday", "--data-root", "."])
 
 
@@ -148,7 +148,7 @@ def refused(weights, **values):
 
 def test_what_needs_a_source_says_so(weights, home):
     assert refused(weights, method="mcd") == (
-        "source=none: method mcd learns from a labelled source; name one, or take source_free or as_is"
+        "source=none: method mcd learns from a labelled source; name one, or use source_free or as_is"
     )
     assert "prior_correction=bbse: there is no source that it could go by" in refused(weights, prior_correction="bbse")
     assert "sampler=class_balanced: there is no source" in refused(weights, sampler="class_balanced")

@@ -69,7 +69,7 @@ def test_completion_knows_commands_and_flags(shell):
 def test_doctor_finds_a_sound_house(data_root, tmp_path, capsys):
     code = main(["doctor", "--data-root", str(tmp_path)])
     out = capsys.readouterr().out
-    assert code == 0 and out.strip().endswith("all is well")
+    assert code == 0 and out.strip().endswith("everything works")
     assert all(re.search(rf"✓ {name}: \d+ ms", out) for name in TRAINED)
     assert "· none; toy_studio and toy_street need none" in out
     (tmp_path / "afe").symlink_to(data_root / "bright")  # class folders under a known name

@@ -187,14 +187,14 @@ def refused(weights=None, **values):
 
 
 def test_what_can_t_multiply(weights, tmp_path):
-    assert refused(product="start") == "product=start: give --pretrained, the weights that bring a classifier along"
+    assert refused(product="start") == "product=start: give --pretrained, the weights that include a classifier"
     assert refused(product_power=2.0) == "product_power=2 has no effect with product=none"
     assert "unknown product 'begin'" in refused(product="begin")
     assert f"eval.product={tmp_path}: no model in this folder" in refused(product=str(tmp_path))
     assert "its classifier has 3 outputs" in refused(weights, product="start", pretrained_classes=("a", "b"))
     folder = trained(tmp_path / "a", settings(method="source_only"))
     assert "that model takes faces of 32 px, and this run has 48 px" in refused(product=str(folder), crop_px=48)
-    with pytest.raises(UserError, match="has no class bus: it has car, dog, tree; take another model"):
+    with pytest.raises(UserError, match="has no class bus: it has car, dog, tree; use another model"):
         make_adapter(settings(product=str(folder)), pair(LabelSet(("car", "bus", "tree")))[0], 3)
     with pytest.raises(UserError, match=r"eval.product=.*: that model looks at faces, and these are frozen features"):
         cell = settings(weights, product=str(folder))

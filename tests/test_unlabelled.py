@@ -154,7 +154,7 @@ def test_what_needs_labels_or_a_word_says_so(root, settings, words):
 def test_datasets_counts_them_and_says_what_they_are_good_for(root, capsys):
     assert main(["datasets", "images:loose", "--data-root", str(root)]) == 0
     text = capsys.readouterr().out
-    assert "126 samples" in text and "no labels: a target to adapt to" in text
+    assert "126 samples" in text and "no labels: usable as a target" in text
 
 
 @pytest.mark.parametrize("command", [("-m", "pa_difc", "shift"), ("hpo/search.py", "--confirm", "1")])

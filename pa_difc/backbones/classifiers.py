@@ -41,7 +41,7 @@ class PretrainedClassifier:
         Raises:
             UserError: a class of the set comes from none of its classes, or from several.
         """
-        rows = rows_of(labels, self.classes, self.origin, "take another label set, or head_init=random")
+        rows = rows_of(labels, self.classes, self.origin, "use another label set, or head_init=random")
         return PretrainedClassifier(self.weight[rows], self.bias[rows], labels.names, self.origin)
 
     def left_out(self, labels: LabelSet) -> tuple[str, ...]:
@@ -87,7 +87,7 @@ def find_classifier(tensors: Mapping[str, Tensor], classes: Sequence[str], file:
     """
     names = [name for name, tensor in tensors.items() if _NAME.fullmatch(name) and tensor.dim() == 2]
     if not names:
-        raise UserError(f"{file} has no classifier (looked for fc, classifier and head): take head_init=random")
+        raise UserError(f"{file} has no classifier (looked for fc, classifier and head): use head_init=random")
     weight = tensors[names[-1]].float()
     bias = tensors.get(f"{names[-1].removesuffix('weight')}bias", torch.zeros(len(weight))).float()
     if len(weight) != len(classes) or bias.shape != weight.shape[:1]:

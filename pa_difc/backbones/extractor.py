@@ -117,6 +117,6 @@ def _make_head(
         return GlobalOnlyHead(trunk.last_channels)
     if trunk.mid_channels is None:
         raise UserError(
-            f"feature_head={feature_head!r}: {name} has no map for landmarks; take feature_head='global_only'"
+            f"feature_head={feature_head!r}: {name} has no map for landmarks; use feature_head='global_only'"
         )
     return GlobalLocalHead(trunk.mid_channels, trunk.last_channels, landmark_branch)

@@ -33,7 +33,7 @@ def landmark_cells(landmarks: Tensor, width_px: int, map_size: int) -> Tensor:
         faces = (~landmarks.isfinite()).flatten(1).any(1).sum().item()
         raise ValueError(
             f"{faces} of {len(landmarks)} faces have no landmarks (NaN): detect them first, "
-            "or take feature_head='global_only', which needs none"
+            "or use feature_head='global_only', which needs none"
         )
     # In double precision, as a loop of Python numbers would: a point exactly on an edge lands in the same cell.
     cells = (landmarks.double() * map_size / width_px).long()

@@ -1,4 +1,4 @@
-"""Where pretrained weights lie: a file, the files of a TensorFlow.js network, or a folder with a model of ours.
+"""Where pretrained weights lie: a file, the files of a TensorFlow.js network, or a model folder of pa-difc.
 
 Importing this imports no torch.
 """

@@ -41,7 +41,7 @@ class PublishedWeights:
 _TORCHVISION = "https://download.pytorch.org/models/"
 _FACENET = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/"
 _IMAGENET = {"terms": "BSD-3-Clause", "trained_on": "ImageNet-1k: objects, not faces"}
-_MS1M = "MS-Celeb-1M, a set that its publisher has withdrawn: who a face is, whatever its expression"
+_MS1M = "MS-Celeb-1M, withdrawn by its publisher: identity, not expression"
 
 #: Hashes are those of files that were looked at; torchvision writes the first eight digits into its files' names.
 PUBLISHED: dict[str, PublishedWeights] = {
@@ -61,7 +61,7 @@ PUBLISHED: dict[str, PublishedWeights] = {
         ),
         "npm pack @vladmandic/face-api@1.7.15, in package/model/",
         "MIT",
-        "expressions; on which faces is stated nowhere, and FER2013 may be among them",
+        "expressions; its training faces are not published and may include FER2013",
         "neutral, happy, sad, anger, fear, disgust, surprise",
     ),
     "mobilefacenet_ms1m": PublishedWeights(
@@ -87,14 +87,14 @@ PUBLISHED: dict[str, PublishedWeights] = {
         (PublishedFile("20180402-114759-vggface2.pt"),),
         f"{_FACENET}20180402-114759-vggface2.pt",
         "MIT (the code; the faces were for research)",
-        "VGGFace2: who a face is, whatever its expression",
+        "VGGFace2: identity, not expression",
     ),
     "casia_webface": PublishedWeights(
         "inception_resnet_v1",
         (PublishedFile("20180408-102900-casia-webface.pt"),),
         f"{_FACENET}20180408-102900-casia-webface.pt",
         "MIT (the code; the faces were for research)",
-        "CASIA-WebFace: who a face is, whatever its expression",
+        "CASIA-WebFace: identity, not expression",
     ),
     "resnet18_imagenet": PublishedWeights(
         "resnet18",
@@ -124,7 +124,7 @@ def find_published(weights: PublishedWeights, folder: Path) -> tuple[Path | None
 
     Returns:
         The first file, or None if it is not there; and a line about what is missing or is not as published, empty if
-        all is well.
+        everything works.
 
     Raises:
         UserError: there is no such folder, or a file can't be read.
@@ -141,7 +141,7 @@ def find_published(weights: PublishedWeights, folder: Path) -> tuple[Path | None
         if not path.is_file():
             return found, f"{file.name} is missing beside it"
         if not _is(path, file):
-            return found, f"{path} is another file than published: its sha256 does not begin with {file.sha256[:8]}"
+            return found, f"{path} is not the published file: its sha256 does not begin with {file.sha256[:8]}"
     return found, ""
 
 

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from ..training.settings import Settings
 
 EXAMPLES = """\
-  pa-difc adapt                                       # on the drawn faces: some minutes
+  pa-difc adapt                                       # on synthetic faces: a few minutes
   pa-difc adapt --source folder:my_labelled_faces --target images:my_other_faces --data-root .
   pa-difc adapt --source muxspace --target images:holiday --data-root data --pretrained face_expression --budget 40m
   pa-difc adapt --source none --target images:holiday --data-root . --pretrained face_expression"""
 
-#: Method, loss and options of each cell that starts from weights which bring a classifier along.
+#: Method, loss and options of each cell that starts from weights which include a classifier.
 FROM_CLASSIFIER: tuple[tuple[str, str, dict[str, Any]], ...] = (
     # The classifier without training: the row that all others have to beat.
     ("as_is", "ce", {}),
@@ -63,12 +63,16 @@ _MOST_EPOCHS = {"fine-tuning": 4, "from scratch": 5}
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--source", metavar="NAME", help="labelled dataset, or none (default: toy_studio)")
-    add("--target", metavar="NAME", help="unlabelled dataset, likewise, or images:PATH (default: toy_street)")
-    add("--data-root", metavar="DIR", help="folder of datasets, each in a folder of its name (default: data)")
+    add("--target", metavar="NAME", help="unlabelled dataset, or images:PATH (default: toy_street)")
+    add(
+        "--data-root",
+        metavar="DIR",
+        help="folder that holds the datasets, each in a folder of its name (default: data)",
+    )
     add("--labels", metavar="SET", help="the classes: expressions, expressions8, valence, folders or FILE.toml")
-    about = "weights to start from, best of an expression network; see pa-difc weights (default: none)"
+    about = "weights to start from, ideally of an expression network; see pa-difc weights (default: none)"
     add("--pretrained", metavar="PLACE", help=about)
-    about = "feature extractor (default: that of a model folder, expression with other weights, small without)"
+    about = "feature extractor (default: a model folder's own; expression with other weights; else small)"
     add("--backbone", metavar="NAME", help=about)
     add("--budget", default="20m", metavar="TIME", help="such as 90s, 20m or 1h30m (default: %(default)s)")
     add("--device", metavar="NAME", help="cpu, cuda or cuda:N")
@@ -124,10 +128,10 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
 
     for key, given in read_assignments(parsed.set):
         if key in ("epochs", "run.epochs"):
-            raise UserError(f"{given.where}: follows from --budget; pa-difc compare takes it")
+            raise UserError(f"{given.where}: set by --budget; pa-difc compare accepts it")
     alone = parsed.source == NO_SOURCE
     if alone and parsed.pretrained is None:
-        raise UserError("--source none: give --pretrained, weights that bring a classifier along")
+        raise UserError("--source none: give --pretrained, weights that include a classifier")
     if parsed.pretrained is None:
         return settings_of_rows(parsed, FROM_SCRATCH, {"model.backbone": "small", **_BOTH})
     from ..training.identity import weights_digest
@@ -217,7 +221,7 @@ def _conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain) -> N
     grid = Grid.of_runs([Run(run_path(out, record), record) for record in records])
     selection = select(grid)
     if selection is None:
-        raise UserError(f"{out}: outputs.npz of a run is gone; remove its record to have both written again")
+        raise UserError(f"{out}: outputs.npz of a run is missing; delete its record.json and rerun to write both")
     page = write_grid(grid, out, None, choice=selection).page
     chosen = selection.chosen
     folder = chosen.runs[0].path

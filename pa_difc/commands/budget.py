@@ -100,7 +100,7 @@ def measure(
     from ..methods import METHODS
     from ..training.pace import prediction_seconds, step_seconds
 
-    print("measuring how fast this is here …", flush=True)
+    print("measuring the speed of this machine …", flush=True)
     trained = [cell for cell in cells if METHODS.lookup(cell.method.name).trains]
     usual = next((cell for cell in trained if cell.method.name == "source_only"), trained[0])
     pace = {p: step_seconds(_with(usual, precision=p), source, target) for p in precisions} if precisions[1:] else {}
@@ -261,7 +261,7 @@ def read_plan(path: Path, key: str) -> Plan | None:
     if problem := mismatch(
         found, shape | {"scored": COUNT, "precision": TEXT, "input_scale": NUMBER, "seconds": [NUMBER]}
     ):
-        raise UserError(f"{path} is not whole ({problem}); remove it to have it made anew")
+        raise UserError(f"{path} is incomplete ({problem}); remove it to have it written again")
     return Plan(**found) if found["key"] == key else None
 
 

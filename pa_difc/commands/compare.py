@@ -38,11 +38,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_jobs_flags(parser)
     add = parser.add_argument
     add("--seeds", nargs="+", type=int, default=None, metavar="N", help="(default: 0)")
-    add("--sources", nargs="+", metavar="NAME", help="several labelled datasets, each with every target")
-    add("--targets", nargs="+", metavar="NAME", help="several unlabelled ones: a column each, and their mean")
-    about = "a TOML file of grids, a whole experiment such as recipes/paper.toml; flags win over it"
+    add("--sources", nargs="+", metavar="NAME", help="several labelled datasets, each paired with every target")
+    add("--targets", nargs="+", metavar="NAME", help="several unlabelled datasets: a column each, and their mean")
+    about = "a TOML file of grids: a whole experiment, such as recipes/paper.toml; flags override it"
     add("--grid", type=Path, metavar="FILE", help=about)
-    add("--list", action="store_true", help="show the cells, which are done, and what is left; train nothing")
+    add("--list", action="store_true", help="list the cells that are done and those that are left; train nothing")
 
 
 def run(parsed: argparse.Namespace) -> int:

@@ -36,11 +36,11 @@ def _code_of(main: Callable[[], int | None]) -> int:
         place = f"{error.filename}: " if error.filename is not None else ""
         return _say_error(f"{place}{error.strerror or error}")
     except Stopped as stop:
-        _say(f"{stop}. Go on with the same command.")
+        _say(f"{stop}. Resume with the same command.")
     except OutputGone:  # as `pa-difc list | head` ends: nothing is lost
         pass
     except KeyboardInterrupt:
-        _say("stopped. The same command begins it again; runs that are done are kept.")
+        _say("stopped. Rerun the command to start again; finished runs are kept.")
     return exit_code()
 
 

@@ -32,10 +32,10 @@ _FEW = 10_000
 def arguments(parser: argparse.ArgumentParser) -> None:
     own = ", ".join(f"{kind}:PATH" for kind in (*OWN_DATA, STORE))
     parser.add_argument("name", nargs="?", help=f"one of them, or {own}")
-    about = "say which of a dataset's words are classes of this label set (default: %(default)s)"
+    about = "show which of a dataset's labels are classes of this label set (default: %(default)s)"
     parser.add_argument("--labels", default="expressions", metavar="SET", help=about)
     parser.add_argument("--data-root", type=Path, default=Path("data"), metavar="DIR", help="(default: %(default)s)")
-    parser.add_argument("--deduplicate", action="store_true", help="leave out exact duplicates, and report them")
+    parser.add_argument("--deduplicate", action="store_true", help="drop exact duplicates, and report them")
     add_arrangement_flags(parser)
 
 
@@ -54,7 +54,7 @@ def _list(data_root: Path) -> None:
     for name, spec in names.items():
         here = "✓" if spec.reader is None or (data_root / (spec.folder or name)).is_dir() else " "
         print(f"{here} {name:<{width}}  {spec.about}")
-    print(f"\n✓ is drawn, or has a folder in {data_root}. Also folder:PATH, legend:PATH, parquet:PATH, store:PATH")
+    print(f"\n✓ synthetic, or found in {data_root}. Also folder:PATH, legend:PATH, parquet:PATH, store:PATH")
     print("and, for faces without labels, images:PATH.")
 
 
@@ -94,10 +94,12 @@ def _report_store(root: Path, how: Arrangement, labels: str, label_set: LabelSet
     from ..data.store import open_store
 
     if how != Arrangement():
-        raise UserError(f"{root} is a face store, in which samples are chosen and split already: give flags to prepare")
+        raise UserError(
+            f"{root} is a face store: its samples are already selected and split; give these flags to prepare"
+        )
     store = open_store(root)
     dataset, crop = store.manifest["dataset"], store.parameters["crop"]
-    print(f"  found     a face store of {dataset} in {root}, cut out by {crop}")
+    print(f"  found     a face store of {dataset} in {root}, cropped by {crop}")
     _print_counts(store.counts)
     _print_classes(store.counts, labels, label_set)
     _print_lines(*store.manifest.get("notes", ()), left_out_line(store.manifest.get("left_out", {})))
@@ -123,9 +125,9 @@ def _report_listing(
     _print_lines(*listing.notes, left_out_line(listing.left_out), *_on_arrangement(arranged, how))
     looked, absent = missing_files(listing.samples)
     if looked and len(absent) == looked:
-        raise UserError(f"{name}: none of {looked:,} listed files that were looked for is there, such as {absent[0]}")
+        raise UserError(f"{name}: none of the {looked:,} listed files exist, such as {absent[0]}")
     if absent:
-        number = f"of {looked:,} files that were looked for, {len(absent):,} are missing"
+        number = f"{len(absent):,} of {looked:,} files are missing"
         _print_lines(f"warning: {number}, such as {absent[0]}")
 
 
@@ -141,7 +143,7 @@ def _on_arrangement(arranged: Arranged, how: Arrangement) -> Iterator[str]:
     if arranged.copies and arranged.copies.groups:
         yield arranged.copies.all_kept
     if (near := arranged.near_record(how)) is None:
-        yield f"near duplicates: not looked for ({'--near-duplicates keep' if can_find_near() else NEEDS})"
+        yield f"near duplicates: not searched ({'--near-duplicates keep' if can_find_near() else NEEDS})"
     elif near["groups"]:
         yield near_line(near)
 
@@ -163,7 +165,7 @@ def _print_counts(counts: dict[str, dict[str, int]]) -> None:
     )
     splits = sorted(counts, key=lambda split: (split != "train", split))
     if not words:
-        print("            no labels: a target to adapt to, on which nothing can be scored")
+        print("            no labels: usable as a target; nothing can be scored on it")
         return
     width = max(10, *(len(word) + 2 for word in words))
     if width * len(words) <= 100:

@@ -91,7 +91,11 @@ def run(parsed: argparse.Namespace) -> int:
         for finding in findings:
             problems += bool(finding.advice)
             print(finding, flush=True)
-    print("all is well" if not problems else f"{problems} problem{'s' * (problems > 1)}, each with what to do behind →")
+    print(
+        "everything works"
+        if not problems
+        else f"{problems} problem{'s' * (problems > 1)}, each with its remedy after →"
+    )
     return 1 if problems else 0
 
 
@@ -125,7 +129,7 @@ def host() -> Iterator[Finding]:
         advice = f"pip install pytorch-adapt=={TESTED['pytorch-adapt']}"
         yield Finding(f"without {', '.join(missing)}", False, advice)
     else:
-        yield Finding(f"its {len(_host.__all__)} names that we build on are there")
+        yield Finding(f"its {len(_host.__all__)} names that pa_difc uses are all there")
 
 
 def device(name: str) -> Iterator[Finding]:
@@ -137,7 +141,7 @@ def device(name: str) -> Iterator[Finding]:
     try:
         chosen = set_device(name)
     except UserError as error:
-        yield Finding(str(error), False, "take --device cpu, or a torch build for this machine's accelerator")
+        yield Finding(str(error), False, "use --device cpu, or a torch build for this machine's accelerator")
         return
     yield Finding(f"{chosen}; torch uses {torch.get_num_threads()} threads")
     if chosen.type == "cuda":
@@ -190,7 +194,7 @@ def _dataset(name: str, root: Path) -> tuple[Finding, bool]:
             sizes = Counter(sample.split for sample in listing.samples)
             looked, absent = missing_files(listing.samples)
             if absent:
-                problems.append(f"of {looked:,} files that were looked for, {len(absent):,} are missing")
+                problems.append(f"{len(absent):,} of {looked:,} files are missing")
                 nothing = len(absent) == looked
     except UserError as error:
         return Finding(f"{name}: {error}", False, advice), isinstance(error, NotHere)

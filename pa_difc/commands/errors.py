@@ -15,9 +15,9 @@ EXAMPLES = """\
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    about = "the folder of a run, or one with runs below it; they keep their predictions, so no network is run"
+    about = "a run's folder, or one with runs below it; predictions are read from disk, no network is run"
     add("runs", nargs="+", type=Path, metavar="RUN", help=about)
-    about = "a CSV with a column image and others of groups, such as age or camera: recall by group, and the gap"
+    about = "a CSV with a column image and columns of groups, such as age or camera: recall by group, and the gap"
     add("--groups", type=Path, metavar="FILE.csv", help=about)
     add("--data-root", type=Path, metavar="DIR", help="folder of datasets (default: the one of the training)")
     add("--out", type=Path, metavar="DIR", help="where the page of a single run goes (default: errors/ in its folder)")
@@ -34,7 +34,7 @@ def run(parsed: argparse.Namespace) -> int:
             raise UserError(f"{folder} is an exported model, which keeps no predictions: give the folder of its run")
     runs = [one for folder in parsed.runs for one in read_runs(folder)]
     if parsed.out and len(runs) > 1:
-        raise UserError(f"--out {parsed.out}: there are {len(runs)} runs; give it with the folder of one")
+        raise UserError(f"--out {parsed.out}: there are {len(runs)} runs; give it with the folder of one run")
     folders = [parsed.out or one.path / "errors" for one in runs]
     for one, folder in zip(runs, folders, strict=True):
         if parsed.groups and not one.labelled:

@@ -44,7 +44,7 @@ def planned(parsed: argparse.Namespace, methods: Sequence[str], losses: Sequence
     from ..training.grid_file import Block, read_grid_file
 
     if parsed.grid and parsed.config:
-        raise UserError("--grid and --config: settings stand in the file of grids; give one of them")
+        raise UserError("--grid and --config: a file of grids has its own settings; give one of them")
     blocks = read_grid_file(parsed.grid) if parsed.grid else [Block()]
     return [made for block in blocks for made in _of_block(parsed, block, methods, losses)]
 
@@ -61,7 +61,9 @@ def _of_block(
     sources, targets = (_names(parsed, block, side) for side in ("source", "target"))
     pairs = [(s, t) for s, t in product(sources, targets) if s is None or s != t]
     if not pairs:
-        raise UserError(f"sources {' '.join(map(str, sources))} and targets alike: no pair of two is among them")
+        raise UserError(
+            f"sources {' '.join(map(str, sources))} are also the targets: there is no pair of two different datasets"
+        )
     for source, target in pairs:
         own: dict[str, Any] = {"data__source": source, "data__target": target}
         cells = settings_of_grid(

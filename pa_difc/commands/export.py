@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--calibrate",
         action="store_true",
-        help="fit a temperature on the held-out faces of the source, so that it is as sure as it is right there",
+        help="fit a temperature on the source's held-out faces, so that confidence matches accuracy there",
     )
 
 

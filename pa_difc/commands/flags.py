@@ -53,7 +53,7 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None
         parser: of the command.
         **defaults: of the command, by flag, where they differ from those of the settings.
     """
-    parser.epilog = f"{parser.epilog}\n\nkeys for --set, by their whole or short name:\n{describe_keys()}"
+    parser.epilog = f"{parser.epilog}\n\nkeys for --set, by full or short name:\n{describe_keys()}"
     parser.set_defaults(command_defaults=defaults)
     keys = fixed_keys()
 
@@ -64,32 +64,32 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None
         parser.add_argument(flag, default=None, help=f"{about}{shown}".replace("%", "%%"), **kwargs)
 
     add("--source", f"labelled dataset: {', '.join(dataset_names())}; or none", metavar="NAME")
-    add("--target", "unlabelled dataset, likewise, or images:PATH", metavar="NAME")
-    add("--data-root", "folder of datasets, each in a folder of its name", metavar="DIR")
+    add("--target", "unlabelled dataset: any of these, or images:PATH", metavar="NAME")
+    add("--data-root", "folder that holds the datasets, each in a folder of its name", metavar="DIR")
     add("--labels", "the classes: expressions, expressions8, valence, folders or FILE.toml", metavar="SET")
-    add("--epochs", "passes over the longer domain; the paper: 40", type=int, metavar="N")
+    add("--epochs", "passes over the larger domain; the paper: 40", type=int, metavar="N")
     add("--backbone", f"feature extractor: {', '.join([*BACKBONES, *BACKBONES.patterns])}", metavar="NAME")
     add("--feature-head", "global_local or global_only (default: the backbone's own)", metavar="NAME")
-    add("--landmark-branch", "branch of a landmark: conv or ir", metavar="NAME")
+    add("--landmark-branch", "network branch of each landmark: conv or ir", metavar="NAME")
     add(
         "--pool",
-        "average of the last map, or grid: averages over a grid of cells, which keeps places",
+        "average (of the last map), or grid (averages over a grid of cells, which keep positions)",
         metavar="NAME",
     )
-    add("--maps", "those that the grid is laid over, such as mid, late or mid+late+last", metavar="NAMES")
+    add("--maps", "feature maps under the grid, such as mid, late or mid+late+last", metavar="NAMES")
     add("--pretrained", "weights for the backbone", metavar="FILE")
     add("--device", "cpu, cuda or cuda:N", metavar="NAME")
-    add("--sampler", f"how the source is drawn: {', '.join(sampler_names('source'))}", metavar="NAME")
-    add("--target-sampler", f"how the target is drawn: {', '.join(sampler_names('target'))}", metavar="NAME")
+    add("--sampler", f"how source samples are drawn: {', '.join(sampler_names('source'))}", metavar="NAME")
+    add("--target-sampler", f"how target samples are drawn: {', '.join(sampler_names('target'))}", metavar="NAME")
     about = "correct predictions for an estimated target class prior: none, bbse, rlls or mlls"
     add("--prior-correction", about, metavar="NAME")
-    add("--deduplicate", "leave out exact duplicates, also across splits, and report them", action="store_true")
+    add("--deduplicate", "drop exact duplicates, also across splits, and report them", action="store_true")
     add_arrangement_flags(parser)
     add("--deterministic", "deterministic algorithms only (slower on CUDA)", action="store_true")
-    add("--on-bad-image", "skip images that can't be read, or stop with error", metavar="WHAT")
+    add("--on-bad-image", "images that can't be read: skip them, or stop with error", metavar="WHAT")
     out = "where records, checkpoints and tables go (default: %(default)s)"
     parser.add_argument("--out", type=Path, default=Path(defaults.get("out", "runs")), metavar="DIR", help=out)
-    about = "a TOML file of settings, such as the settings.toml of a run or the best.toml of a study; flags win over it"
+    about = "a TOML file of settings, such as the settings.toml of a run or the best.toml of a study; flags override it"
     parser.add_argument("--config", type=Path, metavar="FILE", help=about)
     about = "any other key, such as method.weight=0.5 or lr=0.01; listed below"
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=about)
@@ -116,7 +116,7 @@ def add_cell_flags(parser: argparse.ArgumentParser, method: str | None = "mcd") 
         add("--method", default=None, metavar="NAME", help=f"{', '.join(METHODS)} (default: {method})")
     about = "classification loss: {}".format(", ".join(LOSSES))
     add("--loss", default=None, metavar="NAME", help=f"{about} (default: difc)")
-    add("--seed", type=int, default=None, metavar="N", help="of weights, batches and dropout (default: 0)")
+    add("--seed", type=int, default=None, metavar="N", help="seed of weights, batches and dropout (default: 0)")
 
 
 def add_grid_flags(parser: argparse.ArgumentParser, methods: Sequence[str], losses: Sequence[str]) -> None:
@@ -128,9 +128,9 @@ def add_grid_flags(parser: argparse.ArgumentParser, methods: Sequence[str], loss
 
 def add_jobs_flags(parser: argparse.ArgumentParser, *, cluster: bool = True) -> None:
     """``--jobs``, ``--devices`` and ``--cluster``, for commands that train grids."""
-    about = "train N cells at a time, each in a process of one thread (default: as many as cores; on a GPU one)"
+    about = "train N cells in parallel, each in a single-threaded process (default: one per core; 1 on a GPU)"
     parser.add_argument("--jobs", type=int, default=None, metavar="N", help=about)
-    about = "train cells on these side by side, such as cuda:0 cuda:1; with more --jobs, several on each"
+    about = "train cells in parallel on these, such as cuda:0 cuda:1; with more --jobs, several on each"
     parser.add_argument("--devices", nargs="+", default=[], metavar="NAME", help=about)
     parser.set_defaults(cluster=None)
     if not cluster:
@@ -160,13 +160,13 @@ def read_jobs(parsed: argparse.Namespace) -> Team:
 
 def add_log_flag(parser: argparse.ArgumentParser) -> None:
     """``--log``, for commands that train."""
-    about = f"also give the scalars of every epoch to {', '.join(LOGGERS)}"
+    about = f"also log the scalars of every epoch to {', '.join(LOGGERS)}"
     parser.add_argument("--log", metavar="NAME", help=about)
 
 
 def add_features_flag(parser: argparse.ArgumentParser) -> None:
     """``--features``, for commands that can train heads on features."""
-    about = "train the whole network, or heads on features that were extracted once (default: full)"
+    about = "train the whole network (full), or heads on features extracted once (frozen) (default: full)"
     parser.add_argument("--features", choices=("full", "frozen"), default=None, help=about)
 
 
@@ -287,7 +287,7 @@ def expand(registry: Any, names: Sequence[str]) -> list[str]:
             ]
         else:
             if "=" in name and name not in registry:
-                raise UserError(f"{name}: is no {registry.kind}; settings stand behind --set, as in --set {name}")
+                raise UserError(f"{name}: is no {registry.kind}; settings go after --set, as in --set {name}")
             registry.lookup(name)
             found.append(name)
     return list(dict.fromkeys(found))

@@ -67,7 +67,7 @@ def run_grid(
     except KeyboardInterrupt as stop:
         how = str(stop) if isinstance(stop, Stopped) else "stopped"
         done = f"{len(grid.records)} of {len(cells)} cells are done and kept"
-        print(f"to go on: {command_line()}", flush=True)
+        print(f"resume with: {command_line()}", flush=True)
         raise Stopped(f"{how}; {done}") from None
     return [grid.records[number] for number in sorted(grid.records)], grid.failures
 
@@ -139,7 +139,7 @@ class _Grid:
             if is_news(line):  # this process may have said it, and each worker does
                 yield line
         if outcome is None:
-            yield f"{title}  its worker was killed; it is tried again"
+            yield f"{title}  its worker was killed; retrying"
         elif outcome.held is not None:
             if is_news(outcome.held):
                 yield f"{title}  waiting: {outcome.held}"

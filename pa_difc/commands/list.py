@@ -43,7 +43,7 @@ def run(parsed: argparse.Namespace) -> int:
         if registry is METHODS:
             _describe_additions()
         if registry.patterns:
-            print(f"and {', '.join(registry.patterns)}: with the package before the colon, any network of its")
+            print(f"and {', '.join(registry.patterns)}: any network of the package before the colon")
         return 0
     for kind, registry in REGISTRIES.items():
         print(f"{kind:<10} {', '.join([*registry, *registry.patterns])}")
@@ -54,9 +54,8 @@ def _describe_additions() -> None:
     """Additions: they join a method by name, and are not methods themselves."""
     from ..methods.joined import ADDITIONS
 
-    print(
-        f"\njoined to any of them, such as mcd+{next(iter(ADDITIONS))}: {', '.join(f'+{name}' for name in ADDITIONS)}"
-    )
+    names = ", ".join(f"+{name}" for name in ADDITIONS)
+    print(f"\ncan be added to any of them, as in mcd+{next(iter(ADDITIONS))}: {names}")
     for name, (mixin, options) in ADDITIONS.items():
         if name not in METHODS:
             _describe({f"+{name}": SimpleNamespace(about=mixin.about, Options=options)})

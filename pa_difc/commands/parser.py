@@ -19,22 +19,22 @@ from .console import exit_with
 #: Modules of this package in the order of a newcomer's path; what they are about stands here, so that ``--help`` need
 #: not import them.
 COMMANDS = {
-    "doctor": "check versions, device, data and one step of every method, and say what to do",
+    "doctor": "check the installation: versions, device, data and a training step of every method",
     "list": "list methods, losses, backbones, datasets, criteria, samplers or loggers, with their options",
-    "datasets": "list the datasets; with a name, say where it comes from, what is looked for and what was found",
-    "weights": "list public weights: the backbone that each fits, their origin and terms, and whether they are here",
-    "prepare": "find the faces of a dataset and their landmarks, cut them out, and write a face store for training",
+    "datasets": "list the datasets; with a name, show its origin, its expected layout and what was found",
+    "weights": "list public weights: the backbone that each fits, origin, terms, and whether you have them",
+    "prepare": "detect and crop a dataset's faces, find their landmarks, and write a face store for training",
     "train": "train one method with one loss on one pair of datasets",
-    "adapt": "the best classifier for unlabelled faces in a given time: a small grid, a choice without labels, a model",
+    "adapt": "train the best classifier for unlabelled faces within a time budget, chosen without their labels",
     "compare": "train methods × losses × seeds side by side on one pair of datasets, and print the table",
-    "shift": "compare methods and losses on a target whose class proportions are shifted on purpose, ever more",
+    "shift": "compare methods and losses under ever stronger label shift",
     "search": "tune DIFC's margin cap and ε for a target without labels",
     "report": "write one self-contained page, tables and figures from the records of a grid",
-    "errors": "show what a run gets wrong, or is unsure of, with the faces, and write every prediction",
-    "predict": "find the faces in images and say which class they are",
-    "serve": "show a local page where photographs or the camera get boxes, labels and probabilities",
-    "views": "choose the crop and the views of faces at which a pretrained classifier is at home, without labels",
-    "export": "write a finished run's model as one folder: weights, settings, card, and other formats",
+    "errors": "show the faces that a run gets wrong or is unsure of, and write all its predictions",
+    "predict": "find the faces in images and classify them",
+    "serve": "serve a local page that classifies the faces in photographs or from the camera",
+    "views": "choose the crop and the views that suit a pretrained classifier, without labels",
+    "export": "export a finished run's model as one folder: weights, settings, model card and other formats",
 }
 ABOUT = "Domain adaptation for imbalanced faces: DIFC inside pytorch-adapt's methods."
 
@@ -87,7 +87,7 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Name
     settings = [word for word in rest if _SETTING.fullmatch(word)]
     if settings and hasattr(parsed, "set"):
         words = " ".join(settings)
-        raise UserError(f"{words}: settings stand behind --set, as in --set {words}")
+        raise UserError(f"{words}: settings go after --set, as in --set {words}")
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return parsed
@@ -122,7 +122,9 @@ def run_parsed(name: str, parsed: argparse.Namespace) -> int:
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     """The parser of all commands, with the arguments of one, or for None of every one."""
-    parser = argparse.ArgumentParser(prog="pa-difc", description=ABOUT, epilog="pa-difc COMMAND --help says more.")
+    parser = argparse.ArgumentParser(
+        prog="pa-difc", description=ABOUT, epilog="pa-difc COMMAND --help shows the options of a command."
+    )
     parser.add_argument("--version", action="version", version=f"pa-difc {VERSION}")
     completing = only is not None and only.startswith("--print-completion")
     if completing:
@@ -144,7 +146,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 def add_plugin_flag(parser: argparse.ArgumentParser) -> None:
     """``--plugin``, which every command has."""
-    about = "a Python file that registers methods, losses, backbones, datasets … of yours; may be given again"
+    about = "a Python file that registers your own methods, losses, backbones, datasets …; repeatable"
     parser.add_argument("--plugin", action="append", default=[], type=Path, metavar="FILE.py", help=about)
 
 

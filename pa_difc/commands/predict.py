@@ -31,8 +31,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("images", nargs="*", type=Path, help="image files, or folders of them")
     add("--model", type=Path, required=True, metavar="DIR", help="a finished run's folder, or an exported model")
     add("--format", default="csv", choices=("csv", "json"), help="(default: %(default)s)")
-    add("--out", type=Path, metavar="FILE", help="(default: standard output); a stopped command resumes it")
-    about = "draw each picture there, with boxes, labels and bars; with --video, the .mp4 or .mkv file to write"
+    add(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="output file (default: standard output); rerun a stopped command to resume it",
+    )
+    about = "folder for annotated images, with boxes, labels and bars; with --video, the .mp4 or .mkv file to write"
     add("--annotate", type=Path, metavar="DIR", help=about)
     add(
         "--crop",
@@ -49,7 +54,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="longer side of images when faces are looked for; smaller faces than 25 of these pixels are not found, "
         "and more is slower; 64 to 4096 (default: %(default)s)",
     )
-    add("--views", metavar="NAME", help="average over none, flip or flip+scales (default: as the model was scored)")
+    add(
+        "--views",
+        metavar="NAME",
+        help="views to average over: none, flip or flip+scales (default: as the model was scored)",
+    )
     add("--device", default="cpu", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")
     predict_video.arguments(parser)
 

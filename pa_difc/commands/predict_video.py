@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("video").add_argument
-    add("--video", metavar="FILE|N", help="a video file, or the number of a camera, until Ctrl-C; instead of images")
-    add("--every", type=int, metavar="N", help="look at each N-th frame only (default: 1)")
-    about = "smooth each face's probabilities over time: ema:SECONDS or one_euro:HERTZ:BETA (default: not at all)"
+    add("--video", metavar="FILE|N", help="a video file, or a camera's number (Ctrl-C stops it), instead of images")
+    add("--every", type=int, metavar="N", help="process every N-th frame only (default: 1)")
+    about = "smooth each face's probabilities over time: ema:SECONDS or one_euro:HERTZ:BETA (default: off)"
     add("--smooth", metavar="FILTER", help=about)
 
 
@@ -36,7 +36,7 @@ def refuse(parsed: argparse.Namespace) -> None:
             raise UserError("give image files, folders of them, or --video FILE")
         for flag in ("every", "smooth"):
             if getattr(parsed, flag) is not None:
-                raise UserError(f"--{flag} goes with --video only")
+                raise UserError(f"--{flag} needs --video")
     elif parsed.images:
         raise UserError(f"{parsed.images[0]}: give images or --video, not both")
 

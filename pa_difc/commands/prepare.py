@@ -22,15 +22,15 @@ EXAMPLES = """\
 #: Where a flag's value is not a word or a number of pixels.
 _METAVARS = {"group_by": "PATTERN|COLUMN"}
 
-_KEPT = "kept whole, or in the dataset's box, with typical points"
+_KEPT = "kept whole, or in the dataset's box, with typical landmarks"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--dataset", metavar="NAME", help="see `pa-difc datasets`")
+    add("--dataset", metavar="NAME", help="dataset to prepare; see `pa-difc datasets`")
     add("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of datasets (default: %(default)s)")
     add("--out", type=Path, metavar="STORE", help="folder of the store")
-    add("--check", type=Path, metavar="STORE", help="compare a store's files with their hashes, and do nothing else")
+    add("--check", type=Path, metavar="STORE", help="only verify a store's files against their hashes")
     for name, about in describe(PrepareSettings).items():
         flag, text = f"--{name.replace('_', '-')}", about.about.replace("%", "%%")
         if about.hint is bool:
@@ -64,7 +64,7 @@ def run(parsed: argparse.Namespace) -> int:
     if is_store(root):
         raise UserError(f"{root} is a face store already")
     if reader is None:
-        raise UserError(f"dataset {parsed.dataset}: it is no set of photographs, and needs no store")
+        raise UserError(f"dataset {parsed.dataset}: it holds no photographs, and needs no store")
     started = time.perf_counter()
     try:
         manifest, worked = prepare_store(

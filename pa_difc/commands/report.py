@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latex", action="store_true", help=about)
     about = "formats of the files in figures/, black on white (default: svg)"
     parser.add_argument("--figures", nargs="+", choices=("svg", "pdf", "png"), default=["svg"], help=about)
-    about = "put faces into the page whose prediction DIFC changed; mind the terms of the data before you share it"
+    about = "show faces whose prediction DIFC changed; check the data's terms before you share the page"
     parser.add_argument("--with-images", action="store_true", help=about)
     about = "folder of datasets, for --with-images (default: %(default)s)"
     parser.add_argument("--data-root", type=Path, default=Path("data"), metavar="DIR", help=about)

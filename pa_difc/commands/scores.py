@@ -52,7 +52,7 @@ def _remarks(domain: Domain) -> Iterator[str]:
         yield f"{domain.name}: {line}"
     if domain.bad_images:
         first, number = domain.bad_images[0], len(domain.bad_images)
-        what = f"{number} images that can't be read or cut out"
+        what = f"{number} images that can't be read or cropped"
         yield f"left out of {domain.name}: {what}, such as {first.name} ({first.reason})"
     if domain.duplicates:
         yield f"in {domain.name}: {domain.duplicates}"
@@ -64,7 +64,7 @@ def _remarks(domain: Domain) -> Iterator[str]:
         yield _without_face(domain.name, missing, domain.store["on_missing"])
     if domain.excluded:
         words = ", ".join(f"{word} {number:,}" for word, number in domain.excluded.items())
-        yield f"left out of {domain.name}, as its labels are none of the classes: {words}"
+        yield f"left out of {domain.name}, with labels that are not classes: {words}"
 
 
 def _on_classes(domain: Domain) -> Iterator[str]:
@@ -82,7 +82,7 @@ def _on_classes(domain: Domain) -> Iterator[str]:
 def _without_face(name: str, number: int, on_missing: str) -> str:
     """What a store made of images in which no face was found."""
     if on_missing == "whole":
-        return f"in the store of {name}: {number:,} images in which no face was found, whole, with typical points"
+        return f"in the store of {name}: {number:,} images without a detected face, kept whole with typical landmarks"
     return f"not in the store of {name}: {number:,} images without a face"
 
 

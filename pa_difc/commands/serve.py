@@ -24,7 +24,7 @@ EXAMPLES = """\
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", type=Path, required=True, metavar="DIR", help="a finished run's folder, or an exported model")
-    add("--port", type=int, default=_PORT, metavar="N", help="0 takes any free one (default: %(default)s)")
+    add("--port", type=int, default=_PORT, metavar="N", help="port; 0 picks a free one (default: %(default)s)")
     add("--open", action="store_true", help="open the page in the browser")
     add(
         "--crop",
@@ -55,7 +55,7 @@ def run(parsed: argparse.Namespace) -> int:
         for _ in model.each([Given("nobody", np.zeros((64, 64, 3), np.uint8))]):
             pass  # everything is loaded before anybody waits for it
         address = f"http://{_HOST}:{port}/"
-        print(f"{parsed.model} is at {address} for this computer alone; Ctrl-C ends it", flush=True)
+        print(f"{parsed.model} is at {address} for this computer only; Ctrl-C stops it", flush=True)
         if parsed.open:
             import webbrowser
 

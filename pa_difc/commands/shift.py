@@ -37,10 +37,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_features_flag(parser)
     add_jobs_flags(parser)
     add = parser.add_argument
-    about = "α of the Dirichlet distributions; smaller is more severe, none leaves the target as it is"
+    about = "α of the Dirichlet distributions; smaller is more severe, none leaves the target unchanged"
     add("--alphas", nargs="+", default=[NONE, "10", "3", "1", "0.3"], metavar="A", help=f"{about} (default: all five)")
-    add("--draws", type=int, default=3, metavar="N", help="draws of each α; draw n has seed n (default: %(default)s)")
-    about = "how the target is drawn in training, side by side (default: all)"
+    add("--draws", type=int, default=3, metavar="N", help="draws per α; draw n has seed n (default: %(default)s)")
+    about = "samplers of the target to compare (default: all)"
     add("--target-samplers", nargs="+", default=None, metavar="NAME", help=about)
 
 
@@ -98,7 +98,7 @@ def _show(records: list[dict[str, Any]]) -> None:
 
     lines = lines_from_records(records)
     for metric, name in METRICS.items():
-        print(f"\n{name} in %, last epoch; target labels made the task and scored it")
+        print(f"\n{name} in %, last epoch; target labels were used to make the shift and to score")
         print("\n".join(aligned(table(lines, metric))))
         print(f"\n{name}, points gained over the method's plain cross-entropy, paired by draw")
         print("\n".join(aligned(gains_table(lines, metric))))

@@ -113,7 +113,7 @@ def _printed(grids: Sequence[Grid], choices: dict[int, tuple[Grid, Selection]]) 
 
 def _choice(grid: Grid, out: Path) -> Selection:
     if (selection := select(grid)) is None:
-        raise UserError(f"{out}: outputs.npz of a run is gone; remove its record to have both written again")
+        raise UserError(f"{out}: outputs.npz of a run is missing; delete its record.json and rerun to write both")
     return selection
 
 
@@ -125,6 +125,6 @@ def _choice_markdown(grid: Grid, selection: Selection) -> str:
 def _choice_text(grid: Grid, selection: Selection) -> str:
     """The table of a target without labels: what a choice can go by, and the chosen cell."""
     export = f"pa-difc export --model {selection.chosen.runs[0].path} --out my_model"
-    sure = "chosen" if selection.chosen.eligible else "the least bad, not to be trusted"
+    sure = "chosen" if selection.chosen.eligible else "the least bad; do not rely on it"
     chosen = f"\n{sure}: {selection.chosen.name}; to use it: {export}"
     return "\n".join([*aligned(candidates_table(selection)), *selection_notes(selection), chosen])

@@ -27,13 +27,17 @@ _SHOWN = 8  #: of more classes, the most frequent ones alone
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--target", required=True, metavar="NAME", help="dataset or images:PATH, whose labels are not read")
-    add("--pretrained", required=True, metavar="PLACE", help="weights that bring a classifier along")
-    add("--backbone", metavar="NAME", help=f"whose weights they are: {', '.join(BACKBONES)} (default: small)")
-    add("--data-root", metavar="DIR", help="folder of datasets, each in a folder of its name (default: data)")
+    add("--pretrained", required=True, metavar="PLACE", help="weights that include a classifier")
+    add("--backbone", metavar="NAME", help=f"backbone of these weights: {', '.join(BACKBONES)} (default: small)")
+    add(
+        "--data-root",
+        metavar="DIR",
+        help="folder that holds the datasets, each in a folder of its name (default: data)",
+    )
     add("--labels", metavar="SET", help="the classes: expressions, expressions8, valence, folders or FILE.toml")
     add("--device", metavar="NAME", help="cpu, cuda or cuda:N")
-    add("--faces", type=int, default=2000, metavar="N", help="look at this many at most (default: %(default)s)")
-    about = "read the labels after the choice, and say what each crop would have scored: not for choosing"
+    add("--faces", type=int, default=2000, metavar="N", help="use at most this many faces (default: %(default)s)")
+    about = "read the labels after the choice, to show what each crop would have scored; not for choosing"
     add("--oracle", action="store_true", help=about)
     about = "any other key, such as pretrained_classes=anger,happy"
     add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=about)
@@ -64,12 +68,14 @@ def run(parsed: argparse.Namespace) -> int:
 
         scores = [score(domain.train.labels, crop.mean(dim=0).numpy()) for crop in probs]
     read = "their labels are read, after the choice" if parsed.oracle else "no label is read"
-    print(f"target {settings.data.target}: {len(domain.train):,} faces, {read}; a face and its mirror image averaged\n")
+    print(
+        f"target {settings.data.target}: {len(domain.train):,} faces, {read}; mean of each face and its mirror image\n"
+    )
     for line in _table(choice, domain.label_set.names, scores):
         print(line)
     print(f"\nchosen: --set input_scale={choice.chosen.scale:g} eval.views={choice.views}")
     if sum(share > 0 for share in choice.chosen.shares) < len(domain.label_set) / 2:
-        print("collapsed: fewer than half of the classes are ever predicted; no crop mends that")
+        print("collapsed: fewer than half of the classes are ever predicted; no crop fixes that")
     return 0
 
 

@@ -11,13 +11,13 @@ from ..util.names import lookup
 
 EXAMPLES = """\
   pa-difc weights
-  pa-difc weights --dir downloads     # which of them lie below this folder, whole and unchanged
+  pa-difc weights --dir downloads     # which of them are below this folder, complete and unchanged
   pa-difc weights face_api"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", help="one of them; left out: all")
-    about = "look for their files below this folder, and compare their hashes"
+    parser.add_argument("name", nargs="?", help="one of them (default: all)")
+    about = "look for their files below this folder, and verify their hashes"
     parser.add_argument("--dir", type=Path, default=None, metavar="DIR", help=about)
 
 
@@ -36,8 +36,8 @@ def run(parsed: argparse.Namespace) -> int:
         print(f"{mark} {name}, for --backbone {weights.backbone}")
         for title, text in _facts(weights, path, problem):
             print(wrapper.fill(f"{title:<11} {text}"))
-    print("\nNothing is downloaded here: get the files under their terms, and give --pretrained FILE.")
-    print("A model folder that export wrote, or a run's, does as well.")
+    print("\nNothing is downloaded: get the files yourself, under their terms, and give --pretrained FILE.")
+    print("A run's folder, or one that export wrote, works as well.")
     return 0 if good else 1
 
 

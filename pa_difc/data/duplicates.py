@@ -33,7 +33,7 @@ class Duplicates:
     @property
     def all_kept(self) -> str:
         """A line where nothing was left out."""
-        return f"{self.of('exact')}: all are kept (--deduplicate leaves them out)"
+        return f"{self.of('exact')}: all are kept (--deduplicate drops them)"
 
     def __str__(self) -> str:
         return f"{self.of('exact')}: {self.dropped:,} samples left out"

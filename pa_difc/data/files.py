@@ -21,7 +21,7 @@ _MEANT = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".pgm", ".ppm")
 )
 
-DRAWN, SPECIAL = "drawn by predict", "pipes, sockets and devices"
+DRAWN, SPECIAL = "written by predict", "pipes, sockets and devices"
 SECOND = "thumbnails and originals of listed images"
 _ONE = {
     SYSTEM: "system or hidden file",
@@ -45,7 +45,7 @@ class Found:
     links: list[Link] = field(default_factory=list)  #: to files that are listed
 
     def left_out_without(self, taken: Iterable[Link]) -> dict[str, int]:
-        """What was left out where some links are taken for the files that they lead to."""
+        """What was left out where some links are treated as the files that they lead to."""
         taken = list(taken)
         files, folders = sum(x.link == x.path for x in taken), len({x.link for x in taken if x.link != x.path})
         return {

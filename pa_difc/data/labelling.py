@@ -14,7 +14,7 @@ from .labels import UNLABELLED, LabelSet, from_words, plain
 from .readers.listing import BOTH
 
 #: What to do about class folders with numbers for names.
-NUMBERS = "numbers mean other classes in every set: name the set (raf_db, affectnet, …)"
+NUMBERS = "numbers mean different classes in every dataset: name yours (raf_db, affectnet, …)"
 
 _LEFT_OUT = -2
 

@@ -89,7 +89,7 @@ class PairLoader:
         return share
 
     def needs_predictions(self, epoch: int) -> bool:
-        """Whether an epoch is drawn by predicted classes; not the first one, when nothing has been learnt."""
+        """Whether an epoch is written by predicted classes; not the first one, when nothing has been learnt."""
         return self._samplers[1].by == "predictions" and epoch > 0
 
     def epoch(

@@ -24,7 +24,7 @@ from .memory import PREDICT_BYTES, needed, refusal
 from .orientation import Orientation, orientation_of, turned_by_pillow
 from .pixels import Pixels
 
-#: Images with more pixels are taken for a decompression bomb and not opened.
+#: Images with more pixels are treated as a decompression bomb and not opened.
 MAX_PIXELS = 50_000_000
 
 _AT_ONCE = 1 << 20  #: images of at most so many pixels are loaded as they are opened, and never made smaller

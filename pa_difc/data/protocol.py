@@ -16,7 +16,7 @@ NEAR_DUPLICATES = {
     "drop": "one of each is kept",
 }
 
-#: Images with a longer side of at most this are taken for crops of faces: small faces aren't looked for in them.
+#: Images with a longer side of at most this are treated as crops of faces: small faces aren't searched for in them.
 CLOSE_PX = 128
 
 #: The same in predictions, where all faces are wanted: what is 4 % as wide as the photograph is found.

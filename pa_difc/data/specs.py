@@ -21,8 +21,8 @@ from .readers.raf_db import read_raf_db, read_raf_db_original
 _BY_PERSON = "none; about a fifth of the people is held out, by a hash of their names"
 _BY_NAME = "none; about a fifth of the images is held out, by a hash of their names"
 
-TOY_STUDIO = DatasetSpec("drawn faces, clean and frontal, RAF-DB's class proportions: the default source", None)
-TOY_STREET = DatasetSpec("drawn faces in pose, bad light, blur and occlusion: the default target", None)
+TOY_STUDIO = DatasetSpec("synthetic faces, clean and frontal, RAF-DB's class proportions: the default source", None)
+TOY_STREET = DatasetSpec("synthetic faces in varied pose, bad light, blur and occlusion: the default target", None)
 RAF_DB = DatasetSpec(
     "RAF-DB basic (Li et al. 2017): 100×100 aligned web photographs, 12,271 / 3,068, the paper's source",
     read_raf_db,
@@ -77,7 +77,7 @@ CK48 = DatasetSpec(
     "CK+48: 48×48 crops of CK+; seven expressions: contempt, and no neutral",
     read_ck48,
     "copies on Kaggle ('CKPLUS'); the terms are CK+'s",
-    "<class>/S010_004_00000017.png, names as given out: they begin with the person",
+    "<class>/S010_004_00000017.png, original file names, which begin with the person",
     _BY_PERSON,
 )
 KDEF = DatasetSpec(

@@ -28,7 +28,7 @@ def model_card(record: dict[str, Any], settings: dict[str, Any]) -> str:
     method, loss = (record["settings"][group]["name"] for group in ("method", "loss"))
     shown = _target_scores(record)
     quality = _scored(record, labels) if "target" in record["scores"] else _unscored(record, labels)
-    warning = "\n**It has collapsed: fewer than half of the classes that occur are ever predicted.**\n"
+    warning = "\n**This model has collapsed: it predicts fewer than half of the classes that occur.**\n"
     collapsed = warning if shown["collapsed"] else ""
     return f"""{front_matter(record, settings)}
 # {method} + {loss}, {data["source"]} → {data["target"]}
@@ -49,15 +49,15 @@ A classifier of {len(labels)} classes: {_names(labels)}; for the domain "{data["
 {limits(labels)}
 
 Its errors are not spread evenly over age, sex, skin and pose, and this record does not measure that. Do not use it to
-judge people: not for work, police, school or health. Faces that the detector does not find get no prediction.
+judge people: not in employment, policing, education or health. Faces that the detector misses get no prediction.
 
-The datasets have terms of their own, which may extend to models made from them.
+The datasets have their own terms, which may extend to models made from them.
 
 ## Use
 
     pa-difc predict --model . photo.jpg --annotate out
 
-What the network takes, and how a face is cut out of a photograph, stands in `preprocessor_config.json`. If there is a
+`preprocessor_config.json` says what the network takes and how a face is cropped from a photograph. If there is a
 `model.onnx`, `python use_onnx.py face.jpg` runs it without pa-difc: with onnxruntime, numpy and pillow.
 """
 
@@ -147,8 +147,8 @@ def _unscored(record: dict[str, Any], labels: LabelSet) -> str:
     ]
     scores = record["scores"].get("source")
     known = f"On held-out faces of the source: mean recall {_percent(scores['macro_recall'])}." if scores else ""
-    held_out = known or "There was no source whose labels could tell anything."
-    return f"""Nobody knows: there were no labels of the target to score by. Label some hundred of its faces before you
+    held_out = known or "There was no labelled source to score on either."
+    return f"""Unknown: the target had no labels to score by. Label a few hundred of its faces before you
 rely on it. {held_out}
 
 | class | recall, source | share of the target's predictions |

@@ -71,7 +71,7 @@ def _require_ours(out: Path, model: FaceModel) -> None:
         foreign |= (out / WEIGHTS).is_file() and (out / WEIGHTS).read_bytes() != weights_file(model)
     odd = any((out / name).exists() and not (out / name).is_file() for name in (WEIGHTS, *DERIVED))
     if foreign or odd:
-        raise UserError(f"{out} holds files that no export wrote: give another --out")
+        raise UserError(f"{out} holds files that export did not write: give another --out")
 
 
 def run_record(folder: Path) -> dict[str, Any] | None:

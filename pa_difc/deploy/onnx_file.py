@@ -118,5 +118,5 @@ def _packages() -> tuple[Any, Any]:
         raise UserError(f"ONNX needs {error.name}: pip install 'pa-difc[onnx]'") from None
     if tuple(map(int, torch.__version__.split(".")[:2])) < _ONNX_TORCH:
         wanted = ".".join(map(str, _ONNX_TORCH))
-        raise UserError(f"ONNX needs torch {wanted} or newer, and this is {torch.__version__}: take --format pt2")
+        raise UserError(f"ONNX needs torch {wanted} or newer, and this is {torch.__version__}: use --format pt2")
     return onnx, onnxruntime

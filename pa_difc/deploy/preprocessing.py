@@ -19,7 +19,7 @@ _CROPS = {
     "arcface": "the five points are moved onto `points` by rotation, scale and shift, in least squares",
     "none": "the whole image; each side is stretched to the size of the input",
 }
-_AS_THEY_ARE = "the largest square in the middle of the image: nobody looked for faces in what it was trained on"
+_AS_THEY_ARE = "the largest square in the middle of the image: faces were not detected in its training images"
 
 
 def preprocessor_config(model: FaceModel) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def page_of(model: Predictor, name: str, port: int) -> Starlette:
     async def predict(request: Request) -> Response:
         content = await _body(request)
         if content is None:
-            return _refused(413, f"The file is too large: {MAX_BYTES >> 20} MB are the most.")
+            return _refused(413, f"The file is too large: {MAX_BYTES >> 20} MB is the limit.")
 
         def answer() -> dict[str, Any]:
             with one_at_a_time:
@@ -94,12 +94,12 @@ def _guarded(hosts: set[str]) -> Callable[[Request, Callable[[Request], Awaitabl
         if request.headers.get("host", "").lower() not in hosts:
             answer = _refused(421, "Open this page as http://127.0.0.1 or http://localhost, with its port.")
         elif request.headers.get("origin", next(iter(origins))).lower() not in origins:
-            answer = _refused(403, "Another website has asked; only this page itself may.")
+            answer = _refused(403, "This request came from another website and was refused.")
         else:
             try:
                 answer = await go_on(request)
             except ClientDisconnect:
-                answer = _refused(400, "The file did not come whole.")
+                answer = _refused(400, "The file did not arrive completely.")
         answer.headers.update(_HEADERS)
         return answer
 

@@ -59,7 +59,7 @@ def temperature_line(settings: dict[str, Any]) -> str:
     before, after = found["nll"]
     return (
         f"temperature {found['temperature']:.2f}, fitted on {found['faces']:,} held-out faces of the source, where the "
-        f"loss of the labels goes from {before:.3f} to {after:.3f} nats; on the target it may be too sure all the same"
+        f"loss of the labels goes from {before:.3f} to {after:.3f} nats; on the target it may still be overconfident"
     )
 
 

@@ -43,7 +43,7 @@ class VideoOut:
             raise UserError(f"--annotate {out}: with --video it is a file that ends with {' or '.join(_FORMATS)}")
         refuse_links(out, instead="another --annotate")
         if out.exists():
-            raise UserError(f"{out} exists, and no video is written over: give another --annotate")
+            raise UserError(f"{out} exists, and videos are never overwritten: give another --annotate")
         self._file: IO[bytes] | None = None
 
     def write(self, frame: Frame) -> None:

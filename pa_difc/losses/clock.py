@@ -40,12 +40,12 @@ class Clock:
         elif self._ended is not None and self.step - self._ended != known:
             self._warn(
                 f"the data's epoch had {self.step - self._ended} steps, the schedule's has {known}: "
-                "give Schedule(steps_per_epoch=len(loader)), or leave it out to have it learnt"
+                "give Schedule(steps_per_epoch=len(loader)), or leave it out to have it inferred"
             )
         elif self.step % known:
             self._warn(
                 f"the data's epoch ended at step {self.step}, no multiple of the schedule's {known} steps per epoch: "
-                "give Schedule(steps_per_epoch=len(loader)), or leave it out to have it learnt"
+                "give Schedule(steps_per_epoch=len(loader)), or leave it out to have it inferred"
             )
         self._ended = self.step
 
@@ -62,7 +62,7 @@ class Clock:
         elif known != steps:
             self._warn(
                 f"the data's epoch has {steps} steps, the schedule's {known}: "
-                f"give Schedule(steps_per_epoch={steps}), or leave it out to have it learnt"
+                f"give Schedule(steps_per_epoch={steps}), or leave it out to have it inferred"
             )
 
     def load(self, step: int, steps_per_epoch: int | None) -> int | None:

@@ -257,7 +257,7 @@ class DIFCLoss(Clocked, LabelledLoss):
         at_first = self._uses_confusion and self.schedule.confusion_epoch == 0
         if at_first and self.refresh == "once" and self.confusion_from == "training":
             raise ValueError(
-                "refresh='once' with confusion_epoch=0: no epoch comes before the switch to read confusion off; "
+                "refresh='once' with confusion_epoch=0: no epoch comes before the switch to estimate confusion from; "
                 "confusion_epoch must be at least 1, or confusion_from 'evaluation'"
             )
 

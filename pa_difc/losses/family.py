@@ -25,7 +25,7 @@ class WeightOptions(Options):
     """Of deferred re-weighting."""
 
     beta: float = option(0.9999, "β of the class weights' effective number of samples", at_least=0, at_most=1)
-    class_weights: tuple[float, ...] | None = option(None, "w_k, one per class, in the place of β's formula")
+    class_weights: tuple[float, ...] | None = option(None, "w_k, one per class, instead of β's formula")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -37,15 +37,15 @@ class WeightOptions(Options):
 class ConfusionOptions(Options):
     """Of margins raised for confused target classes."""
 
-    epsilon: float = option(0.02, "ε, the largest raise of a margin (eq. 6)", unit="margin units", at_least=0)
+    epsilon: float = option(0.02, "ε, the largest increase of a margin (eq. 6)", unit="margin units", at_least=0)
     unseen: str = option(
         "most",
-        "where a class ranks that is never predicted: most, least (if the target lacks classes), or as last",
+        "rank of a class that is never predicted: most, least (if the target lacks classes), or as last",
         choices=UNSEEN,
     )
-    refresh: str = option("epoch", "when margins are made again in the DIFC phase", choices=REFRESHES)
+    refresh: str = option("epoch", "when margins are recomputed in the DIFC phase", choices=REFRESHES)
     confusion_from: str = option(
-        "training", "the target predictions that confusion is read off", choices=CONFUSION_SOURCES
+        "training", "the target predictions that confusion is estimated from", choices=CONFUSION_SOURCES
     )
 
 

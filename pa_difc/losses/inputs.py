@@ -22,7 +22,7 @@ def check_logits(what: str, logits: Any, num_classes: int | None = None) -> None
         ValueError: its shape is another.
     """
     if not isinstance(logits, Tensor):
-        raise TypeError(f"{what}: {_kind(logits)} came, must be a tensor (N, K){_hint(logits)}")
+        raise TypeError(f"{what}: got {_kind(logits)}, must be a tensor (N, K){_hint(logits)}")
     if not logits.is_floating_point():
         raise TypeError(f"{what} of {logits.dtype}: must be of a floating-point type")
     if logits.dim() != 2 or num_classes not in (None, logits.shape[1]):
@@ -37,7 +37,7 @@ def check_labels(labels: Any, logits: Tensor) -> None:
         ValueError: its shape is another.
     """
     if not isinstance(labels, Tensor):
-        raise TypeError(f"labels: {_kind(labels)} came, must be a tensor (N,) of whole numbers")
+        raise TypeError(f"labels: got {_kind(labels)}, must be a tensor (N,) of whole numbers")
     if labels.is_floating_point() or labels.is_complex():
         raise TypeError(f"labels of {labels.dtype}: must be whole numbers, the classes' indices")
     if labels.shape != logits.shape[:1]:

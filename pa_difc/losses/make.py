@@ -63,7 +63,7 @@ def make_loss(
         given = {"class_counts": class_counts, "schedule": schedule, "scale": scale}
         options |= {name: value for name, value in given.items() if value is not None}
         if options:
-            raise UserError(f"a loss that is no name takes no options: {', '.join(options)}")
+            raise UserError(f"a loss that is not given by name takes no options: {', '.join(options)}")
         return loss
     spec = LOSSES.lookup(loss)
     if not 0.0 <= label_smoothing <= 1.0:

@@ -72,7 +72,7 @@ class AGRA(Ramped, PenaltyMethod):
         """Of AGRA."""
 
         weight: float = option(1.0, "largest λ of the gradient reversal", at_least=0)
-        momentum: float = option(0.9, "what remains of a class's mean after a batch with it", at_least=0, below=1)
+        momentum: float = option(0.9, "decay of a class's mean per batch with it", at_least=0, below=1)
         links_within: tuple[float, ...] = option(WITHIN, "links in a face: whole and landmark, two landmarks")
         links_across: tuple[float, ...] = option(
             ACROSS, "links across domains: the same region, whole and landmark, two landmarks"
@@ -102,7 +102,7 @@ class AGRA(Ramped, PenaltyMethod):
         if num_features != REGIONS * REGION_FEATURES:
             raise UserError(
                 f"agra needs the {REGIONS} regions of a landmark backbone ({REGIONS * REGION_FEATURES} features, not "
-                f"{num_features}): take feature_head=global_local, and no frozen features"
+                f"{num_features}): use feature_head=global_local, and no frozen features"
             )
         options = options or cls.Options()
         layers = [layer for _ in range(2) for layer in (nn.Linear(num_features, num_features), nn.ReLU())]
@@ -117,7 +117,7 @@ class AGRA(Ramped, PenaltyMethod):
         """The extractor without the layer across regions: that is the graph's work."""
         head: Any = getattr(extractor, "head", None)
         if not hasattr(head, "fusion"):
-            raise UserError("agra needs the regions of a landmark backbone: take feature_head=global_local")
+            raise UserError("agra needs the regions of a landmark backbone: use feature_head=global_local")
         head.fusion = nn.Identity()
         return extractor
 

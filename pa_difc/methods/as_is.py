@@ -18,7 +18,7 @@ class AsIs(SourceOnly):
     Arguments are those of :class:`.LossSlot`.
     """
 
-    about = "the pretrained classifier as it is, without training"
+    about = "the pretrained classifier, without training"
     trains = False
     needs_pretrained = True
 

@@ -45,7 +45,7 @@ class ABCOptions(option_tools.Options):
     """Of the balanced classifier."""
 
     abc_weight: float = option(1.0, "w, factor on the balanced classifier's losses", at_least=0)
-    abc_threshold: float = option(0.95, "τ, guesses of a lower probability are left out", at_least=0, at_most=1)
+    abc_threshold: float = option(0.95, "τ, pseudo-labels of a lower probability are left out", at_least=0, at_most=1)
 
 
 def balanced_inference(x: Any, models: Models, **_: Any) -> dict[str, Tensor]:
@@ -159,7 +159,7 @@ class Balanced(LossSlot):
         *args, **kwargs: those of the method, and :class:`ABCOptions`.
     """
 
-    about: ClassVar[str] = "a second classifier that sees every class equally often, and predicts"
+    about: ClassVar[str] = "a second, class-balanced classifier, which predicts"
     uses_target: ClassVar[bool] = True
     inference_models: ClassVar[tuple[str, ...]] = ("G", HEAD)
     infer = staticmethod(balanced_inference)

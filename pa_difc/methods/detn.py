@@ -40,7 +40,7 @@ class DETN(PenaltyMethod):
         """Of DETN."""
 
         weight: float = option(1.0, "γ, the factor on the MMD", at_least=0)
-        momentum: float = option(0.99, "what remains of the class proportions after a step", at_least=0, below=1)
+        momentum: float = option(0.99, "decay of the class proportions per step", at_least=0, below=1)
         largest_ratio: float = option(5.0, "α lies between this and its inverse", at_least=1)
         kernel_scales: tuple[float, ...] = option(SCALES, "bandwidths of the kernels", unit="mean squared distances")
 

@@ -44,7 +44,7 @@ class ETD(PenaltyMethod):
         largest_plan: float = option(10.0, "where plans are clipped", unit="uniform plans", above=0)
 
     options: Options
-    about = "transport whose distances attention re-weights and whose potentials are learnt"
+    about = "optimal transport with attention-weighted distances and learnt potentials"
     extra_models = ("U", "V")
     loss_name = "transport_loss"
 

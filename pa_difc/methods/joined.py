@@ -47,7 +47,7 @@ def join(name: str, base: type[LossSlot]) -> type[LossSlot]:
 def _join(name: str, base: type[LossSlot]) -> type[LossSlot]:
     first, *additions = name.split("+")
     if not base.trains:
-        raise UserError(f"method {name!r}: {first} trains nothing that could be added to")
+        raise UserError(f"method {name!r}: {first} trains nothing, so nothing can be added to it")
     mixins: list[type[LossSlot]] = []
     options: list[type[Options]] = []
     for addition in additions:
@@ -55,7 +55,9 @@ def _join(name: str, base: type[LossSlot]) -> type[LossSlot]:
             raise unknown("addition to a method", addition, ADDITIONS)
         mixin, own = ADDITIONS[addition]
         if mixin in mixins or issubclass(base, mixin):
-            raise UserError(f"method {name!r}: {addition} is one self-training or confusion loss too many")
+            raise UserError(
+                f"method {name!r}: {addition} would be a second self-training or confusion loss; only one is possible"
+            )
         if why := mixin.unfit(base):
             raise UserError(f"method {name!r}: {addition} does not fit, {first} {why}")
         taken = {f.name for kind in (*options, base.Options) for f in fields(kind)}

@@ -43,7 +43,7 @@ class JUMBOT(PenaltyMethod):
         epsilon: float = option(0.01, "ε, of the plan's entropy", unit="costs", above=0)
 
     options: Options
-    about = "target samples moved to near source samples of a likely class, as many as fit"
+    about = "unbalanced optimal transport of target samples to near source samples of a likely class"
     reads_labels = True
     loss_name = "transport_loss"
 

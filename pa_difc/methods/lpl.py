@@ -36,7 +36,7 @@ class LPL(PenaltyMethod):
         neighbours: int = option(20, "k, nearest samples of the class in the batch", at_least=1)
 
     options: Options
-    about = "source only, each sample drawn to its neighbours of the same class"
+    about = "source only, each sample pulled to its neighbours of the same class"
     reads_labels = True
     loss_name = "locality_loss"
     uses_target = False

@@ -27,7 +27,7 @@ class MCCOptions(option_tools.Options):
     """Of minimum class confusion."""
 
     mcc_weight: float = option(1.0, "factor on the class confusion", at_least=0)
-    mcc_temperature: float = option(2.5, "T of the softmax that confusion is read off", above=0)
+    mcc_temperature: float = option(2.5, "T of the softmax that confusion is computed from", above=0)
 
 
 class MCCHook(BaseHook):
@@ -76,4 +76,4 @@ class MCC(LessConfused, SourceOnly):
     class Options(MCCOptions, SourceOnly.Options):
         """Of MCC."""
 
-    about = "target predictions whose classes overlap little"
+    about = "little confusion between classes in target predictions"

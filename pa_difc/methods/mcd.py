@@ -72,7 +72,7 @@ class MCD(TwoClassifiers):
         reuse_features: bool = option(False, "whether step C begins with the target features of step B")
 
     options: Options
-    about = "two classifiers find target samples outside the source's support, features move in"
+    about = "two classifiers detect target samples outside the source's support, and features move them inside"
     hook_slot = "post_x"
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:

@@ -42,7 +42,7 @@ class SAFN(LossSlot, Classifier):
         """Of SAFN."""
 
         weight: float = option(0.05, "w, the factor on the norm loss", at_least=0)
-        step_size: float = option(1.0, "Δr, by which norms are asked to grow", unit="feature norm", above=0)
+        step_size: float = option(1.0, "Δr, the growth of norms per step", unit="feature norm", above=0)
         dropout: float = option(0.0, "share of features dropped before the classifier", at_least=0, below=1)
 
     options: Options

@@ -41,7 +41,7 @@ from .teaching_options import TEACHERS, AdaMatchOptions, SelfTrainingOptions
 
 
 class SelfTrainingHook(BaseHook):
-    """The loss of guessed labels; it is the only one that sees strong views, where the batch has some.
+    """The loss of pseudo-labels; it is the only one that sees strong views, where the batch has some.
 
     Args:
         teaching: its state.
@@ -132,7 +132,7 @@ class AdaMatch(SelfTrained, SourceOnly):
     class Options(AdaMatchOptions, SourceOnly.Options):
         """Of AdaMatch."""
 
-    about = "the student's own confident guesses, aligned to equal classes"
+    about = "the student's own confident pseudo-labels, aligned to equal class proportions"
 
 
 class MeanTeacher(SelfTrained, SourceOnly):
@@ -143,4 +143,4 @@ class MeanTeacher(SelfTrained, SourceOnly):
     class Options(SelfTrainingOptions, SourceOnly.Options):
         """Of the mean teacher."""
 
-    about = "guesses of the student's averaged weights, sharpened and aligned to equal classes"
+    about = "pseudo-labels of the student's averaged weights, sharpened and aligned to equal class proportions"

@@ -46,11 +46,11 @@ class SourceFree(SelfTrained, Classifier):
         teacher: str = option("start", WHO, choices=TEACHERS, folders=True)
         align: str = option(
             "own",
-            "class proportions that guesses are aligned to: own (the teacher's), equal or none",
+            "class proportions that pseudo-labels are aligned to: own (the teacher's), equal or none",
             choices=("own", "equal", "none"),
         )
         threshold: float = option(
-            0.0, "guesses whose class has less than this probability are left out", at_least=0, at_most=1
+            0.0, "pseudo-labels whose class has less than this probability are left out", at_least=0, at_most=1
         )
         information: float = option(0.0, "m, factor on information maximisation", at_least=0)
 

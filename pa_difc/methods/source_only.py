@@ -25,7 +25,7 @@ class SourceOnly(LossSlot, Classifier):
     Arguments are those of :class:`LossSlot`.
     """
 
-    about = "no adaptation: the floor"
+    about = "no adaptation: the baseline"
     uses_target = False
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:

@@ -74,7 +74,7 @@ class STAR(MCD):
         initial_spread: float = option(0.0, "s in the beginning: σ = softplus(s − 2) is 0.127 at 0")
 
     options: Options
-    about = "as mcd, the two classifiers drawn anew from a distribution in each pass"
+    about = "as mcd, the two classifiers sampled from a distribution in each pass"
 
     @classmethod
     def heads(

@@ -99,8 +99,8 @@ class Teaching(nn.Module):
         if self.loss.steps >= _JUDGED_AFTER and share > MOST_OF_ONE_CLASS:
             name = self.class_names[int(index)] if self.class_names else f"number {int(index)}"
             raise UserError(
-                f"self-training: {share:.1%} of the target's guessed labels are of one class ({name}), "
-                "which teaches nothing else: start from a better classifier, or train without it"
+                f"self-training: {share:.1%} of the target's pseudo-labels are of one class ({name}), "
+                "so nothing else is learnt: start from a better classifier, or train without it"
             )
 
     def _of_own_proportions(self, probs: Tensor, kept: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ from ..util.errors import UserError
 from ..util.options import option
 
 TEACHERS = ("student", "average", "start")
-WHO = "who guesses: student, average (of its weights), start, or the folder of another run or model"
+WHO = "who gives pseudo-labels: student, average (of its weights), start, or the folder of another run or model"
 ALIGNMENTS = ("equal", "source", "estimated", "own", "none")
-_TEMPERATURE = "guesses are p^(1/T): 1 as they are, 0 the most probable class"
-_ALIGN = "class proportions that guesses are aligned to: equal, source, estimated, own (the teacher's) or none"
+_TEMPERATURE = "pseudo-labels are p^(1/T): 1 unchanged, 0 the most probable class"
+_ALIGN = "class proportions that pseudo-labels are aligned to: equal, source, estimated, own (the teacher's) or none"
 
 
 @dataclass(frozen=True)
@@ -23,21 +23,19 @@ class SelfTrainingOptions(option_tools.Options):
     """Of self-training."""
 
     teacher: str = option("average", WHO, choices=TEACHERS, folders=True)
-    teacher_decay: float = option(
-        0.99, "share of the average that a step keeps, with teacher=average", above=0, below=1
-    )
+    teacher_decay: float = option(0.99, "decay of the average per step, with teacher=average", above=0, below=1)
     align: str = option("equal", _ALIGN, choices=ALIGNMENTS)
-    align_power: float = option(0.5, "a, how far guesses are aligned", above=0, at_most=1)
+    align_power: float = option(0.5, "a, how far pseudo-labels are aligned", above=0, at_most=1)
     threshold: float = option(
-        0.0, "guesses below this share of the source's mean confidence are left out", at_least=0, at_most=1
+        0.0, "pseudo-labels below this share of the source's mean confidence are left out", at_least=0, at_most=1
     )
     temperature: float = option(0.5, _TEMPERATURE, at_least=0, at_most=1)
     target_weight: float = option(1.0, "factor on the target's loss", at_least=0)
-    target_loss: str = option("ce", "the loss on guesses: ce, drw, margin, di or difc", choices=TARGET_LOSSES)
+    target_loss: str = option("ce", "the loss on pseudo-labels: ce, drw, margin, di or difc", choices=TARGET_LOSSES)
     target_margin: float = option(1.0, "largest margin of target_loss", unit="logits", at_least=0)
     target_epsilon: float = option(0.5, "ε of target_loss=difc", unit="logits", at_least=0)
     target_power: float = option(0.2, "class weights of target_loss are q^-power", at_least=0, at_most=1)
-    strong_views: bool = option(True, "the student sees turned, scaled, relit and covered faces")
+    strong_views: bool = option(True, "the student sees rotated, scaled, relit and occluded faces")
 
     @classmethod
     def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:
@@ -55,7 +53,7 @@ class SelfTrainingOptions(option_tools.Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.align == "own" and self.temperature == 0:
-            raise UserError("align=own is of guesses that are sharpened: with temperature=0 there is nothing to align")
+            raise UserError("align=own needs soft pseudo-labels: with temperature=0 there is nothing to align")
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,6 @@ class AdaMatchOptions(SelfTrainingOptions):
 
     teacher: str = option("student", WHO, choices=TEACHERS, folders=True)
     threshold: float = option(
-        0.9, "guesses below this share of the source's mean confidence are left out", at_least=0, at_most=1
+        0.9, "pseudo-labels below this share of the source's mean confidence are left out", at_least=0, at_most=1
     )
     temperature: float = option(0.0, _TEMPERATURE, at_least=0, at_most=1)

@@ -33,7 +33,7 @@ _OUT = ("--out", "again")
 
 #: The three that a page says before its commands.
 WHERE = "In the folder where they were given, with the same data and weights:"
-EACH = "One row of the table alone, into the folder again/; a click marks a command:"
+EACH = "One row of the table only, into the folder again/; click a command to select it:"
 THINNED = "The budget decided which faces these cells saw, and plan.json keeps it: the command above trains them."
 
 

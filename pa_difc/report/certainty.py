@@ -24,15 +24,15 @@ def certainty(selection: Selection) -> list[str]:
         return ["There was nothing to choose from."]
     picks = {name: selection.pick(name) for name in AGAINST_AS_IS}
     for_it = [name for name, pick in picks.items() if pick is chosen]
-    against = [f"{name} {pick.name}" for name, pick in picks.items() if pick is not chosen]
-    found = f"Alone, {', '.join(for_it)} would take it too" if for_it else "Alone, no criterion would take it"
+    against = [f"{name} would choose {pick.name}" for name, pick in picks.items() if pick is not chosen]
+    found = f"Alone, {', '.join(for_it)} would choose it too" if for_it else "No single criterion would choose it"
     lines = [f"{found}{'; ' + ', '.join(against) if against else ''}."]
     second = max(others, key=lambda c: c.scores["consensus"])
     if 2 * len(for_it) < len(picks):
-        lines.append("The criteria disagree: it is a weak choice.")
+        lines.append("The criteria disagree: the choice is weak.")
     rank, next_rank = selection.rank(chosen), selection.rank(second)
     if rank == next_rank:
-        lines.append(f"It is tied with {second.name} at a mean rank of {rank:.1f}: the first of the table is taken.")
+        lines.append(f"It is tied with {second.name} at a mean rank of {rank:.1f}: the first in the table is chosen.")
     else:
         lines.append(
             f"Its mean rank is {rank:.1f} among {len(selection.candidates)} cells (1 is the best); that of "
@@ -42,11 +42,11 @@ def certainty(selection: Selection) -> list[str]:
     shares = [share for a, b in pairs if (share := agreement(a, b)) is not None]
     if shares:
         lines.append(
-            f"Two cells say the same of {mean(shares):.0%} of the faces on average, at least of {min(shares):.0%}: "
+            f"Two cells agree on {mean(shares):.0%} of the faces on average, and on at least {min(shares):.0%}: "
             "where they differ, one of them is wrong."
         )
     lines.append(
-        f"Only labels tell: with {_LABELLED} of the faces labelled, accuracy is known to within "
+        f"Only labels can tell: with {_LABELLED} of the faces labelled, accuracy is known to within "
         f"{98 / sqrt(_LABELLED):.0f} points."
     )
     return lines

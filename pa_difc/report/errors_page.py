@@ -109,7 +109,7 @@ def error_page(r: Reviewed, groups: Sequence[ByGroup] = (), notes: Sequence[str]
 
 def _labels_note(r: Reviewed) -> str:
     if r.labels is None:
-        return "<p class='note'>No label was read. How many of these predictions are right, nobody knows.</p>"
+        return "<p class='note'>No label was read. How many of these predictions are right is unknown.</p>"
     return (
         f"<p class='warn'>The labels of {html.escape(r.target)} were read for this page, after training. Whoever "
         "changes the model by what stands here and scores it on these faces again has chosen by their labels (an "
@@ -120,11 +120,11 @@ def _labels_note(r: Reviewed) -> str:
 def _of_labelled(r: Reviewed) -> dict[str, str]:
     assert r.labels is not None
     if not (r.predicted != r.labels).any():
-        return {"How sure, and how right": confidences(r)}
-    found = {"Which classes are mixed up": _pairs(r), "The surest errors": _surest(r)}
+        return {"Confidence and accuracy": confidences(r)}
+    found = {"Which classes are confused": _pairs(r), "The most confident errors": _surest(r)}
     if len(r.classes) <= _MATRIX:
         found["All pairs"] = matrix(r)
-    return found | {"How sure, and how right": confidences(r)} | _divided(r)
+    return found | {"Confidence and accuracy": confidences(r)} | _divided(r)
 
 
 def _of_unlabelled(r: Reviewed) -> dict[str, str]:
@@ -143,8 +143,8 @@ def _pairs(r: Reviewed) -> str:
     pairs = find_pairs(r.labels, r.probs)
     top = len(pairs[0].faces)
     rows = [
-        f"<p>True class → predicted class, the most frequent of {len(pairs)} pairs first. Faces are taken evenly "
-        "from the surest error to the least sure one; below each stands how sure the model was.</p>"
+        f"<p>True class → predicted class, the most frequent of {len(pairs)} pairs first. Faces are sampled evenly "
+        "from the most to the least confident error; the confidence is below each.</p>"
     ]
     for pair in pairs[:_PAIRS]:
         n = len(pair.faces)

@@ -40,7 +40,7 @@ def confidences(r: Reviewed) -> str:
         rows.append(cells)
     if r.labels is None:
         return table([["confidence", "faces", "of all"], *rows], "How sure")
-    said = "<p>If confidence could be trusted, the last column would lie within the first.</p>"
+    said = "<p>If confidence were calibrated, the last column would lie within the first.</p>"
     return said + table([["confidence", "faces", "of all", "wrong", "right"], *rows], "How sure")
 
 

@@ -43,7 +43,7 @@ def _card(r: Reviewed, i: int, short: bool, divided: Committee | None) -> str:
         lines.append(_votes(r, divided, i))
     shown = name if len(name) <= _NAME else f"…{name[1 - _NAME :]}"
     lines.append(f"<small>{bdi(shown)}</small>")
-    alt = f"{said}, {sure}" if true in (None, said) else f"{true}, taken for {said}, {sure}"
+    alt = f"{said}, {sure}" if true in (None, said) else f"{true}, predicted as {said}, {sure}"
     words = f"alt='{html.escape(alt)}' title='{html.escape(name)}'"
     picture = f"<img loading='lazy' {words} src='{data_uri(r.faces.image(i))}'>"
     return f"<figure>{picture}<figcaption>{'<br>'.join(lines)}</figcaption></figure>"

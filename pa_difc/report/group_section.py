@@ -64,7 +64,7 @@ def _gap(one: ByGroup, classes: Sequence[str]) -> str:
         f" Mean recall is over the classes that all of them have: {', '.join(classes[k] for k in one.classes)}."
     )  # fmt: skip
     if one.gap is None:
-        return f"Fewer than two groups have {ENOUGH_FACES} faces: there is no gap to speak of.{over}"
+        return f"Fewer than two groups have {ENOUGH_FACES} faces: no gap is reported.{over}"
     compared = sum(not group.few for group in one.groups)
     best = f" It is the largest gap among {compared} groups: some of it is chance." if compared > 2 else ""
     return gap_sentence(one) + best + over

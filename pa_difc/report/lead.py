@@ -90,15 +90,15 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
     best = _best(with_source, "macro_recall")
     if round(gains["macro_recall"][best].points, 1) > 0:
         alone = round(gains["accuracy"][best].points, 1) < 0
-        verdict, tested = "paid in mean recall alone" if alone else "paid", gains["macro_recall"][best]
+        verdict, tested = "helped mean recall only" if alone else "helped", gains["macro_recall"][best]
     elif round(gains["accuracy"][most := _best(with_source, "accuracy")].points, 1) > 0:
-        verdict, best, tested = "paid in accuracy alone", most, gains["accuracy"][most]
+        verdict, best, tested = "helped accuracy only", most, gains["accuracy"][most]
     else:
-        verdict, tested = "did not pay", gains["macro_recall"][best]
+        verdict, tested = "did not help", gains["macro_recall"][best]
     doing = _training(grid)
     if tested.within_noise and gains["accuracy"][best].points < 0 and not gains["accuracy"][best].within_noise:
-        verdict = "did not pay"  # what it has more may be chance, and what it has less is not
-    elif verdict != "did not pay" and tested.within_noise:
+        verdict = "did not help"  # what it has more may be chance, and what it has less is not
+    elif verdict != "did not help" and tested.within_noise:
         doing, verdict = f"That {_lower(doing)} {verdict}", "can't be told from noise"
     more, right = gains["macro_recall"][best], gains["accuracy"][best]
     return [
@@ -149,9 +149,9 @@ def _unscored_sentence(grid: Grid) -> str:
     chosen = selection.chosen
     why = f"chosen by {CHOSEN_BY} among {len(selection.candidates)}"
     if not chosen.eligible:
-        why += ", none of which may be chosen by the rules: not to be trusted"
+        why += ", none of which passes the rules: unreliable"
     if chosen.method == AS_IS:
-        return f"{text}. Take {_AS_IS}, {why}: nothing says that {_lower(_training(grid))} paid."
+        return f"{text}. Take {_AS_IS}, {why}: nothing says that {_lower(_training(grid))} helped."
     text = f"{text}. Take {chosen.name}, {why}"
     if chosen.agreement is None:
         return f"{text}."

@@ -23,6 +23,6 @@ def never_began(settings: Iterable[Mapping[str, Any]]) -> list[str]:
         if never:
             late.setdefault(f"{' and '.join(never)} of {epochs}", []).append(loss["name"])
     return [
-        f"{', '.join(dict.fromkeys(losses))}: would begin {phases}, so never; give more epochs"
+        f"{', '.join(dict.fromkeys(losses))}: would begin {phases}, after the last; give more epochs"
         for phases, losses in late.items()
     ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 NOTE = (
     "Published numbers are the paper's (RAF-DB, IR-50; sfew with ir18 or resnet18, and with dann: ResNet-18), accuracy "
     "in %: another network, other epochs, by its account not always the same test images (sfew: 415 of 436), and some "
-    "methods chose their epoch on target labels. They are for orientation."
+    "methods chose their epoch on target labels. They are for reference only."
 )
 
 _TARGETS = ("jaffe", "sfew", "fer2013", "expw")

@@ -182,7 +182,7 @@ def selection_notes(selection: Selection) -> list[str]:
     if not selection.has_reference and selection.has_source:
         notes.append(f"{' + '.join(REFERENCE)} is not among the cells: that they keep the source's recall is unchecked")
     if not any(c.eligible for c in selection.candidates):
-        notes.append("no cell may be chosen by these rules: the choice is among all, and not to be trusted")
+        notes.append("no cell passes these rules: the choice is among all, and unreliable")
     return notes
 
 

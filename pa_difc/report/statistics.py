@@ -57,7 +57,7 @@ class Difference:
 def differences(grid: Grid, metric: str) -> list[Difference]:
     """Every loss over each simpler loss of :data:`BASES` with the same method: one table, one correction.
 
-    The loss on guessed labels (``target_loss``) is compared likewise, between runs that differ in nothing else.
+    The loss on pseudo-labels (``target_loss``) is compared likewise, between runs that differ in nothing else.
     """
     cells = [(method, loss) for method in grid.methods for loss in grid.losses if grid.of(method, loss)]
     pairs = [(cell, base) for cell in cells for base in _simpler(grid, cell)]
@@ -164,7 +164,7 @@ def bootstrap(labels: Array, gained: Array, metric: str, draws: int = _DRAWS) ->
 
 
 def _simpler(grid: Grid, cell: Cell) -> list[Cell]:
-    """The cells that one is compared with: those whose loss, or whose loss on guessed labels, is simpler."""
+    """The cells that one is compared with: those whose loss, or whose loss on pseudo-labels, is simpler."""
     method, loss = cell
     first = next(iter(grid.of(*cell).values()))
     found = [(method, variant) for base in _before(first.loss) for variant in grid.variants(base)]
@@ -183,7 +183,7 @@ def _before(loss: str) -> Sequence[str]:
 
 
 def _target_loss(run: Run) -> tuple[str | None, str]:
-    """The loss on guessed labels, if the method has one, and the method without it."""
+    """The loss on pseudo-labels, if the method has one, and the method without it."""
     options = dict(run.settings["method"].get("options", {}))
     return options.pop("target_loss", None), canonical([run.method, options])
 

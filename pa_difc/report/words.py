@@ -57,7 +57,7 @@ def _labelled(r: Reviewed) -> list[str]:
     said = [
         f"Of {n:,} faces {share(found.value)} are wrong ({wrong:,}; 95 % interval {interval(found)}).",
         f"{share(first.of_errors)} of all errors are {pair}: {share(first.of_true)} of the {r.classes[first.true]} "
-        f"faces are taken for {r.classes[first.predicted]}.",
+        f"faces are predicted as {r.classes[first.predicted]}.",
     ]
     counts = np.bincount(r.labels, minlength=len(r.classes))
     right = np.bincount(r.labels[r.predicted == r.labels], minlength=len(r.classes))
@@ -76,4 +76,4 @@ def _unlabelled(r: Reviewed) -> list[str]:
     if r.committee is not None:
         split = float(r.committee.split.mean())
         said.append(f"On {share(split)} of the faces its grid's {r.committee.cells} cells do not all name one class.")
-    return [*said, "Look at those below first: there a label would tell most."]
+    return [*said, "Start with those below: labels would help most there."]

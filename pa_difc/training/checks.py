@@ -55,7 +55,7 @@ def _check_product(resolved: Settings) -> None:
     if product == "none" and power != EvalSettings.product_power:
         raise UserError(f"product_power={power:g} has no effect with product=none")
     if product == "start" and resolved.model.pretrained is None:
-        raise UserError("product=start: give --pretrained, the weights that bring a classifier along")
+        raise UserError("product=start: give --pretrained, the weights that include a classifier")
 
 
 def _check_source(resolved: Settings) -> None:
@@ -65,7 +65,7 @@ def _check_source(resolved: Settings) -> None:
         return
     if method.uses_source and method.trains:
         raise UserError(
-            f"source=none: method {resolved.method.name} learns from a labelled source; name one, or take source_free "
+            f"source=none: method {resolved.method.name} learns from a labelled source; name one, or use source_free "
             "or as_is"
         )
     for key, value, plain in (
@@ -82,7 +82,7 @@ def _check_start(resolved: Settings) -> None:
     model, method = resolved.model, METHODS.lookup(resolved.method.name)
     if model.head_init == "pretrained":
         if model.pretrained is None:
-            raise UserError("head_init=pretrained: give --pretrained, the weights that bring a classifier along")
+            raise UserError("head_init=pretrained: give --pretrained, the weights that include a classifier")
         if model.classifier != "linear":
             raise UserError(f"head_init=pretrained: a {model.classifier} classifier can't start as a linear one")
         if method.needs_regions:
@@ -113,5 +113,5 @@ def _check_faces(resolved: Settings, option: str, folder: Path) -> None:
     if (size_px := read_settings(folder)["input"]["size_px"]) != resolved.data.crop_px:
         raise UserError(
             f"{option}: that model takes faces of {size_px} px, and this run has {resolved.data.crop_px} px: set "
-            f"crop_px={size_px}, or take another model"
+            f"crop_px={size_px}, or use another model"
         )

@@ -230,7 +230,7 @@ def _pass_on(result: Future[Any], asked: Future[bytes]) -> None:
     try:
         value, error = pickle.loads(asked.result())
     except CancelledError:
-        value, error = None, BrokenExecutor("its worker is gone")
+        value, error = None, BrokenExecutor("its worker was lost")
     except BaseException as raised:
         lost = type(raised).__name__ == "KilledWorker"
         value, error = None, BrokenExecutor(str(raised)) if lost else raised

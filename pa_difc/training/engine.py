@@ -147,7 +147,7 @@ def _epoch(
             adapter.lr_schedulers.step("per_step")
             for name, value in losses.items():
                 if not isfinite(value):
-                    stays = f"; the checkpoint of epoch {epoch} stays" if epoch else ""
+                    stays = f"; the checkpoint of epoch {epoch} is kept" if epoch else ""
                     raise DivergedError(
                         f"{title}: {name} is {value} at step {step + 1} of epoch {epoch + 1}{stays}. "
                         f"Lower --set lr (now {learning_rate:g})"

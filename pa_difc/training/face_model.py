@@ -118,7 +118,7 @@ class OtherModel(nn.Module):
     def __init__(self, model: FaceModel, labels: LabelSet, origin: str) -> None:
         super().__init__()
         self.model = model.requires_grad_(False)
-        self.rows = rows_of(labels, model.classes, origin, "take another model")
+        self.rows = rows_of(labels, model.classes, origin, "use another model")
         self.train(False)
 
     def train(self, mode: bool = True) -> OtherModel:

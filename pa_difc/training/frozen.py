@@ -82,7 +82,7 @@ def extract(settings: Settings, source: Domain, target: Domain, out: Path, team:
         with holding(folder.path, "is making these features", wait=True):
             if lacks := _lacks(store, parts):  # still, should another process have been waited for
                 if store.exists():
-                    print(f"{store} has no {lacks}: it is made anew", flush=True)
+                    print(f"{store} has no {lacks}: extracting again", flush=True)
                 _fill(store, parts, settings, source, target, folder.key, team)
     return _domain(source, "source", store, folder.key, parts), _domain(target, "target", store, folder.key, parts)
 

@@ -92,6 +92,6 @@ def _end(slot: Slot, cells: Sequence[Settings], out: Path, tries: Counter[int]) 
     tries[number] += 1
     if tries[number] < TRIES:
         return Step(number, None, seconds)
-    reason = f"its worker was killed, {TRIES} times: too little memory, perhaps, for so many --jobs"
+    reason = f"its worker was killed {TRIES} times, perhaps for lack of memory: use fewer --jobs"
     failure = Failure.told(reason, f"{reason}\n{error}\n", failure_file(out, cells[number]))
     return Step(number, Outcome(failure=failure), seconds)

@@ -23,7 +23,7 @@ from ..util.options import Options, option
 #: Whose predictions can multiply those of a run, beside another model's.
 PRODUCTS = ("none", "start")
 
-#: Faces of a larger side are taken for a mistake: a batch of them would not fit any memory.
+#: Faces of a larger side are treated as a mistake: a batch of them would not fit any memory.
 MAX_CROP_PX = 1024
 
 
@@ -38,7 +38,7 @@ class DataSettings(Options):
 
     source: str = option("toy_studio", "the labelled dataset")
     target: str = option("toy_street", "the unlabelled dataset")
-    root: str = option("data", "the folder that holds datasets")
+    root: str = option("data", "the folder that holds the datasets")
     labels: str = option("expressions", "the classes: expressions (seven), expressions8, valence, folders or FILE.toml")
     crop_px: int | None = option(
         None, "side of the faces; none: the backbone's own", unit="pixels", at_least=32, at_most=MAX_CROP_PX
@@ -51,22 +51,22 @@ class DataSettings(Options):
         at_least=0,
         below=0.5,
     )
-    sampler: str = option("shuffled", "how the source is drawn", choices=lambda: sampler_names("source"))
-    target_sampler: str = option("shuffled", "how the target is drawn", choices=lambda: sampler_names("target"))
+    sampler: str = option("shuffled", "how source samples are drawn", choices=lambda: sampler_names("source"))
+    target_sampler: str = option("shuffled", "how target samples are drawn", choices=lambda: sampler_names("target"))
     target_shift: float | None = option(
-        None, "α of a label shift made on purpose, q ~ Dirichlet(α·K·p); none: no shift", above=0
+        None, "α of an artificial label shift, q ~ Dirichlet(α·K·p); none: no shift", above=0
     )
-    shift_draw: int = option(0, "which draw of these class proportions", at_least=0)
+    shift_draw: int = option(0, "number of the draw of these class proportions", at_least=0)
     deduplicate: bool = option(False, "leave out exact duplicates, also across splits")
     group_by: str | None = option(
         None,
-        "samples that agree in this column, or this regular expression of their names, stay on one side",
+        "samples that share this column, or what this regular expression matches in their names, stay on one side",
     )
     near_duplicates: str | None = option(
-        None, "look for near duplicates, and keep, group or drop them", choices=NEAR_DUPLICATES
+        None, "find near duplicates, and keep, group or drop them", choices=NEAR_DUPLICATES
     )
     on_bad_image: str = option(
-        "skip", "skip leaves out images that can't be read, error stops", choices=("skip", "error")
+        "skip", "images that can't be read: skip them, or stop with error", choices=("skip", "error")
     )
 
 
@@ -87,18 +87,20 @@ class ModelSettings(Options):
     )
     pool: str = option(
         "average",
-        "average (of the last map) or grid (averages over the cells of a grid over model.maps, which keeps places)",
+        "average (of the last map) or grid (averages over the cells of a grid over model.maps, which keep positions)",
         choices=POOLS,
     )
-    maps: str = option("late", "those with a grid, by depth: mid, late, last, or several joined by +", choices=MAPS)
-    pretrained: str | None = option(None, "weights for the backbone: a file, or a folder with a model of ours")
+    maps: str = option(
+        "late", "feature maps under the grid, by depth: mid, late, last, or several joined by +", choices=MAPS
+    )
+    pretrained: str | None = option(None, "weights for the backbone: a file, or a model folder of pa-difc")
     pretrained_classes: tuple[str, ...] | None = option(
         None, "classes of the classifier in a state dict, in its order; none: those that the backbone's weights have"
     )
     head_init: str | None = option(
         None,
-        "classifiers start random, or pretrained: as the one that comes with the weights; none: pretrained where one "
-        "comes along",
+        "classifiers start random, or pretrained: as the one that comes with the weights; none: pretrained where the "
+        "weights include one",
         choices=HEAD_INITS,
     )
     classifier: str | None = option(
@@ -145,12 +147,12 @@ class OptimiserSettings(Options):
     warmup_steps: int = option(0, "the learning rate rises linearly over these", unit="steps", at_least=0)
     ema: float = option(
         0.0,
-        "predict with weights averaged over the last steps, of which a step keeps this share; 0: never",
+        "predict with weights averaged over the last steps, with this decay per step; 0: never",
         at_least=0,
         below=1,
     )
     start_share: float = option(
-        0.0, "share of the weights that training began with in the averaged ones; needs ema", at_least=0, below=1
+        0.0, "share of the initial weights in the averaged ones; needs ema", at_least=0, below=1
     )
     clip_norm: float | None = option(None, "each model's gradient is scaled down to this norm; none: never", above=0)
     layer_decay: float = option(
@@ -196,7 +198,7 @@ class MethodSettings(Options):
 class RunSettings(Options):
     """How long, from which seed, on what."""
 
-    epochs: int = option(5, "passes over the longer domain; the paper trains 40", unit="epochs", at_least=1)
+    epochs: int = option(5, "passes over the larger domain; the paper trains 40", unit="epochs", at_least=1)
     seed: int = option(0, "of weights, batches and dropout", at_least=0)
     prior_correction: str = option(
         "none",
@@ -214,13 +216,13 @@ class EvalSettings(Options):
     views: str | None = option(
         None,
         "views of a face whose probabilities are averaged: none, flip (its mirror image), flip+scales (smaller, too); "
-        "a model folder's own if nothing is said",
+        "by default a model folder's own",
         choices=_words("data.views", "VIEWS"),
     )
     product: str = option(
         "none",
-        "whose class probabilities multiply those of every cell: none, start (the pretrained classifier) or the folder "
-        "of a run or model",
+        "model whose class probabilities multiply those of every cell: none, start (the pretrained classifier) or the "
+        "folder of a run or model",
         choices=PRODUCTS,
         folders=True,
     )

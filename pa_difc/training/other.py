@@ -40,7 +40,7 @@ def other_model(folder: Path, domain: Domain) -> OtherModel:
     if given["prepared"] and store and given["crop"] != store["crop"]:
         raise UserError(
             f"the model of {folder} takes faces cut out as {given['crop']}, and {domain.name} is cut out as "
-            f"{store['crop']}: prepare it with --crop {given['crop']}, or take another model"
+            f"{store['crop']}: prepare it with --crop {given['crop']}, or use another model"
         )
     return OtherModel(model, domain.label_set, f"the model of {folder}")
 

@@ -171,7 +171,7 @@ def read_record(path: Path) -> dict[str, Any]:
     if not problem and "source" not in record["scores"] and record["settings"]["data"]["source"] != NO_SOURCE:
         problem = "scores.source is missing"
     if problem:
-        raise UserError(f"record {path} is not whole ({problem}); remove it to have its run trained again")
+        raise UserError(f"record {path} is incomplete ({problem}); remove it to train its run again")
     for scores in record["scores"].values():
         if "confusion" in scores:
             scores.setdefault("macro_recall_20", macro_recall_20(scores["confusion"]))  # which 0.3 did not write

@@ -104,7 +104,7 @@ def _run(
         after_epoch=to_log,
     )
     if rank() == 0 and not (folder.path / SETTINGS).exists():  # a record alone would be taken for a whole run
-        raise UserError(f"{folder.path} was removed while it was trained; the same command begins it again")
+        raise UserError(f"{folder.path} was removed during training; rerun the command to start again")
     record = finish(adapter, source, target, folder, history)
     if logger and to_log:
         to_log(history)  # all of it, if the last epoch's checkpoint was there already

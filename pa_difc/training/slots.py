@@ -194,7 +194,7 @@ def _close(slots: Sequence[Slot]) -> None:
     busy = [slot.future for slot in slots if slot.number is not None]
     with suppress(KeyboardInterrupt):  # Ctrl-C once more waits no longer, nor does one to whom nobody listens
         if busy:
-            print("stopping; epochs that are not done are begun again", flush=True)
+            print("stopping; unfinished epochs are repeated on resuming", flush=True)
         wait(busy, STOP_S)
     with _unheard(*SIGNALS):
         for slot in slots:

@@ -90,7 +90,7 @@ def for_samples(settings: Settings, source: Domain) -> Settings:
     if settings.eval.product == "start" and isinstance(source.train, FeatureSet) and not known:
         raise UserError("product=start: these features come with no pretrained classifier's predictions")
     if teacher == "start" and not known:
-        raise UserError("teacher=start: no pretrained classifier comes along that could teach; take teacher=average")
+        raise UserError("teacher=start: there is no pretrained classifier to teach; use teacher=average")
     if not isinstance(source.train, FeatureSet) or settings.model.head_init != "pretrained":
         return settings
     if "model.head_init" not in settings.follows:
@@ -106,7 +106,7 @@ def pretrained_classifier(settings: Settings, labels: LabelSet) -> PretrainedCla
     """
     model = settings.model
     if model.pretrained is None:
-        raise UserError("head_init='pretrained' needs --pretrained: the weights that bring a classifier along")
+        raise UserError("head_init='pretrained' needs --pretrained: the weights that include a classifier")
     if is_model_folder(model.pretrained):
         if model.pretrained_classes:
             raise UserError(f"pretrained_classes has no effect with {model.pretrained}: the model says its own")

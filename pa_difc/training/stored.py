@@ -86,7 +86,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         weights = _of_checkpoint(path, read_state(path), read_settings(folder))
     for name, values in weights.items():
         if not torch.isfinite(values).all():
-            raise UserError(f"{path}: {name} holds values that are not finite; take another model, or train it again")
+            raise UserError(f"{path}: {name} holds values that are not finite; use another model, or train it again")
     return weights
 
 
@@ -171,7 +171,7 @@ def stored_classifier(folder: Path) -> PretrainedClassifier:
 
     widths = [tensor.shape[1] for tensor in c.values() if tensor.dim() == 2]
     if chosen["classifier"] != "linear" or method.inference_models != ("G", name) or not widths:
-        raise UserError(f"{folder}: its classifier is not linear in the features of its network; take head_init=random")
+        raise UserError(f"{folder}: its classifier is not linear in the features of its network; use head_init=random")
     options = method.read_options(settings["settings"]["method"].get("options", {}))
     head = method.heads(widths[0], len(labels), make, options)[name]
     try:
@@ -181,7 +181,7 @@ def stored_classifier(folder: Path) -> PretrainedClassifier:
     layers = [layer for part in made if part in set(head.modules()) for layer in part.modules()]
     linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
     if not linear:
-        raise UserError(f"{folder}: its method has a classifier of its own; take head_init=random")
+        raise UserError(f"{folder}: its method has a classifier of its own; use head_init=random")
     weight, bias = (torch.stack([getattr(x, n).detach() for x in linear]).mean(dim=0) for n in ("weight", "bias"))
     scale = chosen["scale"]
     if (prior := settings["adjustment"]) is not None and "product" not in settings:

@@ -135,7 +135,7 @@ def _pool(choice: Choice, recalls: Sequence[float], target: Domain) -> list[Line
     if own := next((t for t in choice.candidates if t.user_attrs.get("origin") == "defaults"), None):
         wanted["defaults"] = own, ""
     wanted["worst of the pool"] = choice.candidates[worst], ""
-    wanted["oracle best"] = choice.candidates[oracle], "uses target labels: not a result"
+    wanted["oracle best"] = choice.candidates[oracle], "uses target labels: for reference only"
     return [_pooled(f"{name} (trial {t.number})", t, target, note) for name, (t, note) in wanted.items()]
 
 

@@ -83,7 +83,7 @@ def run_in_workers(plan: StudyPlan, study: optuna.Study, task: Task, jobs: int) 
         try:
             _watch(plan, crew, board)
         except KeyboardInterrupt:
-            board.print(f"stopping; to go on: {command_line()}")
+            board.print(f"stopping; resume with: {command_line()}")
             raise
         finally:
             go.unlink(missing_ok=True)

@@ -71,7 +71,7 @@ class StudyPlan:
         lookup("selection", self.select, SELECTIONS)
         if self.select == ORACLE and not self.allow_target_labels:
             raise UserError(
-                "--select oracle reads target labels and gives a bound only: it needs --allow-target-labels"
+                "--select oracle reads target labels and gives an upper bound only: it needs --allow-target-labels"
             )
 
     @property

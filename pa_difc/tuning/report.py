@@ -23,7 +23,7 @@ from .space import Space, defaults
 from .study import ORACLE, SELECTIONS, Choice
 
 #: What a busy person takes away where there are no labels.
-UNSCORED = "The target has no labels: whether the chosen values do better on it than the defaults can't be said."
+UNSCORED = "The target has no labels: whether the chosen values beat the defaults on it is unknown."
 
 
 def write_report(
@@ -106,7 +106,7 @@ def warn(assessment: Assessment, select: str) -> list[str]:
     """What must not be overlooked."""
     warnings = []
     if select == ORACLE:
-        warnings.append("This study chose by TARGET LABELS: a bound, not a result.")
+        warnings.append("This study chose by TARGET LABELS: an upper bound, for reference only.")
     warnings += [
         f"{line.name}: collapsed, fewer than half of the classes that occur were ever predicted."
         for line in (*assessment.lines, *assessment.pool)

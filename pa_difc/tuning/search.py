@@ -133,7 +133,9 @@ def best_toml(plan: StudyPlan, trial: optuna.trial.FrozenTrial) -> str:
     """The chosen values as a file that commands and recipes take with --config."""
     lines = [
         f"# Trial {trial.number}, chosen by {plan.select} from {plan.trials} ({plan.features}).",
-        "# USES TARGET LABELS: a bound, not a result." if plan.select == ORACLE else "# No target label was used.",
+        "# USES TARGET LABELS: an upper bound, for reference only."
+        if plan.select == ORACLE
+        else "# No target label was used.",
     ]
     flat = candidate(plan.settings, trial.params).flat()
     names = {"reweight_epoch" if name == REWEIGHT else name for name in trial.params}

@@ -92,7 +92,7 @@ class SteadyStorage(BaseStorage):
         if now - began > PATIENCE_S:
             self._given_up = threading.current_thread() is threading.main_thread()  # beats go on
             about = f"for {PATIENCE_S / 60:.0f} minutes: {reason(error, self._clean)}"
-            raise UserError(f"the study's storage did not answer {about}; the same command goes on") from None
+            raise UserError(f"the study's storage did not answer {about}; rerun the command to resume") from None
         try:
             with interruptible():
                 time.sleep(min(PAUSE_S, 0.1 + (now - began) / 4))

@@ -24,7 +24,7 @@ SELECTIONS: dict[str, str] = {
     "consensus": "mean rank by im, class_ami and ensv, among trials that keep the source's recall",
     **{name: criterion.about for name, criterion in CRITERIA.items()},
     "ensv": "agreement with the mean of all trials; a pool that mostly fails agrees with the failure",
-    ORACLE: "target test labels: NOT A RESULT, only a bound (needs --allow-target-labels)",
+    ORACLE: "target test labels: FOR REFERENCE ONLY, an upper bound (needs --allow-target-labels)",
 }
 
 
@@ -108,7 +108,7 @@ def choose(study: optuna.Study, selection: str, oracle_scores: Sequence[float] |
     """
     candidates = complete_trials(study)
     if not candidates:
-        raise UserError("no trial has come to its end: nothing to choose from")
+        raise UserError("no trial is complete: nothing to choose from")
     scores: dict[str, list[float]] = {name: [t.user_attrs["criteria"][name] for t in candidates] for name in CRITERIA}
     scores["ensv"] = ensemble_agreement([unpack(t.user_attrs["target_probs"]).astype(np.float64) for t in candidates])
     scores["consensus"] = consensus([scores[name] for name in CONSENSUS])

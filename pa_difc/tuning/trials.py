@@ -138,8 +138,8 @@ def recover(study: optuna.Study, watch: Watch, space: Collection[str]) -> None:
     for trial in watch.lost():
         with suppress(UpdateFinishedTrialError):
             again = give_back(study, trial, space, killed=True)
-            fate = "it is tried again" if again else f"it lost {MAX_RETRIES + 1} and is given up"
-            print(f"trial {trial.number}: its worker is gone; {fate}", flush=True)
+            fate = "retrying" if again else f"it lost {MAX_RETRIES + 1} workers and is given up"
+            print(f"trial {trial.number}: its worker was lost; {fate}", flush=True)
     trials = study.get_trials(deepcopy=False)
     queued = {trial.system_attrs.get(_AFTER) for trial in trials}
     for trial in trials:
@@ -182,7 +182,7 @@ def _left(study: optuna.Study, budget: int) -> int:
 def _say_waiting(study: optuna.Study, watch: Watch) -> None:
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     names = ", ".join(f"{t.number} ({_brief(t.system_attrs.get(WORKER))})" for t in running)
-    about = f"one that gives no sign for {watch.grace_s:g} seconds is tried again"
+    about = f"one that gives no sign for {watch.grace_s:g} seconds is retried"
     print(f"waiting for other workers' trials: {names}; {about}", flush=True)
 
 

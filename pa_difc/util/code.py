@@ -38,9 +38,7 @@ def code_files(entry: Any) -> list[Path]:
     module = inspect.getmodule(what)
     file = _file(module)
     if module is None or file is None:
-        raise UserError(
-            f"{what.__qualname__} is in no file, so that nobody could tell when it was edited: put it into one"
-        )
+        raise UserError(f"{what.__qualname__} is in no file, so edits to it can't be detected: put it into one")
     if PACKAGE in file.parents:
         return [file]
     if "." in module.__name__ or hasattr(module, "__path__"):

@@ -64,7 +64,7 @@ def join(device: str) -> None:
     import ignite.distributed as idist
 
     if device not in ("cpu", "cuda"):
-        raise UserError(f"device {device!r} with several processes: must be cpu or cuda, of which each takes its own")
+        raise UserError(f"device {device!r} with several processes: must be cpu or cuda, and each takes its own")
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # idist puts what it sends on a GPU wherever it sees one
     elif (local := int(os.environ.get("LOCAL_RANK", "0"))) >= torch.cuda.device_count():
@@ -92,8 +92,8 @@ def needs_all(function: Callable[P, T]) -> Callable[P, T]:
                 raise
             minutes = _PATIENCE.total_seconds() / 60
             raise UserError(
-                f"another of the {processes()} processes is gone, or said nothing for {minutes:g} min; the last "
-                "checkpoint stays: start all again with the same command"
+                f"another of the {processes()} processes is gone, or silent for {minutes:g} min; the last "
+                "checkpoint stays: restart all with the same command"
             ) from None
 
     return wrapped

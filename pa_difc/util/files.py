@@ -66,7 +66,7 @@ def _mode(path: Path) -> int | None:
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(status):
-        raise OSError("something that is no file lies there")
+        raise OSError("there is something that is not a file")
     return stat.S_IMODE(status)
 
 
@@ -99,7 +99,7 @@ def refuse_links(*paths: Path, instead: str) -> None:
     """
     for path in paths:
         if path.is_symlink():
-            why = "is a link, and nothing is written through or over one"
+            why = "is a link, and links are never written to"
             raise UserError(f"{path} {why}: remove it, or give {instead}")
 
 
@@ -163,9 +163,9 @@ def read_json(path: Path, *, others_add: bool = False) -> Any:
         value = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a whole JSON file"
-        raise UserError(f"cannot read {path}: {reason}; remove it to have it made anew") from None
+        raise UserError(f"cannot read {path}: {reason}; remove it to have it written again") from None
     if isinstance(value, dict) and _SEAL in value and value.pop(_SEAL) != _seal(value) and not others_add:
-        raise UserError(f"{path} is not as it was written: changed or damaged; remove it to have it made anew")
+        raise UserError(f"{path} was changed or damaged since it was written; remove it to have it written again")
     return value
 
 
@@ -180,7 +180,7 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.
             return {name: file[name] for name in (file.files if names is None else names)}
     except Exception as error:  # a damaged archive can make zipfile, zlib and NumPy raise anything
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a whole .npz file of arrays"
-        raise UserError(f"cannot read {path}: {reason}; remove it to have it made anew") from None
+        raise UserError(f"cannot read {path}: {reason}; remove it to have it written again") from None
 
 
 def array_names(path: Path) -> set[str]:

@@ -61,7 +61,7 @@ class Registry(MutableMapping[str, T], Generic[T]):
         if entry is None:
             return lambda given: self.register(name, given)
         if name in self._places or self._is_of_family(name):
-            raise UserError(f"{self.kind} {name!r} is one of ours: register yours under another name")
+            raise UserError(f"{self.kind} {name!r} is built in: register yours under another name")
         before = self._loaded.get(name)
         if before is not None and _place(before) != _place(entry):
             raise UserError(f"{self.kind} {name!r} is registered by {_place(before)} and by {_place(entry)}")

@@ -66,7 +66,7 @@ def _end(read: socket.socket, write: socket.socket, seconds: float) -> None:
     while (number := read.recv(1)[0]) not in SIGNALS:
         pass
     time.sleep(seconds)
-    os.write(2, f"stopped: it waited for another process for {seconds:g} s. Go on with the same command.\n".encode())
+    os.write(2, f"stopped: it waited for another process for {seconds:g} s. Resume with the same command.\n".encode())
     os._exit(128 + number)
 
 

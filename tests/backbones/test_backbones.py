@@ -116,7 +116,7 @@ def test_global_only_does_not_look_at_landmarks():
         (
             "inception_resnet_v1",
             {"feature_head": "global_local"},
-            r"no map for landmarks; take feature_head='global_only'",
+            r"no map for landmarks; use feature_head='global_only'",
         ),
         ("ir18", {"pool": "grids"}, r"unknown pool 'grids': did you mean 'grid'"),
         ("ir18", {"pool": "grid", "maps": "last+late"}, r"unknown maps 'last\+late': .*late\+last"),

@@ -43,7 +43,7 @@ def test_names_of_the_family_are_valid_and_not_listed(capsys):
     assert not any(name.startswith("timm") for name in BACKBONES)
     with pytest.raises(UserError, match=r"unknown backbone 'tim:resnet18'.*timm:NAME"):
         BACKBONES.lookup("tim:resnet18")
-    with pytest.raises(UserError, match="is one of ours"):
+    with pytest.raises(UserError, match="is built in"):
         BACKBONES.register("timm:mine", BACKBONES["small"])
     assert main(["list"]) == 0 and ", timm:NAME\n" in capsys.readouterr().out
     assert main(["list", "backbones"]) == 0 and "\nand timm:NAME: " in capsys.readouterr().out

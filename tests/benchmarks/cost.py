@@ -22,10 +22,10 @@ def difc(device: str) -> list[Figure]:
         adapters = {"ours": sides.ours(method, sides.confusing(), device=device), "host": sides.hosts(method, device)}
         steps = {name: sides.step(adapter, sides.batches(device=device)) for name, adapter in adapters.items()}
         seconds = interleaved(steps, 60, device)
-        name = f"{method}: a step with difc over the host's with ce"
+        name = f"{method}: a step with difc over pytorch-adapt's with ce"
         figures.append(ratio("difc", name, seconds["ours"], seconds["host"], ("≤", bound)))
         peaks = {name: peak_bytes(run, device) for name, run in steps.items()}
-        name = f"{method}: a step's peak memory, difc over the host's with ce"
+        name = f"{method}: a step's peak memory, difc over pytorch-adapt's with ce"
         note = f"{peaks['ours'] / 2**20:.2f} against {peaks['host'] / 2**20:.2f} MiB above what stays between steps"
         figures.append(Figure("difc", name, peaks["ours"] / peaks["host"], "×", ("≤", 1.01), note=note))
     return figures

@@ -34,8 +34,8 @@ def engine(device: str) -> list[Figure]:
         seconds = interleaved(epochs, rounds, device, warmup=1)
         for name, a, b, bound in (
             ("an epoch of fit over its bare passes", "fit", "plain", ("≤", 1.05)),
-            ("of which the host's hooks over the bare passes", "hooks", "plain", None),
-            ("of which fit and its loader over the host's hooks", "fit", "hooks", None),
+            ("of which pytorch-adapt's hooks over the bare passes", "hooks", "plain", None),
+            ("of which fit and its loader over pytorch-adapt's hooks", "fit", "hooks", None),
         ):
             figures.append(ratio("engine", f"{method}: {name}", seconds[a], seconds[b], bound))
         faces = "32 + 32" if adapter.reads_target else "32"

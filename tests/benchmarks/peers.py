@@ -35,7 +35,7 @@ def host(device: str) -> list[Figure]:
         adapters = {"ours": sides.ours(method, device=device), "host": sides.hosts(method, device)}
         steps = {name: sides.step(adapter, sides.batches(device=device)) for name, adapter in adapters.items()}
         seconds = interleaved(steps, 40, device)
-        name = f"{method}: our step with ce over the host's"
+        name = f"{method}: our step with ce over pytorch-adapt's"
         figures.append(ratio("host", name, seconds["ours"], seconds["host"], ("≤", 1.05)))
     return figures
 

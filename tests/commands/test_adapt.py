@@ -161,7 +161,7 @@ def test_a_cell_that_is_refused_stops_no_other(home, tmp_path, capsys, monkeypat
         (["--budget", "20"], "--budget '20': must be a time such as 20m, 90s or 1h30m"),
         (["--budget", "soon"], "--budget 'soon': must be a time"),
         (["--budget", "0m"], "--budget '0m': must be a time"),
-        (["--set", "epochs=3"], "--set epochs: follows from --budget; pa-difc compare takes it"),
+        (["--set", "epochs=3"], "--set epochs: set by --budget; pa-difc compare accepts it"),
         (["--set", "method=dann"], "set by --method"),
         (["--set", "wieght=1"], "wieght"),
         (["--pretrained", "nowhere", "--backbone", "small"], "cannot read nowhere"),

@@ -147,12 +147,12 @@ def raf_list(root, there):
 def test_listed_files_are_looked_for(capsys, tmp_path):
     raf_list(tmp_path / "some", there=lambda i: i % 10)
     code, out = said(capsys, "raf_db", "--data-root", tmp_path / "some")
-    assert code == 0 and "warning: of 140 files that were looked for, 14 are missing, such as " in out
+    assert code == 0 and "warning: 14 of 140 files are missing, such as " in out
     assert "train_001_aligned.jpg" in out
     (finding,) = doctor(tmp_path / "some")
     assert not finding.good and "14 are missing" in finding.text
     raf_list(tmp_path / "none", there=lambda i: False)
-    with pytest.raises(UserError, match="raf_db: none of 140 listed files that were looked for is there, such as "):
+    with pytest.raises(UserError, match="raf_db: none of the 140 listed files exist, such as "):
         said(capsys, "raf_db", "--data-root", tmp_path / "none")
     raf_list(tmp_path / "all", there=lambda i: True)
     assert "missing" not in said(capsys, "raf_db", "--data-root", tmp_path / "all")[1]
@@ -259,7 +259,7 @@ def test_counts_of_faces_that_were_not_found_are_true(capsys):
     dropped, whole = (domain(how, store=store(without_face=112, on_missing=how)) for how in ("drop", "whole"))
     out = announced(capsys, dropped, whole)
     assert "not in the store of drop: 112 images without a face" in out
-    assert "in the store of whole: 112 images in which no face was found, whole, with typical points" in out
+    assert "in the store of whole: 112 images without a detected face, kept whole with typical landmarks" in out
 
 
 def test_what_a_list_left_out_and_how_it_was_read_is_said(capsys, tmp_path):

@@ -60,7 +60,7 @@ def test_a_phase_that_a_loss_does_not_have_is_not_missed(home, capsys):
     grid = ["--methods", "source_only", "--losses", "drw", "focal", "ldam"]
     assert main(["compare", *pair, "--epochs", "1", *grid]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "so never" in line]
-    assert set(lines) == {"drw: would begin class weights in epoch 2 of 1, so never; give more epochs"}
+    assert set(lines) == {"drw: would begin class weights in epoch 2 of 1, after the last; give more epochs"}
 
 
 def test_another_option_is_another_row(home, capsys):

@@ -132,7 +132,7 @@ def test_beside_ours_in_a_table_and_in_the_list(home):
         ("\n\nraise SystemExit(3)", "--plugin mine.py, line 3: SystemExit: 3"),
         ("import nowhere_to_be_found", "line 1: ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
         ("x = 1\ndef broken(:", "--plugin mine.py, line 2: SyntaxError: invalid syntax\n"),
-        ("from pa_difc import METHODS\nMETHODS.register('mcd', object)", "method 'mcd' is one of ours"),
+        ("from pa_difc import METHODS\nMETHODS.register('mcd', object)", "method 'mcd' is built in"),
     ],
 )
 def test_a_file_that_can_t_be_used_is_one_line(home, text, words):

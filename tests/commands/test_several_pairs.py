@@ -230,7 +230,7 @@ def test_files_that_are_none(home, text, said):
     ("words", "said"),
     [
         (["--source", "x", "--sources", "y"], "--source x and --sources y: give one of them"),
-        (["--sources", "x", "--targets", "x"], "no pair of two is among them"),
+        (["--sources", "x", "--targets", "x"], "no pair of two different datasets"),
         (["--grid", "g.toml", "--config", "c.toml"], "--grid and --config"),
     ],
 )

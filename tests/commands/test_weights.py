@@ -39,7 +39,7 @@ def test_found_by_name_and_compared(folder):
     assert find_published(weights, folder) == (folder / "deep" / "net.json", "")
     (folder / "deep" / "net.bin").write_bytes(b"other")
     place, problem = find_published(weights, folder)
-    assert place == folder / "deep" / "net.json" and "net.bin is another file than published: its sha256" in problem
+    assert place == folder / "deep" / "net.json" and "net.bin is not the published file: its sha256" in problem
     (folder / "deep" / "net.bin").unlink()
     assert find_published(weights, folder)[1] == "net.bin is missing beside it"
 

@@ -285,9 +285,9 @@ def test_a_loss_with_state_counts_one_adapter_s_steps():
 
 def test_counts_beside_a_loss_that_has_its_own_are_refused():
     for given in ({"class_counts": COUNTS}, {"schedule": Schedule(3)}):
-        with pytest.raises(UserError, match="a loss that is no name takes no options"):
+        with pytest.raises(UserError, match="a loss that is not given by name takes no options"):
             attach(adapter("DANN"), difc(), **given)
-        with pytest.raises(UserError, match="a loss that is no name takes no options"):
+        with pytest.raises(UserError, match="a loss that is not given by name takes no options"):
             SourceOnly(adapter("Classifier").models, loss=difc(), **given)
 
 

@@ -145,7 +145,7 @@ def test_every_method_trains_on_two_processes_or_says_why_not(tmp_path):
         )
         assert said == {
             "command": "compare runs in one process; several on one run are for `pa-difc train` and the recipes",
-            "device": "device 'cuda:1' with several processes: must be cpu or cuda, of which each takes its own",
+            "device": "device 'cuda:1' with several processes: must be cpu or cuda, and each takes its own",
             "agra": "AGRA's state is made from whole batches: train it in one process",
             "batch": "2 processes: too many for batches of 2, 45 source and 61 target samples; each needs two samples",
             "drifting": "drifting · difc: its misc is no longer the same in all 2 processes: train it in one",

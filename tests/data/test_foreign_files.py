@@ -46,12 +46,12 @@ def test_pictures_that_predict_has_drawn_are_no_samples_of_any_reader(tmp_path):
     picture(tmp_path / "sad" / "edited.png", 9)
     with Image.open(tmp_path / "sad" / "edited.png") as image:
         image.save(tmp_path / "sad" / "edited.png", description="made with pa_difc")
-    expected = {"drawn by predict": 3}
+    expected = {"written by predict": 3}
     assert found(tmp_path) == ([*FACES, "sad/edited.png"], expected)
     for reader in (read_class_folders, read_images):
         listing = reader(tmp_path)
         assert len(listing.samples) == 5 and listing.left_out == expected
-    assert left_out_line(expected) == "left out: 3 drawn by predict"
+    assert left_out_line(expected) == "left out: 3 written by predict"
 
 
 def store(folder):

@@ -52,7 +52,7 @@ def test_parquet_files_hold_images_words_and_splits(tmp_path):
 def test_numbers_without_words_are_not_guessed(tmp_path):
     parquet(tmp_path / "train.parquet", [0, 3], None)
     parquet(tmp_path / "test.parquet", [0, 3], None)
-    with pytest.raises(UserError, match="numbers mean other classes"):
+    with pytest.raises(UserError, match="numbers mean different classes"):
         load_domain(f"parquet:{tmp_path}", tmp_path, size_px=20)
     parquet(tmp_path / "train.parquet", [0, 7], ORDER)
     with pytest.raises(UserError, match=r"train.parquet#1: label 7 must be 0..6"):

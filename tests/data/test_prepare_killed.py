@@ -70,5 +70,5 @@ def test_ctrl_c_keeps_what_was_done(tmp_path):
     _, error = process.communicate(timeout=60)
     if process.returncode == 0:
         pytest.skip("it was done before the signal came")
-    assert process.returncode == 130 and "Go on with the same command" in error and "Traceback" not in error
+    assert process.returncode == 130 and "Resume with the same command" in error and "Traceback" not in error
     assert not (out / "manifest.json").exists() and list(out.glob(".part/0*.npz"))

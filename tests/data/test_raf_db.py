@@ -54,7 +54,7 @@ def test_a_number_that_is_no_code_is_refused(tmp_path):
 
 def test_numbered_folders_of_nobody_s_are_never_guessed(tmp_path):
     raf_again(tmp_path / "mine", listed=False)
-    with pytest.raises(UserError, match=r"'1' .* is no class of .*numbers mean other classes in every set"):
+    with pytest.raises(UserError, match=r"'1' .* is no class of .*numbers mean different classes in every dataset"):
         load_domain("folder:mine", tmp_path, size_px=32)
 
 

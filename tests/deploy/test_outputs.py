@@ -60,7 +60,7 @@ def test_pictures_below_the_images_are_no_images_of_the_next_run(predict, album,
     before = content(album)
     for times in range(2):
         code, out, err = predict(album, "--annotate", album / "drawn", "--format", "json")
-        assert code == 0 and out.count('"file"') == 3 and ("3 drawn by predict" in err) is bool(times), err
+        assert code == 0 and out.count('"file"') == 3 and ("3 written by predict" in err) is bool(times), err
     assert before.items() <= content(album).items() and len(content(album)) == len(before) + 3
 
 
@@ -106,7 +106,7 @@ def test_a_link_in_the_folder_of_pictures_is_refused_with_what_it_leads_to(
     if link == "holiday" or (link == "" and there):  # nothing is to be written there; and the folder may be a link
         assert code == 0
         return
-    assert code == 2 and "is a link, and nothing is written through or over one" in err and err.count("\n") == 1
+    assert code == 2 and "is a link, and links are never written to" in err and err.count("\n") == 1
     assert content(tmp_path) == before and (tmp_path / "drawn" / link).is_symlink()
     assert not (tmp_path / "p.csv").exists()
 
@@ -178,7 +178,7 @@ def test_ctrl_c_says_how_far_it_got_and_the_same_command_goes_on(predict, album,
 
     monkeypatch.setattr(module, "predict_images", stopped)
     code, _, err = predict(album, "--out", tmp_path / "p.csv")
-    assert code == 130 and "stopped after 2 of 3 images. Go on with the same command." in err
+    assert code == 130 and "stopped after 2 of 3 images. Resume with the same command." in err
     assert not (tmp_path / "p.csv").exists()
     monkeypatch.setattr(module, "predict_images", find)
     code, _, err = predict(album, "--out", tmp_path / "p.csv")

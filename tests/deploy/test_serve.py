@@ -83,7 +83,7 @@ def test_faces_are_numbered_from_left_to_right(client, model, portrait):
         (b"", 422, "This image can't be read"),
         (b"not an image", 422, "This image can't be read"),
         (encoded(Image.new("RGB", (64, 64)))[:60], 422, "This image can't be read"),
-        (b"0" * ((64 << 20) + 1), 413, "too large: 64 MB are the most"),
+        (b"0" * ((64 << 20) + 1), 413, "too large: 64 MB is the limit"),
     ],
 )
 def test_what_is_no_photograph_is_answered_in_words(client, content, status, words):

@@ -124,7 +124,7 @@ def test_an_annotated_video_has_the_frames_at_their_times(walk, prepared, predic
     assert pink.sum() > 300
     content = drawn.read_bytes()
     code, _, err = predict(prepared["cdfer"], *words)
-    assert code == 2 and "drawn.mp4 exists, and no video is written over" in err and drawn.read_bytes() == content
+    assert code == 2 and "drawn.mp4 exists, and videos are never overwritten" in err and drawn.read_bytes() == content
     for name, said in (("a.png", "it is a file that ends with .mp4 or .mkv"), ("folder", "ends with .mp4")):
         code, _, err = predict(prepared["cdfer"], "--video", path, "--annotate", tmp_path / name)
         assert code == 2 and said in err and not (tmp_path / name).exists()
@@ -200,8 +200,8 @@ def test_flags_that_do_not_go_together_are_refused(tmp_path, as_they_are, predic
     for words, said in (
         ([], "give image files, folders of them, or --video FILE"),
         (["a.jpg", "--video", path], "a.jpg: give images or --video, not both"),
-        (["a.jpg", "--smooth", "ema"], "--smooth goes with --video only"),
-        (["a.jpg", "--every", 2], "--every goes with --video only"),
+        (["a.jpg", "--smooth", "ema"], "--smooth needs --video"),
+        (["a.jpg", "--every", 2], "--every needs --video"),
         (["--video", path, "--every", 0], "every=0: must be at least 1"),
         (["--video", path, "--smooth", "emma"], "unknown filter 'emma'"),
         (["--video", path, "--out", path], "is what --video names"),

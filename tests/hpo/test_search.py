@@ -35,7 +35,7 @@ def studies(out):
 def test_a_study_ends_in_a_report_and_a_file_that_recipes_take(data_root, tmp_path):
     code, out, err = run(SEARCH, *flags(data_root, tmp_path, "--features", "frozen", "--confirm", "1"))
     assert code == 0, err
-    assert "chosen: trial" in out and "defaults (trial 0)" in out and "uses target labels: not a result" in out
+    assert "chosen: trial" in out and "defaults (trial 0)" in out and "uses target labels: for reference only" in out
     (folder,) = tmp_path.iterdir()
     page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
     for word in (

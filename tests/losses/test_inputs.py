@@ -18,11 +18,11 @@ class ModelOutput(OrderedDict):
 
 
 WRONG = {
-    "a tuple": (lambda z, y: ((z, z), y), TypeError, "logits: tuple of 2 came, must be a tensor"),
-    "a list": (lambda z, y: ([z], y), TypeError, "logits: list of 1 came, must be a tensor"),
-    "an output": (lambda z, y: (ModelOutput(logits=z), y), TypeError, "ModelOutput came, .*: its .logits"),
-    "an object": (lambda z, y: (SimpleNamespace(logits=z), y), TypeError, "SimpleNamespace came, .*: its .logits"),
-    "nothing": (lambda z, y: (None, y), TypeError, "logits: NoneType came"),
+    "a tuple": (lambda z, y: ((z, z), y), TypeError, "logits: got tuple of 2, must be a tensor"),
+    "a list": (lambda z, y: ([z], y), TypeError, "logits: got list of 1, must be a tensor"),
+    "an output": (lambda z, y: (ModelOutput(logits=z), y), TypeError, "got ModelOutput, .*: its .logits"),
+    "an object": (lambda z, y: (SimpleNamespace(logits=z), y), TypeError, "got SimpleNamespace, .*: its .logits"),
+    "nothing": (lambda z, y: (None, y), TypeError, "logits: got NoneType"),
     "whole logits": (lambda z, y: (z.long(), y), TypeError, r"logits of torch.int64: must be of a floating"),
     "pixels": (lambda z, y: (z[:, :, None], y), ValueError, rf"logits of shape \({N}, {K}, 1\): must be \(N, "),
     "float labels": (lambda z, y: (z, y.float()), TypeError, "labels of torch.float32: must be whole numbers"),
@@ -30,7 +30,7 @@ WRONG = {
     "a column": (lambda z, y: (z, y[:, None]), ValueError, rf"labels of shape \({N}, 1\): must be \({N},\)"),
     "too few": (lambda z, y: (z, y[:3]), ValueError, rf"labels of shape \(3,\): must be \({N},\)"),
     "one": (lambda z, y: (z, y[0]), ValueError, rf"labels of shape \(\): must be \({N},\)"),
-    "a list of labels": (lambda z, y: (z, y.tolist()), TypeError, f"labels: list of {N} came"),
+    "a list of labels": (lambda z, y: (z, y.tolist()), TypeError, f"labels: got list of {N}"),
     "beyond": (
         lambda z, y: (z, y + 3),
         ValueError,
@@ -81,10 +81,10 @@ def test_logits_of_another_number_of_classes(name):
 @pytest.mark.parametrize(
     ("target", "kind", "message"),
     [
-        (ModelOutput(logits=torch.zeros(4, K)), TypeError, "target_logits: ModelOutput came, .*: its .logits"),
-        ([torch.zeros(4, K), None], TypeError, "target_logits: NoneType came"),
-        ([], TypeError, "target_logits: list of 0 came"),
-        ("logits", TypeError, "target_logits: str came"),
+        (ModelOutput(logits=torch.zeros(4, K)), TypeError, "target_logits: got ModelOutput, .*: its .logits"),
+        ([torch.zeros(4, K), None], TypeError, "target_logits: got NoneType"),
+        ([], TypeError, "target_logits: got list of 0"),
+        ("logits", TypeError, "target_logits: got str"),
         (torch.zeros(4, K, dtype=torch.long), TypeError, "target_logits of torch.int64"),
         (torch.zeros(4, K + 1), ValueError, rf"target_logits of shape \(4, {K + 1}\): must be \(N, {K}\)"),
         ((torch.zeros(4, K), torch.zeros(4)), ValueError, r"target_logits of shape \(4,\)"),
@@ -100,7 +100,7 @@ def test_target_logits_that_are_none(target, kind, message, confusion_epoch):
 
 def test_probabilities_that_are_none():
     loss = DIFCLoss(COUNTS, Schedule(steps_per_epoch=2, confusion_epoch=0), confusion_from="evaluation")
-    with pytest.raises(TypeError, match="probs: list of 1 came"):
+    with pytest.raises(TypeError, match="probs: got list of 1"):
         loss.update_from_evaluation([torch.zeros(4, K)])
     with pytest.raises(ValueError, match=r"probs of shape \(4, 3\)"):
         loss.update_from_evaluation(torch.zeros(4, 3))

@@ -1,4 +1,4 @@
-"""The loss of guessed labels: class weights and margins of the guesses' own proportions, by plain loops in float64."""
+"""The loss of pseudo-labels: class weights and margins of the guesses' own proportions, by plain loops in float64."""
 
 import math
 

@@ -225,8 +225,8 @@ def test_where_it_does_not_fit():
     for name, why in (
         ("agra+abc", "abc does not fit, agra classifies something else than the features of G"),
         ("source_free+abc", "abc does not fit, source_free has no source labels to balance"),
-        ("as_is+abc", "as_is trains nothing that could be added to"),
-        ("mcd+abc+abc", "abc is one self-training or confusion loss too many"),
+        ("as_is+abc", "as_is trains nothing, so nothing can be added to it"),
+        ("mcd+abc+abc", "abc would be a second self-training or confusion loss; only one is possible"),
     ):
         with pytest.raises(UserError, match=why):
             METHODS[name]

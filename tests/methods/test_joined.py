@@ -61,11 +61,17 @@ def test_the_source_s_confidence_is_known_in_every_method():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("as_is+adamatch", "method 'as_is\\+adamatch': as_is trains nothing that could be added to"),
-        ("mcd+adamatch+mean_teacher", "mean_teacher is one self-training or confusion loss too many"),
-        ("mean_teacher+adamatch", "adamatch is one self-training or confusion loss too many"),
-        ("mcc+mcc", "mcc is one self-training or confusion loss too many"),
-        ("source_free+mean_teacher", "mean_teacher is one self-training or confusion loss too many"),
+        ("as_is+adamatch", "method 'as_is\\+adamatch': as_is trains nothing, so nothing can be added to it"),
+        (
+            "mcd+adamatch+mean_teacher",
+            "mean_teacher would be a second self-training or confusion loss; only one is possible",
+        ),
+        ("mean_teacher+adamatch", "adamatch would be a second self-training or confusion loss; only one is possible"),
+        ("mcc+mcc", "mcc would be a second self-training or confusion loss; only one is possible"),
+        (
+            "source_free+mean_teacher",
+            "mean_teacher would be a second self-training or confusion loss; only one is possible",
+        ),
         ("mcd+dann", "unknown addition to a method 'dann'"),
         ("mcd+", "unknown addition to a method ''"),
         ("mcdd+mcc", "unknown method 'mcdd\\+mcc'"),
@@ -119,7 +125,7 @@ def test_what_can_be_added_is_listed_with_its_options(capsys):
     said = capsys.readouterr().out
     assert "such as mcd+adamatch: +adamatch, +mean_teacher, +sentry, +mcc, +abc\n" in said
     _, _, tail = said.partition("\n+abc")
-    assert "sees every class equally often" in tail and "abc_threshold = 0.95, at least 0 and at most 1" in tail
+    assert "class-balanced classifier" in tail and "abc_threshold = 0.95, at least 0 and at most 1" in tail
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ def test_a_collapse_is_not_fed():
     made.end_epoch()  # too early to tell
     made.teaching.guesses(said(made, batch()["target_imgs"]), None)
     with pytest.raises(
-        UserError, match=r"100\.0% of the target's guessed labels are of one class \(number 2\)"
+        UserError, match=r"100\.0% of the target's pseudo-labels are of one class \(number 2\)"
     ) as error:
         made.end_epoch()
     assert "\n" not in str(error.value)
@@ -250,7 +250,7 @@ def test_a_collapse_is_more_than_98_percent_of_one_class(share, refused):
         made.teaching.guesses(probs, None)
     if refused:
         made.teaching.class_names = ("a", "b", "c", "d")
-        with pytest.raises(UserError, match=r"98\.5% of the target's guessed labels are of one class \(b\)"):
+        with pytest.raises(UserError, match=r"98\.5% of the target's pseudo-labels are of one class \(b\)"):
             made.end_epoch()
     else:
         made.end_epoch()
@@ -297,7 +297,7 @@ def config(**values):
 
 
 def test_a_start_that_could_not_teach_is_refused(source):
-    with pytest.raises(UserError, match="teacher=start: no pretrained classifier comes along"):
+    with pytest.raises(UserError, match="teacher=start: there is no pretrained classifier"):
         make_adapter(config(teacher="start"), source, 4)
 
 
@@ -311,7 +311,7 @@ def test_on_frozen_features_the_start_teaches_by_what_it_has_said(source):
     frozen = Domain("frozen", *made)
     assert make_adapter(config(teacher="start"), frozen, 4).teaching.options.teacher == "start"
     silent = Domain("frozen", *(FeatureSet(part.features, part.labels, part.names) for part in made))
-    with pytest.raises(UserError, match="teacher=start: no pretrained classifier comes along"):
+    with pytest.raises(UserError, match="teacher=start: there is no pretrained classifier"):
         make_adapter(config(teacher="start"), silent, 4)
 
 
@@ -358,7 +358,7 @@ def test_with_their_own_proportions_sharpened_guesses_are_as_frequent_as_their_t
 
 
 def test_hard_guesses_can_not_keep_their_own_share():
-    with pytest.raises(UserError, match="align=own is of guesses that are sharpened"):
+    with pytest.raises(UserError, match="align=own needs soft pseudo-labels"):
         teaching(align="own", temperature=0.0)
     with pytest.raises(UserError, match="align_power=1 has no effect with align=own"):
         teaching(align="own", align_power=1.0)

@@ -137,7 +137,7 @@ def test_what_a_loss_brings_along_stays_in_one_table():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"pretrained": None}, "head_init=pretrained: give --pretrained, the weights that bring a classifier along"),
+        ({"pretrained": None}, "head_init=pretrained: give --pretrained, the weights that include a classifier"),
         ({"loss": "arcface"}, "head_init=pretrained: a cosine classifier can't start as a linear one"),
         ({"head_init": "random"}, "pretrained_classes has no effect with head_init=random"),
         ({"head_init": None, "pretrained": None}, "pretrained_classes has no effect without --pretrained"),

@@ -158,7 +158,7 @@ def test_a_cosine_classifier_and_one_that_is_not_linear(tmp_path, monkeypatch):
     assert f"{cosine}: its classifier is not linear in the features" in refused(cosine, head_init="pretrained")
     assert f"{cosine}: its classifier is not linear in the features" in refused(cosine, method="as_is")
     deep = trained(tmp_path / "b", method="deep")
-    assert f"{deep}: its method has a classifier of its own; take head_init=random" in refused(
+    assert f"{deep}: its method has a classifier of its own; use head_init=random" in refused(
         deep, head_init="pretrained"
     )
     make_adapter(settings(pretrained=str(deep), head_init="random"), pair()[0], 2)

@@ -63,7 +63,7 @@ def checkpoint_is_whole(tmp_path):
 def test_one_is_killed_or_paused(number, which, two, tmp_path):
     two[which].send_signal(number)
     code, line = end_of(two[1 - which], 200)
-    assert code == 2 and "another of the 2 processes is gone, or said nothing for" in line
+    assert code == 2 and "another of the 2 processes is gone, or silent for" in line
     assert checkpoint_is_whole(tmp_path)
     if number == signal.SIGSTOP:
         os.kill(two[which].pid, signal.SIGCONT)

@@ -84,9 +84,9 @@ def test_a_signal_stops_a_command_that_goes_on(name, number, workplace, pair, tm
         interrupt(patch, name, lambda: send(number))
         code, out, err = command(*words)
     assert code == 128 + number, (code, err)
-    assert "Go on with the same command." in err and err.count("\n") == 1 and "Traceback" not in err
+    assert "Resume with the same command." in err and err.count("\n") == 1 and "Traceback" not in err
     if name in ("compare", "shift", "adapt"):
-        assert "\nto go on: " in out and "cells are done and kept" in err
+        assert "\nresume with: " in out and "cells are done and kept" in err
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # for whatever comes after
     code, _, err = command(*words)
     assert code == 0, err

@@ -45,7 +45,7 @@ class Notes:
             raise UserError(f"{samples[index].name}: {why} (--on-bad-image skip leaves such images out)")
         if self.missing and settings.on_missing == "error":
             name = samples[self.missing[0]].name
-            raise UserError(f"{name}: no face found (--on-missing drop or whole goes on)")
+            raise UserError(f"{name}: no face found (--on-missing drop or whole continues)")
 
 
 def read_notes(path: Path) -> Notes:

@@ -119,7 +119,7 @@ def _work(plan: Plan, paths: list[Path], processes: int, device: str) -> int:
         except BrokenProcessPool:
             time.sleep(_ON_ITS_WAY_S)  # and stops us here
             raise UserError(
-                "a worker process died (out of memory?): fewer --processes; the same command goes on"
+                "a worker process died (out of memory?): use fewer --processes, and rerun the command to resume"
             ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)  # what is being worked on is finished and kept

@@ -37,7 +37,7 @@ class PrepareSettings(Options):
     )
     face: str = option(
         "probable",
-        "which of several: probable or largest; where the dataset gives a box, the face that overlaps it most",
+        "which of several faces: probable or largest; where the dataset gives a box, the face that overlaps it most",
         choices=("probable", "largest"),
     )
     detect_px: int = option(

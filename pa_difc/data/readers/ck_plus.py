@@ -75,8 +75,9 @@ def _person(path: Path) -> str:
     match = re.match(r"S\d+(?=_)", path.name, re.IGNORECASE)
     if match is None:
         raise UserError(
-            f"{path}: the name must begin with a person, like S010_004_00000017.png: without it nobody knows which "
-            "faces must not be on both sides of the split (folder:PATH reads any class folders, and takes --group-by)"
+            f"{path}: the name must begin with a person, like S010_004_00000017.png: without it, "
+            "a person's faces can't be kept on one side of the split (folder:PATH reads any class folders, and takes "
+            "--group-by)"
         )
     return match[0].upper()
 

@@ -23,7 +23,7 @@ _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}")
 def copies(root: Path, paths: Iterable[Path]) -> dict[Path, str]:
     """What images with copies have in common: the name of the original, or what would be its name.
 
-    A copy lies in its original's folder. Where there is no original, names are taken for copies of one image only if
+    A copy lies in its original's folder. Where there is no original, names are treated as copies of one image only if
     what is left of them has a digit: ``im0001_aug0`` and ``im0001_aug1``, but not ``happy_aug0`` and ``happy_aug1``.
 
     Args:

@@ -38,7 +38,7 @@ async function work() {
 
 async function look(file, place) {
   if (file.size > about.max_bytes) {
-    place.fail(`The file is too large: ${about.max_bytes >> 20} MB are the most.`);
+    place.fail(`The file is too large: ${about.max_bytes >> 20} MB is the limit.`);
     return 0;
   }
   try {
