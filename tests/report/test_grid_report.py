@@ -131,7 +131,7 @@ def test_published_numbers_stand_apart_and_only_for_the_paper_s_source(tmp_path)
     assert head[-1] == "published accuracy" and row[-1] == "58.06"
     write_grid_report(tmp_path, tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "class='published'>58.06" in page and "for orientation" in page
+    assert "class='published'>58.06" in page and "for reference only" in page
 
 
 def test_an_older_run_of_the_same_cell_is_left_out_and_counted(folder):
