@@ -70,16 +70,17 @@ def methods_by_losses(grid: Grid, metric: str) -> Rows:
 def confusion_order(grid: Grid) -> Rows:
     """The classes by confusion on the target, the most confused first (Table 3), in the last epoch of DIFC.
 
-    Of several seeds the first one's are shown, and it is named.
+    Where seeds differ in it the first one's is shown, and it is named.
     """
     shown = min(len(grid.classes), _LISTED)
     rows = [["method", *(f"{i + 1}." for i in range(shown))]]
     for method, loss in _difc_cells(grid):
-        runs = grid.of(method, loss)
-        seed, first = next(iter(runs.items()))
-        if order := _order(first):
-            name = _difc_name(method, loss) + (f" (seed {seed})" if len(runs) > 1 else "")
-            rows.append([name, *(grid.classes[k] for k in order[:shown])])
+        orders = {seed: order for seed, run in grid.of(method, loss).items() if (order := _order(run))}
+        if orders:
+            seed, first = next(iter(orders.items()))
+            alike = all(order == first for order in orders.values())
+            name = _difc_name(method, loss) + ("" if alike else f" (seed {seed})")
+            rows.append([name, *(grid.classes[k] for k in first[:shown])])
     return rows
 
 
