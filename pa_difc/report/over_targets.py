@@ -110,11 +110,13 @@ def columns(grids: Sequence[Grid]) -> list[str]:
 
 
 def _words(sets: Sequence[Sequence[Grid]]) -> list[str]:
-    """In what each of several sets of grids differs from the others; empty where there is one."""
+    """In what each of several sets of grids differs from the others, a number where that reads alike; or empty."""
     if len(sets) < 2:
         return [""] * len(sets)
     differs = differences([grids[-1].runs[-1].record for grids in sets])
-    return [", ".join(word for word in words if not word.endswith(" data")) for words in differs]
+    found = [", ".join(word for word in words if not word.endswith(" data")) for words in differs]
+    places = [found[: i + 1].count(words) for i, words in enumerate(found)]
+    return [words if n == 1 else f"{words}, {n}" for words, n in zip(found, places, strict=True)]
 
 
 def _has_published(grid: Grid) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from records import flat_scores, record, state, write
 
 from pa_difc.report.grid import make_grids, over_seeds
+from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.over_targets import tables_over_targets
 from pa_difc.report.run import read_runs
 from pa_difc.report.table import rows_from_records, to_markdown, to_terminal
@@ -130,3 +131,22 @@ def test_what_is_shown_does_not_depend_on_which_worker_finished_first(first, tmp
         "most confused (3 of each seed's own)", "others (4 of each seed's own)",
     ]  # fmt: skip
     assert list(grid.of("mcd", "difc")) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "options", [({"lr": 0.1}, {"lr": 0.1000000001}), ({"name": "a/b"}, {"name": "a_b"}),
+                ({"name": "x" * 90 + "y"}, {"name": "x" * 90 + "z"})],
+)  # fmt: skip
+def test_no_table_of_several_targets_is_lost_to_one_whose_title_reads_alike(options, tmp_path):
+    """Two rates that print the same, two names that a file can't tell apart, two that differ behind the 80th letter."""
+    for value, optimiser in zip((0.4, 0.6), options, strict=True):
+        for target in ("fer2013", "jaffe"):
+            cell(
+                tmp_path, "dann", "ce", {0: value}, target, optimiser=optimiser, finished=f"2026-01-{10 * value:02.0f}"
+            )
+    write_grid_report(tmp_path, tmp_path / "out", latex=True)
+    for end in ("csv", "tex"):
+        texts = [path.read_text() for path in (tmp_path / "out" / "tables").glob(f"mean-recall*.{end}")]
+        assert len(texts) == 2 and {value for value in ("40.0", "60.0") for text in texts if value in text} == {
+            "40.0", "60.0",
+        }  # fmt: skip
