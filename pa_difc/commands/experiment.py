@@ -108,16 +108,17 @@ def listing(grids: Sequence[PairGrid], out: Path) -> Iterator[str]:
 
 
 def _key(cell: Settings, frozen: bool) -> str:
+    from ..training.identity import plugin_digests
     from ..training.resolve import identity
 
-    return _key_of(identity(cell), frozen)
+    return _key_of(identity(cell), frozen, plugin_digests(cell))
 
 
-def _key_of(settings: dict[str, Any], frozen: bool) -> str:
+def _key_of(settings: dict[str, Any], frozen: bool, plugins: dict[str, str]) -> str:
     """A hash of everything but how classifiers start, which on frozen features follows from what comes with them."""
     from ..training.identity import hash_of
 
-    return hash_of([settings | {"model": settings["model"] | {"head_init": None}}, frozen])
+    return hash_of([settings | {"model": settings["model"] | {"head_init": None}}, frozen, plugins])
 
 
 def _done(out: Path) -> set[str]:
@@ -127,7 +128,11 @@ def _done(out: Path) -> set[str]:
 
     records = [read_record(path) for path in sorted((out / "runs").glob("*/record.json"))]
     return {
-        _key_of(record["identity"]["settings"], record["common"]["features"] is not None)
+        _key_of(
+            record["identity"]["settings"],
+            record["common"]["features"] is not None,
+            {kind: digest for kind, digest in record["identity"]["code"].items() if kind != "pa_difc"},
+        )
         for record in records
         if record["identity"]["code"]["pa_difc"] == code_digest()
     }

@@ -9,6 +9,7 @@ from .groups import differences, group_key, headings, marks_of
 from .paths import page_folder
 from .phases import never_began
 from .run import AS_IS, Run
+from .seeds import marks_of
 from .variants import variant_names
 
 #: The loss that the others are compared with, and the one that this package is about.
@@ -82,8 +83,17 @@ class Grid:
         return list(dict.fromkeys(run.cell[1] for run in self.runs if run.loss == loss))
 
     def of(self, method: str, loss: str) -> dict[int, Run]:
-        """The runs of a method and a loss, by seed."""
-        return {run.cell[2]: run for run in self.runs if run.cell[:2] == (method, loss)}
+        """The runs of a method and a loss, by seed, the lowest first: workers finish in any order."""
+        found = {run.cell[2]: run for run in self.runs if run.cell[:2] == (method, loss)}
+        return dict(sorted(found.items()))
+
+    @property
+    def seed_marks(self) -> dict[tuple[str, str], str]:
+        """What is said of the cells that have other seeds than the rest, by method and loss; see :func:`.marks_of`."""
+        seeds: dict[tuple[str, str], list[int]] = {}
+        for run in self.runs:
+            seeds.setdefault(run.cell[:2], []).append(run.cell[2])
+        return marks_of(seeds)
 
     def base(self, method: str) -> dict[int, Run]:
         """The runs that a method's other losses are compared with, by seed: those with plain cross-entropy."""
@@ -95,7 +105,15 @@ def over_seeds(runs: Sequence[Run]) -> str:
     seeds = sorted({run.cell[2] for run in runs})
     if len(seeds) == 1:
         return f"Seed {seeds[0]}."
-    return f"Mean and standard deviation over seeds {', '.join(map(str, seeds))}."
+    return f"Mean and standard deviation over seeds {', '.join(map(str, seeds))}{_unlike(runs)}."
+
+
+def _unlike(runs: Sequence[Run]) -> str:
+    by_cell: dict[tuple[str, ...], set[int]] = {}
+    for run in runs:
+        if run.method != AS_IS:
+            by_cell.setdefault((*run.pair, *run.cell[:2]), set()).add(run.cell[2])
+    return ", of which not every cell has all" if len({frozenset(seeds) for seeds in by_cell.values()}) > 1 else ""
 
 
 def make_grids(runs: Sequence[Run]) -> list[Grid]:

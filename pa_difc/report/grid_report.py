@@ -13,7 +13,8 @@ from .grid_page import Summary, write_grid
 from .latex import write_latex_over_targets
 from .layout import notes_beside
 from .over_targets import NOTE, tables_over_targets
-from .page import html_page, html_table, markdown_table, slug
+from .page import html_page, html_table, markdown_table
+from .paths import table_file
 from .run import read_runs
 from .shift import gains_table, lead, lines_from_records, table
 from .shift_page import write_shift_report
@@ -51,7 +52,7 @@ def write_grid_report(
     summaries = [_write_sweep(sweep, out / sweep.folder, formats) for sweep in sweeps]
     summaries += [write_grid(grid, out / grid.folder, data_root, formats, latex) for grid in grids]
     for title, rows in tables_over_targets(grids).items():
-        write_text(out / "tables" / f"{slug(title)}.csv", csv_text(rows))
+        write_text(out / "tables" / f"{table_file(title)}.csv", csv_text(rows))
     if latex:
         write_latex_over_targets(grids, out / "tables")
     return [_write_overview(runs, summaries, grids, out), *(summary.page for summary in summaries)]

@@ -12,6 +12,7 @@ from .grid import Grid, over_seeds
 from .over_targets import NOTE as OVER_TARGETS_NOTE
 from .over_targets import columns, over_targets, sets_over_targets
 from .page import slug
+from .paths import table_file
 from .statistics import TESTED, best_cells
 from .table import COLLAPSE_MARK, COLLAPSE_NOTE
 from .tables import Rows
@@ -80,7 +81,8 @@ def write_latex_over_targets(grids: Sequence[Grid], folder: Path) -> None:
             bold |= {(i, j) for i, row in enumerate(rows[1:], 1) if (row[0], row[1]) in best}
         notes = [f"{OVER_TARGETS_NOTE}.", _BOLD_NOTE]
         caption = f"{title}. {over_seeds([run for grid in several for run in grid.runs])}"
-        write_text(folder / f"{slug(title)}.tex", latex_table(rows, caption, f"targets-{slug(title)}", bold, notes))
+        name = table_file(title)
+        write_text(folder / f"{name}.tex", latex_table(rows, caption, f"targets-{name}", bold, notes))
 
 
 def latex_table(rows: Rows, caption: str, label: str, bold: Places = (), notes: Collection[str] = ()) -> str:

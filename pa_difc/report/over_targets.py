@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from statistics import mean
+from typing import Any
 
 from .grid import Grid
 from .groups import differences, key_but_pair
 from .published import published_accuracy
+from .run import AS_IS
+from .seeds import seeds_mark, usual_seeds
 from .tables import Rows, percent, spread
 
+_FINGERPRINTS = ("train_fingerprint", "test_fingerprint")
 #: The metrics that have such a table.
 SHOWN = {"macro_recall": "mean recall", "accuracy": "accuracy"}
 NOTE = (
     "In %, target test split, mean ± standard deviation over seeds; the mean is over the columns, of cells that have "
-    "all; † collapsed in at least one run"
+    "all, on the same seeds; † collapsed in at least one run"
 )
 
 
@@ -26,12 +30,16 @@ def tables_over_targets(grids: Sequence[Grid]) -> dict[str, Rows]:
 def sets_over_targets(grids: Sequence[Grid]) -> Iterator[tuple[str, str, list[Grid]]]:
     """Title, metric and grids of each such table; runs of other settings, code or weights have their own.
 
-    Of a pair that has several grids of the same settings, for its data have changed, the newest stands in the table.
+    Every dataset has the same data in all columns. Where its data have changed, grids of other data than the newest one
+    have are left out, whatever their pair.
     """
-    sets: dict[str, dict[tuple[str, str], Grid]] = {}
-    for grid in sorted((grid for grid in grids if grid.labelled), key=lambda g: str(g.runs[-1].record["finished"])):
-        sets.setdefault(key_but_pair(grid.runs[0].record), {})[grid.source, grid.target] = grid
-    several = [list(pairs.values()) for pairs in sets.values() if len(pairs) > 1]
+    sets: dict[str, list[Grid]] = {}
+    for grid in sorted((g for g in grids if g.labelled), key=_finished, reverse=True):
+        found = sets.setdefault(key_but_pair(grid.runs[0].record), [])
+        if all(_go_together(grid, other) for other in found):
+            found.append(grid)
+    places = {id(grid): place for place, grid in enumerate(grids)}
+    several = [sorted(found, key=lambda grid: places[id(grid)]) for found in sets.values() if len(found) > 1]
     for grids_of_set, words in zip(several, _words(several), strict=True):
         of_what = "target" if len({grid.source for grid in grids_of_set}) == 1 else "pair"
         for metric, name in SHOWN.items():
@@ -52,19 +60,47 @@ def over_targets(grids: Sequence[Grid], metric: str) -> Rows:
     for name, two in zip(columns(grids), beside, strict=True):
         rows[0] += [name, f"published {name}"] if two else [name]
     rows[0].append("mean")
+    usual = usual_seeds(g.of(*cell) for g in grids for cell in cells if _plain(cell[0]) != AS_IS)
     for cell in cells:
-        row, means = list(cell), []
+        row, means, seeds = list(cell), [], set()
         for grid, two in zip(grids, beside, strict=True):
-            runs = list(grid.of(*cell).values())
+            by_seed = grid.of(*cell)
+            runs = list(by_seed.values())
             values = [percent(run.scores[metric]) for run in runs]
-            mark = " †" if any(run.scores["collapsed"] for run in runs) else ""
-            row.append(spread(values) + mark if values else "")
+            marks = ["†"] * any(run.scores["collapsed"] for run in runs) + [seeds_mark(cell[0], by_seed, usual)]
+            row.append(" ".join(filter(None, [spread(values), *marks])) if values else "")
+            seeds.add(tuple(by_seed))
             means += [mean(values)] if values else []
             if two:
                 number = published_accuracy(grid.source, grid.target, *cell, grid.backbone)
                 row.append("" if number is None else f"{number:.2f}")
-        rows.append([*row, f"{mean(means):.1f}" if len(means) == len(grids) else ""])
+        alike = len(means) == len(grids) and (len(seeds) == 1 or _plain(cell[0]) == AS_IS)
+        rows.append([*row, f"{mean(means):.1f}" if alike else ""])
     return rows
+
+
+def _plain(method: str) -> str:
+    """A method's name without the options that tell it from others in a table."""
+    return method.partition(" ")[0]
+
+
+def _finished(grid: Grid) -> str:
+    """When the last run of a grid was finished."""
+    return max(str(run.record["finished"]) for run in grid.runs)
+
+
+def _go_together(one: Grid, other: Grid) -> bool:
+    """Whether two grids are of two pairs, and have the same data wherever they have the same dataset."""
+    pairs = (one.source, one.target), (other.source, other.target)
+    sides = [side for side, a, b in zip(("source", "target"), *pairs, strict=True) if a == b]
+    return len(sides) < 2 and all(_data(one, side) == _data(other, side) for side in sides)
+
+
+def _data(grid: Grid, side: str) -> list[Any]:
+    """What a side's data are known by; of features, which each pair has its own of, there are the counts alone."""
+    data = grid.runs[0].record["data"][side]
+    keys = ("train_counts", "test_counts") + (() if data.get("features_of") else _FINGERPRINTS)
+    return [data.get(key) for key in keys]
 
 
 def columns(grids: Sequence[Grid]) -> list[str]:
@@ -74,11 +110,13 @@ def columns(grids: Sequence[Grid]) -> list[str]:
 
 
 def _words(sets: Sequence[Sequence[Grid]]) -> list[str]:
-    """In what each of several sets of grids differs from the others; empty where there is one."""
+    """In what each of several sets of grids differs from the others, a number where that reads alike; or empty."""
     if len(sets) < 2:
         return [""] * len(sets)
     differs = differences([grids[-1].runs[-1].record for grids in sets])
-    return [", ".join(word for word in words if not word.endswith(" data")) for words in differs]
+    found = [", ".join(word for word in words if not word.endswith(" data")) for words in differs]
+    places = [found[: i + 1].count(words) for i, words in enumerate(found)]
+    return [words if n == 1 else f"{words}, {n}" for words, n in zip(found, places, strict=True)]
 
 
 def _has_published(grid: Grid) -> bool:

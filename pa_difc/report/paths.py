@@ -36,6 +36,15 @@ def page_folder(source: str, target: str, heading: str = "", mark: str = "") -> 
     return f"{name}--{_marked(slug(heading), plain, f'{heading}{mark}', _HEADING)}"
 
 
+def table_file(title: str) -> str:
+    """The name of the file of a table of several pairs, without its end, which no other title has.
+
+    Args:
+        title: "Mean recall on every target (epochs 8)".
+    """
+    return _marked(slug(title), bool(_PLAIN_HEADING.fullmatch(re.sub("[()]", "", title[1:]))), title, _PAIR)
+
+
 def _of_dataset(name: str) -> str:
     """ "folder.faces" of ``folder:faces``: no slug has a dot in it."""
     return ".".join(map(slug, name.split(":", 1)))

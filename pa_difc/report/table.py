@@ -14,6 +14,7 @@ from ..util.markdown import markdown_cell
 from ..util.names import escaped
 from ..util.numbers import signed
 from ..util.terminal import on_one_line
+from .seeds import marks_of
 from .variants import variant_names
 
 BASELINE_LOSS = "ce"
@@ -131,7 +132,7 @@ def _row(method: str, loss: str, by_seed: Mapping[int, Record], baseline: Mappin
     return Row(
         method=method,
         loss=loss,
-        seeds=tuple(by_seed),
+        seeds=tuple(sorted(by_seed)),
         means={metric: mean(v) if v else None for metric, v in values.items()},
         stds={metric: stdev(v) if len(v) > 1 else None for metric, v in values.items()},
         seconds=mean(record["seconds"]["training"] for record in by_seed.values()),
@@ -147,12 +148,12 @@ def _recall(record: Record) -> float:
 
 def _cells(rows: Sequence[Row], method_name: Callable[[str], str]) -> list[list[str]]:
     head = ["method", "loss", *METRICS.values(), "Δ recall vs ce", "time"]
-    table = [head]
+    table, seeds = [head], marks_of({(row.method, row.loss): row.seeds for row in rows})
     for row in rows:
         table.append(
             [
                 method_name(row.method),
-                " ".join([row.loss, *_marks(row)]),
+                " ".join(filter(None, [row.loss, *_marks(row), seeds[row.method, row.loss]])),
                 *(_percent(row.means[metric], row.stds[metric]) for metric in METRICS),
                 "" if row.recall_gain is None else signed(100 * row.recall_gain),
                 f"{int(row.seconds) // 60}:{int(row.seconds) % 60:02d}",

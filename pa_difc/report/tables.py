@@ -37,6 +37,7 @@ def ablation(grid: Grid) -> Rows:
     head = ["method", "loss", *METRICS.values(), *over_ce.head]
     head += [*over_as_is.head, AGREES] if grid.as_is else []
     rows = [[*head, "seeds"] + (["published accuracy"] if published else [])]
+    marks = grid.seed_marks
     for method in grid.methods:
         for loss in grid.losses:
             if not (runs := grid.of(method, loss)):
@@ -46,7 +47,7 @@ def ablation(grid: Grid) -> Rows:
             row = [method, loss + mark, *values, *over_ce.row((method, loss))]
             if grid.as_is:
                 row += [*over_as_is.row((method, loss)), _agreement_with(grid.as_is, runs)]
-            row.append(str(len(runs)))
+            row.append(f"{len(runs)} {marks[method, loss]}".rstrip())
             if published:
                 value = published.get((method, loss))
                 row.append("" if value is None else f"{value:.2f}")
@@ -55,21 +56,31 @@ def ablation(grid: Grid) -> Rows:
 
 
 def methods_by_losses(grid: Grid, metric: str) -> Rows:
-    """Methods down, losses across (Table 5)."""
-    rows = [["method", *grid.losses]]
+    """Methods down, losses across (Table 5); seeds that are not those of most cells are named."""
+    rows, marks = [["method", *grid.losses]], grid.seed_marks
     for method in grid.methods:
-        found = [[percent(r.scores[metric]) for r in grid.of(method, loss).values()] for loss in grid.losses]
-        rows.append([method, *(spread(values) if values else "" for values in found)])
+        row = [method]
+        for loss in grid.losses:
+            values = [percent(r.scores[metric]) for r in grid.of(method, loss).values()]
+            row.append(f"{spread(values)} {marks[method, loss]}".rstrip() if values else "")
+        rows.append(row)
     return rows
 
 
 def confusion_order(grid: Grid) -> Rows:
-    """The classes by confusion on the target, the most confused first (Table 3), in the last epoch of DIFC."""
+    """The classes by confusion on the target, the most confused first (Table 3), in the last epoch of DIFC.
+
+    Where seeds differ in it the first one's is shown, and it is named.
+    """
     shown = min(len(grid.classes), _LISTED)
     rows = [["method", *(f"{i + 1}." for i in range(shown))]]
     for method, loss in _difc_cells(grid):
-        if order := _order(next(iter(grid.of(method, loss).values()))):
-            rows.append([_difc_name(method, loss), *(grid.classes[k] for k in order[:shown])])
+        orders = {seed: order for seed, run in grid.of(method, loss).items() if (order := _order(run))}
+        if orders:
+            seed, first = next(iter(orders.items()))
+            alike = all(order == first for order in orders.values())
+            name = _difc_name(method, loss) + ("" if alike else f" (seed {seed})")
+            rows.append([name, *(grid.classes[k] for k in first[:shown])])
     return rows
 
 
@@ -85,8 +96,7 @@ def confusing_recall(grid: Grid) -> Rows:
         for name, part in (("most confused", slice(None, n)), ("others", slice(n, None))):
             values = [[_recall(runs[s], order[part]) for s, order in orders.items()] for runs in (before, after)]
             change = mean(b - a for a, b in zip(*values, strict=True))
-            classes = [grid.classes[k] for k in next(iter(orders.values()))[part]]
-            label = f"{name} ({', '.join(classes) if len(classes) <= _LISTED else f'{len(classes)} classes'})"
+            label = f"{name} ({_which([order[part] for order in orders.values()], grid.classes)})"
             gain = "–" if isnan(change) else signed(change)
             rows.append([_difc_name(method, loss), label, spread(values[0]), spread(values[1]), gain])
     return rows
@@ -197,6 +207,14 @@ def spread(values: Sequence[float]) -> str:
     if any(map(isnan, values)):
         return "–"
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def _which(orders: Sequence[Sequence[int]], names: Sequence[str]) -> str:
+    """What some classes of each seed are: their names, or how many there are of each seed's own."""
+    if len({frozenset(order) for order in orders}) > 1:
+        return f"{len(orders[0])} of each seed's own"
+    classes = [names[k] for k in orders[0]]
+    return ", ".join(classes) if len(classes) <= _LISTED else f"{len(classes)} classes"
 
 
 def _difc_cells(grid: Grid) -> list[tuple[str, str]]:
