@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .groups import differences, group_key, headings, marks_of
+from .groups import differences, group_key, headings, telling
 from .paths import page_folder
 from .phases import never_began
 from .run import AS_IS, Run
@@ -130,7 +130,7 @@ def make_grids(runs: Sequence[Run]) -> list[Grid]:
         groups = sorted(by_key.values(), key=lambda group: str(group[-1].record["finished"]))  # the newest last
         differs = differences([group[0].record for group in groups])
         short = headings(differs)
-        marks = marks_of(short, [group_key(group[0].record) for group in groups])
+        marks = telling(short, [group_key(group[0].record) for group in groups])
         words = zip(groups, differs, short, marks, strict=True)
         made = {id(group): Grid.of_runs(group, d, heading, mark) for group, d, heading, mark in words}
         grids += [made[id(group)] for group in by_key.values()]

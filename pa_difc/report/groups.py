@@ -148,6 +148,6 @@ def _different_words(identities: Sequence[Mapping[str, Any]], i: int) -> list[st
     return found
 
 
-def marks_of(headings: Sequence[str], keys: Sequence[str]) -> list[str]:
+def telling(headings: Sequence[str], keys: Sequence[str]) -> list[str]:
     """What tells groups apart whose headings are the same, each one's key; "" where the heading does."""
     return [key if headings.count(heading) > 1 else "" for heading, key in zip(headings, keys, strict=True)]

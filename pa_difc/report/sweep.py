@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .groups import differences, headings, marks_of, sweep_key
+from .groups import differences, headings, sweep_key, telling
 from .paths import page_folder
 from .run import Run
 
@@ -55,7 +55,7 @@ def _sweeps(groups: list[list[Run]]) -> list[Sweep]:
     groups = sorted(groups, key=lambda group: str(group[-1].record["finished"]))  # the newest last
     differs = differences([group[0].record for group in groups], swept=True)
     short = headings(differs)
-    marks = marks_of(short, [sweep_key(group[0].record) for group in groups])
+    marks = telling(short, [sweep_key(group[0].record) for group in groups])
     words = zip(groups, differs, short, marks, strict=True)
     return [Sweep(*group[0].pair, group, d, heading, mark) for group, d, heading, mark in words]
 
