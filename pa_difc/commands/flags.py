@@ -16,6 +16,7 @@ from ..training.keys import CELL_KEYS, fixed_keys
 from ..training.loggers import LOGGERS
 from ..training.team import Team
 from ..util.errors import UserError
+from ..util.terminal import wrapped
 
 if TYPE_CHECKING:
     from ..training.given import Given
@@ -296,6 +297,7 @@ def expand(registry: Any, names: Sequence[str]) -> list[str]:
 def describe_keys() -> str:
     """A line for each key, for help texts."""
     lines = [f"  {key}={about.default}: {about.about}" for key, about in fixed_keys().items() if key not in CELL_KEYS]
+    lines = [wrapped(line, 6) for line in lines]
     return "\n".join([*lines, "and the options of methods, losses and backbones: pa-difc list methods"])
 
 

@@ -118,7 +118,9 @@ class _Grid:
     def __init__(self, cells: Sequence[Settings], expected: Expected, out: Path) -> None:
         self.cells, self.expected, self.out = cells, expected, out
         self.names = [" · ".join(words) for words in _words(cells)]
-        self.titles = [f"{i}/{len(cells)}  {name}" for i, name in enumerate(self.names, 1)]
+        digits = len(str(len(cells)))
+        self.titles = [f"{i:>{digits}}/{len(cells)}  {name}" for i, name in enumerate(self.names, 1)]
+        self.width = max(map(len, self.titles), default=0)
         self.records: dict[int, Record] = {}
         self.failures: Failures = []
 
@@ -150,7 +152,7 @@ class _Grid:
             self.records[number] = outcome.record
             self.expected.learn(number, max(step.seconds, outcome.record["seconds"]["training"]))
             scores = in_brief(outcome.record)
-            yield f"{title:<32} {scores}  {step.seconds:4.0f} s{display.left(step.left)}"
+            yield f"{title:<{self.width}}  {scores}  {step.seconds:4.0f} s{display.left(step.left)}"
 
     def _failure(self, failure: Failure, title: str) -> Failure:
         """As it is said: the cell's name once, and its file below the folder that was given."""
