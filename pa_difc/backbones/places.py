@@ -45,7 +45,7 @@ def weights_file(place: Path) -> Path:
 
 
 def manifest_groups(manifest: Path) -> list[dict[str, Any]]:
-    """The groups of a TensorFlow.js manifest, each with "paths" beside it and the "weights" in them.
+    """The groups of a TensorFlow.js manifest, each with "paths" next to it and the "weights" in them.
 
     Raises:
         UserError: it can't be read, or is no such manifest.

@@ -36,10 +36,10 @@ def read_tfjs(manifest: Path) -> dict[str, Tensor]:
     the bias of a separable convolution is its 1×1 convolution's.
 
     Args:
-        manifest: a file that ends in ``weights_manifest.json``; the files of bytes lie beside it.
+        manifest: a file that ends in ``weights_manifest.json``; the files of bytes are next to it.
 
     Raises:
-        UserError: a file can't be read, is not whole, or has another layout.
+        UserError: a file can't be read, is incomplete, or has another layout.
     """
     found: dict[str, Tensor] = {}
     for group in manifest_groups(manifest):

@@ -211,7 +211,7 @@ def settings_of_grid(
 
     Args:
         parsed: of a command with :func:`add_training_flags`, and ``methods``, ``losses``, ``seeds``; with ``block``,
-            the settings of a grid's file stand in the place of ``--config``.
+            the settings of a grid's file replace ``--config``.
         methods, losses: where neither flags nor file name any.
         **more: keys that the command sets itself, by their whole name with "__" for the dot.
 

@@ -1,4 +1,4 @@
-"""A table of predictions that grows image by image, on standard output or in a file that a stopped run goes on with."""
+"""A table of predictions that grows image by image, on standard output or in a file that a stopped run resumes."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Table:
 
 
 class FileTable(Table):
-    """Rows on their way to a file, which appears when they are all there. Until then they are in one beside it.
+    """Rows on their way to a file, which appears when they are all there. Until then they are in one next to it.
 
     Args:
         out: the file.

@@ -34,7 +34,7 @@ def read_raf_db(root: Path) -> Listing:
 
     A line of the list is ``train_00001.jpg 5``; :data:`CODES` says what the number stands for. The prefix of the name
     is the official split: 12,271 train, 3,068 test. Or as it was uploaded again: ``train/1/*.jpg`` … ``test/7/*.jpg``
-    with the same numbers; lists ``train_labels.csv`` beside them must agree.
+    with the same numbers; lists ``train_labels.csv`` next to them must agree.
     """
     base = find_inner(
         root,
