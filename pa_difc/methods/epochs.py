@@ -17,8 +17,8 @@ class EpochHook(BaseHook):
 
     A training step is told no epoch. pytorch-adapt's datasets number their samples, and an epoch of its combined
     dataset is one pass over the target in any order: when a number comes again and nearly all have been seen, the pass
-    is over. Without a target it is one over the source. Numbers that come again too early (drawn with replacement) or while a
-    pass over the source is not over tell nothing, and are not looked at again.
+    is over. Without a target it is one over the source. Numbers that come again too early (drawn with replacement) or
+    while a pass over the source is not over tell nothing, and are not looked at again.
 
     Args:
         loss: to be told.
