@@ -58,7 +58,7 @@ def manifest_groups(manifest: Path) -> list[dict[str, Any]]:
     for key in ("paths", "weights"):
         good = good and all(isinstance(group.get(key), list) for group in groups)
     if not good or not all(isinstance(path, str) for group in groups for path in group["paths"]):
-        raise UserError(f"{manifest} is no TensorFlow.js manifest: must be a list of groups with paths and weights")
+        raise UserError(f"{manifest} is not a TensorFlow.js manifest: must be a list of groups with paths and weights")
     return list(groups)
 
 

@@ -288,7 +288,7 @@ def expand(registry: Any, names: Sequence[str]) -> list[str]:
             ]
         else:
             if "=" in name and name not in registry:
-                raise UserError(f"{name}: is no {registry.kind}; settings go after --set, as in --set {name}")
+                raise UserError(f"{name}: not a {registry.kind}; settings go after --set, as in --set {name}")
             registry.lookup(name)
             found.append(name)
     return list(dict.fromkeys(found))

@@ -79,7 +79,7 @@ def write_onnx(model: FaceModel, path: Path) -> str:
 
     line = checked(model, path, run)
     write_text(path.with_name(PROGRAM), Path(__file__).with_name(PROGRAM).read_text(encoding="utf-8"))
-    return f"{line}; {PROGRAM} beside it runs it"
+    return f"{line}; {PROGRAM} next to it runs it"
 
 
 def looks_at_landmarks(model: FaceModel) -> bool:

@@ -165,7 +165,7 @@ class FileTable(Table):
         self._out, self.part = out, out.with_name(f"{out.name}.part-{identity}")
         refuse_links(out, self.part, instead="another --out")
         if out.exists() and not out.is_file():
-            raise UserError(f"--out {out} is no file: give one, or omit it to write to standard output")
+            raise UserError(f"--out {out} is not a file: give one, or omit it to write to standard output")
         refuse_foreign(out, ours=is_table(out), writer="predict", instead="another --out")
         try:
             out.parent.mkdir(parents=True, exist_ok=True)

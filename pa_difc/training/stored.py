@@ -86,7 +86,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         weights = _of_checkpoint(path, read_state(path), read_settings(folder))
     for name, values in weights.items():
         if not torch.isfinite(values).all():
-            raise UserError(f"{path}: {name} holds values that are not finite; use another model, or train it again")
+            raise UserError(f"{path}: {name} has values that are not finite; use another model, or train it again")
     return weights
 
 

@@ -156,7 +156,7 @@ def read_json(path: Path, *, others_add: bool = False) -> Any:
         UserError: it can't be read, is incomplete, or is not what was sealed.
     """
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise UserError(f"cannot read {path}: it is no file")
+        raise UserError(f"cannot read {path}: it is not a file")
     try:
         value = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
     except (OSError, ValueError, RecursionError) as error:
@@ -193,7 +193,7 @@ def array_names(path: Path) -> set[str]:
 def _finite(text: str) -> float:
     """A number of a JSON file; Python would read NaN and infinities, which JSON does not have and nobody wrote."""
     if not isfinite(value := float(text)):
-        raise ValueError(f"{text} is no number")
+        raise ValueError(f"{text} is not a number")
     return value
 
 

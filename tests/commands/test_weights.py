@@ -41,7 +41,7 @@ def test_found_by_name_and_compared(folder):
     place, problem = find_published(weights, folder)
     assert place == folder / "deep" / "net.json" and "net.bin is not the published file: its sha256" in problem
     (folder / "deep" / "net.bin").unlink()
-    assert find_published(weights, folder)[1] == "net.bin is missing beside it"
+    assert find_published(weights, folder)[1] == "net.bin is missing next to it"
 
 
 def test_found_under_another_name_by_its_hash(folder):

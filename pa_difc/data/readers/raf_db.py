@@ -116,7 +116,7 @@ def _numbers(path: Path) -> list[float]:
     try:
         return [float(word) for _, words in read_lines(path) for word in words]
     except ValueError as error:
-        raise UserError(f"{path}: must hold numbers ({error})") from None
+        raise UserError(f"{path}: must contain numbers ({error})") from None
 
 
 def _five_points(path: Path) -> NDArray[np.float32] | None:
