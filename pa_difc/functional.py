@@ -108,7 +108,7 @@ def drw_weights(class_counts: Counts, beta: float = 0.9999) -> Tensor:
         tensor([1., 1.])
     """
     if not 0.0 <= beta <= 1.0:
-        raise ValueError(f"{beta=}: must lie in [0, 1]")
+        raise ValueError(f"{beta=}: must be in [0, 1]")
     counts, dtype = _counts(class_counts)
     if beta == 1.0:
         inverse = 1.0 / counts

@@ -16,7 +16,7 @@ def compose(given: Ingredients) -> DANN:
     models = Models({"G": G, "C": C, "D": D})
 
     # Optimisers: SGD for each model, with a tenth of the learning rate once target confusion joins (the paper's
-    # 1e-3 → 1e-4); both go into the host's containers.
+    # 1e-3 → 1e-4); both go into pytorch-adapt's containers.
     optimizers, lr_schedulers = given.containers(models)
 
     # The method: pytorch-adapt's DANN with our loss in the slot of cross-entropy; the reversal ramps up from 0.

@@ -15,7 +15,7 @@ def compose(given: Ingredients) -> SourceOnly:
     models = Models({"G": G, "C": C})
 
     # Optimisers: SGD for each model, with a tenth of the learning rate once target confusion joins (the paper's
-    # 1e-3 → 1e-4); both go into the host's containers.
+    # 1e-3 → 1e-4); both go into pytorch-adapt's containers.
     optimizers, lr_schedulers = given.containers(models)
 
     # The method: pytorch-adapt's Classifier, with our loss in the slot of cross-entropy. The target is there for one

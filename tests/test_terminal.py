@@ -12,7 +12,7 @@ from pa_difc.commands.parser import COMMANDS, main
 from pa_difc.report.table import aligned
 from pa_difc.training.progress import ProgressFile, read_progress
 from pa_difc.util.bars import tqdm
-from pa_difc.util.terminal import for_programs, guarded, harmless
+from pa_difc.util.terminal import columns, for_programs, guarded, harmless, wrapped
 
 
 def printed(monkeypatch, work, encoding, errors="strict"):
@@ -102,3 +102,14 @@ def test_a_clock_that_jumps_makes_no_time_left_negative(jump, tmp_path, monkeypa
             assert 0 <= found.seconds_left < 60 and not math.isnan(found.seconds_left)
     bar.close()
     assert "-" not in out.getvalue().split("|")[-1]
+
+
+def test_long_lines_are_wrapped_on_a_terminal_and_whole_in_a_pipe(monkeypatch, capsys):
+    text = "mcd  " + " ".join(["discrepancy"] * 12)
+    assert wrapped(text, 5) == text and columns(110) == 110
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    first, *rest = wrapped(text, 5).splitlines()
+    assert first.startswith("mcd  d") and rest and all(line.startswith("     d") for line in rest)
+    assert all(len(line) < 80 for line in (first, *rest))
+    assert columns(110) == 79 and columns(40) == 40

@@ -49,7 +49,7 @@ def parameter_groups(
         ValueError: ``layer_decay`` is out of range.
     """
     if not 0.0 < layer_decay <= 1.0:
-        raise ValueError(f"{layer_decay=}: must lie in (0, 1]")
+        raise ValueError(f"{layer_decay=}: must be in (0, 1]")
     loaded = filled_names(model) or None if loaded is None else loaded
     layers = trunk_layers(model)
     above = {f"{name}.": len(layers) - 1 - index for index, name in enumerate(layers)} if layer_decay < 1.0 else {}

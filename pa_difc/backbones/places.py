@@ -45,7 +45,7 @@ def weights_file(place: Path) -> Path:
 
 
 def manifest_groups(manifest: Path) -> list[dict[str, Any]]:
-    """The groups of a TensorFlow.js manifest, each with "paths" beside it and the "weights" in them.
+    """The groups of a TensorFlow.js manifest, each with "paths" next to it and the "weights" in them.
 
     Raises:
         UserError: it can't be read, or is no such manifest.
@@ -58,7 +58,7 @@ def manifest_groups(manifest: Path) -> list[dict[str, Any]]:
     for key in ("paths", "weights"):
         good = good and all(isinstance(group.get(key), list) for group in groups)
     if not good or not all(isinstance(path, str) for group in groups for path in group["paths"]):
-        raise UserError(f"{manifest} is no TensorFlow.js manifest: must be a list of groups with paths and weights")
+        raise UserError(f"{manifest} is not a TensorFlow.js manifest: must be a list of groups with paths and weights")
     return list(groups)
 
 

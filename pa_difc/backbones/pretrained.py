@@ -138,7 +138,7 @@ def read_state_dict(file: Path) -> dict[str, Tensor]:
     except Exception:  # a file that is not what it seems can make the readers raise anything
         raise UserError(f"cannot read weights {file}: must be a PyTorch state dict or .safetensors, whole") from None
     if not isinstance(content, dict) or not content or not all(isinstance(x, Tensor) for x in content.values()):
-        raise UserError(f"{file} holds no state dict: must be names and tensors, nothing else")
+        raise UserError(f"{file} is not a state dict: must be names and tensors, nothing else")
     return content
 
 

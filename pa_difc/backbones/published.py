@@ -139,7 +139,7 @@ def find_published(weights: PublishedWeights, folder: Path) -> tuple[Path | None
     for file in weights.files:
         path = found if file is first else found.parent / file.name
         if not path.is_file():
-            return found, f"{file.name} is missing beside it"
+            return found, f"{file.name} is missing next to it"
         if not _is(path, file):
             return found, f"{path} is not the published file: its sha256 does not begin with {file.sha256[:8]}"
     return found, ""

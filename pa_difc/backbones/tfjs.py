@@ -36,10 +36,10 @@ def read_tfjs(manifest: Path) -> dict[str, Tensor]:
     the bias of a separable convolution is its 1×1 convolution's.
 
     Args:
-        manifest: a file that ends in ``weights_manifest.json``; the files of bytes lie beside it.
+        manifest: a file that ends in ``weights_manifest.json``; the files of bytes are next to it.
 
     Raises:
-        UserError: a file can't be read, is not whole, or has another layout.
+        UserError: a file can't be read, is incomplete, or has another layout.
     """
     found: dict[str, Tensor] = {}
     for group in manifest_groups(manifest):
@@ -65,7 +65,7 @@ def _bytes(manifest: Path, paths: list[str]) -> bytes:
     content = b""
     for path in paths:
         if Path(path).name != path:
-            raise UserError(f"{manifest}: the file {path!r} must lie beside it")
+            raise UserError(f"{manifest}: the file {path!r} must be next to it")
         try:
             content += (manifest.parent / path).read_bytes()
         except OSError as error:
@@ -77,7 +77,7 @@ def _entries(manifest: Path, weights: list[Any]) -> Iterator[tuple[str, list[int
     for number, entry in enumerate(weights):
         shape: dict[str, Any] = {"name": TEXT, "shape": [COUNT], "dtype": TEXT, "quantization?": _QUANTIZATION}
         if problem := mismatch(entry, shape, f"weights[{number}]"):
-            raise UserError(f"{manifest} is no TensorFlow.js manifest ({problem})")
+            raise UserError(f"{manifest} is not a TensorFlow.js manifest ({problem})")
         quantization = entry.get("quantization")
         stored = quantization["dtype"] if quantization else entry["dtype"]
         if entry["dtype"] != "float32" or stored not in ("float32", "uint8"):

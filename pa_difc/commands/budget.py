@@ -94,8 +94,8 @@ def measure(
         jobs: how many cells are going to be trained at a time.
 
     Raises:
-        UserError: source_only can't be made, or without a source the first cell; of the others that is said when they
-            are trained.
+        UserError: source_only can't be made, or without a source the first cell; of the others that is reported when
+            they are trained.
     """
     from ..methods import METHODS
     from ..training.pace import prediction_seconds, step_seconds

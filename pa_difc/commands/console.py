@@ -24,7 +24,7 @@ def exit_with(main: Callable[[], int | None]) -> None:
 def _code_of(main: Callable[[], int | None]) -> int:
     try:
         code = main() or 0
-        sys.stdout.flush()  # of whom nobody reads it is said here, not at the interpreter's end
+        sys.stdout.flush()  # that nobody reads it is noticed here, not at the interpreter's end
         return code
     except UserError as error:
         return _say_error(str(error))

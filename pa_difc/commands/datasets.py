@@ -13,6 +13,7 @@ from ..data.datasets import DATASETS, OWN_DATA, STORE, dataset_names, find_datas
 from ..data.labels import SEVEN, LabelSet, find_label_set
 from ..util.errors import UserError
 from ..util.names import unknown
+from ..util.terminal import columns, wrapped
 from .flags import add_arrangement_flags
 
 if TYPE_CHECKING:
@@ -53,9 +54,9 @@ def _list(data_root: Path) -> None:
     width = max(map(len, names))
     for name, spec in names.items():
         here = "✓" if spec.reader is None or (data_root / (spec.folder or name)).is_dir() else " "
-        print(f"{here} {name:<{width}}  {spec.about}")
-    print(f"\n✓ synthetic, or found in {data_root}. Also folder:PATH, legend:PATH, parquet:PATH, store:PATH")
-    print("and, for faces without labels, images:PATH.")
+        print(wrapped(f"{here} {name:<{width}}  {spec.about}", width + 4))
+    print(f"\n✓ synthetic, or found in {data_root}.")
+    print("Also folder:PATH, legend:PATH, parquet:PATH, store:PATH and, without labels, images:PATH.")
 
 
 def _describe(name: str) -> None:
@@ -67,7 +68,7 @@ def _describe(name: str) -> None:
     print(f"{name}: {spec.about}")
     for title, text in (("from", spec.obtain), ("expected", spec.layout), ("split", spec.reader and spec.split)):
         if text:
-            print(textwrap.fill(text, 110, initial_indent=f"  {title:<9} ", subsequent_indent=" " * 12))
+            print(textwrap.fill(text, columns(110), initial_indent=f"  {title:<9} ", subsequent_indent=" " * 12))
 
 
 def _report(parsed: argparse.Namespace, label_set: LabelSet | None) -> int:
@@ -168,7 +169,7 @@ def _print_counts(counts: dict[str, dict[str, int]]) -> None:
         print("            no labels: usable as a target; nothing can be scored on it")
         return
     width = max(10, *(len(word) + 2 for word in words))
-    if width * len(words) <= 100:
+    if width * len(words) <= columns(112) - 12:
         rows = [("", words), *((split, [f"{counts[split].get(w, 0):,}" for w in words]) for split in splits)]
     else:
         rows = [("", splits), *((word, [f"{counts[s].get(word, 0):,}" for s in splits]) for word in words)]

@@ -121,7 +121,7 @@ def extras() -> Iterator[Finding]:
 
 
 def host() -> Iterator[Finding]:
-    """The names of the host that are not part of its public face."""
+    """The names of pytorch-adapt that are not part of its public face."""
     from ..methods import _host
 
     missing = [name for name in _host.__all__ if not hasattr(_host, name)]

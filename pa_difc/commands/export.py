@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=["safetensors"],
         choices=FORMATS,
         metavar="NAME",
-        help=f"{', '.join(FORMATS)} (torch.export); safetensors is always written (default: %(default)s)",
+        help=f"{', '.join(FORMATS)} (torch.export); safetensors is always written (default: safetensors)",
     )
     add(
         "--calibrate",

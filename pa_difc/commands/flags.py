@@ -16,6 +16,7 @@ from ..training.keys import CELL_KEYS, fixed_keys
 from ..training.loggers import LOGGERS
 from ..training.team import Team
 from ..util.errors import UserError
+from ..util.terminal import wrapped
 
 if TYPE_CHECKING:
     from ..training.given import Given
@@ -210,7 +211,7 @@ def settings_of_grid(
 
     Args:
         parsed: of a command with :func:`add_training_flags`, and ``methods``, ``losses``, ``seeds``; with ``block``,
-            the settings of a grid's file stand in the place of ``--config``.
+            the settings of a grid's file replace ``--config``.
         methods, losses: where neither flags nor file name any.
         **more: keys that the command sets itself, by their whole name with "__" for the dot.
 
@@ -287,7 +288,7 @@ def expand(registry: Any, names: Sequence[str]) -> list[str]:
             ]
         else:
             if "=" in name and name not in registry:
-                raise UserError(f"{name}: is no {registry.kind}; settings go after --set, as in --set {name}")
+                raise UserError(f"{name}: not a {registry.kind}; settings go after --set, as in --set {name}")
             registry.lookup(name)
             found.append(name)
     return list(dict.fromkeys(found))
@@ -296,6 +297,7 @@ def expand(registry: Any, names: Sequence[str]) -> list[str]:
 def describe_keys() -> str:
     """A line for each key, for help texts."""
     lines = [f"  {key}={about.default}: {about.about}" for key, about in fixed_keys().items() if key not in CELL_KEYS]
+    lines = [wrapped(line, 6) for line in lines]
     return "\n".join([*lines, "and the options of methods, losses and backbones: pa-difc list methods"])
 
 

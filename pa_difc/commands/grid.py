@@ -1,4 +1,4 @@
-"""Training every cell of a grid, and what is said of it."""
+"""Training every cell of a grid, and what is reported of it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def jobs_for(cells: Sequence[Settings], source: Domain, target: Domain, asked: i
 
 
 def _of_workers(team: Team, number: int | None) -> Team:
-    """One worker that nobody asked for is this process."""
+    """One worker that no one asked for is this process."""
     return replace(team, jobs=number if number != 1 or team.jobs else None)
 
 
@@ -118,7 +118,9 @@ class _Grid:
     def __init__(self, cells: Sequence[Settings], expected: Expected, out: Path) -> None:
         self.cells, self.expected, self.out = cells, expected, out
         self.names = [" · ".join(words) for words in _words(cells)]
-        self.titles = [f"{i}/{len(cells)}  {name}" for i, name in enumerate(self.names, 1)]
+        digits = len(str(len(cells)))
+        self.titles = [f"{i:>{digits}}/{len(cells)}  {name}" for i, name in enumerate(self.names, 1)]
+        self.width = max(map(len, self.titles), default=0)
         self.records: dict[int, Record] = {}
         self.failures: Failures = []
 
@@ -133,7 +135,7 @@ class _Grid:
             display.close()
 
     def _lines(self, step: Step, display: GridDisplay) -> Iterator[str]:
-        """What is said of a step, when what came of it is kept."""
+        """What is reported of a step, when what came of it is kept."""
         number, outcome, title = step.number, step.outcome, self.titles[step.number]
         for line in step.said.splitlines():
             if is_news(line):  # this process may have said it, and each worker does
@@ -150,10 +152,10 @@ class _Grid:
             self.records[number] = outcome.record
             self.expected.learn(number, max(step.seconds, outcome.record["seconds"]["training"]))
             scores = in_brief(outcome.record)
-            yield f"{title:<32} {scores}  {step.seconds:4.0f} s{display.left(step.left)}"
+            yield f"{title:<{self.width}}  {scores}  {step.seconds:4.0f} s{display.left(step.left)}"
 
     def _failure(self, failure: Failure, title: str) -> Failure:
-        """As it is said: the cell's name once, and its file below the folder that was given."""
+        """As it is reported: the cell's name once, and its file below the folder that was given."""
         file = failure.file and self.out / failure.file.parent.name / failure.file.name
         return replace(failure, reason=failure.reason.removeprefix(f"{title}: "), file=file)
 
@@ -171,7 +173,7 @@ def _words(cells: Sequence[Settings]) -> Iterator[list[str]]:
 
 
 def report_failures(failures: Failures) -> int:
-    """Says which cells failed, a line each, and where more is said of it; returns the exit code."""
+    """Says which cells failed, a line each, and where more is reported of it; returns the exit code."""
     for name, failure in failures:
         more = f" ({failure.file})" if failure.file and not failure.mendable else ""
         print(f"failed: {name}: {' '.join(failure.reason.split())}{more}", file=sys.stderr)

@@ -14,6 +14,7 @@ from ..methods import METHODS
 from ..training.loggers import LOGGERS
 from ..util.options import Options, describe
 from ..util.registry import Registry
+from ..util.terminal import wrapped
 
 EXAMPLES = """\
   pa-difc list
@@ -46,7 +47,7 @@ def run(parsed: argparse.Namespace) -> int:
             print(f"and {', '.join(registry.patterns)}: any network of the package before the colon")
         return 0
     for kind, registry in REGISTRIES.items():
-        print(f"{kind:<10} {', '.join([*registry, *registry.patterns])}")
+        print(wrapped(f"{kind:<10} {', '.join([*registry, *registry.patterns])}", 11))
     return 0
 
 
@@ -66,7 +67,7 @@ def _describe(entries: dict[str, Any]) -> None:
     width = max(map(len, entries))
     for name, entry in entries.items():
         about = getattr(entry, "about", None) or (entry.__doc__ or "").partition("\n")[0]
-        print(f"{name:<{width}}  {about}")
+        print(wrapped(f"{name:<{width}}  {about}", width + 2))
         kind: type[Options] = getattr(entry, "Options", getattr(entry, "options", Options))
         for option in describe(kind).values():
-            print(f"{'':<{width}}    {option.name} = {option}")
+            print(wrapped(f"{'':<{width}}    {option.name} = {option}", width + 8))

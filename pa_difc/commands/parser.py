@@ -13,6 +13,7 @@ from typing import Any
 
 from ..util.errors import UserError
 from ..util.registry import load_plugin
+from ..util.terminal import wrapped
 from ..util.version import VERSION
 from .console import exit_with
 
@@ -157,7 +158,7 @@ def _module(name: str) -> ModuleType:
 def _texts(name: str, module: ModuleType) -> dict[str, Any]:
     about = COMMANDS[name]
     return {
-        "description": about[0].upper() + about[1:] + ".",
+        "description": wrapped(about[0].upper() + about[1:] + ".", 0),
         "epilog": f"examples:\n{module.EXAMPLES}",
         "formatter_class": argparse.RawDescriptionHelpFormatter,
     }

@@ -61,7 +61,7 @@ class Ingredients:
         return make_classifier(self.settings, self.source)
 
     def containers(self, models: Models) -> tuple[Optimizers, LRSchedulers]:
-        """Optimisers and learning-rate schedules, in the host's containers."""
+        """Optimisers and learning-rate schedules, in pytorch-adapt's containers."""
         return make_containers(self.settings, models, len(self.batches))
 
     def loss(self) -> ClassificationLoss:

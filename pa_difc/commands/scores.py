@@ -13,6 +13,7 @@ from ..data.files import left_out_line
 from ..data.labelling import alone_line
 from ..evaluation.metrics import METRICS
 from ..report.phases import never_began
+from ..util.terminal import columns
 
 if TYPE_CHECKING:
     from ..training.settings import Settings
@@ -127,5 +128,5 @@ def _share(value: float | None) -> str:
 def _print_row(head: str, cells: list[str]) -> None:
     """Cells side by side, as many as fit into a line."""
     text = "   ".join(cell.replace(" ", "\xa0") for cell in cells)
-    lines = textwrap.fill(text, 110, initial_indent=f"  {head}", subsequent_indent="  " + " " * len(head))
+    lines = textwrap.fill(text, columns(110), initial_indent=f"  {head}", subsequent_indent="  " + " " * len(head))
     print(lines.replace("\xa0", " "))

@@ -1,4 +1,4 @@
-"""``pa-difc shift``: methods × losses on a target whose class proportions are drawn anew, more and more severely."""
+"""``pa-difc shift``: methods × losses on a target whose class proportions are shifted, more and more severely."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from ..util.errors import UserError
 from ..util.files import write_text
 from ..util.markdown import write_markdown
 
-#: What is written beside the runs: the table of targets with labels, or where there are none, what a choice goes by.
+#: What is written next to the runs: the table of targets with labels, or where there are none, what a choice goes by.
 TABLES = ("table.csv", "table.md")
 #: What a choice goes by, where some targets have labels and others do not.
 CHOICE_TABLES = ("choice.csv", "choice.md")

@@ -62,7 +62,7 @@ def pad_box(box: Box, width: int, height: int) -> Box:
         ValueError: less than 2×2 pixels of the box lie in the image.
     """
     if not np.isfinite(box).all():
-        raise ValueError(f"the face's box {_said(box)} is no box")
+        raise ValueError(f"the face's box {_said(box)} is not a box")
     left, top, right, bottom = box
     across = int(0.5 * int(0.2 * (right - left)))
     along = int(0.5 * int(0.2 * (bottom - top)))

@@ -53,7 +53,7 @@ def dataset_names() -> list[str]:
 
 
 def find_dataset(name: str, data_root: Path) -> tuple[Reader | None, Path]:
-    """The reader of a dataset (None for drawn faces and for stores) and the folder that holds it.
+    """The reader of a dataset (None for synthetic faces and for stores) and the folder that holds it.
 
     Raises:
         UserError: there is no such dataset, or no such folder.

@@ -98,7 +98,7 @@ class Domain:
 
 
 def no_source(target: Domain) -> Domain:
-    """What stands in the place of a source where a method needs none: no face, under the target's classes."""
+    """What replaces a source where a method needs none: no face, under the target's classes."""
     nothing = target.train.take(np.arange(0))
     return Domain(NO_SOURCE, nothing, nothing, target.label_set)
 
@@ -156,7 +156,7 @@ def require_same_crop(*domains: Domain) -> None:
 
 
 def cut_differently(source: Domain, target: Domain) -> str | None:
-    """Says so where a store's faces stand beside raw images that are cut out in another way; None if that is not so."""
+    """Says so where a store's faces are next to raw images that are cut out in another way; None if that is not so."""
     for raw, other in ((source, target), (target, source)):
         if raw.cut is not None and other.store and raw.cut != (crop := other.store["crop"]):
             return (

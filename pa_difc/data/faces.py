@@ -20,9 +20,9 @@ from .mapped import ask_for
 class Face(NamedTuple):
     """A face or a batch of faces.
 
-    A NamedTuple because that is what goes through the host end to end: default collation and pinning understand it,
-    and the host's ``batch_to_device`` calls :meth:`to`. Nested dicts and lists break there, and an unlabelled plain
-    pair would be taken for (image, label).
+    A NamedTuple because that is what goes through pytorch-adapt end to end: default collation and pinning understand
+    it, and pytorch-adapt's ``batch_to_device`` calls :meth:`to`. Nested dicts and lists break there, and an unlabelled
+    plain pair would be taken for (image, label).
     """
 
     image: Tensor  #: ``(3, P, P)`` or ``(N, 3, P, P)``, RGB in [0, 1]
@@ -171,7 +171,7 @@ class FaceSet:
 
 
 class FaceDataset(Dataset[tuple[Face, int]]):
-    """A :class:`FaceSet` as the host's dataset wrappers take it: ``(Face, label)`` by index.
+    """A :class:`FaceSet` as pytorch-adapt's dataset wrappers take it: ``(Face, label)`` by index.
 
     Args:
         faces: the set.

@@ -1,4 +1,4 @@
-"""Features of faces in the place of faces: extracted once, trained on many times."""
+"""Features of faces instead of faces: extracted once, trained on many times."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class FeatureSet:
         return [part.batch(indices, device) for part in (self, *self.views)]
 
     def said(self) -> FeatureSet:
-        """The set with what the pretrained classifier says, ``(N, K)``, in the place of features.
+        """The set with what the pretrained classifier says, ``(N, K)``, instead of features.
 
         Raises:
             UserError: there is none.

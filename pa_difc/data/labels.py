@@ -140,7 +140,7 @@ VALENCE = LabelSet(
     excluded=("surprise",),
 )
 
-#: Label sets by name; beside them there are :data:`FOLDERS` and TOML files.
+#: Label sets by name; next to them there are :data:`FOLDERS` and TOML files.
 LABEL_SETS = {"expressions": EXPRESSIONS, "expressions8": EXPRESSIONS8, "valence": VALENCE}
 
 

@@ -1,8 +1,8 @@
 """Batches of source and target faces, for training and for evaluation.
 
 An epoch is one full shuffled pass over the longer domain, while the shorter one is cycled, shuffled anew on each pass
-(as in the CD-FER benchmark that the paper follows). The host's combined dataset has the target's length and draws the
-source with replacement: with 213 target images, its "epoch" would be 6 steps of 32.
+(as in the CD-FER benchmark that the paper follows). pytorch-adapt's combined dataset has the target's length and draws
+the source with replacement: with 213 target images, its "epoch" would be 6 steps of 32.
 
 Which sample comes when is a function of seed and position alone, so resuming at an epoch needs no saved state. Several
 processes divide each batch of the same sequence among them.
@@ -26,7 +26,7 @@ from .views import views_of
 
 
 class PairLoader:
-    """Training batches of a labelled source and an unlabelled target, with the host's keys.
+    """Training batches of a labelled source and an unlabelled target, with pytorch-adapt's keys.
 
     Args:
         source: the labelled domain; None: there is none, and batches have nothing of it.

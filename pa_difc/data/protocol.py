@@ -9,7 +9,7 @@ DETECT_PX = 256
 #: The name of a source that there is none of.
 NO_SOURCE = "none"
 
-#: What is done with near duplicates, and how that is said.
+#: What is done with near duplicates, and how that is reported.
 NEAR_DUPLICATES = {
     "keep": "all are kept",
     "group": "each group is kept on one side of the split",

@@ -128,7 +128,7 @@ def open_store(path: Path) -> Store:
     """Opens a store; sizes are checked, and hashes of all but the images (see :func:`check_store`).
 
     Raises:
-        UserError: it is not whole, of another format, or its arrays do not fit together.
+        UserError: it is incomplete, of another format, or its arrays do not fit together.
     """
     manifest = read_manifest(path)
     for name in FILES:

@@ -1,4 +1,4 @@
-"""Pictures with what was found in them: a box and a label at each face, and bars for its probabilities beside them."""
+"""Pictures with what was found in them: a box and a label at each face, and bars for its probabilities next to them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def annotated(image: Image.Image | Picture, predictions: Sequence[Prediction], c
 
 
 def marked(image: Image.Image, predictions: Sequence[Prediction], classes: Sequence[str]) -> Image.Image:
-    """A copy of a picture with a box and a label at each face, and nothing beside it: all of a size have one.
+    """A copy of a picture with a box and a label at each face, and nothing next to it: all of a size have one.
 
     Args:
         image: RGB.

@@ -17,7 +17,7 @@ __all__ = ["DERIVED", "SETTINGS", "WEIGHTS", "FaceModel", "load_model", "save_mo
 SETTINGS, WEIGHTS = EXPORTED
 #: Made from a model's weights and settings, see :mod:`.export`.
 DERIVED = ("README.md", "preprocessor_config.json", "model.onnx", "use_onnx.py", "model.pt2")
-#: What probabilities depend on beside the weights.
+#: What probabilities depend on next to the weights.
 _OF_THE_MODEL = ("labels", "input", "settings", "adjustment", "product")
 
 
@@ -37,7 +37,7 @@ def save_model(model: FaceModel, folder: Path) -> None:
     weights = weights_file(model)
     before = _settings_of_same(model, folder, weights)
     if before is None and (folder / WEIGHTS).is_file():
-        for name in DERIVED:  # of another model: they must not stand beside this one
+        for name in DERIVED:  # of another model: they must not be next to this one
             (folder / name).unlink(missing_ok=True)
     write_atomic(folder / WEIGHTS, lambda file: file.write(weights))
     own = model.settings | names_by_id(model.labels) | {"weights": file_digest(folder / WEIGHTS)}
@@ -45,7 +45,7 @@ def save_model(model: FaceModel, folder: Path) -> None:
 
 
 def _settings_of_same(model: FaceModel, folder: Path, weights: bytes) -> dict[str, Any] | None:
-    """The settings that lie in a folder, if they and the weights beside them are this model's."""
+    """The settings that lie in a folder, if they and the weights next to them are this model's."""
     if not (folder / SETTINGS).is_file() or not (folder / WEIGHTS).is_file():
         return None
     before = read_json(folder / SETTINGS, others_add=True)

@@ -1,4 +1,4 @@
-"""A model as ``model.onnx``, which says itself what it takes, and a program beside it that runs it."""
+"""A model as ``model.onnx``, which says itself what it takes, and a program next to it that runs it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _OfImages(nn.Module):
 
 
 def write_onnx(model: FaceModel, path: Path) -> str:
-    """Writes the model, and :data:`PROGRAM` beside it, which needs onnxruntime, NumPy and Pillow alone.
+    """Writes the model, and :data:`PROGRAM` next to it, which needs onnxruntime, NumPy and Pillow alone.
 
     Its inputs are ``image`` and, if the network looks at them, ``landmarks``. Its metadata hold the classes and the
     preprocessing.
@@ -79,7 +79,7 @@ def write_onnx(model: FaceModel, path: Path) -> str:
 
     line = checked(model, path, run)
     write_text(path.with_name(PROGRAM), Path(__file__).with_name(PROGRAM).read_text(encoding="utf-8"))
-    return f"{line}; {PROGRAM} beside it runs it"
+    return f"{line}; {PROGRAM} next to it runs it"
 
 
 def looks_at_landmarks(model: FaceModel) -> bool:

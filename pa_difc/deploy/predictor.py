@@ -111,8 +111,8 @@ class Predictor:
             images: one of: a file (str or Path), a PIL image, an array (H, W, 3) RGB or (H, W) gray of uint8, a tensor
                 (3, H, W) of uint8. Or many: a folder, a list or another collection of these, or an iterator of them.
             crop: see :func:`load`; what was said there, if left out.
-            batch_size: of so many images the model is shown the faces together: faster on a GPU. With 1 what is said
-                of an image does not depend on the others, and is what ``pa-difc predict`` says of the file.
+            batch_size: of so many images the model is shown the faces together: faster on a GPU. With 1 what is
+                reported of an image does not depend on the others, and is what ``pa-difc predict`` says of the file.
 
         Returns:
             Of one image a :class:`.Faces`: a list, empty if no face was found. Of a folder or a collection a

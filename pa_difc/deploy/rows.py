@@ -1,4 +1,4 @@
-"""A table of predictions that grows image by image, on standard output or in a file that a stopped run goes on with."""
+"""A table of predictions that grows image by image, on standard output or in a file that a stopped run resumes."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Table:
 
 
 class FileTable(Table):
-    """Rows on their way to a file, which appears when they are all there. Until then they are in one beside it.
+    """Rows on their way to a file, which appears when they are all there. Until then they are in one next to it.
 
     Args:
         out: the file.
@@ -165,7 +165,7 @@ class FileTable(Table):
         self._out, self.part = out, out.with_name(f"{out.name}.part-{identity}")
         refuse_links(out, self.part, instead="another --out")
         if out.exists() and not out.is_file():
-            raise UserError(f"--out {out} is no file: give one, or omit it to write to standard output")
+            raise UserError(f"--out {out} is not a file: give one, or omit it to write to standard output")
         refuse_foreign(out, ours=is_table(out), writer="predict", instead="another --out")
         try:
             out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Choosing a model without target labels: criteria by name, larger is better, each with its known failures.
 
-N target training samples, M source validation samples, K classes, D features. All are our own: of the host's
+N target training samples, M source validation samples, K classes, D features. All are our own: of pytorch-adapt's
 validators, those we need average over samples only, and a collapsed model wins some of them.
 """
 

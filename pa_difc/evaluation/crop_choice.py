@@ -79,7 +79,7 @@ def crop_probs(adapter: Adapter, loader: EvalLoader, scales: Sequence[float] = S
     """The probabilities of faces and of their mirror images at several scales, ``(S, 2, N, K)``.
 
     Raises:
-        UserError: they are features in the place of faces.
+        UserError: they are features instead of faces.
     """
     probs = []
     with eval_mode(*adapter.models.values()):
@@ -104,7 +104,7 @@ def score_crops(probs: Tensor, scales: Sequence[float] = SCALES) -> CropChoice:
                                          e the mean over x and y of o(p(x), p'(y))
         confidence = mean over x of max_k (p_k(x) + p'_k(x)) / 2
 
-    Agreement is Cohen's κ (1960) for probabilities in the place of answers.
+    Agreement is Cohen's κ (1960) for probabilities instead of answers.
 
     Args:
         probs: ``(S, 2, N, K)``, see :func:`crop_probs`.

@@ -71,7 +71,7 @@ def without_ignored(logits: Tensor, labels: Tensor, ignore_index: int) -> tuple[
         logits, labels = logits[kept], labels[kept]
         if (wrong := labels[(labels < 0) | (labels >= classes)]).numel():
             raise ValueError(
-                f"label {int(wrong[0])} with {classes} classes: must lie in 0 … {classes - 1}, "
+                f"label {int(wrong[0])} with {classes} classes: must be in 0 … {classes - 1}, "
                 f"or be ignore_index={ignore_index}"
             )
     return logits, labels

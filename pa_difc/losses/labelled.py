@@ -54,7 +54,7 @@ class LabelledLoss(UnroundedBuffers):
     ) -> None:
         super().__init__()
         if not 0.0 <= label_smoothing <= 1.0:
-            raise ValueError(f"{label_smoothing=}: must lie in [0, 1]")
+            raise ValueError(f"{label_smoothing=}: must be in [0, 1]")
         self.num_classes, self.label_smoothing, self.ignore_index = num_classes, label_smoothing, ignore_index
 
     def value(self, logits: Tensor, labels: Tensor) -> Tensor:

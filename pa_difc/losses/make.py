@@ -67,7 +67,7 @@ def make_loss(
         return loss
     spec = LOSSES.lookup(loss)
     if not 0.0 <= label_smoothing <= 1.0:
-        raise UserError(f"{label_smoothing=}: must lie in [0, 1]")
+        raise UserError(f"{label_smoothing=}: must be in [0, 1]")
     if label_smoothing and not spec.smooths:
         raise UserError(f"loss {loss!r} has no label smoothing: label_smoothing must be 0")
     scale = CLASSIFIERS[spec.classifier] if scale is None else scale

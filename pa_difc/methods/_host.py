@@ -1,13 +1,14 @@
 """The one door to pytorch-adapt 0.0.83 names that are not exported, and the defects that we route around.
 
-Nothing else in the package imports from a private module of the host. Each line says where the name lives and why
+Nothing else in the package imports from a private module of pytorch-adapt. Each line says where the name lives and why
 it is needed.
 """
 
 # Host: hooks/base.py:11 and :188. What every hook of ours extends.
 from pytorch_adapt.hooks.base import BaseHook, BaseWrapperHook
 
-# Host: hooks/optimizer.py:11 and :74. For methods whose steps the host has not, and to find the step that reads a loss.
+# Host: hooks/optimizer.py:11 and :74. For methods whose steps pytorch-adapt has not, and to find the step that reads a
+# loss.
 from pytorch_adapt.hooks.optimizer import OptimizerHook, SummaryHook
 
 # Host: hooks/reducers.py:13. To see whether a reducer waits for losses of single samples.

@@ -44,7 +44,7 @@ def domain_inference(x: Any, models: Models, domain: Tensor | int | None = None,
     Args:
         x: faces.
         models: with "G", "R" and "C".
-        domain: 0 or 1 for source or target, or a tensor of it as the host's validators give; None: the target.
+        domain: 0 or 1 for source or target, or a tensor of it as pytorch-adapt's validators give; None: the target.
 
     Raises:
         UserError: faces of both domains are in one batch.

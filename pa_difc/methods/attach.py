@@ -48,12 +48,12 @@ def attach(
     schedule: Schedule | None = None,
     **options: Any,
 ) -> A:
-    """Puts a classification loss in the place of an adapter's cross-entropy, with all that it needs.
+    """Replaces an adapter's cross-entropy with a classification loss and all that it needs.
 
     Wherever the adapter's hooks compute a cross-entropy of source labels, the loss stands afterwards. A loss with state
     is given the target's logits once a step (those that the step computes anyway; else C is applied to its target
     features, or G and C to the target's images, in eval mode and without gradients), lies in ``misc["difc"]``, so that
-    the host's checkpoints hold it, and is told the length of an epoch by the host's ``Ignite``.
+    pytorch-adapt's checkpoints hold it, and is told the length of an epoch by pytorch-adapt's ``Ignite``.
 
     Args:
         adapter: of pytorch-adapt, as it was constructed, or of this package with ``loss="ce"``; changed in place.

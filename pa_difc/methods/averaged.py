@@ -53,7 +53,7 @@ class AveragedModels(nn.Module):
             new = _state(original(models[name]))
             start = _state(self.start[name]) if self.start_share else {}
             for key, value in _state(average).items():
-                if value.device != new[key].device:  # the host's frameworks leave misc behind
+                if value.device != new[key].device:  # pytorch-adapt's frameworks leave misc behind
                     value.data = value.to(new[key].device)
                 if key in self._averaged[name]:
                     value.lerp_(self._drawn(new[key].to(value), start.get(key)), 1 - decay)
@@ -81,7 +81,7 @@ def _averaged(model: nn.Module) -> frozenset[str]:
 
 @contextmanager
 def in_place_of(models: Models, average: AveragedModels | None) -> Iterator[None]:
-    """Inside the block, averages stand in the place of the models."""
+    """Inside the block, averages replace the models."""
     before = {name: models[name] for name in (average.models if average else ())}
     try:
         for name in before:

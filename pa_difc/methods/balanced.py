@@ -74,7 +74,7 @@ class Balance(nn.Module):
     @torch.no_grad()
     def count(self, labels: Tensor) -> None:
         """Takes the labels ``(N,)`` of a source batch in; of several processes those of all."""
-        if self.counts.device != labels.device:  # the host's frameworks leave misc behind
+        if self.counts.device != labels.device:  # pytorch-adapt's frameworks leave misc behind
             self.to(labels.device)
         self.counts += total(torch.bincount(labels, minlength=len(self.counts)))
 
@@ -140,7 +140,7 @@ class BalancedHook(BaseHook):
 
 
 def _draws(inputs: dict[str, Any], key: str, labels: Tensor) -> Tensor:
-    """A number in [0, 1) for each sample: the loader's, which are the same after a resume; the host's have none."""
+    """A number in [0, 1) for each sample: the loader's, the same after a resume; pytorch-adapt's loaders have none."""
     draws: Tensor = inputs[key] if key in inputs else torch.rand(labels.shape, device=labels.device)
     return draws
 

@@ -30,7 +30,7 @@ from .reversal import Ramped
 class ConditionalDiscriminator(nn.Module):
     """A domain discriminator of features and class probabilities: ``(N, D)``, ``(N, K)`` -> ``(N,)`` logits.
 
-    The host's CDANNEHook (hooks/dann.py:204) hard-codes its softmax and lets gradients into the predictions.
+    pytorch-adapt's CDANNEHook (hooks/dann.py:204) hard-codes its softmax and lets gradients into the predictions.
 
     Args:
         num_features: D.

@@ -37,7 +37,7 @@ def joined(
     Args:
         hook_class: whose arguments they are.
         own: the method's.
-        given: the user's ``hook_kwargs``; None stands for the method's or the host's default.
+        given: the user's ``hook_kwargs``; None stands for the method's or pytorch-adapt's default.
         instead: further arguments that the method needs for itself, and what a user gives in their place.
 
     Raises:
@@ -72,7 +72,7 @@ def added(hook: BaseHook, slot: str, given: Mapping[str, Any]) -> dict[str, Any]
 
 
 class WeighterOfStep:
-    """A weighter of several steps in one of them: the host's refuses weights of losses that a step has not.
+    """A weighter of several steps in one of them: pytorch-adapt's refuses weights of losses that a step has not.
 
     Args:
         weighter: of all steps; what is changed in it later counts.
@@ -83,7 +83,7 @@ class WeighterOfStep:
 
     def __call__(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         weighed: tuple[Tensor, dict[str, float]]
-        if not isinstance(self.weighter, BaseWeighter):  # any function will do for the host
+        if not isinstance(self.weighter, BaseWeighter):  # any function will do for pytorch-adapt
             weighed = self.weighter(losses)
             return weighed
         weights = self.weighter.weights

@@ -26,11 +26,11 @@ from .slot import LossSlot
 
 
 class DANN(Ramped, LossSlot, HostDANN):
-    """The host's ``DANN`` with a slot for the classification loss.
+    """pytorch-adapt's ``DANN`` with a slot for the classification loss.
 
-    Differs from the host: losses are summed, not averaged (pass ``hook_kwargs={"weighter": MeanWeighter()}`` for the
-    host's), and λ ramps up when ``ramp_steps`` is given. With the host's weighter, no ramp and "ce", it is the host's
-    adapter to the bit. Confusion costs one pass of C over target features that exist already.
+    Differs from pytorch-adapt: losses are summed, not averaged (pass ``hook_kwargs={"weighter": MeanWeighter()}`` for
+    pytorch-adapt's), and λ ramps up when ``ramp_steps`` is given. With pytorch-adapt's weighter, no ramp and "ce", it
+    is pytorch-adapt's adapter to the bit. Confusion costs one pass of C over target features that exist already.
 
     Args:
         ramp_steps: the number of steps that training will take, over which λ rises from 0; None for a constant λ.

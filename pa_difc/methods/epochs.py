@@ -15,10 +15,10 @@ from ._host import BaseHook
 class EpochHook(BaseHook):
     """Tells a loss when the data has begun another epoch; goes before all that reads the loss.
 
-    A training step is told no epoch. The host's datasets number their samples, and an epoch of its combined dataset is
-    one pass over the target in any order: when a number comes again and nearly all have been seen, the pass is over.
-    Without a target it is one over the source. Numbers that come again too early (drawn with replacement) or while a
-    pass over the source is not over tell nothing, and are not looked at again.
+    A training step is told no epoch. pytorch-adapt's datasets number their samples, and an epoch of its combined
+    dataset is one pass over the target in any order: when a number comes again and nearly all have been seen, the pass
+    is over. Without a target it is one over the source. Numbers that come again too early (drawn with replacement) or
+    while a pass over the source is not over tell nothing, and are not looked at again.
 
     Args:
         loss: to be told.
@@ -69,7 +69,7 @@ class EpochHook(BaseHook):
 
 
 class Passes(nn.Module):
-    """How far the passes over both domains have come; a module, so that the host's checkpoints hold it."""
+    """How far the passes over both domains have come; a module, so that pytorch-adapt's checkpoints hold it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,13 +136,13 @@ def _numbers(given: Any) -> Tensor | None:
 
 
 def begin(loss: Any, epochs: EpochHook | None, framework: Any) -> None:
-    """Tells a loss how long the epochs of a framework of the host's are, and moves it to its device.
+    """Tells a loss how long the epochs of a framework of pytorch-adapt's are, and moves it to its device.
 
     Args:
         loss: any classification loss.
         epochs: which looks at samples' numbers no more: an epoch is what the framework says it is.
-        framework: such as the host's ``Ignite``, which calls this before training; it does not move the containers'
-            ``misc`` to its device.
+        framework: such as pytorch-adapt's ``Ignite``, which calls this before training; it does not move the
+            containers' ``misc`` to its device.
     """
     if isinstance(loss, torch.nn.Module) and (device := getattr(framework, "device", None)) is not None:
         loss.to(device)

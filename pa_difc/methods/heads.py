@@ -96,7 +96,7 @@ class Scale(nn.Module):
 
 
 class FeatureHead(nn.Sequential):
-    """What is trained in the place of a feature extractor when features are frozen: ``(N, D)`` to ``(N, 256)``.
+    """What is trained instead of a feature extractor when features are frozen: ``(N, D)`` to ``(N, 256)``.
 
     Args:
         num_features: D.

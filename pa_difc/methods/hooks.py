@@ -1,7 +1,8 @@
 """The hook that writes target confusion into the loss, once a step, after the last read.
 
 The reading side needs no hook of its own: pytorch-adapt's classification hooks take the loss as ``loss_fn``, and it
-replaces the value under ``src_c_loss``. It never adds a key, for the host's default weighter divides by their number.
+replaces the value under ``src_c_loss``. It never adds a key, for pytorch-adapt's default weighter divides by their
+number.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,7 +43,7 @@ class ConfusionHook(BaseHook):
 
     def _target_logits(self, inputs: dict[str, Any]) -> Any:
         x, models = inputs.get(self.start), self.models
-        if x is None:  # a condition of the host's has left out the hook that computes it
+        if x is None:  # a condition of pytorch-adapt's has left out the hook that computes it
             x, models = inputs["target_imgs"], ("G", "C")
         modules = [inputs[name] for name in models]
         with torch.no_grad(), eval_mode(*modules):
@@ -92,7 +93,7 @@ def _length(batch: Any) -> int:
 def eval_mode(*modules: nn.Module) -> Iterator[None]:
     """Eval mode inside the block; afterwards every submodule is in the mode it was in before.
 
-    The host's FrozenModelHook (hooks/features.py:468) calls ``eval()`` and never restores the mode.
+    pytorch-adapt's FrozenModelHook (hooks/features.py:468) calls ``eval()`` and never restores the mode.
     """
     before = [(m, m.training) for module in modules for m in module.modules()]
     for module in modules:

@@ -5,10 +5,10 @@
 π is the unbalanced entropic plan between a batch of source and one of target samples (ε, τ), a constant for the
 gradient. Defaults α = 0.01, λ = 0.5, τ = 0.5, ε = 0.01 are the paper's for Office-Home; its digits have 0.001, 0.0001,
 1 and 0.1. The plan is that of the authors' code: costs and τ as they are, entropy as the regulariser
-(:func:`.unbalanced_plan`). How much mass moves thus depends on the costs: 0.56 of 1 in the first epoch on drawn faces,
-0.72 in the fifth.
+(:func:`.unbalanced_plan`). How much mass moves thus depends on the costs: 0.56 of 1 in the first epoch on synthetic
+faces, 0.72 in the fifth.
 
-Differs from the paper: weight = 0.1. With its 1, a network from scratch is drawn to the wrong classes (drawn faces,
+Differs from the paper: weight = 0.1. With its 1, a network from scratch is drawn to the wrong classes (synthetic faces,
 cross-entropy, 5 epochs, 3 seeds, accuracy / mean recall in %: 36.9 / 31.5, with 0.3 44.0 / 39.0, with 0.1 47.7 / 41.7,
 source-only 43.1 / 36.4). The source is drawn as every method's is, not class by class (``--sampler class_balanced``
 does that).

@@ -54,12 +54,12 @@ class TwoClassifiers(LossSlot, HostMCD):
 
 
 class MCD(TwoClassifiers):
-    """The host's ``MCD`` with a slot for the classification loss.
+    """pytorch-adapt's ``MCD`` with a slot for the classification loss.
 
-    Differs from the host: losses within a step are summed, not averaged (pass ``hook_kwargs={"weighter":
-    MeanWeighter()}`` for the host's), and predictions are the mean of the two softmaxes (eq. 8), not the sum of the
-    logits. With the host's weighter and "ce" training is the host's to the bit. Confusion costs no pass at all: step B
-    has computed the target logits.
+    Differs from pytorch-adapt: losses within a step are summed, not averaged (pass ``hook_kwargs={"weighter":
+    MeanWeighter()}`` for pytorch-adapt's), and predictions are the mean of the two softmaxes (eq. 8), not the sum of
+    the logits. With pytorch-adapt's weighter and "ce" training is pytorch-adapt's to the bit. Confusion costs no pass
+    at all: step B has computed the target logits.
 
     Arguments are those of :class:`LossSlot`; for ``hook_kwargs`` see :class:`MCDHook`.
     """
@@ -76,7 +76,7 @@ class MCD(TwoClassifiers):
     hook_slot = "post_x"
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
-        # The host's users give the repetitions as it has them.
+        # pytorch-adapt's users give the repetitions as it has them.
         chosen = {name: hook_kwargs[name] for name in ("repeat", "reuse_features") if hook_kwargs.get(name) is not None}
         self.options = replace(self.options, **chosen)
         own = {
@@ -90,11 +90,11 @@ class MCD(TwoClassifiers):
 
 
 class MCDHook(BaseWrapperHook):
-    """The host's ``MCDHook`` (hooks/mcd.py:46) with a weight, one weighter for all steps, and features of B for C.
+    """pytorch-adapt's ``MCDHook`` (hooks/mcd.py:46) with a weight, one weighter for all steps, and features of B for C.
 
     Args:
         g_opts, c_opts: names of the optimisers of F and of the classifiers.
-        discrepancy_loss_fn: d of two batches of logits; the host's L1 distance of softmaxes by default.
+        discrepancy_loss_fn: d of two batches of logits; pytorch-adapt's L1 distance of softmaxes by default.
         weight: of the discrepancy.
         weighter: adds up each step's losses; its weights are by the names of losses, whichever step they are of.
         x_weighter, y_weighter, z_weighter: the same for step A, B or C alone.
@@ -102,7 +102,7 @@ class MCDHook(BaseWrapperHook):
         pre_x, post_x, pre_y, post_y, pre_z, post_z: hooks at the beginning and at the end of steps A, B and C.
         repeat: n, repetitions of step C.
         reuse_features: whether the first repetition takes the target features of step B, which has not moved F. One
-            pass of F less; the host makes it, and with it one more update of BatchNorm's running statistics.
+            pass of F less; pytorch-adapt makes it, and with it one more update of BatchNorm's running statistics.
     """
 
     def __init__(

@@ -47,7 +47,7 @@ class MCDOneStepHook(BaseWrapperHook):
 
     Args:
         opts: names of the optimisers of F and of the classifiers.
-        discrepancy_loss_fn: d of two batches of logits; the host's L1 distance of softmaxes by default.
+        discrepancy_loss_fn: d of two batches of logits; pytorch-adapt's L1 distance of softmaxes by default.
         weight: of the discrepancy.
         weighter: adds up the losses.
         reducer: makes numbers of unreduced losses.
@@ -75,10 +75,10 @@ class ReversedDiscrepancyHook(BaseHook):
     """−d on target logits behind a gradient reversal.
 
     Args:
-        discrepancy_loss_fn: d of two batches of logits; the host's L1 distance of softmaxes by default.
+        discrepancy_loss_fn: d of two batches of logits; pytorch-adapt's L1 distance of softmaxes by default.
     """
 
-    model_name = "C"  # as the host's hooks say whose outputs they give
+    model_name = "C"  # as pytorch-adapt's hooks say whose outputs they give
 
     def __init__(self, discrepancy_loss_fn: nn.Module | None = None) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ k = argmax C(f) is the main classifier's word. The adversary C' agrees with it o
 target; features make that impossible. γ = 4. One step: C' minimises what G, behind a gradient reversal whose λ ramps
 from 0 to 0.1, maximises; η = weight.
 
-Differs from the paper: η = 0.1. With its 1, the adversary of a network from scratch diverged (drawn faces,
+Differs from the paper: η = 0.1. With its 1, the adversary of a network from scratch diverged (synthetic faces,
 cross-entropy, 5 epochs at learning rate 0.02: 24 % accuracy, against 48 % with 0.1 and 43 % source-only). C and C' are
 as the ``make`` of :meth:`.slot.LossSlot.heads` has them (there: two layers after a bottleneck), and the learning rate
 is every method's.

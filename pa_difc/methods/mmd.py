@@ -23,7 +23,7 @@ def weighted_mmd(
 ) -> Tensor:
     """Squared MMD of a weighted and a plain batch under a mean of Gaussian kernels (biased estimate), a scalar.
 
-    Σ_ij a_i a_j k(s_i, s_j) + mean k(t, t) − 2 Σ_ij a_i k(s_i, t_j) / M, with a = weights / Σ weights. The host's
+    Σ_ij a_i a_j k(s_i, s_j) + mean k(t, t) − 2 Σ_ij a_i k(s_i, t_j) / M, with a = weights / Σ weights. pytorch-adapt's
     MMDLoss has no weights.
 
     Args:

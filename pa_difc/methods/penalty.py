@@ -132,7 +132,7 @@ class PenaltyHook(BaseHook):
 
 
 class EndOfStepHook(BaseHook):
-    """Calls a function; the host tells modules of no step.
+    """Calls a function; pytorch-adapt tells modules of no step.
 
     Args:
         function: without arguments.

@@ -10,7 +10,7 @@ from ..losses.schedule import adversarial_ramp
 
 
 class RampedGradientReversal(GradientReversal):
-    """The host's gradient reversal with a weight that follows DANN's ramp, counted in its own steps.
+    """pytorch-adapt's gradient reversal with a weight that follows DANN's ramp, counted in its own steps.
 
     λ = max_weight · (2 / (1 + e^(−10p)) − 1) with p the share of training that is done (Ganin et al. 2016,
     arXiv:1505.07818).

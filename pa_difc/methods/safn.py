@@ -7,7 +7,7 @@ classifier preserves the L2 norm.
 
 Differs from the paper: dropout is 0 unless asked for. Its 0.5 stands behind 1,000 features of a pretrained network; in
 front of 128 features trained from scratch it took 21 points of mean recall (28 against 50 %, source-only 36 %, on the
-drawn faces with cross-entropy, 5 epochs, mean of 3 seeds), whatever the weight of the norm loss.
+synthetic faces with cross-entropy, 5 epochs, mean of 3 seeds), whatever the weight of the norm loss.
 """
 
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ from .slot import LossSlot
 
 
 class SAFN(LossSlot, Classifier):
-    """The host's ``Classifier`` and ``AFNHook`` joined, with a slot for the classification loss.
+    """pytorch-adapt's ``Classifier`` and ``AFNHook`` joined, with a slot for the classification loss.
 
-    The host has the loss but no adapter. Differs from its defaults: losses are summed, the norm loss weighted by
-    ``weight``. With weight=1, ``hook_kwargs={"weighter": MeanWeighter()}`` and "ce" it is the host's Classifier with
-    ``post=[AFNHook()]`` to the bit. Confusion costs one pass of C over target features that exist already.
+    pytorch-adapt has the loss but no adapter. Differs from its defaults: losses are summed, the norm loss weighted by
+    ``weight``. With weight=1, ``hook_kwargs={"weighter": MeanWeighter()}`` and "ce" it is pytorch-adapt's Classifier
+    with ``post=[AFNHook()]`` to the bit. Confusion costs one pass of C over target features that exist already.
 
     Arguments are those of :class:`LossSlot`.
     """

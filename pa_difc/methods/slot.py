@@ -26,27 +26,28 @@ from .diagnosis import explained
 from .epochs import EpochHook
 from .heads import ClassifierFactory, classifier
 
-#: Arguments of the host's adapter that a method passes on.
+#: Arguments of pytorch-adapt's adapter that a method passes on.
 _HOST_ARGUMENTS = ("default_containers", "key_enforcer", "inference_fn", "before_training_starts")
 
 
 class LossSlot:
     """Mixin for pytorch-adapt adapters that lets any classification loss take the place of cross-entropy.
 
-    A method builds its hook with the host's ``CLossHook`` and no loss in it; :func:`.attach.install` puts it there.
+    A method builds its hook with pytorch-adapt's ``CLossHook`` and no loss in it; :func:`.attach.install` puts it
+    there.
 
     Args:
-        models, optimizers, lr_schedulers, misc: the host's containers.
+        models, optimizers, lr_schedulers, misc: pytorch-adapt's containers.
         loss: a name of :data:`pa_difc.losses.LOSSES`, or any callable of logits and labels. A loss with state
-            is put into ``misc["difc"]``, so that the host's checkpoints hold it.
+            is put into ``misc["difc"]``, so that pytorch-adapt's checkpoints hold it.
         class_counts: ``(K,)`` source samples per class; for every named loss but "ce".
         schedule: when the loss's ingredients begin; likewise.
         loss_options: further arguments of :func:`.make_loss`; ``scale`` is the classifier's if it isn't among them.
         hook_kwargs: passed on to the method's hook. Hooks in its slots (``pre``, ``post``, ``post_g``, ``post_x`` …)
             join the method's own, and come after them; a ``weighter`` is an instance, and weighs all losses of a step.
             None stands for the method's default.
-        **kwargs: fields of the method's :attr:`Options`, None standing for the default; and further arguments of the
-            host's adapter.
+        **kwargs: fields of the method's :attr:`Options`, None standing for the default; and further arguments of
+            pytorch-adapt's adapter.
 
     Raises:
         UserError: an argument is none of these, or an option is out of range.
@@ -57,7 +58,7 @@ class LossSlot:
         """The method's own options: none, unless a method says otherwise."""
 
     about: ClassVar[str]  #: the idea in a line
-    extra_models: ClassVar[tuple[str, ...]] = ()  #: names of models that the host's adapter does not know
+    extra_models: ClassVar[tuple[str, ...]] = ()  #: names of models that pytorch-adapt's adapter does not know
     inference_models: ClassVar[tuple[str, ...]] = ("G", "C")  #: what predictions are made with
     infer: ClassVar[Callable[..., dict[str, Tensor]]] = staticmethod(default_fn)  #: the method's way to predict
     needs_regions: ClassVar[bool] = False  #: whether it works on the regions of a landmark backbone
@@ -74,7 +75,7 @@ class LossSlot:
     average: AveragedModels | None = None  #: of its weights, to predict with
     epochs: EpochHook | None = None  #: tells the loss where epochs end, if it asks for that
 
-    if TYPE_CHECKING:  # what the host's adapter brings, which has no types
+    if TYPE_CHECKING:  # what pytorch-adapt's adapter brings, which has no types
         models: Models
         optimizers: Optimizers
         lr_schedulers: LRSchedulers
@@ -104,7 +105,7 @@ class LossSlot:
         self._make_loss: Callable[[nn.Module], ClassificationLoss] = partial(
             loss_for, loss=loss, class_counts=class_counts, schedule=schedule, **(loss_options or {})
         )
-        super().__init__(  # type: ignore[call-arg]  # the host's adapter, which a subclass names after this mixin
+        super().__init__(  # type: ignore[call-arg]  # pytorch-adapt's adapter, which a subclass names after this mixin
             models=models,
             optimizers=optimizers,
             lr_schedulers=lr_schedulers,
@@ -116,7 +117,7 @@ class LossSlot:
             install(self, self.loss)
 
     def training_step(self, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, dict[str, float]]:
-        """One step of the method, see the host's ``BaseAdapter.training_step``.
+        """One step of the method, see pytorch-adapt's ``BaseAdapter.training_step``.
 
         Raises:
             UserError: the batch has no target, or "G" or "C" gives something else than tensors of features and logits.
@@ -125,7 +126,7 @@ class LossSlot:
             what = type(self).__name__ if self.uses_target else type(self.loss).__name__
             raise UserError(f"the batch has no target_imgs, which {what} needs: train on source and target together")
         try:
-            losses: dict[str, dict[str, float]] = super().training_step(batch, **kwargs)  # type: ignore[misc]  # the host
+            losses: dict[str, dict[str, float]] = super().training_step(batch, **kwargs)  # type: ignore[misc]  # its
         except Exception as error:
             if why := explained(self.models, batch, self.classifiers):
                 raise UserError(f"{type(self).__name__}: {why}") from error
@@ -135,9 +136,9 @@ class LossSlot:
         return losses
 
     def inference(self, x: Any, domain: Any = None) -> dict[str, Tensor]:
-        """Predictions, see the host's ``BaseAdapter.inference``: by averaged weights, if they are averaged."""
+        """Predictions, see pytorch-adapt's ``BaseAdapter.inference``: by averaged weights, if they are averaged."""
         with in_place_of(self.models, self.average):
-            found: dict[str, Tensor] = super().inference(x, domain)  # type: ignore[misc]  # the host's adapter
+            found: dict[str, Tensor] = super().inference(x, domain)  # type: ignore[misc]  # pytorch-adapt's adapter
         return found
 
     def end_epoch(self) -> None:
@@ -224,7 +225,7 @@ class LossSlot:
         return {}
 
     def init_containers_and_check_keys(self, containers: Any) -> None:
-        super().init_containers_and_check_keys(containers)  # type: ignore[misc]  # the host's adapter
+        super().init_containers_and_check_keys(containers)  # type: ignore[misc]  # pytorch-adapt's adapter
         self.loss = self._make_loss(self.models["C"])
         self.misc = Misc({**self.misc, **self.method_state()})
 
@@ -243,7 +244,7 @@ def mean_softmax_inference(x: Any, models: Models, **_: Any) -> dict[str, Tensor
     """Inference of methods with several classifiers: the mean of their softmaxes.
 
     p = ½ (softmax(C₁(f)) + softmax(C₂(f))) (Sreenivas et al. 2022, eq. 8). Returned as log p, whose softmax is p, so
-    that whatever applies a softmax to logits sees it. The host's ``mcd_fn`` sums logits, whose argmax differs.
+    that whatever applies a softmax to logits sees it. pytorch-adapt's ``mcd_fn`` sums logits, whose argmax differs.
 
     Returns:
         "features" ``(N, D)`` and "logits" ``(N, K)``.

@@ -17,9 +17,9 @@ from .slot import LossSlot
 
 
 class SourceOnly(LossSlot, Classifier):
-    """The host's ``Classifier`` with a slot for the classification loss.
+    """pytorch-adapt's ``Classifier`` with a slot for the classification loss.
 
-    With "ce" it is the host's adapter to the bit. With "difc", target logits come from one more pass of G and C in
+    With "ce" it is pytorch-adapt's adapter to the bit. With "difc", target logits come from one more pass of G and C in
     eval mode, in the epochs whose confusion is going to be used: no BatchNorm statistic sees the target.
 
     Arguments are those of :class:`LossSlot`.

@@ -29,8 +29,8 @@ from .mcd import MCD
 class StochasticClassifier(nn.Module):
     """A classifier with Gaussian weights: ``(N, D)`` -> a list of two logits ``(N, K)``.
 
-    In training two draws, in eval mode twice the mean. The host's StochasticLinear draws its bias, too, and begins with
-    a σ as large as its μ.
+    In training two draws, in eval mode twice the mean. pytorch-adapt's StochasticLinear draws its bias, too, and begins
+    with a σ as large as its μ.
 
     Args:
         mean: the classifier whose weights are μ; any module. Parameters of one dimension, such as biases, are not
@@ -61,7 +61,7 @@ class StochasticClassifier(nn.Module):
 
 
 class STAR(MCD):
-    """:class:`.mcd.MCD` with a stochastic classifier in the place of two.
+    """:class:`.mcd.MCD` with a stochastic classifier instead of two.
 
     Arguments are those of :class:`.mcd.MCD`.
     """

@@ -2,7 +2,7 @@
 
     MCD (Saito et al. 2018) with d(x) = 1/(nM) Σ_m ‖sort(P₁ θ_m) − sort(P₂ θ_m)‖²
 
-P₁, P₂ are the two classifiers' softmaxes of a batch ``(n, K)``, θ_1 … θ_M directions drawn anew each time, uniformly
+P₁, P₂ are the two classifiers' softmaxes of a batch ``(n, K)``, θ_1 … θ_M directions sampled again each time, uniformly
 from the unit sphere, M = 128.
 """
 
@@ -36,7 +36,7 @@ class SWD(MCD):
     about = "as mcd, with the Wasserstein distance of the two predictions"
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
-        # The host's SlicedWasserstein ignores its m (layers/sliced_wasserstein.py:19), and must see softmaxes.
+        # pytorch-adapt's SlicedWasserstein ignores its m (layers/sliced_wasserstein.py:19), and must see softmaxes.
         distance = partial(sliced_wasserstein, directions=self.options.directions)
         super().init_hook({"discrepancy_loss_fn": MCDLoss(dist_fn=distance), **hook_kwargs})
 

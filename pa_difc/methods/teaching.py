@@ -60,7 +60,7 @@ class Teaching(nn.Module):
         self.other = model.requires_grad_(False).eval()
 
     def follow(self, models: Mapping[str, nn.Module]) -> None:
-        """Goes to the device that the models are on: the host's frameworks leave misc behind."""
+        """Goes to the device that the models are on: pytorch-adapt's frameworks leave misc behind."""
         device = next(models["C"].parameters()).device
         if self.estimate.device != device:
             self.to(device)

@@ -27,7 +27,7 @@ def paths(hook: BaseHook, above: tuple[BaseHook, ...] = ()) -> Iterator[list[Bas
 
 
 def exchange(parent: BaseHook, old: BaseHook, new: BaseHook) -> None:
-    """Puts a hook in the place of another one, wherever its parent has it."""
+    """Replaces a hook by another one, wherever its parent has it."""
     for name, value in list(vars(parent).items()):
         if value is old:
             setattr(parent, name, new)
@@ -36,7 +36,7 @@ def exchange(parent: BaseHook, old: BaseHook, new: BaseHook) -> None:
 
 
 def require_distinct_losses(root: BaseHook) -> None:
-    """Refuses two losses of one name in a chain: the host would take the last one and forget the other.
+    """Refuses two losses of one name in a chain: pytorch-adapt would take the last one and forget the other.
 
     Raises:
         UserError: there are two.

@@ -1,8 +1,8 @@
-"""The host's hooks without the checks of their keys, once a step has passed them.
+"""pytorch-adapt's hooks without the checks of their keys, once a step has passed them.
 
-Every hook of the host compares the keys that it takes and gives with those that it declares, at each call, and asks
-its children for theirs: a tenth of a millisecond to some a step. What is compared does not depend on the values in a
-batch, so a step like the one before passes again.
+Every hook of pytorch-adapt compares the keys that it takes and gives with those that it declares, at each call, and
+asks its children for theirs: a tenth of a millisecond to some a step. What is compared does not depend on the values in
+a batch, so a step like the one before passes again.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _CHECKS = ("check_losses_and_outputs", "check_overwrite", "check_outputs_require
 def unchecked(root: BaseHook) -> Iterator[None]:
     """Within it, a hook and all hooks in it compute the same to the bit, and compare no keys.
 
-    Only the checks of these objects are put aside, as attributes of theirs; the host's classes stay as they are, and
-    afterwards so are the objects.
+    Only the checks of these objects are put aside, as attributes of theirs; pytorch-adapt's classes stay as they are,
+    and afterwards so are the objects.
     """
     quiet = [(hook, name) for hook in _each(root) for name in _CHECKS if hasattr(hook, name) and name not in vars(hook)]
     for hook, name in quiet:

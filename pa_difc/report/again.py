@@ -26,7 +26,7 @@ _FLAGS = {
 }
 #: What the weights of a model folder bring along unless it is given.
 _OF_WEIGHTS = ("model.backbone", "model.pool", "model.maps")
-#: The file of a run's settings beside its record.
+#: The file of a run's settings next to its record.
 _FILE = "settings.toml"
 #: Where runs go that are trained again.
 _OUT = ("--out", "again")
@@ -148,7 +148,7 @@ def _given(run: Run) -> list[str] | None:
 
 
 def _needed(key: str, flat: dict[str, Any]) -> bool:
-    """Whether a key is said although its value is the default: the two datasets, and what weights would change."""
+    """Whether a key is reported although its value is the default: the two datasets, and what weights would change."""
     return key in ("data.source", "data.target") or (key in _OF_WEIGHTS and flat.get("model.pretrained") is not None)
 
 
@@ -162,13 +162,13 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _follows(run: Run) -> set[str]:
-    """The keys whose values followed from others, as the file beside the record says."""
+    """The keys whose values followed from others, as the file next to the record says."""
     from ..training.settings_file import FOLLOWS
     from ..util.toml import read_toml
 
     try:
         return set(read_toml(run.path / _FILE).get(FOLLOWS, []))
-    except UserError:  # then all values are said, which is the same run
+    except UserError:  # then all values are named, which is the same run
         return set()
 
 

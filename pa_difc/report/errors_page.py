@@ -183,7 +183,7 @@ def _divided(r: Reviewed) -> dict[str, str]:
 
 
 def _files(r: Reviewed, grouped: bool) -> str:
-    """What lies beside the page."""
+    """What is next to the page."""
     true = "" if r.labels is None else "true class, "
     divided = "" if r.committee is None else "disagreement of the cells (mean KL divergence to their mean, in nats), "
     said = (

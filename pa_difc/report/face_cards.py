@@ -26,7 +26,7 @@ def cards(r: Reviewed, faces: Array, *, short: bool = False, votes: bool = False
     Args:
         r: what the page is about.
         faces: by index.
-        short: whether the classes are said elsewhere, so that the confidence alone stands there.
+        short: whether the classes are reported elsewhere, so that the confidence alone stands there.
         votes: whether it says how many cells name which class.
     """
     divided = r.committee if votes else None

@@ -108,7 +108,7 @@ def _read(path: Path) -> _Table:
     if image is None:
         raise UserError(f"{path}: no column {shown('image')} (found {_listed(header)})")
     if twice := next((name for name, times in Counter(plain).items() if name and times > 1), None):
-        raise UserError(f"{path}: the column {shown(twice)} stands there twice: keep one")
+        raise UserError(f"{path}: the column {shown(twice)} occurs twice: keep one")
     ours = {"predicted", "confidence"} <= set(plain)
     chosen = [
         c for c, name in enumerate(plain)

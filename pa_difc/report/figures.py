@@ -139,7 +139,7 @@ def reliability(ax: Axes, outputs: dict[str, Array]) -> None:
 
 
 def _compared(grid: Grid, method: str) -> list[str]:
-    """The losses of a method that are shown beside each other."""
+    """The losses of a method that are shown next to each other."""
     first = [loss for name in (BASE, "drw", "di", DIFC) for loss in grid.variants(name)]
     return [loss for loss in dict.fromkeys((*first, *grid.losses)) if grid.of(method, loss)][:_SHOWN]
 

@@ -66,7 +66,7 @@ def _simplest(grid: Grid, best: Cell) -> list[str]:
     if not near:
         return ["No simpler loss is within noise of it."]
     lead, text = near[0], f"The simplest loss within noise of it is {near[0].over[1]}"
-    if lead.over[1] == BASE:  # of which all is said
+    if lead.over[1] == BASE:  # which was described before
         return [f"{text}."]
     return [f"{text}: {best[1]} has {signed(lead.points)} points over it ({evidence(lead)})."]
 

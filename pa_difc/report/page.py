@@ -72,7 +72,7 @@ def html_figure(title: str, picture: str, caption: str = "") -> str:
     Args:
         title: what it shows, for screen readers too.
         picture: the SVG.
-        caption: what else is said above it.
+        caption: what else is reported above it.
     """
     title, said = html.escape(title), f" <small>{html.escape(caption)}</small>" if caption else ""
     width = re.match(r"<svg [^>]*?\bwidth=\"([0-9.]+)pt\"", picture)
@@ -102,7 +102,7 @@ def html_page(title: str, body: str, scripts: Sequence[str] = ()) -> str:
     Args:
         title: of the page.
         body: HTML below the title; second headings without an id are given one.
-        scripts: what the page needs beside its own; they may compile code, as Vega does with what is computed in a
+        scripts: what the page needs next to its own; they may compile code, as Vega does with what is computed in a
             picture.
     """
     title, (contents, body) = html.escape(title), _with_contents(body)

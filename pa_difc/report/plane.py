@@ -41,7 +41,7 @@ class Point:
     seeds: Sequence[int]
     x: Sequence[float]  #: by seed
     y: Sequence[float]
-    label: str = ""  #: written beside it
+    label: str = ""  #: written next to it
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Numbers of the paper, to stand beside ours in columns of their own: Sreenivas et al. 2022, Tables 1, 2 and 5.
+"""Numbers of the paper, shown next to ours in columns of their own: Sreenivas et al. 2022, Tables 1, 2 and 5.
 
 Target accuracy in %, source RAF-DB, 20 + 20 epochs; Tables 1 and 2: IR-50, Table 5: ResNet-18 on SFEW 2.0. Those of
 other methods are the CD-FER benchmark's (Chen et al. 2021, AGRA), which Table 1 repeats. The SFEW numbers of DIFC fit a

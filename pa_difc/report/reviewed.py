@@ -159,7 +159,7 @@ def _same_labels(run: Run, domain: Domain) -> bool:
 
 
 def _cells(run: Run) -> Iterator[list[Array]]:
-    """The probabilities of every cell of a run's grid, its own among them: of the runs that lie beside it."""
+    """The probabilities of every cell of a run's grid, its own among them: of the runs that are next to it."""
     from ..training.record import read_record
 
     n, key = len(run.outputs["target_probs"]) if run.outputs else 0, group_key(run.record)

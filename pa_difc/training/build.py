@@ -66,7 +66,9 @@ def load_pair(settings: Settings) -> tuple[Domain, Domain]:
     labels = find_label_set(data.labels)
     if data.source == NO_SOURCE:
         if labels is None:
-            raise UserError("--labels folders: these are a source's class folders; name a set, such as expressions")
+            raise UserError(
+                "--labels folders: without a source there are no class folders; name a set, such as expressions"
+            )
         target = load(data.target, labels=labels)
         return no_source(target), target
     source = load(data.source, labels=labels)

@@ -1,4 +1,4 @@
-"""Features of many faces, chunk by chunk: the pass says how far it is, and one that was killed goes on where it was."""
+"""Features of many faces, chunk by chunk: the pass says how far it is, and one that was killed resumes where it was."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def made_chunk(adapter: LossSlot, part: Part, device: torch.device | str, file: 
 
 
 def _kept(part: Part, file: Path) -> Arrays | None:
-    """The arrays in the file of some faces; None if it is not there or damaged, and they are made anew."""
+    """The arrays in the file of some faces; None if it is not there or damaged, and they are made again."""
     if not file.exists():
         return None
     try:

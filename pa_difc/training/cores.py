@@ -1,4 +1,4 @@
-"""How many cells of a grid are trained at a time unless it is said, and on how many threads."""
+"""How many cells of a grid are trained at a time by default, and on how many threads."""
 
 from __future__ import annotations
 

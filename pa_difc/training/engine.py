@@ -214,6 +214,6 @@ def _flatten(losses: dict[str, dict[str, float]]) -> dict[str, float]:
 
 def _to_device(adapter: LossSlot, device: torch.device) -> None:
     adapter.models.to(device)
-    for item in adapter.misc.values():  # the host's own frameworks leave misc behind
+    for item in adapter.misc.values():  # pytorch-adapt's own frameworks leave misc behind
         if isinstance(item, torch.nn.Module):
             item.to(device)

@@ -62,7 +62,7 @@ def extract(settings: Settings, source: Domain, target: Domain, out: Path, team:
     A network with pretrained weights is taken as it is; another is trained on the source first, and its checkpoint,
     like any other, is gone on with. The faces are gone through once: for their features, for what a classifier says
     that comes with the weights, and for the further views of those that are predicted in the end. A pass that was
-    stopped or killed goes on from its last chunk.
+    stopped or killed resumes from its last chunk.
 
     Args:
         settings, source, target, out, team: see :func:`freeze`.

@@ -24,7 +24,7 @@ WATCH_S = 0.5
 
 @dataclass(frozen=True)
 class Step:
-    """What happened to a cell: an outcome, or its worker was killed and it is tried again."""
+    """What happened to a cell: an outcome, or its worker was killed and it is retried."""
 
     number: int
     outcome: Outcome | None

@@ -1,6 +1,6 @@
 """The groups of settings: every option declared once, with its default, unit, range and meaning.
 
-A group that names an entry of a registry (a method, a loss, a backbone) holds that entry's own options beside it.
+A group that names an entry of a registry (a method, a loss, a backbone) holds that entry's own options next to it.
 Values of None follow from the others; :func:`.resolve.resolve` fills them in.
 """
 

@@ -25,7 +25,7 @@ from .settings import Settings
 
 
 def identity(settings: Settings, source: Domain, target: Domain, recipe: str | Path | None = None) -> dict[str, Any]:
-    """Everything that a run's numbers depend on, as plain values; versions and machines are recorded beside it.
+    """Everything that a run's numbers depend on, as plain values; versions and machines are recorded next to it.
 
     Args:
         settings: resolved.

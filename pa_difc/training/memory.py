@@ -37,7 +37,7 @@ def workers_that_fit(jobs: int, settings: Settings, source: Domain, target: Doma
     each = worker_bytes(settings, target if source.empty else source)
     fit = max(1, min(jobs, int(free // each)))
     if fit < jobs:
-        why = f"each takes about {each / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free"
+        why = f"each needs about {each / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free"
         print(f"{fit} workers instead of {jobs}: {why}", flush=True)
     return fit
 

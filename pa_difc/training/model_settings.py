@@ -14,7 +14,7 @@ from . import old_format
 
 #: Format 3 is of models that programs of before it would read and make other predictions with.
 FORMAT, NEWEST = 2, 3
-#: Settings of a run that say nothing about its model, or are said elsewhere.
+#: Settings of a run that say nothing about its model, or are reported elsewhere.
 _LEFT_OUT = {
     "data": ("root",),
     "model": ("pretrained", "pretrained_classes", "head_init"),

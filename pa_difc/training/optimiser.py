@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules from settings, in the host's containers."""
+"""Optimisers and learning-rate schedules from settings, in pytorch-adapt's containers."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def failure_file(out: Path, settings: Settings) -> Path:
 
 
 def _one_line(error: BaseException) -> str:
-    """The host puts the hook's name on lines above the message of what failed in it."""
+    """pytorch-adapt puts the hook's name on lines above the message of what failed in it."""
     if isinstance(error, UserError):
         return str(error)
     lines = [line.strip() for line in str(error).split("\n") if line.strip()]

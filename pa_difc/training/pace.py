@@ -124,7 +124,7 @@ def _measured(pair: Path, cells: Sequence[Settings], plugins: Sequence[Path], fi
 
 
 def quiet_adapter(settings: Settings, source: Domain, steps: int) -> LossSlot:
-    """The method on its device; what is said of its weights is said again when it is trained."""
+    """The method on its device; what is reported of its weights is reported again when it is trained."""
     with contextlib.redirect_stdout(io.StringIO()):
         adapter = make_adapter(settings, source, steps)
     adapter.models.to(settings.run.device)

@@ -39,7 +39,7 @@ class ProgressFile(tqdm):
         super().__init__(**{**kwargs, "file": io.StringIO(), "mininterval": 0.5, "disable": False})
 
     def display(self, *args: Any, **kwargs: Any) -> None:
-        """Writes the file in the place of a line."""
+        """Writes the file instead of a line."""
         about = self.format_dict
         found = [self.desc.removesuffix(": "), about["n"], about["total"], about["rate"]]
         temporary = self.path.with_suffix(".new")

@@ -129,7 +129,7 @@ class RunFolder:
         return record
 
     def write_outputs(self, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
-        """Writes what figures need beside the record: predictions, labels and some features of the test splits.
+        """Writes what figures need next to the record: predictions, labels and some features of the test splits.
 
         Raises:
             UserError: the file can't be written.

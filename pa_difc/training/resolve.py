@@ -107,7 +107,7 @@ def _own_head_init(settings: Settings, classifier: str, feature_head: str) -> st
     method = METHODS.lookup(settings.method.name)
     if model.pretrained is None or classifier != "linear" or method.needs_regions:
         return "random"
-    # They can't do otherwise; if the weights have no classifier, that is said when they are read.
+    # They can't do otherwise; if the weights have no classifier, that is reported when they are read.
     if method.needs_pretrained:
         return "pretrained"
     if is_model_folder(model.pretrained):
@@ -180,7 +180,7 @@ def make_schedule(settings: Settings, steps_per_epoch: int) -> Schedule:
 def identity(settings: Settings) -> dict[str, Any]:
     """What of resolved settings makes two runs the same: everything but where files lie, whose hashes stand apart.
 
-    A hash stands in the place of another model's folder.
+    A hash replaces another model's folder.
     """
     values = settings.to_dict()
     for group, names in PLACES.items():

@@ -23,7 +23,7 @@ def require_resumable(adapter: LossSlot) -> None:
     """Refuses a method with a module that no checkpoint would hold, before the first step.
 
     Raises:
-        UserError: it keeps a module beside its models and beside what ``method_state()`` gives.
+        UserError: it keeps a module next to its models and beside what ``method_state()`` gives.
     """
     kept = [*adapter.models.values(), *adapter.misc.values(), adapter.loss, getattr(adapter, "hook", None)]
     for name, value in vars(adapter).items():

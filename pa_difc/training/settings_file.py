@@ -1,4 +1,4 @@
-"""Files of settings: what a run left, or a user wrote, in the place of flags."""
+"""Files of settings: what a run left, or a user wrote, instead of flags."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Source:
 
     @cached_property
     def adapter(self) -> LossSlot:
-        """The method, made anew in this process."""
+        """The method, made again in this process."""
         made = make_adapter(self.settings, self.source, 1)
         for name, model in made.models.items():
             model.load_state_dict({key: torch.tensor(value) for key, value in self.states[name].items()})

@@ -38,7 +38,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     """How the model of a folder is made, as :func:`.model_settings` says it.
 
     Raises:
-        UserError: there is no model, or what is said of it is damaged.
+        UserError: there is no model, or what is reported of it is damaged.
     """
     path = settings_file(folder)
     if path.name == EXPORTED[0]:
@@ -58,7 +58,7 @@ def network_of(place: Path | str | None) -> dict[str, Any]:
     """How the network of a model folder is made, by whole key, for runs that start from it; {} of another place.
 
     Raises:
-        UserError: there is a model, and what is said of it is damaged.
+        UserError: there is a model, and what is reported of it is damaged.
     """
     if place is None or not is_model_folder(place):
         return {}
@@ -86,12 +86,12 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         weights = _of_checkpoint(path, read_state(path), read_settings(folder))
     for name, values in weights.items():
         if not torch.isfinite(values).all():
-            raise UserError(f"{path}: {name} holds values that are not finite; use another model, or train it again")
+            raise UserError(f"{path}: {name} has values that are not finite; use another model, or train it again")
     return weights
 
 
 def _of_checkpoint(path: Path, state: dict[str, Any], settings: dict[str, Any]) -> dict[str, Tensor]:
-    """The weights that a run predicts with, out of its checkpoint: averaged ones in the place of those that it trained.
+    """The weights that a run predicts with, out of its checkpoint: averaged ones instead of those that it trained.
 
     Raises:
         UserError: they are no weights of models, or of others than the run's settings speak of.

@@ -93,7 +93,7 @@ def told(setup: Setup, work: Callable[[], Any], stopped: Any, progress: Path) ->
         progress: the file that says how far it is.
 
     Returns:
-        a file beside it: of what came of it, and of what was printed meanwhile. All that goes through the pipe is its
+        a file next to it: of what came of it, and of what was printed meanwhile. All that goes through the pipe is its
         name, which is written at once: half a result, of a worker that was killed, would have the parent wait for the
         other half.
     """

@@ -129,7 +129,7 @@ def _key(cell: Settings) -> str:
 
 
 def _pool(choice: Choice, recalls: Sequence[float], target: Domain) -> list[Line]:
-    """Trials beside each other, each as it was in the pool: on one seed, and so never with those of several."""
+    """Trials next to each other, each as it was in the pool: on one seed, and so never with those of several."""
     worst, oracle = (int(pick(recalls)) for pick in (np.argmin, np.argmax))
     wanted = {"selected": (choice.chosen, "")}
     if own := next((t for t in choice.candidates if t.user_attrs.get("origin") == "defaults"), None):

@@ -1,4 +1,4 @@
-"""A sampler that goes on with a killed worker's study as if nothing had happened."""
+"""A sampler that continues with a killed worker's study as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-#: A trial that is tried again has the number of the first try in this attribute; it is optuna's name.
+#: A trial that is retried has the number of the first try in this attribute; it is optuna's name.
 FIRST_TRY = "failed_trial"
 
 
 class SamplerByPosition(optuna.samplers.BaseSampler):
     """A sampler whose suggestions follow from its seed, the finished trials and the position of the new one alone.
 
-    A generator that goes on from trial to trial would begin anew in a process that goes on with a killed one's study,
+    A generator that resumes from trial to trial would begin anew in a process that continues with a killed one's study,
     and suggest again what was tried; in several workers it would suggest the same to each.
 
     Args:
@@ -32,7 +32,7 @@ class SamplerByPosition(optuna.samplers.BaseSampler):
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         first = trial.system_attrs.get(FIRST_TRY, trial.number)
         earlier = study.get_trials(deepcopy=False)[:first]
-        position = sum(FIRST_TRY not in t.system_attrs for t in earlier)  # one that is tried again keeps its own
+        position = sum(FIRST_TRY not in t.system_attrs for t in earlier)  # one that is retried keeps its own
         self._inner = self._kind(seed=int(np.random.SeedSequence([self._seed, position]).generate_state(1)[0]))
         self._inner.before_trial(study, trial)
 

@@ -1,4 +1,4 @@
-"""A storage that outlives its server's absence: each call is tried again for a stated time."""
+"""A storage that outlives its server's absence: each call is retried for a stated time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .interrupts import interruptible
 #: Seconds for which a server that does not answer is asked again, and the longest pause between two tries.
 PATIENCE_S, PAUSE_S = 300.0, 5.0
 
-#: Seconds after which it is said.
+#: Seconds after which it is reported.
 SAY_S = 1.0
 
 #: What the errors of a database say of themselves that no waiting mends.
@@ -79,7 +79,7 @@ class SteadyStorage(BaseStorage):
 
         Raises:
             UserError: there were enough.
-            KeyboardInterrupt: Ctrl-C; nothing is tried again from then on.
+            KeyboardInterrupt: Ctrl-C; nothing is retried from then on.
         """
         now = time.monotonic()
         if began is None:

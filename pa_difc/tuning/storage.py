@@ -103,7 +103,7 @@ def _database(url: str, **engine: Any) -> BaseStorage:
     elif storage.engine.name == "sqlite":
         event.listen(storage.engine, "connect", _no_transaction)
         event.listen(storage.engine, "begin", _in_turn)
-    storage.engine.dispose()  # so that all connections are made anew
+    storage.engine.dispose()  # so that all connections are made again
     return get_storage(storage)  # with optuna's cache
 
 

@@ -117,7 +117,7 @@ def give_back(study: optuna.Study, trial: FrozenTrial, space: Collection[str], *
         killed: whether its worker was, perhaps by the trial.
 
     Returns:
-        Whether it is tried again.
+        Whether it is retried.
 
     Raises:
         UpdateFinishedTrialError: another worker was faster.

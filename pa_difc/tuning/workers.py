@@ -32,7 +32,7 @@ MISSED = 3
 #: The attributes of a trial: its worker's name, and its last beat.
 WORKER, BEAT = "worker", "beat"
 
-#: Where a trial of another worker is looked at less often than this, seconds, nothing is said of it.
+#: Where a trial of another worker is looked at less often than this, seconds, nothing is reported of it.
 _GAP_S = 5.0
 
 

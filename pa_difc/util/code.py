@@ -56,7 +56,7 @@ def definition(entry: Any) -> Any:
 
 
 def require_own_modules(path: Path) -> None:
-    """Refuses a file whose import would find a module of somebody else's in place of the one beside it.
+    """Refuses a file whose import would find a module of somebody else's in place of the one next to it.
 
     Raises:
         UserError: another plugin has brought a module of the same name, for example.

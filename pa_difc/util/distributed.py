@@ -77,7 +77,8 @@ def join(device: str) -> None:
 
 
 def needs_all(function: Callable[P, T]) -> Callable[P, T]:
-    """A function in which processes wait for each other: one that is lost, or silent for too long, is said in a line.
+    """A function in which processes wait for each other: one that is lost, or silent for too long, is reported in a
+    line.
 
     Raises:
         UserError: by the function, if a process is gone.

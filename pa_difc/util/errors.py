@@ -16,7 +16,7 @@ class DivergedError(UserError):
 
 
 class DiskError(UserError):
-    """The disk or the system failed, not the file: nothing is said of the file, and the same command may go on."""
+    """The disk or the system failed, not the file: nothing is reported of the file, and the same command may go on."""
 
 
 def is_of_memory(error: BaseException) -> bool:

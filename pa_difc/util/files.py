@@ -24,7 +24,7 @@ _SEAL = "digest"
 
 
 def write_atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Writes a file through a temporary one beside it, which takes its place when it is whole and on the disk.
+    """Writes a file through a temporary one next to it, which takes its place when it is whole and on the disk.
 
     Args:
         path: the file; its folder is made if need be.
@@ -155,10 +155,10 @@ def read_json(path: Path, *, others_add: bool = False) -> Any:
         others_add: it is one that others may add to, so that a seal says nothing: the reader looks at what it needs.
 
     Raises:
-        UserError: it can't be read, is not whole, or is not what was sealed.
+        UserError: it can't be read, is incomplete, or is not what was sealed.
     """
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise UserError(f"cannot read {path}: it is no file")
+        raise UserError(f"cannot read {path}: it is not a file")
     try:
         value = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
     except (OSError, ValueError, RecursionError) as error:
@@ -195,7 +195,7 @@ def array_names(path: Path) -> set[str]:
 def _finite(text: str) -> float:
     """A number of a JSON file; Python would read NaN and infinities, which JSON does not have and nobody wrote."""
     if not isfinite(value := float(text)):
-        raise ValueError(f"{text} is no number")
+        raise ValueError(f"{text} is not a number")
     return value
 
 

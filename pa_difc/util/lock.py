@@ -40,7 +40,7 @@ class Lock:
 
     Args:
         file: the lock's file.
-        owner: a file beside it that says who holds it.
+        owner: a file next to it that says who holds it.
         doing: what another holder is told to be doing, and what to do about it, such as "is writing this store".
         where: it lies, for the error.
 

@@ -1,4 +1,4 @@
-"""Reading from disks that fail now and then: faults of the disk are tried again, and never blamed on a file."""
+"""Reading from disks that fail now and then: faults of the disk are retried, and never blamed on a file."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def patiently(read: Callable[[], T], path: Path | str) -> T:
 
 
 class PatientFile(io.RawIOBase):
-    """A regular file for reading; where the disk fails, each read is tried again, from the file opened anew.
+    """A regular file for reading; where the disk fails, each read is retried, from the file opened anew.
 
     Args:
         path: a pipe or a device, which may never end, is none.

@@ -158,7 +158,7 @@ def installed(group: str) -> dict[str, EntryPoint]:
 
 @cache
 def load_module(path: Path) -> ModuleType:
-    """The module of a Python file of the user's; modules beside it can be imported by it.
+    """The module of a Python file of the user's; modules next to it can be imported by it.
 
     Raises:
         UserError: there is no such file, or it raises.

@@ -11,9 +11,11 @@ import errno
 import io
 import os
 import re
+import shutil
 import signal
 import stat
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
@@ -57,6 +59,25 @@ def on_one_line(text: str) -> str:
     """A cell of a table as standard output shows it, from which widths can be taken."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return harmless(" ".join(text.splitlines())).encode(encoding, _ERRORS).decode(encoding)
+
+
+def wrapped(text: str, indent: int) -> str:
+    """A line that is wrapped to the terminal's width, with the lines below it indented; for a pipe or a file as it is.
+
+    Args:
+        text: one line.
+        indent: spaces before every line but the first.
+    """
+    if not sys.stdout.isatty():
+        return text
+    rest = " " * indent
+    width = max(indent + 20, columns())
+    return textwrap.fill(text, width, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False)
+
+
+def columns(most: int = sys.maxsize) -> int:
+    """Columns that a line may have: at most ``most``, and on a terminal no more than it has."""
+    return min(most, shutil.get_terminal_size().columns - 1) if sys.stdout.isatty() else most
 
 
 @contextmanager

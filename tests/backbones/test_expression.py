@@ -119,7 +119,7 @@ def test_a_file_of_bytes_that_is_gone_or_lies_elsewhere(tmp_path):
     (tmp_path / "model.bin").unlink()
     assert said(manifest) == f"cannot read weights {tmp_path / 'model.bin'}: No such file or directory"
     manifest.write_text(manifest.read_text().replace("model.bin", "../model.bin"))
-    assert said(manifest) == f"{manifest}: the file '../model.bin' must lie beside it"
+    assert said(manifest) == f"{manifest}: the file '../model.bin' must be next to it"
 
 
 @pytest.mark.parametrize(

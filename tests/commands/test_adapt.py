@@ -85,7 +85,7 @@ def test_the_chosen_cell_is_exported_and_its_page_says_why(adapted):
     assert text.split("\n\n")[1].startswith("images:loose has no labels: how good a cell is on it is unknown. Take ")
     assert "as_is, the pretrained classifier without training" in text.split("\n\n")[1]
     for shown in (page, text):
-        assert "How sure?" in shown and "Only labels tell" in shown and "Choosing without labels" in shown
+        assert "How sure?" in shown and "Only labels can tell" in shown and "Choosing without labels" in shown
 
 
 def test_all_cells_share_what_the_budget_decided(adapted):

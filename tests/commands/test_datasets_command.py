@@ -150,7 +150,7 @@ def test_listed_files_are_looked_for(capsys, tmp_path):
     assert code == 0 and "warning: 14 of 140 files are missing, such as " in out
     assert "train_001_aligned.jpg" in out
     (finding,) = doctor(tmp_path / "some")
-    assert not finding.good and "14 are missing" in finding.text
+    assert not finding.good and "14 of 140 files are missing" in finding.text
     raf_list(tmp_path / "none", there=lambda i: False)
     with pytest.raises(UserError, match="raf_db: none of the 140 listed files exist, such as "):
         said(capsys, "raf_db", "--data-root", tmp_path / "none")

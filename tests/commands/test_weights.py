@@ -41,7 +41,7 @@ def test_found_by_name_and_compared(folder):
     place, problem = find_published(weights, folder)
     assert place == folder / "deep" / "net.json" and "net.bin is not the published file: its sha256" in problem
     (folder / "deep" / "net.bin").unlink()
-    assert find_published(weights, folder)[1] == "net.bin is missing beside it"
+    assert find_published(weights, folder)[1] == "net.bin is missing next to it"
 
 
 def test_found_under_another_name_by_its_hash(folder):
@@ -61,7 +61,7 @@ def test_the_command(folder, monkeypatch, capsys):
     assert main(["weights"]) == 0
     out = capsys.readouterr().out
     assert all(f"· {name}, for --backbone {weights.backbone}\n" in out for name, weights in PUBLISHED.items())
-    assert "npm pack @vladmandic/face-api@1.7.15" in out and "Nothing is downloaded here" in out
+    assert "npm pack @vladmandic/face-api@1.7.15" in out and "Nothing is downloaded" in out
     monkeypatch.setitem(PUBLISHED, "toy", entry("net.json", "net.bin"))
     assert main(["weights", "toy", "--dir", str(folder)]) == 0
     out = capsys.readouterr().out

@@ -79,7 +79,7 @@ def test_affectnet_lists_that_are_not_as_they_should_be(tmp_path):
     assert read_affectnet(tmp_path).left_out["rows of images that are listed already"] == 1
     for wrong, words in (
         ("0/a.jpg,4,6,20,10,11,0", "expression '11' must be 0..10"),
-        ("0/a.jpg,4,6,0,10,1,0", "no box of a face"),
+        ("0/a.jpg,4,6,0,10,1,0", "not a box of a face"),
         ("../a.jpg,4,6,20,10,1,0", "below Manually_Annotated_Images/"),
     ):
         path.write_text("\n".join([lines[0], wrong]) + "\n")

@@ -68,7 +68,7 @@ def test_a_set_that_lies_there_twice_is_not_chosen(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "legend.csv").write_text("image,emotion\na.jpg,fear\n")
-    with pytest.raises(UserError, match=r"lies here 2 times \(a and b\)"):
+    with pytest.raises(UserError, match=r"is here 2 times \(a and b\)"):
         read_legend_csv(tmp_path)
 
 

@@ -95,7 +95,7 @@ def test_other_lists_count_what_they_do_not_name_as_well(tmp_path):
 )
 def test_a_column_that_stands_twice_in_a_header_is_refused(tmp_path, header, name):
     legend(tmp_path, [("a.png", "fear", "train", "test")], header)
-    with pytest.raises(UserError, match=f"legend.csv: the column '{name}' stands there 2 times: keep one") as error:
+    with pytest.raises(UserError, match=f"legend.csv: the column '{name}' occurs 2 times: keep one") as error:
         read_legend_csv(tmp_path)
     assert "\n" not in str(error.value)
 

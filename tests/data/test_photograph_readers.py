@@ -196,7 +196,7 @@ def test_expw_faces_are_cut_out_of_their_image(tmp_path):
         ("a.jpg 0 5 10 30 25 98.5", "must be image, id, top"),
         ("a.jpg 0 5 10 30 25 98.5 7", "label 0..6"),
         ("a.jpg 0 5 x 30 25 98.5 3", "must be image"),
-        ("a.jpg 0 25 10 30 5 98.5 3", "is no box"),
+        ("a.jpg 0 25 10 30 5 98.5 3", "is not a box"),
         ("../a.jpg 0 5 10 30 25 98.5 3", "below origin/"),
         ("/etc/a.jpg 0 5 10 30 25 98.5 3", "below origin/"),
         ("b.jpg 0 1 2 20 19 12.0 6", "listed twice"),

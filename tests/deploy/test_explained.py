@@ -97,7 +97,7 @@ def test_weights_that_are_no_numbers_are_refused_by_name(value, tmp_path):
     with torch.no_grad():
         model.get_parameter(name)[1, 0] = value
     save_model(model, tmp_path)
-    assert f"{name} holds values that are not finite" in refused(tmp_path)
+    assert f"{name} has values that are not finite" in refused(tmp_path)
 
 
 def test_weights_of_another_shape_and_of_another_model_are_refused(tmp_path):

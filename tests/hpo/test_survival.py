@@ -31,7 +31,7 @@ def server():
 
 def test_a_killed_worker_of_a_journal_costs_one_try(tmp_path):
     out, states, err = run("killed", f"journal:{tmp_path}/j.log")
-    assert "exit -9" in out and "exit 0" in out and "its worker was lost; it is tried again" in out, out + err
+    assert "exit -9" in out and "exit 0" in out and "its worker was lost; retrying" in out, out + err
     assert states.count("COMPLETE") == 4 and states.count("FAIL") == 1 and len(states) == 5
 
 

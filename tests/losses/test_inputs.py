@@ -34,7 +34,7 @@ WRONG = {
     "beyond": (
         lambda z, y: (z, y + 3),
         ValueError,
-        r"label 5 with 5 classes: must lie in 0 … 4, or be ignore_index=-100",
+        r"label 5 with 5 classes: must be in 0 … 4, or be ignore_index=-100",
     ),
     "negative": (lambda z, y: (z, y - 2), ValueError, r"label -2 with 5 classes"),
 }

@@ -63,5 +63,5 @@ def test_a_class_weight_multiplies_the_whole_smoothed_loss(name, batch):
 def test_no_smoothing_is_the_loss_itself_to_the_bit(name, batch):
     logits = batch[0] / 10
     assert made(name, label_smoothing=0.0)(logits, batch[1]).equal(made(name)(logits, batch[1]))
-    with pytest.raises(UserError, match=r"label_smoothing=1.5: must lie in \[0, 1\]"):
+    with pytest.raises(UserError, match=r"label_smoothing=1.5: must be in \[0, 1\]"):
         made(name, label_smoothing=1.5)

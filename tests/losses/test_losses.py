@@ -291,7 +291,7 @@ def test_smoothing_goes_from_none_to_all(name):
     for alpha in (0.0, 1.0):
         assert made(name, label_smoothing=alpha)(torch.zeros(N, K), torch.arange(N) % K).isfinite()
     for alpha in (-0.01, 1.01):
-        with pytest.raises(UserError, match=rf"^label_smoothing={alpha}: must lie in \[0, 1\]"):
+        with pytest.raises(UserError, match=rf"^label_smoothing={alpha}: must be in \[0, 1\]"):
             made(name, label_smoothing=alpha)
 
 

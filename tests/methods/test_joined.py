@@ -123,7 +123,7 @@ def test_an_option_of_both_is_refused():
 def test_what_can_be_added_is_listed_with_its_options(capsys):
     assert main(["list", "methods"]) == 0
     said = capsys.readouterr().out
-    assert "such as mcd+adamatch: +adamatch, +mean_teacher, +sentry, +mcc, +abc\n" in said
+    assert "as in mcd+adamatch: +adamatch, +mean_teacher, +sentry, +mcc, +abc\n" in said
     _, _, tail = said.partition("\n+abc")
     assert "class-balanced classifier" in tail and "abc_threshold = 0.95, at least 0 and at most 1" in tail
 

@@ -107,7 +107,7 @@ def test_a_copy_of_predictions_csv_with_a_column_more(tmp_path):
     [
         ("picture,age\n1.jpg,x\n", "no column 'image' (found 'picture', 'age')"),
         ("image\n1.jpg\n", "no column of groups beside 'image'"),
-        ("image,age,Age\n1.jpg,x,y\n", "the column 'age' stands there twice"),
+        ("image,age,Age\n1.jpg,x,y\n", "the column 'age' occurs twice"),
         ("image,age\n", "the list is empty"),
         ("", "the list is empty"),
         ("image,age\n,old\n", ":2: the row names no image"),

@@ -24,7 +24,7 @@ def test_as_many_as_fit_and_one_at_least(jobs, free, fit, monkeypatch, capsys):
     monkeypatch.setattr(memory, "free_bytes", lambda: int(free * each))
     assert workers_that_fit(jobs, settings(), *PAIR) == fit
     line = (
-        f"{fit} workers instead of 4: each takes about {each / 1e9:.1f} GB, and {free * each / 1e9:.1f} GB of memory "
+        f"{fit} workers instead of 4: each needs about {each / 1e9:.1f} GB, and {free * each / 1e9:.1f} GB of memory "
     )
     assert capsys.readouterr().out == ("" if fit == jobs else f"{line}are free\n")
 

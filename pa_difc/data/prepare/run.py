@@ -28,7 +28,7 @@ _ON_ITS_WAY_S = 0.5
 def prepare_store(
     dataset: str, listing: Listing, out: Path, settings: PrepareSettings, *, processes: int = 1, device: str = "cpu"
 ) -> tuple[dict[str, Any], int]:
-    """Makes a store, or goes on with one that was interrupted; a whole one from the same input is left as it is.
+    """Makes a store, or continues with one that was interrupted; a whole one from the same input is left as it is.
 
     Args:
         dataset: its name.

@@ -20,7 +20,7 @@ _POINT_COLORS = ("#ff3b30", "#34c759", "#ffd60a", "#0a84ff", "#ff9f0a")
 
 def draw_sheet(part: Path, samples: Sequence[Sample], kept: Sequence[int], missing: Sequence[int]) -> None:
     """Writes contact_sheet.png: faces evenly from all over the store, each as the crop that training sees with its
-    points, beside its image with the box; below them, images in which no face was found.
+    points, next to its image with the box; below them, images in which no face was found.
 
     Args:
         part: the folder with a store's arrays.

@@ -105,5 +105,5 @@ def _box(where: str, row: dict[str, str]) -> tuple[float, float, float, float] |
         if not (width > 0 and height > 0 and np.isfinite([left, top, width, height]).all()):
             raise ValueError
     except (TypeError, ValueError):
-        raise UserError(f"{where}: {', '.join(_BOX)} {[row[c] for c in _BOX]} is no box of a face") from None
+        raise UserError(f"{where}: {', '.join(_BOX)} {[row[c] for c in _BOX]} is not a box of a face") from None
     return left, top, left + width, top + height

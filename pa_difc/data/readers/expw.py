@@ -50,6 +50,6 @@ def _sample(images: Path, where: str, words: list[str]) -> Sample:
             f"{where}: {' '.join(words)[:80]!r} must be image, id, top, left, right, bottom, confidence, label 0..6"
         ) from None
     if not (all(map(isfinite, box)) and box[0] < box[2] and box[1] < box[3]):
-        raise UserError(f"{where}: top {top}, left {left}, right {right}, bottom {bottom} is no box")
+        raise UserError(f"{where}: top {top}, left {left}, right {right}, bottom {bottom} is not a box")
     name = plain_name(name, where, images.name)
     return Sample(f"{name}#{face}", label, "", images / name, box=box, group=name)

@@ -37,7 +37,7 @@ _LIST = "label.csv"
 
 
 def read_fer_plus(root: Path) -> Listing:
-    """FERPlus: the votes of ``fer2013new.csv`` on the rows of ``fer2013.csv`` beside it, with FER2013's split.
+    """FERPlus: the votes of ``fer2013new.csv`` on the rows of ``fer2013.csv`` next to it, with FER2013's split.
 
     Or the folders that the authors' program makes of these two: ``FER2013Train/``, ``FER2013Valid/`` (val) and
     ``FER2013Test/``, each with images and ``label.csv``. All of an image is its face, as in that program.

@@ -23,7 +23,7 @@ def read_class_folders(root: Path, group: Group | None = None) -> Listing:
 
     Split folders are known by their common names in any case, see :func:`.split_of`; with "train" and "val" alone,
     "val" is the test split. Without them, about a fifth is held out as "test": the images whose groups' hashes say so,
-    the same ones whatever else lies beside them. A folder around all of it is opened.
+    the same ones whatever else is next to them. A folder around all of it is opened.
 
     Args:
         root: the folder.

@@ -16,7 +16,7 @@ def read_legend_csv(root: Path) -> Listing:
     """A list ``legend.csv`` with columns image and emotion beside ``images/``; columns split and group count as well.
 
     Without a column "split", about a fifth is held out as "test", by a hash of the names, or of the groups where there
-    is a column "group". Images beside it that it does not list are counted.
+    is a column "group". Images next to it that it does not list are counted.
     """
     return _read_legend(root, group=None)
 

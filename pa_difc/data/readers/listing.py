@@ -165,7 +165,7 @@ def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[s
             header = [name.strip() for name in reader.fieldnames or []]
             times = Counter(name.casefold() for name in header if name)
             if twice := next((name for name in header if times[name.casefold()] > 1), None):
-                raise UserError(f"{path}: the column {twice!r} stands there {times[twice.casefold()]} times: keep one")
+                raise UserError(f"{path}: the column {twice!r} occurs {times[twice.casefold()]} times: keep one")
             missing = [c for c in columns if c not in header]
             if missing:
                 raise UserError(

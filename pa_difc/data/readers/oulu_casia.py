@@ -64,7 +64,7 @@ def _choose(root: Path, sequences: dict[Path, list[Path]], left_out: Counter[str
     original = [form for form in forms if not re.search("pre.?process|crop", " ".join(form).lower())]
     if len(original) != 1:
         names = " and ".join("/".join(form) for form in list(forms)[:3])
-        raise UserError(f"{root}: the set lies here {len(forms)} times ({names}): leave one, or give its folder")
+        raise UserError(f"{root}: the dataset is here {len(forms)} times ({names}): keep one, or give its folder")
     for form, folders in forms.items():
         if form != original[0]:
             left_out["frames that are there as photographs too"] += sum(len(sequences[f]) for f in folders)

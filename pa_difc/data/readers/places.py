@@ -30,7 +30,7 @@ def find_inner(root: Path, is_here: Callable[[Path], bool], looked_for: str) -> 
         found = [folder for folder in level if is_here(folder)]
         if len(found) > 1:
             names = " and ".join(folder.relative_to(root).as_posix() for folder in found[:3])
-            raise UserError(f"{root}: the set lies here {len(found)} times ({names}): leave one, or give its folder")
+            raise UserError(f"{root}: the dataset is here {len(found)} times ({names}): keep one, or give its folder")
         if found:
             return found[0]
         level = [inner for folder in level for inner in folders_in(folder)]

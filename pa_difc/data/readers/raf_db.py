@@ -34,7 +34,7 @@ def read_raf_db(root: Path) -> Listing:
 
     A line of the list is ``train_00001.jpg 5``; :data:`CODES` says what the number stands for. The prefix of the name
     is the official split: 12,271 train, 3,068 test. Or as it was uploaded again: ``train/1/*.jpg`` … ``test/7/*.jpg``
-    with the same numbers; lists ``train_labels.csv`` beside them must agree.
+    with the same numbers; lists ``train_labels.csv`` next to them must agree.
     """
     base = find_inner(
         root,
@@ -116,7 +116,7 @@ def _numbers(path: Path) -> list[float]:
     try:
         return [float(word) for _, words in read_lines(path) for word in words]
     except ValueError as error:
-        raise UserError(f"{path}: must hold numbers ({error})") from None
+        raise UserError(f"{path}: must contain numbers ({error})") from None
 
 
 def _five_points(path: Path) -> NDArray[np.float32] | None:

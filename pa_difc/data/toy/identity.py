@@ -67,7 +67,7 @@ EXPRESSIONS = np.array(
 _UNIT_SPREAD = 0.08
 
 
-#: Identity in face units where nothing else is said; uniform between the two values.
+#: Identity in face units unless stated otherwise; uniform between the two values.
 _IDENTITY: dict[str, Range] = {
     "head_width": (0.62, 0.74),  # half
     "head_height": (0.84, 0.92),  # half

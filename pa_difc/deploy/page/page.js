@@ -62,7 +62,7 @@ function dropping() {
     event.preventDefault();
     zone.classList.remove("over");
     if (event.dataTransfer.files.length) enqueue(event.dataTransfer.files);
-    else say("That was no file. Drop photographs from a folder.");
+    else say("That was not a file. Drop photographs from a folder.");
   });
   addEventListener("paste", (event) => enqueue(event.clipboardData.files));
   at("files").addEventListener("change", () => {
