@@ -11,9 +11,11 @@ import errno
 import io
 import os
 import re
+import shutil
 import signal
 import stat
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
@@ -36,6 +38,7 @@ _COMMANDS_BESIDE_BARS = re.compile("(?!\r|\x1b\\[A)" + _COMMANDS.pattern)
 
 _GONE = {errno.EPIPE: "SIGPIPE", errno.EIO: "SIGHUP"}
 _ERRORS = "pa_difc.ascii"
+_WIDEST = 110  #: letters of a line of prose
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
@@ -57,6 +60,19 @@ def on_one_line(text: str) -> str:
     """A cell of a table as standard output shows it, from which widths can be taken."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return harmless(" ".join(text.splitlines())).encode(encoding, _ERRORS).decode(encoding)
+
+
+def filled(text: str, first: str = "", rest: str = "") -> str:
+    """A text in lines as wide as the terminal, at most 110; of no terminal, 110. No word is cut.
+
+    Args:
+        text: words.
+        first: what the first line begins with.
+        rest: what the other lines begin with.
+    """
+    width = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
+    indents = {"initial_indent": first, "subsequent_indent": rest}
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False, **indents)
 
 
 @contextmanager
