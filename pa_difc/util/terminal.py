@@ -71,8 +71,9 @@ def filled(text: str, first: str = "", rest: str = "") -> str:
         rest: what the other lines begin with.
     """
     width = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
-    indents = {"initial_indent": first, "subsequent_indent": rest}
-    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False, **indents)
+    return textwrap.fill(
+        text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )
 
 
 @contextmanager
