@@ -15,6 +15,7 @@ PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 NEEDED = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here")
 _FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage")
 _COMMANDS, _ANSWERS = 3, 4  # the descriptors that --remote-debugging-pipe reads and writes
+_TO_DRAW_S = 0.3  # what a page's scripts draw later, and what observes sizes
 
 
 class Chromium:
@@ -42,6 +43,7 @@ class Chromium:
         self._session = self.tell("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.tell(f"{domain}.enable")
+        self.tell("Page.setLifecycleEventsEnabled", enabled=True)
         return self
 
     def __exit__(self, *_):
@@ -72,6 +74,9 @@ class Chromium:
         message, _, self._left = self._left.partition(b"\0")
         return json.loads(message)
 
+    def _all(self, method):
+        return [event["params"] for event in self.events if event.get("method") == method]
+
     def run(self, script):
         """The value of a script in the page, awaited."""
         answer = self.tell("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
@@ -87,9 +92,20 @@ class Chromium:
         return value
 
     def go(self, address):
-        """Opens a page, and waits until it is there."""
-        self.tell("Page.navigate", url=address)
-        self.until(f"location.href === {json.dumps(address)} && document.readyState === 'complete'")
+        """Opens a page, and waits until it is there; what was said and asked for before it is forgotten."""
+        self.events = []
+        loaded = {"name": "load", "loaderId": self.tell("Page.navigate", url=address)["loaderId"]}
+        while not [e for e in self._all("Page.lifecycleEvent") if loaded.items() <= e.items()]:
+            self.events.append(self._next())
+
+    def show(self, path, width=1280, height=900, *, dark=False, scripts=True, media="screen"):
+        """Opens a file in a window of this size, and waits until its scripts have drawn."""
+        self.size(width, height, dark=dark, media=media)
+        self.tell("Emulation.setScriptExecutionDisabled", value=not scripts)
+        self.go(path.as_uri())
+        if scripts:
+            time.sleep(_TO_DRAW_S)
+            self.run("new Promise(requestAnimationFrame)")
 
     def drop(self, selector, files):
         """Drops files onto an element, as from a folder's window."""
@@ -103,28 +119,31 @@ class Chromium:
         for kind in ("keyDown", "keyUp"):
             self.tell("Input.dispatchKeyEvent", type=kind, key=key, code=key)
 
-    def size(self, width, height=900, dark=False):
-        """Makes the page so wide and high, in light or dark."""
-        self.tell("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+    def size(self, width, height=900, *, dark=False, media="screen"):
+        """Makes the page so wide and high, in light or dark; below 600 pixels it is a phone's."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.tell("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.tell("Emulation.setEmulatedMedia", features=[scheme])
+        self.tell("Emulation.setEmulatedMedia", media=media, features=[scheme])
 
-    def picture(self, path):
-        """Writes all of the page as a PNG file."""
-        shot = self.tell("Page.captureScreenshot", captureBeyondViewport=True)
+    def picture(self, path, whole=True):
+        """Writes the page, or what is in sight of it, as a PNG file."""
+        shot = self.tell("Page.captureScreenshot", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def complaints(self):
-        """What the page has logged as an error: failed scripts, and what its policy has kept from loading; no answer
+        """What the page has logged as an error, failed scripts, and what its policy has kept from loading; no answer
         422, which says that a file is no image."""
         self.run("0")
-        logged = [e["params"]["entry"] for e in self.events if e["method"] == "Log.entryAdded"]
-        failed = [e["params"]["exceptionDetails"] for e in self.events if e["method"] == "Runtime.exceptionThrown"]
-        return [entry["text"] for entry in logged if entry["level"] == "error" and "422" not in entry["text"]] + failed
+        logged = [p["entry"]["text"] for p in self._all("Log.entryAdded") if p["entry"]["level"] != "verbose"]
+        printed = [p["args"] for p in self._all("Runtime.consoleAPICalled")]
+        failed = [p["exceptionDetails"] for p in self._all("Runtime.exceptionThrown")]
+        return [text for text in logged if "422" not in text] + printed + failed
 
     def asked(self):
-        """The addresses that the page has asked for."""
-        sent = [e["params"]["request"]["url"] for e in self.events if e["method"] == "Network.requestWillBeSent"]
+        """The addresses that the page has asked for, with its own."""
+        self.run("0")
+        sent = [p["request"]["url"] for p in self._all("Network.requestWillBeSent")]
         return [url for url in sent if not url.startswith(("data:", "blob:", "about:"))]
 
 

@@ -142,6 +142,19 @@ def test_links_lead_somewhere(page):
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_tables_are_whole(page):
+    """Below a table's rule stand rows, each with as many cells as its head."""
+    lines = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL).splitlines()
+    for at, line in enumerate(lines):
+        if not re.fullmatch(r"\|(\s*:?-+:?\s*\|)+", line):
+            continue
+        end = next((i for i in range(at, len(lines)) if not lines[i].strip()), len(lines))
+        assert end > at + 1, f"no row below line {at + 1}"
+        for row in lines[at - 1 : end]:
+            assert len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", row))) == line.count("|"), row
+
+
 def test_programs_in_the_page_on_adding_run(tmp_path):
     scope = {}
     for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "adding.md").read_text(), re.DOTALL):

@@ -55,6 +55,17 @@ def test_no_command_fails_for_its_letters(words, encoding, monkeypatch):
     assert "\\u" not in out, [line for line in out.splitlines() if "\\u" in line]
 
 
+@pytest.mark.parametrize("words", [["weights"], ["datasets", "affectnet"], ["datasets", "fer2013"]])
+def test_prose_is_as_wide_as_the_terminal(words, monkeypatch, capsys):
+    for given, widest in ((80, 80), (60, 60), (200, 110)):
+        monkeypatch.setenv("COLUMNS", str(given))
+        main(words)
+        lines = capsys.readouterr().out.splitlines()
+        long = [line for line in lines if len(line) > widest and line.startswith("  ")]
+        assert not [line for line in long if " " in line.strip()], long  # a long address stays whole
+        assert max(map(len, lines)) > 0.8 * widest
+
+
 def test_names_command_no_terminal(monkeypatch):
     def work():
         print("a\x1b[31mb\x07c\x9bd\u202ee\ttab\nline")

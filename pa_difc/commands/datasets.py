@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from ..data.datasets import DATASETS, OWN_DATA, STORE, dataset_names, find_datas
 from ..data.labels import SEVEN, LabelSet, find_label_set
 from ..util.errors import UserError
 from ..util.names import unknown
-from ..util.terminal import columns, wrapped
+from ..util.terminal import columns, filled, wrapped
 from .flags import add_arrangement_flags
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def _describe(name: str) -> None:
     print(f"{name}: {spec.about}")
     for title, text in (("from", spec.obtain), ("expected", spec.layout), ("split", spec.reader and spec.split)):
         if text:
-            print(textwrap.fill(text, columns(110), initial_indent=f"  {title:<9} ", subsequent_indent=" " * 12))
+            print(filled(text, f"  {title:<9} ", " " * 12))
 
 
 def _report(parsed: argparse.Namespace, label_set: LabelSet | None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from ..data.files import left_out_line
 from ..data.labelling import alone_line
 from ..evaluation.metrics import METRICS
 from ..report.phases import never_began
-from ..util.terminal import columns
+from ..util.terminal import filled
 
 if TYPE_CHECKING:
     from ..training.settings import Settings
@@ -128,5 +127,4 @@ def _share(value: float | None) -> str:
 def _print_row(head: str, cells: list[str]) -> None:
     """Cells side by side, as many as fit into a line."""
     text = "   ".join(cell.replace(" ", "\xa0") for cell in cells)
-    lines = textwrap.fill(text, columns(110), initial_indent=f"  {head}", subsequent_indent="  " + " " * len(head))
-    print(lines.replace("\xa0", " "))
+    print(filled(text, f"  {head}", "  " + " " * len(head)).replace("\xa0", " "))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from pathlib import Path
 
 from ..backbones.published import PUBLISHED, PublishedWeights, find_published
 from ..util.names import lookup
+from ..util.terminal import filled
 
 EXAMPLES = """\
   pa-difc weights
@@ -23,19 +23,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     chosen = PUBLISHED if parsed.name is None else {parsed.name: lookup("weights", parsed.name, PUBLISHED)}
-    good, wrapper = (
-        True,
-        textwrap.TextWrapper(
-            118, initial_indent="    ", subsequent_indent=" " * 16, break_on_hyphens=False, break_long_words=False
-        ),
-    )
+    good = True
     for name, weights in chosen.items():
         path, problem = (None, "") if parsed.dir is None else find_published(weights, parsed.dir)
         good = good and not problem
         mark = "·" if path is None else "✗" if problem else "✓"
         print(f"{mark} {name}, for --backbone {weights.backbone}")
         for title, text in _facts(weights, path, problem):
-            print(wrapper.fill(f"{title:<11} {text}"))
+            print(filled(f"{title:<11} {text}", "    ", " " * 16))
     print("\nNothing is downloaded: get the files yourself, under their terms, and give --pretrained FILE.")
     print("A run's folder, or one that export wrote, works as well.")
     return 0 if good else 1

@@ -21,15 +21,18 @@ CLASSES, SIZE = json.loads(SAID["classes"]), int(SAID["size_px"])
 
 def probabilities(image: Image.Image) -> dict[str, float]:
     """By class, of an image that is one face."""
-    image = ImageOps.exif_transpose(image).convert("RGB")
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):  # Pillow would make nearly all of it white
+        raise SystemExit(f"error: gray of more than 8 bits ({image.mode}): save it with 8 over the full range")
+    if image.has_transparency_data:  # the gray that the package puts behind it
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (128, 128, 128, 255)), image.convert("RGBA"))
     left, top, right, bottom = 0, 0, *image.size
     if SAID["crop"] == "centre square":
         side = min(image.size)
         left, top = (right - side) // 2, (bottom - side) // 2
         right, bottom = left + side, top + side
-    resized = image.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
-    pixels = np.asarray(resized, np.float32) / 255
-    values = {"image": pixels.transpose(2, 0, 1)[None]}  # (1, 3, P, P)
+    resized = image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
+    values = {"image": (np.asarray(resized, np.float32) / 255).transpose(2, 0, 1)[None]}  # (1, 3, P, P)
     if "landmark_places" in SAID:  # eyes, nose and mouth where most faces have them; better: where this one has them
         values["landmarks"] = np.array([json.loads(SAID["landmark_places"])], np.float32)  # (1, 5, 2)
     return dict(zip(CLASSES, SESSION.run(None, values)[0][0].tolist(), strict=True))

@@ -12,6 +12,9 @@ from .tables import agreement
 #: Faces to label, and how far an accuracy counted on them may be off, 95 times of 100.
 _LABELLED = 200
 
+#: A classifier that is on held-out source no more than this part of the way from guessing to perfect has learnt little.
+_LITTLE = 0.1
+
 
 def certainty(selection: Selection) -> list[str]:
     """What one should know before one relies on the choice, a sentence each; no label is read.
@@ -21,12 +24,12 @@ def certainty(selection: Selection) -> list[str]:
     chosen = selection.chosen
     others = [c for c in selection.candidates if c is not chosen]
     if not others:
-        return ["There was nothing to choose from."]
+        return [*_learnt_little(selection), "There was nothing to choose from."]
     picks = {name: selection.pick(name) for name in AGAINST_AS_IS}
     for_it = [name for name, pick in picks.items() if pick is chosen]
     against = [f"{name} would choose {pick.name}" for name, pick in picks.items() if pick is not chosen]
     found = f"Alone, {', '.join(for_it)} would choose it too" if for_it else "No single criterion would choose it"
-    lines = [f"{found}{'; ' + ', '.join(against) if against else ''}."]
+    lines = [*_learnt_little(selection), f"{found}{'; ' + ', '.join(against) if against else ''}."]
     second = max(others, key=lambda c: c.scores["consensus"])
     if 2 * len(for_it) < len(picks):
         lines.append("The criteria disagree: the choice is weak.")
@@ -50,3 +53,15 @@ def certainty(selection: Selection) -> list[str]:
         f"{98 / sqrt(_LABELLED):.0f} points."
     )
     return lines
+
+
+def _learnt_little(selection: Selection) -> list[str]:
+    """A sentence if the chosen cell is on held-out source hardly better than guessing; only source labels are read."""
+    recall, guess = selection.chosen.scores["src_macro"], 1 / len(selection.classes)
+    if not selection.has_source or recall > guess + _LITTLE * (1 - guess):
+        return []
+    return [
+        f"Do not use it yet: its mean recall on held-out source is {recall:.1%}, and guessing among "
+        f"{len(selection.classes)} classes has {guess:.1%}. It needs more time, more labelled faces, or weights to "
+        "start from."
+    ]

@@ -33,7 +33,7 @@ REFERENCE = ("source_only", BASE)
 #: The rule of the choice, in words.
 CHOSEN_BY = "consensus (mean rank by class_ami, ensv and source recall)"
 #: Head of the column that the choice goes by.
-RANK = "rank, 1 = best"
+RANK = "rank"
 #: Fewer cells than this say nothing of a criterion.
 FEWEST_TO_JUDGE = 3
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
+from typing import Any
 
 #: Signals that ask a command to end: of a terminal, of a batch system, and of a terminal that is closed.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -17,6 +20,9 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 #: For so many seconds after a signal another one changes nothing: a shell and the system each send one for a terminal
 #: that is closed, and what is being kept must not be cut off by the second.
 PATIENCE_S = 10.0
+
+#: After so many seconds a stop that Python has dropped is sent again.
+_AGAIN_S = 0.1
 
 
 class OutputGone(KeyboardInterrupt):
@@ -41,9 +47,12 @@ def like_ctrl_c() -> Iterator[None]:
     ours = [number for number in SIGNALS[1:] if signal.getsignal(number) is signal.SIG_DFL]
     for number in ours:
         signal.signal(number, _stop)
+    before = sys.unraisablehook
+    sys.unraisablehook = partial(_unraisable, before)
     try:
         yield
     finally:
+        sys.unraisablehook = before
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
 
@@ -90,3 +99,15 @@ def _stop(number: int, frame: FrameType | None) -> None:
         ctrl_c(signal.SIGINT, frame)
     else:  # a shell's background job ignores Ctrl-C, and not this
         raise KeyboardInterrupt
+
+
+def _unraisable(before: Callable[[Any], Any], dropped: Any) -> None:
+    """Sends a stop again that came while a finaliser ran: Python prints what is raised there, and goes on.
+
+    ``__del__``, callbacks of weak references and of the garbage collector are such places.
+    """
+    if not issubclass(dropped.exc_type, KeyboardInterrupt):
+        before(dropped)
+    elif not issubclass(dropped.exc_type, OutputGone):  # which the next print meets again
+        number, _Came.number = _Came.number or signal.SIGINT, None
+        threading.Timer(_AGAIN_S, signal.raise_signal, (number,)).start()

@@ -38,6 +38,7 @@ _COMMANDS_BESIDE_BARS = re.compile("(?!\r|\x1b\\[A)" + _COMMANDS.pattern)
 
 _GONE = {errno.EPIPE: "SIGPIPE", errno.EIO: "SIGHUP"}
 _ERRORS = "pa_difc.ascii"
+_WIDEST = 110  #: letters of a line of prose
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
@@ -78,6 +79,20 @@ def wrapped(text: str, indent: int) -> str:
 def columns(most: int = sys.maxsize) -> int:
     """Columns that a line may have: at most ``most``, and on a terminal no more than it has."""
     return min(most, shutil.get_terminal_size().columns - 1) if sys.stdout.isatty() else most
+
+
+def filled(text: str, first: str = "", rest: str = "") -> str:
+    """A text in lines as wide as the terminal, at most 110; of no terminal, 110. No word is cut.
+
+    Args:
+        text: words.
+        first: what the first line begins with.
+        rest: what the other lines begin with.
+    """
+    width = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
+    return textwrap.fill(
+        text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )
 
 
 @contextmanager

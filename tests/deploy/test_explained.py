@@ -231,6 +231,10 @@ def test_a_program_without_this_package_says_what_predict_says(crop, without_the
     turned = Image.Exif()
     turned[0x0112] = 6  # a camera held upright
     face.save(files[1], exif=turned, quality=95)
+    fading = face.copy()
+    fading.putalpha(Image.linear_gradient("L").resize(face.size))
+    fading.save(tmp_path / "fading.png")
+    files.append(tmp_path / "fading.png")
     code = (
         f"import sys; sys.path = [p for p in sys.path if 'site-packages' not in p] + [{str(without_the_package)!r}]\n"
     )
@@ -245,6 +249,17 @@ def test_a_program_without_this_package_says_what_predict_says(crop, without_the
     for row, (face,) in zip(said, predict_images(model, files, crop="none"), strict=True):
         np.testing.assert_allclose(list(row["probabilities"].values()), face.probs_array, atol=1e-5)
         assert row["label"] == face.label and list(row["probabilities"]) == list(THREE.names)
+
+
+@NO_ONNX
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_the_program_refuses_gray_that_pillow_would_make_white(kind, tmp_path):
+    import runpy
+
+    export_model(untrained(THREE), tmp_path / "kept", ("onnx",), None)
+    probabilities = runpy.run_path(str(tmp_path / "kept" / "use_onnx.py"))["probabilities"]
+    with pytest.raises(SystemExit, match="more than 8 bits"):
+        probabilities(Image.fromarray(np.full((60, 60), 300, kind)))
 
 
 def test_the_program_is_short():

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from devtools import CHROMIUM, NO_CHROMIUM, browser
+from chromium import NEEDED, Chromium
 from records import SEVEN, flat_scores, load_grids, outputs, record, write, write_many_classes
 
 from pa_difc.report.drawing import COLORS, Figure
@@ -18,7 +18,6 @@ from pa_difc.report.shift_page import write_shift_report
 HOSTILE = "</script><script>document.title='owned'</script>"
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:sklearn")
-with_chromium = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 
 
 def grid_of(folder):
@@ -28,7 +27,7 @@ def grid_of(folder):
 
 @pytest.fixture(scope="module")
 def tab():
-    with browser() as tab:
+    with Chromium() as tab:
         yield tab
 
 
@@ -156,16 +155,16 @@ def test_one_cell_has_no_picture(tmp_path):
     assert plane_of(grid_of(tmp_path), None) is None
 
 
-@with_chromium
+@NEEDED
 @pytest.mark.parametrize("width", [390, 768, 1280, 1600])
 def test_nothing_is_wider_than_the_window_and_nothing_complains(tab, page, width):
     tab.show(page, width)
     assert tab.run("document.documentElement.scrollWidth <= innerWidth")
-    assert tab.complaints == [] and all(url.startswith(("file:", "data:")) for url in tab.requests)
+    assert tab.complaints() == [] and tab.asked() and all(url.startswith("file:") for url in tab.asked())
     assert tab.run("document.title") != "owned"
 
 
-@with_chromium
+@NEEDED
 def test_on_a_phone_numbers_are_in_sight_and_what_is_cut_says_so(tab, page):
     tab.show(page, 390, 844)
     first = "document.querySelector('table').tBodies[0].rows[0]"
@@ -176,7 +175,7 @@ def test_on_a_phone_numbers_are_in_sight_and_what_is_cut_says_so(tab, page):
     assert tab.run(f"{cut}.length > 0 && {cut}.every(s => s.previousElementSibling.matches('.hint:not([hidden])'))")
 
 
-@with_chromium
+@NEEDED
 def test_contents_stay_in_sight(tab, page):
     for width, side in ((1280, "right"), (390, "bottom")):
         tab.show(page, width)
@@ -185,7 +184,7 @@ def test_contents_stay_in_sight(tab, page):
         assert box["top"] == 0 and 0 < box[side] < 300
 
 
-@with_chromium
+@NEEDED
 def test_the_picture_is_drawn_and_its_keys_single_out(tab, page):
     tab.show(page)
     drawn = "new Promise(done => { const look = () => document.documentElement.dataset.drawn ? done(true) : "
@@ -199,7 +198,7 @@ def test_the_picture_is_drawn_and_its_keys_single_out(tab, page):
     assert tab.run("getComputedStyle(document.querySelector('.still')).display") == "none"
 
 
-@with_chromium
+@NEEDED
 def test_without_scripts_all_is_there(tab, page):
     text = page.read_text()
     tab.show(page, scripts=False)
@@ -212,7 +211,7 @@ def test_without_scripts_all_is_there(tab, page):
     assert body.count("<table>") == text.count("<table>") > 5 and "class='still'" in body
 
 
-@with_chromium
+@NEEDED
 def test_on_paper_the_still_picture_stands_and_nothing_is_folded(tab, page):
     tab.show(page, media="print")
     shown = "getComputedStyle(document.querySelector('{}')).display"
@@ -222,13 +221,13 @@ def test_on_paper_the_still_picture_stands_and_nothing_is_folded(tab, page):
     assert tab.run("[...document.querySelectorAll('details')].every(d => d.open)")
 
 
-@with_chromium
+@NEEDED
 def test_a_table_sorts_filters_and_goes_back(tab, tmp_path):
     rows = [["name", "value"], *([f"row {i}", text] for i, text in enumerate(VALUES))]
     path = tmp_path / "t.html"
     path.write_text(html_page("t", html_table(rows, "t")), encoding="utf-8")
     tab.show(path)
-    assert tab.complaints == []
+    assert tab.complaints() == []
     values = "[...document.querySelectorAll('tbody tr:not([hidden]) td:last-child')].map(c => c.textContent)"
     press = "document.querySelectorAll('th button')[1].click()"
     said = "document.querySelectorAll('th')[1].getAttribute('aria-sort')"
@@ -260,12 +259,12 @@ VALUES = [
 ]
 
 
-@with_chromium
+@NEEDED
 def test_a_label_shift_page_shows_numbers_on_a_phone(tab, tmp_path):
     from test_shift import RECORDS
 
     tab.show(write_shift_report(RECORDS, tmp_path), 390, 844)
-    assert tab.complaints == [] and tab.run("document.documentElement.scrollWidth <= innerWidth")
+    assert tab.complaints() == [] and tab.run("document.documentElement.scrollWidth <= innerWidth")
     cells = "[...t.querySelectorAll('td')].map(c => [c.textContent, c.getBoundingClientRect().right])"
     tables = tab.run(f"[...document.querySelectorAll('table')].map(t => {cells})")
     assert len(tables) == 4

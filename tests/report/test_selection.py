@@ -1,6 +1,7 @@
 """Choosing without target labels, on predictions written by hand."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -351,6 +352,20 @@ def test_a_choice_that_most_criteria_would_not_make_is_called_weak(folder):
         selection.chosen.scores[name] = min(c.scores[name] for c in others) - 1
     assert "Alone, class_ami would choose it too; im " in " ".join(certainty(selection))
     assert "The criteria disagree: the choice is weak." in certainty(selection)
+
+
+@pytest.mark.parametrize(("recall", "warned"), [(0.2, True), (0.32, True), (0.33, False), (0.6, False)])
+def test_a_choice_that_hardly_beats_guessing_on_held_out_source_is_not_recommended(tmp_path, recall, warned):
+    """Of four classes guessing has 25 %; a tenth of the way to 100 % is 32.5 %."""
+    for seed, method in enumerate(("dann", "mcd")):
+        write(tmp_path, method, "ce", wrong(0.2, seed))
+    selection = select(grid_of(tmp_path))
+    selection.chosen.scores["src_macro"] = recall
+    first = certainty(replace(selection, classes=list("abcd")))[0]
+    assert first.startswith("Do not use it yet: ") is warned
+    if warned:
+        assert f"{recall:.1%}, and guessing among 4 classes has 25.0%" in first
+    assert "Do not use" not in " ".join(certainty(replace(selection, has_source=False)))
 
 
 @pytest.mark.parametrize("best", ["as_is", "mcd"])

@@ -93,6 +93,41 @@ def test_a_signal_stops_a_command_that_goes_on(name, number, workplace, pair, tm
     assert not [p for p in (tmp_path / "out").rglob(".*") if p.is_file()]
 
 
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_comes_while_a_finaliser_runs_is_not_lost(number, capsys):
+    """Python prints what is raised in ``__del__`` or a weak reference's callback, and goes on."""
+
+    class Held:
+        def __del__(self):
+            send(number)
+
+    def work():
+        held = [Held()]
+        held.clear()
+        for _ in range(500):
+            time.sleep(0.01)
+        return 0
+
+    with pytest.raises(SystemExit) as stop:
+        exit_with(work)
+    assert stop.value.code == 128 + number
+    err = capsys.readouterr().err
+    assert err.startswith("stopped. ") and "ignored" not in err
+
+
+def test_what_else_a_finaliser_raises_is_said_as_ever(capsys, monkeypatch):
+    class Held:
+        def __del__(self):
+            raise ValueError("in a finaliser")
+
+    seen = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: seen.append(dropped.exc_type))
+    hook = sys.unraisablehook
+    with pytest.raises(SystemExit):
+        exit_with(lambda: [Held()].clear())
+    assert seen == [ValueError] and sys.unraisablehook is hook
+
+
 @pytest.mark.parametrize("name", ["train", "compare"])
 def test_an_output_that_nobody_reads_stops_a_command_that_goes_on(name, workplace, pair, tmp_path, monkeypatch):
     """As `| head -1` does: what is printed next meets a pipe without a reader."""
