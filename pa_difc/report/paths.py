@@ -42,7 +42,8 @@ def table_file(title: str) -> str:
     Args:
         title: "Mean recall on every target (epochs 8)".
     """
-    return _marked(slug(title), bool(_PLAIN_HEADING.fullmatch(re.sub("[()]", "", title[1:]))), title, _PAIR)
+    plain = len(title) < _PAIR and _PLAIN_HEADING.fullmatch(re.sub("[()]", "", title[1:]))
+    return _marked(slug(title), bool(plain), title, _PAIR)
 
 
 def _of_dataset(name: str) -> str:
