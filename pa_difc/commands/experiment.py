@@ -79,7 +79,14 @@ def _names(parsed: argparse.Namespace, block: Block, side: str) -> list[str | No
         raise UserError(f"--{side} {one} and --{side}s {' '.join(several)}: give one of them")
     if one is not None:
         return [None]
-    return list(dict.fromkeys(several or getattr(block, f"{side}s") or [None]))
+    named = several or getattr(block, f"{side}s")
+    return list(dict.fromkeys(map(_plain, named))) if named else [None]
+
+
+def _plain(name: str) -> str:
+    """A dataset's name with its path in one spelling: ``folder:faces`` of ``folder:./faces/``."""
+    kind, _, path = name.partition(":")
+    return f"{kind}:{Path(path).as_posix()}" if path else name
 
 
 def listing(grids: Sequence[PairGrid], out: Path) -> Iterator[str]:

@@ -237,3 +237,11 @@ def test_files_that_are_none(home, text, said):
 def test_flags_that_do_not_go_together(home, words, said):
     with pytest.raises(UserError, match=re.escape(said)):
         compare(*words)
+
+
+def test_one_folder_under_two_names_is_one_dataset(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", "--sources", "folder:a", "--targets", "folder:b", "folder:b/", "folder:./b", "--list"]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if "→" in line] == ["folder:a → folder:b"]
+    with pytest.raises(UserError, match="there is no pair of two different datasets"):
+        main(["compare", "--sources", "folder:b", "--targets", "folder:./b/", "--list"])
