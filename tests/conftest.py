@@ -1,6 +1,7 @@
 """Faces that tests are made of: tiny, seeded, no downloads."""
 
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -11,6 +12,10 @@ from PIL import Image
 from pa_difc.data.domains import Domain
 from pa_difc.data.labels import SEVEN
 from pa_difc.util import process
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: tests of Ctrl-C need it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # grids are trained by the tested process unless a test asks for workers
 torch.set_num_threads(1)  # the batches are tiny; threads would wait for each other

@@ -209,7 +209,7 @@ def test_a_damaged_file_is_refused_in_a_line(damage, tmp_path):
         whole = arrays["source_test"]
         arrays["source_test"] = whole[1:] if damage == "other shape" else whole.astype(int)
         np.savez(file, **arrays)
-    with pytest.raises(UserError, match=r"features\.npz.*; remove it to have it made") as error:
+    with pytest.raises(UserError, match=r"features\.npz.*; remove it to have it (made|written again)") as error:
         extract(config(), SOURCE, TARGET, tmp_path)
     assert "\n" not in str(error.value)
 

@@ -63,7 +63,11 @@ def test_a_comparison_ends_in_a_choice_and_the_command_that_exports_it(grid, tmp
     code, _, err = run("-m", "pa_difc", "export", "--model", model, "--out", tmp_path / "model")
     assert code == 0, err
     card = (tmp_path / "model" / "README.md").read_text()
-    assert "Nobody knows" in card and "images:loose, 126 faces" in card and "recall, target" not in card
+    assert (
+        "Unknown: the target had no labels" in card
+        and "images:loose, 126 faces" in card
+        and "recall, target" not in card
+    )
 
 
 def test_the_report_shows_predictions_and_never_a_score_on_the_target(grid):
@@ -121,7 +125,7 @@ def test_a_study_chooses_and_says_that_it_can_t_be_scored(root, tmp_path):
     study = ["--method", "source_only", "--epochs", "2", "--features", "frozen", "--trials", "3"]
     code, text, err = run("hpo/search.py", *flags(root, tmp_path), *study)
     assert code == 0, err
-    assert "chosen: trial" in text and "can't be said" in text
+    assert "chosen: trial" in text and "is unknown" in text
     (report,) = tmp_path.glob("*/report.md")
     page = report.read_text()
     assert "picks trial" in page and "regret, points" not in page and "target mean recall" not in page

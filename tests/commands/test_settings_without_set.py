@@ -14,8 +14,8 @@ from pa_difc.util.errors import UserError
         (["compare", "lr=0.05"], "lr=0.05: settings go after --set, as in --set lr=0.05"),
         (["train", "--method", "mcd", "lr=0.05", "method.weight=2"], "as in --set lr=0.05 method.weight=2"),
         (["adapt", "--budget", "5m", "optimiser.lr=1e-3"], "optimiser.lr=1e-3: settings go after --set"),
-        (["compare", "--methods", "mcd", "lr=0.05"], "lr=0.05: is no method; settings go after --set"),
-        (["compare", "--losses", "ce", "max_margin=0.5"], "max_margin=0.5: is no loss; settings go after --set"),
+        (["compare", "--methods", "mcd", "lr=0.05"], "lr=0.05: not a method; settings go after --set"),
+        (["compare", "--losses", "ce", "max_margin=0.5"], "max_margin=0.5: not a loss; settings go after --set"),
     ],
 )
 def test_a_setting_without_set(words, said):

@@ -202,7 +202,7 @@ def test_what_was_begun_with_something_else_is_not_gone_on_with(change, predict,
 
 def test_a_folder_is_no_table(predict, album, tmp_path):
     code, _, err = predict(album, "--out", tmp_path)
-    assert code == 2 and "is no file" in err
+    assert code == 2 and "is not a file" in err
 
 
 def test_an_image_is_predicted_once(predict, album, tmp_path):

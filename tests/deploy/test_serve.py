@@ -186,7 +186,7 @@ def served(tmp_path_factory, model):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(line, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     said = process.stdout.readline()
-    assert "for this computer alone" in said, said + process.stderr.read()
+    assert "for this computer only" in said, said + process.stderr.read()
     yield process, re.search(r"http://127\.0\.0\.1:\d+/", said)[0]
     process.kill()
     process.communicate()

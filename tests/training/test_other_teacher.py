@@ -142,10 +142,10 @@ def test_folders_that_can_t_teach(folder, tmp_path):
     assert f"method.teacher={tmp_path / 'empty'}: no model in this folder" in refused(teacher=f"{tmp_path}/empty")
     said = refused(teacher=str(folder), crop_px=48)
     assert said == (
-        f"method.teacher={folder}: that model takes faces of 32 px, and this run has 48 px: set crop_px=32, or take "
+        f"method.teacher={folder}: that model takes faces of 32 px, and this run has 48 px: set crop_px=32, or use "
         "another model"
     )
-    with pytest.raises(UserError, match=rf"the model of {folder} has no class bus: it has tree, car, dog; take anot"):
+    with pytest.raises(UserError, match=rf"the model of {folder} has no class bus: it has tree, car, dog; use another"):
         make_adapter(settings(teacher=str(folder)), pair(LabelSet(("car", "bus", "tree")))[0], 3)
     assert f"teacher_decay=0.9 has no effect with teacher={folder}" in refused(teacher=str(folder), teacher_decay=0.9)
 
