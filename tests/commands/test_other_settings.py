@@ -41,7 +41,7 @@ def test_other_epochs_are_another_table(home, capsys):
 def test_phases_that_never_begin_are_said(home, capsys):
     """With one epoch, class weights and confusion wait for a second one: "difc" is a loss with margins alone."""
     compare("--epochs", "1")
-    said = "difc: would begin class weights in epoch 2 and confusion in epoch 2 of 1, so never"
+    said = "difc: would begin class weights in epoch 2 and confusion in epoch 2 of 1, after the last"
     before, table = capsys.readouterr().out.split("method  ")
     assert before.count(said) == table.count(said) == 1  # when more epochs can still be given, and beside the numbers
     assert said in (home / "runs" / "table.md").read_text()
@@ -49,9 +49,9 @@ def test_phases_that_never_begin_are_said(home, capsys):
     for page in ("report.md", "report.html"):
         assert (home / "runs" / "report" / page).read_text().count(said) == 1
     compare("--epochs", "2", out="more")
-    assert "so never" not in capsys.readouterr().out
+    assert "after the last" not in capsys.readouterr().out
     compare("--epochs", "1", "--set", "confusion_epoch=0", out="late")
-    assert "difc: would begin class weights in epoch 2 of 1, so never" in capsys.readouterr().out
+    assert "difc: would begin class weights in epoch 2 of 1, after the last" in capsys.readouterr().out
 
 
 def test_a_phase_that_a_loss_does_not_have_is_not_missed(home, capsys):
@@ -59,7 +59,7 @@ def test_a_phase_that_a_loss_does_not_have_is_not_missed(home, capsys):
     pair = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", ".", "--set", "crop_px=32"]
     grid = ["--methods", "source_only", "--losses", "drw", "focal", "ldam"]
     assert main(["compare", *pair, "--epochs", "1", *grid]) == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if "so never" in line]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "after the last" in line]
     assert set(lines) == {"drw: would begin class weights in epoch 2 of 1, after the last; give more epochs"}
 
 

@@ -1,6 +1,7 @@
 """The pretrained classifier as it is: nothing moves, once in a grid, and a model to keep in the end."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -121,7 +122,7 @@ def test_once_in_a_grid_whatever_losses_and_seeds(weights, tmp_path, monkeypatch
     assert main(["export", "--model", str(run), "--out", "mine"]) == 0
     assert "as its weights were: not trained" in (tmp_path / "mine" / "README.md").read_text()
     faces, points = torch.rand(2, 3, 32, 32), torch.zeros(2, 5, 2)
-    assert torch.equal(load("mine")(faces, points), load(run)(faces, points))
+    assert torch.equal(load(Path("mine"))(faces, points), load(run)(faces, points))
 
 
 def test_one_run_of_it(weights):
