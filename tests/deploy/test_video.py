@@ -242,7 +242,8 @@ def test_what_was_written_before_the_end_stays(how, tmp_path, as_they_are):
     assert not (tmp_path / "t.csv").exists()
     if how == signal.SIGINT:
         assert process.returncode == 130 and f"stopped; the rows so far are in {part}" in err
-        assert len(list(VideoFile(tmp_path / "drawn.mp4"))) == len(rows)
+        drawn = len(list(VideoFile(tmp_path / "drawn.mp4")))
+        assert len(rows) - 1 <= drawn <= len(rows)  # it may come between a row and its picture
 
 
 def test_a_camera_goes_on_until_ctrl_c_and_that_is_its_end(tmp_path, as_they_are, predict, monkeypatch):

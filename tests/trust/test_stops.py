@@ -133,6 +133,7 @@ def test_an_output_that_nobody_reads_stops_a_command_that_goes_on(name, workplac
     """As `| head -1` does: what is printed next meets a pipe without a reader."""
     words = [*map(str, COMMANDS[name](workplace, tmp_path / "out", pair))]
     (tmp_path / "out").mkdir()
+    monkeypatch.setattr(sys, "argv", ["pa-difc", *words])  # which command.txt is made of
 
     def work():
         from pa_difc.commands.parser import main
