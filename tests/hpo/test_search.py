@@ -151,7 +151,7 @@ def test_sqlite_takes_one_writer(data_root, tmp_path):
     first.send_signal(signal.SIGINT)
     _, err = first.communicate(timeout=60)
     assert first.returncode == 130, err
-    assert "hpo/search.py" in err and "Go on" in err and "Traceback" not in err
+    assert "hpo/search.py" in err and "Resume with" in err and "Traceback" not in err
 
 
 @pytest.fixture
