@@ -195,7 +195,9 @@ def test_without_workers_it_stops_within_a_cell(stop, data_root, tmp_path):
     process.send_signal(stop)
     said, err = process.communicate(timeout=LONG_S)
     assert process.returncode == 128 + stop, err
-    about = r"^stopped after epoch \d+ of 100000 \(checkpoint \d+ written\); 0 of 4 cells are done and kept\. Resume with"
+    about = (
+        r"^stopped after epoch \d+ of 100000 \(checkpoint \d+ written\); 0 of 4 cells are done and kept\. Resume with"
+    )
     assert re.search(about, err) and "\nresume with: python -m pa_difc compare " in said, err
     assert not files_of_processes(out)
 
