@@ -13,7 +13,7 @@ from pa_difc.data.domains import Domain
 from pa_difc.data.labels import SEVEN
 from pa_difc.util import process
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: tests of Ctrl-C need it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background job; what tests start hears it too
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

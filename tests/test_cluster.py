@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import ROOT, start
+from processes import ROOT, alive, start
 from test_commands import flags, table
-from test_jobs import LONG_S, alive, content, files_of_processes, run, until
+from test_jobs import LONG_S, content, files_of_processes, run, until
 from test_two_commands import witness
 
 distributed = pytest.importorskip("distributed", reason="pip install 'pa-difc[cluster]'")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from processes import ROOT, start
+from processes import ROOT, alive, start
 from test_commands import flags, table
 from test_two_commands import witness
 
@@ -65,13 +65,6 @@ def processes_below(pid):
         if parent == pid and b"popen_loky" in line:
             found.append(int(status.parent.name))
     return found
-
-
-def alive(pid):
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
 
 
 def until(condition, process=None):

@@ -35,7 +35,7 @@ class _Track:
         return _OVERLAP if len(self.seen) > 1 else _OVERLAP_OF_NEW
 
     def expected(self, time_s: float) -> np.ndarray:
-        """Its box if it goes on as it went."""
+        """Its box if it keeps its speed."""
         (first, start), (last, end) = self.seen[0], self.seen[-1]
         if last <= first:
             return self.box

@@ -83,7 +83,7 @@ def bdi(text: str) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], title: str) -> str:
-    """A table that scrolls by itself on a narrow screen.
+    """A table with its own scrollbar on narrow screens.
 
     Args:
         rows: plain texts; the first row is the head, the first column that of the rows. Lines of a cell below the

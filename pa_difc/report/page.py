@@ -44,7 +44,7 @@ def markdown_table(rows: Rows) -> str:
 
 
 def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
-    """A table that scrolls by itself on a narrow screen; columns of published numbers are set apart.
+    """A table with its own scrollbar on narrow screens; columns of published numbers are set apart.
 
     Args:
         rows: the first one is the head.
@@ -67,7 +67,7 @@ def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
 
 
 def html_figure(title: str, picture: str, caption: str = "") -> str:
-    """A figure of an SVG's text; a wide one scrolls by itself on a narrow screen.
+    """A figure of an SVG's text; a wide one has its own scrollbar on narrow screens.
 
     Args:
         title: what it shows, for screen readers too.

@@ -202,7 +202,7 @@ class _Thread(Executor):
     """
 
     def __init__(self, client: Any, work: Work, setup: Setup, address: str, number: int) -> None:
-        # Where a cell goes is decided here: the scheduler would try it again by itself, and we would not hear of it.
+        # We decide where a cell runs: the scheduler would retry it silently.
         self._pool = client.get_executor(workers=[address], allow_other_workers=False, pure=False, retries=0)
         self.address, self.number = address, number
         self._work, self._setup = work, setup
@@ -221,7 +221,7 @@ class _Thread(Executor):
             self._asked.cancel()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """What it still does is killed; its process ends by itself when the grid does."""
+        """Kills what is still running; the process exits when the grid ends."""
         self.lose()
 
 

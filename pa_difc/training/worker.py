@@ -115,7 +115,7 @@ def told(setup: Setup, work: Callable[[], Any], stopped: Any, progress: Path) ->
 
 
 def goes_on(go: Path) -> bool:
-    """Whether a grid goes on. Files are opened, as other machines' disks say late that one is gone."""
+    """Whether a grid is still running. Opens files, because shared disks are slow to report that one is gone."""
     try:
         go.open("rb").close()
     except OSError:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from photographs import content, photographs
-from processes import run, start
+from processes import alive, run, start
 
 
 def children(pid):
@@ -20,13 +20,6 @@ def children(pid):
         except (OSError, ValueError):
             continue
     return found
-
-
-def alive(pid):
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
 
 
 COMMAND = ("-m", "pa_difc", "prepare", "--dataset", "folder:faces", "--processes", 2)

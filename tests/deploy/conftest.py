@@ -1,10 +1,15 @@
 """Models to predict with, trained for a moment on noise: on images as they are, and as if their faces were cut out."""
 
+import csv
+import io
+
 import numpy as np
 import pytest
 from made import random_faces
 from PIL import Image
 
+from pa_difc.commands.console import exit_with
+from pa_difc.commands.parser import main
 from pa_difc.data import Domain
 from pa_difc.deploy.model import FaceModel, load_model, save_model
 from pa_difc.training.record import RunFolder
@@ -78,3 +83,16 @@ def group(portrait):
         return sheet, [box + np.array([x, y, x, y]) for x, y in corners]
 
     return draw
+
+
+@pytest.fixture
+def predict(capsys):
+    """A function that runs the command; gives its code, rows, and what it said."""
+
+    def run(model, *words):
+        with pytest.raises(SystemExit) as stop:
+            exit_with(lambda: main(["predict", "--model", str(model), *map(str, words)]))
+        out, err = capsys.readouterr()
+        return stop.value.code, list(csv.DictReader(io.StringIO(out))), err
+
+    return run

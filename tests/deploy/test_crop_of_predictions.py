@@ -1,7 +1,5 @@
 """Faces are cut out as the model's training faces were, or as is asked for, and a difference is said."""
 
-import csv
-import io
 import json
 
 import numpy as np
@@ -16,13 +14,13 @@ from pa_difc.deploy.model import load_model
 
 
 @pytest.fixture
-def predict(capsys):
+def predict(predict):
+    """Rows, and what was said, of a command that works."""
+
     def run(model, *words):
-        with pytest.raises(SystemExit) as stop:
-            exit_with(lambda: main(["predict", "--model", str(model), *map(str, words)]))
-        out, err = capsys.readouterr()
-        assert stop.value.code == 0, err
-        return list(csv.DictReader(io.StringIO(out))), err
+        code, rows, err = predict(model, *words)
+        assert code == 0, err
+        return rows, err
 
     return run
 

@@ -17,8 +17,6 @@ from processes import start
 from videos import write_sound, write_video
 
 import pa_difc
-from pa_difc.commands.console import exit_with
-from pa_difc.commands.parser import main
 from pa_difc.deploy import video_file
 from pa_difc.deploy.prediction import frame_columns
 from pa_difc.deploy.video_file import VideoFile
@@ -34,19 +32,6 @@ def colours(width=96, height=64):
     picture = np.full((height, width, 3), BLUE, np.uint8)
     picture[: height // 2, : width // 2], picture[: height // 2, width // 2 :] = RED, GREEN
     return picture
-
-
-@pytest.fixture
-def predict(capsys):
-    """A function that runs the command; gives its code, rows, and what it said."""
-
-    def run(model, *words):
-        with pytest.raises(SystemExit) as stop:
-            exit_with(lambda: main(["predict", "--model", str(model), *map(str, words)]))
-        out, err = capsys.readouterr()
-        return stop.value.code, list(csv.DictReader(io.StringIO(out))), err
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from processes import ROOT
-from servers import BIN, Postgres
 
 #: Where files need no disk: a killed process loses nothing that is in memory only.
 MEMORY = Path("/dev/shm")
@@ -28,14 +27,6 @@ def kill(url, step, first=1):
 def folder(tmp_path):
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else tmp_path) as folder:
         yield folder
-
-
-@pytest.fixture
-def postgres():
-    if BIN is None:
-        pytest.skip("no PostgreSQL server installed (Debian: apt-get install postgresql)")
-    with Postgres() as server:
-        yield server.url()
 
 
 def files(folder):

@@ -10,7 +10,6 @@ from collections import Counter
 import optuna
 import pytest
 from processes import run, start
-from servers import BIN, Postgres
 
 from pa_difc.util.toml import read_toml
 
@@ -152,15 +151,6 @@ def test_sqlite_takes_one_writer(data_root, tmp_path):
     _, err = first.communicate(timeout=60)
     assert first.returncode == 130, err
     assert "hpo/search.py" in err and "Resume with" in err and "Traceback" not in err
-
-
-@pytest.fixture
-def postgres():
-    """A server's address."""
-    if BIN is None:
-        pytest.skip("no PostgreSQL server installed (Debian: apt-get install postgresql)")
-    with Postgres() as server:
-        yield server.url()
 
 
 def test_three_workers_one_killed_and_no_trial_is_lost(data_root, tmp_path, postgres):
