@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +28,18 @@ class Logger(Protocol):
         """The run is over."""
 
 
+def _needed(extra: str, module: str = "") -> Any:
+    """The module of an extra, by default of its name.
+
+    Raises:
+        UserError: its package is not installed.
+    """
+    try:
+        return import_module(module or extra)
+    except ImportError:
+        raise UserError(f"--log {extra} needs the package: pip install 'pa-difc[{extra}]'") from None
+
+
 class TensorBoardLogger:
     """Event files in a folder ``tensorboard`` of the run's.
 
@@ -35,17 +48,14 @@ class TensorBoardLogger:
     """
 
     def __init__(self, folder: Path, title: str, settings: Mapping[str, Any]) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise UserError("--log tensorboard needs the package: pip install 'pa-difc[tensorboard]'") from None
+        writer = _needed("tensorboard", "torch.utils.tensorboard").SummaryWriter
         if as_utf8(str(folder)) != str(folder):
             raise UserError(f"--log tensorboard writes only below folders whose names are UTF-8, and {folder} is none")
         from ..util.files import refuse_links
 
         refuse_links(folder / "tensorboard", instead="another --out")
         # What an interrupted run had written from step 1 on is passed over by TensorBoard: all is written again.
-        self._writer = SummaryWriter(folder / "tensorboard", purge_step=1)
+        self._writer = writer(folder / "tensorboard", purge_step=1)
         self._writer.add_text("settings", as_utf8("\n\n".join(f"{k} = {v}" for k, v in settings.items())))
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None:
@@ -64,10 +74,7 @@ class MLflowLogger:
     """
 
     def __init__(self, folder: Path, title: str, settings: Mapping[str, Any]) -> None:
-        try:
-            import mlflow
-        except ImportError:
-            raise UserError("--log mlflow needs the package: pip install 'pa-difc[mlflow]'") from None
+        mlflow = _needed("mlflow")
         self._run = mlflow.start_run(run_name=as_utf8(title), tags={"folder": as_utf8(str(folder))})
         self._mlflow = mlflow
         mlflow.log_params({key: as_utf8(str(value)) for key, value in settings.items()})
@@ -87,10 +94,7 @@ class WandbLogger:
     """
 
     def __init__(self, folder: Path, title: str, settings: Mapping[str, Any]) -> None:
-        try:
-            import wandb
-        except ImportError:
-            raise UserError("--log wandb needs the package: pip install 'pa-difc[wandb]'") from None
+        wandb = _needed("wandb")
         known = zlib.crc32(str(folder.resolve()).encode("utf-8", "surrogateescape"))
         self._run = wandb.init(
             id=f"{known:08x}", resume="allow", name=as_utf8(title), config=dict(settings), dir=str(folder)

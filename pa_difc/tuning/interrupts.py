@@ -5,15 +5,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from types import FrameType, TracebackType
 
 #: After so many seconds of waiting, another Ctrl-C comes through: a database that hangs must not make us deaf.
 PATIENCE_S = 10.0
-
-#: What may be Ctrl-C; Windows has no SIGHUP.
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def deferred() -> AbstractContextManager[None]:
@@ -38,25 +34,14 @@ def interruptible() -> AbstractContextManager[None]:
     return _Handler(at_once=True) if _heard() else nullcontext()
 
 
-@contextmanager
-def like_ctrl_c() -> Iterator[None]:
-    """Within the block, SIGTERM and SIGHUP, by which schedulers and closed terminals end jobs, are Ctrl-C."""
-    main = threading.current_thread() is threading.main_thread()
-    free = [number for number in _SIGNALS if number != signal.SIGINT and signal.getsignal(number) is signal.SIG_DFL]
-    before = {number: signal.signal(number, signal.default_int_handler) for number in free if main}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _heard() -> bool:
+    """Whether Ctrl-C raises here: it doesn't in a job of a shell's background, nor outside the main thread.
 
-
-def _heard() -> list[int]:
-    """The signals that raise here: not Ctrl-C in a job of a shell's background, and none beside the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        return []
-    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-    return [n for n, own in handlers.items() if own is signal.default_int_handler or isinstance(own, _Handler)]
+    Signals that are like Ctrl-C call the same handler; see :mod:`pa_difc.util.stops`.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    ours = handler is signal.default_int_handler or isinstance(handler, _Handler)
+    return ours and threading.current_thread() is threading.main_thread()
 
 
 class _Handler:
@@ -73,13 +58,12 @@ class _Handler:
             raise KeyboardInterrupt
 
     def __enter__(self) -> None:
-        before = {number: signal.getsignal(number) for number in _heard()}
-        if self._at_once and any(isinstance(own, _Handler) and own._came for own in before.values()):
+        outer = signal.getsignal(signal.SIGINT)
+        if self._at_once and isinstance(outer, _Handler) and outer._came:
             raise KeyboardInterrupt
-        self._before = {number: signal.signal(number, self) for number in before}
+        self._before = signal.signal(signal.SIGINT, self)
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGINT, self._before)
         if self._came and not isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt

@@ -21,7 +21,7 @@ from ..util.files import write_text
 from ..util.process import command_line
 from ..util.toml import to_toml
 from .assessment import TrainAll, assess, test_recalls
-from .interrupts import deferred, like_ctrl_c
+from .interrupts import deferred
 from .jobs import run_in_workers
 from .objective import Objective, Task, blind, show, source_recall, train
 from .plan import StudyPlan
@@ -54,13 +54,12 @@ def run_study(plan: StudyPlan, train_all: TrainAll) -> None:
         source, target = load_pair(plan.settings)
         if plan.select == ORACLE or plan.confirm:
             require_labels(target, "--select oracle and --confirm score by them")
-        with like_ctrl_c():
-            task = make_task(plan, source, target)
-            with deferred():
-                study = plan_study(plan, storage, plan.identity(task.source, task.target))
-                if plan.address.url.startswith("sqlite"):
-                    recover_all(study, plan.space)  # we hold its lock: nobody else is at work there
-            _all_trials(plan, study, task)
+        task = make_task(plan, source, target)
+        with deferred():
+            study = plan_study(plan, storage, plan.identity(task.source, task.target))
+            if plan.address.url.startswith("sqlite"):
+                recover_all(study, plan.space)  # we hold its lock: nobody else is at work there
+        _all_trials(plan, study, task)
         finish(plan, study, task, target, train_all)
 
 

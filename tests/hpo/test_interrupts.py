@@ -13,9 +13,10 @@ from optuna.trial import TrialState
 from studies import config, ready
 
 from pa_difc.tuning import interrupts
-from pa_difc.tuning.interrupts import deferred, interruptible, like_ctrl_c
+from pa_difc.tuning.interrupts import deferred, interruptible
 from pa_difc.tuning.storage import open_storage
 from pa_difc.tuning.trials import run_trials
+from pa_difc.util.stops import like_ctrl_c
 
 
 def press():
