@@ -2,33 +2,16 @@
 
 import numpy as np
 import pytest
-from made import random_faces
+from extracted import all_of
 
-from pa_difc.data import Domain
 from pa_difc.training import chunks
 from pa_difc.training.extraction import extracted
-from pa_difc.training.frozen import extract
-from pa_difc.training.resolve import resolve
-from pa_difc.training.settings import Settings
 from pa_difc.util.errors import Stopped
-
-PAIR = (
-    Domain("s", random_faces(28, 0), random_faces(14, 1)),
-    Domain("t", random_faces(35, 2), random_faces(7, 3)),
-)
-SETTINGS = resolve(Settings.of(crop_px=32, epochs=1, batch_size=8, views="flip"))
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
     monkeypatch.setattr(chunks, "FACES", 10)
-
-
-def all_of(out):
-    """Features of all splits and views."""
-    domains = extract(SETTINGS, *PAIR, out)
-    parts = [part for domain in domains for part in (domain.train, domain.test, *domain.test.views)]
-    return [part.features for part in parts]
 
 
 class Watched:
