@@ -8,10 +8,14 @@ import builtins
 import errno
 import io
 import os
+import shutil
 import signal
+import subprocess
 import tempfile
 from contextlib import contextmanager
 from unittest import mock
+
+import pytest
 
 #: Functions of ``os`` and where among their arguments the path or descriptor is.
 CALLS = {"mkdir": 0, "replace": 1, "rename": 1, "fsync": 0, "ftruncate": 0, "truncate": 0, "link": 1, "symlink": 1}
@@ -140,3 +144,16 @@ class InTurn:
 
     def shutdown(self, **_):
         pass
+
+
+@contextmanager
+def mounted(disk, options):
+    """A tmpfs in a new folder while the block runs; skips the test where this process may not mount one."""
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("a tmpfs can't be mounted here (needs root)")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)  # a study that was read holds its file open

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from damage import command, refused
+from faults import mounted
 from killed import kill_before
 from processes import PYTHON, ROOT, run, start
 from work import KINDS, many_pictures, training
@@ -193,15 +194,8 @@ def test_work_without_room(kind, largest, root, undisturbed, tmp_path):
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of 64 megabytes, where this process may mount one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)], capture_output=True
-    )
-    if not mounted or mounted.returncode:
-        pytest.skip("a tmpfs can't be mounted here (needs root); the tests with a limit on file sizes stand for it")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)  # a study that was read holds its file open
+    with mounted(tmp_path / "disk", "size=64m") as disk:
+        yield disk
 
 
 @pytest.mark.slow

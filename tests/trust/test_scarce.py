@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from damage import TRAIN, command, refused
+from faults import mounted
 from processes import ROOT, start
 from work import many_pictures
 
@@ -26,22 +27,13 @@ def test_a_folder_that_may_not_be_written(pair, tmp_path):
 
 def test_a_read_only_disk(pair, tmp_path):
     """A mount, as of a share that went bad: root can't write there either."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", str(disk)], capture_output=True
-    )
-    if not mounted or mounted.returncode:
-        pytest.skip("a tmpfs can't be mounted here (needs root)")
-    try:
+    with mounted(tmp_path / "disk", "ro,size=1m") as disk:
         for words in (
             ["train", *pair, *TRAIN, "--out", disk / "out"],
             ["compare", *pair, "--methods", "source_only", "--losses", "ce", "--out", disk],
         ):
             code, _, err = command(*words)
             assert refused(code, err) and "cannot write" in err, err
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 @pytest.mark.slow
