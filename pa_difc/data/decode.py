@@ -126,16 +126,6 @@ def photograph_of(sample: Sample, most_bytes: int = PREDICT_BYTES) -> tuple[Phot
     return photograph, replace(sample, box=box, landmarks=points)
 
 
-def open_image(sample: Sample) -> Image.Image:
-    """All of a sample's image in memory, as :func:`read_image` gives it.
-
-    Raises:
-        BrokenImageError: it can't be read.
-        DiskError: the disk failed.
-    """
-    return photograph_of(sample)[0].picture().image
-
-
 def read_image(path: Path) -> Image.Image:
     """All of an image file in memory, upright and RGB, whatever its format.
 
