@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
@@ -87,22 +87,18 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
 
 def to_markdown(rows: Sequence[Row], title: str) -> str:
     """The table for people, in percent."""
-    head, *body = _cells(rows, lambda name: name)
+    head, *body = _cells(rows)
     lines = [f"# {title}", "", _markdown_line(head), _markdown_line(["---"] * 2 + ["---:"] * (len(head) - 2))]
     lines += [_markdown_line(cells) for cells in body]
     return "\n".join([*lines, "", f"In %, {FOOTER}.", *_notes(rows)]) + "\n"
 
 
 def to_terminal(rows: Sequence[Row]) -> str:
-    """The table for a terminal, in percent; a method's name stands once."""
-    shown: set[str] = set()
-
-    def once(name: str) -> str:
-        first = name not in shown
-        shown.add(name)
-        return name if first else ""
-
-    return "\n".join([*aligned(_cells(rows, once)), f"in %, {FOOTER}", *_notes(rows)])
+    """The table for a terminal, in percent; a method's name is not repeated in rows below each other."""
+    head, *body = _cells(rows)
+    above = ["", *(cells[0] for cells in body)]
+    body = [["" if name == before else name, *cells] for before, (name, *cells) in zip(above, body, strict=False)]
+    return "\n".join([*aligned([head, *body]), f"in %, {FOOTER}", *_notes(rows)])
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -146,13 +142,13 @@ def _recall(record: Record) -> float:
     return float(record["scores"]["target"]["macro_recall"])
 
 
-def _cells(rows: Sequence[Row], method_name: Callable[[str], str]) -> list[list[str]]:
+def _cells(rows: Sequence[Row]) -> list[list[str]]:
     head = ["method", "loss", *METRICS.values(), "Δ recall vs ce", "time"]
     table, seeds = [head], marks_of({(row.method, row.loss): row.seeds for row in rows})
     for row in rows:
         table.append(
             [
-                method_name(row.method),
+                row.method,
                 " ".join(filter(None, [row.loss, *_marks(row), seeds[row.method, row.loss]])),
                 *(_percent(row.means[metric], row.stds[metric]) for metric in METRICS),
                 "" if row.recall_gain is None else signed(100 * row.recall_gain),

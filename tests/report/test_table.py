@@ -86,3 +86,14 @@ def test_lines_of_a_terminal_wrap_between_classes(k):
     lines = text.splitlines()
     assert all(len(line) <= 80 and line.startswith("  recall   class ") for line in lines)
     assert [part for line in lines for part in line[11:].split("   ")] == [f"class {i} {i}%" for i in range(k)]
+
+
+@pytest.mark.parametrize("methods", [["mcd", "safn", "mcd", "safn"], ["mcd", "mcd", "safn", "mcd"]])
+def test_no_row_of_a_terminal_stands_below_another_method_s_name(methods):
+    losses = ["ce", "di", "difc", "drw"]
+    rows = rows_from_records([record(m, loss, 0, 0.4) for m, loss in zip(methods, losses, strict=True)])
+    found, method = {}, ""
+    for line in to_terminal(rows).splitlines()[1 : 1 + len(rows)]:
+        method = line.split()[0] if not line.startswith(" ") else method
+        found[next(word for word in line.split() if word in losses)] = method
+    assert found == dict(zip(losses, methods, strict=True))
