@@ -1,10 +1,12 @@
 """The grid of make demo by one process on two threads, and by one, two and four workers of one thread: paired runs.
 
-Twelve cells are trained anew in every run, which takes minutes. Wall times of a machine with other work say little.
+Every run trains its twelve cells anew, for a few epochs: start-up then weighs more than in ``make demo`` itself, and
+the ratios are on the safe side. Wall times of a machine with other work say little.
 """
 
 from __future__ import annotations
 
+import csv
 import os
 import resource
 import subprocess
@@ -18,24 +20,33 @@ from .measure import Figure, ratio
 ROOT = Path(__file__).parents[2]
 ROUNDS = 3
 
+Rows = list[dict[str, str]]
+
 #: The flags of make demo.
 GRID = ["--source", "toy_studio", "--target", "toy_street", "--methods", "source_only", "dann", "safn", "mcd"]
-GRID += ["--losses", "ce", "di", "difc"]
+GRID += ["--losses", "ce", "di", "difc", "--epochs", "3"]
 
-#: Flags by side; without --jobs one process trains on all threads, two of them here.
+#: Flags by side.
 SIDES: dict[str, list[str]] = {"two threads": [], **{f"{n} workers": ["--jobs", str(n)] for n in (1, 2, 4)}}
+
+#: The command line, and on the side without --jobs the same in one process with all its threads, as for a GPU.
+COMMAND = "from pa_difc.__main__ import entry; entry()"
+ONE_PROCESS = f"import pa_difc.commands.grid as grid; grid.usual_jobs = lambda cells: None; {COMMAND}"
 
 
 def workers(device: str) -> list[Figure]:
     """Wall and CPU seconds of whole commands; see the module."""
     wall: dict[str, list[float]] = {side: [] for side in SIDES}
     cpu: dict[str, list[float]] = {side: [] for side in SIDES}
+    tables: dict[str, Rows] = {}
     for turn in range(ROUNDS):
         for side in list(SIDES)[:: 1 if turn % 2 == 0 else -1]:
-            seconds = _run([*GRID, *SIDES[side], "--device", device])
-            wall[side].append(seconds[0])
-            cpu[side].append(seconds[1])
-            print(f"{side}: {seconds[0]:.0f} s, {seconds[1]:.0f} s of CPU", file=sys.stderr, flush=True)
+            took, used, table = _run([*GRID, *SIDES[side], "--device", device])
+            wall[side].append(took)
+            cpu[side].append(used)
+            if "--jobs" in SIDES[side] and table != tables.setdefault("workers", table):
+                raise SystemExit(f"{side}: another table than with fewer or more workers")
+            print(f"{side}: {took:.0f} s, {used:.0f} s of CPU", file=sys.stderr, flush=True)
     one, two, four, threads = "1 workers", "2 workers", "4 workers", "two threads"
     return [
         ratio("workers", "wall time, --jobs 2 over --jobs 1", wall[two], wall[one], ("≤", 0.72)),
@@ -45,14 +56,17 @@ def workers(device: str) -> list[Figure]:
     ]
 
 
-def _run(flags: list[str]) -> tuple[float, float]:
-    """Wall and CPU seconds of the command with all its processes."""
+def _run(flags: list[str]) -> tuple[float, float, Rows]:
+    """Wall and CPU seconds of the command with all its processes, and the scores of its table."""
     before, start = _cpu(), time.perf_counter()
     with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-W", "ignore", "-m", "pa_difc", "compare", *flags, "--out", out]
+        code = COMMAND if "--jobs" in flags else ONE_PROCESS
+        command = [sys.executable, "-W", "ignore", "-c", code, "compare", *flags, "--out", out]
         environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
         subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - start, _cpu() - before
+        took, used = time.perf_counter() - start, _cpu() - before
+        with (Path(out) / "table.csv").open(newline="") as file:
+            return took, used, [{name: row[name] for name in row if name != "seconds"} for row in csv.DictReader(file)]
 
 
 def _cpu() -> float:
