@@ -80,7 +80,7 @@ def test_the_others_finish_and_each_failure_has_a_line_and_a_file(data_root, tmp
         assert lines[f"{name} · ce"].endswith(f" ({file})") == (name != "nan"), err  # of which the line says all
         assert ("in " + name in file.read_text()) == (name in ("raising", "exiting", "eating"))
     assert "LookupError: last" in lines["raising · ce"] and "that is it" in lines["exiting · ce"]
-    assert "killed, 3 times" in lines["killed · ce"] and "memory" in lines["eating · ce"]
+    assert "killed 3 times" in lines["killed · ce"] and "memory" in lines["eating · ce"]
     diverged = "failed: nan · ce: total_loss/total is nan at step 3 of epoch 1. Lower --set lr (now 0.02)"
     assert lines["nan · ce"] == diverged
     assert [row["method"] for row in table(tmp_path / "out")] == ["source_only"]

@@ -10,13 +10,15 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
 import pytest
 from processes import ROOT
 from test_commands import flags
 from test_jobs import content, run
 
-pytest.importorskip("dask_jobqueue", reason="pip install dask-jobqueue")
+if find_spec("dask_jobqueue") is None:
+    pytest.skip("pip install dask-jobqueue", allow_module_level=True)
 
 COMMAND = ("-m", "pa_difc", "compare")
 GRID = ["--methods", "source_only", "--losses", "ce", "difc", "--epochs", "1"]
@@ -51,6 +53,15 @@ def script():
     text = (ROOT / "docs" / "many-machines.md").read_text()
     (found,) = re.findall(r"```python\n(from dask_jobqueue.*?)```", text, re.DOTALL)
     return found
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """Its import replaces the handler of Ctrl-C for the whole process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -4,12 +4,13 @@ import io
 import math
 import sys
 import time
+from collections import Counter
 
 import pytest
 
 from pa_difc.commands.console import exit_with
 from pa_difc.commands.parser import COMMANDS, main
-from pa_difc.report.table import aligned
+from pa_difc.report.printed import aligned
 from pa_difc.training.progress import ProgressFile, read_progress
 from pa_difc.util.bars import tqdm
 from pa_difc.util.terminal import columns, for_programs, guarded, harmless, wrapped
@@ -124,3 +125,24 @@ def test_long_lines_are_wrapped_on_a_terminal_and_whole_in_a_pipe(monkeypatch, c
     assert first.startswith("mcd  d") and rest and all(line.startswith("     d") for line in rest)
     assert all(len(line) < 80 for line in (first, *rest))
     assert columns(110) == 79 and columns(40) == 40
+
+
+def table_of(monkeypatch, width):
+    """The lines of a table whose rows have two columns for their names, on a terminal of that width."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(width))
+    heads = ["method", "loss", "accuracy", "mean recall", "Δ recall vs ce"]
+    rows = [["dann", "ce", "41.4 ± 0.4", "39.0 ± 1.2", ""], ["", "difc", "45.9 ± 0.3", "47.1", "+6.8"]]
+    return aligned([heads, *rows], keys=2)
+
+
+@pytest.mark.parametrize(("width", "tables", "height"), [(60, 1, 1), (52, 1, 2), (46, 1, 3), (36, 2, 2), (30, 3, 1)])
+def test_a_table_fits_the_terminal_with_heads_no_taller_than_needed(width, tables, height, monkeypatch):
+    lines = table_of(monkeypatch, width)
+    assert max(map(len, lines)) < width
+    texts = "\n".join(lines).split("\n\n")
+    assert len(texts) == tables and max(len(text.splitlines()) for text in texts) == height + 2
+    for text in texts:  # each says whose numbers they are
+        assert "method  loss" in text and "\ndann    ce" in text and "\n        difc" in text
+    assert all(number in "\n".join(lines) for number in ("41.4 ± 0.4", "39.0 ± 1.2", "45.9 ± 0.3", "47.1", "+6.8"))
+    assert Counter("".join(lines).replace(" ", ""))["Δ"] == 1

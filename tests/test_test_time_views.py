@@ -11,7 +11,8 @@ from pa_difc.data import Domain, EvalLoader
 from pa_difc.data.faces import FaceSet, mirror_faces
 from pa_difc.data.labels import LabelSet
 from pa_difc.data.views import views_of
-from pa_difc.deploy.export import example, export_model
+from pa_difc.deploy.agreement import example
+from pa_difc.deploy.export import export_model
 from pa_difc.deploy.model import FaceModel, load_model, save_model
 from pa_difc.evaluation import predict
 from pa_difc.evaluation.prior import estimate_prior

@@ -213,9 +213,9 @@ def _conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain) -> N
     from ..report.certainty import certainty
     from ..report.grid import Grid
     from ..report.grid_page import write_grid
+    from ..report.printed import aligned
     from ..report.run import Run
     from ..report.selection import candidates_table, select, selection_notes
-    from ..report.table import aligned
     from ..training.record import run_path
 
     grid = Grid.of_runs([Run(run_path(out, record), record) for record in records])

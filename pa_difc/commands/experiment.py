@@ -95,7 +95,7 @@ def listing(grids: Sequence[PairGrid], out: Path) -> Iterator[str]:
     A cell counts as done if its settings and the code are those of a record; whether data or weights have changed since
     is seen when it is run.
     """
-    from ..report.table import aligned
+    from ..report.printed import aligned
 
     done = _done(out)
     total = left = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..util.files import refuse_foreign
+from ..util.process import command_line
 
 COMMAND = "command.txt"
 
@@ -28,7 +29,7 @@ def _is_command(path: Path) -> bool:
     if not path.is_file():  # a pipe would never end
         return False
     try:
-        words = path.read_text(encoding="utf-8").split()
+        text = path.read_text(encoding="utf-8")
     except (OSError, ValueError):
         return False
-    return words[:1] == ["pa-difc"] or words[:3] == ["python", "-m", "pa_difc"] or words[:1] == ["python"]
+    return text.split()[:1] in (["pa-difc"], ["python"]) or command_line() in text.splitlines()

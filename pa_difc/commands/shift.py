@@ -93,8 +93,8 @@ def _task(cell: Settings, alpha: float | None, draw: int) -> Settings:
 
 def _show(records: list[dict[str, Any]]) -> None:
     """Prints the tables."""
+    from ..report.printed import aligned
     from ..report.shift import METRICS, gains_table, lines_from_records, table
-    from ..report.table import aligned
 
     lines = lines_from_records(records)
     for metric, name in METRICS.items():

@@ -9,10 +9,11 @@ from typing import Any
 from ..report.grid import Grid, make_grids
 from ..report.over_targets import NOTE, tables_over_targets
 from ..report.page import markdown_table
+from ..report.printed import aligned
 from ..report.run import Run
 from ..report.selection import Selection, candidates_table, numbers, select, selection_notes
 from ..report.sweep import split_sweeps
-from ..report.table import Row, aligned, csv_rows, csv_text, rows_from_records, to_markdown, to_terminal
+from ..report.table import Row, csv_rows, csv_text, rows_from_records, to_markdown, to_terminal
 from ..util.errors import UserError
 from ..util.files import write_text
 from ..util.markdown import write_markdown

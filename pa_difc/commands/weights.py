@@ -29,14 +29,16 @@ def run(parsed: argparse.Namespace) -> int:
         good = good and not problem
         mark = "·" if path is None else "✗" if problem else "✓"
         print(f"{mark} {name}, for --backbone {weights.backbone}")
-        for title, text in _facts(weights, path, problem):
+        for title, text in _facts(weights, problem):
             print(filled(f"{title:<11} {text}", "    ", " " * 16))
+        if path is not None and not problem:  # on one line, to be copied
+            print(f"    {'here':<11} --backbone {weights.backbone} --pretrained {path}")
     print("\nNothing is downloaded: get the files yourself, under their terms, and give --pretrained FILE.")
     print("A run's folder, or one that export wrote, works as well.")
     return 0 if good else 1
 
 
-def _facts(weights: PublishedWeights, path: Path | None, problem: str) -> list[tuple[str, str]]:
+def _facts(weights: PublishedWeights, problem: str) -> list[tuple[str, str]]:
     files = ", ".join(f.name + (f" (sha256 {f.sha256[:8]}…)" if f.sha256 else "") for f in weights.files)
     size = "" if weights.size is None else f", {weights.size / 1e6:.2f} MB"
     found = [("from", weights.origin), ("terms", weights.terms), ("trained on", weights.trained_on)]
@@ -45,6 +47,4 @@ def _facts(weights: PublishedWeights, path: Path | None, problem: str) -> list[t
         found.append(("classifier", weights.classifier))
     if problem:
         found.append(("problem", problem))
-    elif path is not None:
-        found.append(("here", f"--backbone {weights.backbone} --pretrained {path}"))
     return found

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from .printed import aligned as aligned
+    from .printed import class_lines as class_lines
     from .table import Row as Row
-    from .table import aligned as aligned
-    from .table import class_lines as class_lines
     from .table import csv_text as csv_text
     from .table import rows_from_records as rows_from_records
     from .table import to_csv as to_csv
@@ -19,15 +19,14 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "printed": ["aligned", "class_lines"],
         "table": [
             "Row",
-            "aligned",
-            "class_lines",
             "csv_text",
             "rows_from_records",
             "to_csv",
             "to_markdown",
             "to_terminal",
-        ]
+        ],
     },
 )

@@ -13,7 +13,8 @@ from ..evaluation.metrics import ENOUGH_NOTE, METRICS
 from ..util.markdown import markdown_cell
 from ..util.names import escaped
 from ..util.numbers import signed
-from ..util.terminal import on_one_line
+from ..util.terminal import wrapped
+from .printed import aligned
 from .seeds import marks_of
 from .variants import variant_names
 
@@ -98,26 +99,8 @@ def to_terminal(rows: Sequence[Row]) -> str:
     head, *body = _cells(rows)
     above = ["", *(cells[0] for cells in body)]
     body = [["" if name == before else name, *cells] for before, (name, *cells) in zip(above, body, strict=False)]
-    return "\n".join([*aligned([head, *body]), f"in %, {FOOTER}", *_notes(rows)])
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of text with the rows' columns one below the other, in letters that standard output has."""
-    rows = [[on_one_line(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def class_lines(names: Sequence[str], values: Sequence[str], indent: str = "  ", width: int = 100) -> str:
-    """A value for each class, on as many lines of a terminal as it takes: "surprise 55%   fear 31%   …"."""
-    lines, line = [], ""
-    for part in (f"{name} {value}" for name, value in zip(names, values, strict=True)):
-        if line and len(indent) + len(line) + 3 + len(part) > width:
-            lines.append(line)
-            line = part
-        else:
-            line = f"{line}   {part}" if line else part
-    return "\n".join(indent + text for text in [*lines, line])
+    notes = [f"in %, {FOOTER}", *_notes(rows)]
+    return "\n".join([*aligned([head, *body], keys=2), *(wrapped(note, indent=0) for note in notes)])
 
 
 def _row(method: str, loss: str, by_seed: Mapping[int, Record], baseline: Mapping[int, Record]) -> Row:

@@ -32,7 +32,7 @@ from .steady import one_line_errors
 from .storage import open_storage
 from .study import ORACLE, choose, complete_trials, objective_criterion, open_study
 from .trials import recover_all, run_trials
-from .workers import Worker
+from .workers import Worker, sweep
 
 
 def run_study(plan: StudyPlan, train_all: TrainAll) -> None:
@@ -92,6 +92,7 @@ def _all_trials(plan: StudyPlan, study: optuna.Study, task: Task) -> None:
         else:
             jobs = workers_that_fit(plan.jobs, plan.settings, task.source, task.target)
             run_in_workers(plan, study, task, jobs)
+        sweep(plan.folder)
     except KeyboardInterrupt as stop:
         try:
             with deferred():

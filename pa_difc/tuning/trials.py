@@ -77,7 +77,6 @@ def run_trials(
                 _say_waiting(study, watch)
             said = True
             time.sleep(POLL_S)
-    worker.sweep()
 
 
 def _run_trial(

@@ -32,6 +32,9 @@ MISSED = 3
 #: The attributes of a trial: its worker's name, and its last beat.
 WORKER, BEAT = "worker", "beat"
 
+#: The folder of locks in a study's.
+WORKERS = "workers"
+
 #: Where a trial of another worker is looked at less often than this, seconds, nothing is reported of it.
 _GAP_S = 5.0
 
@@ -50,7 +53,7 @@ class Worker:
     def __init__(self, folder: Path | None = None) -> None:
         own = f"{os.getpid()}-{secrets.token_hex(4)}"
         self.name = f"{machine_name()}/{own}"
-        self._folder = folder and folder / "workers"
+        self._folder = folder and folder / WORKERS
         self._lock: Lock | None = None
         if self._folder:
             try:
@@ -74,13 +77,14 @@ class Worker:
         known = self._folder is not None and machine == machine_name() and re.fullmatch(r"\d+-[0-9a-f]{8}", own)
         return bool(known and self._folder and is_free(self._folder / f"{own}.lock"))
 
-    def sweep(self) -> None:
-        """Removes the locks of workers that were killed; their trials have been looked after."""
-        for file in sorted(self._folder.glob("*.lock")) if self._folder else ():
-            if is_free(file):
-                for path in (file, file.with_suffix(".json")):
-                    with suppress(OSError):
-                        path.unlink(missing_ok=True)
+
+def sweep(folder: Path) -> None:
+    """Removes the locks of a study's workers that were killed; their trials have been looked after."""
+    for file in sorted((folder / WORKERS).glob("*.lock")):
+        if is_free(file):
+            for path in (file, file.with_suffix(".json")):
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
 
 
 class Beats:

@@ -1,4 +1,4 @@
-"""Kills a study at its storage calls, one after the other: `python kills.py URL [STEP]`; see test_kills.py.
+"""Kills a study at its storage calls, one after the other: `python kills.py URL [STEP]`; see test_storage_kills.py.
 
 For each n a process runs a study of cheap trials and kills itself at its n-th call of the storage; another then gives
 the same command undisturbed, and has to end in time with all trials.

@@ -20,8 +20,9 @@ from pa_difc.commands.console import exit_with
 from pa_difc.commands.tables import write_tables
 from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.latex import latex_table
+from pa_difc.report.printed import aligned
 from pa_difc.report.run import read_runs
-from pa_difc.report.table import aligned, csv_text
+from pa_difc.report.table import csv_text
 from pa_difc.util import process
 from pa_difc.util.markdown import markdown_cell, write_markdown
 from pa_difc.util.names import escaped

@@ -1,0 +1,79 @@
+"""Tables and lists as a terminal shows them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from ..util.terminal import columns, on_one_line
+
+#: Between two columns.
+_GAP = "  "
+
+
+def aligned(rows: Sequence[Sequence[str]], keys: int = 1) -> list[str]:
+    """Lines of text with the rows' columns below each other, in letters that standard output has.
+
+    On a terminal that is too narrow for them, heads take several lines; if that is not enough, the last columns stand
+    in a second table below the first.
+
+    Args:
+        rows: the head and at least one row.
+        keys: how many first columns name a row; each of several tables has them.
+    """
+    rows = [[on_one_line(cell) for cell in row] for row in rows]
+    room, tallest = columns(), max(len(head.split()) for head in rows[0])
+    choices = []
+    for height in range(1, tallest + 1):
+        widths = [_width([row[i] for row in rows], height) for i in range(len(rows[0]))]
+        choices.append((widths, list(_blocks(widths, keys, room))))
+    widths, blocks = min(choices, key=lambda choice: len(choice[1]))  # the first of these has the lowest heads
+    lines: list[str] = []
+    for block in blocks:
+        lines += [*([""] if lines else []), *_lines(rows, block, widths)]
+    return lines
+
+
+def _width(column: Sequence[str], height: int) -> int:
+    """The least width of a column whose head may take so many lines."""
+    head, least = column[0], max([1, *map(len, column[1:]), *map(len, column[0].split())])
+    return next(width for width in range(least, least + len(head) + 1) if len(_wrap(head, width)) <= height)
+
+
+def _wrap(head: str, width: int) -> list[str]:
+    return textwrap.wrap(head, width, break_long_words=False, break_on_hyphens=False)
+
+
+def _blocks(widths: Sequence[int], keys: int, room: int) -> Iterator[list[int]]:
+    """The columns of each table that fits, by number; one that is wider than the room alone stands alone."""
+    first = list(range(min(keys, len(widths))))
+    block, used = list(first), sum(widths[i] + len(_GAP) for i in first)
+    for i in range(len(first), len(widths)):
+        if used + widths[i] > room and len(block) > len(first):
+            yield block
+            block, used = list(first), sum(widths[j] + len(_GAP) for j in first)
+        block.append(i)
+        used += widths[i] + len(_GAP)
+    yield block
+
+
+def _lines(rows: Sequence[Sequence[str]], block: Sequence[int], widths: Sequence[int]) -> Iterator[str]:
+    """A table's lines: its heads, which end on one line, and its rows."""
+    heads = [_wrap(rows[0][i], widths[i]) for i in block]
+    height = max(map(len, heads))
+    stacked = zip(*([""] * (height - len(head)) + head for head in heads), strict=True)
+    for cells in (*stacked, *([row[i] for i in block] for row in rows[1:])):
+        yield _GAP.join(cell.ljust(widths[i]) for cell, i in zip(cells, block, strict=True)).rstrip()
+
+
+def class_lines(names: Sequence[str], values: Sequence[str], indent: str = "  ", width: int = 100) -> str:
+    """A value for each class, on as many lines of a terminal as it takes: "surprise 55%   fear 31%   …"."""
+    width = columns(width)
+    lines, line = [], ""
+    for part in (f"{name} {value}" for name, value in zip(names, values, strict=True)):
+        if line and len(indent) + len(line) + 3 + len(part) > width:
+            lines.append(line)
+            line = part
+        else:
+            line = f"{line}   {part}" if line else part
+    return "\n".join(indent + text for text in [*lines, line])
