@@ -158,9 +158,9 @@ def test_settings_that_make_no_sense(values, message, weights):
     ("values", "message"),
     [
         ({"pretrained_classes": None, "head_init": "pretrained"}, r"small\.safetensors are not known: name them"),
-        ({"pretrained_classes": WORDS[:7]}, r"its classifier has 8 outputs, and there are 7 names for them \(sad, hap"),
+        ({"pretrained_classes": WORDS[:7]}, r"its classifier has 8 outputs, but there are 7 class names \(sad, hap"),
         ({"pretrained_classes": (*WORDS[:7], "ennui")}, r"has no class disgust: it has sad, happy"),
-        ({"feature_head": "global_local", "crop_px": 48}, r"reads 128 features, and the method's classifier 384: take"),
+        ({"feature_head": "global_local", "crop_px": 48}, r"takes 128 features, and the method's classifier 384: use"),
     ],
 )
 def test_weights_that_do_not_fit(values, message, weights, source):
