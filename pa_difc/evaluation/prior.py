@@ -110,8 +110,10 @@ def bbse(source_probs: Array, source_labels: Array, target_probs: Array) -> Arra
 
 
 def rlls(source_probs: Array, source_labels: Array, target_probs: Array) -> Array:
-    """Regularised learning under label shift (Azizzadenesheli et al. 2019, arXiv:1903.09734): w = 1 + θ, where θ is the
-    least-squares solution of C θ = μ − C 1 with an L2 penalty that falls with the number of samples.
+    """Regularised learning under label shift (Azizzadenesheli et al. 2019, arXiv:1903.09734).
+
+    w = 1 + θ, where θ is the least-squares solution of C θ = μ − C 1 with an L2 penalty that falls with the number of
+    samples.
     """
     joint, mean = _joint(source_probs, source_labels), target_probs.mean(axis=0)
     k = len(mean)

@@ -22,8 +22,9 @@ MOST_SAMPLES = 2000
 
 
 def feature_quality(features: Tensor, labels: npt.NDArray[Any]) -> dict[str, float]:
-    """Precision@1, R-precision, MAP@R (Musgrave et al. 2020, arXiv:2003.08505) and AMI of k-means, by
-    pytorch-metric-learning's AccuracyCalculator with cosine similarity; each in [0, 1].
+    """Precision@1, R-precision, MAP@R (Musgrave et al. 2020, arXiv:2003.08505) and AMI of k-means clusters.
+
+    Computed by pytorch-metric-learning's AccuracyCalculator with cosine similarity; each is at most 1.
 
     Args:
         features: ``(N, D)``; if more than :data:`MOST_SAMPLES`, evenly spaced ones are used.

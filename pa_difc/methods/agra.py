@@ -1,5 +1,6 @@
-"""Adversarial graph representation adaptation (AGRA): Xie et al. 2020, arXiv:2008.00859; Chen et al. 2022,
-arXiv:2008.00923.
+"""Adversarial graph representation adaptation (AGRA).
+
+Xie et al. 2020, arXiv:2008.00859; Chen et al. 2022, arXiv:2008.00923:
 
     min_{G,R,C,D}  L_cls(C(r_s), y_s) + Σ_{d ∈ {s,t}} Σ_i w_i BCE(D(R_λ(r_i)), d) / Σ_i w_i
 

@@ -1,5 +1,6 @@
-"""Deep emotion transfer network (DETN): Li and Deng 2018, ICPR, "Deep Emotion Transfer Network for Cross-database
-Facial Expression Recognition".
+"""Deep emotion transfer network (DETN).
+
+Li and Deng 2018, ICPR, "Deep Emotion Transfer Network for Cross-database Facial Expression Recognition":
 
     min_{G,C}  L_cls(C(f_s), y_s) + γ · MMD²_α(f_s, f_t)
 

@@ -1,5 +1,7 @@
-"""Locality-preserving loss (LPL, DLP-CNN): Li et al. 2017, CVPR, "Reliable Crowdsourcing and Deep Locality-Preserving
-Learning for Expression Recognition in the Wild", eq. 5.
+"""Locality-preserving loss (LPL, DLP-CNN).
+
+Li et al. 2017, CVPR, "Reliable Crowdsourcing and Deep Locality-Preserving Learning for Expression Recognition in the
+Wild", eq. 5:
 
     min_{G,C}  L_cls(C(f_s), y_s) + λ/2 · mean_i ‖f_i − mean_{j ∈ N_k(i)} f_j‖²
 

@@ -21,11 +21,10 @@ _distance = LpDistance(normalize_embeddings=False, power=2)
 def weighted_mmd(
     source: Tensor, target: Tensor, weights: Tensor | None = None, scales: Sequence[float] = SCALES
 ) -> Tensor:
-    """Squared MMD between a weighted and an unweighted batch, with a mean of Gaussian kernels (biased estimate), a
-    scalar.
+    """Squared MMD between a weighted and an unweighted batch, a scalar: the biased estimate.
 
-    Σ_ij a_i a_j k(s_i, s_j) + mean k(t, t) − 2 Σ_ij a_i k(s_i, t_j) / M, with a = weights / Σ weights. pytorch-adapt's
-    MMDLoss has no weights.
+    Σ_ij a_i a_j k(s_i, s_j) + mean k(t, t) − 2 Σ_ij a_i k(s_i, t_j) / M, with a = weights / Σ weights
+    and k the mean of Gaussian kernels. pytorch-adapt's MMDLoss has no weights.
 
     Args:
         source: ``(N, D)``.

@@ -25,11 +25,11 @@ ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM
 
 
 def usual_jobs(cells: Sequence[Settings]) -> int | None:
-    """The default number of workers: cores of this process, at most the number of cells; None on a GPU, where cells run
-    in turn.
+    """The default number of workers; None on a GPU, where cells run in turn.
 
-    Containers, batch systems and ``LOKY_MAX_CPU_COUNT`` may allow fewer cores than the machine has. If a cell needs an
-    entry that the running script registered, which other processes don't know, the number is 1.
+    It is the number of cores that this process may use, at most that of cells. Containers, batch systems and
+    ``LOKY_MAX_CPU_COUNT`` may allow fewer cores than the machine has. If a cell needs an entry that the running script
+    registered, which other processes don't know, the number is 1.
     """
     from loky import cpu_count
 
