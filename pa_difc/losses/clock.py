@@ -123,7 +123,7 @@ class Clocked:
         stays, with one warning.
 
         Raises:
-            ValueError: ``steps`` is below 1.
+            ValueError: ``steps`` is below 1, and no length is known yet.
         """
         before = self.clock.epoch
         self.clock.set_steps_per_epoch(steps)

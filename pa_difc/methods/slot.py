@@ -203,7 +203,7 @@ class LossSlot:
     def heads(
         cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
     ) -> dict[str, nn.Module]:
-        """Makes the models that the method needs beside the feature extractor "G", as in its paper.
+        """Makes the models that the method needs besides the feature extractor "G", as in its paper.
 
         Args:
             num_features: D, the number of G's features.

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-#: Iteration stops when the potentials (over ε) change by less than the first, or after so many steps.
+#: Tolerance on the change of the potentials (over ε), and the largest number of iterations.
 _TOLERANCE, _MOST_STEPS = 1e-8, 10_000
 
 

@@ -20,7 +20,7 @@ from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.options import Options, option
 
-#: Values of eval.product beside a model's folder.
+#: Values of eval.product besides a model's folder.
 PRODUCTS = ("none", "start")
 
 #: Larger faces are treated as a mistake: a batch of them would not fit in memory.

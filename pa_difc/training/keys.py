@@ -121,7 +121,7 @@ def other_models(settings: Settings) -> dict[str, Path]:
     return {key: Path(value) for key, value in settings.flat().items() if key in folders and is_path(value)}
 
 
-#: Arguments of an entry beside its options; options can't have the same names.
+#: Arguments of an entry besides its options; options can't have the same names.
 _ARGUMENTS = {
     "method": {
         "models", "optimizers", "lr_schedulers", "misc", "loss", "class_counts", "schedule", "loss_options",

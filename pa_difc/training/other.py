@@ -1,4 +1,4 @@
-"""Models beside the one in training: teachers, and those whose predictions multiply its own."""
+"""Models besides the one in training: teachers, and those whose predictions multiply its own."""
 
 from __future__ import annotations
 
