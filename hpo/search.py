@@ -1,6 +1,6 @@
 """Tune DIFC's margin cap and ε for a target without labels: `python hpo/search.py --target fer2013`.
 
-What is searched stands in spaces.py beside this file.
+The search space is in spaces.py beside this file.
 """
 
 from pa_difc import run_script

@@ -1,7 +1,7 @@
-"""What a study searches: edit it to study something else.
+"""The search space of a study; edit it to search something else.
 
-A key is one of the settings (`pa-difc compare --help` lists them) or an option of the method or loss (`pa-difc list
-methods`, `pa-difc list losses`). Dimensions that are not searched always are searched with `--tune KEY`.
+A key is a setting (`pa-difc compare --help` lists them) or an option of the method or loss (`pa-difc list methods`,
+`pa-difc list losses`). Dimensions without `always=True` are searched only with `--tune KEY`.
 
 Ranges span decades on purpose. At the paper's point (cap 0.3, ε 0.02) margins are small against logits of 5 to 10, and
 a search around it would compare noise.
@@ -22,6 +22,6 @@ SPACE = {
     "reweight": Dimension("deferred re-weighting on or off", choices=(True, False)),
     "reweight_epoch": Dimension("first epoch with class weights", "epochs", low=0, high=LAST_EPOCH),
     "beta": Dimension("β of the class weights", choices=(0.9, 0.99, 0.999, 0.9999, 0.99999)),
-    "weight": Dimension("of the method's own loss", around=30, log=True),
+    "weight": Dimension("factor on the method's own loss", around=30, log=True),
     "lr": Dimension("learning rate until the switch", around=30, log=True),
 }

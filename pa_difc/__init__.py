@@ -61,8 +61,8 @@ if TYPE_CHECKING:
 
 __version__ = VERSION
 
-# torchmetrics 0.9.3, which pytorch-adapt pins, imports pkg_resources; its advice is not for our users. Here, because no
-# module of the package can import pytorch-adapt before this one is run.
+# torchmetrics 0.9.3, which pytorch-adapt pins, imports pkg_resources, whose deprecation warning our users can't act on.
+# The filter is set here because this module runs before any other of the package can import pytorch-adapt.
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated", module="torchmetrics")
 
 __getattr__, _, __all__ = lazy_loader.attach(

@@ -5,7 +5,7 @@ from .commands.parser import main
 
 
 def entry() -> None:
-    """What the installed script calls."""
+    """Entry point of the installed ``pa-difc`` script."""
     exit_with(main)
 
 

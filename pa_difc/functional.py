@@ -1,10 +1,10 @@
 """The paper's equations as pure functions: tensors in, tensors out.
 
-Read beside Sreenivas et al. 2022 (DIFC). K is the number of classes, N a number of samples, N_k the number of
-source samples of class k. Margins are in logit units.
+Equation numbers are those of Sreenivas et al. 2022 (DIFC). K is the number of classes, N a number of samples, N_k the
+number of source samples of class k. Margins are in logit units.
 
-Losses compute in float32 or float64 and confusion in float64, whatever precision the logits come in: next to a logit of
-8, bfloat16 knows no increment of 0.02, and it can't count beyond 256.
+Losses are computed in float32 or float64 and confusion in float64, whatever the precision of the logits: bfloat16 can
+neither represent an increment of 0.02 next to a logit of 8 nor count beyond 256.
 """
 
 from collections.abc import Sequence
@@ -15,20 +15,20 @@ from torch import Tensor
 
 Counts = Sequence[int] | Sequence[float] | Tensor
 
-#: The smallest gap between the two largest probabilities that is told apart from a tie; keeps eq. 5 finite.
+#: Lower bound on the gap between the two largest probabilities; keeps eq. 5 finite on ties.
 MIN_GAP = 1e-6
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """Half precision raised to float32; float32 and float64 as they are."""
+    """Casts half precision to float32; leaves float32 and float64 unchanged."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def as_counts(class_counts: Counts) -> Tensor:
-    """Class counts as a tensor ``(K,)`` of the type that they have.
+    """Converts class counts to a tensor ``(K,)``; the dtype is kept.
 
     Raises:
-        ValueError: they are something else than numbers by class.
+        ValueError: ``class_counts`` is not a one-dimensional sequence of numbers.
     """
     try:
         counts = torch.as_tensor(class_counts)
@@ -63,7 +63,7 @@ def imbalance_ratio(class_counts: Counts) -> Tensor:
 
 
 def class_margins(class_counts: Counts, max_margin: float = 0.3) -> Tensor:
-    """Margins that are larger for rarer classes, the largest being ``max_margin``.
+    """Class margins that grow with rarity; the rarest class gets ``max_margin``.
 
     Δ_k = γ / N_k^(1/4) with γ = max_margin · min_j N_j^(1/4) (Sreenivas et al. 2022, eq. 3 and section 5.2;
     Cao et al. 2019, arXiv:1906.07413, eq. 13).
@@ -88,10 +88,10 @@ def class_margins(class_counts: Counts, max_margin: float = 0.3) -> Tensor:
 
 
 def drw_weights(class_counts: Counts, beta: float = 0.9999) -> Tensor:
-    """Class weights of deferred re-weighting: the inverse effective number of samples, with mean 1.
+    """Class weights for deferred re-weighting: the inverse effective number of samples, scaled to a mean of 1.
 
     w_k ∝ (1 − β) / (1 − β^N_k), scaled so that Σ_k w_k = K (Cui et al. 2019, arXiv:1901.05555, eq. 2).
-    β = 0 gives equal weights; β → 1 the inverse frequency, which is what β = 1 returns.
+    β = 0 gives equal weights. As β → 1 the weights approach inverse frequencies, which β = 1 returns.
 
     Args:
         class_counts: ``(K,)`` source samples per class.
@@ -113,7 +113,7 @@ def drw_weights(class_counts: Counts, beta: float = 0.9999) -> Tensor:
     if beta == 1.0:
         inverse = 1.0 / counts
     else:
-        # 1 − β^N = −expm1(N·log β): β^N next to 1 would lose every digit when subtracted.
+        # 1 − β^N = −expm1(N·log β): subtracting a β^N close to 1 would cancel all digits.
         log_beta = torch.log(torch.tensor(beta, dtype=counts.dtype, device=counts.device))
         inverse = (1.0 - beta) / -torch.expm1(counts * log_beta)
     return (inverse * (counts.numel() / inverse.sum())).to(dtype)
@@ -127,10 +127,11 @@ def di_loss(
     scale: float = 1.0,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Cross-entropy in which the true class has to win by its margin.
+    """Cross-entropy in which the true class must win by its margin.
 
-    CE(s·(z − Δ_y·onehot(y)), q) (Sreenivas et al. 2022, eq. 3), averaged as Σ w_y·ℓ / Σ w_y. There, q = onehot(y);
-    with label smoothing q = (1 − α)·onehot(y) + α/K, under the same lowered logits and the weight of the true class.
+    CE(s·(z − Δ_y·onehot(y)), q) (Sreenivas et al. 2022, eq. 3), averaged as Σ w_y·ℓ / Σ w_y. In the paper q =
+    onehot(y); label smoothing makes it q = (1 − α)·onehot(y) + α/K, with the same lowered logits and the true class's
+    weight.
 
     Args:
         logits: ``(N, K)``.
@@ -144,7 +145,7 @@ def di_loss(
         A scalar of at least float32.
 
     Raises:
-        ValueError: shapes that do not fit together.
+        ValueError: the shapes don't match.
     """
     if logits.dim() != 2 or labels.shape != logits.shape[:1] or margins.shape != logits.shape[1:]:
         raise ValueError(
@@ -162,15 +163,15 @@ def di_loss(
 
 
 def logit_spread(logits: Tensor) -> Tensor:
-    """How far apart a batch's logits lie: their standard deviation over the classes, averaged over the samples.
+    """Spread of a batch's logits: their standard deviation over classes, averaged over samples.
 
-    Not in the paper, which measures margins in logit units, whatever a network makes of these.
+    Differs from the paper: there margins are in logit units, whatever the scale of a network's logits.
 
     Args:
         logits: ``(N, K)``.
 
     Returns:
-        A scalar without gradient; 0 of no samples.
+        A scalar without gradient; 0 for an empty batch.
 
     Example:
         >>> logit_spread(torch.tensor([[2.0, 0.0], [0.0, 6.0]]))
@@ -190,7 +191,7 @@ def mean_probs(logits: Tensor | Sequence[Tensor], scale: float = 1.0) -> Tensor:
         scale: s, the same as in the loss that trained them.
 
     Returns:
-        ``(N, K)``, of at least float32.
+        ``(N, K)`` probabilities, in float32 or wider.
     """
     if isinstance(logits, Tensor):
         return (scale * at_least_float32(logits)).softmax(dim=1)
@@ -198,10 +199,10 @@ def mean_probs(logits: Tensor | Sequence[Tensor], scale: float = 1.0) -> Tensor:
 
 
 def gap_sums(probs: Tensor) -> tuple[Tensor, Tensor]:
-    """The sums from which class confusion is computed; they add up over batches.
+    """Sums from which class confusion is computed; those of several batches can be added up.
 
-    A sample counts for its argmax, as in every prediction: the first class of a tie. One with a probability that is
-    not finite is predicted as no class: it diverged and tells nothing.
+    A sample counts towards its argmax, the first class of a tie, as in every prediction. A sample with a non-finite
+    probability is left out.
 
     Args:
         probs: ``(N, K)`` class probabilities of target samples.
@@ -216,34 +217,34 @@ def gap_sums(probs: Tensor) -> tuple[Tensor, Tensor]:
     if probs.dim() != 2 or probs.shape[1] < 2:
         raise ValueError(f"probs {tuple(probs.shape)}: must be (N, K) with K of at least 2")
     probs = probs.double()
-    top = probs.topk(2, dim=1).values  # (N, 2); its indices are any of a tie's
+    top = probs.topk(2, dim=1).values  # (N, 2); its indices may be any class of a tie
     gaps = (top[:, 0] - top[:, 1]).clamp_min(MIN_GAP)  # (N,)
-    # One-hot sums instead of index_add: the latter adds in any order on CUDA, and margins must come out again.
+    # One-hot sums rather than index_add, whose order of summation on CUDA varies: margins must be reproducible.
     known = probs.isfinite().all(dim=1)  # (N,)
     members = F.one_hot(probs.argmax(dim=1), probs.shape[1]).to(probs.dtype) * known[:, None]  # (N, K)
     return (members * gaps.where(known, 0.0)[:, None]).sum(0), members.sum(0)
 
 
 def confusion_from_sums(sums: Tensor, sizes: Tensor) -> Tensor:
-    """Confusion per class from what :func:`gap_sums` returns: size over sum, +inf for an empty class."""
+    """Confusion per class from the output of :func:`gap_sums`: size over sum, +inf for an empty class."""
     inf = torch.full_like(sums, torch.inf)
     return torch.where(sizes > 0, sizes / sums, inf)
 
 
 def confusion_scores(probs: Tensor) -> Tensor:
-    """How confused the target samples that are predicted as each class are.
+    """How confused the target samples predicted as each class are.
 
     conf_k = 1 / mean_{x ∈ S_k} (p¹(x) − p²(x)), S_k the samples whose argmax is k, p¹ and p² the two largest
     probabilities (Sreenivas et al. 2022, eqs. 4 and 5).
 
-    The paper leaves open what an empty S_k scores: here +inf, for all samples of such a class were swallowed by
-    its neighbours. A gap counts as at least 1e-6, so that ties stay finite; the first class of a tie is its argmax.
+    The paper leaves the score of an empty S_k open; here it is +inf, as other classes have absorbed all of that class's
+    samples. Gaps are clamped to at least 1e-6, so that ties stay finite; the argmax of a tie is its first class.
 
     Args:
         probs: ``(N, K)`` class probabilities of target samples.
 
     Returns:
-        ``(K,)``, each at least 1, in the precision of ``probs`` and at least float32. They are computed in float64.
+        ``(K,)`` scores of at least 1, computed in float64 and returned in the precision of ``probs``, at least float32.
 
     Raises:
         ValueError: ``probs`` is not ``(N, K)`` with K of at least 2.
@@ -256,21 +257,21 @@ def confusion_scores(probs: Tensor) -> Tensor:
 
 
 def confusion_margins(margins: Tensor, confusion: Tensor, epsilon: float = 0.02) -> Tensor:
-    """Margins raised for the classes that the target's predictions confuse most.
+    """Raises the margins of the classes that target predictions confuse most.
 
     Δ'_{C[j]} = Δ_{C[j]} + ε / 2^(j−1), C the classes sorted by confusion, largest first (Sreenivas et al. 2022,
-    eq. 6). The cap of :func:`class_margins` is not applied again.
+    eq. 6). The result may exceed the cap of :func:`class_margins`.
 
-    The paper leaves open how equal scores rank: here such classes share the increments of their ranks equally, so that
-    the numbers of classes decide nothing. Two classes that are never predicted get (ε + ε/2) / 2 each.
+    The paper leaves the order of equal scores open; here such classes share the increments of their ranks equally, so
+    that class indices play no part. Two classes that are never predicted get (ε + ε/2) / 2 each.
 
     Args:
-        margins: ``(K,)`` base margins; they are not changed in place.
+        margins: ``(K,)`` base margins; not modified.
         confusion: ``(K,)`` scores; +inf ranks first, −inf last.
         epsilon: the largest increment, in logit units.
 
     Returns:
-        ``(K,)`` margins in the precision of ``margins``, and at least float32.
+        ``(K,)`` margins in the precision of ``margins``, at least float32.
 
     Raises:
         ValueError: shapes differ, a score is NaN, or ``epsilon`` is negative or not finite.
@@ -288,15 +289,15 @@ def confusion_margins(margins: Tensor, confusion: Tensor, epsilon: float = 0.02)
         raise ValueError(f"confusion={confusion.tolist()}: NaN has no rank")
     margins = at_least_float32(margins)
     confusion = confusion.to(margins.device)
-    ahead = (confusion > confusion[:, None]).sum(1).double()  # (K,): j − 1 of eq. 6, of the first rank of a tie
-    alike = (confusion == confusion[:, None]).sum(1).double()  # (K,): how many ranks it takes
+    ahead = (confusion > confusion[:, None]).sum(1).double()  # (K,): j − 1 of eq. 6 for the first rank of a tie
+    alike = (confusion == confusion[:, None]).sum(1).double()  # (K,): how many ranks the tie spans
     # Σ 2^−r over r = a … a + n − 1 is 2^(1−a) − 2^(1−a−n): for n = 1 exactly 2^−a.
     increments = epsilon * (0.5 ** (ahead - 1) - 0.5 ** (ahead + alike - 1)) / alike
     return margins + increments.to(margins.dtype)
 
 
 def _counts(class_counts: Counts) -> tuple[Tensor, torch.dtype]:
-    """Counts in float64 for the arithmetic, and the dtype that the result should have."""
+    """Counts in float64 for the arithmetic, and the dtype of the result."""
     counts = as_counts(class_counts)
     dtype = counts.dtype if isinstance(class_counts, Tensor) and counts.is_floating_point() else None
     counts = counts.to(torch.float64)

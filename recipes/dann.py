@@ -1,4 +1,4 @@
-"""Domain-adversarial training (DANN) with a classification loss that knows imbalance and confusion.
+"""Domain-adversarial training (DANN) with a classification loss for source imbalance and target confusion.
 
 A third model, the discriminator D, tells source features from target ones; reversed gradients make G fool it.
 """
@@ -19,7 +19,7 @@ def compose(given: Ingredients) -> DANN:
     # 1e-3 → 1e-4); both go into pytorch-adapt's containers.
     optimizers, lr_schedulers = given.containers(models)
 
-    # The method: pytorch-adapt's DANN with our loss in the slot of cross-entropy; the reversal ramps up from 0.
+    # The method: pytorch-adapt's DANN with our loss in place of cross-entropy; the reversal ramps up from 0.
     options = given.settings.method.options
     return DANN(models, optimizers, lr_schedulers, loss=given.loss(), ramp_steps=given.total_steps, **options)
 

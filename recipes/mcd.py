@@ -1,4 +1,4 @@
-"""Maximum classifier discrepancy (MCD) with a classification loss that knows imbalance and confusion.
+"""Maximum classifier discrepancy (MCD) with a classification loss for source imbalance and target confusion.
 
 Read from top to bottom: this is all it takes to compose a method of pytorch-adapt with DIFC.
 """
@@ -10,7 +10,7 @@ from pa_difc import MCD, Ingredients, run_recipe
 
 
 def compose(given: Ingredients) -> MCD:
-    # Models: a feature extractor G, and two classifiers that start out different.
+    # Models: a feature extractor G, and two classifiers with different initial weights.
     G = given.extractor()
     C = MultipleModels(given.classifier(G.num_features), given.classifier(G.num_features))
     models = Models({"G": G, "C": C})
@@ -19,7 +19,7 @@ def compose(given: Ingredients) -> MCD:
     # 1e-3 → 1e-4); both go into pytorch-adapt's containers.
     optimizers, lr_schedulers = given.containers(models)
 
-    # The method: pytorch-adapt's three steps, with our loss in the slot of cross-entropy.
+    # The method: pytorch-adapt's three steps, with our loss in place of cross-entropy.
     return MCD(models, optimizers, lr_schedulers, loss=given.loss(), **given.settings.method.options)
 
 

@@ -1,6 +1,6 @@
-"""Stepwise adaptive feature norm (SAFN) with a classification loss that knows imbalance and confusion.
+"""Stepwise adaptive feature norm (SAFN) with a classification loss for source imbalance and target confusion.
 
-No adversary: each step asks the features of both domains to grow a little longer.
+No adversary: each step pulls the feature norms of both domains up a little.
 """
 
 import torch
@@ -14,7 +14,7 @@ def compose(given: Ingredients) -> SAFN:
     options = given.settings.method.options
 
     # Models: a feature extractor G, and a classifier C behind a dropout that preserves the features' L2 norm (0.5 in
-    # the paper, on wide features of a pretrained network; narrow ones from scratch do better without).
+    # the paper, on wide features of a pretrained network; narrow features trained from scratch do better without).
     G = given.extractor()
     C = torch.nn.Sequential(L2PreservedDropout(options["dropout"]), given.classifier(G.num_features))
     models = Models({"G": G, "C": C})
@@ -23,7 +23,7 @@ def compose(given: Ingredients) -> SAFN:
     # 1e-3 → 1e-4); both go into pytorch-adapt's containers.
     optimizers, lr_schedulers = given.containers(models)
 
-    # The method: pytorch-adapt's Classifier and AFNHook joined, with our loss in the slot of cross-entropy.
+    # The method: pytorch-adapt's Classifier with its AFNHook, and our loss in place of cross-entropy.
     return SAFN(models, optimizers, lr_schedulers, loss=given.loss(), **options)
 
 

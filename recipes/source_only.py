@@ -1,6 +1,6 @@
-"""No adaptation at all: a classifier trained on the source, with a loss that knows imbalance and confusion.
+"""No adaptation: a classifier trained on the source, with a loss for source imbalance and target confusion.
 
-The floor that every method is measured from, and the simplest recipe: start reading here.
+The baseline that every method is compared with, and the simplest recipe: start reading here.
 """
 
 from pytorch_adapt.containers import Models
@@ -18,8 +18,8 @@ def compose(given: Ingredients) -> SourceOnly:
     # 1e-3 → 1e-4); both go into pytorch-adapt's containers.
     optimizers, lr_schedulers = given.containers(models)
 
-    # The method: pytorch-adapt's Classifier, with our loss in the slot of cross-entropy. The target is there for one
-    # thing: "difc" asks which classes it confuses.
+    # The method: pytorch-adapt's Classifier, with our loss in place of cross-entropy. The target has one use: "difc"
+    # measures which classes its predictions confuse.
     return SourceOnly(models, optimizers, lr_schedulers, loss=given.loss())
 
 

@@ -1,4 +1,4 @@
-"""A method of your own, in the side-by-side table: CORAL (Sun and Saenko 2016, arXiv:1607.01719) in a few lines.
+"""A method of your own in the comparison table: CORAL (Sun and Saenko 2016, arXiv:1607.01719) in a few lines.
 
 Train it alone with this file, or name the file to any command:
 
@@ -18,7 +18,7 @@ from pa_difc import METHODS, PenaltyMethod, Step, run_recipe
 
 @METHODS.register("coral")
 class CORAL(PenaltyMethod):
-    """L_cls + weight · ‖cov(f_s) − cov(f_t)‖²_F / 4D², any loss in the slot, resumed exactly."""
+    """min L_cls + weight · ‖cov(f_s) − cov(f_t)‖²_F / 4D², with any classification loss and exact resume."""
 
     about = "features of equal covariance"
     loss_name = "coral_loss"

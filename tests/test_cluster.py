@@ -118,7 +118,7 @@ def test_one_line_where_there_is_no_scheduler(data_root, tmp_path, monkeypatch, 
     given = ["compare", *flags(data_root, tmp_path / "out"), "--methods", "source_only", "--epochs", "1", "--cluster"]
     with pytest.raises(UserError, match=r"^--cluster tcp://127\.0\.0\.1:1: no scheduler answers there \(.*\)$"):
         main([*given, "tcp://127.0.0.1:1"])
-    with pytest.raises(UserError, match=r"^--cluster no\.json: no such file; must be the address of a scheduler, such"):
+    with pytest.raises(UserError, match=r"^--cluster no\.json: no such file; must be a scheduler's address, such"):
         main([*given, "no.json"])
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UserError, match=r"^--cluster needs dask's scheduler: pip install 'pa-difc\[cluster\]'$"):

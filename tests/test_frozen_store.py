@@ -209,7 +209,7 @@ def test_a_damaged_file_is_refused_in_a_line(damage, tmp_path):
         whole = arrays["source_test"]
         arrays["source_test"] = whole[1:] if damage == "other shape" else whole.astype(int)
         np.savez(file, **arrays)
-    with pytest.raises(UserError, match=r"features\.npz.*; remove it to have it (made|written again)") as error:
+    with pytest.raises(UserError, match=r"features\.npz.*; remove it to (extract|have it written) again") as error:
         extract(config(), SOURCE, TARGET, tmp_path)
     assert "\n" not in str(error.value)
 
@@ -312,5 +312,5 @@ def test_a_classifier_that_came_along_unasked_and_does_not_fit_is_left_out_with_
     capsys.readouterr()
     source, _ = extract(config(pretrained=str(folder)), SOURCE, TARGET, tmp_path / "features")
     said = capsys.readouterr().out
-    assert said.count("nothing of the pretrained classifier is kept: ") == 1 and "is not linear" in said
+    assert said.count("the pretrained classifier is not used: ") == 1 and "is not linear" in said
     assert source.test.log_probs is None and source.test.num_features == 576

@@ -104,5 +104,5 @@ def test_settings_of_a_folder_that_no_network_has(run, tmp_path):
 
 def test_a_plugin_s_backbone_without_a_grid_is_refused_before_any_data(monkeypatch):
     monkeypatch.setitem(BACKBONES, "plain", BackboneSpec(torch.nn.Identity, 32, 0.1, ""))
-    with pytest.raises(UserError, match=r"^pool='grid': backbone plain has no grid"):
+    with pytest.raises(UserError, match=r"^pool='grid': backbone plain does not support it"):
         config(backbone="plain")

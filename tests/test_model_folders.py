@@ -143,7 +143,7 @@ def test_a_plugin_s_model_says_that_it_needs_the_plugin(kind, change, tmp_path):
     save_model(FaceModel(model_settings(record(EXPRESSIONS))), tmp_path)
     settings = model_settings(record(EXPRESSIONS, **change))
     (tmp_path / "config.json").write_text(json.dumps(settings))
-    with pytest.raises(UserError, match=rf"{kind} '\w+' is not known here: .*--plugin FILE\.py"):
+    with pytest.raises(UserError, match=rf"{kind} '\w+' is unknown: .*--plugin FILE\.py"):
         load_model(tmp_path)
 
 

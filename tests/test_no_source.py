@@ -150,11 +150,11 @@ def test_what_needs_a_source_says_so(weights, home):
     assert refused(weights, method="mcd") == (
         "source=none: method mcd learns from a labelled source; name one, or use source_free or as_is"
     )
-    assert "prior_correction=bbse: there is no source that it could go by" in refused(weights, prior_correction="bbse")
-    assert "sampler=class_balanced: there is no source" in refused(weights, sampler="class_balanced")
-    with pytest.raises(UserError, match="--labels folders: without a source there are no class folders; name a set"):
+    assert "prior_correction=bbse: needs a source, and there is none" in refused(weights, prior_correction="bbse")
+    assert "sampler=class_balanced: needs a source" in refused(weights, sampler="class_balanced")
+    with pytest.raises(UserError, match="--labels folders: without a source there are no class folders; name a label set"):
         load_pair(settings(weights, labels="folders", target="folder:faces", root="."))
     words = f"compare --source none --target folder:faces --data-root . --labels labels.toml --pretrained {weights}"
     given = f"--methods as_is --features frozen --set crop_px=32 pretrained_classes={','.join(CLASSES)}"
-    with pytest.raises(UserError, match="--features frozen: heads on features are trained on a source"):
+    with pytest.raises(UserError, match="--features frozen: heads on features need a source to train on"):
         main([*words.split(), *given.split()])

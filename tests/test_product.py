@@ -193,10 +193,10 @@ def test_what_can_t_multiply(weights, tmp_path):
     assert f"eval.product={tmp_path}: no model in this folder" in refused(product=str(tmp_path))
     assert "its classifier has 3 outputs" in refused(weights, product="start", pretrained_classes=("a", "b"))
     folder = trained(tmp_path / "a", settings(method="source_only"))
-    assert "that model takes faces of 32 px, and this run has 48 px" in refused(product=str(folder), crop_px=48)
+    assert "that model takes faces of 32 px, but this run has 48 px" in refused(product=str(folder), crop_px=48)
     with pytest.raises(UserError, match="has no class bus: it has car, dog, tree; use another model"):
         make_adapter(settings(product=str(folder)), pair(LabelSet(("car", "bus", "tree")))[0], 3)
-    with pytest.raises(UserError, match=r"eval.product=.*: that model looks at faces, and these are frozen features"):
+    with pytest.raises(UserError, match=r"eval.product=.*: that model needs faces, and these are frozen features"):
         cell = settings(weights, product=str(folder))
         run_cell(cell, *freeze(cell, *pair(), tmp_path / "f"), tmp_path / "r", progress=False)
 

@@ -1,4 +1,4 @@
-"""The classifier that pretrained weights bring along, under the names of a label set."""
+"""The classifier that comes with pretrained weights, with its classes mapped to a label set."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from torch import Tensor
 from ..data.labels import LabelSet
 from ..util.errors import UserError
 
-#: Names of classifiers in state dicts: torchvision's and timm's fc, classifier and head, and numbered ones in these.
+#: Names of classifiers in state dicts: fc, classifier and head as in torchvision and timm, or a numbered layer in
+#: these.
 _NAME = re.compile(r"(module\.)?(fc|classifier|heads?)(\.(fc|head|\d+))?\.weight")
 
 
 @dataclass(frozen=True)
 class PretrainedClassifier:
-    """A linear classifier of pretrained features: z = W·f + b.
+    """A linear classifier on pretrained features: z = W·f + b.
 
     Args:
         weight: W, ``(K0, D)``.
         bias: b, ``(K0,)``.
-        classes: a word for each of the K0 classes.
-        origin: where it is from, for errors and for people.
+        classes: the names of the K0 classes.
+        origin: where it comes from, for messages.
     """
 
     weight: Tensor
@@ -34,56 +35,56 @@ class PretrainedClassifier:
     origin: str
 
     def for_labels(self, labels: LabelSet) -> PretrainedClassifier:
-        """The rows for the classes of a label set, in its order and under its names.
+        """Reduces the classifier to the classes of a label set, in its order and with its names.
 
-        Classes that the set does not have are left out; the probabilities of the others then sum to 1 without them.
+        Classes that the set lacks are left out, and the softmax is over the remaining ones.
 
         Raises:
-            UserError: a class of the set comes from none of its classes, or from several.
+            UserError: a class of the set matches none of the classifier's, or several.
         """
         rows = rows_of(labels, self.classes, self.origin, "use another label set, or head_init=random")
         return PretrainedClassifier(self.weight[rows], self.bias[rows], labels.names, self.origin)
 
     def left_out(self, labels: LabelSet) -> tuple[str, ...]:
-        """The classes that a label set does not have."""
+        """The classifier's classes that a label set lacks."""
         return tuple(word for word in self.classes if _class_of(word, labels) is None)
 
     def logits(self, features: Tensor) -> Tensor:
-        """``(N, D)`` features to ``(N, K0)`` logits.
+        """Maps features ``(N, D)`` to logits ``(N, K0)``.
 
         Raises:
-            UserError: the features are of another number.
+            UserError: the number of features is wrong.
         """
         self.require_features(features.shape[1])
         return torch.nn.functional.linear(features, self.weight.to(features), self.bias.to(features))
 
     def choose(self, *features: Tensor) -> Tensor:
-        """Those of several kinds of features that it was made for, the first ones if none are."""
+        """The first of several feature tensors whose width the classifier expects; else the first tensor."""
         return next((kind for kind in features if kind.shape[1] == self.weight.shape[1]), features[0])
 
     def require_features(self, number: int) -> None:
-        """Refuses features of another number than those that it was made for.
+        """Checks the number of features.
 
         Raises:
-            UserError: they are.
+            UserError: it is not D.
         """
         if number != self.weight.shape[1]:
             raise UserError(
-                f"{self.origin} reads {self.weight.shape[1]} features, and the method's classifier {number}: take "
+                f"{self.origin} takes {self.weight.shape[1]} features, and the method's classifier {number}: use "
                 "feature_head=global_only, or head_init=random"
             )
 
 
 def find_classifier(tensors: Mapping[str, Tensor], classes: Sequence[str], file: Path | str) -> PretrainedClassifier:
-    """The classifier of a state dict: its last linear layer that is called fc, classifier or head.
+    """Finds the classifier in a state dict: the last linear layer called fc, classifier or head.
 
     Args:
-        tensors: by name.
-        classes: a word for each of its outputs, in their order.
-        file: where they are from.
+        tensors: the state dict.
+        classes: the names of its outputs, in order.
+        file: where the tensors come from, for messages.
 
     Raises:
-        UserError: there is none, or it has another number of outputs.
+        UserError: there is none, or its number of outputs differs from that of ``classes``.
     """
     names = [name for name, tensor in tensors.items() if _NAME.fullmatch(name) and tensor.dim() == 2]
     if not names:
@@ -92,23 +93,23 @@ def find_classifier(tensors: Mapping[str, Tensor], classes: Sequence[str], file:
     bias = tensors.get(f"{names[-1].removesuffix('weight')}bias", torch.zeros(len(weight))).float()
     if len(weight) != len(classes) or bias.shape != weight.shape[:1]:
         raise UserError(
-            f"{file}: its classifier has {len(weight)} outputs, and there are {len(classes)} names for them "
+            f"{file}: its classifier has {len(weight)} outputs, but there are {len(classes)} class names "
             f"({', '.join(classes[:8])}{', …' if len(classes) > 8 else ''})"
         )
     return PretrainedClassifier(weight, bias, tuple(classes), f"the classifier of {file}")
 
 
 def rows_of(labels: LabelSet, classes: Sequence[str], origin: str, instead: str) -> list[int]:
-    """For each class of a label set, in its order, which of a model's classes it is.
+    """For each class of a label set, in order, the index of the matching class of a model.
 
     Args:
-        labels: the set.
-        classes: the model's, in the order of its outputs; those that the set does not have are left out.
+        labels: the label set.
+        classes: the model's classes, in the order of its outputs; those that the set lacks are left out.
         origin: what the model is, for errors.
-        instead: what to do where it does not fit, likewise.
+        instead: what to do if the classes don't match, for errors.
 
     Raises:
-        UserError: a class of the set comes from none of the model's classes, or from several.
+        UserError: a class of the set matches none of the model's classes, or several.
     """
     found: dict[int, list[int]] = {k: [] for k in range(len(labels))}
     for row, word in enumerate(classes):

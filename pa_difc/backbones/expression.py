@@ -1,4 +1,4 @@
-"""The expression network of face-api.js, which tells seven expressions apart with 324,000 weights."""
+"""The expression network of face-api.js: seven expressions, 324,000 weights."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from .extractor import extractor_on
 from .spec import BackboneSpec
 from .trunk import Maps, Trunk
 
-#: Channel means that the published weights were trained with, of 255; images are divided by 255 and by nothing else.
+#: Channel means (of 255) that the published weights expect; the standard deviation is 1.
 _STATISTICS = (tuple(value / 255 for value in (122.782, 117.001, 104.298)), (1.0, 1.0, 1.0))
 
-#: The classes of its own classifier, in the order of that classifier's outputs.
+#: The classes of the published classifier, in the order of its outputs.
 CLASSES = ("neutral", "happy", "sad", "anger", "fear", "disgust", "surprise")
 
 
 class ExpressionTrunk(Trunk):
-    """Four densely connected blocks of separable convolutions without BatchNorm, as face-api.js has them.
+    """Four densely connected blocks of separable convolutions without BatchNorm, as in face-api.js.
 
     112 → 56×56×32 → **28×28×64** → **14×14×128** → **7×7×256**. With ``feature_head="global_only"`` the features are
-    the 256 numbers that the published classifier reads: it averages the same 7×7 places.
+    the 256 that the published classifier takes, the average over 7×7 positions.
 
-    Convolutions of stride 2 are padded as TensorFlow does for "same", at the right and at the bottom alone.
+    Convolutions of stride 2 are padded at the right and the bottom only, like TensorFlow's "same".
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class ExpressionTrunk(Trunk):
         self.dense3 = _Block(128, 256)
 
     def forward(self, image: Tensor) -> Maps:
-        # Channels last: a step takes 0.7 of the time on a CPU.
+        # Channels last takes 0.7 of the time per step on a CPU.
         x = self.normalize(image).contiguous(memory_format=torch.channels_last)
         mid = self.dense1(self.dense0(x))  # (N, 64, 28, 28)
         late = self.dense2(mid)  # (N, 128, 14, 14)
@@ -44,7 +44,7 @@ class ExpressionTrunk(Trunk):
 
 
 class _Block(nn.Module):
-    """Halves the side; then three convolutions, each of the sum of everything before it in the block."""
+    """Halves the side, then applies three convolutions, each to the sum of all previous outputs of the block."""
 
     def __init__(self, channels_in: int, channels: int, separable_first: bool = True) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class _Block(nn.Module):
 
 
 class _Plain(nn.Conv2d):
-    """A 3×3 convolution with stride, padded as TensorFlow's "same"."""
+    """A strided 3×3 convolution, padded like TensorFlow's "same"."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__(channels_in, channels_out, 3, stride)
@@ -73,7 +73,7 @@ class _Plain(nn.Conv2d):
 
 
 class _Separable(nn.Module):
-    """A 3×3 convolution within each channel, then a 1×1 across them with a bias."""
+    """A depthwise 3×3 convolution, then a pointwise one with a bias."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int = 1) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class _Separable(nn.Module):
 
 
 def _same(x: Tensor, stride: int) -> Tensor:
-    """Zeros around a map of even side, or of any side with stride 1, for a 3×3 convolution: TensorFlow's "same"."""
+    """Pads a map for a 3×3 convolution like TensorFlow's "same"; with stride 2 its side must be even."""
     before = 1 if stride == 1 else 0
     return F.pad(x, (before, 1, before, 1))
 

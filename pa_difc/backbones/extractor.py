@@ -1,4 +1,4 @@
-"""A trunk and a head in one: what the methods call G."""
+"""The feature extractor (G in the methods): a trunk and a head."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 class FaceExtractor(nn.Module):
-    """Faces to feature vectors.
+    """Maps faces to feature vectors.
 
     Attributes:
-        num_features: D: 384 with ``feature_head="global_local"``, with "global_only" the channels of the trunk's last
-            map, with ``pool="grid"`` those of the chosen maps times the cells of their grids.
+        num_features: D: 384 with ``feature_head="global_local"``; with "global_only", the channels of the trunk's last
+            map, or with ``pool="grid"`` the sum over chosen maps of channels times grid cells.
         input_px: side of the images it takes.
 
     Args:
         trunk: the convolutional part.
         feature_head: "global_local" or "global_only".
-        landmark_branch: "conv" or "ir": the branch of a landmark.
+        landmark_branch: "conv" or "ir", the branch for each landmark.
         pool: "average" or "grid", see :class:`.head.GridHead`; a grid needs ``feature_head="global_only"``.
-        maps: those that the grid is laid over, one of :data:`.spec.MAPS`.
+        maps: the maps to lay the grid over, one of :data:`.spec.MAPS`.
 
     Raises:
-        UserError: an option is unknown, options don't go together, or the trunk lacks a map that they need.
+        UserError: an option is unknown, options conflict, or the trunk lacks a map that they need.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class FaceExtractor(nn.Module):
         """The features ``(N, D)`` of N faces.
 
         Raises:
-            ValueError: the images have another size than ``input_px``, or a landmark that is needed is NaN.
-            UserError: the trunk gives no :class:`.Maps`.
+            ValueError: the images are not of size ``input_px``, or a required landmark is NaN.
+            UserError: the trunk doesn't return :class:`.Maps`.
         """
         maps = self.trunk(face.image)
-        if not isinstance(maps, Maps):  # of a plugin that was made for version 0.3 or older: (mid, last)
+        if not isinstance(maps, Maps):  # a plugin for version 0.3 or older: (mid, last)
             name = type(self.trunk).__name__
             raise UserError(f"{name}.forward must return Maps(mid, late, last), not {type(maps).__name__}")
         features: Tensor = self.head(maps, face.landmarks, face.image.shape[-1])
@@ -71,16 +71,19 @@ class FaceExtractor(nn.Module):
 
 
 def extractor_on(trunk: Callable[[], Trunk], **options: str) -> FaceExtractor:
-    """A :class:`FaceExtractor` with fresh weights; ``trunk`` makes its convolutional part, the rest is as there."""
+    """Makes a :class:`FaceExtractor` with new weights from a function that makes its trunk."""
     return FaceExtractor(trunk(), **options)
 
 
 def _freeze_unused(trunk: Trunk, maps: Sequence[str]) -> None:
-    """Marks the layers behind the deepest of some maps as not to be trained: DistributedDataParallel refuses others
-    that get no gradient. They keep their weights, of which a pretrained classifier makes use."""
+    """Freezes the layers behind the deepest of some maps.
+
+    DistributedDataParallel refuses trainable parameters without gradient. The layers keep their weights, because a
+    pretrained classifier uses them.
+    """
     was_training = trunk.training
-    trunk.eval()  # no statistics move
-    with torch.enable_grad():  # a model may be read where there are no gradients
+    trunk.eval()  # keeps BatchNorm statistics unchanged
+    with torch.enable_grad():  # the caller may have disabled gradients
         found = trunk(torch.zeros(1, 3, trunk.input_px, trunk.input_px))
         total = sum(getattr(found, name).sum() for name in maps)
     trunk.train(was_training)
@@ -106,7 +109,7 @@ def _check(feature_head: str, landmark_branch: str, pool: str, maps: str) -> Non
 def _make_head(
     trunk: Trunk, feature_head: str, landmark_branch: str, grids: Sequence[str]
 ) -> GlobalLocalHead | GlobalOnlyHead | GridHead:
-    """The head; ``grids`` are the maps with a grid, none without."""
+    """Makes the head; ``grids`` are the maps with a grid, empty without one."""
     name = type(trunk).__name__
     if grids:
         channels = {which: getattr(trunk, f"{which}_channels") for which in grids}

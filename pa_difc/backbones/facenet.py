@@ -1,4 +1,4 @@
-"""facenet-pytorch's Inception-ResNet v1 as a trunk, with the keys of that package's own weights."""
+"""facenet-pytorch's Inception-ResNet v1 as a trunk, with the parameter names of that package's weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .extractor import extractor_on
 from .spec import BackboneSpec
 from .trunk import FACENET, Maps, Trunk
 
-#: The convolutional part, in order; what follows there is an embedding that tells people apart.
+#: The convolutional part, in order; the identity embedding that follows it is left out.
 _LAYERS = (
     *("conv2d_1a", "conv2d_2a", "conv2d_2b", "maxpool_3a", "conv2d_3b", "conv2d_4a", "conv2d_4b"),
     *("repeat_1", "mixed_6a", "repeat_2", "mixed_7a", "repeat_3", "block8"),
@@ -22,8 +22,8 @@ _LATE_LAYERS = _LAYERS.index("repeat_1") + 1  # up to here the map is 17×17
 class InceptionResnetTrunk(Trunk):
     """Inception-ResNet v1 (Szegedy et al. 2017, arXiv:1602.07261) for faces of 160 px.
 
-    None of its maps is 28×28 (some convolutions have no padding: 38, 36, 17, 8, 3), so it goes with
-    ``feature_head="global_only"`` alone and has no map half way; its late one is 17×17×256, its last one 3×3×1792.
+    None of its maps is 28×28 (some convolutions have no padding: 38, 36, 17, 8, 3), so it has no mid map and works only
+    with ``feature_head="global_only"``. The late map is 17×17×256, the last one 3×3×1792.
     """
 
     def __init__(self) -> None:

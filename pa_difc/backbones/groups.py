@@ -1,4 +1,4 @@
-"""Learning rate and weight decay for what is new, for what other data has taught already, and layer by layer."""
+"""Optimiser parameter groups: new layers, pretrained layers, and layer-wise decay of the learning rate."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ def parameter_groups(
     loaded: Collection[str] | None = None,
     layer_decay: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """The parameters of a model as a torch optimiser takes them, new layers apart.
+    """A model's parameters as groups for a torch optimiser, with new layers in a group of their own.
 
     The benchmark's training gives new layers 10 times the learning rate and twice the decay of the pretrained ones
-    (AGRA, Chen et al. 2022, arXiv:2008.00923); the paper does not say, and the default treats all alike.
+    (AGRA, Chen et al. 2022, arXiv:2008.00923); the DIFC paper doesn't say, and the default treats all layers alike.
 
-    Layer-wise decay lets early layers, whose features suit most tasks, move less than late ones (Howard and Ruder
-    2018, arXiv:1801.06146, section 3.2; with a factor as here: Clark et al. 2020, arXiv:2003.10555). A layer of the
-    trunk learns with lr · layer_decay^(number of the trunk's layers above it). Its layers are its children in order,
-    those of an ``nn.Sequential`` one by one, without those that have no parameters.
+    Layer-wise decay gives early layers, whose features suit most tasks, smaller learning rates than late ones (Howard
+    and Ruder 2018, arXiv:1801.06146, section 3.2; with a decay factor: Clark et al. 2020, arXiv:2003.10555). A layer of
+    the trunk has the rate lr · layer_decay^(number of the trunk's layers above it). Layers are the trunk's children in
+    order, those of an ``nn.Sequential`` counted separately and those without parameters skipped.
 
     Args:
-        model: a backbone, or a classifier, which is new as a whole.
-        lr: of what is not new.
-        weight_decay: of what is not new.
-        new_lr_multiplier: by which ``lr`` is multiplied for new layers.
-        new_decay_multiplier: by which ``weight_decay`` is.
-        loaded: names of the parameters that are not new; None: those that :func:`.load_pretrained` has filled, or, if
-            it has filled none, those of the model's ``trunk``.
-        layer_decay: the factor from one layer of the trunk to the one below it, in (0, 1]. What is new or not in the
-            trunk, such as heads and classifiers, is not decayed.
+        model: a backbone, or a classifier, all of whose layers are new.
+        lr: learning rate of pretrained layers.
+        weight_decay: weight decay of pretrained layers.
+        new_lr_multiplier: factor on ``lr`` for new layers.
+        new_decay_multiplier: factor on ``weight_decay`` for new layers.
+        loaded: names of the pretrained parameters; None: those that :func:`.load_pretrained` has filled or, if none,
+            those of the model's ``trunk``.
+        layer_decay: the factor from one layer of the trunk to the one below it, in (0, 1]. New layers and layers
+            outside the trunk, such as heads and classifiers, are not affected.
 
     Returns:
-        One or two groups, the one that is not new first; with layer-wise decay that is one for each layer, the last
-        layer first, whose rate is ``lr``. None is empty.
+        Non-empty groups: first the pretrained parameters, with layer-wise decay one group per layer from the last (with
+        rate ``lr``) to the first; then the new ones.
 
     Raises:
         ValueError: ``layer_decay`` is out of range.
@@ -67,7 +67,7 @@ def parameter_groups(
 
 
 def trunk_layers(model: nn.Module) -> list[str]:
-    """The names of the layers of a model's ``trunk`` that have parameters, the first layer first."""
+    """The names of the layers of a model's ``trunk`` that have parameters, in order."""
     found: list[str] = []
     for name, child in getattr(model, "trunk", nn.Sequential()).named_children():
         parts = {f"trunk.{name}": child}

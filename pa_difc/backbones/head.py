@@ -1,4 +1,4 @@
-"""From a trunk's feature maps to one feature vector."""
+"""Heads: from a trunk's feature maps to a feature vector."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from .ir_unit import IRUnit
 from .landmarks import NUM_LANDMARKS, landmark_windows
 from .trunk import Maps
 
-BRANCH_FEATURES = 64  #: of the global branch and of each local one
+BRANCH_FEATURES = 64  #: features of the global branch and of each local one
 
-#: Cells on a side of the grid over each map, from fine to coarse.
+#: Cells per side of the grid over each map, from fine to coarse.
 GRIDS = {"mid": 4, "late": 3, "last": 2}
 
 
 class GlobalLocalHead(nn.Module):
-    """One global and five landmark features, side by side, then a layer across them: 64 + 5·64 = 384 features.
+    """One global and five landmark branches of 64 features each, then a linear layer across all 384.
 
     Sreenivas et al. 2022, section 5.2: the last map is convolved to 64 channels and averaged; so is the 7×7 window of
-    the mid map around each landmark, with weights of its own for each; Linear(384, 384) and ReLU connect them.
+    the mid map around each landmark, with separate weights per landmark. Linear(384, 384) and ReLU follow.
 
-    ``landmark_branch="conv"`` is the paper's text, one 3×3 convolution for each landmark (its "7×7×64 filter" is taken
-    as the shape of the resulting map). ``landmark_branch="ir"`` is what the benchmark it follows runs, one network of
-    four IR units for each landmark (AGRA, Chen et al. 2022, arXiv:2008.00923). The five branches are one grouped
+    ``landmark_branch="conv"`` follows the paper's text: one 3×3 convolution per landmark (its "7×7×64 filter" is read
+    as the shape of the resulting map). ``landmark_branch="ir"`` follows the code of the benchmark that the paper uses:
+    four IR units per landmark (AGRA, Chen et al. 2022, arXiv:2008.00923). The five branches are computed as one grouped
     network.
 
     Args:
-        mid_channels: C1, of the map with the landmarks.
-        last_channels: C2, of the last map.
+        mid_channels: C1, the channels of the map with the landmarks.
+        last_channels: C2, the channels of the last map.
         landmark_branch: "conv" or "ir".
     """
 
@@ -47,14 +47,14 @@ class GlobalLocalHead(nn.Module):
         """The features ``(N, 384)``.
 
         Args:
-            maps: mid ``(N, C1, S, S)``, S at least 7, and last ``(N, C2, s, s)``; late is not looked at.
+            maps: mid ``(N, C1, S, S)``, S at least 7, and last ``(N, C2, s, s)``; late is not used.
             landmarks: ``(N, 5, 2)`` (x, y) in pixels of the image.
             width_px: side of the image.
 
         Raises:
             ValueError: a landmark is NaN or infinite.
         """
-        assert maps.mid is not None  # whoever made this head looked
+        assert maps.mid is not None  # checked when the head was made
         windows = landmark_windows(maps.mid, landmarks, width_px).flatten(1, 2)  # (N, 5·C1, 7, 7)
         both = self.global_branch(maps.last), self.local_branches(windows)  # (N, 64, s, s), (N, 320, 7, 7 or 2, 2)
         features = torch.cat([x.mean((2, 3)) for x in both], dim=1)  # (N, 384)
@@ -63,7 +63,7 @@ class GlobalLocalHead(nn.Module):
 
 
 class GlobalOnlyHead(nn.Module):
-    """The average of the last map over its places: C2 features, no weights, no landmarks."""
+    """The average of the last map over its positions: C2 features, no weights, no landmarks."""
 
     def __init__(self, last_channels: int) -> None:
         super().__init__()
@@ -74,23 +74,22 @@ class GlobalOnlyHead(nn.Module):
 
 
 class GridHead(nn.Module):
-    """The averages of chosen maps over the cells of a grid, standardised: where in the face is kept, not only what.
+    """Standardised averages of chosen maps over the cells of a grid, which keep where in the face a feature occurs.
 
     f = standardised(concat over the maps of vec(AvgPool_g×g)), g = 4, 3, 2 for mid, late, last, which gives Σ C·g²
-    features without weights or landmarks. The last layers of a network that tells people apart have forgotten
-    expressions; its middle has them, each in its place. AvgPool_g×g splits a side of S cells into g parts, of which
-    part i has the cells from ⌊i·S/g⌋ to ⌈(i + 1)·S/g⌉: where g does not divide S, parts share a cell.
+    features without weights or landmarks. The last layers of a face-recognition network discard expressions; its middle
+    layers still have them, with their positions. AvgPool_g×g splits a side of S cells into g parts, where part i covers
+    the cells from ⌊i·S/g⌋ to ⌈(i + 1)·S/g⌉; if g does not divide S, parts overlap by a cell.
 
-    Features of maps of different depths have scales that differ by orders of magnitude, hence the standardising, by
-    BatchNorm (Ioffe and Szegedy 2015, arXiv:1502.03167) without weights. A training batch is of one domain, so each
-    domain has its own mean and standard deviation while training. In eval mode a feature is standardised by the running
-    statistics over all that was trained on. Frozen features differ: there each domain is standardised by the mean and
-    standard deviation of its own training set, at test, too.
+    The scales of features from different depths differ by orders of magnitude, so BatchNorm (Ioffe and Szegedy 2015,
+    arXiv:1502.03167) without weights standardises them. A training batch is of one domain, so in training each domain
+    has its own mean and standard deviation; in eval mode the running statistics over both apply. Frozen features
+    differ: each domain is standardised by the mean and standard deviation of its own training set, also at test time.
 
-    Takes ``(N, C, S, S)`` maps, gives ``(N, num_features)``.
+    Maps ``(N, C, S, S)`` maps to ``(N, num_features)``.
 
     Args:
-        channels: of each chosen map, by its name in :data:`GRIDS`, in the order of the features.
+        channels: the channels of each chosen map, by name as in :data:`GRIDS`, in the order of the features.
     """
 
     def __init__(self, channels: Mapping[str, int]) -> None:
@@ -101,18 +100,18 @@ class GridHead(nn.Module):
 
     def forward(self, maps: Maps, landmarks: Tensor, width_px: int) -> Tensor:
         cells = [F.adaptive_avg_pool2d(getattr(maps, name), GRIDS[name]).flatten(1) for name in self.maps]
-        features: Tensor = self.norm(torch.cat(cells, dim=1))  # (N, Σ C·g²), each map's by channel, row and column
+        features: Tensor = self.norm(torch.cat(cells, dim=1))  # (N, Σ C·g²): by map, channel, row, column
         return features
 
 
 def conv_branches(channels: int, branches: int) -> nn.Sequential:
-    """``(N, branches·channels, 7, 7)`` to ``(N, branches·64, 7, 7)``: one 3×3 convolution and ReLU in each branch."""
+    """One 3×3 convolution and ReLU per branch: ``(N, branches·channels, 7, 7)`` to ``(N, branches·64, 7, 7)``."""
     width = branches * BRANCH_FEATURES
     return nn.Sequential(nn.Conv2d(branches * channels, width, 3, padding=1, groups=branches), nn.ReLU())
 
 
 def ir_branches(channels: int, branches: int) -> nn.Sequential:
-    """``(N, branches·channels, 7, 7)`` to ``(N, branches·64, 2, 2)``: four IR units in each, then as above."""
+    """Four IR units per branch, then as above: ``(N, branches·channels, 7, 7)`` to ``(N, branches·64, 2, 2)``."""
     units = ((channels, 256, 2), (256, 256, 1), (256, 512, 2), (512, 512, 1))
     return nn.Sequential(
         *(IRUnit(branches * i, branches * o, stride, groups=branches) for i, o, stride in units),

@@ -18,11 +18,11 @@ _WIDTHS = (64, 128, 256, 512)
 class IRTrunk(Trunk):
     """A stem and four stages of IR units, the first of each with stride 2: 112 → 56 → 28 → 14 → 7.
 
-    The keys are those of face.evoLVe's checkpoints: ``input_layer.*``, ``body.N.*``. Gives the 28×28×128 map of
-    stage 2 and the 7×7×512 map of stage 4 (Sreenivas et al. 2022, section 5.2), and the 14×14×256 one of stage 3.
+    Parameter names are those of face.evoLVe's checkpoints: ``input_layer.*``, ``body.N.*``. The maps are 28×28×128 of
+    stage 2 and 7×7×512 of stage 4 (Sreenivas et al. 2022, section 5.2), and 14×14×256 of stage 3.
 
     Args:
-        units: of each stage.
+        units: number of units in each stage.
     """
 
     def __init__(self, units: tuple[int, int, int, int]) -> None:
@@ -46,7 +46,7 @@ def ir50() -> IRTrunk:
 
 
 def ir18() -> IRTrunk:
-    """The smaller one of the paper's Table 5: 2 + 2 + 2 + 2 units."""
+    """The smaller backbone of the paper's Table 5: 2 + 2 + 2 + 2 units."""
     return IRTrunk((2, 2, 2, 2))
 
 

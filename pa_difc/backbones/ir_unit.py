@@ -1,4 +1,4 @@
-"""The building block of IR networks (Deng et al. 2019, arXiv:1801.07698), alone or as several side by side."""
+"""The building block of IR networks (Deng et al. 2019, arXiv:1801.07698), optionally in parallel groups."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch.nn.functional import conv2d
 
 
 class GroupedConv2d(nn.Conv2d):
-    """A convolution without bias whose groups are computed one after the other where that is faster.
+    """A convolution without bias whose groups are computed one by one if that is faster.
 
-    On a CPU a wide grouped convolution takes twice the time of its groups alone (five branches of IR units: 2.0 against
-    1.0 s a step); on CUDA one call is right.
+    On a CPU a wide grouped convolution takes twice as long as its groups one by one (five branches of IR units: 2.0
+    against 1.0 s per step); on CUDA a single call is faster.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -25,11 +25,11 @@ class IRUnit(nn.Module):
     """BN – Conv3×3 – PReLU – Conv3×3 with the stride – BN, added to the input or a 1×1 projection of it.
 
     Args:
-        channels_in: of the input, all groups together.
-        channels_out: of the output, all groups together.
-        stride: of the second convolution and the shortcut.
-        groups: units side by side that do not see each other. BatchNorm and PReLU work per channel anyway, so this
-            equals that many separate units.
+        channels_in: input channels, of all groups together.
+        channels_out: output channels, of all groups together.
+        stride: stride of the second convolution and the shortcut.
+        groups: number of independent parallel units; as BatchNorm and PReLU work per channel, this equals that many
+            separate units.
     """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, groups: int = 1) -> None:

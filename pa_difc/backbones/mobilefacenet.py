@@ -10,20 +10,20 @@ from .extractor import extractor_on
 from .spec import BackboneSpec
 from .trunk import IMAGENET, Maps, Trunk
 
-#: (expansion, channels, blocks, stride of the first) of each stage of bottlenecks.
+#: (expansion, channels, blocks, stride of the first block) of each stage of bottlenecks.
 _STAGES = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
 _MID_BLOCKS = 5  # the first stage: up to here the map is 28×28
 _LATE_BLOCKS = 12  # two more: up to here it is 14×14
 
 
 class MobileFaceNetTrunk(Trunk):
-    """The convolutions of MobileFaceNet; gives its maps of 28×28×64, 14×14×128 and 7×7×512.
+    """The convolutions of MobileFaceNet, with maps of 28×28×64, 14×14×128 and 7×7×512.
 
-    The keys are those of the public MS1M weights, without the embedding that follows the last map there (``gdconv``,
-    ``conv3``, ``bn``), which is made to tell people apart whatever their expression.
+    Parameter names are those of the public MS1M weights, without the embedding that follows the last map there
+    (``gdconv``, ``conv3``, ``bn``): it is trained to recognise people whatever their expression.
 
-    Differs from the paper as those weights do: ReLU6 and ReLU in place of PReLU, 3×3 depthwise convolution with a 1×1
-    one after it in the second layer, ImageNet's statistics for the input.
+    Differs from the paper, like those weights: ReLU6 and ReLU instead of PReLU, a pointwise convolution after the
+    depthwise one in the second layer, ImageNet's statistics for the input.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class MobileFaceNetTrunk(Trunk):
 
 
 class _DepthwiseSeparable(nn.Module):
-    """A 3×3 convolution within each channel, then a 1×1 across them, each with BatchNorm and ReLU."""
+    """A depthwise 3×3 convolution, then a pointwise one, each with BatchNorm and ReLU."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class _DepthwiseSeparable(nn.Module):
 
 
 class _Bottleneck(nn.Module):
-    """Widen, convolve within channels, narrow without an activation; added to the input where the shapes agree."""
+    """Expansion, depthwise convolution, linear projection; added to the input if the shapes agree."""
 
     def __init__(self, channels_in: int, channels_out: int, expansion: int, stride: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Where pretrained weights lie: a file, the files of a TensorFlow.js network, or a model folder of pa-difc.
+"""Finds the files of pretrained weights: a file, a TensorFlow.js network, or a model folder of pa-difc.
 
-Importing this imports no torch.
+This module doesn't import torch.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import Any
 from ..util.errors import UserError
 from ..util.files import file_digest, read_json
 
-#: The end of the name of a TensorFlow.js manifest, and what an exported model and a run leave in their folders.
+#: How the name of a TensorFlow.js manifest ends, and the files of an exported model and of a run.
 MANIFEST = "weights_manifest.json"
 EXPORTED = ("config.json", "model.safetensors")
 OF_RUN = ("record.json", "checkpoint.pt")
 
 
 def is_model_folder(place: Path | str | None) -> bool:
-    """Whether a place is a folder with a model that was exported, or a run's."""
-    # os.path.isfile, unlike Path.is_file, takes a name that no disk could have for one that is not there.
+    """Whether a path is the folder of an exported model or of a run."""
+    # os.path.isfile, unlike Path.is_file, returns False for names that no file system allows.
     return place is not None and any(os.path.isfile(Path(place) / names[0]) for names in (EXPORTED, OF_RUN))
 
 
 def weights_file(place: Path) -> Path:
-    """The file of a place that is no model folder: itself, or the only manifest in a folder.
+    """The weights file at a path that is not a model folder: the path itself, or the only manifest in a folder.
 
     Raises:
-        UserError: the folder has none, or several.
+        UserError: the folder has no manifest, or several.
     """
     if not place.is_dir():
         return place
@@ -45,15 +45,15 @@ def weights_file(place: Path) -> Path:
 
 
 def manifest_groups(manifest: Path) -> list[dict[str, Any]]:
-    """The groups of a TensorFlow.js manifest, each with "paths" next to it and the "weights" in them.
+    """The groups of a TensorFlow.js manifest, each with "paths" of files next to it and the "weights" in them.
 
     Raises:
-        UserError: it can't be read, or is no such manifest.
+        UserError: the file can't be read, or is not such a manifest.
     """
     try:
         groups = read_json(manifest)
     except UserError:
-        raise UserError(f"cannot read weights {manifest}: must be a TensorFlow.js manifest, whole") from None
+        raise UserError(f"cannot read weights {manifest}: must be a complete TensorFlow.js manifest") from None
     good = isinstance(groups, list) and groups and all(isinstance(group, dict) for group in groups)
     for key in ("paths", "weights"):
         good = good and all(isinstance(group.get(key), list) for group in groups)
@@ -63,10 +63,10 @@ def manifest_groups(manifest: Path) -> list[dict[str, Any]]:
 
 
 def place_digest(place: Path) -> str:
-    """A hash of the content of every file that weights are read from.
+    """A hash of the contents of all files that weights are read from.
 
     Raises:
-        UserError: there is no such place, or a file can't be read.
+        UserError: the path doesn't exist, or a file can't be read.
     """
     if is_model_folder(place):
         names = EXPORTED if (place / EXPORTED[0]).is_file() else OF_RUN

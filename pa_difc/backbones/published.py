@@ -1,6 +1,6 @@
-"""Public weights that fit a backbone: where they come from, under which terms, and how to know the files.
+"""Public weights that fit a backbone: where they come from, their licence, and how to recognise the files.
 
-Nothing is downloaded: terms are the user's to accept. Importing this imports no torch.
+Nothing is downloaded, as users must accept the licences themselves. This module doesn't import torch.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from ..util.errors import UserError
 class PublishedFile:
     """One file of published weights."""
 
-    name: str  #: as it is published
-    sha256: str = ""  #: all of the hash or its first digits; empty: not known
-    size: int | None = None  #: in bytes; None: not known
+    name: str  #: its published name
+    sha256: str = ""  #: the hash or its first digits; empty: unknown
+    size: int | None = None  #: in bytes; None: unknown
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,15 @@ class PublishedWeights:
     """Weights of one network."""
 
     backbone: str
-    files: tuple[PublishedFile, ...]  #: the first is what --pretrained takes; all lie in one folder
+    files: tuple[PublishedFile, ...]  #: the first is the one for --pretrained; all must be in one folder
     origin: str
     terms: str
     trained_on: str
-    classifier: str = ""  #: the classes of the classifier that comes along
+    classifier: str = ""  #: the classes of the classifier it includes
 
     @property
     def size(self) -> int | None:
-        """Of all files, in bytes; None: not known."""
+        """The size of all files in bytes; None: unknown."""
         sizes = [file.size for file in self.files if file.size is not None]
         return sum(sizes) if len(sizes) == len(self.files) else None
 
@@ -43,7 +43,7 @@ _FACENET = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9
 _IMAGENET = {"terms": "BSD-3-Clause", "trained_on": "ImageNet-1k: objects, not faces"}
 _MS1M = "MS-Celeb-1M, withdrawn by its publisher: identity, not expression"
 
-#: Hashes are those of files that were looked at; torchvision writes the first eight digits into its files' names.
+#: Full hashes were computed from the files; torchvision's file names contain the first eight digits.
 PUBLISHED: dict[str, PublishedWeights] = {
     "face_api": PublishedWeights(
         "expression",
@@ -118,16 +118,16 @@ PUBLISHED: dict[str, PublishedWeights] = {
 
 
 def find_published(weights: PublishedWeights, folder: Path) -> tuple[Path | None, str]:
-    """Where weights lie below a folder, and what is wrong with them.
+    """Searches a folder for published weights and checks them.
 
-    A file is found by its name, or under another one by its size and hash.
+    The first file is found by name or, if renamed, by size and hash; others must be next to it.
 
     Returns:
-        The first file, or None if it is not there; and a line about what is missing or is not as published, empty if
-        everything works.
+        The first file, or None if it isn't there; and a line about what is missing or differs from the published file,
+        empty if all is well.
 
     Raises:
-        UserError: there is no such folder, or a file can't be read.
+        UserError: the folder doesn't exist, or a file can't be read.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
@@ -150,6 +150,6 @@ def _is_renamed(path: Path, file: PublishedFile) -> bool:
 
 
 def _is(path: Path, file: PublishedFile) -> bool:
-    from ..util.files import file_sha256  # which needs NumPy, and help does not
+    from ..util.files import file_sha256  # imported here as it needs NumPy, which --help should not load
 
     return file_sha256(path).startswith(file.sha256)

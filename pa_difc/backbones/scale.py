@@ -1,4 +1,4 @@
-"""A backbone that is shown its faces larger or smaller than they come."""
+"""Scales the faces that a backbone sees."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def show_scaled(backbone: nn.Module, scale: float) -> nn.Module:
-    """A backbone that sees every face scaled about the image's centre, landmarks with it; changed in place.
+    """Makes a backbone scale every face and its landmarks about the image's centre; modifies it in place.
 
-    A network that learnt from looser or tighter crops than it is given is judged by its crop. The scale is part of the
-    network, in training, evaluation and every exported format; the weights keep their names.
+    A network pretrained on looser or tighter crops than the data has does worse than it could. The scale becomes part
+    of the network, in training, evaluation and every exported format; the weights keep their names.
 
     Args:
         backbone: takes a :class:`.Face`.
@@ -30,4 +30,4 @@ def show_scaled(backbone: nn.Module, scale: float) -> nn.Module:
 
 def _scale_input(scale: float, backbone: nn.Module, given: tuple[Face]) -> tuple[Face]:
     (faces,) = given
-    return (scaled(faces, scale),)  # a tuple of arguments: torch would take a Face for two of them
+    return (scaled(faces, scale),)  # a 1-tuple: torch would unpack a Face into two arguments

@@ -1,4 +1,4 @@
-"""A small network for CPU work: an epoch over 15,000 faces of 48 px takes seconds to tens of seconds on two cores."""
+"""A small network for CPUs: an epoch over 15,000 faces of 48 px takes seconds to tens of seconds on two cores."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _STATISTICS = ((0.5,) * 3, (0.25,) * 3)
 class SmallNet(nn.Module):
     """Four convolution blocks, 48 → 24 → 12 → 6 → 3 px and 16 → 32 → 64 → 128 channels, then average pooling.
 
-    Takes ``Face`` images ``(N, 3, P, P)`` in [0, 1] of any P from 32 px on; landmarks are not looked at.
-    Gives features ``(N, 128)``.
+    Takes ``Face`` images ``(N, 3, P, P)`` in [0, 1] with P of at least 32; landmarks are not used. Returns features
+    ``(N, 128)``.
     """
 
     num_features = _WIDTHS[-1]
@@ -37,14 +37,16 @@ class SmallNet(nn.Module):
 
     def forward(self, face: Face) -> Tensor:
         x = (face.image - self.mean) / self.std  # (N, 3, P, P)
-        x = x.contiguous(memory_format=torch.channels_last)  # a step takes 0.7 of the time on a CPU
+        x = x.contiguous(memory_format=torch.channels_last)  # takes 0.7 of the time per step on a CPU
         features: Tensor = self.pool(self.blocks(x)).flatten(1)
         return features  # (N, 128)
 
 
 class SmallTrunk(Trunk):
-    """The same blocks with landmarks: mid map 24×24×16, so that a 7×7 window is as much of a face as in 28×28 of
-    112 px; late map 6×6×64, last map 3×3×128."""
+    """The same blocks as a trunk, with maps of 24×24×16 (mid), 6×6×64 (late) and 3×3×128 (last).
+
+    A 7×7 window of the mid map covers about as much of a face as one of a 28×28 map.
+    """
 
     def __init__(self) -> None:
         widths = {"mid_channels": _WIDTHS[1], "late_channels": _WIDTHS[3], "last_channels": _WIDTHS[4]}
@@ -85,7 +87,7 @@ SMALL = BackboneSpec(
     _small,
     48,
     0.02,
-    "four convolution blocks, for CPU work",
+    "four convolution blocks, for CPUs",
     feature_head="global_only",
     any_px=True,
     grid=True,

@@ -1,4 +1,4 @@
-"""How an extractor computes, not what: precision, memory format, compilation. Names and values of the weights stay."""
+"""Settings for speed: precision, memory format, compilation. Names and values of the weights stay the same."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ if TYPE_CHECKING:
     from ..data.faces import Face
 
 
-#: The attribute of an extractor that computes as in training whatever its mode.
+#: The attribute that makes an extractor compute as in training whatever its mode.
 _IN_TRAINING = "_computes_as_in_training"
 
 
 def for_speed(
     extractor: nn.Module, *, precision: str = "float32", channels_last: bool = False, compiled: bool = False
 ) -> None:
-    """Sets an extractor up, in place.
+    """Sets an extractor's precision, memory format and compilation, in place.
 
     Args:
         extractor: takes a :class:`.Face`.
         precision: one of :data:`.PRECISIONS`; "bf16" is autocast.
-        channels_last: whether convolutions keep their channels last in memory.
-        compiled: whether it goes through torch.compile.
+        channels_last: whether to use the channels-last memory format.
+        compiled: whether to use torch.compile.
     """
     if channels_last:
         extractor.to(memory_format=torch.channels_last)
     if precision == "bf16":
-        extractor.forward = MethodType(_forward_in_bf16, extractor)  # a method: copies of the extractor keep it
+        extractor.forward = MethodType(_forward_in_bf16, extractor)  # a bound method, which deep copies rebind
     if compiled:
         extractor.compile()
 
 
 def for_training(extractor: nn.Module) -> None:
-    """Lets an extractor in eval mode that is part of training, such as a teacher, compute as in training."""
+    """Makes an extractor that is part of training in eval mode, such as a teacher's, compute as in training."""
     setattr(extractor, _IN_TRAINING, True)
 
 

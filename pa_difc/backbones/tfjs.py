@@ -1,7 +1,7 @@
-"""Weights as TensorFlow.js publishes them: a manifest that names tensors, and files with their bytes.
+"""Reads weights in TensorFlow.js format: a manifest that names tensors, and files with their bytes.
 
-The bytes of a group's files, one after the other, are those of its tensors in their order: float32, or a byte per value
-with value = byte · scale + min.
+The concatenated files of a group hold its tensors in order: float32, or a byte per value with
+value = byte · scale + min.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..util.errors import UserError
 from ..util.shapes import COUNT, NUMBER, TEXT, mismatch
 from .places import manifest_groups
 
-#: By the last part of a tensor's name: the last part here, and the order of the dimensions.
+#: By the last part of a tensor's TensorFlow name: its PyTorch name, and the order of its dimensions.
 _LAYOUTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "filters": ("weight", (3, 2, 0, 1)),  # HWIO → OIHW
     "pointwise_filter": ("pointwise.weight", (3, 2, 0, 1)),
@@ -30,13 +30,13 @@ _LAYOUTS: dict[str, tuple[str, tuple[int, ...]]] = {
 
 
 def read_tfjs(manifest: Path) -> dict[str, Tensor]:
-    """The tensors of a network of TensorFlow.js, under the names and in the layouts that torch's layers have.
+    """Reads the tensors of a TensorFlow.js network, with the names and layouts of PyTorch layers.
 
     ``dense1/conv0/depthwise_filter`` becomes ``dense1.conv0.depthwise.weight``, ``fc/weights`` becomes ``fc.weight``;
-    the bias of a separable convolution is its 1×1 convolution's.
+    the bias of a separable convolution goes to its pointwise convolution.
 
     Args:
-        manifest: a file that ends in ``weights_manifest.json``; the files of bytes are next to it.
+        manifest: a file ending in ``weights_manifest.json``; the binary files must be next to it.
 
     Raises:
         UserError: a file can't be read, is incomplete, or has another layout.
@@ -81,7 +81,7 @@ def _entries(manifest: Path, weights: list[Any]) -> Iterator[tuple[str, list[int
         quantization = entry.get("quantization")
         stored = quantization["dtype"] if quantization else entry["dtype"]
         if entry["dtype"] != "float32" or stored not in ("float32", "uint8"):
-            raise UserError(f"{manifest}: {entry['name']} is {stored}: must be float32, or float32 kept in uint8")
+            raise UserError(f"{manifest}: {entry['name']} is {stored}: must be float32, or float32 stored as uint8")
         yield entry["name"], entry["shape"], quantization
 
 
@@ -90,11 +90,11 @@ _QUANTIZATION = {"dtype": TEXT, "scale": NUMBER, "min": NUMBER}
 
 def _of_another_length(manifest: Path, paths: list[str], found: int, wanted: str) -> UserError:
     files = ", ".join(str(manifest.parent / path) for path in paths) or "no file"
-    return UserError(f"cannot read weights {files}: {found:,} bytes, and {manifest.name} describes {wanted}")
+    return UserError(f"cannot read weights {files}: {found:,} bytes, but {manifest.name} describes {wanted}")
 
 
 def _translated(manifest: Path, name: str, tensor: Tensor, separable: set[str]) -> tuple[str, Tensor]:
-    """A tensor with its name here."""
+    """Converts a tensor to its PyTorch name and layout."""
     layer, _, last = name.rpartition("/")
     own, order = _LAYOUTS.get(last, (last, tuple(range(tensor.dim()))))
     if len(order) != tensor.dim():

@@ -1,4 +1,4 @@
-"""Any convolutional network of timm as a trunk, with the keys of timm's own weights: ``--backbone timm:NAME``."""
+"""Any convolutional network of timm as a trunk, with timm's parameter names: ``--backbone timm:NAME``."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _INPUT_PX, _MID_PX, _LATE_PX = 112, 28, 14
 class TimmTrunk(Trunk):
     """A network of timm without its classifier.
 
-    Its map for landmarks is the deepest of those of 28 px and more (none: it has no such map), its late one the deepest
-    of the smaller ones of 14 px and more; the last is what timm's own ``forward_features`` ends with. The network lies
-    in ``net``, under timm's names.
+    The mid map is the deepest of at least 28 px (None if there is none), the late map the deepest of at least 14 px
+    below that, and the last map is the output of timm's ``forward_features``. The network is in ``net``, under timm's
+    names.
 
     Args:
-        name: of the network in timm, such as "resnet18" or "efficientnet_b0.ra_in1k".
+        name: the network's name in timm, such as "resnet18" or "efficientnet_b0.ra_in1k".
 
     Attributes:
-        averages: whether timm's classifier reads the plain average of the last map; other networks have layers between
-            the two, and a classifier can't be taken over from them.
+        averages: whether timm's classifier takes the plain average of the last map; other networks have layers in
+            between, and their classifier can't be reused.
 
     Raises:
-        UserError: it has no maps, or can't take images of 112 px.
+        UserError: the network has no feature maps, or can't take images of 112 px.
     """
 
     def __init__(self, name: str) -> None:
@@ -41,7 +41,7 @@ class TimmTrunk(Trunk):
             last, maps = net.forward_intermediates(torch.rand(1, 3, _INPUT_PX, _INPUT_PX))
             last.sum().backward()
             pooled = net.forward_head(last, pre_logits=True)
-        except Exception:  # networks of timm raise what they like
+        except Exception:  # timm's networks can raise anything
             last, maps, pooled = torch.zeros(0), [], torch.zeros(0)
         if last.dim() != 4 or last.shape[1] != net.num_features:
             raise UserError(f"backbone {TIMM}:{name}: must be a convolutional network that takes {_INPUT_PX} px")
@@ -71,12 +71,12 @@ class TimmTrunk(Trunk):
 
 
 def _deepest(maps: list[Tensor], from_px: int, below_px: int) -> int | None:
-    """The index of the deepest map of such a side."""
+    """The index of the deepest map whose side is in [from_px, below_px)."""
     return max((i for i, x in enumerate(maps) if x.dim() == 4 and from_px <= x.shape[-1] < below_px), default=None)
 
 
 def timm_backbone(name: str) -> BackboneSpec:
-    """The backbone of a name such as "timm:resnet18".
+    """The backbone for a name such as "timm:resnet18".
 
     Raises:
         UserError: timm is not installed, or has no such network.
@@ -92,13 +92,13 @@ def timm_backbone(name: str) -> BackboneSpec:
 
 
 def hub_weights(name: str) -> dict[str, Tensor]:
-    """The weights of a network, its classifier among them, from timm's hub, or where an earlier download left them.
+    """The weights of a network, including its classifier, from timm's hub or its download cache.
 
     Args:
-        name: of the backbone, such as "timm:resnet18".
+        name: the backbone's name, such as "timm:resnet18".
 
     Raises:
-        UserError: the hub has none, or can't be reached; or the backbone is none of timm's.
+        UserError: the hub has none, or can't be reached; or the backbone isn't one of timm's.
     """
     if not name.startswith(f"{TIMM}:"):
         raise UserError(f"pretrained='hub': only for --backbone {TIMM}:NAME, not for {name}; give a file")
@@ -106,14 +106,14 @@ def hub_weights(name: str) -> dict[str, Tensor]:
     timm = _timm(own)
     try:
         net: nn.Module = timm.create_model(own, pretrained=True)
-    except Exception as error:  # whatever a network and a hub can raise
+    except Exception as error:  # the hub and the connection can raise anything
         reason = (str(error).splitlines() or [type(error).__name__])[0].strip()[:120]
         raise UserError(f"no weights of {name} from timm's hub ({reason}): give --pretrained FILE") from None
     return net.state_dict()
 
 
 def _timm(name: str) -> Any:
-    """The package, which is an extra and takes a second to import."""
+    """Imports timm, an optional dependency that takes a second to import."""
     try:
         import timm
     except ImportError:

@@ -1,7 +1,7 @@
-"""torchvision's ResNets and MobileNetV2 as trunks, with the keys of torchvision's own weights.
+"""torchvision's ResNets and MobileNetV2 as trunks, with torchvision's parameter names.
 
-At 112 px their maps are larger than IR's at one depth: 28×28 is reached before the first stage of a ResNet, so the
-landmarks are looked up after that stage.
+At 112 px their maps shrink earlier than IR's: a ResNet is at 28×28 before its first stage, so the landmarks are looked
+up after that stage.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class ResNetTrunk(Trunk):
     **4×4** (``layer4``: 512 or 2048).
 
     Args:
-        net: the network, taken apart.
+        net: the network whose layers to use.
     """
 
     def __init__(self, net: models.ResNet) -> None:

@@ -1,4 +1,4 @@
-"""What the convolutional part of every backbone has in common."""
+"""The base class of the convolutional part of every backbone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-#: R, G and B of images in [0, 1], as the public weights of each family expect them.
+#: Mean and std of R, G and B in [0, 1] that each family's public weights expect.
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # torchvision's and MobileFaceNet's
 SYMMETRIC = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # face.evoLVe's IR networks: to [−1, 1]
 FACENET = ((0.5, 0.5, 0.5), (128 / 255, 128 / 255, 128 / 255))  # facenet-pytorch: (255·x − 127.5) / 128
@@ -16,25 +16,24 @@ FACENET = ((0.5, 0.5, 0.5), (128 / 255, 128 / 255, 128 / 255))  # facenet-pytorc
 class Maps(NamedTuple):
     """The feature maps of N images at three depths."""
 
-    mid: Tensor | None  #: ``(N, C1, S, S)``, where the landmarks are looked up: 28×28 at 112 px
-    late: Tensor | None  #: ``(N, C2, s, s)`` of half that side or the nearest that the network has: 14×14
+    mid: Tensor | None  #: ``(N, C1, S, S)``, for the landmark windows: 28×28 at 112 px
+    late: Tensor | None  #: ``(N, C2, s, s)``, about half that side: 14×14
     last: Tensor  #: ``(N, C3, r, r)``: 7×7 or 4×4
 
 
 class Trunk(nn.Module):
-    """Images to feature maps: one half way, for the landmarks, a later one, and the last.
+    """Maps images to feature maps: a mid one for the landmarks, a late one, and the last.
 
-    A trunk's ``forward`` takes images ``(N, 3, P, P)`` in [0, 1], which it passes through :meth:`normalize`, and
-    gives :class:`Maps`; mid or late is None in a network without such a map. Its modules carry the names that the
-    network's public weights have.
+    A trunk's ``forward`` takes images ``(N, 3, P, P)`` in [0, 1], passes them through :meth:`normalize`, and returns
+    :class:`Maps`; mid or late is None if the network has no such map. Its modules are named as in the network's public
+    weights.
 
     Args:
-        statistics: mean and std per channel that the weights expect. They are constants of the code, so they are
-            not part of the state dict.
+        statistics: mean and std per channel that the weights expect; constants that are not part of the state dict.
         input_px: P.
-        mid_channels: of the map half way; None: there is none.
-        last_channels: of the last map.
-        late_channels: of the map between them; None: there is none.
+        mid_channels: channels of the mid map; None: there is none.
+        last_channels: channels of the last map.
+        late_channels: channels of the late map; None: there is none.
     """
 
     mean: Tensor  #: ``(3, 1, 1)``
@@ -61,7 +60,7 @@ class Trunk(nn.Module):
         """``(x − mean) / std`` per channel.
 
         Raises:
-            ValueError: the images are not of the size this network takes.
+            ValueError: the images are not ``(N, 3, P, P)``.
         """
         size = self.input_px
         if image.shape[1:] != (3, size, size):

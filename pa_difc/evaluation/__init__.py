@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .metrics import prediction_counts as prediction_counts
     from .metrics import score as score
 
-#: Ways to score a candidate without target labels: ours, and those of other packages.
+#: Criteria that score a candidate without target labels, of this package and of plugins.
 CRITERIA: Registry[Criterion] = Registry(
     "criterion",
     {

@@ -1,7 +1,7 @@
-"""Choosing a model without target labels: criteria by name, larger is better, each with its known failures.
+"""Criteria for choosing a model without target labels; larger is better. Each docstring names known failures.
 
-N target training samples, M source validation samples, K classes, D features. All are our own: of pytorch-adapt's
-validators, those we need average over samples only, and a collapsed model wins some of them.
+N target training samples, M source validation samples, K classes, D features. pytorch-adapt's validators are not used:
+those needed here weigh samples, not classes, so that a collapsed model can win.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a trained candidate shows to a criterion; there is no field for target labels."""
+    """What a criterion may use of a trained candidate; it has no target labels."""
 
     target_probs: Array  #: ``(N, K)`` on the target's training set
     target_features: Array  #: ``(N, D)``
@@ -33,7 +33,7 @@ class Evidence:
 class Criterion:
     """A way to score one candidate.
 
-    ``score`` may have parameters of its own, with defaults; commands call it with the evidence alone.
+    ``score`` may have further parameters with defaults; commands call it with the evidence only.
     """
 
     score: Callable[..., float]
@@ -41,14 +41,14 @@ class Criterion:
 
     @property
     def code(self) -> Callable[..., float]:
-        """What scores, for the hash of a registered criterion's code."""
+        """The function whose file :meth:`.Registry.digest` hashes."""
         return self.score
 
 
 def information_maximization(evidence: Evidence) -> float:
     """Entropy of the mean prediction minus mean entropy, in nats (IM of Musgrave et al. 2022, arXiv:2208.07360).
 
-    Favours a uniform class prior: on an imbalanced target it rewards balance that isn't there.
+    Favours a uniform class prior: on an imbalanced target it rewards predictions that are too balanced.
     """
     p = evidence.target_probs
     return float(_entropy(p.mean(axis=0)) - _entropy(p).mean())
@@ -68,12 +68,12 @@ def batch_nuclear_norm(evidence: Evidence) -> float:
 def soft_neighborhood_density(evidence: Evidence, temperature: float = 0.05, most: int = 2000) -> float:
     """Mean entropy of softmaxed similarities between predictions (Saito et al. 2021, arXiv:2108.10860, eq. 2).
 
-    Prefers collapsed models: where all predictions are alike, every neighbourhood is dense.
+    Prefers collapsed models: if all predictions are alike, every neighbourhood is dense.
 
     Args:
         evidence: of the candidate.
-        temperature: τ, by which cosine similarities are divided; 0.05 in the paper.
-        most: at most about so many samples are compared, evenly spaced; time and memory grow with its square.
+        temperature: τ, the divisor of cosine similarities; 0.05 in the paper.
+        most: largest number of samples to compare, evenly spaced; time and memory grow with its square.
     """
     from scipy.special import softmax
     from sklearn.preprocessing import normalize
@@ -85,13 +85,14 @@ def soft_neighborhood_density(evidence: Evidence, temperature: float = 0.05, mos
 
 
 def class_ami(evidence: Evidence, most: int = 5000) -> float:
-    """Adjusted mutual information of predictions with k-means clusters of unit features started at their class means.
+    """Adjusted mutual information of predicted classes and k-means clusters of normalised features.
 
-    ClassAMI of Musgrave et al. 2022, arXiv:2208.07360. Blind to which cluster is which class.
+    ClassAMI of Musgrave et al. 2022, arXiv:2208.07360. Clusters start from the predicted classes' mean features.
+    Doesn't notice if clusters are assigned to the wrong classes.
 
     Args:
         evidence: of the candidate.
-        most: at most about so many samples are clustered, evenly spaced.
+        most: largest number of samples to cluster, evenly spaced.
     """
     from sklearn.cluster import KMeans
     from sklearn.metrics import adjusted_mutual_info_score
@@ -114,10 +115,10 @@ def source_macro_recall(evidence: Evidence) -> float:
 
 
 def deep_embedded_validation(evidence: Evidence) -> float:
-    """Minus the source's held-out risk, weighted by target/source density with a control variate.
+    """Minus the held-out source risk, weighted by the density ratio target/source, with a control variate.
 
-    DEV (You et al. 2019, "Towards Accurate Model Selection in Deep UDA", ICML). The densities come from a logistic
-    regression between the domains' features: where they are separable, a few samples carry all the weight.
+    DEV (You et al. 2019, "Towards Accurate Model Selection in Deep UDA", ICML). The density ratio comes from a logistic
+    regression between the domains' features; if the domains are separable, a few samples carry all the weight.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -134,14 +135,14 @@ def deep_embedded_validation(evidence: Evidence) -> float:
     return float(-(losses.mean() + eta * weights.mean() - eta))
 
 
-#: What :func:`consensus` ranks a method's settings by; each fails in its own way.
+#: Criteria for :func:`consensus` between settings of one method; each fails in its own way.
 CONSENSUS = ("im", "class_ami", "ensv")
 
-#: What it ranks methods by: their predicted classes alone. "im" rewards confidence, and a method that enlarges features
-#: (SAFN) is confident whether it is right or not.
+#: Criteria between methods, which depend on predicted classes only: "im" rewards confidence, and a method that enlarges
+#: features (SAFN) is confident whether right or wrong.
 CONSENSUS_OF_METHODS = ("class_ami", "ensv", "src_macro")
 
-#: How far below source-only's a candidate's mean recall on held-out source may lie.
+#: How far a candidate's mean recall on held-out source may fall below source-only's.
 SOURCE_TOLERANCE = 0.03
 
 IM = Criterion(information_maximization, "information maximisation; favours a uniform class prior")
@@ -149,20 +150,20 @@ CLASS_AMI = Criterion(class_ami, "predictions against feature clusters; can't te
 BNM = Criterion(batch_nuclear_norm, "nuclear norm of predictions; favours a uniform class prior")
 SND = Criterion(soft_neighborhood_density, "density of neighbourhoods; prefers collapsed models")
 DEV = Criterion(
-    deep_embedded_validation, "density-weighted source risk; few samples decide where domains are separable"
+    deep_embedded_validation, "density-weighted source risk; a few samples decide if the domains are separable"
 )
 SRC_MACRO = Criterion(source_macro_recall, "mean recall on held-out source; blind to the target")
 
 
 def ensemble_agreement(candidates: Sequence[Array], weights: Sequence[float] | None = None) -> list[float]:
-    """How well each candidate's predictions agree with those of all candidates' mean, by mean per-class recall.
+    """How well each candidate's predictions agree with the ensemble of all candidates, by mean per-class recall.
 
-    EnsV (Hu et al. 2024, "Towards Reliable Model Selection for UDA", NeurIPS), macro instead of micro. A pool in which
-    most candidates fail alike agrees with the failure.
+    EnsV (Hu et al. 2024, "Towards Reliable Model Selection for UDA", NeurIPS). Differs from the paper: mean recall
+    instead of accuracy. If most candidates fail alike, it rewards the failure.
 
     Args:
         candidates: each ``(N, K)`` class probabilities on the same target samples.
-        weights: of the candidates in the mean; None: equal ones.
+        weights: of the candidates in the ensemble; None: equal ones.
 
     Returns:
         A score per candidate, in [0, 1].
@@ -184,7 +185,7 @@ def consensus(scores: Sequence[Sequence[float]]) -> list[float]:
 
 
 def macro_recall(labels: Array, predicted: Array) -> float:
-    """Mean recall over the classes that ``labels`` holds."""
+    """Mean recall over the classes that occur in ``labels``."""
     return float(np.mean([(predicted[labels == k] == k).mean() for k in np.unique(labels)]))
 
 
@@ -195,5 +196,5 @@ def _entropy(p: Array) -> Array:
 
 
 def _every_kth(rows: Array, most: int) -> Array:
-    """At most about ``most`` rows, evenly spaced: quadratic and clustering criteria need no more."""
+    """At most ``most`` rows, evenly spaced; enough for the quadratic and the clustering criteria."""
     return rows[:: max(1, -(-len(rows) // most))]

@@ -14,14 +14,14 @@ from ..methods.hooks import eval_mode
 
 
 class Adapter(Protocol):
-    """A method, as far as predicting needs it."""
+    """The parts of a method that prediction needs."""
 
     @property
     def models(self) -> Mapping[str, nn.Module]:
         """Its networks by name."""
 
     def inference(self, x: Any, domain: Any) -> Mapping[str, Tensor]:
-        """ "features" ``(N, D)`` and "logits" ``(N, K)``."""
+        """Returns "features" ``(N, D)`` and "logits" ``(N, K)``."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Predictions:
 
 @torch.no_grad()
 def predict(adapter: Adapter, loader: EvalLoader, domain: int = 1, views: str = "none") -> Predictions:
-    """Predicts a whole domain in eval mode; the models' modes are put back afterwards.
+    """Predicts a whole domain in eval mode; the models' modes are restored afterwards.
 
     Args:
         adapter: a trained method.
         loader: the faces.
-        domain: 0 for the source, 1 for the target; only methods with parts for each domain use it.
+        domain: 0 for the source, 1 for the target; only methods with domain-specific parts use it.
         views: the views of each face whose probabilities are averaged, see :func:`.data.views.views_of`; features are
-            those of the face as it is.
+            those of the unchanged face.
     """
     probs, features = [], []
     with eval_mode(*adapter.models.values()):

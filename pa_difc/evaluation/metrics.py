@@ -1,4 +1,4 @@
-"""Scores of predictions against ground truth, with imbalance in mind."""
+"""Scores of predictions against ground truth, including ones for imbalanced classes."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-#: The metrics of predictions against labels that tables show, in their order, and the words for them.
+#: The metrics in tables, in their order, and their column names.
 METRICS = {
     "accuracy": "accuracy",
     "macro_recall": "mean recall",
     "macro_recall_20": "≥ 20 faces",
     "macro_f1": "macro-F1",
 }
-#: Classes with fewer test faces are left out of "macro_recall_20": one face more or less moves their recall too far.
+#: Classes with fewer test faces are left out of "macro_recall_20", as a single face would change their recall too much.
 ENOUGH_FACES = 20
-#: What tables say of it.
+#: The note below tables.
 ENOUGH_NOTE = f"≥ {ENOUGH_FACES} faces: mean recall over the classes with at least {ENOUGH_FACES} test faces"
 
 
 def score(labels: npt.NDArray[Any], probs: npt.NDArray[Any]) -> dict[str, Any]:
-    """Accuracy, mean per-class recall, macro-F1 and the counts behind them.
+    """Accuracy, mean per-class recall, macro-F1 and the underlying counts.
 
-    Classes without a sample are left out of the means (CK+48 has no neutral); predicting them still costs.
+    Classes without samples are left out of the means (CK+48 has no neutral); predicting them still counts as an error.
 
     Args:
         labels: ``(N,)`` classes.
@@ -33,7 +33,7 @@ def score(labels: npt.NDArray[Any], probs: npt.NDArray[Any]) -> dict[str, Any]:
         "accuracy", "macro_recall" and "macro_f1" in [0, 1]; "macro_recall_20" likewise, see
         :func:`macro_recall_20`; "recall" ``(K,)`` with None for an absent class;
         "confusion" ``(K, K)`` counts, rows true and columns predicted; "predicted" ``(K,)`` counts; "collapsed":
-        whether fewer classes were ever predicted than half of those that occur.
+        whether fewer than half as many classes are predicted as occur.
     """
     from sklearn.metrics import confusion_matrix, f1_score
 
@@ -67,14 +67,14 @@ def macro_recall_20(confusion: npt.ArrayLike) -> float | None:
 
 
 def prediction_counts(probs: npt.NDArray[Any], occurring: int | None = None) -> dict[str, Any]:
-    """How often each class is predicted; needs no labels.
+    """Counts how often each class is predicted; needs no labels.
 
     Args:
         probs: ``(N, K)`` class probabilities.
-        occurring: how many of the classes occur; None where nobody knows: all.
+        occurring: how many classes occur; None (unknown): all K.
 
     Returns:
-        "predicted" ``(K,)`` counts; "collapsed": whether fewer than half of the classes that occur were ever predicted.
+        "predicted" ``(K,)`` counts; "collapsed": whether fewer than half as many classes are predicted as occur.
     """
     k = probs.shape[1]
     expected = k if occurring is None else occurring

@@ -1,9 +1,9 @@
-"""The target's class proportions, estimated without its labels, and predictions adjusted for them.
+"""Estimates the target's class proportions without its labels, and adjusts predictions for them.
 
 RLSbench's second step (Garg et al. 2023, arXiv:2302.03020): probabilities are calibrated on held-out source samples,
-the ratio of target to source class proportions is estimated from the target's predictions, and multiplies these.
-Everything assumes that a class looks the same in both domains and only their proportions differ; under a shift of looks
-the estimate can be far off, so that a collapsed one is refused.
+the ratio of target to source class proportions is estimated from predictions on the target, and these are multiplied by
+it. This assumes label shift: only class proportions differ between domains, not the looks of a class. Under covariate
+shift the estimate can be far off; a collapsed one is refused.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-#: A ratio is kept within this factor.
+#: Ratios are clamped to at most this and at least its inverse.
 LARGEST_RATIO = 20.0
 _FLOOR = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True)
 class Adjustment:
-    """An estimate and what it does to probabilities.
+    """An estimate of the target's class proportions, and the adjustment of probabilities that follows.
 
     Attributes:
         prior: ``(K,)`` estimated target class proportions; None if nothing could be estimated.
-        ratio: ``(K,)`` target over source; ones if refused.
-        log_scale, bias: of the calibration: log p → scale · log p + bias.
+        ratio: ``(K,)`` target over source proportions; ones if refused.
+        scale, bias: the calibration: log p → scale · log p + bias.
         refused: why the estimate is not used, or None.
     """
 
@@ -40,13 +40,13 @@ class Adjustment:
     refused: str | None
 
     def apply(self, probs: Array) -> Array:
-        """Adjusted probabilities ``(N, K)``; as they are if the estimate was refused."""
+        """Adjusts probabilities ``(N, K)``; returns them unchanged if the estimate was refused."""
         if self.refused:
             return probs
         return _normalized(_calibrated(probs, self.scale, self.bias) * self.ratio)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for records."""
+        """The fields as plain values, for records."""
         return {
             "prior": None if self.prior is None or not np.isfinite(self.prior).all() else self.prior.tolist(),
             "ratio": self.ratio.tolist(),
@@ -61,7 +61,7 @@ def estimate_prior(name: str, source_probs: Array, source_labels: Array, target_
     Args:
         name: one of :data:`ESTIMATORS`.
         source_probs: ``(N, K)`` predictions on held-out source samples.
-        source_labels: ``(N,)`` their classes; if a class does not occur, the estimate is refused.
+        source_labels: ``(N,)`` their labels; if a class does not occur, the estimate is refused.
         target_probs: ``(M, K)`` predictions on unlabelled target samples.
     """
     k = source_probs.shape[1]
@@ -80,8 +80,13 @@ def estimate_prior(name: str, source_probs: Array, source_labels: Array, target_
 
 
 def calibrate(probs: Array, labels: Array) -> tuple[float, Array]:
-    """Bias-corrected temperature scaling (Alexandari et al. 2020, arXiv:1901.06852): the scale and biases ``(K,)`` of
-    log p with the highest likelihood, the biases held near 0 by a weak Gaussian prior (rare classes have few samples).
+    """Calibrates probabilities by bias-corrected temperature scaling (Alexandari et al. 2020, arXiv:1901.06852).
+
+    Differs from the paper: a weak Gaussian prior pulls log scale and biases towards 0, as rare classes have few
+    samples.
+
+    Returns:
+        The scale and biases ``(K,)`` of log p with the highest likelihood.
     """
     from scipy.optimize import minimize
 
@@ -94,8 +99,8 @@ def calibrate(probs: Array, labels: Array) -> tuple[float, Array]:
 def bbse(source_probs: Array, source_labels: Array, target_probs: Array) -> Array:
     """Black-box shift estimation (Lipton et al. 2018, arXiv:1802.03916): w ≥ 0 with C w = μ, in least squares.
 
-    C_ij is the share of source samples that are predicted as i and belong to j, μ_i that of target samples predicted as
-    i, both by probabilities instead of counts.
+    C_ij is the share of source samples predicted as i with label j, μ_i the share of target samples predicted as i,
+    both from probabilities instead of counts.
     """
     from scipy.optimize import nnls
 
@@ -105,8 +110,10 @@ def bbse(source_probs: Array, source_labels: Array, target_probs: Array) -> Arra
 
 
 def rlls(source_probs: Array, source_labels: Array, target_probs: Array) -> Array:
-    """Regularised learning under label shift (Azizzadenesheli et al. 2019, arXiv:1903.09734): w = 1 + θ, where θ is the
-    least-squares solution of C θ = μ − C 1 with a penalty on its norm that falls with the number of samples.
+    """Regularised learning under label shift (Azizzadenesheli et al. 2019, arXiv:1903.09734).
+
+    w = 1 + θ, where θ is the least-squares solution of C θ = μ − C 1 with an L2 penalty that falls with the number of
+    samples.
     """
     joint, mean = _joint(source_probs, source_labels), target_probs.mean(axis=0)
     k = len(mean)
@@ -136,13 +143,13 @@ ESTIMATORS: dict[str, Estimator] = {"bbse": bbse, "rlls": rlls, "mlls": mlls}
 
 
 def _joint(probs: Array, labels: Array) -> Array:
-    """``(K, K)``: mean predicted probability of i together with class j."""
+    """``(K, K)``: joint proportions of predicted class i (by probability) and label j."""
     joint: Array = probs.T @ np.eye(probs.shape[1])[labels] / len(labels)
     return joint
 
 
 def _collapsed(prior: Array, target_probs: Array) -> str | None:
-    """Why an estimate is not to be believed, or None."""
+    """Why an estimate is not trustworthy, or None."""
     k = len(prior)
     predicted = len(np.unique(target_probs.argmax(axis=1)))
     if predicted < k / 2:
@@ -157,7 +164,7 @@ def _collapsed(prior: Array, target_probs: Array) -> str | None:
 
 
 def _calibration_loss(values: Array, log_probs: Array, labels: Array) -> tuple[float, Array]:
-    """What :func:`calibrate` minimises, and its gradient, at a logarithm of the scale and ``(K,)`` biases."""
+    """The loss that :func:`calibrate` minimises and its gradient; ``values`` are log scale and ``(K,)`` biases."""
     from scipy.special import log_softmax
 
     rows, scale, bias = np.arange(len(labels)), np.exp(values[0]), values[1:]

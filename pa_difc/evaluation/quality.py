@@ -1,4 +1,4 @@
-"""How well features tell the classes apart, whatever a classifier makes of them."""
+"""How well features separate the classes, independent of any classifier."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-#: Names in records, and the library's.
+#: Names in records, and in pytorch-metric-learning.
 MEASURES = {
     "precision_at_1": "precision_at_1",
     "r_precision": "r_precision",
@@ -22,12 +22,13 @@ MOST_SAMPLES = 2000
 
 
 def feature_quality(features: Tensor, labels: npt.NDArray[Any]) -> dict[str, float]:
-    """Precision@1, R-precision, MAP@R (Musgrave et al. 2020, arXiv:2003.08505) and AMI of k-means, by
-    pytorch-metric-learning's AccuracyCalculator with cosine similarity; each in [0, 1].
+    """Precision@1, R-precision, MAP@R (Musgrave et al. 2020, arXiv:2003.08505) and AMI of k-means clusters.
+
+    Computed by pytorch-metric-learning's AccuracyCalculator with cosine similarity; each is at most 1.
 
     Args:
-        features: ``(N, D)``; of more than :data:`MOST_SAMPLES`, evenly spaced ones are taken.
-        labels: ``(N,)``; a class with a single sample counts in AMI alone.
+        features: ``(N, D)``; if more than :data:`MOST_SAMPLES`, evenly spaced ones are used.
+        labels: ``(N,)``; a class with a single sample counts only in AMI.
     """
     from pytorch_metric_learning.distances import CosineSimilarity
     from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator

@@ -1,4 +1,4 @@
-"""The classification losses that fit into every method's slot, by name."""
+"""The classification losses by name; every method accepts any of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses for imbalanced data beside DIFC's family: each takes any logits, and none has state."""
+"""Stateless losses for imbalanced data that DIFC is compared with; they accept any logits."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from .spec import LossSpec
 
 @dataclass(frozen=True)
 class EffectiveOptions(Options):
-    """Of class weights by the effective number of samples."""
+    """Options of class weights by the effective number of samples."""
 
     beta: float = option(0.9999, "β of the effective number of samples", at_least=0, at_most=1)
 
 
 @dataclass(frozen=True)
 class FocalOptions(Options):
-    """Of the focal loss."""
+    """Options of the focal loss."""
 
-    gamma: float = option(2.0, "γ, how little easy samples count; 0 is cross-entropy", at_least=0)
+    gamma: float = option(2.0, "γ, how strongly easy samples are down-weighted; 0 is cross-entropy", at_least=0)
 
 
 @dataclass(frozen=True)
 class AdjustmentOptions(Options):
-    """Of logit adjustment."""
+    """Options of logit adjustment."""
 
     tau: float = option(1.0, "τ, the factor on the log class shares; 0 is cross-entropy", at_least=0)
 
 
 class CrossEntropyLoss(LabelledLoss):
-    """Mean cross-entropy, computed as pytorch-adapt does by default: unreduced, and then the mean."""
+    """Mean cross-entropy, computed like pytorch-adapt's default: per sample, then averaged."""
 
     def value(self, logits: Tensor, labels: Tensor) -> Tensor:
         return cross_entropy(logits, labels, reduction="none", label_smoothing=self.label_smoothing).mean()
 
 
 class WeightedLoss(LabelledLoss):
-    """Cross-entropy with class weights from the first step on: Σ w_y ℓ / Σ w_y, over the batch of all processes.
+    """Cross-entropy with class weights from the first step: Σ w_y ℓ / Σ w_y over the batches of all processes.
 
     Args:
         class_weights: ``(K,)``; only their ratios matter.
@@ -60,7 +60,8 @@ class WeightedLoss(LabelledLoss):
         weights = self.weights.to(logits)
         if self.label_smoothing == 0.0:
             return cross_entropy(logits, labels, weight=weights)
-        # PyTorch's own smoothing weighs each class of the target by its own weight.
+        # PyTorch would weight each term of the smoothed target by its own class; here the true class's weight applies
+        # to all.
         losses = cross_entropy(logits, labels, reduction="none", label_smoothing=self.label_smoothing)
         return (weights[labels] * losses).sum() / weights[labels].sum()
 
@@ -101,11 +102,11 @@ class FocalLoss(LabelledLoss):
 class LogitAdjustedLoss(LabelledLoss):
     """Mean cross-entropy of z + τ log π (Menon et al. 2021, arXiv:2007.07314, eq. 10), π the source's class shares.
 
-    With τ = 1 it is balanced softmax (Ren et al. 2020, arXiv:2007.10740, eq. 4). Prediction is by the plain logits.
+    τ = 1 gives balanced softmax (Ren et al. 2020, arXiv:2007.10740, eq. 4). Predictions use the unadjusted logits.
 
     Args:
         class_counts: ``(K,)`` source samples per class, all above 0.
-        tau: τ.
+        tau: τ, the factor on log π.
         label_smoothing, ignore_index: see :func:`.make_loss`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which step, epoch and phase a loss is in, where an epoch's length is known, told late, or learnt from the first."""
+"""Tracks a loss's step, epoch and phase; an epoch's length is given, set later, or learnt from the first epoch."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from .schedule import Phase, Schedule
 
 
 class Clock:
-    """Counts steps, and says by a schedule what they mean. Until an epoch's length is known, all are of epoch 0.
+    """Counts steps and maps them to epochs and phases; until an epoch's length is known, every step is in epoch 0.
 
     Args:
-        schedule: as its user gave it; :attr:`schedule` is the same with the length as far as it is known.
+        schedule: the user's schedule; the attribute :attr:`schedule` also has the epoch's length once that is known.
     """
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = self._given = schedule
         self.step = 0  #: optimisation steps done
-        self._ended: int | None = 0  # the step at which the data's last epoch ended; unknown after a checkpoint
+        self._ended: int | None = 0  # the step at which the last pass ended; None after loading a checkpoint
         self._warned = False
 
     @property
@@ -32,7 +32,7 @@ class Clock:
         return self.schedule.phase(self.step)
 
     def end_epoch(self) -> None:
-        """The data's epoch has ended: an unknown length becomes the number of steps done, a known one is compared."""
+        """Marks the end of a pass over the data: learns an epoch's length, or checks the pass against the known one."""
         known = self.schedule.steps_per_epoch
         if known is None:
             if self.step > 0:
@@ -50,7 +50,7 @@ class Clock:
         self._ended = self.step
 
     def set_steps_per_epoch(self, steps: int) -> None:
-        """The data's epoch has so many steps: sets an unknown length, and is compared with a known one."""
+        """Sets the epoch's length if it is unknown; warns if it differs from the known one."""
         known = self.schedule.steps_per_epoch
         if known is None:
             self._learn(steps)
@@ -66,10 +66,10 @@ class Clock:
             )
 
     def load(self, step: int, steps_per_epoch: int | None) -> int | None:
-        """Takes over a checkpoint's step, and its length where the user gave none.
+        """Restores a checkpoint's step, and its epoch length unless the user's schedule gives one.
 
         Returns:
-            The length that was known before, if it was told or learnt.
+            The length that had been set or learnt before, or None.
         """
         self.step, self._ended = step, None
         if self._given.steps_per_epoch is not None:
@@ -98,12 +98,12 @@ class Clocked:
 
     @property
     def schedule(self) -> Schedule:
-        """The schedule, with the length of an epoch as far as it is known by now."""
+        """The schedule, with the length of an epoch once it is known."""
         return self.clock.schedule
 
     @property
     def steps_per_epoch(self) -> int | None:
-        """The length of an epoch; None while it is not known."""
+        """Steps in an epoch; None while unknown."""
         return self.schedule.steps_per_epoch
 
     @property
@@ -117,13 +117,13 @@ class Clocked:
         return self.schedule.reweighted(self.step)
 
     def set_steps_per_epoch(self, steps: int) -> None:
-        """Tells how many steps an epoch has: the length of the loader.
+        """Sets how many steps an epoch has: the loader's length.
 
-        Sets a length that the schedule left open, best before training. One that differs from a known length changes
-        nothing and warns, once.
+        Call it before training where the schedule leaves the length open. If it differs from a known length, that
+        stays, with one warning.
 
         Raises:
-            ValueError: ``steps`` is below 1.
+            ValueError: ``steps`` is below 1, and no length is known yet.
         """
         before = self.clock.epoch
         self.clock.set_steps_per_epoch(steps)
@@ -131,10 +131,10 @@ class Clocked:
             self.start_epochs_since(before)
 
     def end_epoch(self) -> None:
-        """Tells that the data's epoch has ended, after its last :meth:`update`.
+        """Marks the end of a pass over the data; call it after the last :meth:`update` of each.
 
-        Where the length of an epoch was unknown, it becomes the number of steps done, and the second epoch starts as it
-        would have with that length given. Otherwise nothing changes; an end that does not fit the length warns, once.
+        An unknown epoch length becomes the number of steps done, and the second epoch starts as if that length had been
+        given. A known length stays; the first end that doesn't match it warns.
         """
         before = self.clock.epoch
         self.clock.end_epoch()
@@ -142,5 +142,5 @@ class Clocked:
             self.start_epochs_since(before)
 
     def start_epochs_since(self, before: int) -> None:
-        """What the state does where the next step begins an epoch after ``before``, which is not the last at times."""
+        """Updates the state at the start of an epoch; ``before`` is the epoch before it, which may lie several back."""
         raise NotImplementedError

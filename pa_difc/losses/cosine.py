@@ -1,4 +1,4 @@
-"""The margin losses of cosine classifiers: CosFace and ArcFace, by pytorch-metric-learning."""
+"""CosFace and ArcFace, the margin losses for cosine classifiers, built on pytorch-metric-learning."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from .spec import ClassificationLoss, LossInputs, LossSpec
 
 @dataclass(frozen=True)
 class CosFaceOptions(Options):
-    """Of CosFace."""
+    """Options of CosFace."""
 
     margin: float = option(0.35, "m, by which the true class's cosine is lowered", unit="cosine", at_least=0, at_most=2)
 
 
 @dataclass(frozen=True)
 class ArcFaceOptions(Options):
-    """Of ArcFace."""
+    """Options of ArcFace."""
 
     margin: float = option(28.6, "m, added to the true class's angle", unit="degrees", at_least=0, at_most=90)
 
 
-#: How far beyond 1 a cosine may lie that was computed in half precision.
+#: Tolerance for cosines computed in half precision, which may exceed 1.
 _ROUNDING = 0.02
 
 
 class MarginHeadLoss(LabelledLoss):
-    """A margin loss of pytorch-metric-learning on the cosines of a classifier that is already there.
+    """Applies a margin loss of pytorch-metric-learning to the logits of an existing cosine classifier.
 
-    The library's losses own a weight matrix and take features; ours is the method's classifier, so that adaptation and
-    prediction see it. Its logits are s times cosines, which go into the library's margin and scale.
+    The library's losses take features and own a weight matrix. Here the weights are the method's classifier, which
+    adaptation and prediction use too. Its logits are s · cos θ; the library's loss gets the cosines.
 
     Args:
-        loss: one of its losses of cosines.
-        scale: s, by which the logits are multiplied.
+        loss: :class:`CosFaceOnCosines` or :class:`ArcFaceOnCosines`, with the same scale.
+        scale: s, the factor that the logits contain.
         label_smoothing, ignore_index: see :func:`.make_loss`.
 
     Raises:
-        ValueError: (when called) logits lie beyond ±s, and are no cosines.
+        ValueError: (when called) logits exceed ±s, so they can't be s · cosines.
     """
 
     def __init__(self, loss: Any, scale: float, label_smoothing: float = 0.0, ignore_index: int = IGNORE_INDEX) -> None:
@@ -66,19 +66,19 @@ class MarginHeadLoss(LabelledLoss):
 
 
 def _on_cosines(base: Any) -> Any:
-    """A loss of the library whose embeddings are cosines ``(N, K)`` already, and that has no weight matrix."""
+    """A loss of the library that takes cosines ``(N, K)`` as embeddings and has no weight matrix."""
 
     class OnCosines(base):
         def __init__(self, num_classes: int, **kwargs: Any) -> None:
             super().__init__(num_classes=num_classes, embedding_size=1, **kwargs)
             self._parameters.pop("W")
-            self.W = torch.empty(1, num_classes)  # no parameter: asked for, and never looked at
+            self.W = torch.empty(1, num_classes)  # the library expects the attribute but never uses it
 
         def get_cosine(self, embeddings: Tensor) -> Tensor:
             return embeddings.clamp(-1 + 1e-6, 1 - 1e-6)  # the arc cosine's slope at ±1 is infinite
 
         def cast_types(self, dtype: torch.dtype, device: torch.device) -> None:
-            """There is nothing to cast."""
+            """Does nothing: there is no weight matrix to cast."""
 
     return OnCosines
 
@@ -90,9 +90,9 @@ class CosFaceOnCosines(_on_cosines(CosFaceLoss)):  # type: ignore[misc]
 class ArcFaceOnCosines(_on_cosines(ArcFaceLoss)):  # type: ignore[misc]
     """ArcFace: cos(θ_y + m), continued by cos θ_y − m sin m where θ_y + m > π (Deng et al. 2019, arXiv:1801.07698).
 
-    Differs from the library: there cos(θ_y + m) grows again beyond π, so that features that point away from their own
-    class's weights are pushed further away. A small network trained from scratch ends there, with a small loss and an
-    accuracy below chance. The continuation is that of the authors' code; no formula of the paper has it.
+    Differs from the library: there cos(θ_y + m) rises again once θ_y + m > π, which pushes features that point away
+    from their class's weights further away. A small network trained from scratch gets stuck there, with a small loss
+    and an accuracy below chance. The continuation is in the authors' code but in no formula of the paper.
     """
 
     def modify_cosine_of_target_classes(self, cosine_of_target_classes: Tensor) -> Tensor:

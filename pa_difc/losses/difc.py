@@ -1,4 +1,4 @@
-"""The DIFC loss: a classification loss that knows source imbalance and target confusion, and all of its state."""
+"""The DIFC loss, with its state: margins against source imbalance, raised for confused target classes."""
 
 from collections.abc import Mapping, Sequence
 from math import isfinite, isnan
@@ -40,31 +40,30 @@ class DIFCLoss(Clocked, LabelledLoss):
     Δ'_{C[j]} = Δ_{C[j]} + ε / 2^(j−1) (Sreenivas et al. 2022, eqs. 3 to 6); class weights join at
     ``schedule.reweight_epoch`` (deferred re-weighting, Cao et al. 2019, arXiv:1906.07413).
 
-    One training step reads once or more and then writes once::
+    In a training step, call the loss once or more, then ``update`` once::
 
         loss = criterion(source_logits, source_labels)  # reads margins and class weights
         ...
         criterion.update(target_logits)                 # adds to the confusion sums and counts the step
 
-    Differs from the paper, which leaves these open: margins are refreshed at every epoch of the DIFC phase, always
-    from the base margins (``refresh="once"`` is Algorithm 1 read literally); confusion is estimated from the target
-    logits that training computes anyway, summed over the epoch before; a class that is never predicted counts as
-    the most confused; classes of equal confusion share their ranks' increments; the cap is not applied again after ε is
-    added.
+    Choices that the paper leaves open: margins are refreshed at every epoch of the DIFC phase, always from the base
+    margins (``refresh="once"`` is Algorithm 1 read literally); confusion is estimated from the target logits that
+    training computes anyway, over the previous epoch; a class that is never predicted counts as the most confused;
+    equally confused classes share their ranks' increments; margins may exceed the cap once ε is added.
 
-    Differs from the authors' earlier public code (da-fer): from epoch 5 on that re-weights RAF-DB by a vector
-    set by hand, 1.75, 3, 2, 1, 1.5, 2, 1.25 (surprise, fear, disgust, happy, sad, anger, neutral), which is milder: 3
-    times from rarest to most frequent, where the formula gives 13.7. At a mean of 1, happy weighs 0.56 there and 0.21
-    here, fear 1.68 and 2.93. ``class_weights=`` takes the vector. It also puts source and target through BatchNorm in
-    one batch, which is a matter of the method (:class:`.JointFeaturesHook`) and not of this loss.
+    Differs from the authors' earlier public code (da-fer): from epoch 5 on, that weights RAF-DB's classes by hand,
+    1.75, 3, 2, 1, 1.5, 2, 1.25 (surprise, fear, disgust, happy, sad, anger, neutral). These weights are milder: their
+    ratio from rarest to most frequent class is 3, the formula's 13.7. At a mean of 1, happy weighs 0.56 there and 0.21
+    here, fear 1.68 and 2.93. Pass the vector as ``class_weights=`` to use it. That code also puts source and target
+    through BatchNorm in one batch, which is up to the method here (:class:`.JointFeaturesHook`).
 
-    Where ``schedule`` leaves ``steps_per_epoch`` open, tell it the loader's length, or where each epoch ends::
+    If ``schedule`` leaves ``steps_per_epoch`` open, give the loader's length or mark the end of each epoch::
 
         criterion.set_steps_per_epoch(len(loader))      # once, best before training
         criterion.end_epoch()                           # or after each pass of the loader
 
-    On several processes (a torch.distributed group) each gives its part of the batch: sums are added up over them
-    before margins are made, and weights are normalised over the whole batch, so that all have to call alike.
+    In a torch.distributed group each process passes its part of the batch. Confusion sums are added up over all
+    processes and weights normalised over the whole batch, so every process must make the same calls.
 
     Args:
         class_counts: ``(K,)`` source samples per class.
@@ -72,18 +71,18 @@ class DIFCLoss(Clocked, LabelledLoss):
         max_margin: the largest base margin, in margin units; γ follows from it.
         epsilon: ε, the largest increment for confusion, in margin units.
         beta: β of the class weights, in [0, 1].
-        class_weights: ``(K,)`` weights to use instead of the formula, as given: they are not rescaled.
-        scale: s, by which lowered logits are multiplied; 1 in the paper, 30 with cosine logits in LDAM.
+        class_weights: ``(K,)`` weights that replace the formula; they are not rescaled.
+        scale: s, the factor on the lowered logits; 1 in the paper, 30 with cosine logits in LDAM.
         margin_unit: "logit", as in the paper, or "spread": margins are multiples of the batch's :func:`.logit_spread`,
-            so that a cap means the same for a network whose logits are small and for one whose logits are large.
-        unseen: where a class that is never predicted ranks: "most" or "least" confused, or by its "last" score. Several
-            share their ranks' increments equally. Take "least" where many classes are never predicted, or should not
-            be: with K = 345 nearly all of ε would go to them, and in partial domain adaptation the target lacks some
-            classes of the source, whose margins had better not rise.
-        refresh: "epoch": at the start of each epoch of the DIFC phase; "once": at the switch only; "step": after
-            each step, from sums that forget with a horizon of one epoch.
-        confusion_from: "training": from what :meth:`update` is given; "evaluation": from what
-            :meth:`update_from_evaluation` is given at the start of an epoch.
+            so that a cap means the same whatever the size of a network's logits.
+        unseen: the rank of a class that is never predicted: "most" or "least" confused, or by its "last" score. Several
+            such classes share their ranks' increments equally. Use "least" with many classes (at K = 345 nearly all of
+            ε would go to classes that are never predicted) and in partial domain adaptation, where margins should not
+            rise for source classes that the target lacks.
+        refresh: "epoch": at the start of each epoch of the DIFC phase; "once": at the switch only; "step": after each
+            step, from sums that decay over about one epoch.
+        confusion_from: "training": from the logits passed to :meth:`update`; "evaluation": from the probabilities
+            passed to :meth:`update_from_evaluation` at the start of an epoch.
         label_smoothing: α of the smoothed target, in [0, 1], see :func:`.make_loss`; the paper has none.
         ignore_index: the label of samples that add nothing, see :func:`.make_loss`.
 
@@ -91,12 +90,12 @@ class DIFCLoss(Clocked, LabelledLoss):
         ValueError: a class has no sample, or a value is out of range.
     """
 
-    margins: Tensor  #: ``(K,)`` in margin units: what the next step reads
-    confusion: Tensor  #: ``(K,)`` the scores behind ``margins``; NaN where no score was ever known
-    gap_sums: Tensor  #: ``(K,)`` running sums of eq. 5, per predicted class
-    gap_counts: Tensor  #: ``(K,)`` how many target samples stand behind them
+    margins: Tensor  #: ``(K,)`` in margin units: those of the next step
+    confusion: Tensor  #: ``(K,)`` the scores behind ``margins``; NaN while unknown
+    gap_sums: Tensor  #: ``(K,)`` running sums of the gaps of eq. 5, per predicted class
+    gap_counts: Tensor  #: ``(K,)`` how many target samples they contain
     base_margins: Tensor  #: ``(K,)`` margins of the DI phase
-    class_weights: Tensor  #: ``(K,)`` weights once re-weighting has begun
+    class_weights: Tensor  #: ``(K,)`` weights used once re-weighting has begun
 
     def __init__(
         self,
@@ -156,7 +155,7 @@ class DIFCLoss(Clocked, LabelledLoss):
 
     @property
     def needs_target_logits(self) -> bool:
-        """Whether :meth:`update` needs target logits in this step: none are asked for that no refresh reads."""
+        """Whether :meth:`update` needs target logits in this step; False if no refresh would use them."""
         if self.confusion_from == "evaluation" or not self._uses_confusion:
             return False
         if self.refresh == "step":
@@ -165,12 +164,12 @@ class DIFCLoss(Clocked, LabelledLoss):
 
     @property
     def uses_target(self) -> bool:
-        """Whether :meth:`update` needs target logits at all, sooner or later."""
+        """Whether :meth:`update` needs target logits at any step."""
         return self._uses_confusion and self.confusion_from == "training"
 
     @property
     def needs_evaluation(self) -> bool:
-        """Whether :meth:`update_from_evaluation` has to be called before the next step."""
+        """Whether :meth:`update_from_evaluation` must be called before the next step."""
         due = self.schedule.starts_epoch(self.step) and self._refreshes_in(self.clock.epoch)
         return self.confusion_from == "evaluation" and self._uses_confusion and due
 
@@ -186,15 +185,15 @@ class DIFCLoss(Clocked, LabelledLoss):
 
     @torch.no_grad()
     def update(self, target_logits: Tensor | Sequence[Tensor] | None = None) -> None:
-        """Ends a step: adds target confusion to the sums, counts the step, refreshes the margins where one is due.
+        """Ends a step: adds target confusion to the sums, counts the step, and refreshes the margins when due.
 
         Args:
             target_logits: ``(N, K)``, or one such tensor per classifier, whose softmaxes are averaged (eq. 8).
                 May be None where :attr:`needs_target_logits` is False.
 
         Raises:
-            TypeError: what is given is neither a tensor nor a list or tuple of them.
-            ValueError: a shape is another, or target logits are needed and were not given.
+            TypeError: ``target_logits`` is neither a tensor nor a list or tuple of tensors.
+            ValueError: a shape is wrong, or target logits are needed and missing.
         """
         given = None if target_logits is None else checked_target(target_logits, len(self.margins))
         if self.needs_target_logits:
@@ -213,7 +212,7 @@ class DIFCLoss(Clocked, LabelledLoss):
         epoch = self.clock.epoch
         if self.phase is not Phase.WARMUP and self.schedule.phase_in(before) is Phase.WARMUP:
             self.margins.copy_(self.base_margins)
-        if self.refresh != "step":  # which refreshes its margins anyway, from sums that outlive an epoch
+        if self.refresh != "step":  # "step" refreshes in update(), from sums that outlive an epoch
             if self.confusion_from == "training" and self._uses_confusion and self._refreshes_in(epoch, before):
                 self._refresh()
             self.gap_sums.zero_()
@@ -227,8 +226,8 @@ class DIFCLoss(Clocked, LabelledLoss):
             probs: ``(N, K)`` class probabilities.
 
         Raises:
-            TypeError: ``probs`` is no tensor of numbers.
-            ValueError: no evaluation is due (see :attr:`needs_evaluation`), or the shape is another.
+            TypeError: ``probs`` is not a floating-point tensor.
+            ValueError: no evaluation is due (see :attr:`needs_evaluation`), or the shape is wrong.
         """
         check_logits("probs", probs, len(self.margins))
         if not self.needs_evaluation:
@@ -239,7 +238,7 @@ class DIFCLoss(Clocked, LabelledLoss):
         self._refresh()
 
     def describe(self) -> dict[str, Any]:
-        """The state as plain values, for logs and records; an unknown score is None, an infinite one "inf"."""
+        """The state as plain values for logs and records; an unknown score is None, an infinite one "inf" or "-inf"."""
         return {
             "phase": self.phase.value,
             "reweighted": self.reweighted,
@@ -253,7 +252,7 @@ class DIFCLoss(Clocked, LabelledLoss):
 
     def _check_schedule(self) -> None:
         if self.refresh == "step" and self.schedule.steps_per_epoch is None:
-            raise ValueError("refresh='step' forgets within an epoch: give the schedule steps_per_epoch")
+            raise ValueError("refresh='step' decays its sums over an epoch: give the schedule steps_per_epoch")
         at_first = self._uses_confusion and self.schedule.confusion_epoch == 0
         if at_first and self.refresh == "once" and self.confusion_from == "training":
             raise ValueError(
@@ -262,7 +261,7 @@ class DIFCLoss(Clocked, LabelledLoss):
             )
 
     def _refreshes_in(self, epoch: int, before: int | None = None) -> bool:
-        """Whether an epoch starts with new margins from confusion, after one that is not its predecessor at times."""
+        """Whether margins are refreshed at the start of ``epoch``, the next one after ``before``."""
         before = epoch - 1 if before is None else before
         switch = self.schedule.confusion_epoch
         if switch is None or self.schedule.phase_in(epoch) is not Phase.DIFC:
@@ -271,7 +270,7 @@ class DIFCLoss(Clocked, LabelledLoss):
 
     def _observe(self, probs: Tensor) -> None:
         if self.refresh == "step":
-            forget = 1.0 - 1.0 / (self.schedule.steps_per_epoch or 1)  # which is known, see _check_schedule
+            forget = 1.0 - 1.0 / (self.schedule.steps_per_epoch or 1)  # known here, see _check_schedule
             self.gap_sums.mul_(forget)
             self.gap_counts.mul_(forget)
         sums = torch.stack(gap_sums(probs))  # (2, K)
@@ -280,8 +279,8 @@ class DIFCLoss(Clocked, LabelledLoss):
         self.gap_counts.add_(counts)
 
     def _refresh(self) -> None:
-        """Margins of eq. 6, always from the base margins; without a single observation they stay as they are."""
-        if self.refresh != "step":  # whose sums outlive an epoch, and so are of all processes already
+        """Computes the margins of eq. 6 from the base margins; without observations they stay unchanged."""
+        if self.refresh != "step":  # with "step", _observe() has added them up over processes already
             for sums in (self.gap_sums, self.gap_counts):
                 sums.copy_(total(sums))
         if not self.gap_counts.any():
@@ -308,7 +307,7 @@ class DIFCLoss(Clocked, LabelledLoss):
             self.set_steps_per_epoch(told)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        # Before any buffer is copied: a refused checkpoint must leave the loss as it was.
+        # Check before any buffer is copied: a refused checkpoint must leave the loss unchanged.
         extra = state_dict.get(f"{prefix}_extra_state")
         if extra is not None:
             then, now = {"ignore_index": IGNORE_INDEX, **extra["made_with"]}, self._made_with  # 0.1.0 had none

@@ -1,4 +1,4 @@
-"""DIFC and its ingredients as losses by name: each has the options of the ingredients it consists of, and no others."""
+"""DIFC and its ingredients as named losses; each has only the options of its own ingredients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .spec import ClassificationLoss, LossInputs, LossSpec
 
 @dataclass(frozen=True)
 class MarginOptions(Options):
-    """Of margins against source imbalance."""
+    """Options of margins against source imbalance."""
 
     max_margin: float = option(
         0.3, "max_k Δ_k, the largest class margin; γ of eq. 3 follows", unit="margin units", at_least=0
@@ -22,7 +22,7 @@ class MarginOptions(Options):
 
 @dataclass(frozen=True)
 class WeightOptions(Options):
-    """Of deferred re-weighting."""
+    """Options of deferred re-weighting."""
 
     beta: float = option(0.9999, "β of the class weights' effective number of samples", at_least=0, at_most=1)
     class_weights: tuple[float, ...] | None = option(None, "w_k, one per class, instead of β's formula")
@@ -35,7 +35,7 @@ class WeightOptions(Options):
 
 @dataclass(frozen=True)
 class ConfusionOptions(Options):
-    """Of margins raised for confused target classes."""
+    """Options of margins raised for confused target classes."""
 
     epsilon: float = option(0.02, "ε, the largest increase of a margin (eq. 6)", unit="margin units", at_least=0)
     unseen: str = option(
@@ -51,28 +51,28 @@ class ConfusionOptions(Options):
 
 @dataclass(frozen=True)
 class DIOptions(WeightOptions, MarginOptions):
-    """Of the paper's DI."""
+    """Options of the paper's DI."""
 
 
 @dataclass(frozen=True)
 class DIFCOptions(ConfusionOptions, DIOptions):
-    """Of the paper's DIFC."""
+    """Options of the paper's DIFC."""
 
 
 @dataclass(frozen=True)
 class LDAMOptions(MarginOptions):
-    """Of LDAM, whose logits are cosines."""
+    """Options of LDAM, whose logits are cosines."""
 
     max_margin: float = option(0.5, "max_k Δ_k, the largest class margin; C follows", unit="margin units", at_least=0)
 
 
 @dataclass(frozen=True)
 class LDAMDRWOptions(WeightOptions, LDAMOptions):
-    """Of LDAM with deferred re-weighting."""
+    """Options of LDAM with deferred re-weighting."""
 
 
 def _build(inputs: LossInputs) -> ClassificationLoss:
-    """DIFC with the ingredients that its options speak of; their margins and ε are in units before the scale."""
+    """Builds DIFC with the ingredients that its options name; their margins and ε are in units before the scale."""
     chosen = inputs.options
     has_margins, has_weights, has_confusion = (
         isinstance(chosen, part) for part in (MarginOptions, WeightOptions, ConfusionOptions)

@@ -1,4 +1,4 @@
-"""What goes into a loss, checked: one line says what came and what would be right."""
+"""Checks of a loss's inputs: each error says in one line what was given and what is expected."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 
 def check_logits(what: str, logits: Any, num_classes: int | None = None) -> None:
-    """Refuses what is no ``(N, K)`` tensor of numbers.
+    """Checks that logits are an ``(N, K)`` floating-point tensor.
 
     Args:
-        what: its name, for errors.
+        what: the argument's name, for errors.
         logits: anything.
-        num_classes: K, where it is known.
+        num_classes: K, if known.
 
     Raises:
-        TypeError: it is no tensor, or one of whole numbers.
-        ValueError: its shape is another.
+        TypeError: ``logits`` is not a tensor, or not a floating-point one.
+        ValueError: its shape is wrong.
     """
     if not isinstance(logits, Tensor):
         raise TypeError(f"{what}: got {_kind(logits)}, must be a tensor (N, K){_hint(logits)}")
@@ -30,11 +30,11 @@ def check_logits(what: str, logits: Any, num_classes: int | None = None) -> None
 
 
 def check_labels(labels: Any, logits: Tensor) -> None:
-    """Refuses what is not one whole number per sample.
+    """Checks that labels are one whole number per sample.
 
     Raises:
-        TypeError: it is no tensor of whole numbers.
-        ValueError: its shape is another.
+        TypeError: ``labels`` is not a tensor of whole numbers.
+        ValueError: its shape is wrong.
     """
     if not isinstance(labels, Tensor):
         raise TypeError(f"labels: got {_kind(labels)}, must be a tensor (N,) of whole numbers")
@@ -45,7 +45,7 @@ def check_labels(labels: Any, logits: Tensor) -> None:
 
 
 def checked_target(logits: Any, num_classes: int) -> Tensor | list[Tensor]:
-    """Target logits in float64: those of one classifier, or of several in a list or tuple.
+    """Checks target logits, of one classifier or a list or tuple of several, and casts them to float64.
 
     Raises:
         TypeError, ValueError: see :func:`check_logits`.
@@ -57,15 +57,15 @@ def checked_target(logits: Any, num_classes: int) -> Tensor | list[Tensor]:
 
 
 def without_ignored(logits: Tensor, labels: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
-    """The samples that count, with their labels as int64; where none is to be ignored, what came.
+    """Drops the ignored samples; labels are returned as int64.
 
     Raises:
-        ValueError: a label is none of the classes'.
+        ValueError: a label is neither a class index nor ``ignore_index``.
     """
     classes, labels = logits.shape[1], labels.long()
     if labels.numel() == 0:
         return logits, labels
-    low, high = torch.stack(labels.aminmax()).tolist()  # one look at the device
+    low, high = torch.stack(labels.aminmax()).tolist()  # one synchronisation with the device
     if not (low >= 0 and high < classes) or 0 <= ignore_index < classes:
         kept = labels != ignore_index
         logits, labels = logits[kept], labels[kept]

@@ -1,4 +1,4 @@
-"""What all losses here share: one signature, checks, ignored labels, and at least float32 whatever comes in."""
+"""Base class of the losses: signature, input checks, ignored labels, and arithmetic in at least float32."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .inputs import check_labels, check_logits, without_ignored
 
 T = TypeVar("T", bound=nn.Module)
 
-#: The label of samples that count for nothing, unless one is given: PyTorch's.
+#: PyTorch's default label for ignored samples.
 IGNORE_INDEX = -100
 
 
 class UnroundedBuffers(nn.Module):
-    """A module whose buffers ``half()`` and ``to(dtype)`` move, and raise to float64 if told so, but never round.
+    """A module whose buffers never lose precision: ``half()`` and ``to(dtype)`` move and widen them only.
 
-    Rounded to bfloat16, margins would lose ε, and counts every sample beyond the 256th.
+    In bfloat16, margins would lose ε, and counts would stop at 256.
     """
 
     def _apply(self: T, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> T:
@@ -35,13 +35,13 @@ class UnroundedBuffers(nn.Module):
 
 
 class LabelledLoss(UnroundedBuffers):
-    """The mean loss of a batch of labelled samples; subclasses say in :meth:`value` what it is.
+    """The mean loss of a batch of labelled samples; subclasses implement :meth:`value`.
 
-    On several processes (a torch.distributed group) each gives its part of the batch, and means are taken over the
-    whole batch's samples, or their weights: all have to call alike.
+    In a torch.distributed group each process passes its part of the batch, and the (weighted) mean is taken over the
+    whole batch, so every process must make the same calls.
 
     Args:
-        num_classes: K, where the loss knows it.
+        num_classes: K, if the loss knows it.
         label_smoothing: α in [0, 1], see :func:`.make_loss`.
         ignore_index: the label of samples that add nothing, see :func:`.make_loss`.
 
@@ -58,16 +58,16 @@ class LabelledLoss(UnroundedBuffers):
         self.num_classes, self.label_smoothing, self.ignore_index = num_classes, label_smoothing, ignore_index
 
     def value(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of samples that all count, a scalar.
+        """The mean loss, a scalar; ignored samples have been dropped already.
 
         Args:
-            logits: ``(N, K)``, of at least float32. Where N is 0, nobody looks at what comes out.
+            logits: ``(N, K)``, of at least float32. The result is not used if N is 0.
             labels: ``(N,)`` of int64, in [0, K).
         """
         raise NotImplementedError
 
     def sample_weights(self, labels: Tensor) -> Tensor:
-        """``(N,)`` what each of these samples weighs in :meth:`value`'s mean."""
+        """``(N,)`` weights of the samples in :meth:`value`'s mean."""
         return torch.ones_like(labels, dtype=torch.float64)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -78,11 +78,11 @@ class LabelledLoss(UnroundedBuffers):
             labels: ``(N,)`` whole numbers in [0, K), or ``ignore_index``.
 
         Returns:
-            A scalar of at least float32. Where no sample counts it is 0, with a gradient of zeros.
+            A scalar of at least float32. If all samples are ignored, it is 0 with a gradient of zeros.
 
         Raises:
-            TypeError: logits or labels are no tensors, or of the wrong kind of numbers.
-            ValueError: shapes do not fit, or a label is none of the classes'.
+            TypeError: logits or labels are not tensors, or have the wrong dtype.
+            ValueError: the shapes don't match, or a label is neither a class index nor ``ignore_index``.
         """
         check_logits("logits", logits, self.num_classes)
         check_labels(labels, logits)
@@ -90,5 +90,5 @@ class LabelledLoss(UnroundedBuffers):
         logits, labels = without_ignored(at_least_float32(logits), labels, self.ignore_index)
         value = self.value(logits, labels)
         if len(labels) == 0:
-            value = logits.sum()  # of nothing: 0, and joined to the logits
+            value = logits.sum()  # an empty sum: 0, still attached to the graph
         return value if processes() == 1 else part_of_weighted(value, self.sample_weights(labels), size)

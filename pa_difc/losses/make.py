@@ -1,4 +1,4 @@
-"""Losses from their names."""
+"""Makes losses from their names."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ def make_loss(
     ignore_index: int = IGNORE_INDEX,
     **options: Any,
 ) -> ClassificationLoss:
-    """A classification loss by name, so that a table can show which ingredient did it.
+    """Makes a classification loss from its name.
 
     Label smoothing (Szegedy et al. 2016, arXiv:1512.00567, section 7) means the same in every loss: a sample's loss is
-    Σ_k q_k ℓ_k with q = (1 − α)·onehot(y) + α/K, and ℓ_k = −log p_k (focal: −(1 − p_k)^γ log p_k). A margin lowers the
-    true class's logit alone, and does so before p is computed; a class weight w_y multiplies the whole sum. (PyTorch's
-    cross_entropy weighs each ℓ_k by w_k instead.)
+    Σ_k q_k ℓ_k with q = (1 − α)·onehot(y) + α/K, and ℓ_k = −log p_k (focal: −(1 − p_k)^γ log p_k). A margin lowers only
+    the true class's logit, before p is computed; a class weight w_y multiplies the whole sum. (PyTorch's cross_entropy
+    weights each ℓ_k by w_k instead.)
 
     Args:
         loss: a key of :data:`.LOSSES`, or any callable, which is returned as it is.
         class_counts: ``(K,)`` source samples per class; most losses need them.
         schedule: when ingredients begin; DIFC and its parts need it.
-        num_classes: K, for losses that need it where there are no counts.
+        num_classes: K, for losses that need it when no counts are given.
         class_names: by index, for errors.
         scale: s, the factor on the classifier's logits; margins and ε are in units before it. None: that of the
-            classifier that the loss is meant for, 1 of a linear and 30 of a cosine one (ldam, cosface, arcface).
+            classifier that the loss is meant for, 1 for a linear and 30 for a cosine one (ldam, cosface, arcface).
         label_smoothing: α, in [0, 1].
-        ignore_index: the label of samples that add nothing to a loss's mean, its weights and its gradient, as in
-            PyTorch. Differs from PyTorch where all are ignored: the loss is then 0 with a gradient of zeros, not NaN.
+        ignore_index: the label of samples left out of the loss, its weights and its gradient, as in PyTorch. Differs
+            from PyTorch when all samples are ignored: the loss is 0 with a gradient of zeros, not NaN.
         **options: the loss's own, see :attr:`.LossSpec.options`.
 
     Returns:
-        What takes ``(N, K)`` logits and ``(N,)`` labels and gives a scalar, the mean. It is computed in float32 or
-        float64; half precision is raised first.
+        A callable from ``(N, K)`` logits and ``(N,)`` labels to a scalar, the mean loss. It computes in float32 or
+        float64; half precision is cast first.
 
     Raises:
         UserError: the name or an option is unknown, a value is out of range, counts or schedule are missing, or a
@@ -87,5 +87,5 @@ def make_loss(
 
 
 def loss_state(loss: ClassificationLoss) -> dict[str, Any]:
-    """What a method's ``misc`` container has to hold so that the loss is resumed: empty for a loss without state."""
+    """Entries for a method's ``misc`` container that let checkpoints resume the loss; empty if it has no state."""
     return {"difc": loss} if isinstance(loss, SteppedLoss) else {}

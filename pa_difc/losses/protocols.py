@@ -1,4 +1,4 @@
-"""What a classification loss may have beyond a value: state that steps change, something to say, a wish to see more."""
+"""Protocols that a classification loss may implement: state, epochs, a description, an evaluation pass."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 @runtime_checkable
 class SteppedLoss(Protocol):
-    """A loss with state of its own, written once at the end of each step. Methods know losses by this protocol alone.
+    """A loss whose state is updated once, at the end of each step; methods rely on this protocol alone.
 
-    It should be a :class:`torch.nn.Module`, or have ``state_dict`` and ``load_state_dict``, so that it is resumed.
+    To be resumed from checkpoints it must be a :class:`torch.nn.Module` or have ``state_dict`` and ``load_state_dict``.
     """
 
     @property
@@ -28,22 +28,22 @@ class SteppedLoss(Protocol):
 
 @runtime_checkable
 class EpochedLoss(Protocol):
-    """A loss that changes from epoch to epoch, and need not know beforehand how many steps one has."""
+    """A loss that changes from epoch to epoch and may not know beforehand how many steps an epoch has."""
 
     @property
     def steps_per_epoch(self) -> int | None:
-        """The steps of an epoch; None while it is not known."""
+        """Steps in an epoch; None while unknown."""
 
     def set_steps_per_epoch(self, steps: int) -> None:
-        """Takes the length of an epoch from whoever knows it, such as a loader."""
+        """Sets the number of steps in an epoch, such as the loader's length."""
 
     def end_epoch(self) -> None:
-        """Says that the data's epoch has ended, and that the next step begins another."""
+        """Marks the end of a pass over the data; the next step begins another epoch."""
 
 
 @runtime_checkable
 class DescribedLoss(Protocol):
-    """A loss that tells what state it is in, for logs and records."""
+    """A loss that describes its state for logs and records."""
 
     def describe(self) -> dict[str, Any]:
         """The state as plain values of strict JSON."""
@@ -51,11 +51,11 @@ class DescribedLoss(Protocol):
 
 @runtime_checkable
 class EvaluatedLoss(Protocol):
-    """A loss that at times needs a clean pass over the target's training set at the start of an epoch."""
+    """A loss that may need an evaluation pass over the target training set at the start of an epoch."""
 
     @property
     def needs_evaluation(self) -> bool:
-        """Whether :meth:`update_from_evaluation` has to be called before the next step."""
+        """Whether :meth:`update_from_evaluation` must be called before the next step."""
 
     def update_from_evaluation(self, probs: Tensor) -> None:
-        """Takes the class probabilities ``(N, K)`` of such a pass."""
+        """Updates the loss from the class probabilities ``(N, K)`` of such a pass."""

@@ -1,4 +1,4 @@
-"""The classification loss of target samples whose labels are guesses."""
+"""The classification loss of pseudo-labelled target samples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..functional import at_least_float32, confusion_from_sums, confusion_margins, gap_sums
 from ..util.distributed import total
 
-#: The ingredients of the loss by name, in the words of :data:`.LOSSES`: class weights, margins, confusion.
+#: Each loss's ingredients (class weights, margins, confusion); the names mean the same as in :data:`.LOSSES`.
 TARGET_LOSSES = {
     "ce": frozenset[str](),
     "drw": frozenset({"weights"}),
@@ -17,41 +17,41 @@ TARGET_LOSSES = {
     "difc": frozenset({"weights", "margins", "confusion"}),
 }
 
-#: A class that is never guessed counts as one of so many guesses: its weight stays finite.
+#: Lower bound on a class's share of the predictions; keeps the weight of a class that is never predicted finite.
 LEAST_SHARE = 1e-3
 
 
 class PseudoLabelLoss(nn.Module):
-    """Cross-entropy, DI or DIFC where the class proportions are those of a teacher's guesses on the target.
+    """Cross-entropy, DI or DIFC on pseudo-labels, with class proportions from a teacher's predictions on the target.
 
     L = 1/N Σ_i m_i Σ_k p̃_ik ω_k · CE(z_i − Δ_k·onehot(k), k)
 
-    with guesses p̃ (a one-hot row is a pseudo-label), a mask m, class weights ω_k ∝ q̂_k^(−power), Σ_k q̂_k ω_k = 1, and
-    margins Δ_k = max_margin · (min_j q̂_j / q̂_k)^(1/4); "difc" raises these for confused classes (Sreenivas et al.
-    2022, eqs. 3 to 6). q̂ is a running mean of the teacher's predictions and the confusion is theirs, too, so that
-    pseudo-labels that drift to frequent classes are worth less.
+    with the teacher's probabilities p̃ (one-hot rows for hard pseudo-labels), a mask m, class weights ω_k ∝
+    q̂_k^(−power), Σ_k q̂_k ω_k = 1, and margins Δ_k = max_margin · (min_j q̂_j / q̂_k)^(1/4); "difc" raises these for
+    confused classes (Sreenivas et al. 2022, eqs. 3 to 6). q̂ is a running mean of the teacher's predictions, from which
+    confusion is computed too, so that pseudo-labels that drift towards frequent classes weigh less.
 
-    Differs from the paper, which has margins on the source alone: there they stand for the source's imbalance, here
-    for that of the distribution that is predicted in the end.
+    Differs from the paper: its margins apply to the source alone and counter the source's imbalance; these counter the
+    imbalance of the target's predicted class distribution.
 
     Args:
         name: one of :data:`TARGET_LOSSES`.
         num_classes: K.
-        max_margin: the largest margin, in logits.
-        epsilon: ε, the largest raise for confusion, in logits.
-        power: of the class weights; ½ in between equal weights (0) and inverse frequencies (1).
-        memory: the share of q̂ and of the confusion's sums that a step keeps.
+        max_margin: the largest margin, in logit units.
+        epsilon: ε, the largest increment for confusion, in logit units.
+        power: exponent of the class weights: 0 for equal weights, 1 for inverse frequencies, ½ in between.
+        memory: decay of q̂ and of the confusion sums, per step.
 
-    On several processes each gives its part of the batch; q̂ and the confusion are those of the whole.
+    In a torch.distributed group each process passes its part of the batch; q̂ and confusion are of the whole batch.
 
     Raises:
-        ValueError: there is no such loss.
+        ValueError: ``name`` is none of them.
     """
 
     mean: Tensor  #: ``(K,)`` q̂
-    gap_sums: Tensor  #: ``(K,)`` of eq. 5, over predictions of the last 1 / (1 − memory) steps or so
+    gap_sums: Tensor  #: ``(K,)`` of eq. 5, over roughly the last 1 / (1 − memory) steps
     gap_counts: Tensor  #: ``(K,)``
-    steps: Tensor  #: how many batches have been seen
+    steps: Tensor  #: batches observed
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class PseudoLabelLoss(nn.Module):
 
     @torch.no_grad()
     def observe(self, probs: Tensor) -> None:
-        """Adds a batch of the teacher's predictions ``(N, K)``, before any alignment."""
+        """Adds a batch of the teacher's predictions ``(N, K)``, before distribution alignment."""
         keep = self.kept
         self.mean.mul_(keep).add_((1 - keep) * batch_mean(probs))
         for kept, new in zip((self.gap_sums, self.gap_counts), total(torch.stack(gap_sums(probs))), strict=True):
@@ -84,12 +84,12 @@ class PseudoLabelLoss(nn.Module):
 
     @property
     def kept(self) -> Tensor:
-        """The share of a running mean that the next batch leaves, a scalar: they are plain means in the beginning."""
+        """Decay of the running mean at the next batch, a scalar; early on the running mean is a plain mean."""
         return (self.steps.double() / (self.steps + 1)).clamp(max=self.memory)
 
     @property
     def margins(self) -> Tensor:
-        """``(K,)`` Δ, in logits."""
+        """``(K,)`` Δ, in logit units."""
         share = self.mean.clamp(min=LEAST_SHARE)
         margins = self.max_margin * (share.min() / share) ** 0.25
         if "margins" not in self.ingredients:
@@ -100,7 +100,7 @@ class PseudoLabelLoss(nn.Module):
 
     @property
     def class_weights(self) -> Tensor:
-        """``(K,)`` ω; their mean over guesses is 1, so that a loss with weights takes steps as long as one without."""
+        """``(K,)`` ω; their mean over predictions is 1, so that weighting doesn't change the loss's scale."""
         if "weights" not in self.ingredients:
             return torch.ones_like(self.mean)
         weights = self.mean.clamp(min=LEAST_SHARE) ** -self.power
@@ -111,7 +111,7 @@ class PseudoLabelLoss(nn.Module):
 
         Args:
             logits: ``(N, K)`` of the student.
-            guesses: ``(N, K)`` p̃, constants for the gradient.
+            guesses: ``(N, K)`` p̃, without gradient.
             mask: ``(N,)`` m, in [0, 1].
         """
         logits = at_least_float32(logits)
@@ -122,6 +122,6 @@ class PseudoLabelLoss(nn.Module):
 
 
 def batch_mean(probs: Tensor) -> Tensor:
-    """The mean ``(K,)`` of rows ``(N, K)``, over all processes' parts of a batch; in float64."""
+    """The mean ``(K,)`` of rows ``(N, K)`` over all processes' parts of a batch, in float64."""
     sums = total(torch.cat([probs.double().sum(dim=0), probs.new_full((1,), len(probs), dtype=torch.float64)]))
     return sums[:-1] / sums[-1]

@@ -1,4 +1,4 @@
-"""When each ingredient of DIFC begins: steps in, phases out. Pure; nothing here counts or holds state."""
+"""When each ingredient of DIFC begins. Pure functions of the step, without state."""
 
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -15,23 +15,23 @@ class Phase(str, Enum):
 
 @dataclass(frozen=True)
 class Schedule:
-    """The epochs at which DIFC changes what it does (Sreenivas et al. 2022, Algorithm 1 and section 5.2).
+    """The epochs at which DIFC's phases begin (Sreenivas et al. 2022, Algorithm 1 and section 5.2).
 
-    An adapter's ``training_step`` is told no epoch, so everything is asked by step. Epochs are counted from 0:
-    ``reweight_epoch=5`` leaves epochs 0 to 4 unweighted.
+    pytorch-adapt doesn't tell an adapter's ``training_step`` the epoch, so methods here take the step. Epochs count
+    from 0: ``reweight_epoch=5`` leaves epochs 0 to 4 unweighted.
 
     Args:
-        steps_per_epoch: optimisation steps in an epoch, at least 1: ``Schedule(steps_per_epoch=len(loader))``. None
-            while it is unknown: every step is of epoch 0 until the loss is told
-            (:meth:`.DIFCLoss.set_steps_per_epoch`) or has learnt it (:meth:`.DIFCLoss.end_epoch`).
-        warmup_epochs: epochs of plain cross-entropy, without margins and class weights, before the margins begin.
+        steps_per_epoch: optimisation steps in an epoch, at least 1: ``Schedule(steps_per_epoch=len(loader))``. None if
+            unknown: every step is in epoch 0 until the loss is given the length (:meth:`.DIFCLoss.set_steps_per_epoch`)
+            or has learnt it (:meth:`.DIFCLoss.end_epoch`).
+        warmup_epochs: epochs of plain cross-entropy, without margins or class weights, at the start.
         confusion_epoch: T1, the first epoch whose margins follow target confusion; None for never (DI alone).
         reweight_epoch: the first epoch with class weights; None for never. The paper says "after a few epochs";
             its authors' earlier code says 5.
         reweight_with_confusion: whether the class weights stay on in the DIFC phase.
 
     Raises:
-        ValueError: a value that is out of range, or phases out of order.
+        ValueError: a value is out of range, or phases are out of order.
     """
 
     steps_per_epoch: int | None = None
@@ -54,7 +54,7 @@ class Schedule:
         if self.confusion_epoch is not None and self.confusion_epoch < self.warmup_epochs:
             raise ValueError(
                 f"confusion_epoch={self.confusion_epoch} lies inside the warm-up "
-                f"(warmup_epochs={self.warmup_epochs}): it must not begin before the margins do"
+                f"(warmup_epochs={self.warmup_epochs}): confusion must not begin before the margins do"
             )
 
     def epoch(self, step: int) -> int:
@@ -85,7 +85,7 @@ class Schedule:
         return self.reweight_with_confusion or phase is not Phase.DIFC
 
     def to_dict(self) -> dict[str, int | bool | None]:
-        """The fields as plain values, as they are kept in checkpoints."""
+        """The fields as plain values, as stored in checkpoints."""
         return asdict(self)
 
 

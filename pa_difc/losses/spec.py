@@ -1,4 +1,4 @@
-"""What a named loss is, and what it can be made from."""
+"""The registry entry of a named loss, and the inputs it is built from."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from ..util.options import Options
 from .labelled import IGNORE_INDEX
 from .schedule import Schedule
 
-#: ``(N, K)`` source logits and ``(N,)`` labels in, a scalar out.
+#: Maps ``(N, K)`` source logits and ``(N,)`` labels to a scalar.
 ClassificationLoss = Callable[[Tensor, Tensor], Tensor]
 
 
-#: Kinds of classifiers, and the factor s on their logits. Cosines lie in [−1, 1]: without a factor no softmax of seven
-#: could exceed e / (e + 6 / e) = 0.55. 30 is LDAM's (Cao et al. 2019, arXiv:1906.07413).
+#: Kinds of classifiers, and the factor s on their logits. Cosines lie in [−1, 1]: at s = 1 no probability among seven
+#: classes could exceed e / (e + 6 / e) = 0.55. 30 is LDAM's (Cao et al. 2019, arXiv:1906.07413).
 CLASSIFIERS = {"linear": 1.0, "cosine": 30.0}
 
 
 @dataclass(frozen=True)
 class LossInputs:
-    """What a loss can be made from."""
+    """Inputs that a loss can be built from."""
 
     class_counts: Counts | None  #: ``(K,)`` source samples per class
     schedule: Schedule | None  #: when ingredients begin
     options: Any  #: an instance of the loss's :attr:`LossSpec.options`
     scale: float = 1.0  #: s, the factor on the classifier's logits
     label_smoothing: float = 0.0  #: α in [0, 1], see :func:`.make_loss`
-    ignore_index: int = IGNORE_INDEX  #: the label of samples that add nothing, see :func:`.make_loss`
-    num_classes: int | None = None  #: K, where no counts tell it
+    ignore_index: int = IGNORE_INDEX  #: the label of ignored samples, see :func:`.make_loss`
+    num_classes: int | None = None  #: K, if no counts are given
     class_names: Sequence[str] = ()  #: for errors
 
     @property
@@ -46,7 +46,7 @@ class LossInputs:
         """The class counts, for a loss that needs a sample of every class.
 
         Raises:
-            UserError: there are no counts, or a class has no source sample.
+            UserError: there are no counts, their number is not ``num_classes``, or a class has no source sample.
         """
         if self.class_counts is None:
             raise UserError("needs class_counts (of the source)")
@@ -56,7 +56,7 @@ class LossInputs:
         if empty := [k for k, count in enumerate(counts) if count == 0]:
             names = ", ".join(self.class_names[k] if k < len(self.class_names) else str(k) for k in empty)
             what = f"class {names} has" if len(empty) == 1 else f"classes {names} have"
-            raise UserError(f"{what} no source sample: every class needs one, or take ce, which needs none")
+            raise UserError(f"{what} no source sample: every class needs one, except with loss ce")
         return self.class_counts
 
     @property
@@ -75,7 +75,11 @@ class LossInputs:
 
     @property
     def phases(self) -> Schedule:
-        """The schedule, of which there must be one."""
+        """The schedule.
+
+        Raises:
+            UserError: there is none.
+        """
         if self.schedule is None:
             raise UserError("needs a schedule")
         return self.schedule
@@ -88,12 +92,12 @@ class LossSpec:
     about: str
     build: Callable[[LossInputs], ClassificationLoss]  #: makes the loss
     options: type[Options] = Options  #: those of its own
-    classifier: str = "linear"  #: the classifier that it is meant for
-    classifiers: tuple[str, ...] = ("linear", "cosine")  #: those that it can take
-    smooths: bool = False  #: whether ``build`` looks at ``inputs.label_smoothing``; if not, smoothing is refused
+    classifier: str = "linear"  #: the classifier it is meant for
+    classifiers: tuple[str, ...] = ("linear", "cosine")  #: the classifiers it can take
+    smooths: bool = False  #: whether ``build`` uses ``inputs.label_smoothing``; if not, smoothing is refused
     same_as: str | None = None  #: a loss that computes the same, so that "all" need not train both
 
     @property
     def code(self) -> Callable[[LossInputs], ClassificationLoss]:
-        """What makes the loss what it is; :meth:`.Registry.digest` hashes its file."""
+        """The function whose file :meth:`.Registry.digest` hashes."""
         return self.build

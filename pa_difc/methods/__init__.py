@@ -1,4 +1,4 @@
-"""The adaptation methods by name; each file is one paper."""
+"""The adaptation methods by name; each has a file of its own."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Methods(Registry["type[LossSlot]"]):
-    """Methods by name; one of ``base+addition`` is made when it is asked for, see :mod:`.joined`."""
+    """Methods by name; ``base+addition`` is assembled on first use, see :mod:`.joined`."""
 
     def __contains__(self, name: object) -> bool:
         return super().__contains__(name.partition("+")[0] if isinstance(name, str) else name)

@@ -1,23 +1,23 @@
-"""The one door to pytorch-adapt 0.0.83 names that are not exported, and the defects that we route around.
+"""Names that pytorch-adapt 0.0.83 does not export.
 
-Nothing else in the package imports from a private module of pytorch-adapt. Each line says where the name lives and why
-it is needed.
+No other file imports from a private module of pytorch-adapt. Each comment gives the place in pytorch-adapt and why the
+name is needed.
 """
 
-# Host: hooks/base.py:11 and :188. What every hook of ours extends.
+# hooks/base.py:11 and :188. The base classes of this package's hooks.
 from pytorch_adapt.hooks.base import BaseHook, BaseWrapperHook
 
-# Host: hooks/optimizer.py:11 and :74. For methods whose steps pytorch-adapt has not, and to find the step that reads a
+# hooks/optimizer.py:11 and :74. For methods with steps that pytorch-adapt lacks, and to find the step that calls a
 # loss.
 from pytorch_adapt.hooks.optimizer import OptimizerHook, SummaryHook
 
-# Host: hooks/reducers.py:13. To see whether a reducer waits for losses of single samples.
+# Host: hooks/reducers.py:14. To detect reducers that expect unreduced losses.
 from pytorch_adapt.hooks.reducers import BaseReducer
 
-# Host: hooks/utils.py:226. The only hook that applies a module to context values; needed to give DANN a gradient
-# reversal whose weight ramps (GradientReversalHook, hooks/dann.py:14, holds a constant one). Never with
-# is_loss=True: then its call returns the values as outputs and always raises KeyError.
-# MultiplierHook, at hooks/utils.py:303, is not exported either.
+# hooks/utils.py:226. The only hook that applies a module to context values; gives DANN a gradient reversal with a
+# ramped weight (GradientReversalHook, hooks/dann.py:14, has a constant one). Don't use is_loss=True: the hook then
+# returns the losses as outputs, which always raises KeyError. MultiplierHook, at hooks/utils.py:334, is not exported
+# either.
 from pytorch_adapt.hooks.utils import ApplyFnHook, MultiplierHook
 
 __all__ = [

@@ -1,20 +1,21 @@
-"""Adversarial graph representation adaptation (AGRA): Xie et al. 2020, arXiv:2008.00859; Chen et al. 2022,
-arXiv:2008.00923.
+"""Adversarial graph representation adaptation (AGRA).
+
+Xie et al. 2020, arXiv:2008.00859; Chen et al. 2022, arXiv:2008.00923:
 
     min_{G,R,C,D}  L_cls(C(r_s), y_s) + Σ_{d ∈ {s,t}} Σ_i w_i BCE(D(R_λ(r_i)), d) / Σ_i w_i
 
-A face is six regions, the whole and five landmarks, 64 features each. r = R(x) lets regions of the face talk to each
-other (a graph network 64 → 128 → 64 within a domain), then to the same and the other regions of the other domain
-(64 → 64 over twelve nodes), for which running means of the other domain stand, those of the class nearest to the face.
-w = 1 + e^(−H) as in CDAN; λ ramps from 0 to weight.
+A face has six regions, the whole face and five landmarks, with 64 features each. r = R(x) is a graph network that first
+exchanges information between a face's regions (64 → 128 → 64 within a domain), then with the regions of the other
+domain (64 → 64 over twelve nodes), represented by running class means: those of the class nearest to the face. w = 1 +
+e^(−H) as in CDAN; λ ramps from 0 to weight.
 
-Differs from the papers: class means are vectors for each region (in the benchmark's code they collapse to a number);
-one classifier on all regions (there also one on the local features); links are 0.8 within a face between the whole and
-a landmark, 0.5 between landmarks, 0.9 between the same region of both domains, 0.4 between the whole and a landmark of
-the other, 0.25 between landmarks: the papers' numbers, their places by our reading. Differs from the benchmark's code,
-too: links are fixed and the matrix is normalised symmetrically, D^(−1/2) A D^(−1/2), where there they are learnt, 36
-within a face and 144 across domains, and rows are normalised; and the discriminator has ReLU after its two layers of
-384, and neither LeakyReLU nor dropout.
+Differs from the papers: class means are vectors per region (in the benchmark's code they collapse to a number); one
+classifier on all regions (theirs has another on the local features). The papers give the links' weights but not clearly
+between which regions; here they are, within a face, 0.8 between the whole and a landmark and 0.5 between landmarks, and
+across domains, 0.9 for the same region, 0.4 between the whole and a landmark, 0.25 between landmarks. Differs from the
+benchmark's code: links are fixed and the matrix is normalised symmetrically, D^(−1/2) A D^(−1/2); there they are
+learnt, 36 within a face and 144 across domains, and rows are normalised. The discriminator has ReLU after its two
+layers of 384; there it has LeakyReLU and dropout.
 """
 
 from __future__ import annotations
@@ -39,25 +40,25 @@ from .reversal import Ramped
 
 
 def domain_inference(x: Any, models: Models, domain: Tensor | int | None = None, **_: Any) -> dict[str, Tensor]:
-    """Inference through the graph of a face's own domain: "features" ``(N, 384)`` and "logits" ``(N, K)``.
+    """Inference through the graph of the faces' domain: "features" ``(N, 384)`` and "logits" ``(N, K)``.
 
     Args:
         x: faces.
         models: with "G", "R" and "C".
-        domain: 0 or 1 for source or target, or a tensor of it as pytorch-adapt's validators give; None: the target.
+        domain: 0 for source, 1 for target, or a tensor of these, as pytorch-adapt's validators pass; None: the target.
 
     Raises:
-        UserError: faces of both domains are in one batch.
+        UserError: the batch has faces of both domains.
     """
     domains = [1] if domain is None else torch.as_tensor(domain).unique().tolist()  # type: ignore[no-untyped-call]
     if len(domains) != 1:
-        raise UserError("domain has sources and targets: agra predicts faces of one domain at a time")
+        raise UserError("domain has both 0 (source) and 1 (target): agra predicts one domain at a time")
     features = models["R"](models["G"](x), int(domains[0]))
     return {"features": features, "logits": models["C"](features)}
 
 
 class AGRA(Ramped, PenaltyMethod):
-    """AGRA with a slot for the classification loss; its predictions depend on the domain of the face.
+    """AGRA with any classification loss; its predictions depend on a face's domain.
 
     Args:
         ramp_steps: see :class:`.reversal.Ramped`.
@@ -69,10 +70,10 @@ class AGRA(Ramped, PenaltyMethod):
 
     @dataclass(frozen=True)
     class Options(PenaltyMethod.Options):
-        """Of AGRA."""
+        """Options of AGRA."""
 
         weight: float = option(1.0, "largest λ of the gradient reversal", at_least=0)
-        momentum: float = option(0.9, "decay of a class's mean per batch with it", at_least=0, below=1)
+        momentum: float = option(0.9, "decay of a class's mean per batch that has the class", at_least=0, below=1)
         links_within: tuple[float, ...] = option(WITHIN, "links in a face: whole and landmark, two landmarks")
         links_across: tuple[float, ...] = option(
             ACROSS, "links across domains: the same region, whole and landmark, two landmarks"
@@ -89,11 +90,11 @@ class AGRA(Ramped, PenaltyMethod):
     about = "regions of a face in a graph with the means of the other domain's"
     extra_models = ("R", "D")
     loss_name = "domain_loss"
-    loss_weight = 1.0  # λ is in the gradient reversal: the discriminator itself learns with weight 1
+    loss_weight = 1.0  # λ is in the gradient reversal; the discriminator's own gradient has weight 1
     inference_models = ("G", "R", "C")
     infer = staticmethod(domain_inference)
     needs_regions = True
-    one_process = True  # the class means
+    one_process = True  # class means are not shared between processes
 
     @classmethod
     def heads(
@@ -114,7 +115,7 @@ class AGRA(Ramped, PenaltyMethod):
 
     @classmethod
     def extractor(cls, extractor: nn.Module) -> nn.Module:
-        """The extractor without the layer across regions: that is the graph's work."""
+        """Removes the extractor's fusion of regions; the graph does that."""
         head: Any = getattr(extractor, "head", None)
         if not hasattr(head, "fusion"):
             raise UserError("agra needs the regions of a landmark backbone: use feature_head=global_local")
@@ -139,7 +140,7 @@ class AGRA(Ramped, PenaltyMethod):
 
 
 class RegionFeaturesHook(BaseHook):
-    """Features of both domains: what the graph makes of G's regions, which are kept for its means."""
+    """Computes features of both domains with G and the graph; keeps G's regions for the class means."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -167,9 +168,9 @@ class MeansHook(BaseHook):
         self.set_in_keys(["src_imgs_regions", "target_imgs_regions", "src_labels", "target_imgs_features_logits"])
 
     def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        graph = next(module for module in inputs["R"].modules() if isinstance(module, RegionGraph))  # it may be wrapped
+        graph = next(module for module in inputs["R"].modules() if isinstance(module, RegionGraph))  # R may be in DDP
         labels, classes = inputs["src_labels"].long(), graph.seen.shape[1]
-        known = (labels >= 0) & (labels < classes)  # the rest are ignored
+        known = (labels >= 0) & (labels < classes)  # the rest have ignored labels
         graph.update(inputs["src_imgs_regions"][known], labels[known], 0)
         graph.update(inputs["target_imgs_regions"], inputs["target_imgs_features_logits"].argmax(dim=1), 1)
         return {}, {}

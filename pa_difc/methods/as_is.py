@@ -1,4 +1,4 @@
-"""A pretrained classifier as it is: the row that training on a source has to beat."""
+"""The pretrained classifier without training: the baseline that adaptation has to beat."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,12 +8,12 @@ from .source_only import SourceOnly
 
 
 class AsIs(SourceOnly):
-    """Predicts with the classifier that pretrained weights bring along, and trains nothing.
+    """Predicts with the classifier of the pretrained weights, without any training.
 
-    p = softmax(C(G(x))), G and C as they were published or exported. Neither weights nor BatchNorm's statistics
-    change, the loss in its slot plays no part, and no label is looked at, the source's included.
+    p = softmax(C(G(x))), with G and C as published or exported. Neither weights nor BatchNorm statistics change; the
+    classification loss and the source's labels are not used.
 
-    A grid has it once, whatever its losses and seeds. It needs ``head_init="pretrained"``.
+    A grid runs it once, whatever its losses and seeds. It needs ``head_init="pretrained"``.
 
     Arguments are those of :class:`.LossSlot`.
     """
@@ -23,7 +23,7 @@ class AsIs(SourceOnly):
     needs_pretrained = True
 
     def training_step(self, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, dict[str, float]]:
-        """There is none.
+        """Not supported: this method has no training step.
 
         Raises:
             UserError: always.

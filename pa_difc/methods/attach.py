@@ -1,4 +1,4 @@
-"""A classification loss in any adapter of pytorch-adapt's: in its hooks, its state and its checkpoints."""
+"""Puts a classification loss into any adapter of pytorch-adapt: into its hooks, its state and its checkpoints."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from .tree import exchange, paths, require_distinct_losses, require_means
 
 A = TypeVar("A", bound=BaseAdapter)
 
-#: Keys under which a step may have the target's logits; "dlogits", a discriminator's, are not among them.
+#: Keys under which a step may have the target's logits; a discriminator's "dlogits" don't match.
 _TARGET_LOGITS = re.compile(r"target_imgs_features(_[a-z]+)*_logits(_detached)?")
-#: Settings of a cross-entropy that a loss in its place would not have.
+#: Settings of a cross-entropy that would be lost when a loss replaces it, with PyTorch's defaults.
 _PLAIN = {"weight": None, "label_smoothing": 0.0, "ignore_index": -100}
 
 _PREFERRED = ("target_imgs_features_detached_logits", "target_imgs_features_logits")
 
-#: Losses with state that are in an adapter.
+#: Losses with state that belong to an adapter already.
 _INSTALLED: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
@@ -48,23 +48,23 @@ def attach(
     schedule: Schedule | None = None,
     **options: Any,
 ) -> A:
-    """Replaces an adapter's cross-entropy with a classification loss and all that it needs.
+    """Replaces an adapter's cross-entropy with any classification loss.
 
-    Wherever the adapter's hooks compute a cross-entropy of source labels, the loss stands afterwards. A loss with state
-    is given the target's logits once a step (those that the step computes anyway; else C is applied to its target
-    features, or G and C to the target's images, in eval mode and without gradients), lies in ``misc["difc"]``, so that
-    pytorch-adapt's checkpoints hold it, and is told the length of an epoch by pytorch-adapt's ``Ignite``.
+    Replaces every cross-entropy on source labels in the adapter's hooks. A loss with state gets target logits once a
+    step: those that the step computes anyway, or else from one pass of C (or G and C) in eval mode without gradients.
+    It is stored in ``misc["difc"]``, so that pytorch-adapt's checkpoints include it, and pytorch-adapt's ``Ignite``
+    tells it the length of an epoch.
 
     Args:
-        adapter: of pytorch-adapt, as it was constructed, or of this package with ``loss="ce"``; changed in place.
+        adapter: a new adapter of pytorch-adapt, or of this package with ``loss="ce"``; modified in place.
         loss, class_counts, schedule, **options: as for :func:`.make_loss`.
 
     Returns:
         The adapter.
 
     Raises:
-        UserError: the adapter has no cross-entropy of source labels (ADDA, AdaBN, the multi-label adapters), has a loss
-            attached already, or the loss can't be made or put there, see :func:`loss_for` and :func:`install`.
+        UserError: the adapter has no cross-entropy on source labels (ADDA, AdaBN, the multi-label adapters) or has a
+            loss attached already, or the loss can't be made or installed, see :func:`loss_for` and :func:`install`.
 
     Example:
         >>> adapter = attach(CDAN(models, misc=misc), "difc", class_counts=counts, schedule=Schedule(len(loader)))
@@ -82,28 +82,28 @@ def loss_for(
     schedule: Schedule | None = None,
     **options: Any,
 ) -> ClassificationLoss:
-    """A loss for a classifier, whose scale it has unless another is given.
+    """Makes a loss for a classifier; its scale defaults to the classifier's.
 
     Raises:
-        UserError: it is a loss of cosines, and the classifier is none of :func:`.heads.classifier` of that kind; or as
-            :func:`.make_loss`.
+        UserError: the loss needs cosines and the classifier is no cosine classifier of :func:`.heads.classifier`; or
+            see :func:`.make_loss`.
     """
     if isinstance(loss, str) and options.get("scale") is None:
         if "linear" not in LOSSES.lookup(loss).classifiers and not has_cosines(classifier):
             raise UserError(
                 f"loss {loss!r} needs a cosine classifier: make 'C' with heads.classifier(…, kind='cosine'), or give "
-                "the scale of your own"
+                "scale= for your own"
             )
         options["scale"] = scale_of(classifier)
     return make_loss(loss, class_counts, schedule, **options)
 
 
 def install(adapter: Any, loss: ClassificationLoss) -> None:
-    """Puts a loss into an adapter's hooks, containers and beginning of training.
+    """Installs a loss in an adapter: in its hooks, its containers and its ``before_training_starts``.
 
     Raises:
-        UserError: the adapter has no cross-entropy of source labels, two of its losses have one name, a reducer waits
-            for losses of single samples, or the loss counts another adapter's steps.
+        UserError: the adapter has no cross-entropy on source labels, two of its losses have the same name, a reducer
+            expects unreduced losses, or the loss belongs to another adapter.
     """
     name = type(adapter).__name__
     if isinstance(loss, SteppedLoss) and loss in _INSTALLED:
@@ -116,9 +116,9 @@ def install(adapter: Any, loss: ClassificationLoss) -> None:
     adapter.loss, adapter.epochs = loss, epochs
     if state := loss_state(loss):
         if epochs and epochs.loss.steps_per_epoch is None:
-            state["epochs"] = epochs.passes  # a run that is resumed between two epochs still learns their length
+            state["epochs"] = epochs.passes  # so that a run resumed within the first epoch still learns its length
         _INSTALLED.add(loss)
-        adapter.misc = Misc({**adapter.misc, **state})  # the user's own may go into another adapter, too
+        adapter.misc = Misc({**adapter.misc, **state})  # a copy: the user may pass the same Misc to another adapter
         requirements = dict(adapter.key_enforcer.requirements)
         if "misc" in requirements:
             requirements["misc"] = [*requirements["misc"], *state]
@@ -132,19 +132,19 @@ def _both(first: Callable[[Any], Any], second: Callable[[Any], Any], framework: 
 
 
 def with_loss(root: BaseHook, loss: ClassificationLoss, owner: str) -> BaseHook:
-    """A hook whose cross-entropy of source labels is replaced by a loss, and that ends the loss's steps.
+    """Replaces the cross-entropy on source labels in a hook by a loss, and adds the hook that ends the loss's steps.
 
-    Hooks that compute it are replaced by copies, so that a user's own can go into another adapter. One of another
-    name, such as ``CLossHook(loss_prefix="aux_")``, is left as it is.
+    Classification hooks are copied before they are changed, so that a user's own can be reused in another adapter.
+    Hooks whose loss has another name, such as ``CLossHook(loss_prefix="aux_")``, stay unchanged.
 
     Raises:
-        UserError: there is no cross-entropy in it.
+        UserError: the hook has no cross-entropy on source labels.
     """
     places = [path for path in paths(root) if isinstance(path[-1], CLossHook) and "src_c_loss" in path[-1].loss_keys]
     found = [path for path in places if _is_cross_entropy(path[-1].loss_fn, loss)]
     if not found:
         there = ", ".join(sorted({type(path[-1].loss_fn).__name__ for path in places})) or "no classification loss"
-        raise UserError(f"{owner} has no cross-entropy of source labels that a loss could stand for: it has {there}")
+        raise UserError(f"{owner} has no cross-entropy on source labels that a loss could replace: it has {there}")
     for path in found:
         hook = copy.copy(path[-1])
         hook.loss_fn = loss
@@ -153,9 +153,9 @@ def with_loss(root: BaseHook, loss: ClassificationLoss, owner: str) -> BaseHook:
 
 
 def _with_writer(root: BaseHook, path: list[BaseHook], loss: SteppedLoss) -> BaseHook:
-    """The hook with a writer after the last read: at the end of the optimisation step that reads the loss.
+    """Adds the hook that updates the loss at the end of the optimisation step that calls it.
 
-    Steps that run side by side or several times share nothing that they compute: then at the end of all of them.
+    Parallel or repeated steps don't share what they compute; there it goes at the end of them all.
     """
     which = 1 if isinstance(root, SymNetsHook) else None  # its second classifier is the target's
     steps = [hook for hook in path if isinstance(hook, OptimizerHook)]
@@ -167,7 +167,7 @@ def _with_writer(root: BaseHook, path: list[BaseHook], loss: SteppedLoss) -> Bas
 
 
 def _start(hook: BaseHook) -> tuple[str, tuple[str, ...]]:
-    """The key to begin with, and the models to apply, for the target's logits at the end of a hook."""
+    """The context key, and the models to apply to its value, that give the target's logits at the end of a hook."""
     by_classifier = {k for path in paths(hook) if getattr(path[-1], "model_name", "") == "C" for k in path[-1].out_keys}
     logits = [key for key in sorted(by_classifier & set(hook.out_keys), key=_rank) if _TARGET_LOGITS.fullmatch(key)]
     if logits:
@@ -179,15 +179,15 @@ def _start(hook: BaseHook) -> tuple[str, tuple[str, ...]]:
 
 
 def _rank(key: str) -> tuple[int, str]:
-    """MCD has several: those of step B, whose features are detached, come first."""
+    """Sort key; MCD has several target logits, of which those of step B, with detached features, come first."""
     return (_PREFERRED.index(key) if key in _PREFERRED else len(_PREFERRED), key)
 
 
 def _is_cross_entropy(fn: Any, loss: ClassificationLoss) -> bool:
-    """Whether a hook's loss is a plain cross-entropy, or the loss already.
+    """Whether a hook's loss is a plain cross-entropy, or already the new loss.
 
     Raises:
-        UserError: it has settings of its own, which the loss would not have.
+        UserError: the cross-entropy has settings that would be lost.
     """
     if fn is loss:
         return True

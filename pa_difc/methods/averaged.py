@@ -1,4 +1,4 @@
-"""Averages of a method's weights over its steps: to predict with, or to teach."""
+"""Moving averages of a method's weights, used for prediction or as a teacher."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ..util.distributed import original
 class AveragedModels(nn.Module):
     """An exponential moving average of models, in eval mode.
 
-    w̄ ← d w̄ + (1 − d) w with d = min(decay, (1 + t) / (10 + t)) at step t, so that the first steps are forgotten soon
-    (Tarvainen and Valpola 2017, arXiv:1703.01780). BatchNorm's statistics are averaged like weights; other state, such
-    as AGRA's class means, is as the models have it.
+    w̄ ← d w̄ + (1 − d) w with d = min(decay, (1 + t) / (10 + t)) at step t, so that early steps are soon forgotten
+    (Tarvainen and Valpola 2017, arXiv:1703.01780). BatchNorm statistics are averaged like weights; other state, such as
+    AGRA's class means, is copied from the models.
 
-    With a ``start_share`` s it is (1 − s) w̄ + s w₀, w₀ what training began with: of fine-tuned weights and those
-    before, the mean often predicts better than either (Wortsman et al. 2022, arXiv:2109.01903).
+    With ``start_share`` s the average is (1 − s) w̄ + s w₀, where w₀ are the weights before training: interpolating
+    between fine-tuned and initial weights often predicts better than either (Wortsman et al. 2022, arXiv:2109.01903).
 
     Args:
         models: by name; they are copied.
-        decay: d.
-        start_share: s.
+        decay: largest d.
+        start_share: s, the share of the initial weights.
     """
 
     steps: Tensor  #: t
@@ -41,19 +41,19 @@ class AveragedModels(nn.Module):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def train(self, mode: bool = True) -> AveragedModels:
-        """An average is always in eval mode."""
+        """Stays in eval mode, whatever ``mode`` is."""
         return super().train(False)
 
     @torch.no_grad()
     def update(self, models: Mapping[str, nn.Module]) -> None:
-        """Takes a step of the models in."""
+        """Updates the average after a step of the models."""
         steps = int(self.steps)
         decay = min(self.decay, (1 + steps) / (10 + steps))
         for name, average in self.models.items():
             new = _state(original(models[name]))
             start = _state(self.start[name]) if self.start_share else {}
             for key, value in _state(average).items():
-                if value.device != new[key].device:  # pytorch-adapt's frameworks leave misc behind
+                if value.device != new[key].device:  # pytorch-adapt's frameworks don't move misc
                     value.data = value.to(new[key].device)
                 if key in self._averaged[name]:
                     value.lerp_(self._drawn(new[key].to(value), start.get(key)), 1 - decay)
@@ -62,18 +62,18 @@ class AveragedModels(nn.Module):
         self.steps.add_(1)
 
     def _drawn(self, new: Tensor, start: Tensor | None) -> Tensor:
-        """A weight drawn back to where it began: as averages are linear, theirs is drawn back as far."""
+        """Interpolates a weight towards its initial value, and with it the average, which is linear."""
         return new if start is None else new.lerp(start.to(new), self.start_share)
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:
-    """The weights and buffers of a model that its checkpoints hold, one that has two names once."""
+    """A model's parameters and persistent buffers; shared ones appear once."""
     kept = model.state_dict().keys()
     return {name: value for name, value in (*model.named_parameters(), *model.named_buffers()) if name in kept}
 
 
 def _averaged(model: nn.Module) -> frozenset[str]:
-    """The names of a model's weights and of BatchNorm's statistics."""
+    """The names of a model's parameters and BatchNorm statistics."""
     norms = [n for n, module in model.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     statistics = {f"{n}.{s}".lstrip(".") for n in norms for s in ("running_mean", "running_var")}
     return frozenset({name for name, _ in model.named_parameters()} | statistics)
@@ -81,11 +81,11 @@ def _averaged(model: nn.Module) -> frozenset[str]:
 
 @contextmanager
 def in_place_of(models: Models, average: AveragedModels | None) -> Iterator[None]:
-    """Inside the block, averages replace the models."""
+    """Replaces models by their averages inside the block."""
     before = {name: models[name] for name in (average.models if average else ())}
     try:
         for name in before:
-            models[name] = average.models[name]  # type: ignore[union-attr]  # there are none without
+            models[name] = average.models[name]  # type: ignore[union-attr]  # before is empty without an average
         yield
     finally:
         for name, model in before.items():

@@ -4,14 +4,15 @@
 
     b_i ~ Bernoulli(N_min / N_y_i),   b_j ~ Bernoulli(1 − (e/E) (1 − N_min / N_ŷ_j)),   m_j = 1[max p(x_t,j) ≥ τ]
 
-B is a second classifier on the same features, and predicts in the end. ŷ and p are B's own on the plain view. N are the
-source's labels by class, e/E the share of training that is done: B sees every class of the source equally often, and
-more and more so guesses of the target. The method's own classifier learns from all samples as it would without.
+B is a second classifier on the same features; the final predictions are B's. ŷ and p are B's predictions on the plain
+view. N_k counts source labels, e/E is the share of training done: B sees each source class equally often, and target
+pseudo-labels increasingly so. The method's own classifier learns from all samples, as without B.
 
-Differs from the authors' code: N are the labels drawn so far, which a balanced sampler has evened out already; guesses
-are hard and made in eval mode, and are learnt on one strong view and not two; B begins as the method's own classifier.
+Differs from the authors' code: N counts the labels drawn so far, so with a balanced sampler N is even already;
+pseudo-labels are hard, predicted in eval mode, and learnt on one strong view instead of two; B starts with the weights
+of the method's own classifier.
 
-It joins any method that classifies G's features: ``METHODS["mcd+abc"]``.
+It can be added to any method that classifies G's features: ``METHODS["mcd+abc"]``.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ HEAD = "B"
 
 @dataclass(frozen=True)
 class ABCOptions(option_tools.Options):
-    """Of the balanced classifier."""
+    """Options of the balanced classifier."""
 
     abc_weight: float = option(1.0, "w, factor on the balanced classifier's losses", at_least=0)
     abc_threshold: float = option(0.95, "τ, pseudo-labels of a lower probability are left out", at_least=0, at_most=1)
@@ -55,15 +56,15 @@ def balanced_inference(x: Any, models: Models, **_: Any) -> dict[str, Tensor]:
 
 
 class Balance(nn.Module):
-    """What the balanced classifier's samples are drawn by: labels so far, and how far training is.
+    """State behind the balanced classifier's sampling: label counts and training progress.
 
     Args:
         num_classes: K.
-        total_steps: the number of steps that training will take; None: guesses are balanced from the first one on.
+        total_steps: steps that training will take; None: pseudo-labels are fully balanced from the first step.
     """
 
     counts: Tensor  #: ``(K,)`` N
-    steps: Tensor  #: those that are done
+    steps: Tensor  #: steps done
 
     def __init__(self, num_classes: int, total_steps: int | None) -> None:
         super().__init__()
@@ -73,13 +74,13 @@ class Balance(nn.Module):
 
     @torch.no_grad()
     def count(self, labels: Tensor) -> None:
-        """Takes the labels ``(N,)`` of a source batch in; of several processes those of all."""
+        """Counts the labels ``(N,)`` of a source batch, summed over all processes."""
         if self.counts.device != labels.device:  # pytorch-adapt's frameworks leave misc behind
             self.to(labels.device)
         self.counts += total(torch.bincount(labels, minlength=len(self.counts)))
 
     def share(self, labels: Tensor) -> Tensor:
-        """N_min / N_y for labels ``(N,)``, ``(N,)`` float64; 1 for a class that has not come yet."""
+        """N_min / N_y for labels ``(N,)``, ``(N,)`` in float64; 1 for a class not seen yet."""
         there = self.counts[self.counts > 0]
         if not len(there):
             return torch.ones_like(labels, dtype=torch.float64)
@@ -87,7 +88,7 @@ class Balance(nn.Module):
 
     @property
     def done(self) -> float:
-        """e / E."""
+        """e / E, the share of training done."""
         return 1.0 if self.total_steps is None else min(1.0, int(self.steps) / self.total_steps)
 
 
@@ -95,7 +96,7 @@ class BalancedHook(BaseHook):
     """The losses of the balanced classifier.
 
     Args:
-        balance: its state.
+        balance: the counts and progress.
         options: weight and threshold.
     """
 
@@ -140,19 +141,19 @@ class BalancedHook(BaseHook):
 
 
 def _draws(inputs: dict[str, Any], key: str, labels: Tensor) -> Tensor:
-    """A number in [0, 1) for each sample: the loader's, the same after a resume; pytorch-adapt's loaders have none."""
+    """A number in [0, 1) per sample: the loader's, the same after a resume, or with other loaders a new one."""
     draws: Tensor = inputs[key] if key in inputs else torch.rand(labels.shape, device=labels.device)
     return draws
 
 
 def _mean_over(kept: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-    """The cross-entropy of the samples that are kept, over the number of all."""
+    """The summed cross-entropy of the kept samples, divided by the batch size."""
     each: Tensor = cross_entropy(at_least_float32(logits), labels, reduction="none")
     return (each * kept).mean()
 
 
 class Balanced(LossSlot):
-    """Mixin that adds a balanced classifier to a method; it predicts.
+    """Mixin that adds a balanced classifier to a method and predicts with it.
 
     Args:
         abc_steps: see :class:`Balance`.
@@ -167,7 +168,7 @@ class Balanced(LossSlot):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        below: Any = super()  # the method that it is added to
+        below: Any = super()  # the method it is added to
         cls.extra_models = (*below.extra_models, HEAD)
         cls._below = below.infer, below.inference_models
 
@@ -179,7 +180,7 @@ class Balanced(LossSlot):
     def unfit(cls, base: type[LossSlot]) -> str:
         if not base.uses_source:
             return "has no source labels to balance"
-        return "" if base.inference_models == ("G", "C") else "classifies something else than the features of G"
+        return "" if base.inference_models == ("G", "C") else "does not predict with C on the features of G"
 
     @classmethod
     def student(cls) -> tuple[Callable[..., dict[str, Tensor]], tuple[str, ...]]:

@@ -2,15 +2,16 @@
 
     min_{G,C,D}  L_cls(C(f_s), y_s) + Σ_{d ∈ {s,t}} Σ_i w_i BCE(D(R_λ(f_i) ⊗ stopgrad p_i), d) / Σ_i w_i
 
-f = G(x), p = softmax(C(f)), w = 1 + e^(−H(p)): the discriminator sees features together with predictions, and looks
-more closely at samples that are predicted with certainty. λ ramps from 0 to weight as in DANN. Where K·D is above
-4,096, f ⊗ p is replaced by the paper's randomised product of 1,024 numbers.
+f = G(x), p = softmax(C(f)), w = 1 + e^(−H(p)): the discriminator sees features conditioned on predictions, and
+confident samples weigh more. λ ramps from 0 to weight as in DANN. If K·D exceeds 4,096, the paper's randomised
+multilinear map to 1,024 features replaces f ⊗ p.
 
-The weights are normalised domain by domain, as in the authors' code. (The Transfer-Learning-Library normalises over
-both at once, so that the domain of more certain predictions counts more: with a source of entropy 0 and a target of
-entropy 1 the source's part is 1.19 times this one, the target's 0.81 times.)
+The weights are normalised per domain, as in the authors' code. (The Transfer-Learning-Library normalises over both
+domains at once, so that the one with more confident predictions counts more: with a source entropy of 0 and a target
+entropy of 1, its source term is 1.19 times this one and its target term 0.81 times.)
 
-Differs from the authors' code, which lets a reversed gradient pass through w and divides the sum of both domains by 2.
+Differs from the authors' code: no gradient passes through w (there a reversed one does), and the two domains' losses
+are summed (there averaged).
 """
 
 from dataclasses import dataclass
@@ -28,15 +29,15 @@ from .reversal import Ramped
 
 
 class ConditionalDiscriminator(nn.Module):
-    """A domain discriminator of features and class probabilities: ``(N, D)``, ``(N, K)`` -> ``(N,)`` logits.
+    """A domain discriminator on features and class probabilities: ``(N, D)``, ``(N, K)`` -> ``(N,)`` logits.
 
-    pytorch-adapt's CDANNEHook (hooks/dann.py:204) hard-codes its softmax and lets gradients into the predictions.
+    pytorch-adapt's CDANNEHook (hooks/dann.py:188) hard-codes its softmax and lets gradients into the predictions.
 
     Args:
         num_features: D.
         num_classes: K.
-        largest_product: largest K·D for which the whole product is taken.
-        random_features: size of the randomised product beyond that.
+        largest_product: largest K·D for which the full product is used.
+        random_features: size of the randomised product above that.
     """
 
     def __init__(self, num_features: int, num_classes: int, largest_product: int, random_features: int) -> None:
@@ -57,7 +58,7 @@ class ConditionalDiscriminator(nn.Module):
 
 
 class CDAN(Ramped, PenaltyMethod):
-    """CDAN with entropy weights and a slot for the classification loss.
+    """CDAN with entropy conditioning (CDAN+E) and any classification loss.
 
     Args:
         ramp_steps: see :class:`.reversal.Ramped`.
@@ -66,7 +67,7 @@ class CDAN(Ramped, PenaltyMethod):
 
     @dataclass(frozen=True)
     class Options(PenaltyMethod.Options):
-        """Of CDAN."""
+        """Options of CDAN."""
 
         weight: float = option(1.0, "largest λ of the gradient reversal", at_least=0)
         largest_product: int = option(4096, "largest K·D for which f ⊗ p is taken whole", unit="features", at_least=0)
@@ -76,7 +77,7 @@ class CDAN(Ramped, PenaltyMethod):
     about = "as dann, with features and predictions together"
     extra_models = ("D",)
     loss_name = "domain_loss"
-    loss_weight = 1.0  # λ is in the gradient reversal: the discriminator itself learns with weight 1
+    loss_weight = 1.0  # λ is in the gradient reversal; the discriminator's own gradient has weight 1
 
     @classmethod
     def heads(

@@ -1,4 +1,4 @@
-"""What a user adds to a method's hook joins what the method has there; what would take something away is refused."""
+"""Combines a user's ``hook_kwargs`` with a method's own arguments; refuses what the method itself needs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from torch import Tensor
 from ..util.errors import UserError
 from ._host import BaseHook
 
-#: Arguments that hold hooks: of every step ("post"), or of one of several ("post_g").
+#: Arguments that hold hooks: of the only step ("post"), or of one of several ("post_g").
 _SLOT = re.compile(r"(pre|post)(_[a-z])?")
 
-#: Arguments that no user gives, and what is given instead.
+#: Arguments that users can't give, and what decides or replaces them.
 _INSTEAD = {
     "opts": "the optimizers container decides",
     "g_opts": "the optimizers container decides",
@@ -32,16 +32,16 @@ def joined(
     given: Mapping[str, Any],
     instead: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The arguments of a method's hook: the user's hooks after the method's own, other arguments as the user has them.
+    """The arguments for a method's hook: user hooks follow the method's own; other arguments are the user's.
 
     Args:
-        hook_class: whose arguments they are.
-        own: the method's.
+        hook_class: the hook that takes the arguments.
+        own: the method's arguments.
         given: the user's ``hook_kwargs``; None stands for the method's or pytorch-adapt's default.
-        instead: further arguments that the method needs for itself, and what a user gives in their place.
+        instead: further arguments that the method sets itself, and what a user can give in their place.
 
     Raises:
-        UserError: ``hook_class`` has no such argument, the method needs it, or it is not what belongs there.
+        UserError: ``hook_class`` has no such argument, the method sets it itself, or its value is of the wrong type.
     """
     name = hook_class.__name__
     instead = {**_INSTEAD, **(instead or {})}
@@ -61,10 +61,10 @@ def joined(
 
 
 def added(hook: BaseHook, slot: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A user's ``hook_kwargs`` with a hook before the user's own in a slot.
+    """Puts a hook before the user's own in a slot of ``hook_kwargs``.
 
     Raises:
-        UserError: what the user has there is no list of hooks.
+        UserError: the user's value there is not a list of hooks.
     """
     if given.get(slot) is not None:
         _check_hooks(slot, given[slot])
@@ -72,10 +72,10 @@ def added(hook: BaseHook, slot: str, given: Mapping[str, Any]) -> dict[str, Any]
 
 
 class WeighterOfStep:
-    """A weighter of several steps in one of them: pytorch-adapt's refuses weights of losses that a step has not.
+    """Applies one weighter to several steps; pytorch-adapt's weighters refuse weights for losses that a step lacks.
 
     Args:
-        weighter: of all steps; what is changed in it later counts.
+        weighter: of all steps; later changes to it take effect.
     """
 
     def __init__(self, weighter: BaseWeighter) -> None:
@@ -83,7 +83,7 @@ class WeighterOfStep:
 
     def __call__(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         weighed: tuple[Tensor, dict[str, float]]
-        if not isinstance(self.weighter, BaseWeighter):  # any function will do for pytorch-adapt
+        if not isinstance(self.weighter, BaseWeighter):  # pytorch-adapt accepts any function
             weighed = self.weighter(losses)
             return weighed
         weights = self.weighter.weights
@@ -99,20 +99,20 @@ class WeighterOfStep:
 
 
 def require_known_weights(weighter: BaseWeighter, *steps: BaseHook) -> None:
-    """Refuses weights of losses that no step has.
+    """Refuses weights for losses that no step computes.
 
     Raises:
-        UserError: there are such.
+        UserError: there are any.
     """
     if not isinstance(weighter, BaseWeighter):
         return
     known = {loss for step in steps for loss in step.loss_keys}
     if unknown := sorted(weighter.weights.keys() - known):
-        raise UserError(f"weighter has a weight of {', '.join(unknown)}: the losses are {', '.join(sorted(known))}")
+        raise UserError(f"weighter has a weight for {', '.join(unknown)}: the losses are {', '.join(sorted(known))}")
 
 
 def _arguments(hook_class: type[BaseHook]) -> set[str]:
-    """Names of the arguments that a hook and, where it hands on the rest, its base classes take."""
+    """Names of the arguments of a hook and, if it passes on ``**kwargs``, of its base classes."""
     names: set[str] = set()
     for cls in hook_class.__mro__:
         if (init := vars(cls).get("__init__")) is None:
@@ -126,7 +126,7 @@ def _arguments(hook_class: type[BaseHook]) -> set[str]:
 
 def _check_hooks(key: str, value: Any) -> None:
     if not isinstance(value, (list, tuple)) or not all(isinstance(hook, BaseHook) for hook in value):
-        raise UserError(f"hook_kwargs[{key!r}] is no list of hooks: must be one, such as [MCCHook()]")
+        raise UserError(f"hook_kwargs[{key!r}] must be a list of hooks, such as [MCCHook()]")
 
 
 def _check_weighter(key: str, value: Any) -> None:

@@ -2,9 +2,9 @@
 
     min_{G,C,D}  L_cls(C(G(x_s)), y_s) + BCE(D(R_λ(G(x_s))), 0) + BCE(D(R_λ(G(x_t))), 1)
 
-R_λ is the identity whose gradient is multiplied by −λ, and λ = weight · (2 / (1 + e^(−10p)) − 1) with p the share of
-training that is done. The paper's learning rate, .01 (1 + 10p)^−.75, is left to the optimisers: methods are compared
-under one schedule.
+R_λ is the identity with its gradient multiplied by −λ, and λ = weight · (2 / (1 + e^(−10p)) − 1) with p the share of
+training done. Differs from the paper: no learning-rate schedule of its own, .01 (1 + 10p)^−.75, so that methods are
+compared under one schedule.
 """
 
 from dataclasses import dataclass
@@ -26,20 +26,20 @@ from .slot import LossSlot
 
 
 class DANN(Ramped, LossSlot, HostDANN):
-    """pytorch-adapt's ``DANN`` with a slot for the classification loss.
+    """pytorch-adapt's ``DANN`` with any classification loss.
 
     Differs from pytorch-adapt: losses are summed, not averaged (pass ``hook_kwargs={"weighter": MeanWeighter()}`` for
-    pytorch-adapt's), and λ ramps up when ``ramp_steps`` is given. With pytorch-adapt's weighter, no ramp and "ce", it
-    is pytorch-adapt's adapter to the bit. Confusion costs one pass of C over target features that exist already.
+    the mean), and λ ramps up if ``ramp_steps`` is given. With ``MeanWeighter``, no ramp and "ce", results equal
+    pytorch-adapt's bit for bit. Confusion costs one pass of C over target features that the step has already.
 
     Args:
-        ramp_steps: the number of steps that training will take, over which λ rises from 0; None for a constant λ.
+        ramp_steps: steps that training will take, over which λ rises from 0; None for a constant λ.
         **kwargs: see :class:`LossSlot`.
     """
 
     @dataclass(frozen=True)
     class Options(LossSlot.Options):
-        """Of DANN."""
+        """Options of DANN."""
 
         weight: float = option(1.0, "largest λ of the gradient reversal", at_least=0)
 

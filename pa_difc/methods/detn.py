@@ -1,16 +1,17 @@
-"""Deep emotion transfer network (DETN): Li and Deng 2018, ICPR, "Deep Emotion Transfer Network for Cross-database
-Facial Expression Recognition".
+"""Deep emotion transfer network (DETN).
+
+Li and Deng 2018, ICPR, "Deep Emotion Transfer Network for Cross-database Facial Expression Recognition":
 
     min_{G,C}  L_cls(C(f_s), y_s) + γ · MMD²_α(f_s, f_t)
 
-Source sample i weighs α_{y_i} = q_{y_i} / p_{y_i}, the ratio of the target's class proportions to the source's, in a
-multi-kernel MMD, so that domains of other proportions can still lie on each other. q is estimated from the target's
-predictions as training goes.
+In a multi-kernel MMD, source sample i weighs α_{y_i} = q_{y_i} / p_{y_i}, the ratio of the target's class proportions
+to the source's, so that domains with different class proportions can still be aligned. q is estimated from target
+predictions during training.
 
-Differs from the paper: proportions are running means over steps, instead of being refreshed now and then; α lies in
-[1/5, 5]; the kernels could not be verified, which are Gaussian and as wide as the batch's distances. The CD-FER
-benchmark's code has γ = 1 as well, and one kernel e^(−‖x − y‖ / 2), of a fixed width: on 35 + 35 features of 128
-numbers with a mean distance of 15 its gradient is 1/40 of this one, and about the same with one of 1.3.
+Differs from the paper: proportions are running means over steps instead of periodic estimates, and α is clamped to
+[1/5, 5]. The paper's kernels could not be verified; here they are Gaussian, with bandwidths relative to the batch's
+mean squared distance. The CD-FER benchmark's code also has γ = 1, but one kernel e^(−‖x − y‖ / 2) of fixed width: on 35
++ 35 samples of 128 features, its gradient is 1/40 of this one at a mean distance of 15, and about equal at 1.3.
 """
 
 from collections.abc import Sequence
@@ -28,20 +29,20 @@ from .penalty import PenaltyMethod, Step
 
 
 class DETN(PenaltyMethod):
-    """DETN with a slot for the classification loss.
+    """DETN with any classification loss.
 
     Args:
-        models: as every method's; K is what the classifier "C" gives.
+        models: as for every method; K is the number of outputs of the classifier "C".
         *args, **kwargs: see :class:`.slot.LossSlot`.
     """
 
     @dataclass(frozen=True)
     class Options(PenaltyMethod.Options):
-        """Of DETN."""
+        """Options of DETN."""
 
         weight: float = option(1.0, "γ, the factor on the MMD", at_least=0)
         momentum: float = option(0.99, "decay of the class proportions per step", at_least=0, below=1)
-        largest_ratio: float = option(5.0, "α lies between this and its inverse", at_least=1)
+        largest_ratio: float = option(5.0, "α is clamped to at most this and at least its inverse", at_least=1)
         kernel_scales: tuple[float, ...] = option(SCALES, "bandwidths of the kernels", unit="mean squared distances")
 
         def __post_init__(self) -> None:
@@ -50,7 +51,7 @@ class DETN(PenaltyMethod):
                 raise UserError(f"kernel_scales={self.kernel_scales}: must be one or more numbers above 0")
 
     options: Options
-    about = "features of equal distribution, the source re-weighted to the target's class proportions"
+    about = "aligned feature distributions, the source re-weighted to the target's class proportions"
     reads_labels = True
     loss_name = "mmd_loss"
 
@@ -63,7 +64,7 @@ class DETN(PenaltyMethod):
         if (given := step.target_logits.shape[1]) != self.num_classes:
             raise UserError(
                 f"C gives {given} logits, but its last linear layer has {self.num_classes} outputs: register the layer "
-                "that gives the logits last"
+                "that computes the logits last"
             )
         alpha = self.ratio.alpha.to(step.src_features)
         weights, scales = alpha[step.src_labels], self.options.kernel_scales
@@ -73,9 +74,9 @@ class DETN(PenaltyMethod):
 
 
 def conditional_mmd(step: Step, num_classes: int, scales: Sequence[float] = SCALES) -> Tensor:
-    """Mean of the MMDs between each class's source samples and the target samples predicted as it, a scalar.
+    """Mean over classes of the MMD between source samples of a class and target samples predicted as it, a scalar.
 
-    Classes without a sample in either batch are left out; 0 if none is left.
+    Classes without samples in both batches are left out; 0 if none remains.
     """
     predicted = step.target_logits.argmax(dim=1)
     terms = []

@@ -1,4 +1,4 @@
-"""Why a training step failed, in one line, where the models give what no method can use."""
+"""Explains in one line why a training step failed, if the models' outputs are of the wrong kind or shape."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .hooks import eval_mode
 
 
 def explained(models: Mapping[str, nn.Module], batch: Mapping[str, Any], classifiers: int) -> str | None:
-    """What is wrong with the models' outputs; None where they are as they should be, or where this can't be told.
+    """What is wrong with the models' outputs; None if nothing is or it can't be determined.
 
     Args:
         models: with "G" and "C".
-        batch: the one on which a step failed.
-        classifiers: how many logits "C" should give: one tensor, or a list of that many.
+        batch: the batch on which the step failed.
+        classifiers: how many logits "C" should give: 1 for a tensor, more for a list of that many tensors.
     """
     if "R" in models or "src_imgs" not in batch:  # C does not take G's features
         return None

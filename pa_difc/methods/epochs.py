@@ -1,4 +1,4 @@
-"""Where an epoch of the data ends: told by whoever knows it, or read off the numbers of the samples."""
+"""Detects where an epoch of the data ends: from a framework's epoch length, or from the samples' indices."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ._host import BaseHook
 
 
 class EpochHook(BaseHook):
-    """Tells a loss when the data has begun another epoch; goes before all that reads the loss.
+    """Tells a loss when another epoch of the data begins; runs before every hook that calls the loss.
 
-    A training step is told no epoch. pytorch-adapt's datasets number their samples, and an epoch of its combined
-    dataset is one pass over the target in any order: when a number comes again and nearly all have been seen, the pass
-    is over. Without a target it is one over the source. Numbers that come again too early (drawn with replacement) or
-    while a pass over the source is not over tell nothing, and are not looked at again.
+    A training step doesn't know its epoch. pytorch-adapt's datasets give each sample's index, and an epoch of its
+    combined dataset is one pass over the target in any order: the pass ends when an index repeats and nearly all have
+    been seen. Without a target, it is a pass over the source. Indices that repeat too early (drawn with replacement),
+    or before a pass over the source ends, tell nothing; from then on the hook ignores them.
 
     Args:
-        loss: to be told.
+        loss: the loss to tell.
     """
 
     def __init__(self, loss: EpochedLoss) -> None:
@@ -30,7 +30,7 @@ class EpochHook(BaseHook):
         self.passes = Passes()
 
     def tell(self, steps: int) -> None:
-        """An epoch has so many steps, says who knows it; samples' numbers are looked at no more."""
+        """Sets the number of steps in an epoch; samples' indices are ignored from then on."""
         self.loss.set_steps_per_epoch(steps)
         self.blind = True
 
@@ -69,17 +69,17 @@ class EpochHook(BaseHook):
 
 
 class Passes(nn.Module):
-    """How far the passes over both domains have come; a module, so that pytorch-adapt's checkpoints hold it."""
+    """Progress of the passes over both domains; a module, so that pytorch-adapt's checkpoints include it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.source, self.target = Pass(), Pass()
-        self.steps = 0  #: of this pass
+        self.steps = 0  #: steps of this pass
         self.late = False  #: whether it began in the middle of an epoch
         self.resumed = False  #: whether nothing has been seen since a checkpoint was loaded
 
     def over(self, source: Tensor | None, target: Tensor | None) -> bool | None:
-        """Whether a batch ``(N,)`` and ``(M,)`` begins another epoch; None if that can't be told."""
+        """Whether indices ``(N,)`` and ``(M,)`` of a batch begin another epoch; None if that can't be determined."""
         if source is None and target is None:
             return None
         begun_anew, self.resumed = self.resumed, False
@@ -90,7 +90,7 @@ class Passes(nn.Module):
         whole = self.source.was_whole if target is None else self.target.was_whole
         if whole and (source is None or self.source.repeats):
             return True
-        if begun_anew:  # the data began from the start again, where the run had stopped in the middle of an epoch
+        if begun_anew:  # resumed in mid-epoch: the data started over
             self.late, self.steps = True, 0
             return False
         return None
@@ -109,15 +109,15 @@ class Passes(nn.Module):
 
 
 class Pass:
-    """The sample numbers of one domain since its last pass began."""
+    """The sample indices of one domain seen since its current pass began."""
 
     def __init__(self) -> None:
-        self.repeats = False  #: whether a number ever came again
-        self.was_whole = False  #: whether, when one last did, less than a batch of samples had been missing
+        self.repeats = False  #: whether an index has ever repeated
+        self.was_whole = False  #: whether less than a batch of samples was missing at the last repeat
         self.seen = torch.zeros(0, dtype=torch.bool)
 
     def add(self, numbers: Tensor) -> bool:
-        """Adds a batch ``(N,)``; whether one of its numbers comes again."""
+        """Adds the indices ``(N,)`` of a batch; returns whether one of them repeats."""
         missing = int(numbers.max()) + 1 - len(self.seen)
         if missing > 0:
             self.seen = torch.cat([self.seen, torch.zeros(missing, dtype=torch.bool)])
@@ -136,13 +136,13 @@ def _numbers(given: Any) -> Tensor | None:
 
 
 def begin(loss: Any, epochs: EpochHook | None, framework: Any) -> None:
-    """Tells a loss how long the epochs of a framework of pytorch-adapt's are, and moves it to its device.
+    """Tells a loss the epoch length of a pytorch-adapt framework, and moves it to the framework's device.
 
     Args:
         loss: any classification loss.
-        epochs: which looks at samples' numbers no more: an epoch is what the framework says it is.
-        framework: such as pytorch-adapt's ``Ignite``, which calls this before training; it does not move the
-            containers' ``misc`` to its device.
+        epochs: the loss's hook; it uses the framework's epoch length instead of samples' indices.
+        framework: such as pytorch-adapt's ``Ignite``, which calls this before training. It doesn't move ``misc`` to its
+            device.
     """
     if isinstance(loss, torch.nn.Module) and (device := getattr(framework, "device", None)) is not None:
         loss.to(device)

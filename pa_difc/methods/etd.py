@@ -3,14 +3,14 @@
     min_{G,C}  L_cls(C(f_s), y_s) + weight · [ Σ_ij π_ij a_ij ‖f_i − f_j‖² + H ]
     max_{u,v}  mean u(f_s) + mean v(f_t) − ε mean_ij exp((u_i + v_j − c_ij) / ε),   c_ij = a_ij ‖f_i − f_j‖²
 
-a_ij is an attention between source and target samples that re-weights the distance, u and v are the Kantorovich
-potentials of the entropic transport, networks that are learnt along (so that a batch sees more than itself), π_ij =
-exp((u_i + v_j − c_ij) / ε) / NM their plan, and H the mean entropy of target predictions.
+a_ij is an attention between source and target samples that re-weights the distance; u and v are the Kantorovich
+potentials of the entropic transport, learnt as networks (so that they carry over between batches);
+π_ij = exp((u_i + v_j − c_ij) / ε) / NM is their plan, and H the mean entropy of target predictions.
 
-Differs from the paper, whose code is not public: attention is the row softmax of f_i·f_j / √D times M, a constant for
-the gradient, without layers of its own; distances are in units of their batch mean, before attention; ε = 0.5, weight =
-0.1 and 0.1 before H are ours, as the paper's could not be verified; weight scales the potentials' gradient, too; plans
-are clipped at 10 times the uniform one while potentials learn.
+Differs from the paper, whose code is not public: attention is M times the row softmax of f_i·f_j / √D, without gradient
+and without layers of its own; before attention, distances are divided by their batch mean; weight also scales the
+potentials' gradient; plans are clipped at 10 times the uniform one. The paper's ε, weight and factor on H could not be
+verified; 0.5, 0.1 and 0.1 are this package's.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from .penalty import PenaltyMethod, Step
 
 
 class ETD(PenaltyMethod):
-    """ETD with a slot for the classification loss.
+    """ETD with any classification loss.
 
     Arguments are those of :class:`.slot.LossSlot`.
     """
 
     @dataclass(frozen=True)
     class Options(PenaltyMethod.Options):
-        """Of ETD."""
+        """Options of ETD."""
 
         weight: float = option(0.1, "factor on transport and entropy", at_least=0)
-        epsilon: float = option(0.5, "ε, of the plan's entropy", unit="mean costs", above=0)
+        epsilon: float = option(0.5, "ε, the factor on the plan's entropy", unit="mean costs", above=0)
         entropy_weight: float = option(0.1, "factor on H, the entropy of target predictions", at_least=0)
         largest_plan: float = option(10.0, "where plans are clipped", unit="uniform plans", above=0)
 
@@ -62,13 +62,13 @@ class ETD(PenaltyMethod):
         gain, plan = dual(u, v, costs.detach(), self.options.epsilon, self.options.largest_plan)
         transport = (plan * costs).mean()
         entropy = EntropyLoss()(step.target_logits)
-        # The potentials climb what the features descend; neither sees the other's gradient.
+        # Potentials maximise the dual, features minimise the cost; neither gets the other's gradient.
         loss: Tensor = transport - gain + self.options.entropy_weight * entropy
         return loss
 
 
 def attended_costs(source: Tensor, target: Tensor) -> Tensor:
-    """c ``(N, M)``: squared distances times attention, in units of their mean distance."""
+    """c ``(N, M)``: attention times squared distances, in units of the mean squared distance."""
     with torch.no_grad():
         attention = (source @ target.T / source.shape[1] ** 0.5).softmax(dim=1) * len(target)
     distances = torch.cdist(at_least_float32(source), at_least_float32(target)).square()
@@ -77,7 +77,7 @@ def attended_costs(source: Tensor, target: Tensor) -> Tensor:
 
 
 def dual(u: Tensor, v: Tensor, costs: Tensor, epsilon: float, largest_plan: float) -> tuple[Tensor, Tensor]:
-    """The entropic transport's dual value, and its plan relative to the uniform one, a constant.
+    """The dual value of entropic transport, and its plan relative to the uniform one, without gradient.
 
     Args:
         u, v: potentials ``(N,)`` and ``(M,)``.
@@ -86,10 +86,10 @@ def dual(u: Tensor, v: Tensor, costs: Tensor, epsilon: float, largest_plan: floa
         largest_plan: where the plan is clipped, in units of the uniform one.
 
     Returns:
-        A scalar, and ``(N, M)`` whose mean is 1 at the optimum.
+        A scalar, and the plan ``(N, M)``, whose mean is 1 at the optimum.
     """
     exponent = (u[:, None] + v[None, :] - costs) / epsilon
-    # Beyond the clip the exponential goes on as its tangent, so that a bad potential is still drawn back.
+    # Beyond the clip the exponential continues as its tangent, so that a bad potential still gets a gradient.
     edge = torch.tensor(largest_plan).log().to(exponent)
     growth = exponent.clamp(max=edge).exp() + largest_plan * (exponent - edge).clamp(min=0)
     return u.mean() + v.mean() - epsilon * growth.mean(), exponent.detach().clamp(max=edge).exp()

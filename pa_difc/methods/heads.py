@@ -1,4 +1,4 @@
-"""The small networks that methods put on top of features: classifiers and domain discriminators."""
+"""The small networks on top of features: classifiers and domain discriminators."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from ..losses.spec import CLASSIFIERS
 from ..util.errors import UserError
 from ..util.names import lookup
 
-#: Number of features and of classes in, a classifier out.
+#: Makes a classifier from the numbers of features and of classes.
 ClassifierFactory = Callable[[int, int], nn.Module]
 
 
 def classifier(num_features: int, num_classes: int, kind: str = "linear", scale: float | None = None) -> nn.Module:
-    """A classifier whose logits are multiplied by ``scale``.
+    """Makes a classifier whose logits are multiplied by ``scale``.
 
-    The scale sits in the classifier, so that losses, discrepancies, confusion and predictions all see the same logits.
+    The scale is part of the classifier, so that losses, discrepancies, confusion and predictions all use the same
+    logits.
 
     Args:
         num_features: D.
         num_classes: K.
         kind: a key of :data:`CLASSIFIERS`: "linear", or "cosine" for logits s·cos(f, w_k).
-        scale: s; None: the kind's own. A loss with margins needs the same, see :func:`.make_loss`.
+        scale: s; None: the kind's default. A loss with margins needs the same scale, see :func:`.make_loss`.
 
     Returns:
         A module from ``(N, D)`` to ``(N, K)``.
@@ -39,13 +40,13 @@ def classifier(num_features: int, num_classes: int, kind: str = "linear", scale:
 
 
 def scale_of(classifier: nn.Module) -> float:
-    """s, the factor on the logits of a classifier that :func:`classifier` made; 1 of any other."""
+    """s, the factor on the logits of a classifier made by :func:`classifier`; 1 for any other."""
     factors = {module.factor for module in classifier.modules() if isinstance(module, Scale)}
     return factors.pop() if len(factors) == 1 else 1.0
 
 
 def has_cosines(classifier: nn.Module) -> bool:
-    """Whether it is a cosine classifier that :func:`classifier` made."""
+    """Whether this is a cosine classifier made by :func:`classifier`."""
     return any(isinstance(module, CosineLinear) for module in classifier.modules())
 
 
@@ -53,21 +54,21 @@ def num_classes_of(classifier: nn.Module) -> int:
     """K of a classifier, or of several side by side: the outputs of its last linear layer.
 
     Raises:
-        UserError: it has none.
+        UserError: it has no linear layer.
     """
     layers = [module for module in classifier.modules() if isinstance(module, nn.Linear)]
     if not layers:
         name = type(classifier).__name__
         raise UserError(
-            f"classifier {name} has no nn.Linear, whose outputs say how many classes there are: end it with one"
+            f"classifier {name} has no nn.Linear, whose outputs would give the number of classes: end it with one"
         )
     return layers[-1].out_features
 
 
 class CosineLinear(nn.Linear):
-    """Cosines between features and class weights, in [−1, 1]; no bias.
+    """A linear layer that gives cosines between features and class weights, in [−1, 1]; no bias.
 
-    Takes ``(N, D)``, gives ``(N, K)``.
+    Maps ``(N, D)`` to ``(N, K)``.
     """
 
     def __init__(self, num_features: int, num_classes: int) -> None:
@@ -96,7 +97,7 @@ class Scale(nn.Module):
 
 
 class FeatureHead(nn.Sequential):
-    """What is trained instead of a feature extractor when features are frozen: ``(N, D)`` to ``(N, 256)``.
+    """A trainable layer in place of the feature extractor when features are frozen: ``(N, D)`` to ``(N, 256)``.
 
     Args:
         num_features: D.
@@ -108,7 +109,7 @@ class FeatureHead(nn.Sequential):
 
 
 def discriminator(num_features: int, hidden: int = 256) -> nn.Module:
-    """A domain discriminator: ``(N, D)`` features in, ``(N,)`` logits out."""
+    """A domain discriminator from features ``(N, D)`` to logits ``(N,)``."""
     return nn.Sequential(
         nn.Linear(num_features, hidden),
         nn.ReLU(),

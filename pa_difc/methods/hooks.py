@@ -1,8 +1,7 @@
-"""The hook that writes target confusion into the loss, once a step, after the last read.
+"""Hooks that update the loss at the end of a step and that pass both domains through G at once.
 
-The reading side needs no hook of its own: pytorch-adapt's classification hooks take the loss as ``loss_fn``, and it
-replaces the value under ``src_c_loss``. It never adds a key, for pytorch-adapt's default weighter divides by their
-number.
+Computing the loss needs no hook of its own: pytorch-adapt's classification hooks take it as ``loss_fn`` and store it
+under ``src_c_loss``. No key is added, as pytorch-adapt's default weighter divides by the number of keys.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,17 +16,16 @@ from ._host import BaseHook
 
 
 class ConfusionHook(BaseHook):
-    """Ends a step of the loss: gives it the target logits if it needs them, and counts the step.
+    """Ends a step of the loss: passes it the target logits if it needs them, and counts the step.
 
-    Where the method has not computed target logits itself, ``models`` are applied to ``start`` without gradients and
-    in eval mode, so that no BatchNorm statistic moves and no random number is drawn: training goes on exactly as it
-    would have without the hook.
+    If the method computes no target logits, ``models`` are applied to ``start`` in eval mode without gradients, so that
+    no BatchNorm statistic changes and no random number is drawn: the hook doesn't change training.
 
     Args:
-        loss: the object that the method's classification hook reads.
-        start: the context key to begin with: target logits, or what ``models`` turn into target logits.
-        models: names of the models to apply in turn.
-        which: of several classifiers, the one whose logits are given; None: all, as a list.
+        loss: the ``loss_fn`` of the method's classification hook.
+        start: the context key of the target logits, or of what ``models`` turn into target logits.
+        models: names of the models to apply, in order.
+        which: index of the classifier to use, of several; None: all, as a list.
     """
 
     def __init__(
@@ -43,7 +41,7 @@ class ConfusionHook(BaseHook):
 
     def _target_logits(self, inputs: dict[str, Any]) -> Any:
         x, models = inputs.get(self.start), self.models
-        if x is None:  # a condition of pytorch-adapt's has left out the hook that computes it
+        if x is None:  # pytorch-adapt conditionally skips hooks
             x, models = inputs["target_imgs"], ("G", "C")
         modules = [inputs[name] for name in models]
         with torch.no_grad(), eval_mode(*modules):
@@ -59,11 +57,11 @@ class ConfusionHook(BaseHook):
 
 
 class JointFeaturesHook(BaseHook):
-    """Source and target through G in one pass, for methods whose step uses both; what follows finds the features there.
+    """Passes source and target through G together; later hooks find the features in the context.
 
-    Goes first in a hook: ``hook_kwargs={"pre": [JointFeaturesHook()]}`` with ``DANN``, ``SAFN`` or any method of one
-    loss. Differs from two passes where G has BatchNorm: a batch's statistics are then those of both domains together,
-    and are updated once.
+    Put it first in a hook: ``hook_kwargs={"pre": [JointFeaturesHook()]}`` with ``DANN``, ``SAFN`` or any other method
+    of one optimisation step. If G has BatchNorm, results differ from two passes: batch statistics are those of both
+    domains together and are updated once.
     """
 
     def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -79,7 +77,7 @@ class JointFeaturesHook(BaseHook):
 
 
 def _joined(first: Any, second: Any) -> Any:
-    """Two batches one after the other: tensors, or named tuples of tensors such as faces."""
+    """Concatenates two batches: tensors, or named tuples of tensors such as faces."""
     if isinstance(first, tuple):
         return type(first)(*(torch.cat(pair) for pair in zip(first, second, strict=True)))
     return torch.cat([first, second])
@@ -91,7 +89,7 @@ def _length(batch: Any) -> int:
 
 @contextmanager
 def eval_mode(*modules: nn.Module) -> Iterator[None]:
-    """Eval mode inside the block; afterwards every submodule is in the mode it was in before.
+    """Sets eval mode inside the block, and restores every submodule's mode afterwards.
 
     pytorch-adapt's FrozenModelHook (hooks/features.py:468) calls ``eval()`` and never restores the mode.
     """

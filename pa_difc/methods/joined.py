@@ -1,4 +1,4 @@
-"""Methods that are several in one: ``mcd+mean_teacher``, ``dann+mcc+adamatch``."""
+"""Combined methods: ``mcd+mean_teacher``, ``dann+mcc+adamatch``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .sentry import SentryOptions, Voted
 from .slot import LossSlot
 from .teaching_options import AdaMatchOptions, SelfTrainingOptions
 
-#: What joins a method, and the options that it brings.
+#: The additions by name: a mixin, and its options.
 ADDITIONS: dict[str, tuple[type[LossSlot], type[Options]]] = {
     "adamatch": (SelfTrained, AdaMatchOptions),
     "mean_teacher": (SelfTrained, SelfTrainingOptions),
@@ -25,19 +25,19 @@ ADDITIONS: dict[str, tuple[type[LossSlot], type[Options]]] = {
 }
 
 
-#: What was joined before: a method is one class, however often it is asked for.
+#: Cache, so that a combined method is always the same class.
 _JOINED: dict[tuple[str, type[LossSlot]], type[LossSlot]] = {}
 
 
 def join(name: str, base: type[LossSlot]) -> type[LossSlot]:
-    """A method with additions, the same class each time.
+    """Combines a method with additions; returns the same class each time.
 
     Args:
-        name: "base+addition", or several additions.
-        base: the method of the first part.
+        name: "base+addition", or with several additions.
+        base: the method named by the first part.
 
     Raises:
-        UserError: an addition is unknown, is there already, or can't join this method.
+        UserError: an addition is unknown, given twice, or can't be combined with this method.
     """
     if (name, base) not in _JOINED:
         _JOINED[name, base] = _join(name, base)
@@ -47,7 +47,7 @@ def join(name: str, base: type[LossSlot]) -> type[LossSlot]:
 def _join(name: str, base: type[LossSlot]) -> type[LossSlot]:
     first, *additions = name.split("+")
     if not base.trains:
-        raise UserError(f"method {name!r}: {first} trains nothing, so nothing can be added to it")
+        raise UserError(f"method {name!r}: {first} does no training, so nothing can be added to it")
     mixins: list[type[LossSlot]] = []
     options: list[type[Options]] = []
     for addition in additions:
@@ -65,7 +65,7 @@ def _join(name: str, base: type[LossSlot]) -> type[LossSlot]:
             raise UserError(f"method {name!r}: {first} and {addition} both have an option {min(clash)!r}")
         mixins.append(mixin)
         options.append(own)
-    merged: Any = dataclass(frozen=True)(type("Options", (*options, base.Options), {"__doc__": f"Of {name}."}))
+    merged: Any = dataclass(frozen=True)(type("Options", (*options, base.Options), {"__doc__": f"Options of {name}."}))
     about = f"{base.about}; with {' and '.join(additions)}"
     attributes: dict[str, Any] = {"Options": merged, "about": about, "code": getattr(base, "code", base)}
     attributes |= {"__module__": base.__module__, "__doc__": f"{base.__name__} with {' and '.join(additions)}."}

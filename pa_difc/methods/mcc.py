@@ -2,8 +2,9 @@
 
     L += w · (Σ C − tr C) / K,   C = Pᵀ W P with rows of sum 1,   P = softmax(z_t / T)
 
-where W weighs certain samples more, by 1 + e^(−H(p)). It is the differentiable sibling of the paper's confusion: it
-pushes the target's predictions apart where eq. 5 raises margins. It joins any method: ``METHODS["mcd+mcc"]``.
+where W weights confident samples more, by 1 + e^(−H(p)). It is a differentiable counterpart of DIFC's confusion: it
+reduces class confusion in target predictions directly, where DIFC raises margins by eq. 5. It can be added to any
+method: ``METHODS["mcd+mcc"]``.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from .source_only import SourceOnly
 
 @dataclass(frozen=True)
 class MCCOptions(option_tools.Options):
-    """Of minimum class confusion."""
+    """Options of minimum class confusion."""
 
-    mcc_weight: float = option(1.0, "factor on the class confusion", at_least=0)
-    mcc_temperature: float = option(2.5, "T of the softmax that confusion is computed from", above=0)
+    mcc_weight: float = option(1.0, "w, the factor on the class confusion", at_least=0)
+    mcc_temperature: float = option(2.5, "T, the temperature of the softmax that confusion is computed from", above=0)
 
 
 class MCCHook(BaseHook):
-    """The confusion of a target batch; the mean over classifiers where there are several.
+    """The class confusion of a target batch, averaged over classifiers if there are several.
 
     Args:
         weight: the factor on it.
@@ -74,6 +75,6 @@ class MCC(LessConfused, SourceOnly):
 
     @dataclass(frozen=True)
     class Options(MCCOptions, SourceOnly.Options):
-        """Of MCC."""
+        """Options of MCC."""
 
     about = "little confusion between classes in target predictions"

@@ -4,8 +4,8 @@
     B  min_{C1,C2}    L_cls(C1) + L_cls(C2) − w · d(x_t)
     C  min_F          w · d(x_t), repeated n times
 
-d(x) = mean over samples and classes of |softmax(C1(F(x))) − softmax(C2(F(x)))|, w = 1, n = 4. DIFC's paper writes
-step B without the source losses; Saito's paper and its own authors' code keep them, and so does this.
+d(x) = mean over samples and classes of |softmax(C1(F(x))) − softmax(C2(F(x)))|, w = 1, n = 4. DIFC's paper omits the
+source losses in step B; Saito's paper and the DIFC authors' code keep them, as here.
 """
 
 from collections.abc import Sequence
@@ -34,11 +34,11 @@ from .slot import LossSlot, mean_softmax_inference
 
 
 class TwoClassifiers(LossSlot, HostMCD):
-    """What methods with two classifiers share: "C" gives a list of two logits, predictions are the mean (eq. 8)."""
+    """Base of methods with two classifiers: "C" gives a list of two logits; predictions average softmaxes (eq. 8)."""
 
     @dataclass(frozen=True)
     class Options(LossSlot.Options):
-        """Of a discrepancy between two classifiers."""
+        """Options of a discrepancy between two classifiers."""
 
         weight: float = option(1.0, "w, the factor on the discrepancy", at_least=0)
 
@@ -54,29 +54,29 @@ class TwoClassifiers(LossSlot, HostMCD):
 
 
 class MCD(TwoClassifiers):
-    """pytorch-adapt's ``MCD`` with a slot for the classification loss.
+    """pytorch-adapt's ``MCD`` with any classification loss.
 
     Differs from pytorch-adapt: losses within a step are summed, not averaged (pass ``hook_kwargs={"weighter":
-    MeanWeighter()}`` for pytorch-adapt's), and predictions are the mean of the two softmaxes (eq. 8), not the sum of
-    the logits. With pytorch-adapt's weighter and "ce" training is pytorch-adapt's to the bit. Confusion costs no pass
-    at all: step B has computed the target logits.
+    MeanWeighter()}`` for the mean), and predictions are the mean of the two softmaxes (eq. 8), not the sum of the
+    logits. With ``MeanWeighter`` and "ce", training equals pytorch-adapt's bit for bit. Confusion costs no extra pass:
+    step B computes the target logits.
 
     Arguments are those of :class:`LossSlot`; for ``hook_kwargs`` see :class:`MCDHook`.
     """
 
     @dataclass(frozen=True)
     class Options(TwoClassifiers.Options):
-        """Of MCD."""
+        """Options of MCD."""
 
         repeat: int = option(4, "n, repetitions of step C", at_least=1)
-        reuse_features: bool = option(False, "whether step C begins with the target features of step B")
+        reuse_features: bool = option(False, "whether step C starts from the target features of step B")
 
     options: Options
-    about = "two classifiers detect target samples outside the source's support, and features move them inside"
+    about = "two classifiers detect target samples outside the source's support, and the features pull them in"
     hook_slot = "post_x"
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
-        # pytorch-adapt's users give the repetitions as it has them.
+        # pytorch-adapt's own way to give the repetitions.
         chosen = {name: hook_kwargs[name] for name in ("repeat", "reuse_features") if hook_kwargs.get(name) is not None}
         self.options = replace(self.options, **chosen)
         own = {
@@ -90,19 +90,19 @@ class MCD(TwoClassifiers):
 
 
 class MCDHook(BaseWrapperHook):
-    """pytorch-adapt's ``MCDHook`` (hooks/mcd.py:46) with a weight, one weighter for all steps, and features of B for C.
+    """pytorch-adapt's ``MCDHook`` (hooks/mcd.py:46) with a weight, one weighter for all steps, and reuse of features.
 
     Args:
         g_opts, c_opts: names of the optimisers of F and of the classifiers.
-        discrepancy_loss_fn: d of two batches of logits; pytorch-adapt's L1 distance of softmaxes by default.
-        weight: of the discrepancy.
-        weighter: adds up each step's losses; its weights are by the names of losses, whichever step they are of.
+        discrepancy_loss_fn: d on two batches of logits; None: pytorch-adapt's L1 distance of softmaxes.
+        weight: factor on the discrepancy.
+        weighter: combines each step's losses; its weights go by the losses' names, in any step.
         x_weighter, y_weighter, z_weighter: the same for step A, B or C alone.
-        x_reducer, y_reducer, z_reducer: make numbers of unreduced losses.
-        pre_x, post_x, pre_y, post_y, pre_z, post_z: hooks at the beginning and at the end of steps A, B and C.
+        x_reducer, y_reducer, z_reducer: reduce losses to scalars.
+        pre_x, post_x, pre_y, post_y, pre_z, post_z: hooks at the start and the end of steps A, B and C.
         repeat: n, repetitions of step C.
-        reuse_features: whether the first repetition takes the target features of step B, which has not moved F. One
-            pass of F less; pytorch-adapt makes it, and with it one more update of BatchNorm's running statistics.
+        reuse_features: whether the first repetition reuses the target features of step B, which doesn't change F. Saves
+            a pass of F, and with it an update of BatchNorm's running statistics that pytorch-adapt's makes.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class MCDHook(BaseWrapperHook):
         b = OptimizerHook(b, c_opts, y_weighter or weighter, y_reducer)
         c = OptimizerHook(c, g_opts, z_weighter or weighter, z_reducer)
         summary = SummaryHook({"x_loss": a, "y_loss": b, "z_loss": c})
-        if reuse_features:  # a chain hands on what a hook has computed, parallel hooks don't
+        if reuse_features:  # unlike ParallelHook, ChainHook passes on outputs
             b, repeat = ChainHook(b, c), repeat - 1
         steps = ParallelHook(a, b, *([RepeatHook(c, repeat, keep_only_last=True)] if repeat else []))
         self.hook = ChainHook(steps, summary)

@@ -2,12 +2,12 @@
 
     min_{F,C1,C2}  L_cls(C1(F(x_s)), y_s) + L_cls(C2(F(x_s)), y_s) − w · d(C(R(F(x_t))))
 
-R is the identity whose gradient is reversed (Ganin and Lempitsky 2015, arXiv:1409.7495), so that the classifiers raise
+R is the identity with its gradient reversed (Ganin and Lempitsky 2015, arXiv:1409.7495), so that the classifiers raise
 the discrepancy d while the features lower it. w = 1.
 
-Differs from Saito et al. 2018 (arXiv:1712.02560): one step instead of six, in which features and classifiers move at
-once; no step in which the features alone give way n times. Three passes' worth of work instead of about seventeen, and
-its accuracy is its own: the table says which.
+Differs from Saito et al. 2018 (arXiv:1712.02560): one step instead of six, in which features and classifiers are
+updated together; the features get no n steps of their own. The cost is about three passes instead of seventeen. Its
+accuracy differs from MCD's; the results' tables list both.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _LOGITS = "target_imgs_features_reversed_logits"
 
 
 class MCDOneStep(TwoClassifiers):
-    """:class:`.mcd.MCD` whose three steps are one.
+    """:class:`.mcd.MCD` with its three steps merged into one.
 
-    Arguments are those of :class:`.slot.LossSlot`. Confusion costs no pass: the step has the target's
+    Arguments are those of :class:`.slot.LossSlot`. Confusion costs no extra pass: the step computes the target's
     logits.
     """
 
@@ -43,14 +43,14 @@ class MCDOneStep(TwoClassifiers):
 
 
 class MCDOneStepHook(BaseWrapperHook):
-    """The one step.
+    """The single optimisation step.
 
     Args:
         opts: names of the optimisers of F and of the classifiers.
-        discrepancy_loss_fn: d of two batches of logits; pytorch-adapt's L1 distance of softmaxes by default.
-        weight: of the discrepancy.
-        weighter: adds up the losses.
-        reducer: makes numbers of unreduced losses.
+        discrepancy_loss_fn: d on two batches of logits; None: pytorch-adapt's L1 distance of softmaxes.
+        weight: factor on the discrepancy.
+        weighter: combines the losses.
+        reducer: reduces losses to scalars.
         pre, post: hooks before and after the method's losses.
     """
 
@@ -72,13 +72,13 @@ class MCDOneStepHook(BaseWrapperHook):
 
 
 class ReversedDiscrepancyHook(BaseHook):
-    """−d on target logits behind a gradient reversal.
+    """−d on target logits, behind a gradient reversal.
 
     Args:
-        discrepancy_loss_fn: d of two batches of logits; pytorch-adapt's L1 distance of softmaxes by default.
+        discrepancy_loss_fn: d on two batches of logits; None: pytorch-adapt's L1 distance of softmaxes.
     """
 
-    model_name = "C"  # as pytorch-adapt's hooks say whose outputs they give
+    model_name = "C"  # like pytorch-adapt's hooks, names the model whose outputs it gives
 
     def __init__(self, discrepancy_loss_fn: nn.Module | None = None) -> None:
         super().__init__()

@@ -3,14 +3,14 @@
     min_{G,C}  L_cls(C(f_s), y_s) + η · D(G)
     D(G) = max_{C'}  mean log(1 − softmax(C'(f_t))_{k_t}) − γ CE(C'(f_s), k_s)
 
-k = argmax C(f) is the main classifier's word. The adversary C' agrees with it on the source and disagrees on the
-target; features make that impossible. γ = 4. One step: C' minimises what G, behind a gradient reversal whose λ ramps
-from 0 to 0.1, maximises; η = weight.
+k = argmax C(f) is the main classifier's prediction. The adversary C' learns to agree with it on the source and disagree
+on the target; the features learn to prevent that. γ = 4, η = weight. One optimisation step: C' minimises −D, and a
+gradient reversal before it, whose λ ramps from 0 to 0.1, makes G maximise −D.
 
-Differs from the paper: η = 0.1. With its 1, the adversary of a network from scratch diverged (synthetic faces,
+Differs from the paper: η = 0.1. With the paper's 1, the adversary diverged when training from scratch (synthetic faces,
 cross-entropy, 5 epochs at learning rate 0.02: 24 % accuracy, against 48 % with 0.1 and 43 % source-only). C and C' are
-as the ``make`` of :meth:`.slot.LossSlot.heads` has them (there: two layers after a bottleneck), and the learning rate
-is every method's.
+the package's usual classifiers (:meth:`.slot.LossSlot.heads`; in the paper two layers after a bottleneck), and the
+learning rate is that of all methods.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from .reversal import Ramped
 
 
 class MDD(Ramped, PenaltyMethod):
-    """MDD with a slot for the classification loss; the main classifier alone predicts.
+    """MDD with any classification loss; only the main classifier predicts.
 
     Args:
         ramp_steps: see :class:`.reversal.Ramped`.
@@ -36,14 +36,14 @@ class MDD(Ramped, PenaltyMethod):
 
     @dataclass(frozen=True)
     class Options(PenaltyMethod.Options):
-        """Of MDD."""
+        """Options of MDD."""
 
         weight: float = option(0.1, "η, the factor on the disparity", at_least=0)
-        gamma: float = option(4.0, "γ, how much agreement on the source counts", above=0)
+        gamma: float = option(4.0, "γ, the factor on agreement on the source", above=0)
         max_reversal: float = option(0.1, "largest λ of the gradient reversal", at_least=0)
 
     options: Options
-    about = "features on which no second classifier can disagree on the target alone"
+    about = "features on which no second classifier can agree on the source but disagree on the target"
     extra_models = ("C_adv",)
     loss_name = "disparity_loss"
 
@@ -67,7 +67,7 @@ class MDD(Ramped, PenaltyMethod):
 
 
 def log_one_minus_prob(logits: Tensor, classes: Tensor) -> Tensor:
-    """log(1 − softmax(logits)_k), stable where the probability is nearly 1.
+    """log(1 − softmax(logits)_k), numerically stable for probabilities close to 1.
 
     Args:
         logits: ``(N, K)``.

@@ -1,4 +1,4 @@
-"""Weighted multi-kernel maximum mean discrepancy, and the class proportions that weigh it."""
+"""Weighted multi-kernel maximum mean discrepancy (MMD), and the class proportions its weights come from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..functional import at_least_float32
 from ..util.distributed import total
 
-#: Bandwidths in units of the mean squared distance of the batch (Long et al. 2015, arXiv:1502.02791, use such a range).
+#: Bandwidths in units of the batch's mean squared distance (Long et al. 2015, arXiv:1502.02791, use such a range).
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 _distance = LpDistance(normalize_embeddings=False, power=2)
@@ -21,15 +21,15 @@ _distance = LpDistance(normalize_embeddings=False, power=2)
 def weighted_mmd(
     source: Tensor, target: Tensor, weights: Tensor | None = None, scales: Sequence[float] = SCALES
 ) -> Tensor:
-    """Squared MMD of a weighted and a plain batch under a mean of Gaussian kernels (biased estimate), a scalar.
+    """Squared MMD between a weighted and an unweighted batch, a scalar: the biased estimate.
 
-    Σ_ij a_i a_j k(s_i, s_j) + mean k(t, t) − 2 Σ_ij a_i k(s_i, t_j) / M, with a = weights / Σ weights. pytorch-adapt's
-    MMDLoss has no weights.
+    Σ_ij a_i a_j k(s_i, s_j) + mean k(t, t) − 2 Σ_ij a_i k(s_i, t_j) / M, with a = weights / Σ weights
+    and k the mean of Gaussian kernels. pytorch-adapt's MMDLoss has no weights.
 
     Args:
         source: ``(N, D)``.
         target: ``(M, D)``.
-        weights: ``(N,)``, not negative; None for equal ones.
+        weights: ``(N,)``, not negative; None for equal weights.
         scales: bandwidths of the kernels, in units of the batch's mean squared distance.
     """
     source, target = at_least_float32(source), at_least_float32(target)
@@ -47,8 +47,8 @@ class ClassRatio(nn.Module):
 
     Args:
         num_classes: K.
-        momentum: how much of the past remains after a step.
-        largest: α lies in [1 / largest, largest]: a class that is hardly ever predicted does not vanish.
+        momentum: decay of the running proportions per step.
+        largest: α is clamped to [1 / largest, largest], so that a class that is rarely predicted keeps some weight.
     """
 
     source: Tensor  #: ``(K,)``
@@ -62,8 +62,8 @@ class ClassRatio(nn.Module):
 
     @property
     def alpha(self) -> Tensor:
-        """``(K,)``."""
-        ratio = (self.target / self.source).nan_to_num(nan=1.0, posinf=self.largest)  # 0/0: a class that is in neither
+        """``(K,)`` α, clamped."""
+        ratio = (self.target / self.source).nan_to_num(nan=1.0, posinf=self.largest)  # 0/0: a class in neither
         return ratio.clamp(1 / self.largest, self.largest)
 
     @torch.no_grad()
@@ -79,4 +79,4 @@ class ClassRatio(nn.Module):
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         if state != self.get_extra_state():
-            raise ValueError(f"these class proportions were made with {state}, not {self.get_extra_state()}")
+            raise ValueError(f"these class proportions were computed with {state}, not {self.get_extra_state()}")

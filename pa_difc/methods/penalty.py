@@ -1,4 +1,4 @@
-"""Methods of one optimisation step: the classification loss and one more loss on features and logits."""
+"""Methods of one optimisation step: the classification loss plus one more loss on features and logits."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .slot import LossSlot
 
 
 class Step(NamedTuple):
-    """What a batch has come to when a method's own loss is computed."""
+    """Features and logits of a batch, from which a method computes its own loss."""
 
     src_features: Tensor  #: ``(N, D)``
     src_logits: Tensor  #: ``(N, K)``
     src_labels: Tensor  #: ``(N,)``
-    target_features: Tensor  #: ``(M, D)``; None where the penalty does not use the target
+    target_features: Tensor  #: ``(M, D)``; None if the penalty doesn't use the target
     target_logits: Tensor  #: ``(M, K)``, likewise
 
 
 def labelled(step: Step) -> Step:
-    """The step without the source samples whose label is no class, such as the loss's ``ignore_index``."""
+    """The step without source samples whose label is not a class, such as the loss's ``ignore_index``."""
     known = (step.src_labels >= 0) & (step.src_labels < step.src_logits.shape[1])
     if known.all():
         return step
@@ -41,24 +41,24 @@ def labelled(step: Step) -> Step:
 class PenaltyMethod(LossSlot, Classifier):
     """A method whose step is  min  L_cls + weight · penalty,  both over all of its models.
 
-    A subclass says what the penalty is. Losses are summed; a weighter of the user's weighs the penalty with ``weight``
-    already in it. Confusion costs nothing: the penalty's target logits are read, not made.
+    A subclass implements the penalty. Losses are summed; a user's weighter gets the penalty with ``weight`` already
+    applied. Confusion costs no extra pass: it uses the penalty's target logits.
 
     Arguments are those of :class:`LossSlot`; ``weight`` multiplies the penalty.
     """
 
     @dataclass(frozen=True)
     class Options(LossSlot.Options):
-        """The factor on the penalty; a subclass adds its own options, and its own default."""
+        """The factor on the penalty; a subclass adds its own options and may change the default."""
 
         weight: float = option(1.0, "factor on the method's own loss", at_least=0)
 
     loss_name: ClassVar[str]  #: the penalty's name in logs
-    reads_labels: ClassVar[bool] = False  #: whether it looks at source labels; then samples without one are left out
+    reads_labels: ClassVar[bool] = False  #: whether it uses source labels; then ignored ones are left out
 
     @property
     def loss_weight(self) -> float:
-        """What the penalty is multiplied by."""
+        """The factor on the penalty."""
         return self.weight
 
     @abstractmethod
@@ -75,11 +75,11 @@ class PenaltyMethod(LossSlot, Classifier):
         return []
 
     def last_hooks(self) -> list[BaseHook]:
-        """Hooks after the penalty, for a method whose state sees more than features and logits."""
+        """Hooks after the penalty, for a method whose state depends on more than features and logits."""
         return []
 
     def end_step(self) -> None:
-        """Called at the end of each step; for state that counts steps."""
+        """Called at the end of each step, for state that counts steps."""
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         own = {
@@ -96,13 +96,13 @@ class PenaltyMethod(LossSlot, Classifier):
 
 
 class PenaltyHook(BaseHook):
-    """Computes one loss from a batch's features and logits; what is not there yet is computed.
+    """Computes one loss from a batch's features and logits, which are computed if the context lacks them.
 
     Args:
-        name: of the loss.
-        penalty: from a :class:`Step` to a scalar.
+        name: the loss's name.
+        penalty: maps a :class:`Step` to a scalar.
         weight: the factor on it.
-        uses_target: whether it looks at the target, whose features and logits are None otherwise.
+        uses_target: whether it uses the target, whose features and logits are None otherwise.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class PenaltyHook(BaseHook):
 
 
 class EndOfStepHook(BaseHook):
-    """Calls a function; pytorch-adapt tells modules of no step.
+    """Calls a function at the end of a step; pytorch-adapt doesn't tell modules about steps.
 
     Args:
         function: without arguments.

@@ -1,4 +1,4 @@
-"""The graph of facial regions over two domains, with its running means: AGRA's network and state."""
+"""AGRA's network and state: the graph of facial regions over two domains, with its running class means."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ REGION_FEATURES = 64
 
 _HIDDEN = 128
 
-#: Links: within a face (whole–landmark, landmark–landmark), across domains (same region, whole–landmark, landmarks).
+#: Link weights: within a face (whole–landmark, landmark–landmark), across domains (same region, whole–landmark,
+#: landmark–landmark).
 WITHIN = (0.8, 0.5)
 ACROSS = (0.9, 0.4, 0.25)
 
 
 class RegionGraph(nn.Module):
-    """Regions ``(N, 384)`` of one domain's faces to ones that have seen each other and the other domain.
+    """Maps the regions ``(N, 384)`` of one domain's faces to regions informed by each other and the other domain.
 
-    State that is resumed: the running mean of each region of each class in each domain, and BatchNorm by domain.
+    Its state, stored in checkpoints: running means per domain, class and region, and BatchNorm per domain.
 
     Args:
         num_classes: K.
-        momentum: how much of a running mean remains after a batch with its class.
-        links_within: as :data:`WITHIN`.
-        links_across: as :data:`ACROSS`.
+        momentum: decay of a class's running mean per batch that has the class.
+        links_within: link weights in the order of :data:`WITHIN`.
+        links_across: link weights in the order of :data:`ACROSS`.
     """
 
     within_links: Tensor  #: ``(6, 6)``
     across_links: Tensor  #: ``(12, 12)``
     means: Tensor  #: ``(2, K, 6, 64)``
-    seen: Tensor  #: ``(2, K)`` bool: which of them were ever written
+    seen: Tensor  #: ``(2, K)`` bool: which class means exist
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class RegionGraph(nn.Module):
         return mixed.relu().flatten(1)
 
     def nearest_means(self, own: Tensor, domain: int) -> Tensor:
-        """For each face ``(N, 6, 64)`` the means of the nearest class of a domain; itself where there are none."""
+        """For each face ``(N, 6, 64)`` the means of a domain's nearest class; the face itself if there are none."""
         if not self.seen[domain].any():
             return own.detach()
         known = self.means[domain][self.seen[domain]]  # (k, 6, 64)
@@ -91,7 +92,7 @@ class RegionGraph(nn.Module):
         return nodes
 
     def _norm(self, layer: int, nodes: Tensor, domain: int, training: bool) -> Tensor:
-        """BatchNorm of a domain over faces and regions; means of the other domain never enter its statistics."""
+        """BatchNorm of a domain over faces and regions; class means never enter its statistics."""
         norm = cast(list[list[nn.BatchNorm1d]], self.norms)[layer][domain]
         flat: Tensor = nodes.flatten(0, 1)
         if training:
@@ -102,14 +103,14 @@ class RegionGraph(nn.Module):
 
 
 def _face_links(whole: float, landmarks: float) -> Tensor:
-    """``(6, 6)``: every region with itself 1, the whole with landmarks, landmarks with each other."""
+    """``(6, 6)``: links of a region with itself (1), of the whole with landmarks, and between landmarks."""
     links = torch.full((REGIONS, REGIONS), landmarks)
     links[0], links[:, 0] = whole, whole
     return links.fill_diagonal_(1.0)
 
 
 def _domain_links(same: float, whole: float, landmarks: float) -> Tensor:
-    """``(12, 12)``: only across domains, and every region with itself 1."""
+    """``(12, 12)``: links across domains, and of a region with itself (1)."""
     across = torch.full((REGIONS, REGIONS), landmarks)
     across[0], across[:, 0] = whole, whole
     across.fill_diagonal_(same)
@@ -118,6 +119,6 @@ def _domain_links(same: float, whole: float, landmarks: float) -> Tensor:
 
 
 def _normalized(links: Tensor) -> Tensor:
-    """D^(−1/2) A D^(−1/2) (Kipf and Welling 2017, arXiv:1609.02907)."""
+    """D^(−1/2) A D^(−1/2), the symmetric normalisation (Kipf and Welling 2017, arXiv:1609.02907)."""
     scale = links.sum(dim=1).rsqrt()
     return scale[:, None] * links * scale[None, :]

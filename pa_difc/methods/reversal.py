@@ -1,4 +1,4 @@
-"""Gradient reversal whose weight ramps up: what the adversarial methods share."""
+"""Gradient reversal with a ramped weight, shared by the adversarial methods."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from ..losses.schedule import adversarial_ramp
 
 
 class RampedGradientReversal(GradientReversal):
-    """pytorch-adapt's gradient reversal with a weight that follows DANN's ramp, counted in its own steps.
+    """pytorch-adapt's gradient reversal with DANN's ramp of the weight; it counts its own steps.
 
-    λ = max_weight · (2 / (1 + e^(−10p)) − 1) with p the share of training that is done (Ganin et al. 2016,
-    arXiv:1505.07818).
+    λ = max_weight · (2 / (1 + e^(−10p)) − 1) with p the share of training done (Ganin et al. 2016, arXiv:1505.07818).
 
     Args:
         max_weight: λ at the end of the ramp.
-        ramp_steps: steps until then; None for ``max_weight`` throughout.
+        ramp_steps: length of the ramp in steps; None for ``max_weight`` throughout.
     """
 
     def __init__(self, max_weight: float, ramp_steps: int | None) -> None:
@@ -47,10 +46,10 @@ class RampedGradientReversal(GradientReversal):
 
 
 class Ramped:
-    """Mixin for adapters with a gradient reversal: ``self.reversal``, resumed from ``misc``.
+    """Mixin for adapters with a gradient reversal, ``self.reversal``, which ``misc`` keeps in checkpoints.
 
     Args:
-        ramp_steps: the number of steps that training will take, over which λ rises from 0; None for a constant λ.
+        ramp_steps: steps that training will take, over which λ rises from 0; None for a constant λ.
     """
 
     weight: float

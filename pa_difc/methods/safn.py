@@ -2,12 +2,12 @@
 
     min_{G,C}  L_cls(C(G(x_s)), y_s) + w · Σ_{d ∈ {s,t}} mean_i (‖f_i‖₂ − (stopgrad ‖f_i‖₂ + Δr))²
 
-f = G(x), w = 0.05, Δr = 1. Each step asks the feature norms of both domains to grow by Δr; dropout before the
-classifier preserves the L2 norm.
+f = G(x), w = 0.05, Δr = 1. Each step pulls the feature norms of both domains up by Δr; dropout before the classifier
+preserves the L2 norm.
 
-Differs from the paper: dropout is 0 unless asked for. Its 0.5 stands behind 1,000 features of a pretrained network; in
-front of 128 features trained from scratch it took 21 points of mean recall (28 against 50 %, source-only 36 %, on the
-synthetic faces with cross-entropy, 5 epochs, mean of 3 seeds), whatever the weight of the norm loss.
+Differs from the paper: dropout is 0 by default. The paper's 0.5 acts on 1,000 features of a pretrained network; on 128
+features trained from scratch it cost 21 points of mean recall (28 against 50 %, source-only 36 %, on the synthetic
+faces with cross-entropy, 5 epochs, mean of 3 seeds), whatever the weight of the norm loss.
 """
 
 from dataclasses import dataclass
@@ -28,18 +28,19 @@ from .slot import LossSlot
 
 
 class SAFN(LossSlot, Classifier):
-    """pytorch-adapt's ``Classifier`` and ``AFNHook`` joined, with a slot for the classification loss.
+    """pytorch-adapt's ``Classifier`` with its ``AFNHook`` and any classification loss.
 
-    pytorch-adapt has the loss but no adapter. Differs from its defaults: losses are summed, the norm loss weighted by
-    ``weight``. With weight=1, ``hook_kwargs={"weighter": MeanWeighter()}`` and "ce" it is pytorch-adapt's Classifier
-    with ``post=[AFNHook()]`` to the bit. Confusion costs one pass of C over target features that exist already.
+    pytorch-adapt has the loss but no adapter. Differs from its defaults: losses are summed, and the norm loss is
+    multiplied by ``weight``. With weight=1, ``hook_kwargs={"weighter": MeanWeighter()}`` and "ce", results equal
+    pytorch-adapt's Classifier with ``post=[AFNHook()]`` bit for bit. Confusion costs one pass of C over target features
+    that the step has already.
 
     Arguments are those of :class:`LossSlot`.
     """
 
     @dataclass(frozen=True)
     class Options(LossSlot.Options):
-        """Of SAFN."""
+        """Options of SAFN."""
 
         weight: float = option(0.05, "w, the factor on the norm loss", at_least=0)
         step_size: float = option(1.0, "Δr, the growth of norms per step", unit="feature norm", above=0)

@@ -1,23 +1,23 @@
-"""Self-training: a teacher guesses the target's labels, and the student learns them on strong views of the same faces.
+"""Self-training: a teacher pseudo-labels the target, and the student learns from strong views of the same faces.
 
     L += w · L_target(C(G(strong(x_t))), p̃),   p̃ ∝ p_T(x_t) · (r / q̂)^a
 
-with p_T the teacher's class probabilities on the plain view, q̂ their running mean, r the proportions that guesses are
-aligned to, and L_target of :class:`.pseudo.PseudoLabelLoss`: cross-entropy, or DI or DIFC with the imbalance and the
-confusion of the guesses. Guesses are sharpened in the end, p̃^(1/T). Samples count whose most probable class has at
-least ``threshold`` times the mean of the source batch's largest probabilities.
+with p_T the teacher's class probabilities on the plain view, q̂ their running mean, r the class proportions that
+pseudo-labels are aligned to, and L_target from :class:`.pseudo.PseudoLabelLoss`: cross-entropy, or DI or DIFC with the
+imbalance and confusion of the teacher's predictions. Pseudo-labels are then sharpened to p̃^(1/T). Only samples whose
+largest p̃ is at least ``threshold`` times the source batch's mean largest probability count.
 
-With ``align="own"`` guesses are sharpened first and then brought back to the proportions that the teacher's predictions
-had before: p̃ ∝ p_T^(1/T) · e^b, where b is found by dual ascent on the constraint that the mean of p̃ is q̂. Sharpening
-takes mass from rare classes, and a teacher that follows its student passes that on; this way it takes none.
+With ``align="own"``, sharpened pseudo-labels are aligned to the teacher's own class proportions before sharpening:
+p̃ ∝ p_T^(1/T) · e^b, where dual ascent finds the b for which the mean of p̃ is q̂. Sharpening alone takes mass from
+rare classes, and a teacher that follows its student would compound the loss; this alignment prevents it.
 
-AdaMatch (Berthelot et al. 2021, arXiv:2106.04732) is the student as its own teacher, with hard guesses; differs from
-the paper: r is uniform and not the source's, a is ½ and not 1, the student guesses in eval mode, and source and target
-are not mixed in BatchNorm. Mean teacher (Tarvainen and Valpola 2017, arXiv:1703.01780) has the average of the student's
-weights for a teacher; differs from the paper: guesses are sharpened and aligned, and the loss is cross-entropy.
-Distillation keeps the classifier that training began with for a teacher, or takes another model.
+AdaMatch (Berthelot et al. 2021, arXiv:2106.04732) uses the student as its own teacher, with hard pseudo-labels. Differs
+from the paper: r is uniform instead of the source's, a is ½ instead of 1, the student predicts pseudo-labels in eval
+mode, and source and target are not mixed in BatchNorm. Mean teacher (Tarvainen and Valpola 2017, arXiv:1703.01780) uses
+an average of the student's weights. Differs from the paper: pseudo-labels are sharpened and aligned, and the loss is
+cross-entropy. Distillation uses the initial classifier, or another model, as teacher.
 
-Any of them joins any method: ``METHODS["mcd+mean_teacher"]``.
+Any of them can be added to any method: ``METHODS["mcd+mean_teacher"]``.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ from .teaching_options import TEACHERS, AdaMatchOptions, SelfTrainingOptions
 
 
 class SelfTrainingHook(BaseHook):
-    """The loss of pseudo-labels; it is the only one that sees strong views, where the batch has some.
+    """The loss on pseudo-labels; its student sees the strong views if the batch has any.
 
     Args:
         teaching: its state.
-        infer: the method's way to predict.
-        names: of the models that it predicts with.
+        infer: the method's inference function.
+        names: names of the models that ``infer`` uses.
 
-    The student's logits ``(N, K)`` of what it has seen are handed on as "target_student_logits".
+    Its output "target_student_logits" are the student's logits ``(N, K)`` on these views.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class SelfTrainingHook(BaseHook):
         """``(N, K)`` the teacher's class probabilities, in eval mode."""
         if (who := self.teaching.options.teacher) not in TEACHERS:
             if self.teaching.other is None:
-                raise UserError(f"teacher={who}: the model of that folder comes to teaching.learn_from(model)")
+                raise UserError(f"teacher={who}: pass the model of that folder to teaching.learn_from(model)")
             with eval_mode(self.teaching.other):
                 probs: Tensor = self.teaching.other(faces)
             return probs
@@ -107,7 +107,7 @@ class SelfTrained(LossSlot):
         return max(int(options.strong_views), super().reads_strong_views)
 
     def method_state(self) -> dict[str, Any]:
-        options: Any = self.options  # of a class that has both kinds of options
+        options: Any = self.options  # of a class that merges both kinds of options
         self.teaching = Teaching(options, {name: self.models[name] for name in self.student()[1]})
         return {**super().method_state(), "teaching": self.teaching}
 
@@ -126,21 +126,20 @@ class SelfTrained(LossSlot):
 
 
 class AdaMatch(SelfTrained, SourceOnly):
-    """The student as its own teacher. Arguments are those of :class:`.LossSlot` and its :attr:`Options`."""
+    """AdaMatch: the student is its own teacher. Arguments are those of :class:`.LossSlot` and its :attr:`Options`."""
 
     @dataclass(frozen=True)
     class Options(AdaMatchOptions, SourceOnly.Options):
-        """Of AdaMatch."""
+        """Options of AdaMatch."""
 
     about = "the student's own confident pseudo-labels, aligned to equal class proportions"
 
 
 class MeanTeacher(SelfTrained, SourceOnly):
-    """The average of the student's weights as teacher. Arguments are those of :class:`.LossSlot` and its
-    :attr:`Options`."""
+    """Mean teacher: averages of the student. Arguments are those of :class:`.LossSlot` and its :attr:`Options`."""
 
     @dataclass(frozen=True)
     class Options(SelfTrainingOptions, SourceOnly.Options):
-        """Of the mean teacher."""
+        """Options of the mean teacher."""
 
     about = "pseudo-labels of the student's averaged weights, sharpened and aligned to equal class proportions"

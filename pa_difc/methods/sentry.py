@@ -3,12 +3,13 @@
     L += w · 1/M Σ_i c_i H(p(v_i)) + b · Σ_k p̄_k log p̄_k,   c_i = +1 if most of three views of x_i get the class of
                                                             x_i itself, −1 if not
 
-v_i is a view that agrees (or, where c_i = −1, one that does not), H the entropy and p̄ the mean prediction of the batch:
-the model becomes more certain where it is consistent and less where it is not. The paper draws source and target with
-balanced classes: ``sampler="class_balanced", target_sampler="pseudo_balanced"``.
+v_i is a view that agrees with x_i (or, if c_i = −1, one that doesn't), H the entropy and p̄ the mean prediction of the
+batch: the model becomes more confident where its predictions are consistent and less where they aren't. The paper
+samples both domains class-balanced: ``sampler="class_balanced", target_sampler="pseudo_balanced"``.
 
-Differs from the paper: views are :mod:`.strong_views`'s and not RandAugment's, votes are cast in eval mode, and p̄ is
-of the batch and not of a queue of 256 predictions. It joins any method: ``METHODS["mcd+sentry"]``.
+Differs from the paper: views come from :mod:`.strong_views` instead of RandAugment, votes are predicted in eval mode,
+and p̄ is the batch's mean instead of that of a queue of 256 predictions. It can be added to any method:
+``METHODS["mcd+sentry"]``.
 """
 
 from __future__ import annotations
@@ -29,26 +30,26 @@ from .hooks import eval_mode
 from .slot import LossSlot
 from .source_only import SourceOnly
 
-#: Views of a face that vote.
+#: Number of views of a face that vote.
 COMMITTEE = 3
 VIEWS = ("target_imgs_strong", *(f"target_imgs_strong_{n}" for n in range(2, COMMITTEE + 1)))
 
 
 @dataclass(frozen=True)
 class SentryOptions(option_tools.Options):
-    """Of SENTRY."""
+    """Options of SENTRY."""
 
     sentry_weight: float = option(1.0, "w, factor on the entropy", at_least=0)
-    balance: float = option(0.1, "b, factor on the batch's balance of classes", at_least=0)
+    balance: float = option(0.1, "b, factor on the class balance of the batch's predictions", at_least=0)
 
 
 class SentryHook(BaseHook):
-    """The entropy of a target batch, with the sign of its committee's consistency.
+    """The entropy of a target batch, signed by its committee's consistency.
 
     Args:
         options: the factors.
-        infer: the method's way to predict.
-        names: of the models that it predicts with.
+        infer: the method's inference function.
+        names: names of the models that ``infer`` uses.
     """
 
     def __init__(
@@ -85,11 +86,11 @@ class SentryHook(BaseHook):
 
 
 def elected(own: Tensor, votes: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether most views get a sample's own class, ``(M,)``, and the last view that sides with that verdict, ``(M,)``.
+    """Whether most views agree with a sample's class, ``(M,)``, and the last view on the majority's side, ``(M,)``.
 
     Args:
-        own: ``(M,)`` classes of the samples themselves.
-        votes: ``(V, M)`` classes of their views.
+        own: ``(M,)`` predicted classes of the samples.
+        votes: ``(V, M)`` predicted classes of their views.
     """
     agree = votes == own  # (V, M)
     consistent = agree.sum(dim=0) * 2 > len(votes)  # (M,)
@@ -98,7 +99,7 @@ def elected(own: Tensor, votes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _chosen(views: list[Any], which: Tensor) -> Any:
-    """A batch of the views with these indices; faces are named tuples of tensors."""
+    """A batch made of the chosen view of each sample; faces may be named tuples of tensors."""
     rows = torch.arange(len(which), device=which.device)
     if isinstance(views[0], tuple):
         return type(views[0])(*(torch.stack(parts)[which, rows] for parts in zip(*views, strict=True)))
@@ -125,6 +126,6 @@ class Sentry(Voted, SourceOnly):
 
     @dataclass(frozen=True)
     class Options(SentryOptions, SourceOnly.Options):
-        """Of SENTRY."""
+        """Options of SENTRY."""
 
-    about = "more certain where views agree, less where they don't"
+    about = "more confident where views agree, less where they don't"

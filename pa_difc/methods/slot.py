@@ -1,4 +1,4 @@
-"""What every method shares: the slot for a classification loss."""
+"""The base of every method, with a slot for any classification loss."""
 
 from __future__ import annotations
 
@@ -31,51 +31,50 @@ _HOST_ARGUMENTS = ("default_containers", "key_enforcer", "inference_fn", "before
 
 
 class LossSlot:
-    """Mixin for pytorch-adapt adapters that lets any classification loss take the place of cross-entropy.
+    """Mixin for pytorch-adapt adapters that replaces cross-entropy with any classification loss.
 
-    A method builds its hook with pytorch-adapt's ``CLossHook`` and no loss in it; :func:`.attach.install` puts it
-    there.
+    A method builds its hook with pytorch-adapt's ``CLossHook``; :func:`.attach.install` puts the loss into it.
 
     Args:
         models, optimizers, lr_schedulers, misc: pytorch-adapt's containers.
-        loss: a name of :data:`pa_difc.losses.LOSSES`, or any callable of logits and labels. A loss with state
-            is put into ``misc["difc"]``, so that pytorch-adapt's checkpoints hold it.
-        class_counts: ``(K,)`` source samples per class; for every named loss but "ce".
-        schedule: when the loss's ingredients begin; likewise.
-        loss_options: further arguments of :func:`.make_loss`; ``scale`` is the classifier's if it isn't among them.
-        hook_kwargs: passed on to the method's hook. Hooks in its slots (``pre``, ``post``, ``post_g``, ``post_x`` …)
-            join the method's own, and come after them; a ``weighter`` is an instance, and weighs all losses of a step.
-            None stands for the method's default.
-        **kwargs: fields of the method's :attr:`Options`, None standing for the default; and further arguments of
+        loss: a name of :data:`pa_difc.losses.LOSSES`, or any callable of logits and labels. A loss with state is stored
+            in ``misc["difc"]``, so that pytorch-adapt's checkpoints include it.
+        class_counts: ``(K,)`` source samples per class; most named losses need them.
+        schedule: when the loss's ingredients begin; "difc" and its parts need it.
+        loss_options: further arguments of :func:`.make_loss`; ``scale`` defaults to the classifier's.
+        hook_kwargs: passed to the method's hook. Hooks in its slots (``pre``, ``post``, ``post_g``, ``post_x`` …) run
+            after the method's own; a ``weighter`` instance combines all losses of a step. None stands for the method's
+            default.
+        **kwargs: fields of the method's :attr:`Options`, with None for the default, and further arguments of
             pytorch-adapt's adapter.
 
     Raises:
-        UserError: an argument is none of these, or an option is out of range.
+        UserError: an argument is unknown, or an option is out of range.
     """
 
     @dataclass(frozen=True)
     class Options(option_tools.Options):
-        """The method's own options: none, unless a method says otherwise."""
+        """The method's own options; none by default."""
 
-    about: ClassVar[str]  #: the idea in a line
-    extra_models: ClassVar[tuple[str, ...]] = ()  #: names of models that pytorch-adapt's adapter does not know
-    inference_models: ClassVar[tuple[str, ...]] = ("G", "C")  #: what predictions are made with
-    infer: ClassVar[Callable[..., dict[str, Tensor]]] = staticmethod(default_fn)  #: the method's way to predict
-    needs_regions: ClassVar[bool] = False  #: whether it works on the regions of a landmark backbone
+    about: ClassVar[str]  #: the method's idea in one line
+    extra_models: ClassVar[tuple[str, ...]] = ()  #: models that pytorch-adapt's adapter lacks
+    inference_models: ClassVar[tuple[str, ...]] = ("G", "C")  #: models that predictions use
+    infer: ClassVar[Callable[..., dict[str, Tensor]]] = staticmethod(default_fn)  #: the method's inference function
+    needs_regions: ClassVar[bool] = False  #: whether it needs the regions of a landmark backbone
     uses_target: ClassVar[bool] = True  #: whether the method itself learns from the target
-    uses_source: ClassVar[bool] = True  #: whether it sees source images; if not, the loss plays no part
-    classifiers: ClassVar[int] = 1  #: how many logits "C" gives; more than one in a list
-    trains: ClassVar[bool] = True  #: whether it learns anything; one that does not predicts as it was made
-    needs_pretrained: ClassVar[bool] = False  #: whether it is nothing without a pretrained classifier
-    hook_slot: ClassVar[str] = "post"  #: where hooks go that are to teach the features and the classifier
-    one_process: ClassVar[bool] = False  #: whether a part of a batch would give its state another meaning
+    uses_source: ClassVar[bool] = True  #: whether it uses source images; if not, the loss is unused
+    classifiers: ClassVar[int] = 1  #: how many logits "C" gives; if several, in a list
+    trains: ClassVar[bool] = True  #: whether it trains at all
+    needs_pretrained: ClassVar[bool] = False  #: whether it needs a pretrained classifier
+    hook_slot: ClassVar[str] = "post"  #: slot for hooks whose losses train G and C
+    one_process: ClassVar[bool] = False  #: whether its state rules out several processes
 
     options: Options
     loss: ClassificationLoss
-    average: AveragedModels | None = None  #: of its weights, to predict with
-    epochs: EpochHook | None = None  #: tells the loss where epochs end, if it asks for that
+    average: AveragedModels | None = None  #: average of its weights, to predict with
+    epochs: EpochHook | None = None  #: tells the loss where epochs end, if it needs that
 
-    if TYPE_CHECKING:  # what pytorch-adapt's adapter brings, which has no types
+    if TYPE_CHECKING:  # attributes of pytorch-adapt's adapter, which is untyped
         models: Models
         optimizers: Optimizers
         lr_schedulers: LRSchedulers
@@ -120,7 +119,7 @@ class LossSlot:
         """One step of the method, see pytorch-adapt's ``BaseAdapter.training_step``.
 
         Raises:
-            UserError: the batch has no target, or "G" or "C" gives something else than tensors of features and logits.
+            UserError: the batch has no target, or "G" or "C" doesn't give tensors of features or logits.
         """
         if "target_imgs" not in batch and self.reads_target and getattr(self.loss, "uses_target", True):
             what = type(self).__name__ if self.uses_target else type(self.loss).__name__
@@ -136,7 +135,7 @@ class LossSlot:
         return losses
 
     def inference(self, x: Any, domain: Any = None) -> dict[str, Tensor]:
-        """Predictions, see pytorch-adapt's ``BaseAdapter.inference``: by averaged weights, if they are averaged."""
+        """Predicts, with averaged weights if there are any; see pytorch-adapt's ``BaseAdapter.inference``."""
         with in_place_of(self.models, self.average):
             found: dict[str, Tensor] = super().inference(x, domain)  # type: ignore[misc]  # pytorch-adapt's adapter
         return found
@@ -145,23 +144,23 @@ class LossSlot:
         """Called after each epoch.
 
         Raises:
-            UserError: further training would make it worse.
+            UserError: training has collapsed and should not continue.
         """
 
     def average_weights(self, decay: float, start_share: float = 0.0) -> None:
-        """Begins to average the weights that predictions are made with; see :class:`.AveragedModels`.
+        """Starts averaging the weights of the models that predict; see :class:`.AveragedModels`.
 
-        The average lies in ``misc["average"]``, so that checkpoints hold it.
+        The average is stored in ``misc["average"]``, so that checkpoints include it.
         """
         self.average = AveragedModels({name: self.models[name] for name in self.inference_models}, decay, start_share)
         self.misc["average"] = self.average
 
     @classmethod
     def read_options(cls, values: Mapping[str, Any]) -> Options:
-        """The method's options from plain values, None standing for the default.
+        """The method's options from plain values; None stands for the default.
 
         Raises:
-            UserError: there is no such option, or a value is out of range.
+            UserError: an option is unknown, or a value is out of range.
         """
         known = option_tools.describe(cls.Options)
         given = {n: known[n].default if v is None and n in known else v for n, v in values.items()}
@@ -169,45 +168,45 @@ class LossSlot:
 
     @property
     def weight(self) -> float:
-        """The factor on the method's own loss; 0 of a method without one."""
+        """The factor on the method's own loss; 0 for a method without one."""
         return float(getattr(self.options, "weight", 0.0))
 
     @property
     def reads_target(self) -> bool:
-        """Whether a training step looks at target images, for the method or for the loss; if not, none are loaded."""
+        """Whether a training step uses target images, for the method or the loss; if not, none are loaded."""
         return self.uses_target or isinstance(self.loss, SteppedLoss)
 
     @property
     def reads_strong_views(self) -> int:
-        """How many strong views of each target face a training step looks at: "target_imgs_strong", "…_strong_2", …"""
+        """How many strong views of each target face a training step uses: "target_imgs_strong", "…_strong_2", …"""
         return 0
 
     @property
     def reads_draws(self) -> bool:
-        """Whether a training step looks at random numbers of each sample: "src_draws" and "target_draws"."""
+        """Whether a training step uses a random number per sample: "src_draws" and "target_draws"."""
         return False
 
     @classmethod
     def student(cls) -> tuple[Callable[..., dict[str, Tensor]], tuple[str, ...]]:
-        """How it predicts in training, and with which models: what learns from guesses is that.
+        """The inference function and models that learn from pseudo-labels in training.
 
-        It differs from what predicts in the end where an addition brings another classifier for it.
+        They differ from those of final predictions if an addition brings its own classifier for these.
         """
         return cls.infer, cls.inference_models
 
     @classmethod
     def unfit(cls, base: type[LossSlot]) -> str:
-        """Why this can't be added to a method; empty if it can."""
+        """Why this addition can't be combined with a method; empty if it can."""
         return ""
 
     @classmethod
     def heads(
         cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
     ) -> dict[str, nn.Module]:
-        """The models that the method needs beside the feature extractor "G", as its paper has them.
+        """Makes the models that the method needs besides the feature extractor "G", as in its paper.
 
         Args:
-            num_features: D, of G's output.
+            num_features: D, the number of G's features.
             num_classes: K.
             make: makes a classifier.
             options: an instance of :attr:`Options`; None: the defaults.
@@ -216,7 +215,7 @@ class LossSlot:
 
     @classmethod
     def extractor(cls, extractor: nn.Module) -> nn.Module:
-        """The feature extractor as the method needs it."""
+        """Adapts the feature extractor to the method's needs."""
         return extractor
 
     @classmethod
@@ -236,7 +235,7 @@ class LossSlot:
         return enforcer
 
     def method_state(self) -> dict[str, Any]:
-        """State of the method's own that has to be resumed; kept in ``misc`` beside the loss's. Models are there."""
+        """The method's own state for ``misc``, so that checkpoints include it; called once the models are set."""
         return {}
 
 
@@ -244,7 +243,7 @@ def mean_softmax_inference(x: Any, models: Models, **_: Any) -> dict[str, Tensor
     """Inference of methods with several classifiers: the mean of their softmaxes.
 
     p = ½ (softmax(C₁(f)) + softmax(C₂(f))) (Sreenivas et al. 2022, eq. 8). Returned as log p, whose softmax is p, so
-    that whatever applies a softmax to logits sees it. pytorch-adapt's ``mcd_fn`` sums logits, whose argmax differs.
+    that code which applies a softmax to logits gets p. pytorch-adapt's ``mcd_fn`` sums logits, whose argmax differs.
 
     Returns:
         "features" ``(N, D)`` and "logits" ``(N, K)``.

@@ -1,13 +1,13 @@
-"""Adaptation without the source: from a pretrained classifier and unlabelled faces alone.
+"""Source-free adaptation: from a pretrained classifier and unlabelled target faces only.
 
     min_G  w · L_target(C(G(strong(x_t))), p̃) + m · [mean_i H(p_i) − H(mean_i p_i)]
 
-The first term is :mod:`.self_training`'s, with the classifier that training began with for a teacher (distillation).
-The second is information maximisation (SHOT: Liang et al. 2020, arXiv:2002.08546, eqs. 3 and 4): certain predictions,
-all classes used. C stays as it was, as in SHOT.
+The first term is that of :mod:`.self_training`, with the initial classifier as teacher (distillation). The second is
+information maximisation (SHOT: Liang et al. 2020, arXiv:2002.08546, eqs. 3 and 4), which favours confident predictions
+spread over all classes. C is frozen, as in SHOT.
 
-Differs from SHOT: no pseudo-labels from clusters of features, no bottleneck with weight normalisation, and BatchNorm's
-statistics are as in any training.
+Differs from SHOT: no pseudo-labels from feature clusters, no bottleneck with weight normalisation, and BatchNorm
+updates its statistics as in any training.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from .teaching_options import TEACHERS, WHO, SelfTrainingOptions
 
 
 class SourceFree(SelfTrained, Classifier):
-    """Information maximisation and self-training of the extractor; no source image is loaded.
+    """Self-training and information maximisation of the extractor; no source images are loaded.
 
-    The loss in its slot has nothing to be computed from and plays no part: a grid pairs it with "ce" alone. Arguments
-    are those of :class:`.LossSlot` and its :attr:`Options`; for ``hook_kwargs`` see :class:`SourceFreeHook`.
+    Without source labels the classification loss is unused, so a grid pairs this method with "ce" only. Arguments are
+    those of :class:`.LossSlot` and its :attr:`Options`; for ``hook_kwargs`` see :class:`SourceFreeHook`.
     """
 
     @dataclass(frozen=True)
     class Options(SelfTrainingOptions, LossSlot.Options):
-        """Of source-free adaptation."""
+        """Options of source-free adaptation."""
 
         teacher: str = option("start", WHO, choices=TEACHERS, folders=True)
         align: str = option(
@@ -54,7 +54,7 @@ class SourceFree(SelfTrained, Classifier):
         )
         information: float = option(0.0, "m, factor on information maximisation", at_least=0)
 
-    about = "the pretrained classifier's extractor on the target alone: distillation, information maximisation"
+    about = "trains a pretrained classifier's extractor on the target alone: distillation, information maximisation"
     uses_source = False
     needs_pretrained = True
 
@@ -71,9 +71,9 @@ class SourceFreeHook(BaseWrapperHook):
     """One step on the target.
 
     Args:
-        opts: names of the optimisers that move.
-        weighter: adds up the losses.
-        reducer: makes numbers of unreduced losses.
+        opts: names of the optimisers to step.
+        weighter: combines the losses.
+        reducer: reduces losses to scalars.
         pre, post: hooks, the method's own among the latter.
     """
 
@@ -91,7 +91,7 @@ class SourceFreeHook(BaseWrapperHook):
 
 
 class InformationHook(BaseHook):
-    """Minus the mutual information of the faces that the student has seen and their predicted classes.
+    """Minus the mutual information between the student's inputs and its predicted classes.
 
     Args:
         weight: the factor on it.
@@ -113,7 +113,7 @@ class InformationHook(BaseHook):
 
 
 def information(logits: Tensor) -> Tensor:
-    """The mutual information of samples and their predicted classes, H(mean p) − mean H(p), in nats, a scalar.
+    """Mutual information between samples and predicted classes, H(mean p) − mean H(p), in nats, a scalar.
 
     Args:
         logits: ``(N, K)``.

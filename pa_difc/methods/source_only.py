@@ -1,8 +1,8 @@
-"""Source only: no adaptation, the floor that every method is measured from.
+"""Source only: no adaptation, the baseline that every method is compared with.
 
     min_{G,C}  L_cls(C(G(x_s)), y_s)
 
-With the "difc" loss the unlabelled target still speaks: through the order of confusion, and through nothing else.
+With the "difc" loss the unlabelled target still has an influence, but only through the order of class confusion.
 """
 
 from typing import Any
@@ -17,10 +17,10 @@ from .slot import LossSlot
 
 
 class SourceOnly(LossSlot, Classifier):
-    """pytorch-adapt's ``Classifier`` with a slot for the classification loss.
+    """pytorch-adapt's ``Classifier`` with any classification loss.
 
-    With "ce" it is pytorch-adapt's adapter to the bit. With "difc", target logits come from one more pass of G and C in
-    eval mode, in the epochs whose confusion is going to be used: no BatchNorm statistic sees the target.
+    With "ce", results equal pytorch-adapt's bit for bit. With "difc", target logits come from one more pass of G and C
+    in eval mode, in epochs whose confusion is used later; BatchNorm statistics never include the target.
 
     Arguments are those of :class:`LossSlot`.
     """

@@ -1,14 +1,15 @@
 """Stochastic classifiers (STAR): Lu et al. 2020, CVPR, "Stochastic Classifiers for Unsupervised Domain Adaptation".
 
-    MCD (Saito et al. 2018) whose two classifiers are drawn in each forward pass:
-    W = μ + softplus(s − 2) ⊙ ε,  ε ~ N(0, 1),  μ and s learnt, s = 0 in the beginning
+    MCD (Saito et al. 2018) whose two classifiers are sampled in each forward pass: W = μ + softplus(s − 2) ⊙ ε,  ε ~
+    N(0, 1),  μ and s learnt, s = 0 in the beginning
 
-so that infinitely many pairs of classifiers are compared for the price of two. W are weights alone, biases are not
-drawn. Predictions are made with μ. Step C is repeated 5 times, as in the authors' code.
+so that infinitely many pairs of classifiers are compared for the cost of two. W are the weights; biases are not
+sampled. Predictions use μ. Step C is repeated 5 times, as in the authors' code.
 
-Differs from the authors' code: μ begins as any classifier does. With 128 features that is a standard deviation of 0.05,
-so that σ = 0.127 is 2.5 times as large; theirs begins from N(0, 1), and σ is an eighth of it. In step B they draw one
-pair of classifiers for source and target, here each of the two passes draws its own: the mean gradient is the same.
+Differs from the authors' code: μ has a linear layer's default initialisation. With 128 features its standard deviation
+is 0.05, so that the initial σ = 0.127 is 2.5 times as large; theirs starts from N(0, 1), with σ an eighth of it. In
+step B they sample one pair of classifiers for source and target; here each of the two passes samples its own, with the
+same expected gradient.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from .mcd import MCD
 class StochasticClassifier(nn.Module):
     """A classifier with Gaussian weights: ``(N, D)`` -> a list of two logits ``(N, K)``.
 
-    In training two draws, in eval mode twice the mean. pytorch-adapt's StochasticLinear draws its bias, too, and begins
-    with a σ as large as its μ.
+    The logits come from two samples of the weights in training, twice from the mean in eval mode. pytorch-adapt's
+    StochasticLinear samples its bias too, and starts with a σ as large as its μ.
 
     Args:
-        mean: the classifier whose weights are μ; any module. Parameters of one dimension, such as biases, are not
-            drawn.
-        initial_spread: s in the beginning.
+        mean: the classifier whose weights are μ; any module. One-dimensional parameters, such as biases, are not
+            sampled.
+        initial_spread: initial value of s.
     """
 
     def __init__(self, mean: nn.Module, initial_spread: float = 0.0) -> None:
@@ -51,7 +52,7 @@ class StochasticClassifier(nn.Module):
         return [functional_call(self.mean, self._draw(), (features,)) for _ in range(2)]
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        # Earlier models have a spread of their biases, too; what is predicted is the same without it.
+        # Checkpoints of earlier versions have a spread for biases, too, which predictions don't need.
         for name in {_key(n) for n, _ in self.mean.named_parameters()} - self.spread.keys():
             state_dict.pop(f"{prefix}spread.{name}", None)
         super()._load_from_state_dict(state_dict, prefix, *args)
@@ -68,13 +69,13 @@ class STAR(MCD):
 
     @dataclass(frozen=True)
     class Options(MCD.Options):
-        """Of STAR."""
+        """Options of STAR."""
 
         repeat: int = option(5, "n, repetitions of step C", at_least=1)
-        initial_spread: float = option(0.0, "s in the beginning: σ = softplus(s − 2) is 0.127 at 0")
+        initial_spread: float = option(0.0, "initial value of s; σ = softplus(s − 2) is 0.127 at 0")
 
     options: Options
-    about = "as mcd, the two classifiers sampled from a distribution in each pass"
+    about = "as mcd, with the two classifiers sampled from a distribution in each pass"
 
     @classmethod
     def heads(

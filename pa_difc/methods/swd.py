@@ -2,8 +2,8 @@
 
     MCD (Saito et al. 2018) with d(x) = 1/(nM) Σ_m ‖sort(P₁ θ_m) − sort(P₂ θ_m)‖²
 
-P₁, P₂ are the two classifiers' softmaxes of a batch ``(n, K)``, θ_1 … θ_M directions sampled again each time, uniformly
-from the unit sphere, M = 128.
+P₁, P₂ are the two classifiers' softmaxes ``(n, K)`` of a batch; θ_1 … θ_M are M = 128 directions, resampled each time
+uniformly from the unit sphere.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class SWD(MCD):
     about = "as mcd, with the Wasserstein distance of the two predictions"
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
-        # pytorch-adapt's SlicedWasserstein ignores its m (layers/sliced_wasserstein.py:19), and must see softmaxes.
+        # pytorch-adapt's SlicedWasserstein ignores its m (layers/sliced_wasserstein.py:18), and needs softmaxes.
         distance = partial(sliced_wasserstein, directions=self.options.directions)
         super().init_hook({"discrepancy_loss_fn": MCDLoss(dist_fn=distance), **hook_kwargs})
 
 
 def sliced_wasserstein(x: Tensor, y: Tensor, directions: int) -> Tensor:
-    """The mean squared distance of two point sets along random directions, a scalar.
+    """Sliced Wasserstein distance: mean squared distance of two point sets, sorted along random directions, a scalar.
 
     Args:
         x, y: ``(n, K)``.

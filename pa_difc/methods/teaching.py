@@ -1,4 +1,4 @@
-"""The state of self-training: who teaches, and how guesses become what is taught (equations: :mod:`.self_training`)."""
+"""The state of self-training: its teacher, and how pseudo-labels are made (equations: :mod:`.self_training`)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .averaged import AveragedModels
 from .heads import num_classes_of, scale_of
 from .teaching_options import SelfTrainingOptions
 
-#: Of the last predictions of a teacher, no class may have more than this share: there is nothing to learn from one.
+#: Largest share of one class in a teacher's recent predictions; above it, self-training has collapsed.
 MOST_OF_ONE_CLASS = 0.98
-#: Batches before a teacher is judged.
+#: Batches before collapse is checked for.
 _JUDGED_AFTER = 20
 
-#: With align=own: the length of a step of the dual ascent, and the share of the guesses' mean that a batch leaves.
+#: With align=own: step size of the dual ascent, and decay of the pseudo-labels' running mean.
 _ASCENT, _GUESSES_KEPT = 0.05, 0.9
 
 
@@ -27,19 +27,19 @@ class Teaching(nn.Module):
     """The state of self-training: running means, the target's loss, and a teacher of its own if it has one.
 
     Args:
-        options: of self-training.
-        models: those that a method predicts with.
+        options: the options of self-training.
+        models: the models that the method predicts with.
     """
 
     source_mean: Tensor  #: ``(K,)`` running mean of the student's predictions on the source
-    estimate: Tensor  #: ``(K,)`` estimated proportions of the target
-    guessed: Tensor  #: ``(K,)`` running mean of guesses that are aligned to their teacher's own proportions
-    bias: Tensor  #: ``(K,)`` b, which does that
+    estimate: Tensor  #: ``(K,)`` estimated class proportions of the target
+    guessed: Tensor  #: ``(K,)`` running mean of pseudo-labels, with align=own
+    bias: Tensor  #: ``(K,)`` b, with align=own
 
     def __init__(self, options: SelfTrainingOptions, models: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.options = options
-        self.class_names: tuple[str, ...] = ()  #: for errors; none: classes are named by their numbers
+        self.class_names: tuple[str, ...] = ()  #: for errors; if empty, errors name a class by its index
         k, scale = num_classes_of(models["C"]), scale_of(models["C"])
         self.loss = PseudoLabelLoss(
             options.target_loss,
@@ -56,27 +56,27 @@ class Teaching(nn.Module):
         self.other: nn.Module | None = None
 
     def learn_from(self, model: nn.Module) -> None:
-        """Takes another model for a teacher, from a batch of faces to class probabilities ``(N, K)``."""
+        """Sets another model as the teacher; it must map a batch of faces to class probabilities ``(N, K)``."""
         self.other = model.requires_grad_(False).eval()
 
     def follow(self, models: Mapping[str, nn.Module]) -> None:
-        """Goes to the device that the models are on: pytorch-adapt's frameworks leave misc behind."""
+        """Moves to the models' device; pytorch-adapt's frameworks don't move ``misc``."""
         device = next(models["C"].parameters()).device
         if self.estimate.device != device:
             self.to(device)
 
     def step_ends(self, models: Mapping[str, nn.Module]) -> None:
-        """Lets an averaging teacher follow the student, after its step."""
+        """Updates an averaging teacher after a step of the student."""
         if self.teacher is not None and self.options.teacher == "average":
             self.teacher.update(models)
 
     @torch.no_grad()
     def guesses(self, probs: Tensor, source_probs: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Aligned and sharpened guesses ``(N, K)`` and which of them count ``(N,)``; running means take the batch in.
+        """Aligned and sharpened pseudo-labels ``(N, K)`` and which of them count ``(N,)``; updates running means.
 
         Args:
-            probs: ``(N, K)`` the teacher's.
-            source_probs: ``(M, K)`` the student's on the source batch; None where a method has none.
+            probs: ``(N, K)`` the teacher's predictions.
+            source_probs: ``(M, K)`` the student's predictions on the source batch; None if the method has none.
         """
         if source_probs is not None:
             self.source_mean.lerp_(batch_mean(source_probs), 1 - self.loss.kept)
@@ -90,21 +90,21 @@ class Teaching(nn.Module):
         return _sharpened(aligned, self.options.temperature), aligned.max(dim=1).values >= least
 
     def require_spread(self) -> None:
-        """Refuses to feed a collapse.
+        """Refuses to continue when self-training has collapsed.
 
         Raises:
-            UserError: nearly all guesses of the last batches are of one class.
+            UserError: the teacher's recent predictions are nearly all of one class.
         """
         share, index = self.loss.mean.max(dim=0)
         if self.loss.steps >= _JUDGED_AFTER and share > MOST_OF_ONE_CLASS:
             name = self.class_names[int(index)] if self.class_names else f"number {int(index)}"
             raise UserError(
                 f"self-training: {share:.1%} of the target's pseudo-labels are of one class ({name}), "
-                "so nothing else is learnt: start from a better classifier, or train without it"
+                "so no other class is learnt: start from a better classifier, or train without self-training"
             )
 
     def _of_own_proportions(self, probs: Tensor, kept: Tensor) -> Tensor:
-        """``(N, K)`` sharpened guesses whose mean comes to be that of the teacher's predictions."""
+        """``(N, K)`` sharpened pseudo-labels whose running mean approaches that of the teacher's predictions."""
         guesses = (probs.log() / self.options.temperature + self.bias).softmax(dim=1)
         self.guessed.lerp_(batch_mean(guesses), 1 - kept)
         wanted, found = (mean.clamp(min=LEAST_SHARE).log() for mean in (self.loss.mean, self.guessed))
@@ -117,7 +117,7 @@ class Teaching(nn.Module):
         if self.options.align == "none":
             return torch.ones_like(mean)
         if self.options.align == "estimated":
-            # A step of Saerens et al. 2002 (Neural Computation 14): posteriors under the proportions so far.
+            # One EM step of Saerens et al. 2002 (Neural Computation 14): posteriors under the current estimate.
             posteriors = probs.double() * (self.estimate / self.source_mean.clamp(min=LEAST_SHARE))
             found = batch_mean(posteriors / posteriors.sum(dim=1, keepdim=True))
             self.estimate.lerp_(found, 1 - self.loss.memory)
@@ -133,7 +133,7 @@ def _sharpened(probs: Tensor, temperature: float) -> Tensor:
 
 
 def _confidence(source_probs: Tensor | None) -> Tensor | float:
-    """The mean of the largest probabilities ``(M, K)`` on the source; 1 where there is no source."""
+    """Mean largest probability of ``(M, K)`` predictions on the source; 1 without a source."""
     if source_probs is None:
         return 1.0
     return whole_mean(source_probs.double().max(dim=1).values.mean(), len(source_probs))

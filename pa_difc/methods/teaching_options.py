@@ -1,4 +1,4 @@
-"""What self-training can be asked for; :mod:`.self_training` says what it is."""
+"""The options of self-training; :mod:`.self_training` has the equations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ALIGN = "class proportions that pseudo-labels are aligned to: equal, source, es
 
 @dataclass(frozen=True)
 class SelfTrainingOptions(option_tools.Options):
-    """Of self-training."""
+    """Options of self-training."""
 
     teacher: str = option("average", WHO, choices=TEACHERS, folders=True)
     teacher_decay: float = option(0.99, "decay of the average per step, with teacher=average", above=0, below=1)
@@ -58,7 +58,7 @@ class SelfTrainingOptions(option_tools.Options):
 
 @dataclass(frozen=True)
 class AdaMatchOptions(SelfTrainingOptions):
-    """Of AdaMatch: self-training whose defaults are its own."""
+    """Options of AdaMatch: those of self-training with other defaults."""
 
     teacher: str = option("student", WHO, choices=TEACHERS, folders=True)
     threshold: float = option(

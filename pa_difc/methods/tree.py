@@ -1,4 +1,4 @@
-"""Hooks in hooks: finding them, exchanging one, and what must hold of all of them together."""
+"""Nested hooks: finds them, replaces one, and checks them together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CLASSIFICATION = re.compile(r"(.*_)?c_loss\d*")
 
 
 def paths(hook: BaseHook, above: tuple[BaseHook, ...] = ()) -> Iterator[list[BaseHook]]:
-    """All hooks in a hook, in order, each with those that it lies in."""
+    """All hooks nested in a hook, in order, each as its path from the root."""
     here = (*above, hook)
     yield list(here)
     for value in list(vars(hook).values()):
@@ -27,7 +27,7 @@ def paths(hook: BaseHook, above: tuple[BaseHook, ...] = ()) -> Iterator[list[Bas
 
 
 def exchange(parent: BaseHook, old: BaseHook, new: BaseHook) -> None:
-    """Replaces a hook by another one, wherever its parent has it."""
+    """Replaces a hook by another, wherever it occurs in its parent."""
     for name, value in list(vars(parent).items()):
         if value is old:
             setattr(parent, name, new)
@@ -36,30 +36,30 @@ def exchange(parent: BaseHook, old: BaseHook, new: BaseHook) -> None:
 
 
 def require_distinct_losses(root: BaseHook) -> None:
-    """Refuses two losses of one name in a chain: pytorch-adapt would take the last one and forget the other.
+    """Refuses two losses of the same name in a chain: pytorch-adapt would silently keep only the last one.
 
     Raises:
-        UserError: there are two.
+        UserError: a name occurs twice.
     """
     for path in paths(root):
         chain: Any = path[-1]
         if isinstance(chain, ChainHook):
             names = Counter(name for hook in chain.hooks for name in hook.loss_keys)
             if twice := sorted(name for name, count in names.items() if count > 1):
-                raise UserError(f"two hooks give a loss {twice[0]!r}: name one of them, as with loss_prefix='my_'")
+                raise UserError(f"two hooks give a loss {twice[0]!r}: rename one of them, as with loss_prefix='my_'")
 
 
 def require_means(root: BaseHook, loss: Any) -> None:
-    """Refuses a reducer of single samples' losses that would meet the mean that every loss here is.
+    """Refuses a reducer that expects unreduced losses, as every loss of this package is a mean already.
 
     Raises:
-        UserError: there is one.
+        UserError: there is such a reducer.
     """
     reducers = [path[-1] for path in paths(root) if isinstance(path[-1], BaseReducer)]
     for reducer in reducers if isinstance(loss, LabelledLoss) else []:
         names = [n for n in reducer.apply_to or ["c_loss"] if _CLASSIFICATION.fullmatch(n)]
         if names and not isinstance(reducer, MeanReducer):
             raise UserError(
-                f"{type(reducer).__name__} finds the mean of the classification loss, not its samples': name other "
+                f"{type(reducer).__name__} would get the classification loss's mean, not samples' losses: name other "
                 "losses with apply_to=, or give loss=torch.nn.CrossEntropyLoss(reduction='none')"
             )

@@ -1,8 +1,8 @@
-"""pytorch-adapt's hooks without the checks of their keys, once a step has passed them.
+"""Switches off the key checks of pytorch-adapt's hooks once a step has passed them.
 
-Every hook of pytorch-adapt compares the keys that it takes and gives with those that it declares, at each call, and
-asks its children for theirs: a tenth of a millisecond to some a step. What is compared does not depend on the values in
-a batch, so a step like the one before passes again.
+At each call, every hook of pytorch-adapt compares its input and output keys with those that it and its children
+declare, which takes from a tenth of a millisecond to a few per step. The comparison doesn't depend on the values in a
+batch, so a step with the same keys passes again.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ from typing import Any
 from ._host import BaseHook
 from .tree import paths
 
-# Host: hooks/base.py:146, hooks/utils.py:109 and hooks/features.py:88. They raise or do nothing.
+# hooks/base.py:132, hooks/utils.py:124 and hooks/features.py:94. They raise or do nothing.
 _CHECKS = ("check_losses_and_outputs", "check_overwrite", "check_outputs_requires_grad")
 
 
 @contextmanager
 def unchecked(root: BaseHook) -> Iterator[None]:
-    """Within it, a hook and all hooks in it compute the same to the bit, and compare no keys.
+    """Inside the block, a hook and all hooks nested in it skip their key checks; results are the same bit for bit.
 
-    Only the checks of these objects are put aside, as attributes of theirs; pytorch-adapt's classes stay as they are,
-    and afterwards so are the objects.
+    Only these objects are changed, by instance attributes that are removed afterwards; pytorch-adapt's classes are not.
     """
     quiet = [(hook, name) for hook in _each(root) for name in _CHECKS if hasattr(hook, name) and name not in vars(hook)]
     for hook, name in quiet:

@@ -1,1 +1,1 @@
-"""From settings to a record: data, models and a method are built, trained, scored and written down."""
+"""From settings to a record: builds data, models and a method, trains and scores them, and writes the record."""

@@ -1,4 +1,4 @@
-"""From resolved settings to data, models and a method: the one place where the parts meet."""
+"""Builds data, models and a method from resolved settings."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ from .stored import read_settings
 
 
 def load_pair(settings: Settings) -> tuple[Domain, Domain]:
-    """Source and target of resolved settings, under one label set; with ``source=none`` the source has no face.
+    """Loads source and target with one label set; with ``source=none`` the source is empty.
 
     Raises:
-        UserError: the device can't be used, pretrained weights do not fit, a dataset is missing or not as it should
-            be, or the source has no labels.
+        UserError: the device can't be used, pretrained weights do not fit, a dataset is missing or invalid, or the
+            source has no labels.
     """
     data = settings.data
     join(settings.run.device)
-    set_device(settings.run.device, settings.run.deterministic)  # a wrong one should not cost the reading
+    set_device(settings.run.device, settings.run.deterministic)  # first: a wrong one fails before data is read
     require_weights(settings)
     assert data.crop_px is not None
     load = partial(
@@ -67,7 +67,7 @@ def load_pair(settings: Settings) -> tuple[Domain, Domain]:
     if data.source == NO_SOURCE:
         if labels is None:
             raise UserError(
-                "--labels folders: without a source there are no class folders; name a set, such as expressions"
+                "--labels folders: without a source there are no class folders; name a label set, such as expressions"
             )
         target = load(data.target, labels=labels)
         return no_source(target), target
@@ -83,20 +83,20 @@ def load_pair(settings: Settings) -> tuple[Domain, Domain]:
 
 
 def require_weights(settings: Settings) -> None:
-    """Fills a network with the pretrained weights of resolved settings, if they name any, before data is read.
+    """Checks, before data is read, that the pretrained weights fit, if settings name any.
 
     Raises:
-        UserError: they can't be read, or do not fit.
+        UserError: the weights can't be read, or do not fit.
     """
     if settings.model.pretrained:
         make_extractor(settings)
 
 
 def check_landmarks(settings: Settings, source: Domain, target: Domain) -> None:
-    """A backbone with landmark branches needs the points of every face, and so does a teacher's; features don't.
+    """Checks that every face has landmarks if the backbone, or another model's, has landmark branches.
 
     Raises:
-        UserError: some are missing.
+        UserError: landmarks are missing.
     """
     if settings.model.feature_head == "global_local" and not isinstance(source.train, FeatureSet):
         require_landmarks(source, target)
@@ -105,7 +105,7 @@ def check_landmarks(settings: Settings, source: Domain, target: Domain) -> None:
 
 
 def make_loader(settings: Settings, source: Domain, target: Domain) -> PairLoader:
-    """The training batches of resolved settings."""
+    """Makes the loader of training batches."""
     data = settings.data
     return PairLoader(
         None if source.empty else source.train,
@@ -123,10 +123,10 @@ def make_loader(settings: Settings, source: Domain, target: Domain) -> PairLoade
 
 
 def make_slot_loss(settings: Settings, source: Domain, steps_per_epoch: int) -> ClassificationLoss:
-    """The classification loss of resolved settings.
+    """Makes the classification loss.
 
     Raises:
-        UserError: it needs samples of every class, and the source lacks one; or a value does not fit the classes.
+        UserError: the loss needs samples of every class and the source lacks one, or an option doesn't fit the classes.
     """
     assert settings.model.scale is not None
     try:
@@ -147,7 +147,7 @@ def make_slot_loss(settings: Settings, source: Domain, steps_per_epoch: int) -> 
 
 
 def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> LossSlot:
-    """The method of resolved settings with fresh weights; the extractor's are the same for every method of a seed."""
+    """Makes the method with initial weights; for one seed, every method gets the same extractor."""
     seed_everything(settings.run.seed)
     method = METHODS.lookup(settings.method.name)
     options = method.read_options(settings.method.options)
@@ -178,10 +178,10 @@ def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> Lo
 
 
 def make_extractor(settings: Settings) -> nn.Module:
-    """The backbone of resolved settings, with pretrained weights if they name any, as fast as they ask for.
+    """Makes the backbone, with its pretrained weights and settings for speed.
 
     Raises:
-        UserError: an option does not go with the backbone, or the weights do not fit.
+        UserError: the backbone doesn't support an option, or the weights do not fit.
     """
     model = settings.model
     backbone = new_backbone(settings)
@@ -189,7 +189,7 @@ def make_extractor(settings: Settings) -> nn.Module:
         report = fill_backbone(backbone, settings)
         if model.head_init == "pretrained" and not getattr(getattr(backbone, "trunk", None), "averages", True):
             raise UserError(
-                f"head_init=pretrained: {model.backbone} has layers between its features and its classifier; take "
+                f"head_init=pretrained: {model.backbone} has layers between its features and its classifier; use "
                 "head_init=random"
             )
         also = "; with their classifier" if model.head_init == "pretrained" else ""
@@ -201,7 +201,7 @@ def make_extractor(settings: Settings) -> nn.Module:
 
 
 def new_backbone(settings: Settings) -> nn.Module:
-    """The backbone of resolved settings with fresh weights, shown its faces at the scale that they ask for."""
+    """Makes the backbone with initial weights and its input scale."""
     model = settings.model
     assert model.input_scale is not None
     backbone = make_backbone(
@@ -216,7 +216,7 @@ def new_backbone(settings: Settings) -> nn.Module:
 
 
 def _extractor(settings: Settings, source: Domain) -> nn.Module:
-    """The backbone; for features that were extracted before, a small head that takes its place."""
+    """The backbone or, for frozen features, a small head in its place."""
     if isinstance(source.train, FeatureSet):
         k = len(source.label_set)
         return FeatureHead(source.train.num_features) if METHODS.lookup(settings.method.name).trains else Said(k)

@@ -1,4 +1,4 @@
-"""The state of a training run in a file: containers and random number generators, after a whole epoch."""
+"""Checkpoints of a training run after a whole epoch: containers and random number generators."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _CONTAINERS = ("models", "optimizers", "lr_schedulers", "misc")
 
 
 def save_checkpoint(path: Path, adapter: LossSlot, *, key: str, epoch: int, history: list[dict[str, Any]]) -> None:
-    """Writes everything that exact resuming needs, atomically.
+    """Atomically writes everything needed to resume exactly.
 
     Args:
         path: the file.
         adapter: a method.
-        key: of the run; a checkpoint of another run is refused.
+        key: the run's key; a checkpoint with another key is refused on loading.
         epoch: epochs done.
-        history: what the epochs left in the log.
+        history: the log entries of these epochs.
 
     Raises:
-        UserError: the file can't be written; the one before is untouched.
+        UserError: the file can't be written; the previous one is kept.
     """
     state = {name: getattr(adapter, name).state_dict() for name in _CONTAINERS}
     state |= {"key": key, "epoch": epoch, "history": history, "random": _random_state()}
-    buffer = io.BytesIO()  # torch.save turns a full disk into an error of its own; bytes don't
+    buffer = io.BytesIO()  # torch.save would hide a full disk behind its own error
     torch.save(state, buffer)
     write_atomic(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def load_checkpoint(path: Path, adapter: LossSlot, *, key: str) -> tuple[int, list[dict[str, Any]]]:
-    """Puts a run back to where its checkpoint was written.
+    """Restores a run from its checkpoint.
 
     Returns:
         Epochs done and their history.
@@ -56,14 +56,14 @@ def load_checkpoint(path: Path, adapter: LossSlot, *, key: str) -> tuple[int, li
         epoch, history = int(state["epoch"]), list(state["history"])
         if len(history) != epoch:
             raise ValueError(f"{epoch} epochs, {len(history)} in its history")
-    except Exception as error:  # the containers raise whatever a part that is not as they wrote it makes them raise
+    except Exception as error:  # containers can raise anything on damaged state
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise UserError(f"checkpoint {path} is damaged ({reason}); remove it to start this run again") from None
     return epoch, history
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, on the CPU; nothing in it is executed.
+    """Reads a checkpoint onto the CPU; no code in it is executed.
 
     Raises:
         UserError: the file is damaged.
@@ -72,13 +72,13 @@ def read_state(path: Path) -> dict[str, Any]:
         check_archive(path)
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         state["key"], state["models"]
-    except Exception:  # a file that is not what it seems can make the reader raise anything
+    except Exception:  # the reader can raise anything on a damaged file
         raise UserError(f"checkpoint {path} is damaged; remove it to start this run again") from None
     return state
 
 
 def seed_everything(seed: int) -> None:
-    """Seeds Python's, NumPy's and torch's generators, CUDA's among them."""
+    """Seeds the generators of Python, NumPy and torch, including CUDA's."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""What resolved settings are refused for, before any data is read: values that do not fit together or do nothing."""
+"""Checks of resolved settings, before data is read: refuses values that conflict or have no effect."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 def check(resolved: Settings) -> None:
-    """Refuses settings that make no run.
+    """Refuses invalid settings.
 
     Raises:
-        UserError: values do not fit together, or one has no effect.
+        UserError: values conflict, or one has no effect.
     """
     backbone, loss = BACKBONES.lookup(resolved.model.backbone), LOSSES.lookup(resolved.loss.name)
     model, optimiser = resolved.model, resolved.optimiser
     if model.landmark_branch != "conv" and model.feature_head == "global_only":
         raise UserError(f"landmark_branch={model.landmark_branch!r} has no effect with feature_head='global_only'")
     if model.pool == "grid" and model.feature_head != "global_only":
-        raise UserError(f"pool='grid' has no landmark branches: it does not go with feature_head={model.feature_head}")
+        raise UserError(f"pool='grid' needs feature_head=global_only, not {model.feature_head}")
     if model.pool == "grid" and not backbone.grid:
-        raise UserError(f"pool='grid': backbone {model.backbone} has no grid over its maps (BackboneSpec.grid)")
+        raise UserError(f"pool='grid': backbone {model.backbone} does not support it (BackboneSpec.grid)")
     if model.pool != "grid" and model.maps != ModelSettings.maps:
         raise UserError(f"maps={model.maps!r} has no effect with pool={model.pool!r}")
     if model.classifier not in loss.classifiers:
@@ -50,7 +50,7 @@ def check(resolved: Settings) -> None:
 
 
 def _check_product(resolved: Settings) -> None:
-    """Refuses a product with predictions that nobody makes, and a power of none."""
+    """Refuses a product without its model, and a power without a product."""
     product, power = resolved.eval.product, resolved.eval.product_power
     if product == "none" and power != EvalSettings.product_power:
         raise UserError(f"product_power={power:g} has no effect with product=none")
@@ -59,7 +59,7 @@ def _check_product(resolved: Settings) -> None:
 
 
 def _check_source(resolved: Settings) -> None:
-    """Refuses what there is nothing for where no source is named."""
+    """Refuses what needs a source if there is none."""
     data, method = resolved.data, METHODS.lookup(resolved.method.name)
     if data.source != NO_SOURCE:
         return
@@ -74,17 +74,17 @@ def _check_source(resolved: Settings) -> None:
         ("target_shift", data.target_shift, None),
     ):
         if value != plain:
-            raise UserError(f"{key}={value}: there is no source that it could go by; name one")
+            raise UserError(f"{key}={value}: needs a source, and there is none; name one")
 
 
 def _check_start(resolved: Settings) -> None:
-    """Refuses a start of classifiers that there can't be."""
+    """Refuses an impossible initialisation of classifiers."""
     model, method = resolved.model, METHODS.lookup(resolved.method.name)
     if model.head_init == "pretrained":
         if model.pretrained is None:
             raise UserError("head_init=pretrained: give --pretrained, the weights that include a classifier")
         if model.classifier != "linear":
-            raise UserError(f"head_init=pretrained: a {model.classifier} classifier can't start as a linear one")
+            raise UserError(f"head_init=pretrained: a {model.classifier} classifier can't start from a linear one")
         if method.needs_regions:
             what = f"{resolved.method.name} classifies regions of faces, not their features"
             raise UserError(f"head_init=pretrained: {what}")
@@ -105,13 +105,13 @@ def _check_start(resolved: Settings) -> None:
 
 
 def _check_faces(resolved: Settings, option: str, folder: Path) -> None:
-    """Refuses another model that can't be shown the faces of a run."""
-    from .stored import read_settings  # which needs settings
+    """Refuses another model that can't take the faces of a run."""
+    from .stored import read_settings  # stored imports settings
 
     if not is_model_folder(folder):
-        raise UserError(f"{option}: no model in this folder; give a finished run's, or one that export wrote")
+        raise UserError(f"{option}: no model in this folder; give a finished run's folder, or one that export wrote")
     if (size_px := read_settings(folder)["input"]["size_px"]) != resolved.data.crop_px:
         raise UserError(
-            f"{option}: that model takes faces of {size_px} px, and this run has {resolved.data.crop_px} px: set "
+            f"{option}: that model takes faces of {size_px} px, but this run has {resolved.data.crop_px} px: set "
             f"crop_px={size_px}, or use another model"
         )

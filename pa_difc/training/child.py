@@ -1,4 +1,4 @@
-"""A process that a cluster's worker starts for one of its threads: calls come in, results go out, one at a time."""
+"""The process that a cluster's worker starts for each of its threads; it answers one call at a time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 from .on_cluster import HEAD
 from .worker import goes_on
 
-#: Seconds after which a process ends that nobody gives any work.
+#: Seconds without work after which the process ends.
 _IDLE_S = 60.0
 
-#: Seconds between two looks at whether to end.
+#: Seconds between two checks of whether to end.
 _LOOK_S = 1.0
 
 
@@ -25,14 +25,13 @@ class _State:
 
 
 def main() -> None:
-    """Does what comes through standard input until that ends: pickled work, setup, cell, title and progress file.
+    """Answers calls from standard input until that ends: pickled work, setup, cell, title and progress file.
 
-    What comes of it goes to standard output, as it was when the process began: the length, then result and error,
-    pickled.
+    Answers go to the original standard output: the length, then the pickled result and error.
     """
     go, parent = Path(sys.argv[1]), int(sys.argv[2])
     calls, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever prints past us prints into the worker's log
+    os.dup2(2, 1)  # other output goes to the worker's log
     threading.Thread(target=_watch, args=(go, parent), daemon=True).start()
     while True:
         _State.idle_since = time.monotonic()
@@ -57,7 +56,7 @@ def _answer(work: object, setup: object, more: list[object]) -> bytes:
 
 
 def _watch(go: Path, parent: int) -> None:
-    """Ends the process when its parent is gone, or there is nothing more to do; work is stopped elsewhere."""
+    """Ends the process when its parent is gone or, if idle, when the grid has ended or for lack of work."""
     while True:
         time.sleep(_LOOK_S)
         since = _State.idle_since

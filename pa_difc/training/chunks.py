@@ -1,4 +1,4 @@
-"""Features of many faces, chunk by chunk: the pass says how far it is, and one that was killed resumes where it was."""
+"""Extracts features of many faces in chunks, with progress; a pass that was killed resumes from its last chunk."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .extraction import Arrays, Part, extracted
 from .identity import hash_of
 from .spread import Chunk, some_of
 
-#: Faces of a chunk: half a minute of a core, for a large network.
+#: Faces in a chunk: with a large network, half a minute on one core.
 FACES = 512
 
-#: Seconds between two lines that say how far the pass is, where there is no terminal.
+#: Seconds between two lines of progress if the output is not a terminal.
 LINE_S = 60.0
 
 
@@ -32,18 +32,18 @@ def extracted_in_chunks(
     folder: Path,
     spread: Callable[[Sequence[Chunk], Callable[[int], None]], None] | None = None,
 ) -> Arrays:
-    """The arrays of all parts, by the names of both together; see :func:`.extracted`.
+    """Extracts the arrays of all parts, named by part and array; see :func:`.extracted`.
 
     Args:
         adapter, device: see there.
         parts: the sets of faces.
-        folder: of this network; chunks are kept there until somebody removes it.
-        spread: has others make those chunks that there are not yet; it is given these, and what to tell of faces that
-            are done. None: they are made here.
+        folder: this network's folder for chunks; the caller removes it.
+        spread: makes the missing chunks in other processes; called with them and a function to tell the number of
+            faces done. None: this process makes them.
 
     Raises:
         UserError: a chunk can't be written.
-        Stopped: Ctrl-C; what is kept stays.
+        Stopped: Ctrl-C; chunks written so far are kept.
     """
     told = _Told(sum(len(part.faces) for part in parts.values()))
     found: dict[str, list[np.ndarray]] = {}
@@ -67,19 +67,19 @@ def extracted_in_chunks(
 
 
 def kept_size(folder: Path) -> int:
-    """The bytes of the chunks in a folder."""
+    """The size of the chunks in a folder, in bytes."""
     return sum(file.stat().st_size for file in folder.glob("*.npz"))
 
 
 def _chunks(name: str, part: Part, folder: Path) -> Iterator[Chunk]:
-    """A part, piece by piece."""
+    """The chunks of a part."""
     about, size = _about(part), len(part.faces)
     for start in range(0, size, FACES):
         yield Chunk(name, start, min(start + FACES, size), folder.resolve() / f"{name}-{about}-{start}.npz")
 
 
 def made_chunk(adapter: LossSlot, part: Part, device: torch.device | str, file: Path) -> Arrays:
-    """The arrays of some faces, from their file if it is whole."""
+    """The arrays of a chunk's faces, read from its file if complete, else made and written."""
     if (kept := _kept(part, file)) is not None:
         return kept
     made = extracted(adapter, part, device)
@@ -90,7 +90,7 @@ def made_chunk(adapter: LossSlot, part: Part, device: torch.device | str, file: 
 
 
 def _kept(part: Part, file: Path) -> Arrays | None:
-    """The arrays in the file of some faces; None if it is not there or damaged, and they are made again."""
+    """The arrays in a chunk's file; None if it is missing or damaged."""
     if not file.exists():
         return None
     try:
@@ -102,13 +102,13 @@ def _kept(part: Part, file: Path) -> Arrays | None:
 
 
 def _about(part: Part) -> str:
-    """What chunks of the same network may differ in: views, and the classifier whose word is kept."""
+    """A hash of what chunks of the same network may differ in: views, and the classifier."""
     said = part.classifier and [part.classifier.weight.tolist(), part.classifier.bias.tolist()]
     return hash_of([part.views, said])
 
 
 class _Told:
-    """How far a pass is: a bar on a terminal, elsewhere a line now and then."""
+    """Progress of a pass: a bar on a terminal, elsewhere a line at intervals."""
 
     def __init__(self, total: int) -> None:
         self.done, self.total, self.kept = 0, total, 0
@@ -116,7 +116,7 @@ class _Told:
         self.bar = tqdm(total=total, desc="features", unit="face", disable=None, leave=False, dynamic_ncols=True)
 
     def keep(self, faces: int) -> None:
-        """So many were there already, and say nothing of the pace."""
+        """Counts faces that were there already and don't enter the pace."""
         self.kept += faces
         self.add(faces)
 

@@ -1,4 +1,4 @@
-"""Slots on the workers of a cluster of dask's, whose scheduler says which there are: they may come and go."""
+"""Slots on the workers of a dask cluster; workers may join and leave."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from .on_cluster import Seen, in_child, look_around
 from .slots import Slot, Slots, Work, setup_in, stopped_at_the_end
 from .worker import Setup
 
-#: Below ``--out``: a folder for each grid, for what all workers see.
+#: The folder below ``--out`` with a folder for each grid, which all workers must see.
 FOLDER = ".workers"
 
-#: Seconds in which a scheduler must answer.
+#: Seconds within which the scheduler must answer.
 CONNECT_S = 10.0
 
-#: Seconds between two looks at which workers there are.
+#: Seconds between two checks of which workers there are.
 _LOOK_S = 2.0
 
 
@@ -39,17 +39,17 @@ _LOOK_S = 2.0
 def cluster_slots(
     address: str, work: Work, value: Any, out: Path, log: str | None, most: int, files: Collection[Path] = ()
 ) -> Iterator[Slots]:
-    """A slot for each thread of a cluster's workers, in processes of one thread that map the data.
+    """Provides a slot for each thread of a cluster's workers, in processes of one thread that map the data.
 
     Args:
-        address: of the scheduler, or its file.
+        address: the scheduler's address, or its file.
         work, value, out, log: see :func:`.slots.workers`; ``out`` must be on a disk that all share.
-        most: no more slots than that.
-        files: that workers must see, beside those with the data.
+        most: largest number of slots.
+        files: further files that workers must see.
 
     Raises:
-        UserError: ``distributed`` is not installed, no scheduler answers, or a worker sees another disk or has other
-            code.
+        UserError: ``distributed`` is not installed, no scheduler answers, or a worker sees another disk or has another
+            version of the code.
     """
     client = _connected(address)
     folder = _folder(out)
@@ -68,14 +68,14 @@ def cluster_slots(
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     finally:
-        with contextlib.suppress(Exception):  # of a scheduler that is gone
+        with contextlib.suppress(Exception):  # the scheduler may be gone
             client.close(timeout=CONNECT_S)
         with contextlib.suppress(OSError):
             folder.parent.rmdir()
 
 
 def _connected(address: str) -> Any:
-    """A client of the scheduler.
+    """Connects to the scheduler.
 
     Raises:
         UserError: ``distributed`` is not installed, or no scheduler answers.
@@ -87,7 +87,7 @@ def _connected(address: str) -> Any:
     where: dict[str, Any] = {"address": address}
     if "://" not in address:
         if not Path(address).is_file():
-            about = "must be the address of a scheduler, such as tcp://host:8786, or the file that it writes"
+            about = "must be a scheduler's address, such as tcp://host:8786, or the file that it writes"
             raise UserError(f"--cluster {address}: no such file; {about}")
         where = {"scheduler_file": address}
     client: Any = distributed.Client
@@ -98,7 +98,7 @@ def _connected(address: str) -> Any:
 
 
 def _folder(out: Path) -> Path:
-    """A new folder for a grid; those of commands that were killed are removed."""
+    """A new folder for a grid; removes those that killed commands left."""
     above = out.resolve() / FOLDER
     for old in above.glob("*"):
         with contextlib.suppress(Held, UserError), holding(old, ""):
@@ -107,30 +107,30 @@ def _folder(out: Path) -> Path:
 
 
 class _OnCluster(Slots):
-    """The threads of the workers that a scheduler has now.
+    """A slot for each thread of the workers that a scheduler has now.
 
     Args:
-        client: of the scheduler.
-        address: of it, for errors.
+        client: the scheduler's client.
+        address: the scheduler's address, for errors.
         thread: makes the executor of a worker's thread.
-        folder: for files of progress.
-        most: slots.
+        folder: the folder of progress files.
+        most: largest number of slots.
     """
 
     def __init__(self, client: Any, address: str, thread: Callable[[str, int], _Thread], folder: Path, most: int):
         super().__init__()
         self._client, self._address, self._thread, self._folder, self._most = client, address, thread, folder, most
-        self._threads_of: dict[int, _Thread] = {}  # of slots, by id
+        self._threads_of: dict[int, _Thread] = {}  # by the slot's id
         self._last: float | None = None
-        self._fit: dict[str, bool] = {}  # workers that were looked at
+        self._fit: dict[str, bool] = {}  # whether each checked worker is fit
         self._made = 0
         self.check: Callable[[Collection[str]], dict[str, str]]
 
     def look(self) -> None:
-        """Takes in new workers, and ends what a lost one was doing.
+        """Adds new workers, and drops lost ones.
 
         Raises:
-            UserError: the scheduler is gone; workers that are there at the beginning can't do the work.
+            UserError: the scheduler is gone, or a worker that is there at the beginning can't do the work.
         """
         now, first = time.monotonic(), self._last is None
         if self._last is not None and now - self._last < _LOOK_S and not any(map(_was_lost, self)):
@@ -147,7 +147,7 @@ class _OnCluster(Slots):
         self._fit |= {address: address not in unfit for address in fresh}
         there = {(thread.number, thread.address) for thread in self._threads_of.values()}
         wanted = {(n, address) for address in threads if self._fit[address] for n in range(threads[address])}
-        for number, address in sorted(wanted - there)[: self._most - len(self)]:  # the first thread of each first
+        for number, address in sorted(wanted - there)[: self._most - len(self)]:  # first threads first
             self._add(address, number)
         if not self:
             say_once(f"no workers at {self._address} yet; waiting for some")
@@ -161,7 +161,7 @@ class _OnCluster(Slots):
         raise UserError(f"--cluster {self._address}: the scheduler is gone; checkpoints are kept")
 
     def _without(self, threads: Mapping[str, int]) -> None:
-        """Drops the slots of workers that are gone, when what they did is taken out."""
+        """Drops the slots of lost workers, once their cells have been taken out."""
         for slot in list(self):
             thread = self._threads_of[id(slot)]
             if thread.address not in threads:
@@ -180,29 +180,29 @@ class _OnCluster(Slots):
 
 
 def _was_lost(slot: Slot) -> bool:
-    """Whether a slot has just lost what it did: it gets nothing before its worker is known to be there."""
+    """Whether a slot's worker has just been lost; the slot gets no cell before workers are checked again."""
     if slot.number is not None or not slot.future.done():
         return False
     return isinstance(slot.future.exception(), BrokenExecutor)
 
 
 def _handed_on(cell: Any, title: str, progress: Path) -> Any:
-    """Stands for the work in a slot; :class:`_Thread` knows what it is."""
+    """Placeholder for the work in a slot; :class:`_Thread` has the actual work."""
     raise NotImplementedError
 
 
 class _Thread(Executor):
-    """A thread of a worker of the cluster's, through dask's own executor.
+    """A thread of a cluster's worker, through dask's own executor.
 
     Args:
-        client: of the scheduler.
+        client: the scheduler's client.
         work, setup: see :mod:`.worker`.
-        address: the worker's.
-        number: of the thread on it.
+        address: the worker's address.
+        number: the thread's number on the worker.
     """
 
     def __init__(self, client: Any, work: Work, setup: Setup, address: str, number: int) -> None:
-        # We decide where a cell runs: the scheduler would retry it silently.
+        # No retries: the scheduler would rerun a cell elsewhere without telling.
         self._pool = client.get_executor(workers=[address], allow_other_workers=False, pure=False, retries=0)
         self.address, self.number = address, number
         self._work, self._setup = work, setup
@@ -216,17 +216,17 @@ class _Thread(Executor):
         return result
 
     def lose(self) -> None:
-        """Ends what it does as if its process had been killed."""
+        """Cancels its call, as if its process had been killed."""
         if self._asked is not None:
             self._asked.cancel()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Kills what is still running; the process exits when the grid ends."""
+        """Cancels a call that is still running; the process exits when the grid ends."""
         self.lose()
 
 
 def _pass_on(result: Future[Any], asked: Future[bytes]) -> None:
-    """Hands on what came of a call; a lost worker is told as any other executor would."""
+    """Passes on the result of a call; a lost worker becomes a BrokenExecutor, as with other executors."""
     try:
         value, error = pickle.loads(asked.result())
     except CancelledError:
@@ -243,7 +243,7 @@ def _pass_on(result: Future[Any], asked: Future[bytes]) -> None:
 def _check(
     client: Any, go: str, word: str, files: Collection[str], out: Path, workers: Collection[str]
 ) -> dict[str, str]:
-    """What is wrong with workers, by their addresses, in a line each."""
+    """What is wrong with workers, one line by address."""
     found = client.run(look_around, go, word, files, workers=list(workers), on_error="return")
     said = {address: _complaint(seen, go, out) for address, seen in found.items()}
     return {address: f"worker {address}{line}" for address, line in said.items() if line}
@@ -253,13 +253,13 @@ def _complaint(seen: Any, go: str, out: Path) -> str | None:
     from ..util.version import VERSION
 
     if not isinstance(seen, Seen):
-        return f" can't run pa_difc ({type(seen).__name__}: {seen}): install it there, as here"
+        return f" can't run pa_difc ({type(seen).__name__}: {seen}): install it there, too"
     if go in seen.missing:
         what = f"does not see {out.resolve()}, or can't write there"
         return f" on {seen.host} {what}: --out must be on a disk that all share"
     if (seen.version, seen.code) != (VERSION, package_digest()):
         ours, theirs = f"{VERSION} ({package_digest()})", f"{seen.version} ({seen.code})"
-        return f" on {seen.host} has pa_difc {theirs}, and this is {ours}: install the same on both"
+        return f" on {seen.host} has pa_difc {theirs}, but this is {ours}: install the same on both"
     if seen.missing:
         return f" on {seen.host} does not see {min(seen.missing)}: it must be on a disk that all share"
     return None

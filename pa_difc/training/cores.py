@@ -1,4 +1,4 @@
-"""How many cells of a grid are trained at a time by default, and on how many threads."""
+"""How many cells of a grid run in parallel by default, and on how many threads each."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from ..util.code import definition
 from ..util.registry import Registry
 from .settings import Settings
 
-#: Of a cell that is trained beside others. One each: results must not depend on how many there are, and threads of
-#: several processes wait for each other.
+#: Threads of a cell that is trained beside others. One, so that results don't depend on the number of jobs, and
+#: processes don't compete for cores.
 THREADS = 1
 
-#: The environment of a worker: libraries read it when they are imported.
+#: Environment variables of a worker; libraries read them on import.
 ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(THREADS))
 
 
 def usual_jobs(cells: Sequence[Settings]) -> int | None:
-    """As many as this process may use cores, never more than cells; None where a GPU trains them, one after the other.
+    """The default number of workers; None on a GPU, where cells run in turn.
 
-    Containers, batch systems and ``LOKY_MAX_CPU_COUNT`` may leave fewer cores than the machine has. What the script
-    that runs has registered itself no other process knows: there it is one.
+    It is the number of cores that this process may use, at most that of cells. Containers, batch systems and
+    ``LOKY_MAX_CPU_COUNT`` may allow fewer cores than the machine has. If a cell needs an entry that the running script
+    registered, which other processes don't know, the number is 1.
     """
     from loky import cpu_count
 
@@ -38,14 +39,14 @@ def usual_jobs(cells: Sequence[Settings]) -> int | None:
 
 
 def worker_process() -> Any:
-    """An executor of one process of loky's, with a worker's environment; it may die, and says so."""
+    """A loky executor with one process and a worker's environment; it reports if the process dies."""
     from loky import ProcessPoolExecutor
 
     return ProcessPoolExecutor(1, env=ENVIRONMENT)
 
 
 def _needs_script(cell: Settings) -> bool:
-    """Whether a cell names an entry that is defined in the script itself, in no plugin and in no package."""
+    """Whether a cell names an entry that is defined in the running script, not in a plugin or package."""
     named: list[tuple[Registry[Any], str]] = [
         (METHODS, cell.method.name),
         (LOSSES, cell.loss.name),
@@ -57,7 +58,7 @@ def _needs_script(cell: Settings) -> bool:
 
 @contextmanager
 def threads_of(jobs: int | None) -> Iterator[None]:
-    """Within the block this process computes as a worker does, if there are jobs at all."""
+    """Inside the block, this process uses as many threads as a worker, unless ``jobs`` is None."""
     before = torch.get_num_threads()
     if jobs is not None:
         torch.set_num_threads(THREADS)

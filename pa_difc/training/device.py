@@ -1,4 +1,4 @@
-"""What training computes on."""
+"""The device that training runs on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..util.errors import UserError
 
 
 def set_device(device: str, deterministic: bool = False) -> torch.device:
-    """The device by name, and torch set to deterministic algorithms if asked for.
+    """Finds a device by name, and sets torch to deterministic algorithms if asked to.
 
     Raises:
         UserError: there is no such device.
@@ -23,7 +23,7 @@ def set_device(device: str, deterministic: bool = False) -> torch.device:
 
 
 def find_device(device: str) -> torch.device:
-    """The device by name.
+    """Finds a device by name.
 
     Raises:
         UserError: there is no such device.
@@ -32,7 +32,7 @@ def find_device(device: str) -> torch.device:
         chosen = torch.device(device)
         torch.empty(1, device=chosen)
         if chosen.type not in ("cpu", "cuda"):
-            raise RuntimeError  # "meta" holds no numbers; nothing was ever tested on others
+            raise RuntimeError  # "meta" has no values; other devices are untested
     except (RuntimeError, AssertionError, NotImplementedError, ValueError):
         found = f"cuda:0 … cuda:{torch.cuda.device_count() - 1}" if torch.cuda.is_available() else "no CUDA device"
         raise UserError(f"device {device!r} can't be used: must be cpu or cuda ({found} here)") from None

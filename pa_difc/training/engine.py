@@ -39,20 +39,20 @@ def fit(
     progress: bool | Callable[..., tqdm] = True,
     after_epoch: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Trains a method to its last epoch, going on from the folder's checkpoint if there is one.
+    """Trains a method to its last epoch, resuming from the folder's checkpoint if there is one.
 
-    Resuming is exact: a run that was stopped, or killed, ends with the numbers of one that never was. On several
-    processes each takes its part of every batch, and the first one writes.
+    Resuming is exact: a run that was stopped or killed ends with the same numbers as an uninterrupted one. On several
+    processes each takes its part of every batch, and the first one writes files.
 
     Args:
         adapter: a method; its models are moved to the loader's device.
         loader: the training batches.
-        epochs: the number of epochs to have done in the end; after 0 there is a checkpoint, too.
-        folder: where ``checkpoint.pt`` and ``log.jsonl`` are written after each epoch; None for nowhere.
-        key: of the run, kept in the checkpoint.
-        title: of the progress bar and of errors, such as "mcd · difc".
-        progress: whether a bar is shown, never where the output is not a terminal; or what makes a bar of another kind.
-        after_epoch: called with the history so far, after the checkpoint; what it raises ends training.
+        epochs: the total number of epochs; 0 writes a checkpoint, too.
+        folder: where to write ``checkpoint.pt`` and ``log.jsonl`` after each epoch; None for nowhere.
+        key: the run's key, stored in the checkpoint.
+        title: title of the progress bar and in errors, such as "mcd · difc".
+        progress: whether to show a bar if the output is a terminal; or a function that makes another bar.
+        after_epoch: called with the history so far, after the checkpoint; its exceptions end training.
 
     Returns:
         A dict per epoch: "epoch" (from 1), "seconds", "lr", "losses" (means by name) and, for a loss that describes
@@ -60,8 +60,8 @@ def fit(
 
     Raises:
         DivergedError: a loss is not finite; the last epoch's checkpoint stays.
-        UserError: the method or its loss keeps something that no checkpoint holds; it can't be trained on several
-            processes, or they don't share a disk.
+        UserError: the method or its loss has state that no checkpoint includes; it can't be trained on several
+            processes, or these don't share a disk.
         Stopped: Ctrl-C.
     """
     require_resumable(adapter)
@@ -71,7 +71,7 @@ def fit(
     if checkpoint and _is_there(checkpoint):
         done, history = load_checkpoint(checkpoint, adapter, key=key)
         if rank() == 0:
-            _write_log(checkpoint, history)  # a kill may have come between the two
+            _write_log(checkpoint, history)  # a kill between the two writes leaves the log behind
     steps = len(loader)
     if adapter.epochs is not None:
         adapter.epochs.tell(steps)
@@ -81,7 +81,7 @@ def fit(
     bar = make_bar(total=epochs * steps, initial=done * steps, unit="step")
     with bar:
         try:
-            if epochs == 0 and checkpoint and rank() == 0:  # of a method that trains nothing: what it predicts with
+            if epochs == 0 and checkpoint and rank() == 0:  # for methods without training
                 save_checkpoint(checkpoint, adapter, key=key, epoch=0, history=history)
             for epoch in range(done, epochs):
                 bar.set_description(f"{title} epoch {epoch + 1}/{epochs}")
@@ -142,7 +142,7 @@ def _epoch(
             replicas.share = loader.share(step)
             with replicas.training():
                 losses = _flatten(adapter.training_step(batch))
-            if step == 0:  # phases begin with epochs: a further step has the keys of the first
+            if step == 0:  # phases change with epochs, so later steps have the same keys
                 after_first.enter_context(unchecked(adapter.hook))
             adapter.lr_schedulers.step("per_step")
             for name, value in losses.items():
@@ -166,7 +166,7 @@ def _epoch(
 
 
 def _described(loss: Any) -> dict[str, Any]:
-    """What a loss says of its state, as a record can hold it."""
+    """The description of a loss's state; refuses one that a record can't hold."""
     said: dict[str, Any] = loss.describe()
     try:
         json.dumps(said, allow_nan=False)
@@ -176,22 +176,22 @@ def _described(loss: Any) -> dict[str, Any]:
 
 
 def _own_noise(seed: int, epoch: int) -> None:
-    """Of several processes each draws other noise, from where it is: then none has a generator's state to keep."""
+    """Seeds each of several processes by epoch and rank, so that checkpoints need no generator state per process."""
     if processes() > 1:
         seed_everything(int(np.random.SeedSequence([seed, epoch, rank()]).generate_state(1)[0]))
 
 
 def _agree(adapter: LossSlot, replicas: Replicas, title: str) -> None:
-    """What an epoch leaves behind is the same in every process, so that the first one can speak for all."""
+    """Merges BatchNorm statistics after an epoch, and checks that all processes have the same state."""
     replicas.merge_statistics(*(kept for kept in adapter.misc.values() if isinstance(kept, torch.nn.Module)))
     for name in ("models", "misc"):
         require_same(f"{title}: its {name}", getattr(adapter, name).state_dict())
 
 
 def _predict_target(adapter: LossSlot, loader: PairLoader, epoch: int) -> np.ndarray | None:
-    """The clean pass over the target's training set, for a loss or a sampler that asks for one: predicted classes.
+    """Evaluates the target's training set for a loss or a sampler that needs it; returns predicted classes or None.
 
-    Of the faces as they are, whatever views are averaged in the end: training is the same with and without them.
+    It predicts unchanged faces: the views that are averaged in the end don't affect training.
     """
     loss = adapter.loss
     evaluated = loss if isinstance(loss, EvaluatedLoss) and loss.needs_evaluation else None
@@ -214,6 +214,6 @@ def _flatten(losses: dict[str, dict[str, float]]) -> dict[str, float]:
 
 def _to_device(adapter: LossSlot, device: torch.device) -> None:
     adapter.models.to(device)
-    for item in adapter.misc.values():  # pytorch-adapt's own frameworks leave misc behind
+    for item in adapter.misc.values():  # pytorch-adapt's own frameworks don't move misc
         if isinstance(item, torch.nn.Module):
             item.to(device)

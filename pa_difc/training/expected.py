@@ -1,4 +1,4 @@
-"""How long the cells of a grid take, learnt from those that were trained: which one goes next, how much is left."""
+"""Expected duration of a grid's cells, learnt from finished ones: which cell is next, how much time is left."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from .settings import Settings
 
 
 class Expected:
-    """What cells are expected to take: as long as others of their method did.
+    """Expected duration of cells: the mean of finished cells of the same method.
 
     Args:
-        cells: of the grid.
-        seconds: of each, where they are known already.
+        cells: the cells of the grid.
+        seconds: the duration of each, if known beforehand.
     """
 
     def __init__(self, cells: Sequence[Settings], seconds: Sequence[float] = ()) -> None:
@@ -22,22 +22,22 @@ class Expected:
         self._seen: dict[str, list[float]] = {}
 
     def learn(self, number: int, seconds: float) -> None:
-        """A cell has taken, or is going to take, so long."""
+        """Notes how long a cell has taken or will take."""
         self._seen.setdefault(self._methods[number], []).append(seconds)
 
     def of(self, number: int) -> float | None:
-        """Seconds of a cell; None where nothing is known of its method."""
+        """Expected seconds of a cell; None if nothing is known about its method."""
         if self._given:
             return self._given[number]
         seen = self._seen.get(self._methods[number])
         return mean(seen) if seen else None
 
     def next(self, cells: Collection[int], begun: Collection[int]) -> int:
-        """Which of some cells goes next: one of a method that nobody has timed, then the longest.
+        """Chooses the next cell: first one of a method not started yet, then the longest.
 
         Args:
-            cells: to choose from, in their order.
-            begun: cells that have been begun already.
+            cells: the cells to choose from, in order.
+            begun: cells that have started already.
         """
         tried = {self._methods[number] for number in begun}
         unknown = [n for n in cells if self.of(n) is None]
@@ -46,12 +46,12 @@ class Expected:
         return max(cells, key=lambda n: (self.of(n) or 0.0, -n))
 
     def left(self, waiting: Collection[int], running: Sequence[float], slots: int) -> float | None:
-        """Seconds until all is done; None where nothing is known.
+        """Expected seconds until all cells are done; None if unknown.
 
         Args:
-            waiting: cells that have not begun.
-            running: what is left of those that have, where it is known.
-            slots: how many are trained at a time.
+            waiting: cells that have not started.
+            running: the remaining seconds of running cells, where known.
+            slots: how many cells run in parallel.
         """
         known = [seconds for number in waiting if (seconds := self.of(number)) is not None]
         if waiting and not known:

@@ -1,4 +1,4 @@
-"""One pass over faces for all that heads on frozen features need: features, a pretrained classifier's word, views."""
+"""Extracts what heads on frozen features need in one pass: features, and a pretrained classifier's predictions."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from ..util.errors import UserError
 
 Arrays = dict[str, NDArray[np.float32]]
 
-#: Faces of a batch: a large network's maps of 256 take gigabytes, and these are no slower.
+#: Faces in a batch: a large network's maps of 256 take gigabytes, and 64 are no slower.
 _BATCH = 64
 
 
 @dataclass(frozen=True)
 class Part:
-    """A set of faces, and what is to be known of them.
+    """A set of faces, and what to extract from them.
 
     Attributes:
         faces: the set.
-        views: which views of each, see :func:`.data.views.views_of`.
-        classifier: one that comes with the network's weights; None: nobody's word is kept.
+        views: the views of each face, see :func:`.data.views.views_of`.
+        classifier: the pretrained classifier whose predictions to keep; None: none.
     """
 
     faces: Samples
@@ -45,7 +45,7 @@ class Part:
 
     @cached_property
     def num_views(self) -> int:
-        """The number of views, with the faces as they are."""
+        """The number of views, including the unchanged face."""
         return len(views_of(Face(torch.zeros(1, 3, 32, 32), torch.zeros(1, 5, 2)), self.views))
 
     @property
@@ -55,22 +55,22 @@ class Part:
         return views + [f"{view}_log_probs" for view in views if self.classifier is not None]
 
     def size(self, num_features: int, num_classes: int) -> int:
-        """The bytes of its arrays."""
+        """The size of its arrays, in bytes."""
         width = num_features + (num_classes if self.classifier is not None else 0)
         return 4 * len(self.faces) * self.num_views * width
 
 
 def require_space(parts: Collection[Part], num_features: int, num_classes: int, store: Path, *, kept: int = 0) -> None:
-    """Says how large a file of features will be.
+    """Prints how large a file of features will be, and checks the free disk space.
 
     Args:
-        parts: what will be in it.
-        num_features, num_classes: of the network.
+        parts: its parts.
+        num_features, num_classes: the network's numbers of features and classes.
         store: the file.
-        kept: bytes of it that lie in chunks already, which go when it is whole.
+        kept: bytes of chunks that exist already.
 
     Raises:
-        UserError: the disk has too little room for it and its chunks.
+        UserError: there is too little space for the file and its chunks.
     """
     rows = sum(len(part.faces) * part.num_views for part in parts)
     size = sum(part.size(num_features, num_classes) for part in parts)
@@ -85,15 +85,15 @@ def require_space(parts: Collection[Part], num_features: int, num_classes: int, 
 
 @torch.no_grad()
 def extracted(adapter: LossSlot, part: Part, device: torch.device | str) -> Arrays:
-    """The arrays of a part, by :attr:`Part.names`: features ``(N, D)`` and logarithms of probabilities ``(N, K)``.
+    """Extracts the arrays of a part, named by :attr:`Part.names`: features ``(N, D)`` and log probabilities ``(N, K)``.
 
     Args:
         adapter: a method whose extractor is called "G".
         part: the faces.
-        device: where batches are put.
+        device: the device for batches.
     """
     found: dict[str, list[Tensor]] = {name: [] for name in part.names}
-    if torch.device(device).type == "cpu":  # 0.65 of the time of a MobileFaceNet, 0.90 of a ResNet-18
+    if torch.device(device).type == "cpu":  # takes 0.65 of the time of a MobileFaceNet, 0.90 of a ResNet-18
         adapter.models["G"].to(memory_format=torch.channels_last)
     with eval_mode(*adapter.models.values()), _averages(adapter.models["G"]) as averages:
         for views in EvalLoader(part.faces, batch_size=_BATCH, device=device).views(part.views):
@@ -109,8 +109,10 @@ def extracted(adapter: LossSlot, part: Part, device: torch.device | str) -> Arra
 
 @contextmanager
 def _averages(extractor: nn.Module) -> Iterator[list[Tensor]]:
-    """The average of the last map of the batch that went through an extractor last, if it has maps: what published
-    classifiers read, where features are something else."""
+    """Yields a list that holds the averaged last map of an extractor's latest batch; it stays empty without maps.
+
+    Published classifiers take this average, even where the features are something else.
+    """
     averages: list[Tensor] = []
 
     def keep(trunk: nn.Module, given: tuple[Tensor], maps: Maps) -> None:

@@ -1,4 +1,4 @@
-"""What remains of a method when training is over: one module from faces to class probabilities."""
+"""A trained method as one module, from faces to class probabilities."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from .stored import of_network, read_settings, read_weights, settings_file
 
 
 class FaceModel(nn.Module):
-    """What remains of a method when training is over: faces in, class probabilities out.
+    """A trained method: maps faces to class probabilities.
 
     Args:
-        settings: as :func:`.model_settings` gives them.
+        settings: as returned by :func:`.model_settings`.
 
     Raises:
-        UserError: the method or the backbone is not known here, or has no such options.
+        UserError: the method or the backbone is unknown, or lacks an option.
     """
 
     scale: float
@@ -57,11 +57,11 @@ class FaceModel(nn.Module):
 
     @property
     def size_px(self) -> int:
-        """The side of the faces it takes."""
+        """The side of the faces it takes, in pixels."""
         return int(self.settings["input"]["size_px"])
 
     def forward(self, image: Tensor, landmarks: Tensor) -> Tensor:
-        """Class probabilities, the mean over the model's views of each face.
+        """Class probabilities, averaged over the model's views of each face.
 
         Args:
             image: ``(N, 3, P, P)``, RGB in [0, 1].
@@ -73,7 +73,7 @@ class FaceModel(nn.Module):
         return self.scores(Face(image, landmarks)).softmax(dim=1)
 
     def features(self, image: Tensor, landmarks: Tensor) -> Tensor:
-        """What the classifier is shown of each face, ``(N, D)``: of the face itself, without other views.
+        """The features ``(N, D)`` of the unchanged faces, as the classifier gets them.
 
         Args:
             image, landmarks: as for :meth:`forward`.
@@ -82,16 +82,16 @@ class FaceModel(nn.Module):
         return found
 
     def take_views(self, views: str) -> None:
-        """Averages over other views from now on, in a model that multiplies it, too."""
+        """Changes the views to average over, also for the model whose predictions multiply this one's."""
         self.views = views
         if self.product is not None:
             self.product.model.take_views(views)
 
     def scores(self, faces: Face) -> Tensor:
-        """``(N, K)`` logarithms of class probabilities, each face's but for a constant."""
+        """``(N, K)`` log probabilities of classes, up to a constant per face."""
         views = views_of(faces, self.views)
         log_probs = self._log_probs(views[0] if len(views) == 1 else Face(*map(torch.cat, zip(*views, strict=True))))
-        if len(views) > 1:  # the logarithm of their sum, which the last softmax makes that of their mean
+        if len(views) > 1:  # log of the sum; the final softmax turns it into the mean
             log_probs = log_probs.view(len(views), -1, len(self.labels)).logsumexp(dim=0)
         if self.product is not None:  # p · q^a
             log_probs = log_probs + self.power * self.product.log_probs(faces)
@@ -104,15 +104,15 @@ class FaceModel(nn.Module):
 
 
 class OtherModel(nn.Module):
-    """A model under the classes of another one: a teacher, or one whose predictions multiply its own.
+    """A model with its classes mapped to those of a task: a teacher, or a factor of the predictions.
 
     Args:
         model: the model.
-        labels: the classes, which are matched by name.
+        labels: the task's classes, matched by name.
         origin: what the model is, for errors.
 
     Raises:
-        UserError: it has not all of the classes.
+        UserError: a class doesn't match exactly one of the model's.
     """
 
     def __init__(self, model: FaceModel, labels: LabelSet, origin: str) -> None:
@@ -122,20 +122,20 @@ class OtherModel(nn.Module):
         self.train(False)
 
     def train(self, mode: bool = True) -> OtherModel:
-        """It is always in eval mode."""
+        """Stays in eval mode, whatever ``mode`` is."""
         return super().train(False)
 
     def forward(self, faces: Face) -> Tensor:
-        """``(N, K)`` class probabilities; they sum to 1 without the classes that the others do not have."""
+        """``(N, K)`` class probabilities, normalised over the task's classes."""
         return self.log_probs(faces).exp()
 
     def log_probs(self, faces: Face) -> Tensor:
-        """``(N, K)`` their logarithms."""
+        """``(N, K)`` log probabilities."""
         return self.model.scores(faces)[:, self.rows].log_softmax(dim=1)
 
 
 def load_model(folder: Path) -> FaceModel:
-    """The model of a run's folder, or of a folder that ``export`` wrote; in eval mode.
+    """Loads the model from a run's folder or one that ``export`` wrote, in eval mode.
 
     Raises:
         UserError: there is no model, it is damaged, or it needs a plugin.
@@ -146,7 +146,7 @@ def load_model(folder: Path) -> FaceModel:
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     weights, file = read_weights(folder), folder / EXPORTED[1]
-    if path.name != EXPORTED[0]:  # a run's, which trained other networks beside those that predict
+    if path.name != EXPORTED[0]:  # a run's checkpoint has further networks
         file = folder / OF_RUN[1]
         own = {f"models.{n}.{key}": value for n in model.models for key, value in of_network(weights, n).items()}
         weights = own | {key: value for key, value in weights.items() if key.startswith("product.")}
@@ -155,7 +155,7 @@ def load_model(folder: Path) -> FaceModel:
 
 
 def _networks(settings: Mapping[str, Any], k: int) -> tuple[dict[str, nn.Module], Callable[..., dict[str, Tensor]]]:
-    """The untrained networks that a method predicts with, by name, and its way to predict."""
+    """The untrained networks that a method predicts with, by name, and its inference function."""
     from ..backbones import BACKBONES, make_backbone
     from ..backbones.scale import show_scaled
     from ..methods import METHODS
@@ -164,13 +164,13 @@ def _networks(settings: Mapping[str, Any], k: int) -> tuple[dict[str, nn.Module]
     for registry, name in ((METHODS, entry["name"]), (BACKBONES, chosen["backbone"])):
         if name not in registry:
             hint = "a plugin's model needs the same --plugin FILE.py that it was trained with, or its package"
-            raise UserError(f"{registry.kind} {name!r} is not known here: {hint}")
+            raise UserError(f"{registry.kind} {name!r} is unknown: {hint}")
     method = METHODS.lookup(entry["name"])
     backbone = make_backbone(
         chosen["backbone"],
         feature_head=chosen["feature_head"],
         landmark_branch=chosen["landmark_branch"],
-        pool=chosen.get("pool", "average"),  # folders of version 0.3 and older have neither
+        pool=chosen.get("pool", "average"),  # version 0.3 and older wrote neither
         maps=chosen.get("maps", "late"),
         **chosen.get("options", {}),
     )

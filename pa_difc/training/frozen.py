@@ -1,6 +1,6 @@
-"""Heads on frozen features: a second regime beside the whole network, a hundred times cheaper.
+"""Training heads on frozen features, a hundred times cheaper than the whole network.
 
-Features are extracted once, kept in a file, and then take the place of faces; a method trains a small head on them.
+Features are extracted once, stored in a file, and replace the faces; a method trains a small head on them.
 """
 
 from __future__ import annotations
@@ -41,38 +41,37 @@ def source_only(settings: Settings) -> Settings:
 
 
 def freeze(settings: Settings, source: Domain, target: Domain, out: Path, team: Team = ALONE) -> tuple[Domain, Domain]:
-    """Both domains as features of one network, each standardised by its own training set.
+    """Turns both domains into features of one network, each standardised by its own training set.
 
-    With them come the predictions of the classifier that the pretrained weights bring along, if they do, and the views
-    of the test splits that predictions are averaged over.
+    They include predictions of the pretrained classifier, if the weights have one, and the views of the test splits
+    that predictions are averaged over.
 
     Args:
-        settings: of the runs that will train on them.
-        source, target: faces; no target label is looked at.
-        out: where the network's folder lies.
-        team: who makes the features.
+        settings: those of the runs that will train on the features.
+        source, target: faces; target labels are not used.
+        out: the folder that holds the network's folder.
+        team: the workers that extract the features.
     """
     source, target = extract(settings, source, target, out, team)
     return standardised(source), standardised(target)
 
 
 def extract(settings: Settings, source: Domain, target: Domain, out: Path, team: Team = ALONE) -> tuple[Domain, Domain]:
-    """Both domains as features of one network, kept in a file below ``out``.
+    """Turns both domains into features of one network, stored in a file below ``out``.
 
-    A network with pretrained weights is taken as it is; another is trained on the source first, and its checkpoint,
-    like any other, is gone on with. The faces are gone through once: for their features, for what a classifier says
-    that comes with the weights, and for the further views of those that are predicted in the end. A pass that was
-    stopped or killed resumes from its last chunk.
+    A pretrained network is used unchanged; another is first trained on the source, which can be resumed like any run.
+    One pass over the faces gives features, predictions of a pretrained classifier, and the further views of test
+    splits. A pass that was stopped or killed resumes from its last chunk.
 
     Args:
         settings, source, target, out, team: see :func:`freeze`.
 
     Raises:
-        UserError: there is no source; the disk has too little room, a file can't be written, or the one that is there
-            is damaged; the classes that were named for the weights' classifier are not those of the label set.
+        UserError: there is no source; the disk is too full, a file can't be written, or an existing one is damaged; or
+            the classes given for the pretrained classifier don't match the label set.
     """
     if source.empty:
-        raise UserError("--features frozen: heads on features are trained on a source; name one, or train on faces")
+        raise UserError("--features frozen: heads on features need a source to train on; name one, or train on faces")
     classifier = classifier_of_features(settings, source.label_set)
     parts = _parts(settings, source, target, classifier)
     settings = network_settings(settings)
@@ -80,7 +79,7 @@ def extract(settings: Settings, source: Domain, target: Domain, out: Path, team:
     store = folder.path / "features.npz"
     if _lacks(store, parts):
         with holding(folder.path, "is making these features", wait=True):
-            if lacks := _lacks(store, parts):  # still, should another process have been waited for
+            if lacks := _lacks(store, parts):  # another process may have made them meanwhile
                 if store.exists():
                     print(f"{store} has no {lacks}: extracting again", flush=True)
                 _fill(store, parts, settings, source, target, folder.key, team)
@@ -88,7 +87,7 @@ def extract(settings: Settings, source: Domain, target: Domain, out: Path, team:
 
 
 def _lacks(store: Path, parts: dict[str, Part]) -> str | None:
-    """What a file of features has to have and has not; of one that is damaged reading tells."""
+    """The name of an array that a file of features should have but lacks, or None; damage shows on reading."""
     wanted = {f"{part}{name}" for part in parts for name in parts[part].names}
     there = array_names(store)
     if store.exists() and "source_test" not in there:
@@ -99,7 +98,7 @@ def _lacks(store: Path, parts: dict[str, Part]) -> str | None:
 def _parts(
     settings: Settings, source: Domain, target: Domain, classifier: PretrainedClassifier | None
 ) -> dict[str, Part]:
-    """What is extracted of each split: views of those that are predicted in the end; a split that is two, once."""
+    """What to extract of each split: views only where predictions need them, and a shared split only once."""
     found = {}
     for side, domain in (("source", source), ("target", target)):
         for split in ("test",) if domain.transductive else ("train", "test"):
@@ -112,7 +111,7 @@ def _parts(
 def _fill(
     store: Path, parts: dict[str, Part], settings: Settings, source: Domain, target: Domain, key: str, team: Team
 ) -> None:
-    """Writes the features of the network of resolved settings."""
+    """Extracts and writes the features."""
     loader = make_loader(settings, source, target)
     adapter = make_adapter(settings, source, len(loader))
     chunks = store.parent / "chunks"
@@ -126,20 +125,20 @@ def _fill(
         make_chunks(workers, target, missing, team, store.parent, done)
 
     arrays = extracted_in_chunks(adapter, parts, settings.run.device, chunks, spread if team.works else None)
-    buffer = io.BytesIO()  # a full disk makes zipfile raise errors of its own; bytes don't
+    buffer = io.BytesIO()  # zipfile would hide a full disk behind its own errors
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     write_atomic(store, lambda file: file.write(buffer.getbuffer()))
     shutil.rmtree(chunks, ignore_errors=True)
 
 
-#: What the features of a pretrained network depend on, beside the faces.
+#: The settings that features of a pretrained network depend on.
 _NETWORK = {
     "data": ("source", "target", "root", "labels", "crop_px"),
     "model": ("backbone", "options", "feature_head", "landmark_branch", "pool", "maps", "pretrained", "input_scale"),
     "run": ("device",),
 }
 
-#: What training a network on the source with cross-entropy does not depend on.
+#: The settings that training a network on the source with cross-entropy does not depend on.
 _ELSEWHERE = {
     "data": ("target_sampler", "target_shift", "shift_draw"),
     "model": ("classifier", "scale", "pretrained_classes", "head_init"),
@@ -151,7 +150,7 @@ _ELSEWHERE = {
 
 
 def network_settings(settings: Settings) -> Settings:
-    """The settings that features depend on; all others are the defaults, so that runs which differ there share them."""
+    """The settings that features depend on, with defaults for all others, so that other settings don't matter."""
     kept = Settings()
     for group in GROUPS:
         names = [f.name for f in fields(getattr(settings, group)) if f.name not in _ELSEWHERE.get(group, ())]
@@ -163,7 +162,7 @@ def network_settings(settings: Settings) -> Settings:
 
 
 def standardised(domain: Domain) -> Domain:
-    """Features shifted and scaled by the mean and standard deviation of the domain's training set, in every view."""
+    """Standardises features, of every view, by the mean and standard deviation of the domain's training set."""
     train, test = domain.train, domain.test
     assert isinstance(train, FeatureSet) and isinstance(test, FeatureSet)
     mean, std = train.features.mean(axis=0), train.features.std(axis=0) + 1e-6
@@ -178,14 +177,14 @@ def _domain(faces: Domain, side: str, store: Path, key: str, parts: dict[str, Pa
         for which in part.names:
             array = arrays[f"{name}{which}"]
             if array.dtype != np.float32 or array.shape[:-1] != (len(part.faces),):
-                raise UserError(f"{store}: {name}{which} is not a row of numbers per face; remove it to have it made")
+                raise UserError(f"{store}: {name}{which} is not a row of numbers per face; remove it to extract again")
     sets = {name: _feature_set(name, part, arrays) for name, part in own.items()}
     test = sets[f"{side}_test"]
     return replace(faces, train=sets.get(f"{side}_train", test), test=test, features_of=key)
 
 
 def _feature_set(name: str, part: Part, arrays: dict[str, Any]) -> FeatureSet:
-    """One split of a store, with its views."""
+    """One split of a feature file, with its views."""
     views = [f"{name}{which}" for which in part.names if not which.endswith("log_probs")]
     first, *more = (
         FeatureSet(arrays[v], part.faces.labels, part.faces.names, arrays.get(f"{v}_log_probs")) for v in views

@@ -1,7 +1,7 @@
-"""What a user gave: a file of settings, flags, ``--set key=value``; the later wins, and no key is given twice.
+"""The settings that a user gave: a settings file, flags, ``--set key=value``; later ones win, none is given twice.
 
-A grid trains several methods and losses, so an option may belong to some of them: each cell takes those of its own, and
-one that no cell has is refused.
+A grid trains several methods and losses, so an option may belong to only some of them: each cell takes its own, and an
+option that no cell takes is refused.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from .settings import Settings
 
 @dataclass(frozen=True)
 class Given:
-    """A value as it was given, and where."""
+    """A value as given, and where it was given."""
 
     value: Any
     where: str  #: for errors, "--epochs"
-    is_text: bool = False  #: still to be parsed
+    is_text: bool = False  #: whether it is text still to be parsed
 
 
 @dataclass(frozen=True)
 class Cells:
-    """The methods, losses and seeds of a grid, and the backbone of all."""
+    """The methods, losses and seeds of a grid, and its backbone."""
 
     methods: Sequence[str]
     losses: Sequence[str]
@@ -40,12 +40,12 @@ class Cells:
 
     @property
     def named(self) -> dict[str, Sequence[str]]:
-        """The entries whose options can be meant, by group."""
+        """The entries whose options keys can refer to, by group."""
         return {"method": self.methods, "loss": self.losses, "model": [self.backbone]}
 
 
 def read_assignments(words: Sequence[str]) -> list[tuple[str, Given]]:
-    """The keys and values of ``--set key=value``.
+    """Reads the keys and values of ``--set key=value``.
 
     Raises:
         UserError: a word is not of this form.
@@ -60,10 +60,10 @@ def read_assignments(words: Sequence[str]) -> list[tuple[str, Given]]:
 
 
 def first_value(key: str, pairs: Iterable[tuple[str, Given]]) -> Any:
-    """The value of a key that decides which options there are, before keys can be told by them; None if not given.
+    """The value of a key that determines which options exist, before short keys can be resolved; None if not given.
 
     Raises:
-        UserError: it is not valid.
+        UserError: the value is not valid.
     """
     group, _, name = key.partition(".")
     spellings = (key, group if name == "name" else name)
@@ -72,7 +72,7 @@ def first_value(key: str, pairs: Iterable[tuple[str, Given]]) -> Any:
 
 
 def whole_keys(pairs: Iterable[tuple[str, Given]], cells: Cells) -> dict[str, Given]:
-    """Values by whole key.
+    """Resolves keys to whole ones.
 
     Raises:
         UserError: there is no such key, or it is given twice.
@@ -90,10 +90,10 @@ def whole_keys(pairs: Iterable[tuple[str, Given]], cells: Cells) -> dict[str, Gi
 
 
 def refuse_cell_keys(found: Mapping[str, Given]) -> None:
-    """Method, loss and seed have flags of their own.
+    """Refuses method, loss and seed, which have flags of their own.
 
     Raises:
-        UserError: one was set otherwise.
+        UserError: one of them was given.
     """
     for key in CELL_KEYS:
         if key in found:
@@ -101,7 +101,7 @@ def refuse_cell_keys(found: Mapping[str, Given]) -> None:
 
 
 def refuse_idle_training(found: Mapping[str, Given], cells: Cells) -> None:
-    """Where no cell trains anything, settings of training and of what is done to trained cells have no effect.
+    """Refuses settings of training and of products if no cell trains anything.
 
     Raises:
         UserError: one was given.
@@ -114,7 +114,7 @@ def refuse_idle_training(found: Mapping[str, Given], cells: Cells) -> None:
 
 
 class Use:
-    """Which given options have an effect in some cell; one that has none in any is refused."""
+    """Tracks which given options have an effect in some cell, and refuses those that have none in any."""
 
     def __init__(self) -> None:
         self._used: set[str] = set()
@@ -125,7 +125,7 @@ class Use:
         self._used.add(key)
 
     def leave(self, key: str, why: UserError) -> None:
-        """Notes an option that would do nothing in a cell."""
+        """Notes an option that would have no effect in a cell."""
         self._idle.setdefault(key, why)
 
     def require(self, keys: Iterable[str]) -> None:
@@ -140,14 +140,14 @@ class Use:
 
 
 def cell_settings(given: Mapping[str, Given], cells: Cells, use: Use | None = None) -> list[Settings]:
-    """The resolved settings of every cell: methods × losses × seeds; one of a method that trains nothing.
+    """The resolved settings of every cell: methods × losses × seeds, but one cell for a method without training.
 
-    An option that would do nothing in a cell, such as the decay of a teacher where there is none, is left out there.
+    An option without effect in a cell, such as a teacher's decay without a teacher, is left out there.
 
     Args:
         given: values by whole key.
         cells: the grid.
-        use: notes which options are taken, for a caller that has more cells; None: one that no cell takes is refused.
+        use: tracks options for a caller with further cells; None: options that no cell takes are refused here.
 
     Raises:
         UserError: a value is not valid.
@@ -165,7 +165,7 @@ def cell_settings(given: Mapping[str, Given], cells: Cells, use: Use | None = No
 
 
 def _kinds(cells: Cells) -> Iterator[tuple[str, str, int]]:
-    """Method, loss and seed of every cell: those that play a part in it."""
+    """Method, loss and seed of every cell, without losses and seeds that have no effect."""
     for method in cells.methods:
         entry = METHODS.lookup(method)
         losses = cells.losses if entry.uses_source and entry.trains else ["ce"]
@@ -173,7 +173,7 @@ def _kinds(cells: Cells) -> Iterator[tuple[str, str, int]]:
 
 
 def _own_options(cell: Settings, options: Mapping[str, Given], use: Use) -> dict[str, Any]:
-    """The given options that a cell's own entries have, and that do something there."""
+    """The given options that belong to a cell's entries and have an effect there."""
     found: dict[str, Any] = {}
     for group, field in ENTRIES.items():
         kind = entry_options(group, getattr(getattr(cell, group), field))
@@ -192,7 +192,7 @@ def _own_options(cell: Settings, options: Mapping[str, Given], use: Use) -> dict
 
 
 def value_of(about: About, given: Given) -> Any:
-    """A given value as an option takes it, checked."""
+    """Parses and checks a given value."""
     try:
         value = about.parse(given.value) if given.is_text else about.read(given.value)
         about.check(value)

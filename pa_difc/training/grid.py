@@ -1,4 +1,4 @@
-"""The cells of a grid on one or many workers: longest first, each on one, and none lost with a worker."""
+"""Trains the cells of a grid on workers: longest first; cells of a lost worker are retried."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from .outcome import Failure, Outcome, failure_file
 from .settings import Settings
 from .slots import Slot, Slots
 
-#: A cell whose worker was killed so many times has failed.
+#: A cell fails once its worker was killed this many times.
 TRIES = 3
 
-#: Seconds between two looks at how far workers are.
+#: Seconds between two checks of the workers' progress.
 WATCH_S = 0.5
 
 
 @dataclass(frozen=True)
 class Step:
-    """What happened to a cell: an outcome, or its worker was killed and it is retried."""
+    """What happened to a cell: an outcome, or None if its worker was killed and it is retried."""
 
     number: int
     outcome: Outcome | None
     seconds: float
     said: str = ""
-    left: tuple[int, ...] = ()  #: cells that have not begun
+    left: tuple[int, ...] = ()  #: cells that have not started
 
 
 def train_cells(
@@ -41,16 +41,16 @@ def train_cells(
     expected: Expected,
     watch: Callable[[list[int]], None],
 ) -> Iterator[Step]:
-    """Trains cells on slots, and says what becomes of each as it happens.
+    """Trains cells on slots, and yields what becomes of each.
 
-    A cell that another process holds is reported as such, and looked at again until it has a record or is free.
+    A cell that another process is training is reported as such and retried until it has a record or is free.
 
     Args:
-        cells, titles: resolved settings, and what each cell is called.
+        cells, titles: resolved settings and title of each cell.
         slots: see :mod:`.slots`.
-        out: where the files of failures go.
-        expected: what cells take.
-        watch: called between times with the cells that have not begun.
+        out: the folder for the files of failures.
+        expected: the expected duration of cells.
+        watch: called regularly with the cells that have not started.
     """
     left, not_before, tries = list(range(len(cells))), dict[int, float](), Counter[int]()
     begun: set[int] = set()
@@ -65,7 +65,7 @@ def train_cells(
                 cell = cells[number] if slot.device is None else cells[number].but(device=slot.device)
                 slot.begin(number, cell, titles[number])
         running = {slot.future: slot for slot in slots if slot.number is not None}
-        if not running:  # all that is left is held by others, or there is no worker
+        if not running:  # other processes hold the rest, or there is no worker
             time.sleep(WATCH_S)
         done, _ = wait(running, timeout=WATCH_S, return_when=FIRST_COMPLETED)
         for future in done:
@@ -79,7 +79,7 @@ def train_cells(
 
 
 def _end(slot: Slot, cells: Sequence[Settings], out: Path, tries: Counter[int]) -> Step:
-    """Takes a cell out of its slot."""
+    """Takes a finished cell out of its slot."""
     number, seconds = slot.number, time.perf_counter() - slot.began
     assert number is not None
     result, error = slot.end()
@@ -87,7 +87,7 @@ def _end(slot: Slot, cells: Sequence[Settings], out: Path, tries: Counter[int]) 
         outcome, said = result
         return Step(number, outcome, seconds, said)
     assert error is not None
-    if not isinstance(error, BrokenExecutor):  # what it came to could not travel
+    if not isinstance(error, BrokenExecutor):  # the result could not be sent between processes
         return Step(number, Outcome(failure=Failure.of(error, failure_file(out, cells[number]))), seconds)
     tries[number] += 1
     if tries[number] < TRIES:

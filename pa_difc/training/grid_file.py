@@ -24,13 +24,13 @@ from ..util.toml import read_toml
 from .given import Given
 from .settings_file import settings_of
 
-#: The ways in which a grid is trained.
+#: The ways to train a grid.
 FEATURES = ("full", "frozen")
 
 
 @dataclass(frozen=True)
 class Block:
-    """One grid of a file; None where it says nothing, so that flags or defaults hold."""
+    """One grid of a file; None where flags or defaults apply."""
 
     title: str = ""
     sources: list[str] | None = None
@@ -39,23 +39,23 @@ class Block:
     losses: list[str] | None = None
     seeds: list[int] | None = None
     features: str | None = None
-    settings: Mapping[str, Given] = field(default_factory=dict)  #: as of :func:`.settings_file.read_settings`
+    settings: Mapping[str, Given] = field(default_factory=dict)  #: see :func:`.settings_file.read_settings`
 
 
 def read_grid_file(path: Path) -> list[Block]:
-    """The grids of a file, in its order.
+    """Reads the grids of a file, in order.
 
     Raises:
-        UserError: it can't be read, has no grid, or a key or a value of one is none.
+        UserError: the file can't be read, has no grid, or one of its keys or values is not valid.
     """
     table = read_toml(path)
     blocks = table.pop("grid", None)
     if table:
         raise UserError(
-            f"{path}: {next(iter(table))} stands outside of a grid; a file of grids has [[grid]] tables alone"
+            f"{path}: {next(iter(table))} is outside of a grid; a file of grids must have only [[grid]] tables"
         )
     if not isinstance(blocks, list) or not blocks or not all(isinstance(block, dict) for block in blocks):
-        raise UserError(f"{path}: no grid in it; begin each with [[grid]]")
+        raise UserError(f"{path}: has no grid; begin each with [[grid]]")
     return [_block(block, f"{path}: grid {number}") for number, block in enumerate(blocks, 1)]
 
 

@@ -1,7 +1,7 @@
-"""The groups of settings: every option declared once, with its default, unit, range and meaning.
+"""The groups of settings: every option is declared once, with its default, unit, range and meaning.
 
-A group that names an entry of a registry (a method, a loss, a backbone) holds that entry's own options next to it.
-Values of None follow from the others; :func:`.resolve.resolve` fills them in.
+A group that names an entry of a registry (a method, a loss, a backbone) also holds that entry's own options. Values of
+None follow from others; :func:`.resolve.resolve` fills them in.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.options import Options, option
 
-#: Whose predictions can multiply those of a run, beside another model's.
+#: Values of eval.product besides a model's folder.
 PRODUCTS = ("none", "start")
 
-#: Faces of a larger side are treated as a mistake: a batch of them would not fit any memory.
+#: Larger faces are treated as a mistake: a batch of them would not fit in memory.
 MAX_CROP_PX = 1024
 
 
 def _words(module: str, name: str) -> Callable[[], Collection[str]]:
-    """The valid words that a module of ours knows, imported when a value is checked."""
+    """The valid values from a module of this package, imported when a value is checked."""
     return lambda: getattr(import_module(f"pa_difc.{module}"), name)
 
 
@@ -82,7 +82,7 @@ class ModelSettings(Options):
     )
     landmark_branch: str = option(
         "conv",
-        "branch of a landmark: conv (the paper's text) or ir (the benchmark's)",
+        "branch for each landmark: conv (the paper's text) or ir (the benchmark's)",
         choices=LANDMARK_BRANCHES,
     )
     pool: str = option(
@@ -95,12 +95,12 @@ class ModelSettings(Options):
     )
     pretrained: str | None = option(None, "weights for the backbone: a file, or a model folder of pa-difc")
     pretrained_classes: tuple[str, ...] | None = option(
-        None, "classes of the classifier in a state dict, in its order; none: those that the backbone's weights have"
+        None, "classes of the classifier in a state dict, in its order; none: those of the backbone's public weights"
     )
     head_init: str | None = option(
         None,
-        "classifiers start random, or pretrained: as the one that comes with the weights; none: pretrained where the "
-        "weights include one",
+        "classifiers start random, or pretrained: as the one in the weights; none: pretrained "
+        "if the weights include one",
         choices=HEAD_INITS,
     )
     classifier: str | None = option(
@@ -120,24 +120,24 @@ class ModelSettings(Options):
     )
     precision: str = option(
         "float32",
-        "of the extractor in training: float32 or bf16 (autocast); all else is float32",
+        "precision of the extractor in training: float32 or bf16 (autocast); all else is float32",
         choices=PRECISIONS,
     )
     channels_last: bool | None = option(
-        None, "images with their channels last in memory; none: on a CPU, where each backbone is the faster for it"
+        None, "channels-last memory format; none: on a CPU only, where every backbone is faster with it"
     )
-    compile: bool = option(False, "the extractor through torch.compile; the first steps of each shape take minutes")
-    options: Mapping[str, Any] = field(default_factory=dict)  #: of the backbone
+    compile: bool = option(False, "use torch.compile for the extractor; the first steps of each shape take minutes")
+    options: Mapping[str, Any] = field(default_factory=dict)  #: the backbone's own
 
 
 @dataclass(frozen=True)
 class OptimiserSettings(Options):
-    """How weights move; the same for every method and loss, so that a table compares what it says it compares."""
+    """The optimiser; the same for every method and loss, so that tables compare only these."""
 
     name: str = option("sgd", "sgd or adamw", choices=("sgd", "adamw"), kind="optimiser")
     lr: float | None = option(None, "learning rate; none: the backbone's own, for adamw a twentieth of it", above=0)
-    momentum: float = option(0.9, "of sgd", at_least=0)
-    weight_decay: float = option(5e-4, "of both", at_least=0)
+    momentum: float = option(0.9, "momentum of sgd", at_least=0)
+    weight_decay: float = option(5e-4, "weight decay of sgd and adamw", at_least=0)
     schedule: str = option(
         "drop",
         "drop (once, at confusion_epoch), cosine (to 0 at the end) or constant",
@@ -154,7 +154,7 @@ class OptimiserSettings(Options):
     start_share: float = option(
         0.0, "share of the initial weights in the averaged ones; needs ema", at_least=0, below=1
     )
-    clip_norm: float | None = option(None, "each model's gradient is scaled down to this norm; none: never", above=0)
+    clip_norm: float | None = option(None, "largest norm of each model's gradient; none: no clipping", above=0)
     layer_decay: float = option(
         1.0, "factor on the learning rate of a trunk's layer for each layer above it", above=0, at_most=1
     )
@@ -182,8 +182,8 @@ class LossSettings(Options):
         None, "first epoch with class weights; none: 5, or half of run.epochs", unit="epochs", at_least=0
     )
     reweight_with_confusion: bool = option(True, "class weights stay on in the DIFC phase")
-    label_smoothing: float = option(0.0, "share of the labels that is spread over all classes", at_least=0, below=1)
-    options: Mapping[str, Any] = field(default_factory=dict)  #: of the loss
+    label_smoothing: float = option(0.0, "share of each label that is spread over all classes", at_least=0, below=1)
+    options: Mapping[str, Any] = field(default_factory=dict)  #: the loss's own
 
 
 @dataclass(frozen=True)
@@ -191,18 +191,18 @@ class MethodSettings(Options):
     """The adaptation method."""
 
     name: str = option("mcd", "the adaptation method", choices=lambda: METHODS, kind="method")
-    options: Mapping[str, Any] = field(default_factory=dict)  #: of the method
+    options: Mapping[str, Any] = field(default_factory=dict)  #: the method's own
 
 
 @dataclass(frozen=True)
 class RunSettings(Options):
-    """How long, from which seed, on what."""
+    """Epochs, seed, prior correction and device."""
 
     epochs: int = option(5, "passes over the larger domain; the paper trains 40", unit="epochs", at_least=1)
-    seed: int = option(0, "of weights, batches and dropout", at_least=0)
+    seed: int = option(0, "seed of weights, batches and dropout", at_least=0)
     prior_correction: str = option(
         "none",
-        "predictions for an estimated target class prior: none, bbse, rlls or mlls",
+        "adjust predictions to an estimated target class prior: none, bbse, rlls or mlls",
         choices=lambda: ("none", *_words("evaluation.prior", "ESTIMATORS")()),
     )
     device: str = option("cpu", "cpu, cuda or cuda:N")
@@ -211,7 +211,7 @@ class RunSettings(Options):
 
 @dataclass(frozen=True)
 class EvalSettings(Options):
-    """How faces are predicted when training is over; the same for every method and loss."""
+    """How faces are predicted after training; the same for every method and loss."""
 
     views: str | None = option(
         None,
@@ -229,7 +229,7 @@ class EvalSettings(Options):
     product_power: float = option(1.0, "a in p · q^a, with the probabilities q of eval.product", above=0)
 
 
-#: Groups in the order in which they are explained, and which of their fields names an entry that has options.
+#: Groups in the order of help texts, and the field of each that names an entry with options.
 GROUPS: dict[str, type[Options]] = {
     "data": DataSettings,
     "model": ModelSettings,

@@ -1,4 +1,4 @@
-"""What a run's numbers depend on: settings, classes, data, code and weights. Two runs with one identity are one run."""
+"""The identity of a run, everything that its numbers depend on: settings, classes, data, code and weights."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from .settings import Settings
 
 
 def identity(settings: Settings, source: Domain, target: Domain, recipe: str | Path | None = None) -> dict[str, Any]:
-    """Everything that a run's numbers depend on, as plain values; versions and machines are recorded next to it.
+    """Everything that a run's numbers depend on, as plain values; versions and machines are recorded separately.
 
     Args:
         settings: resolved.
         source, target: the data.
-        recipe: the file that composes the method, where it is not the package that does.
+        recipe: the file that composes the method, if not the package.
     """
     code = {"pa_difc": code_digest(), **plugin_digests(settings)}
     if recipe is not None:
@@ -42,18 +42,18 @@ def identity(settings: Settings, source: Domain, target: Domain, recipe: str | P
         "code": code,
         "weights": weights_digest(settings),
     }
-    if (number := processes()) > 1:  # sums in another order, noise and CPU BatchNorm by process: other numbers
+    if (number := processes()) > 1:  # other summation order, noise and BatchNorm batches
         found["processes"] = number
     return found
 
 
 def common(found: dict[str, Any], settings: Settings, features_of: str | None) -> dict[str, Any]:
-    """What two runs must share to stand in one table: an identity without method, loss and seed.
+    """What two runs must share to be in one table: an identity without method, loss and seed.
 
     Args:
-        found: what :func:`identity` gave.
-        settings: the same ones.
-        features_of: the run whose network made features of the faces; None: they are faces.
+        found: the result of :func:`identity`.
+        settings: the same settings.
+        features_of: the run whose network extracted the features; None for faces.
     """
     code = {kind: digest for kind, digest in found["code"].items() if kind not in ("method", "loss", "recipe")}
     return found | {"settings": resolve.comparable(settings), "code": code, "features": features_of}
@@ -67,19 +67,19 @@ def fingerprints(source: Domain, target: Domain) -> list[str]:
 def weights_digest(settings: Settings) -> str | None:
     """A hash of the pretrained weights; None if there are none."""
     model = settings.model
-    if model.pretrained == HUB:  # its names stand for files that do not change; a name without a tag is a version's
+    if model.pretrained == HUB:  # its files don't change; the tag of a bare name depends on timm's version
         return f"{model.backbone} of timm {installed_version('timm')}"
     return model.pretrained and place_digest(Path(model.pretrained))
 
 
 @cache
 def code_digest() -> str:
-    """A hash of the package's source files, as they were when this process asked first."""
+    """A hash of the package's source files, as they were at this process's first call."""
     return package_digest()
 
 
 def plugin_digests(settings: Settings) -> dict[str, str]:
-    """Hashes of the code of every entry that settings name and that is not ours, by what it is."""
+    """Hashes of the code of every entry in settings that comes from a plugin, by kind."""
     registries: dict[str, tuple[Registry[Any], str]] = {
         "method": (METHODS, settings.method.name),
         "loss": (LOSSES, settings.loss.name),

@@ -20,14 +20,14 @@ from .groups import GROUPS
 if TYPE_CHECKING:
     from .settings import Settings
 
-#: What makes a cell of a grid: keys that have flags of their own.
+#: The keys that distinguish the cells of a grid, and their flags.
 CELL_KEYS = {
     "method.name": "--methods (--method)",
     "loss.name": "--losses (--loss)",
     "run.seed": "--seeds (--seed)",
 }
 
-#: Short keys for the names of entries, and what keys of version 0.1 are called now.
+#: Short keys for the names of entries, and today's names of version 0.1's keys.
 SHORT = {"method": "method.name", "loss": "loss.name", "optimiser": "optimiser.name"}
 RENAMED = {
     "data_root": "data.root",
@@ -44,13 +44,13 @@ _REGISTRIES: dict[str, Registry[Any]] = {"method": METHODS, "loss": LOSSES, "mod
 
 
 def fixed_keys() -> dict[str, About]:
-    """Every key that is no option of an entry: "run.epochs" and what is known of it."""
+    """Every key that is not an option of an entry, such as "run.epochs", with its description."""
     return {f"{group}.{name}": about for group, kind in GROUPS.items() for name, about in describe(kind).items()}
 
 
 @cache
 def short_keys() -> dict[str, str]:
-    """The short keys that are the only ones of their name, with the whole ones."""
+    """The unambiguous short keys, with the whole keys they stand for."""
     found: dict[str, list[str]] = {}
     for key in fixed_keys():
         found.setdefault(key.partition(".")[2], []).append(key)
@@ -58,14 +58,15 @@ def short_keys() -> dict[str, str]:
 
 
 def find_key(key: str, named: Mapping[str, Collection[str]]) -> str:
-    """The whole key, "group.name", of one that may be short.
+    """Resolves a key that may be short to the whole key, "group.name".
 
     Args:
         key: "run.epochs", "epochs", "method.gamma" or "gamma".
-        named: the entries whose options are meant, by group: ``{"loss": ["ce", "difc"], "method": ["mdd"], …}``.
+        named: the entries whose options keys can refer to, by group: ``{"loss": ["ce", "difc"], "method": ["mdd"],
+            …}``.
 
     Raises:
-        UserError: there is no such key, or it is short for several.
+        UserError: the key is unknown, or ambiguous.
     """
     short = short_keys()
     if key in fixed_keys():
@@ -77,13 +78,13 @@ def find_key(key: str, named: Mapping[str, Collection[str]]) -> str:
     if key in short:
         meant = [short[key], *meant]
     if len(meant) > 1:
-        raise UserError(f"key {key!r} is short for {' and '.join(meant)}: say which")
+        raise UserError(f"key {key!r} is short for {' and '.join(meant)}: give the whole key")
     if meant:
         return meant[0]
     if key in RENAMED:
         raise UserError(f"key {key!r} is called {RENAMED[key]} since version 0.2")
     if owners := _owners(key):
-        raise UserError(f"key {key!r} is an option of {' and '.join(owners)}, and none of these is meant here")
+        raise UserError(f"key {key!r} is an option of {' and '.join(owners)}, and none of these is used here")
     raise unknown("key", key, {*short, *fixed_keys(), *options, *(k.partition(".")[2] for k in options)} - SHORT.keys())
 
 
@@ -100,10 +101,10 @@ def _owners(key: str) -> list[str]:
 
 
 def entry_options(group: str, name: str) -> type[Options]:
-    """The options of a method, a loss or a backbone.
+    """The options class of a method, a loss or a backbone.
 
     Raises:
-        UserError: there is no such entry, or an option of it has the name of a setting.
+        UserError: the entry is unknown, or one of its options is invalid or has the name of a setting.
     """
     registry = _REGISTRIES[group]
     entry = registry.lookup(name)
@@ -113,14 +114,14 @@ def entry_options(group: str, name: str) -> type[Options]:
 
 
 def other_models(settings: Settings) -> dict[str, Path]:
-    """The folders of other models that options name, by whole key."""
+    """The folders of other models that options refer to, by whole key."""
     of_method = describe(entry_options("method", settings.method.name))
     folders = {f"method.{name}" for name, about in of_method.items() if about.folders}
     folders |= {f"eval.{name}" for name, about in describe(GROUPS["eval"]).items() if about.folders}
     return {key: Path(value) for key, value in settings.flat().items() if key in folders and is_path(value)}
 
 
-#: What methods are given beside their options; an option of such a name could not be told from it.
+#: Arguments of an entry besides its options; options can't have the same names.
 _ARGUMENTS = {
     "method": {
         "models", "optimizers", "lr_schedulers", "misc", "loss", "class_counts", "schedule", "loss_options",
@@ -132,7 +133,7 @@ _ARGUMENTS = {
 
 
 def _check_options(kind: type[Options], owner: str, taken: Collection[str]) -> None:
-    """Refuses options whose names are taken, that are no options, or whose defaults are not valid."""
+    """Refuses options whose names are taken, that weren't made with ``option``, or whose defaults are invalid."""
     if clash := sorted(set(describe(kind)) & set(taken)):
         raise UserError(f"{owner}: its option {clash[0]!r} has a name that is taken; rename it")
     if plain := [f.name for f in fields(kind) if f.name not in describe(kind)]:

@@ -1,4 +1,4 @@
-"""Records of version 0.1, whose settings were one flat table, in today's form."""
+"""Converts records of version 0.1, whose settings were one flat table, to today's form."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from .keys import RENAMED, find_key
 from .resolve import PLACES
 from .settings import Settings
 
-#: What 0.1 kept as settings of every run, and is an option of some losses or of the method now.
+#: Settings of every run in 0.1 that are options of some losses today.
 _LOSS_OPTIONS = ("max_margin", "epsilon", "margin_unit", "beta", "class_weights", "unseen", "refresh", "estimate")
 
 
 def upgraded(record: dict[str, Any]) -> dict[str, Any]:
-    """A record of 0.1 as one of today; what is no such record comes back as it is, and is refused by its shape.
+    """Converts a record of 0.1; anything else is returned unchanged, for the caller's shape check to refuse.
 
-    Its options of the loss are those that every run of 0.1 recorded, whether its loss looked at them or not; classes
-    were the seven expressions.
+    The loss's options are all that 0.1 recorded, whether the loss used them or not; the classes are the seven
+    expressions.
     """
     try:
         settings = nested(record["config"])
         history = [{("state" if key == "difc" else key): v for key, v in entry.items()} for entry in record["history"]]
         common = {group: dict(values) for group, values in settings.items() if group != "method"}
         common["loss"].pop("name"), common["loss"].pop("options"), common["run"].pop("seed")
-        for name in ("classifier", "scale", "feature_head"):  # a loss or a method brings its own along
+        for name in ("classifier", "scale", "feature_head"):  # these follow from the loss or the method
             common["model"][name] = None
         identity = record["identity"]
         for group, names in PLACES.items():
@@ -47,8 +47,8 @@ def upgraded(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def nested(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The flat settings of 0.1 by today's groups and names."""
-    found = Settings().to_dict()  # what 0.1 had no setting for was as the defaults are
+    """Converts the flat settings of 0.1 to today's groups and names."""
+    found = Settings().to_dict()  # settings that 0.1 lacked have today's defaults
     found["loss"]["options"], found["method"]["options"] = {}, {}
     found["model"]["input_scale"], found["eval"]["views"] = 1.0, "none"
     for key, value in config.items():

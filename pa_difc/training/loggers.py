@@ -1,4 +1,4 @@
-"""Scalars of training for other programs: TensorBoard, and whatever another package brings."""
+"""Loggers of training scalars: TensorBoard, MLflow, Weights & Biases, and those of plugins."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from .settings import Settings
 
 
 class Logger(Protocol):
-    """What receives a run's scalars; made by ``factory(folder, title, settings)``, settings by key.
+    """Receives a run's scalars; made by ``factory(folder, title, settings)``, with settings by key.
 
-    A run that is resumed logs its earlier epochs again, so that nothing is missing or stands twice in a logger that
-    starts from nothing (TensorBoard does).
+    A resumed run logs its earlier epochs again, so that a logger that starts afresh, as TensorBoard's does, has every
+    epoch once.
     """
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None:
-        """Takes the means of an epoch, counted from 1, or the final scores, given with the last epoch."""
+        """Logs the means of an epoch, counted from 1, or the final scores with the last epoch."""
 
     def close(self) -> None:
-        """The run is over."""
+        """Ends the log; the run is over."""
 
 
 def _needed(extra: str, module: str = "") -> Any:
-    """The module of an extra, by default of its name.
+    """Imports the module of an extra, by default the one of the same name.
 
     Raises:
-        UserError: its package is not installed.
+        UserError: the package is not installed.
     """
     try:
         return import_module(module or extra)
@@ -41,20 +41,20 @@ def _needed(extra: str, module: str = "") -> Any:
 
 
 class TensorBoardLogger:
-    """Event files in a folder ``tensorboard`` of the run's.
+    """Writes event files to the folder ``tensorboard`` in the run's folder.
 
     Raises:
-        UserError: the package ``tensorboard`` is not installed, or takes no such folder.
+        UserError: the package ``tensorboard`` is not installed, or can't write to the folder.
     """
 
     def __init__(self, folder: Path, title: str, settings: Mapping[str, Any]) -> None:
         writer = _needed("tensorboard", "torch.utils.tensorboard").SummaryWriter
         if as_utf8(str(folder)) != str(folder):
-            raise UserError(f"--log tensorboard writes only below folders whose names are UTF-8, and {folder} is none")
+            raise UserError(f"--log tensorboard can write only to folders whose names are UTF-8, unlike {folder}")
         from ..util.files import refuse_links
 
         refuse_links(folder / "tensorboard", instead="another --out")
-        # What an interrupted run had written from step 1 on is passed over by TensorBoard: all is written again.
+        # TensorBoard ignores what an interrupted run has written from step 1 on: all epochs are logged again.
         self._writer = writer(folder / "tensorboard", purge_step=1)
         self._writer.add_text("settings", as_utf8("\n\n".join(f"{k} = {v}" for k, v in settings.items())))
 
@@ -67,7 +67,7 @@ class TensorBoardLogger:
 
 
 class MLflowLogger:
-    """A run of MLflow's, where MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME say; a resumed run is another one there.
+    """Logs to MLflow, by MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME; a resumed run becomes a new MLflow run.
 
     Raises:
         UserError: the package ``mlflow`` is not installed.
@@ -87,7 +87,7 @@ class MLflowLogger:
 
 
 class WandbLogger:
-    """A run of Weights & Biases', by WANDB_PROJECT, WANDB_MODE and its other variables; a resumed run stays the same.
+    """Logs to Weights & Biases, by WANDB_PROJECT, WANDB_MODE and its other variables; a resumed run keeps its id.
 
     Raises:
         UserError: the package ``wandb`` is not installed.
@@ -107,7 +107,7 @@ class WandbLogger:
         self._run.finish()
 
 
-#: ``--log NAME``.
+#: Loggers for ``--log NAME``.
 LOGGERS: Registry[Callable[[Path, str, Mapping[str, Any]], Logger]] = Registry(
     "logger",
     {
@@ -120,20 +120,20 @@ LOGGERS: Registry[Callable[[Path, str, Mapping[str, Any]], Logger]] = Registry(
 
 
 def make_logger(name: str, folder: Path, title: str, settings: Settings) -> Logger:
-    """The logger of a name for a run.
+    """Makes a logger for a run.
 
     Raises:
-        UserError: there is none of the name, or it can't be made.
+        UserError: the name is unknown, or the logger can't be made.
     """
     return LOGGERS.lookup(name)(folder, title, settings.flat())
 
 
 class History:
-    """Gives a logger every epoch of a growing history once.
+    """Passes every epoch of a growing history to a logger once.
 
     Args:
-        logger: takes the epochs.
-        classes: their names.
+        logger: the logger.
+        classes: the names of the classes.
     """
 
     def __init__(self, logger: Logger, classes: Sequence[str]) -> None:
@@ -151,14 +151,14 @@ def scalars(entry: Mapping[str, Any], classes: Sequence[str]) -> dict[str, float
     values = {**entry["losses"], "lr": entry["lr"], "seconds": entry["seconds"]}
     for key in ("margins", "confusion"):
         for name, value in zip(classes, entry.get("state", {}).get(key, ()), strict=False):
-            if isinstance(value, float):  # not the ∞ of a class that was never predicted
+            if isinstance(value, float):  # the ∞ of a class that is never predicted is a string
                 values[f"{key}/{name}"] = value
     return values
 
 
 def final_scores(record: Mapping[str, Any]) -> dict[str, float]:
     """A finished run's scores by name, of the test splits that have labels."""
-    from ..evaluation.metrics import METRICS  # which needs numpy, and this module's names are in every --help
+    from ..evaluation.metrics import METRICS  # needs NumPy, which --help should not load
 
     return {
         f"{side}/{key}": record["scores"][side][key]

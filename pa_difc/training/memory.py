@@ -1,4 +1,4 @@
-"""Whether there is room in memory for so many workers, before they are started."""
+"""Checks how many workers fit in memory before they are started."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ..methods.hooks import eval_mode
 from .build import make_extractor
 from .settings import Settings
 
-#: What a worker takes before it has a cell: Python, torch, this package.
+#: Bytes that a worker takes before it has a cell: Python, torch, this package.
 WORKER = 500_000_000
 
-#: Controllers of memory, of the second and of the first version: the files of a limit and of what is used.
+#: Memory controllers of cgroups v2 and v1, with their files for limit and usage.
 _GROUPS = {"": ("memory.max", "memory.current"), "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes")}
 
 
 def workers_that_fit(jobs: int, settings: Settings, source: Domain, target: Domain) -> int:
-    """How many workers there is memory for, one at least; a line says so if they are fewer than asked for.
+    """How many workers fit in memory, at least one; prints a line if they are fewer than asked for.
 
     Args:
-        jobs: the number that was asked for.
-        settings: resolved, of one of the cells.
-        source, target: the data, which all share.
+        jobs: the number asked for.
+        settings: the resolved settings of one cell.
+        source, target: the data, which all workers share.
     """
     free = free_bytes()
     if jobs == 1 or free is None:
@@ -43,28 +43,28 @@ def workers_that_fit(jobs: int, settings: Settings, source: Domain, target: Doma
 
 
 def worker_bytes(settings: Settings, domain: Domain) -> int:
-    """What a worker takes, about: itself, the weights with all that training keeps of them, the maps of a batch.
+    """Estimates a worker's memory in bytes: the process, weights with their training state, and a batch's feature maps.
 
     Args:
         settings: resolved.
-        domain: faces to look at.
+        domain: faces to measure with.
     """
     if isinstance(domain.train, FeatureSet) or not settings.run.device.startswith("cpu"):
-        return WORKER  # heads are small, and what is on a GPU is not here
-    with suppress(Exception):  # what a network raises is its cells' failure
+        return WORKER  # heads are small, and a GPU has its own memory
+    with suppress(Exception):  # a network's errors are reported when its cells are trained
         network = make_extractor(settings)
         weights = sum(p.numel() * p.element_size() for p in network.parameters())
         with torch.no_grad(), eval_mode(network), _measured(network) as sizes:
             network(domain.train.batch(np.arange(2), torch.device("cpu")))
         of_a_face = sum(sizes) // 2
-        # Gradients, two moments, an average, a checkpoint that is written; a batch of each domain.
+        # 6: weights, gradients, two moments, an average, a checkpoint being written. 2: a batch of each domain.
         return WORKER + 6 * weights + 2 * settings.data.batch_size * of_a_face
     return WORKER
 
 
 @contextmanager
 def _measured(network: nn.Module) -> Iterator[list[int]]:
-    """The bytes of what each layer puts out, which training keeps until the step is done."""
+    """Yields a list of the sizes of layers' outputs in bytes, which training keeps until the end of a step."""
     sizes: list[int] = []
 
     def keep(layer: nn.Module, given: object, out: object) -> None:
@@ -80,7 +80,7 @@ def _measured(network: nn.Module) -> Iterator[list[int]]:
 
 
 def free_bytes() -> int | None:
-    """Memory that can be had, within the limits of a container or a job; None on systems that don't tell."""
+    """Available memory in bytes, within the limits of a container or job; None if the system doesn't tell."""
     found = [*_of_machine(), *_of_groups(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))]
     return min(found, default=None)
 
@@ -93,7 +93,7 @@ def _of_machine() -> Iterator[int]:
 
 
 def _of_groups(groups: Path, root: Path) -> Iterator[int]:
-    """What the control groups leave that this process is in: their limits less what is used and can't be given back."""
+    """What is left in this process's control groups: their limits minus the memory that can't be reclaimed."""
     with suppress(OSError, ValueError):
         for line in groups.read_text().splitlines():
             _, controllers, path = line.split(":", 2)
@@ -106,7 +106,7 @@ def _of_groups(groups: Path, root: Path) -> Iterator[int]:
 
 
 def _of_group(folder: Path, limit: str, used: str) -> Iterator[int]:
-    with suppress(OSError, ValueError, KeyError):  # "max" is no limit
+    with suppress(OSError, ValueError, KeyError):  # "max" is not a number: no limit
         stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
         files = int(stat.get("total_inactive_file", stat["inactive_file"]))
         yield int((folder / limit).read_text()) - int((folder / used).read_text()) + files

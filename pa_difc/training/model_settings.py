@@ -1,4 +1,4 @@
-"""What a model's folder says about it: its classes, its input, and what it is built from."""
+"""The settings in a model's folder: its classes, its input, and what it is built from."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..util.options import is_path
 from ..util.shapes import COUNT, FLAG, NOTHING, NUMBER, TEXT, Leaf, either, mismatch, one_of
 from . import old_format
 
-#: Format 3 is of models that programs of before it would read and make other predictions with.
+#: Format 3 marks models with which older versions would make wrong predictions instead of refusing them.
 FORMAT, NEWEST = 2, 3
-#: Settings of a run that say nothing about its model, or are reported elsewhere.
+#: Settings of a run that don't describe its model, or are stored elsewhere.
 _LEFT_OUT = {
     "data": ("root",),
     "model": ("pretrained", "pretrained_classes", "head_init"),
@@ -22,7 +22,7 @@ _LEFT_OUT = {
     "eval": ("product", "product_power"),
 }
 
-#: What a folder's file has beside the settings of its model.
+#: Further keys in a folder's file.
 _OF_THE_FOLDER = ("weights", "id2label", "label2id")
 
 _POSITIVE = Leaf("a finite number above 0", lambda v: NUMBER.fits(v) and v > 0)
@@ -56,13 +56,13 @@ _SHAPE: dict[str, Any] = {
 
 
 def model_settings(record: dict[str, Any]) -> dict[str, Any]:
-    """The settings of the model of a run, out of its record."""
+    """The settings of a run's model, from its record."""
     store = record["data"]["target"].get("store") or {}
     correction, settings = record["model"]["adjustment"], record["settings"]
     pool = {"pool": record["model"]["pool"]} if "pool" in record["model"] else {}
     method = settings["method"]
     options = dict(method.get("options", {}))
-    if is_path(options.get("teacher")):  # of the machine that it was trained on; the model knows what it was taught
+    if is_path(options.get("teacher")):  # a path on the training machine, not needed any more
         del options["teacher"]
     adjustment = None
     if correction and not correction["refused"]:
@@ -92,10 +92,10 @@ def model_settings(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def checked(settings: Any) -> dict[str, Any]:
-    """Settings that come from a file, of format 1 as those of format 2.
+    """Checks settings from a file; converts format 1 to 2.
 
     Raises:
-        UserError: they are of another format, or not whole.
+        UserError: the settings have another format, or are incomplete.
     """
     found = settings.get("format") if isinstance(settings, dict) else None
     if type(found) is not int or found not in (1, FORMAT, NEWEST):
@@ -120,18 +120,18 @@ def checked(settings: Any) -> dict[str, Any]:
 
 
 def names_by_id(labels: LabelSet) -> dict[str, dict[str, Any]]:
-    """The classes in the form of the Hugging Face hub's ``config.json``: by index, and the index of each."""
+    """The classes as in the Hugging Face hub's ``config.json``: names by index, and indices by name."""
     by_id = {str(index): name for index, name in enumerate(labels.names)}
     return {"id2label": by_id, "label2id": {name: int(index) for index, name in by_id.items()}}
 
 
 def _of_labels(settings: dict[str, Any]) -> str | None:
-    """What is wrong with the classes of settings that have the right shape; None if nothing is."""
+    """What is wrong with the classes of settings of the right shape; None if nothing is."""
     try:
         labels = LabelSet.from_dict(settings["labels"])
     except UserError as error:
         return f"labels: {error}"
-    except AttributeError:  # a synonym that is no word
+    except AttributeError:  # a synonym that is not a string
         return "labels.synonyms must be words"
     for key, value in names_by_id(labels).items():
         if settings.get(key, value) != value:
@@ -140,7 +140,7 @@ def _of_labels(settings: dict[str, Any]) -> str | None:
 
 
 def of_expressions(labels: LabelSet) -> bool:
-    """Whether every class is a facial expression, or gathers some as valence does."""
+    """Whether every class is a facial expression or, as with valence, a group of them."""
     from ..data.labels import CONTEMPT, SEVEN, plain
 
     words = {*SEVEN, CONTEMPT}
@@ -149,7 +149,7 @@ def of_expressions(labels: LabelSet) -> bool:
 
 
 def product_line(settings: dict[str, Any]) -> str:
-    """What multiplies the predictions of a model, for people; empty where nothing does."""
+    """A line on the model whose predictions multiply this one's; empty if there is none."""
     if (product := settings.get("product")) is None:
         return ""
     other = product["model"]["settings"]

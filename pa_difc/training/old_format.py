@@ -1,4 +1,4 @@
-"""Settings of model folders of version 0.1 (format 1), as those of format 2."""
+"""Converts settings of model folders of version 0.1 (format 1) to format 2."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from ..data.labels import EXPRESSIONS
 from ..util.shapes import COUNT, FLAG, NUMBER, TEXT, one_of
 
-#: Format 1 knew the seven expressions alone, and kept its settings in one flat object.
+#: Format 1 had only the seven expressions, and its settings in one flat object.
 SHAPE: dict[str, Any] = {
     "classes": (one_of(*EXPRESSIONS.names), len(EXPRESSIONS)),
     "input": {"size_px": COUNT, "crop": TEXT, "prepared": FLAG, "landmarks": FLAG},
@@ -22,12 +22,12 @@ SHAPE: dict[str, Any] = {
 
 
 def translated(old: dict[str, Any]) -> dict[str, Any]:
-    """Settings of format 2 from those of format 1.
+    """Converts settings of format 1 to format 2.
 
-    What only training used (learning rates, the loss's options, the weight of the method's own loss) is left behind.
+    Settings that only training used (learning rates, options of the loss, weight of the method's own loss) are dropped.
 
     Args:
-        old: of the shape :data:`SHAPE`, its classes in the order of the seven expressions.
+        old: settings of the shape :data:`SHAPE`, with classes in the order of the seven expressions.
     """
     config = old["config"]
     return {key: value for key, value in old.items() if key not in ("classes", "config")} | {

@@ -1,7 +1,7 @@
-"""What runs in the workers of a cluster themselves: they start a process for each thread, and watch over it.
+"""Code that runs in a cluster's workers: it starts a process for each thread, and watches it.
 
-Cells train in processes of their own: torch's random numbers, what is printed and plugins belong to a whole process,
-and a worker of a cluster lives longer than the code that it has loaded. Nothing here loads torch.
+Cells train in processes of their own, because torch's random numbers, printed output and plugins are per process, and a
+cluster's worker outlives the code that it has loaded. Nothing here loads torch.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import Any
 
 from ..util.process import package_digest
 
-#: Seconds between two looks at whether anybody waits for a result.
+#: Seconds between two checks of whether the result is still wanted.
 _LOOK_S = 0.5
 
-#: Bytes that say how long an answer is.
+#: Number of bytes that hold an answer's length.
 HEAD = 8
 
 #: The processes of this worker, by the grid's file and the thread's number.
@@ -34,7 +34,7 @@ _children: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
 
 @dataclass(frozen=True)
 class Seen:
-    """What a worker of a cluster is like, and which files it does not see."""
+    """A cluster worker's host, version and code, and the files it doesn't see."""
 
     host: str
     version: str
@@ -43,12 +43,12 @@ class Seen:
 
 
 def look_around(go: str, word: str, files: Collection[str]) -> Seen:
-    """What this worker is like.
+    """Describes this worker.
 
     Args:
-        go: the grid's file; it holds a word, so that another machine's file of that name is not taken for it.
-        word: in it.
-        files: that are to be there, too.
+        go: the grid's file; it holds a word that tells it from another machine's file of the same name.
+        word: that word.
+        files: further files that must exist.
     """
     from ..util.version import VERSION
 
@@ -62,17 +62,17 @@ def look_around(go: str, word: str, files: Collection[str]) -> Seen:
 
 
 def in_child(go: str, number: int, cwd: str, environment: Mapping[str, str], call: bytes) -> bytes:
-    """What a call comes to in this thread's process, both pickled.
+    """Sends a pickled call to this thread's process, and returns its pickled answer.
 
     Args:
         go: the grid's file.
-        number: of the thread on this worker.
-        cwd: the folder that the command runs in, for relative paths; another where there is none such.
-        environment: of the process, beside this worker's.
+        number: the thread's number on this worker.
+        cwd: the command's working directory, for relative paths; ignored if it doesn't exist here.
+        environment: environment variables to add.
         call: see :mod:`.child`.
 
     Raises:
-        BrokenProcessPool: the process was killed, or nobody waits for it any more.
+        BrokenProcessPool: the process was killed, or its result is no longer wanted.
     """
     child = _children.get((go, number))
     if child is None or child.poll() is not None:
@@ -97,7 +97,7 @@ def in_child(go: str, number: int, cwd: str, environment: Mapping[str, str], cal
 
 
 def _started(go: str, cwd: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """A process that finds modules where this one does, and hears no Ctrl-C."""
+    """Starts a process with this one's module path, in a session of its own so that it gets no Ctrl-C."""
     program = f"import sys; sys.path[:] = {sys.path!r}; from pa_difc.training.child import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", program, go, str(os.getpid())],
@@ -110,18 +110,18 @@ def _started(go: str, cwd: str, environment: Mapping[str, str]) -> subprocess.Po
 
 
 def _end(child: subprocess.Popen[bytes]) -> str:
-    """Ends a process, and says how it ended."""
+    """Kills a process, and says how it ended."""
     child.kill()
     code = child.wait()
     for pipe in (child.stdin, child.stdout):
         if pipe:
-            with suppress(OSError):  # half a call is in it
+            with suppress(OSError):  # a partly written call may be in its buffer
                 pipe.close()
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 def _wanted() -> bool:
-    """Whether the scheduler still asks for what this thread is doing: it does not when the command was killed."""
+    """Whether the scheduler still wants this thread's result; it doesn't once the command was killed."""
     from distributed import get_worker
 
     worker: Any = get_worker()

@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules from settings, in pytorch-adapt's containers."""
+"""Makes optimisers and learning-rate schedules from settings, in pytorch-adapt's containers."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .settings import Settings
 
 
 def make_containers(settings: Settings, models: Models, steps_per_epoch: int) -> tuple[Optimizers, LRSchedulers]:
-    """An optimiser and a learning-rate schedule for every model, the same for every method and loss.
+    """Makes an optimiser and a learning-rate schedule for every model, the same for every method and loss.
 
-    New layers, which ``new_lr_multiplier`` and ``new_decay_multiplier`` are for, are those of "G" that pretrained
-    weights did not fill, and all other models.
+    ``new_lr_multiplier`` and ``new_decay_multiplier`` apply to new layers: those of "G" that pretrained weights did not
+    fill, and all other models.
 
     Raises:
         UserError: a setting has no effect on these models.
@@ -36,10 +36,10 @@ def make_containers(settings: Settings, models: Models, steps_per_epoch: int) ->
 
 
 def make_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim.Optimizer:
-    """The optimiser of one model; with ``clip_norm`` it scales the model's gradient down before each step.
+    """Makes the optimiser of one model; with ``clip_norm`` it clips the model's gradient before each step.
 
     Args:
-        model: a backbone, or what stands on it.
+        model: a backbone, a classifier or another network.
         settings: resolved, with a learning rate.
     """
     assert settings.lr is not None
@@ -62,16 +62,16 @@ def make_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim
 
 
 def learning_rate_factor(step: int, *, settings: OptimiserSettings, steps: int, drop_step: int) -> float:
-    """What the learning rate is multiplied by at a step, counted from 0.
+    """The factor on the learning rate at a step, counted from 0.
 
     "drop": 1 before ``drop_step``, ``lr_drop`` from then on; the paper's 1e-3 → 1e-4 at T1 is a drop of 0.1. "cosine":
     ½ (1 + cos(π · step / steps)) (Loshchilov and Hutter 2017, arXiv:1608.03983, eq. 5, one cycle to 0). The warm-up
-    multiplies either by (step + 1) / warmup_steps until it reaches 1.
+    multiplies either by (step + 1) / warmup_steps until that reaches 1.
 
     Args:
-        step: which one.
+        step: the step.
         settings: schedule, drop and warm-up.
-        steps: of the whole training.
+        steps: number of steps in the whole training.
         drop_step: the first step of the DIFC phase.
     """
     warmup = min(1.0, (step + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0

@@ -1,4 +1,4 @@
-"""Other models of ours beside the one that is trained: teachers, and those whose predictions multiply its own."""
+"""Models besides the one in training: teachers, and those whose predictions multiply its own."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from .start import fill_backbone, pretrained_classifier
 
 
 def other_model(folder: Path, domain: Domain) -> OtherModel:
-    """The model of a folder, its views and its corrected prior included, under the classes of a task.
+    """Loads the model of a folder, with its views and its corrected prior, for the classes of a task.
 
     Args:
-        folder: of a finished run, or one that ``export`` wrote.
+        folder: a finished run's folder, or one that ``export`` wrote.
         domain: data of the task.
 
     Raises:
-        UserError: there is no model, its classes are others, or it was made for faces that were cut out otherwise.
+        UserError: there is no model, its classes don't match, or it was made for faces with another crop.
     """
-    with fork_rng([]):  # its weights are drawn before they are read: training draws as it would without
+    with fork_rng([]):  # initialising it must not change training's random numbers
         model = load_model(folder)
     given, store = model.settings["input"], domain.store
     if given["prepared"] and store and given["crop"] != store["crop"]:
         raise UserError(
-            f"the model of {folder} takes faces cut out as {given['crop']}, and {domain.name} is cut out as "
+            f"the model of {folder} takes faces with crop {given['crop']}, but {domain.name} has crop "
             f"{store['crop']}: prepare it with --crop {given['crop']}, or use another model"
         )
     return OtherModel(model, domain.label_set, f"the model of {folder}")
 
 
 def product_model(settings: Settings, domain: Domain) -> OtherModel | None:
-    """The model whose predictions multiply those of a run on faces, for resolved settings; None: there is none.
+    """The model whose predictions multiply those of a run on faces; None if there is none.
 
     Args:
         settings: resolved.
@@ -64,14 +64,14 @@ def product_model(settings: Settings, domain: Domain) -> OtherModel | None:
 
 
 def predicted(adapter: LossSlot, faces: Samples, settings: Settings, domain: int = 1) -> Predictions:
-    """What a run predicts in the end: the mean over its views, times what it is multiplied by.
+    """The final predictions of a run: the mean over its views, times the product's predictions.
 
     p ∝ p_run · q^a, with the probabilities q of ``eval.product`` and a = ``eval.product_power``.
 
     Args:
         adapter: a trained method.
-        faces: what is predicted; frozen features know what the pretrained classifier has said of them.
-        settings: resolved; says views, product and device.
+        faces: the faces; frozen features include the pretrained classifier's predictions.
+        settings: resolved; for views, product and device.
         domain: 0 for the source, 1 for the target.
     """
     views, device = settings.eval.views, settings.run.device
@@ -91,19 +91,19 @@ def predicted(adapter: LossSlot, faces: Samples, settings: Settings, domain: int
 
 
 def _log(probs: Tensor) -> Tensor:
-    """The logarithm of probabilities in float32, where two models may have rounded all of a product to 0."""
+    """The logarithm of float32 probabilities, finite even where both factors of a product are rounded to 0."""
     return probs.double().clamp(min=torch.finfo(torch.float32).tiny).log()
 
 
 def product_of_record(settings: Settings, adapter: LossSlot) -> dict[str, Any] | None:
-    """What a record says of the model that multiplies a run's predictions; None: there is none, or frozen features."""
+    """The record's entry for the model that multiplies a run's predictions; None without one, or on frozen features."""
     if "product" not in adapter.misc:
         return None
     return {"power": settings.eval.product_power, "model": adapter.misc["product"].model.settings}
 
 
 def _start_model(settings: Settings, domain: Domain) -> FaceModel:
-    """The pretrained classifier of resolved settings of as_is, as a model."""
+    """The pretrained classifier as a model, from the resolved settings of as_is."""
     record: dict[str, Any] = {
         "labels": domain.label_set.to_dict(),
         "settings": settings.to_dict(),

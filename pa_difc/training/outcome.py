@@ -1,4 +1,4 @@
-"""What becomes of a cell of a grid: a record, a failure of its own, or another process holds it."""
+"""The outcome of a grid's cell: a record, a failure, or another process is training it."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from .settings import Settings
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a cell has no record, in one line; plain values, as what was raised may not travel between processes."""
+    """Why a cell has no record, in one line; plain values, because exceptions may not be picklable."""
 
     reason: str
-    mendable: bool  #: by the user
-    file: Path | None = None  #: the whole story; None if it could not be written
+    mendable: bool  #: whether the user can fix it
+    file: Path | None = None  #: the file with the traceback; None if it could not be written
 
     @classmethod
     def of(cls, error: BaseException, file: Path) -> Failure:
-        """Of what a cell raised; the traceback is written."""
+        """Makes a failure from a cell's exception, and writes its traceback."""
         story = "".join(traceback.format_exception(error))
         return cls.told(_one_line(error), story, file, mendable=isinstance(error, UserError))
 
     @classmethod
     def told(cls, reason: str, story: str, file: Path, *, mendable: bool = False) -> Failure:
-        """Of a reason and a story for the file."""
+        """Makes a failure from a reason, and writes the whole story to the file."""
         try:
             write_text(file, story)
         except UserError:  # a full disk may be why it failed
@@ -43,22 +43,22 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of a try to train a cell; one of the three is there."""
+    """The outcome of an attempt to train a cell; one of the three is set."""
 
     record: dict[str, Any] | None = None
     failure: Failure | None = None
-    held: str | None = None  #: by which other process
+    held: str | None = None  #: the message about another process that is training it
 
 
 def try_cell(settings: Settings, source: Domain, target: Domain, out: Path, **how: Any) -> Outcome:
-    """Trains a cell, and keeps whatever it raises from the other cells.
+    """Trains a cell, and catches its errors so that other cells can go on.
 
     Args:
         settings, source, target, out: see :func:`.run_cell`.
         **how: its further arguments.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C, which is no cell's failure.
+        KeyboardInterrupt: Ctrl-C, which is not the cell's failure.
     """
     file = failure_file(out, settings)
     try:
@@ -73,13 +73,13 @@ def try_cell(settings: Settings, source: Domain, target: Domain, out: Path, **ho
 
 
 def failure_file(out: Path, settings: Settings) -> Path:
-    """Where the traceback of a cell that failed lies; its name is known before any data is."""
+    """The file for the traceback of a failed cell; its name does not depend on the data."""
     key = hash_of(settings.but(device="cpu").to_dict())
     return out / "failed" / f"{settings.method.name}-{settings.loss.name}-seed{settings.run.seed}-{key}.txt"
 
 
 def _one_line(error: BaseException) -> str:
-    """pytorch-adapt puts the hook's name on lines above the message of what failed in it."""
+    """An error in one line; pytorch-adapt puts hooks' names on lines above the message, which are dropped."""
     if isinstance(error, UserError):
         return str(error)
     lines = [line.strip() for line in str(error).split("\n") if line.strip()]

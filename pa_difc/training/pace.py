@@ -1,4 +1,4 @@
-"""How long steps and predictions take here and now: what a plan for a given time is made from."""
+"""Measures how long steps and predictions take on this machine, to plan for a given time."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from .cores import THREADS, worker_process
 from .other import predicted
 from .settings import Settings
 
-#: Steps that are timed, after one that is not: the first one makes buffers and chooses kernels.
+#: Number of timed steps, after an untimed one that allocates buffers and chooses kernels.
 TIMED_STEPS = 2
-#: Faces whose prediction is timed.
+#: Number of faces whose prediction is timed.
 _TIMED_FACES = 128
 
 
 def step_seconds(settings: Settings, source: Domain, target: Domain) -> float:
-    """Seconds of a training step of resolved settings with what it loads, mean over a few.
+    """Seconds of a training step including data loading, averaged over a few.
 
     Args:
-        settings: of a method that trains.
+        settings: resolved, of a method that trains.
         source, target: the data.
 
     Raises:
-        UserError: the method can't be made so.
+        UserError: the method can't be made with these settings.
     """
     loader = make_loader(settings, source, target)
     adapter = quiet_adapter(settings, source, len(loader))
@@ -56,7 +56,7 @@ def step_seconds(settings: Settings, source: Domain, target: Domain) -> float:
 
 
 def prediction_seconds(settings: Settings, source: Domain, target: Domain) -> float:
-    """Seconds that the prediction of a face takes, in all views of resolved settings and with all that predicts it."""
+    """Seconds to predict a face, with all its views and the product's model."""
     adapter = quiet_adapter(settings, source, 1)
     faces = target.test.take(np.arange(min(len(target.test), _TIMED_FACES)))
     predicted(adapter, faces.take(np.arange(min(len(faces), 8))), settings)
@@ -67,11 +67,11 @@ def prediction_seconds(settings: Settings, source: Domain, target: Domain) -> fl
 
 @dataclass(frozen=True)
 class SideBySide:
-    """What was measured in several workers at a time.
+    """Measurements in several workers in parallel.
 
     Attributes:
-        steps: seconds of a step of each cell, mean over workers; None where a worker could not make it.
-        face: seconds of a prediction.
+        steps: seconds of a step of each cell, averaged over workers; None if a worker could not make the method.
+        face: seconds to predict a face.
         start: seconds until the last worker was ready.
     """
 
@@ -81,19 +81,19 @@ class SideBySide:
 
 
 def measure_side_by_side(cells: Sequence[Settings], source: Domain, target: Domain, jobs: int) -> SideBySide:
-    """What steps and predictions take while as many workers as are going to be there do the same.
+    """Measures steps and predictions while the planned number of workers run in parallel.
 
-    Each worker begins with another cell, so that cheap and expensive steps meet as they do in a grid.
+    Each worker starts with another cell, so that cheap and expensive steps overlap as in a grid.
 
     Args:
-        cells: resolved, of methods that train; faces are predicted by the first.
+        cells: resolved settings of methods that train; the first one predicts.
         source, target: the data.
         jobs: the number of workers.
     """
     with tempfile.TemporaryDirectory(prefix="pa_difc-") as folder:
         task = partial(_measured, share((source, target), Path(folder) / "pair"), list(cells), loaded_plugins())
         began = time.time()
-        # One process each, or a quick one would take two of the tasks.
+        # One pool per process; in a common pool, a quick worker could take two tasks.
         pools = [worker_process() for _ in range(jobs)]
         try:
             found = [f.result() for f in [pool.submit(task, i) for i, pool in enumerate(pools)]]
@@ -109,7 +109,7 @@ def measure_side_by_side(cells: Sequence[Settings], source: Domain, target: Doma
 
 
 def _measured(pair: Path, cells: Sequence[Settings], plugins: Sequence[Path], first: int) -> SideBySide:
-    """What one worker measures; its start is the time of day when it was ready."""
+    """Measures in one worker; its ``start`` is the time of day when it was ready."""
     torch.set_num_threads(THREADS)
     with contextlib.redirect_stdout(io.StringIO()):
         for plugin in plugins:
@@ -118,13 +118,13 @@ def _measured(pair: Path, cells: Sequence[Settings], plugins: Sequence[Path], fi
     start = time.time()
     steps: list[float | None] = [None] * len(cells)
     for i in ((first + k) % len(cells) for k in range(len(cells))):
-        with contextlib.suppress(UserError):  # said when the cell is trained
+        with contextlib.suppress(UserError):  # reported when the cell is trained
             steps[i] = step_seconds(cells[i], source, target)
     return SideBySide(steps, prediction_seconds(cells[0], source, target), start)
 
 
 def quiet_adapter(settings: Settings, source: Domain, steps: int) -> LossSlot:
-    """The method on its device; what is reported of its weights is reported again when it is trained."""
+    """Makes the method on its device without printing reports on weights; training prints them."""
     with contextlib.redirect_stdout(io.StringIO()):
         adapter = make_adapter(settings, source, steps)
     adapter.models.to(settings.run.device)

@@ -1,4 +1,4 @@
-"""Which source and target each cell of a grid trains on: the same for all, or another draw of the target for each."""
+"""The source and target that each cell of a grid trains on: the same for all, or with its own draw of the target."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Pairs:
     """Source and target of every cell.
 
     Args:
-        source, target: as :func:`.load_pair` gives them, or features.
-        shifted: the target's class proportions are those that a cell's settings say, and features, which are not
-            standardised yet, are by what the target has then.
+        source, target: as returned by :func:`.load_pair`, or features.
+        shifted: whether each cell's settings shift the target's class proportions; features, not standardised before,
+            are then standardised by the shifted target.
     """
 
     def __init__(self, source: Domain, target: Domain, *, shifted: bool = False) -> None:
@@ -22,7 +22,7 @@ class Pairs:
         self._last: tuple[tuple[float | None, int], tuple[Domain, Domain]] | None = None
 
     def of(self, settings: Settings) -> tuple[Domain, Domain]:
-        """The pair of a cell; that of the last one is kept, as cells of one draw come one after the other."""
+        """The pair of a cell; the last one is cached, as cells with the same draw follow each other."""
         if not self.shifted:
             return self.source, self.target
         draw = settings.data.target_shift, settings.data.shift_draw

@@ -1,4 +1,4 @@
-"""How far a run is, in a file: for whoever trains it in another process."""
+"""Progress of a run in a file, for the parent of the process that trains it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..util.bars import tqdm
 
 @dataclass(frozen=True)
 class Progress:
-    """Of a run: its title and epoch, steps done and in all, and steps in a second."""
+    """Progress of a run: title with epoch, steps done, steps in total, and steps per second."""
 
     title: str
     done: int
@@ -22,16 +22,16 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """None where that is not known yet."""
+        """Expected seconds left; None if not known yet."""
         return (self.total - self.done) / self.rate if self.rate else None
 
 
 class ProgressFile(tqdm):
-    """A bar that is a file.
+    """A progress bar that writes to a file.
 
     Args:
-        path: of the file.
-        **kwargs: of tqdm.
+        path: the file.
+        **kwargs: arguments of tqdm.
     """
 
     def __init__(self, path: Path, **kwargs: Any) -> None:
@@ -39,7 +39,7 @@ class ProgressFile(tqdm):
         super().__init__(**{**kwargs, "file": io.StringIO(), "mininterval": 0.5, "disable": False})
 
     def display(self, *args: Any, **kwargs: Any) -> None:
-        """Writes the file instead of a line."""
+        """Writes the file instead of a terminal's line."""
         about = self.format_dict
         found = [self.desc.removesuffix(": "), about["n"], about["total"], about["rate"]]
         temporary = self.path.with_suffix(".new")
@@ -48,7 +48,7 @@ class ProgressFile(tqdm):
 
 
 def read_progress(path: Path) -> Progress | None:
-    """What a file says; None before it says anything."""
+    """Reads a progress file; None if nothing has been written yet."""
     try:
         return Progress(*json.loads(path.read_text()))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""One run, one folder, one JSON record: what was run, on what, and what came out."""
+"""A run's folder and its JSON record: settings, data and results."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from .settings import Settings
 
 FORMAT = 2
 
-#: The file beside a record that holds predictions, and the one that holds the effective settings.
+#: The files beside a record with predictions and with the effective settings.
 OUTPUTS, SETTINGS = "outputs.npz", "settings.toml"
 
-#: What numbers may depend on.
+#: Packages that numbers may depend on.
 _PACKAGES = ("pa-difc", "pytorch-adapt", "torch", "torchvision", "numpy", "pillow", "scikit-learn", "timm")
 
 
@@ -39,8 +39,8 @@ _PACKAGES = ("pa-difc", "pytorch-adapt", "torch", "torchvision", "numpy", "pillo
 class RunFolder:
     """The folder of one run; its name ends in a hash of everything that its numbers depend on.
 
-    Another version of the package, another code or other data is another folder: a record is never taken for what it
-    is not.
+    Another version of the package, other code or other data gives another folder, so that a record never stands for a
+    different run.
     """
 
     path: Path
@@ -51,14 +51,13 @@ class RunFolder:
     def of(
         cls, out: Path, settings: Settings, source: Domain, target: Domain, recipe: str | Path | None = None
     ) -> RunFolder:
-        """The folder of a run below ``out``; nothing is made on the disk yet.
+        """The folder of a run below ``out``; nothing is written to disk yet.
 
         Args:
             out: the folder of all runs.
             settings: resolved.
             source, target: the data.
-            recipe: the file that composes the method, where it is not the package that does; an edited one is
-                another run.
+            recipe: the file that composes the method, if not the package; an edited one makes another run.
         """
         found = identity(settings, source, target, recipe)
         cell = settings.method.name, settings.loss.name, settings.run.seed
@@ -84,7 +83,7 @@ class RunFolder:
         return record
 
     def write_settings(self) -> None:
-        """Writes the effective settings, whole, in the form that ``--config`` takes.
+        """Writes all effective settings in the form that ``--config`` takes.
 
         Raises:
             UserError: the file can't be written.
@@ -129,7 +128,7 @@ class RunFolder:
         return record
 
     def write_outputs(self, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
-        """Writes what figures need next to the record: predictions, labels and some features of the test splits.
+        """Writes the data for figures next to the record: predictions, labels and some features of the test splits.
 
         Raises:
             UserError: the file can't be written.
@@ -140,9 +139,9 @@ class RunFolder:
 
 
 def settings_file(settings: Settings) -> str:
-    """The text of a file of settings: all of them, and which of them followed from the others."""
+    """The text of a settings file: all settings, and which of them followed from others."""
     follows = ", ".join(f'"{key}"' for key in sorted(settings.follows))
-    note = "# These values follow from the others, here as where this file is given with --config."
+    note = "# These values follow from others, also when this file is given with --config."
     return f"{note}\nfollows = [{follows}]\n\n{to_toml(settings.flat())}"
 
 
@@ -154,10 +153,10 @@ def run_path(out: Path, record: dict[str, Any]) -> Path:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """A run's record, looked at before any of its numbers is used; one of an earlier version in today's form.
+    """Reads and checks a run's record; converts those of earlier versions.
 
     Raises:
-        UserError: it can't be read, is damaged, or is no record.
+        UserError: the file can't be read, is damaged, or is not a record.
     """
     record = read_json(path)
     if isinstance(record, dict) and "format" not in record:
@@ -174,18 +173,18 @@ def read_record(path: Path) -> dict[str, Any]:
         raise UserError(f"record {path} is incomplete ({problem}); remove it to train its run again")
     for scores in record["scores"].values():
         if "confusion" in scores:
-            scores.setdefault("macro_recall_20", macro_recall_20(scores["confusion"]))  # which 0.3 did not write
+            scores.setdefault("macro_recall_20", macro_recall_20(scores["confusion"]))  # version 0.3 didn't write it
     return dict(record)
 
 
 def versions() -> dict[str, str]:
-    """The versions that numbers may depend on."""
+    """Versions of Python and the packages that numbers may depend on."""
     found = {name: installed_version(name) or "not installed" for name in _PACKAGES}
     return {"python": platform.python_version(), **found}
 
 
 def _shape(k: int) -> Shape:
-    """What tables, figures and models take from a record of K classes."""
+    """The parts of a record of K classes that tables, figures and models use."""
     scores = {
         **dict.fromkeys(("accuracy", "macro_recall", "macro_f1"), SHARE),
         "macro_recall_20?": either(SHARE, NOTHING),

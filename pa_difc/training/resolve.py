@@ -1,4 +1,4 @@
-"""Settings whose every None that follows from other values is filled in, and what of them makes runs comparable."""
+"""Fills in settings that follow from others, and tells which settings make runs comparable."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from .groups import ENTRIES, EvalSettings
 from .keys import entry_options, other_models
 from .settings import Settings
 
-#: AdamW's steps are of the size of its learning rate, whatever the gradient: SGD's would be far too large for it.
+#: Default learning rate of AdamW relative to SGD's: AdamW's steps are as large as its rate, whatever the gradient.
 ADAMW_SHARE = 1 / 20
 
 #: Keys that may follow from the method or the loss.
 _BROUGHT = frozenset({"model.classifier", "model.scale", "model.feature_head", "model.head_init"})
 
-#: Settings that do not change a number: where things lie. Hashes of contents stand for them.
+#: Paths, which don't change numbers; identities have hashes of their contents instead.
 PLACES = {"data": ("root", "labels", "on_bad_image"), "model": ("pretrained",)}
 
 
 def resolve(settings: Settings) -> Settings:
-    """The settings with every None that follows from other values filled in, and all options of their entries.
+    """Fills in every None that follows from other values, and all options of entries.
 
     The paper's 20 + 20 epochs become halves of ``epochs``; a run of one epoch has no second phase. Re-weighting begins
-    at epoch 5, as in its authors' earlier code, but no later than the second phase.
+    at epoch 5, as in the authors' earlier code, but no later than the second phase.
 
     Raises:
-        UserError: an option is unknown or not valid, or the values do not fit together.
+        UserError: an option is unknown or not valid, or values conflict.
     """
     settings = _with_options(settings)
     own = own_values(settings)
@@ -54,8 +54,8 @@ def resolve(settings: Settings) -> Settings:
 
 
 def own_values(settings: Settings) -> dict[str, Any]:
-    """What the keys that follow from the others would be, whatever they are now."""
-    from ..losses.spec import CLASSIFIERS  # needs torch, which a command line without a run can do without
+    """The values that keys have if they follow from others, whatever they are now."""
+    from ..losses.spec import CLASSIFIERS  # imports torch, which commands without a run don't need
 
     backbone, loss = BACKBONES.lookup(settings.model.backbone), LOSSES.lookup(settings.loss.name)
     given = None if "model.classifier" in settings.follows else settings.model.classifier
@@ -75,10 +75,10 @@ def own_values(settings: Settings) -> dict[str, Any]:
 
 
 def _of_folder(settings: Settings) -> dict[str, Any]:
-    """What the network of a model folder is shown of a face, and its views; without a folder, the face alone."""
+    """The input scale and views of a model folder; the defaults without one."""
     stored: dict[str, Any] = {"model": {}}
     if is_model_folder(settings.model.pretrained):
-        from .stored import read_settings  # which needs settings
+        from .stored import read_settings  # stored imports settings
 
         stored = read_settings(Path(str(settings.model.pretrained)))["settings"]
     scale = stored["model"].get("input_scale", 1.0)
@@ -86,7 +86,7 @@ def _of_folder(settings: Settings) -> dict[str, Any]:
 
 
 def taken_over(settings: Settings) -> str:
-    """What resolved settings have from a model folder unasked, for people; empty if nothing."""
+    """A line on the values that settings take from a model folder by default; empty if there are none."""
     values = {"model.input_scale": settings.model.input_scale, "eval.views": settings.eval.views}
     found = [f"{k}={v}" for k, v in values.items() if k in settings.follows and v not in (1.0, "none")]
     return f"as in {settings.model.pretrained}: {', '.join(found)}" if found else ""
@@ -100,18 +100,18 @@ def _feature_head(settings: Settings, own: str) -> str:
 
 
 def _own_head_init(settings: Settings, classifier: str, feature_head: str) -> str:
-    """Whether classifiers start as the pretrained one: where one comes along that reads the same features."""
+    """How classifiers start by default: pretrained if the weights include one for the same features."""
     model = settings.model
     if "model.feature_head" not in settings.follows and model.feature_head is not None:
         feature_head = model.feature_head
     method = METHODS.lookup(settings.method.name)
     if model.pretrained is None or classifier != "linear" or method.needs_regions:
         return "random"
-    # They can't do otherwise; if the weights have no classifier, that is reported when they are read.
+    # Nothing else is possible; weights without a classifier are reported when they are read.
     if method.needs_pretrained:
         return "pretrained"
     if is_model_folder(model.pretrained):
-        from .stored import read_settings  # which needs settings
+        from .stored import read_settings  # stored imports settings
 
         stored = {"pool": "average", "maps": model.maps, **read_settings(Path(model.pretrained))["settings"]["model"]}
         own = {"feature_head": feature_head, "classifier": "linear", "pool": model.pool, "maps": model.maps}
@@ -130,23 +130,23 @@ def brings_classifier(settings: Settings) -> bool:
 def pool_of(settings: Settings) -> str:
     """The pool of a run's network.
 
-    It is the one that was asked for, but for a method that trains nothing: in a table of grids it predicts with a
-    published classifier, which reads averages. The classifier of a model folder of ours reads what the folder's does.
+    It is ``model.pool``, except for a method without training, which predicts with a published classifier on averages
+    even in a grid with ``pool=grid``. A model folder's classifier takes the features of its own pool.
     """
     trains = METHODS.lookup(settings.method.name).trains
     return settings.model.pool if trains or is_model_folder(settings.model.pretrained) else "average"
 
 
 def product_of(settings: Settings) -> str:
-    """Whose predictions multiply a run's: a method that trains nothing stays what it is, the row to beat."""
+    """Whose predictions multiply a run's; none for a method without training, which is the baseline."""
     return settings.eval.product if METHODS.lookup(settings.method.name).trains else "none"
 
 
 def as_start(settings: Settings) -> Settings:
-    """The settings of the pretrained classifier alone, as the method as_is predicts with it.
+    """The settings of the method as_is, which predicts with the pretrained classifier alone.
 
     Raises:
-        UserError: it can't be so.
+        UserError: they are not valid.
     """
     own = {"model.classifier": None, "model.scale": None, "model.head_init": None}
     nobody = {"eval.product": "none", "eval.product_power": EvalSettings.product_power}
@@ -178,15 +178,15 @@ def make_schedule(settings: Settings, steps_per_epoch: int) -> Schedule:
 
 
 def identity(settings: Settings) -> dict[str, Any]:
-    """What of resolved settings makes two runs the same: everything but where files lie, whose hashes stand apart.
+    """The settings that make two runs the same: all but paths, whose contents' hashes are kept separately.
 
-    A hash replaces another model's folder.
+    The folders of other models are replaced by hashes.
     """
     values = settings.to_dict()
     for group, names in PLACES.items():
         for name in names:
             del values[group][name]
-    values["run"]["device"] = settings.run.device.partition(":")[0]  # of several alike, any may train it
+    values["run"]["device"] = settings.run.device.partition(":")[0]  # several GPUs count as alike
     for key, folder in other_models(settings).items():
         group, _, name = key.partition(".")
         owner = values[group] if name in values[group] else values[group]["options"]
@@ -195,9 +195,9 @@ def identity(settings: Settings) -> dict[str, Any]:
 
 
 def comparable(settings: Settings) -> dict[str, Any]:
-    """What two runs must share to stand in one table: :func:`identity` without method, loss and seed.
+    """The settings that two runs must share to be in one table: :func:`identity` without method, loss and seed.
 
-    What a method or loss brings along where nothing else was asked for, such as a cosine classifier, is no difference.
+    Values that follow from the method or the loss, such as a cosine classifier, don't count as a difference.
     """
     values = identity(settings)
     for key in _BROUGHT & settings.follows:

@@ -1,4 +1,4 @@
-"""Whether all that a method and its loss keep is in a checkpoint, so that a killed run ends as one that was not."""
+"""Checks that checkpoints include all state of a method and its loss, so that resuming is exact."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from ..methods.slot import LossSlot
 from ..util.errors import UserError
 
-#: What every module has, beside which lies what somebody added.
+#: Attributes of every module; others were added by its class.
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 _PLAIN = (bool, int, float, str, list, tuple, dict, set, np.ndarray, np.generic)
 
 
 def require_resumable(adapter: LossSlot) -> None:
-    """Refuses a method with a module that no checkpoint would hold, before the first step.
+    """Refuses, before the first step, a method with a module that checkpoints would not include.
 
     Raises:
-        UserError: it keeps a module next to its models and beside what ``method_state()`` gives.
+        UserError: the method has a module that is neither among its models nor in ``method_state()``.
     """
     kept = [*adapter.models.values(), *adapter.misc.values(), adapter.loss, getattr(adapter, "hook", None)]
     for name, value in vars(adapter).items():
@@ -34,7 +34,7 @@ def require_resumable(adapter: LossSlot) -> None:
 
 
 class Unsaved:
-    """What a method, its loss and their modules keep outside the checkpoint, as it is before training.
+    """The state of a method, its loss and their modules outside checkpoints, as it is before training.
 
     Args:
         adapter: the method.
@@ -42,15 +42,15 @@ class Unsaved:
 
     def __init__(self, adapter: LossSlot) -> None:
         self._adapter = adapter
-        # A lazy module learns its shape in the first step, and its checkpoint holds it.
+        # A lazy module learns its shape in the first step, which checkpoints include.
         self._lazy = {id(m) for m in _modules(adapter) if isinstance(m, LazyModuleMixin)}
         self._before = self._now()
 
     def require_unchanged(self) -> None:
-        """Refuses a method or loss that training has changed where no checkpoint sees it.
+        """Refuses a method or loss whose state outside checkpoints has changed in training.
 
         Raises:
-            UserError: an attribute is another one now.
+            UserError: an attribute has changed.
         """
         for key, value in self._now().items():
             if self._before.get(key) != value:
@@ -60,7 +60,7 @@ class Unsaved:
                 )
 
     def _now(self) -> dict[tuple[str, int], str]:
-        """Values by name and, as there may be several modules of one class, by which of them it is."""
+        """Values by name and number, as several modules may have the same class."""
         found: dict[tuple[str, int], str] = {}
         number: dict[str, int] = defaultdict(int)
         for name, value in _unsaved(self._adapter, self._lazy):
@@ -76,7 +76,7 @@ def _modules(adapter: LossSlot) -> list[nn.Module]:
 
 
 def _unsaved(adapter: LossSlot, lazy: set[int]) -> Iterator[tuple[str, str]]:
-    """Names and values of what no checkpoint holds."""
+    """Names and values of state that checkpoints don't include."""
     saved = [value for value in adapter.misc.values() if isinstance(value, nn.Module)]
     for name, value in vars(adapter).items():
         if isinstance(value, (*_PLAIN, Tensor)):
@@ -92,18 +92,18 @@ def _unsaved(adapter: LossSlot, lazy: set[int]) -> Iterator[tuple[str, str]]:
 
 
 def _of_object(value: Any) -> Iterator[tuple[str, str]]:
-    """What a loss that is no module keeps: an object's attributes, or the variables that a function closes over."""
+    """State of a loss that is not a module: attributes of an object, or variables that a function closes over."""
     name = getattr(value, "__qualname__", type(value).__name__)
     kept = dict(vars(value)) if hasattr(value, "__dict__") else {}
     variables = getattr(getattr(value, "__code__", None), "co_freevars", ())
     for variable, cell in zip(variables, getattr(value, "__closure__", None) or (), strict=False):
-        with suppress(ValueError):  # it is empty
+        with suppress(ValueError):  # an empty cell
             kept[variable] = cell.cell_contents
     yield from ((f"{name}.{k}", _text(v)) for k, v in kept.items() if isinstance(v, (*_PLAIN, Tensor)))
 
 
 def _own(top: nn.Module) -> list[nn.Module]:
-    """A module and those in it that are of the same package: libraries note what they computed last for its readers."""
+    """A module and its submodules of the same package; those of other libraries may cache their last results."""
     package = type(top).__module__.partition(".")[0]
     return [module for module in top.modules() if type(module).__module__.partition(".")[0] == package]
 
@@ -117,5 +117,5 @@ def _attributes(module: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _text(value: Any) -> str:
-    """All of a value, for comparing; torch shortens what it prints."""
+    """A value as full text, for comparison; torch abbreviates its own."""
     return repr(value.tolist() if isinstance(value, (Tensor, np.ndarray)) else value)

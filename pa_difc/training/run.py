@@ -1,4 +1,4 @@
-"""One run: a cell of a grid is trained, scored and recorded."""
+"""Trains, scores and records one run, a cell of a grid."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .start import for_samples
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
-#: Of each test split, at most this many feature vectors are kept, for pictures and for choosing without labels.
+#: Largest number of feature vectors stored per test split, for figures and for model choice without labels.
 _KEPT_FEATURES = 2000
 
 
@@ -50,21 +50,21 @@ def run_cell(
 ) -> dict[str, Any]:
     """Trains and scores one cell of a grid, or returns its record if it has one.
 
-    One process at a time does: whoever comes later, by another command on the same ``out``, takes the record.
+    Only one process trains a run; others, of other commands on the same ``out``, take its record.
 
     Args:
         settings: resolved.
-        source, target: as :func:`load_pair` gives them.
-        out: below it lies the run's folder.
-        title: of the progress bar.
-        progress: whether a bar is shown; see :func:`.engine.fit`.
+        source, target: as returned by :func:`load_pair`.
+        out: the folder that holds the run's folder.
+        title: title of the progress bar.
+        progress: whether to show a bar; see :func:`.engine.fit`.
         log: a logger's name; see :mod:`.loggers`.
-        wait: for a process that trains this very run.
+        wait: whether to wait for another process that trains this run.
 
     Raises:
-        UserError: see :func:`.engine.fit`; there is no such logger; a record or checkpoint is damaged; a file can't be
-            written.
-        Held: another process trains this run, and nobody waits.
+        UserError: see :func:`.engine.fit`; or the logger is unknown, a record or checkpoint is damaged, or a file can't
+            be written.
+        Held: another process trains this run, and ``wait`` is False.
     """
     settings = for_samples(settings, source)
     folder = RunFolder.of(out, settings, source, target)
@@ -72,7 +72,7 @@ def run_cell(
         sweep(folder.path)
         return record
     with holding(folder.path, "is training this run", wait=wait) if rank() == 0 else nullcontext():
-        if (record := from_first(folder.record)) is not None:  # of whom was waited for
+        if (record := from_first(folder.record)) is not None:  # by the process that was waited for
             return record
         return _run(folder, source, target, title, progress, log)
 
@@ -81,7 +81,7 @@ def run_cell(
 def _run(
     folder: RunFolder, source: Domain, target: Domain, title: str, progress: bool | Callable[..., tqdm], log: str | None
 ) -> dict[str, Any]:
-    """Trains and scores a run that has no record, whose folder this process holds."""
+    """Trains and scores a run without a record, whose folder this process has locked."""
     settings = folder.settings
     check_landmarks(settings, source, target)
     if isinstance(source.train, FeatureSet) and not METHODS.lookup(settings.method.name).trains:
@@ -103,18 +103,18 @@ def _run(
         progress=progress,
         after_epoch=to_log,
     )
-    if rank() == 0 and not (folder.path / SETTINGS).exists():  # a record alone would be taken for a whole run
+    if rank() == 0 and not (folder.path / SETTINGS).exists():  # the record alone would look like a complete run
         raise UserError(f"{folder.path} was removed during training; rerun the command to start again")
     record = finish(adapter, source, target, folder, history)
     if logger and to_log:
-        to_log(history)  # all of it, if the last epoch's checkpoint was there already
+        to_log(history)  # logs all epochs if none was left to train
         logger.log(settings.run.epochs, final_scores(record))
         logger.close()
     return record
 
 
 def said(domain: Domain) -> Domain:
-    """A domain of frozen features as the predictions of the classifier that came with their network."""
+    """Replaces a domain's frozen features by the predictions of the pretrained classifier."""
     train, test = domain.train, domain.test
     assert isinstance(train, FeatureSet) and isinstance(test, FeatureSet)
     return replace(domain, train=train.said(), test=test.said())
@@ -124,12 +124,10 @@ def said(domain: Domain) -> Domain:
 def finish(
     adapter: LossSlot, source: Domain, target: Domain, folder: RunFolder, history: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Scores a trained method on both test splits and writes its record. Only here are target labels looked at.
+    """Scores a trained method on both test splits and writes its record; only this uses target labels.
 
-    Of a target without labels the record says which classes were predicted how often. Where there is no source, it has
-    no scores.
-
-    Of several processes the first does it, and the others wait.
+    For an unlabelled target the record has the counts of predicted classes; without a source it has no source scores.
+    Of several processes the first one does this, and the others wait.
     """
     correction = folder.settings.run.prior_correction
     scores: dict[str, Any] = {}
@@ -169,7 +167,7 @@ def finish(
 
 
 def _outputs(side: str, domain: Domain, predictions: Predictions, probs: np.ndarray) -> Arrays:
-    """What figures need of a test split: labels, probabilities, and an even choice of features with their positions."""
+    """Data of a test split for figures: labels, probabilities, and evenly spaced features with their indices."""
     n = len(domain.test)
     kept = np.linspace(0, n - 1, min(n, _KEPT_FEATURES)).astype(np.int64)
     return {

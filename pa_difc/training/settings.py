@@ -1,4 +1,4 @@
-"""All settings of a run, and how they are changed by key."""
+"""All settings of a run, and changing them by key."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Settings:
     method: MethodSettings = field(default_factory=MethodSettings)
     run: RunSettings = field(default_factory=RunSettings)
     eval: EvalSettings = field(default_factory=EvalSettings)
-    #: Keys that :func:`.resolve.resolve` has filled in; they follow when what they depend on changes.
+    #: Keys that :func:`.resolve.resolve` has filled in; they are filled in again when other settings change.
     follows: frozenset[str] = field(default=frozenset(), compare=False)
 
     @classmethod
@@ -47,8 +47,8 @@ class Settings:
         """These settings with some values changed.
 
         Args:
-            **values: by key, whole ("run.epochs") or short ("epochs"); see :func:`find_key`. Naming another method,
-                loss or backbone leaves the options of the one before behind.
+            **values: by key, whole ("run.epochs") or short ("epochs"); see :func:`find_key`. Another method, loss or
+                backbone starts with its own default options.
 
         Raises:
             UserError: there is no such key, or a value is not valid.
@@ -62,17 +62,17 @@ class Settings:
         return replace(self, **groups, follows=self.follows - whole.keys())
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """All values as plain ones, as they are written into records."""
+        """All values in plain types, as stored in records."""
         return {group: asdict(getattr(self, group)) for group in GROUPS}
 
     def flat(self) -> dict[str, Any]:
-        """All values by whole key, options of entries among them."""
+        """All values by whole key, including options of entries."""
         groups = {group: values | values.pop("options", {}) for group, values in self.to_dict().items()}
         return {f"{group}.{key}": value for group, values in groups.items() for key, value in values.items()}
 
 
 def _named(settings: Settings, values: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The entries that hold once some values have changed."""
+    """The entries named once some values have changed."""
     short = short_keys()
     changed = {short.get(key, key): value for key, value in values.items()}
     places = {group: f"{group}.{name}" for group, name in ENTRIES.items()}
@@ -80,7 +80,7 @@ def _named(settings: Settings, values: Mapping[str, Any]) -> dict[str, list[str]
 
 
 def _changed(group: Any, name: str, new: dict[str, Any]) -> Any:
-    """A group with new values, options of its entry among them."""
+    """A group with new values, including options of its entry."""
     own = {f.name for f in fields(group)}
     values = {key: value for key, value in new.items() if key in own}
     options = {key: value for key, value in new.items() if key not in own}

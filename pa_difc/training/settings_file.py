@@ -1,4 +1,4 @@
-"""Files of settings: what a run left, or a user wrote, instead of flags."""
+"""Settings files, written by a run or by a user instead of flags."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from .keys import CELL_KEYS, RENAMED, entry_options, fixed_keys
 from .resolve import own_values
 from .settings import Settings
 
-#: The key under which a run's settings.toml names the values that followed from others.
+#: The key in a run's settings.toml that lists the values that followed from others.
 FOLLOWS = "follows"
 
 
 def read_settings(path: Path) -> dict[str, Given]:
-    """The settings of a TOML file with a table for each group, such as a run's settings.toml; short keys stand alone.
+    """Reads a TOML file with a table for each group, such as a run's settings.toml; short keys need no table.
 
     Raises:
-        UserError: the file can't be read, or is no such file.
+        UserError: the file can't be read, or is not such a file.
     """
     return settings_of(read_toml(path), str(path))
 
 
 def settings_of(table: Mapping[str, Any], where: str) -> dict[str, Given]:
-    """The settings of a table of TOML.
+    """Reads settings from a TOML table.
 
     Args:
         table: short keys, and a table for each group.
-        where: it stands, for errors.
+        where: where the table is, for errors.
 
     Raises:
-        UserError: a value is a table or a list of such.
+        UserError: a value is a table, or a list of tables or lists.
     """
     found = {}
     for key, value in table.items():
@@ -51,14 +51,13 @@ def settings_of(table: Mapping[str, Any], where: str) -> dict[str, Given]:
 
 
 def for_cells(file: Mapping[str, Given], cells: Cells) -> dict[str, Given]:
-    """The settings of a file by whole key, without those that make a cell.
+    """The settings of a file by whole key, without those that distinguish cells.
 
-    Options beside the name of a method, a loss or a backbone are that entry's: where the cells have another, they are
-    passed over. So are values that the run which left the file had not been given: they follow from the others again.
-    Names that keys had in version 0.1 are understood.
+    Options of a method, a loss or a backbone that the cells don't use are ignored. So are values that followed from
+    others in the run that wrote the file: they are derived again. Key names of version 0.1 are accepted.
 
     Raises:
-        UserError: a key is unknown, or a value not valid.
+        UserError: a key is unknown, or a value is not valid.
     """
     pairs = {RENAMED.get(key, key): given for key, given in file.items()}
     for group, field in ENTRIES.items():
@@ -78,7 +77,7 @@ def for_cells(file: Mapping[str, Given], cells: Cells) -> dict[str, Given]:
 
 
 def _pop_follows(pairs: dict[str, Given]) -> set[str]:
-    """The keys that a run's settings.toml marks as following from others; one that was edited since does not."""
+    """Removes and returns the keys that a run's settings.toml marks as following from others."""
     given = pairs.pop(FOLLOWS, None)
     if given is None:
         return set()

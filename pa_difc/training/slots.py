@@ -1,4 +1,4 @@
-"""Places for the cells of a grid: in this process, or in workers of their own."""
+"""Slots for the cells of a grid: in this process, or in worker processes."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from .worker import Setup
 if TYPE_CHECKING:
     from .pairs import Pairs
 
-#: What became of a cell, and what was printed meanwhile.
+#: The outcome of a cell, and the output printed meanwhile.
 Result = tuple[Any, str]
 
-#: What workers do: with what all are told, a cell (or whatever else), its title and the file of its progress.
+#: The work of workers, from the common setup, a cell (or another task), its title and its progress file.
 Work = Callable[[Setup, Any, str, Path], Path]
 
-#: Seconds that workers have to stop in; then they are killed. What they lose is in no checkpoint yet either way.
+#: Seconds that workers have to stop before they are killed; they lose only the unfinished epoch either way.
 STOP_S = 20.0
 
 
 @dataclass
 class Slot:
-    """A place for one cell at a time.
+    """A slot for one cell at a time.
 
     Attributes:
-        make: makes an executor of one worker; again, when that has died.
-        task: what it does with a cell, its title and the file of its progress; its result, or the file that holds it.
-        progress: the file that says how far its cell is.
-        device: for cells that it is given; None: their settings say.
-        number: of the cell in it.
-        began: when it was given it.
+        make: makes an executor of one worker, also after the last one has died.
+        task: maps a cell, its title and its progress file to the result, or the file that holds it.
+        progress: the progress file.
+        device: the device for its cells; None: that of their settings.
+        number: the number of its current cell; None if it is free.
+        began: when the cell started.
     """
 
     make: Callable[[], Executor]
@@ -61,17 +61,17 @@ class Slot:
     _executor: Executor | None = None
 
     def begin(self, number: int, cell: Any, title: str) -> None:
-        """Gives it a cell, by settings, or whatever else its task works on."""
+        """Starts a cell, given by its settings, or another task."""
         self.number, self.began = number, time.perf_counter()
         self._executor = self._executor or self.make()
         try:
             self.future = self._executor.submit(self.task, cell, title, self.progress)
-        except BrokenExecutor as error:  # the worker died before it got anything
+        except BrokenExecutor as error:  # the worker died before it got a task
             self.future = Future()
             self.future.set_exception(error)
 
     def end(self) -> tuple[Result | None, BaseException | None]:
-        """Takes the cell out whose future is done; its result, or what the executor raised."""
+        """Frees the slot after its cell is done; returns the result, or the executor's exception."""
         error = self.future.exception()
         self.number = None
         if isinstance(error, BrokenExecutor):
@@ -82,7 +82,7 @@ class Slot:
         return (pickle.loads(result.read_bytes()) if isinstance(result, Path) else result), None
 
     def watched(self) -> Progress | None:
-        """How far its cell is, where that is known."""
+        """The progress of its cell, if known."""
         return read_progress(self.progress)
 
     def close(self) -> None:
@@ -94,14 +94,14 @@ class Slot:
 
 
 class Slots(list[Slot]):
-    """All places there are."""
+    """All slots."""
 
     def look(self) -> None:
-        """Finds out whether there are others by now."""
+        """Updates the slots, for subclasses whose slots come and go."""
 
 
 class Here(Executor):
-    """An executor that is this process: what is submitted is done at once."""
+    """An executor that runs calls in this process at once."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -110,7 +110,7 @@ class Here(Executor):
 
 
 class _Worker(Executor):
-    """One process of loky's, deaf to what terminals and batch systems send to all: the parent says when to stop."""
+    """A loky process that ignores signals sent to the whole process group; its parent tells it when to stop."""
 
     def __init__(self) -> None:
         self._pool = worker_process()
@@ -122,7 +122,7 @@ class _Worker(Executor):
         return self._last
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Ends the process; one that is at work still is killed."""
+        """Ends the process, or kills it if it is still working."""
         self._pool.shutdown(wait, kill_workers=self._last is not None and not self._last.done())
 
 
@@ -146,19 +146,19 @@ def here(pairs: Pairs, out: Path, log: str | None) -> Iterator[Slots]:
 def workers(
     work: Work, value: Any, out: Path, log: str | None, jobs: int, devices: Sequence[str] = ()
 ) -> Iterator[Slots]:
-    """Slots in worker processes of one thread, which map the data; at the block's end they stop, done or not.
+    """Slots in worker processes of one thread, which map the data; they are stopped at the block's end.
 
-    Each worker has an executor of its own, so that one that is killed takes nobody along.
+    Each worker has its own executor, so that a killed worker doesn't break the others.
 
     Args:
-        work: what they do, such as :func:`.worker.train`.
-        value: what all work on, such as :class:`.Pairs`.
+        work: the work, such as :func:`.worker.train`.
+        value: the data of all work, such as :class:`.Pairs`.
         out, log: see :func:`.run_cell`.
         jobs: the number of workers.
-        devices: that they work on, in turn; none: the settings say.
+        devices: the devices to use in turn; none: those of the settings.
 
     Raises:
-        OSError: there is no room for arrays that lie in memory; a face store needs none.
+        OSError: there is too little disk space to share arrays from memory; a face store needs none.
     """
     with tempfile.TemporaryDirectory(prefix="pa_difc-") as temporary:
         folder = Path(temporary)
@@ -172,7 +172,7 @@ def workers(
 
 
 def setup_in(folder: Path, value: Any, out: Path, log: str | None) -> Setup:
-    """What workers are told; files in a folder of theirs are made."""
+    """Makes the workers' setup, and its files in their folder."""
     go = folder / "go"
     go.touch()
     shared = share(value, folder / "value")
@@ -181,7 +181,7 @@ def setup_in(folder: Path, value: Any, out: Path, log: str | None) -> Setup:
 
 @contextmanager
 def stopped_at_the_end(setup: Setup, slots: Slots) -> Iterator[None]:
-    """At the block's end workers are told to stop, and end."""
+    """Tells workers to stop at the block's end, and ends them."""
     try:
         yield
     finally:
@@ -190,9 +190,9 @@ def stopped_at_the_end(setup: Setup, slots: Slots) -> Iterator[None]:
 
 
 def _close(slots: Sequence[Slot]) -> None:
-    """Ends workers that were told to stop; this, too, has an end."""
+    """Ends workers that were told to stop, after at most :data:`STOP_S` seconds."""
     busy = [slot.future for slot in slots if slot.number is not None]
-    with suppress(KeyboardInterrupt):  # Ctrl-C once more waits no longer, nor does one to whom nobody listens
+    with suppress(KeyboardInterrupt):  # a second Ctrl-C stops waiting
         if busy:
             print("stopping; unfinished epochs are repeated on resuming", flush=True)
         wait(busy, STOP_S)
@@ -203,7 +203,7 @@ def _close(slots: Sequence[Slot]) -> None:
 
 @contextmanager
 def _unheard(*signals: int) -> Iterator[None]:
-    """Signals wait for the block's end; processes that are started within it never hear them."""
+    """Blocks signals inside the block; processes started there inherit that and never get them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

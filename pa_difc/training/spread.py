@@ -1,4 +1,4 @@
-"""Chunks of features made by the workers of a grid: each by one, in one thread, so that they are the same by any."""
+"""Spreads chunks of features over workers; each uses one thread, so that results don't depend on the worker."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .worker import Setup, told, value_of
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some faces of a part, and the file that their features go to."""
+    """A range of a part's faces, and the file for their features."""
 
     part: str
     start: int
@@ -39,14 +39,14 @@ class Chunk:
 
 @dataclass
 class Source:
-    """What workers make features with.
+    """The data that workers extract features with.
 
     Attributes:
-        settings: of the network.
-        source: the labelled domain, which tells the classes.
-        states: of the network's models.
+        settings: the network's settings.
+        source: the labelled domain, for its classes.
+        states: the state dicts of the method's models.
         parts: the faces.
-        make: makes a chunk of a part's faces in its file.
+        make: extracts a chunk's faces and writes its file.
     """
 
     settings: Settings
@@ -59,7 +59,7 @@ class Source:
     def of(
         cls, adapter: LossSlot, settings: Settings, source: Domain, parts: Mapping[str, Part], make: Callable[..., Any]
     ) -> Source:
-        """Of a method whose network is ready."""
+        """Makes it from a method whose network is ready."""
         states = {
             name: {key: value.cpu().numpy() for key, value in model.state_dict().items()}
             for name, model in adapter.models.items()
@@ -68,7 +68,7 @@ class Source:
 
     @cached_property
     def adapter(self) -> LossSlot:
-        """The method, made again in this process."""
+        """The method, rebuilt in this process."""
         made = make_adapter(self.settings, self.source, 1)
         for name, model in made.models.items():
             model.load_state_dict({key: torch.tensor(value) for key, value in self.states[name].items()})
@@ -98,18 +98,18 @@ def make_chunk(setup: Setup, task: tuple[Chunk, str | None], title: str, progres
 def make_chunks(
     source: Source, target: Domain, chunks: Sequence[Chunk], team: Team, out: Path, done: Callable[[int], None]
 ) -> None:
-    """Has workers make chunks.
+    """Lets workers make chunks.
 
     Args:
-        source: what they make them with.
-        target: the other domain, for a look at how much memory a worker takes.
-        chunks: those that there are not yet.
+        source: the data for the workers.
+        target: the target, to estimate a worker's memory.
+        chunks: the missing chunks.
         team: the workers.
-        out: for a cluster: a folder that all workers see.
-        done: told of the number of faces whenever a chunk is there.
+        out: for a cluster, a folder that all workers see.
+        done: called with the number of faces of each finished chunk.
 
     Raises:
-        UserError: a chunk loses one worker after the other.
+        UserError: a chunk's workers were killed again and again.
         KeyboardInterrupt: Ctrl-C or SIGTERM.
     """
     if not chunks:
@@ -143,5 +143,5 @@ def _spread(chunks: Sequence[Chunk], slots: Slots, done: Callable[[int], None]) 
                 raise error
             tries[ended] += 1
             if tries[ended] == TRIES:
-                raise UserError(f"features: {TRIES} workers were killed at the same faces: give fewer --jobs")
+                raise UserError(f"features: {TRIES} workers were killed at the same faces: use fewer --jobs")
             left.insert(0, ended)

@@ -1,4 +1,4 @@
-"""What a run starts from: the classifier that pretrained weights bring along, as the first state of its own."""
+"""Initialises a run's classifiers from the one that comes with pretrained weights."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from .resolve import brings_classifier
 from .settings import Settings
 from .stored import of_network, read_weights, require_backbone, stored_classifier
 
-#: The standard deviation of the noise on the second of several classifiers, as a share of the weights' own.
+#: Standard deviation of the noise on further classifiers, relative to that of the weights.
 NOISE = 0.1
 
 
 def make_classifier(settings: Settings, source: Domain) -> partial[nn.Module] | PretrainedStart:
-    """What makes classifiers of resolved settings, from the numbers of features and classes.
+    """A function that makes classifiers from the numbers of features and classes.
 
     Args:
         settings: resolved.
-        source: the data that they are for; on frozen features there is a layer between these and a classifier, so that
-            none can start as the pretrained one.
+        source: the data; on frozen features a layer precedes the classifier, which then can't start as the pretrained
+            one.
 
     Raises:
-        UserError: they start from a pretrained one, and there is none that fits.
+        UserError: classifiers should start as a pretrained one, and none fits.
     """
     assert settings.model.classifier is not None and settings.model.scale is not None
     if isinstance(source.train, FeatureSet) and not METHODS.lookup(settings.method.name).trains:
-        return partial(unchanged)  # of what the pretrained classifier has said already
+        return partial(unchanged)  # the inputs are the pretrained classifier's predictions
     make = partial(classifier, kind=settings.model.classifier, scale=settings.model.scale)
     if for_samples(settings, source).model.head_init != "pretrained":
         return make
@@ -53,7 +53,7 @@ def make_classifier(settings: Settings, source: Domain) -> partial[nn.Module] | 
 
 
 class Said(nn.Sequential):
-    """The extractor of predictions that were made before: ``(N, K)`` come out as they go in.
+    """An identity extractor for predictions ``(N, K)`` made beforehand.
 
     Args:
         num_classes: K.
@@ -65,7 +65,7 @@ class Said(nn.Sequential):
 
 
 def unchanged(num_features: int, num_classes: int) -> nn.Module:
-    """A layer that gives back what it gets, ``(N, K)``."""
+    """A linear layer that is the identity on ``(N, K)``."""
     layer = nn.Linear(num_features, num_classes)
     with torch.no_grad():
         layer.weight.copy_(torch.eye(num_classes, num_features))
@@ -74,10 +74,10 @@ def unchanged(num_features: int, num_classes: int) -> nn.Module:
 
 
 def for_samples(settings: Settings, source: Domain) -> Settings:
-    """Settings of a run on faces or on frozen features, on which classifiers start random.
+    """Adapts settings to faces or frozen features; on the latter, classifiers start at random.
 
     Raises:
-        UserError: they were asked to start otherwise, or what the method starts from is not there.
+        UserError: another start was asked for, or what the method starts from is missing.
     """
     method, known = METHODS.lookup(settings.method.name), settings.model.head_init == "pretrained"
     if isinstance(source.train, FeatureSet):
@@ -86,7 +86,7 @@ def for_samples(settings: Settings, source: Domain) -> Settings:
         known = source.train.log_probs is not None
     teacher = settings.method.options.get("teacher", "")
     for key, folder in other_models(settings).items() if isinstance(source.train, FeatureSet) else ():
-        raise UserError(f"{key}={folder}: that model looks at faces, and these are frozen features; train on faces")
+        raise UserError(f"{key}={folder}: that model needs faces, and these are frozen features; train on faces")
     if settings.eval.product == "start" and isinstance(source.train, FeatureSet) and not known:
         raise UserError("product=start: these features come with no pretrained classifier's predictions")
     if teacher == "start" and not known:
@@ -94,22 +94,22 @@ def for_samples(settings: Settings, source: Domain) -> Settings:
     if not isinstance(source.train, FeatureSet) or settings.model.head_init != "pretrained":
         return settings
     if "model.head_init" not in settings.follows:
-        raise UserError("head_init=pretrained: on frozen features a layer comes before the classifier; train on faces")
+        raise UserError("head_init=pretrained: on frozen features a new layer precedes the classifier; train on faces")
     return replace(settings, model=replace(settings.model, head_init="random"))
 
 
 def pretrained_classifier(settings: Settings, labels: LabelSet) -> PretrainedClassifier:
-    """The classifier that comes with the pretrained weights of resolved settings, for the classes of a label set.
+    """Reads the classifier in the pretrained weights, for the classes of a label set.
 
     Raises:
-        UserError: there are no weights, they have no classifier, or its classes are others.
+        UserError: there are no weights, they have no classifier, or its classes don't match.
     """
     model = settings.model
     if model.pretrained is None:
         raise UserError("head_init='pretrained' needs --pretrained: the weights that include a classifier")
     if is_model_folder(model.pretrained):
         if model.pretrained_classes:
-            raise UserError(f"pretrained_classes has no effect with {model.pretrained}: the model says its own")
+            raise UserError(f"pretrained_classes has no effect with {model.pretrained}: the model has its own")
         found = stored_classifier(Path(model.pretrained))
     else:
         found = _of_file(settings, Path(model.pretrained))
@@ -120,13 +120,13 @@ def pretrained_classifier(settings: Settings, labels: LabelSet) -> PretrainedCla
 
 
 def classifier_of_features(settings: Settings, labels: LabelSet) -> PretrainedClassifier | None:
-    """The classifier whose word is kept beside frozen features.
+    """The classifier whose predictions are stored with frozen features.
 
-    None if there is none, or with ``head_init=random``; and, after a line that says so, if one came along unasked that
-    can't be read as classes of the label set.
+    None if there is none, or with ``head_init=random``; also, after a printed line, if its classes don't match the
+    label set and were not given by the user.
 
     Raises:
-        UserError: its classes were named, and it can't.
+        UserError: the user gave its classes, and they don't match.
     """
     refused = settings.model.head_init == "random" and "model.head_init" not in settings.follows
     if refused or not brings_classifier(settings):
@@ -136,15 +136,15 @@ def classifier_of_features(settings: Settings, labels: LabelSet) -> PretrainedCl
     except UserError as error:
         if settings.model.pretrained_classes is not None:
             raise
-        print(f"nothing of the pretrained classifier is kept: {error}", flush=True)
+        print(f"the pretrained classifier is not used: {error}", flush=True)
         return None
 
 
 def fill_backbone(backbone: nn.Module, settings: Settings) -> PretrainedReport:
-    """Fills a backbone from the place of its pretrained weights: a file, or the folder of a model with the same.
+    """Fills a backbone from its pretrained weights: a file, timm's hub, or a folder with a model of the same backbone.
 
     Raises:
-        UserError: they can't be read, or do not fit.
+        UserError: the weights can't be read, or do not fit.
     """
     model = settings.model
     assert model.pretrained is not None
@@ -163,7 +163,7 @@ def _of_file(settings: Settings, place: Path) -> PretrainedClassifier:
     classes = settings.model.pretrained_classes or BACKBONES.lookup(backbone).classes
     if not classes:
         raise UserError(
-            f"head_init='pretrained': the classes of {file} are not known: name them in their order, "
+            f"head_init='pretrained': the classes of {file} are not known: name them in order, "
             "--set pretrained_classes=anger,happy,…"
         )
     return find_classifier(hub_weights(backbone) if from_hub else read_state_dict(file), classes, file)
@@ -172,15 +172,15 @@ def _of_file(settings: Settings, place: Path) -> PretrainedClassifier:
 class PretrainedStart:
     """Makes linear classifiers that start as a pretrained one.
 
-    The second and later ones of a method start with noise on their weights, of a tenth of the weights' standard
-    deviation: two classifiers that are equal never disagree, and methods that let them (MCD, Saito et al. 2018,
-    arXiv:1712.02560) would have no gradient to begin with.
+    A method's second and later ones start with noise on the weights, of a tenth of their standard deviation: equal
+    classifiers never disagree, so that methods based on disagreement (MCD, Saito et al. 2018, arXiv:1712.02560) would
+    start without gradient.
 
     Args:
         start: the pretrained classifier, for the classes of the task.
         make: makes a classifier from the numbers of features and classes.
-        scale: s, by which what ``make`` makes multiplies its logits; weights are divided by it.
-        seed: of the noise.
+        scale: s, the factor on the logits of classifiers from ``make``; weights are divided by it.
+        seed: seed of the noise.
     """
 
     def __init__(self, start: PretrainedClassifier, make: partial[nn.Module], scale: float, seed: int) -> None:
@@ -189,10 +189,10 @@ class PretrainedStart:
         self.made = 0
 
     def __call__(self, num_features: int, num_classes: int) -> nn.Module:
-        """A classifier.
+        """Makes a classifier.
 
         Raises:
-            UserError: it reads another number of features than the pretrained one.
+            UserError: the pretrained classifier takes another number of features.
         """
         self.start.require_features(num_features)
         made = self.make(num_features, num_classes)

@@ -1,4 +1,4 @@
-"""What lies in a folder of ours that holds a model: its settings, and the weights of its networks."""
+"""Reads a model's folder: its settings, and the weights of its networks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .record import read_record
 
 
 def settings_file(folder: Path) -> Path:
-    """The file of a folder that says how its model is made: an exported model's, or a run's record.
+    """The file with a model's settings in a folder: an exported model's, or a run's record.
 
     Raises:
         UserError: there is none.
@@ -35,10 +35,10 @@ def settings_file(folder: Path) -> Path:
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """How the model of a folder is made, as :func:`.model_settings` says it.
+    """Reads the settings of a folder's model, in the form of :func:`.model_settings`.
 
     Raises:
-        UserError: there is no model, or what is reported of it is damaged.
+        UserError: there is no model, or its settings are damaged.
     """
     path = settings_file(folder)
     if path.name == EXPORTED[0]:
@@ -47,7 +47,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
         try:
             settings = model_settings(read_record(path))
         except (KeyError, TypeError, AttributeError):
-            raise UserError(f"{path}: it does not say how its model is made; train the run again") from None
+            raise UserError(f"{path}: the settings of its model are missing; train the run again") from None
     try:
         return checked(settings)
     except UserError as error:
@@ -55,10 +55,10 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 def network_of(place: Path | str | None) -> dict[str, Any]:
-    """How the network of a model folder is made, by whole key, for runs that start from it; {} of another place.
+    """The settings of a model folder's network by whole key, for runs that start from it; {} for other places.
 
     Raises:
-        UserError: there is a model, and what is reported of it is damaged.
+        UserError: there is a model, but its settings are damaged.
     """
     if place is None or not is_model_folder(place):
         return {}
@@ -70,10 +70,10 @@ def network_of(place: Path | str | None) -> dict[str, Any]:
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """The weights of all networks of a folder's model, by names such as "models.G.trunk.conv1.weight".
+    """Reads the weights of a folder's model, by names such as "models.G.trunk.conv1.weight".
 
     Raises:
-        UserError: they can't be read, are not those that the settings speak of, are none, or are not finite.
+        UserError: the weights can't be read, don't match the settings, or are not finite.
     """
     path = folder / EXPORTED[1]
     if settings_file(folder).name == EXPORTED[0]:
@@ -91,10 +91,10 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def _of_checkpoint(path: Path, state: dict[str, Any], settings: dict[str, Any]) -> dict[str, Tensor]:
-    """The weights that a run predicts with, out of its checkpoint: averaged ones instead of those that it trained.
+    """The weights in a run's checkpoint that predict: averaged ones if there are any.
 
     Raises:
-        UserError: they are no weights of models, or of others than the run's settings speak of.
+        UserError: the checkpoint has no weights of models, or they don't match the run's settings.
     """
     try:
         own = _tensors({f"models.{n}.{key}": x for n, part in state["models"].items() for key, x in part.items()})
@@ -117,10 +117,10 @@ def _of_checkpoint(path: Path, state: dict[str, Any], settings: dict[str, Any]) 
 
 
 def _tensors(values: dict[str, Any]) -> dict[str, Tensor]:
-    """Values by name.
+    """Checks that all values are tensors.
 
     Raises:
-        TypeError: one is no tensor.
+        TypeError: one is not.
     """
     for name, value in values.items():
         if not isinstance(value, Tensor):
@@ -129,31 +129,31 @@ def _tensors(values: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def of_network(weights: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The weights of one network out of those of all, under its own names."""
+    """The weights of one network, by its own parameter names."""
     prefix = f"models.{name}."
     return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
 
 
 def require_backbone(folder: Path, name: str, options: Mapping[str, Any]) -> None:
-    """Refuses a folder whose model has another backbone.
+    """Refuses a folder whose model has another backbone or other backbone options.
 
     Raises:
-        UserError: it has.
+        UserError: the backbones differ.
     """
     model = read_settings(folder)["settings"]["model"]
     if (model["backbone"], model.get("options", {})) != (name, options):
         own = ", ".join([model["backbone"], *(f"{key}={value}" for key, value in model.get("options", {}).items())])
-        raise UserError(f"{folder} has the backbone {own}, not {name}: take the same, with the same options")
+        raise UserError(f"{folder} has the backbone {own}, not {name}: use the same, with the same options")
 
 
 def stored_classifier(folder: Path) -> PretrainedClassifier:
-    """The linear classifier of a folder's model, of several the mean of their weights.
+    """The linear classifier of a folder's model; with several classifiers, the mean of their weights.
 
-    A corrected class prior is part of it: p^a · e^b · r is softmax(a·z + b + log r). A model that multiplies its
-    predictions is not, and then neither is the prior, which was estimated from the product.
+    It includes a corrected class prior: p^a · e^b · r is proportional to softmax(a·z + b + log r). It doesn't include a
+    model that multiplies its predictions, nor a prior, which was then estimated from the product.
 
     Raises:
-        UserError: it is not linear in the features, or can't be read.
+        UserError: the classifier is not linear in the features, or can't be read.
     """
     settings = read_settings(folder)
     if "product" in settings:
@@ -192,8 +192,8 @@ def stored_classifier(folder: Path) -> PretrainedClassifier:
 
 def _load(path: Path) -> dict[str, Tensor]:
     try:
-        weights: dict[str, Tensor] = load(path.read_bytes())  # it takes no path that is not UTF-8
+        weights: dict[str, Tensor] = load(path.read_bytes())  # bytes, as safetensors takes no path that is not UTF-8
         return weights
-    except Exception as error:  # a damaged file can make the reader raise anything
+    except Exception as error:  # the reader can raise anything on a damaged file
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise UserError(f"cannot read {path}: {reason}") from None

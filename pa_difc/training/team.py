@@ -1,4 +1,4 @@
-"""Who trains the cells of a grid: this process, workers on this machine, or a cluster's."""
+"""Who trains the cells of a grid: this process, workers on this machine, or a cluster's workers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Team:
-    """Workers of one thread each; without any of these, there are none, and this process does it all.
+    """Workers of one thread each; with none of these attributes set, this process does all the work.
 
     Attributes:
-        jobs: their number; on a cluster at most so many.
-        devices: that they work on, in turn; none: the settings say.
-        cluster: the address of a scheduler of dask's, or its file.
+        jobs: the number of workers; on a cluster the largest number.
+        devices: the devices to use in turn; none: those of the settings.
+        cluster: the address of a dask scheduler, or its file.
     """
 
     jobs: int | None = None
@@ -34,12 +34,12 @@ class Team:
     def slots(
         self, work: Work, value: Any, out: Path, log: str | None, most: int, files: Collection[Path] = ()
     ) -> AbstractContextManager[Slots]:
-        """The places of workers; see :func:`.workers` and :func:`.cluster_slots`.
+        """The workers' slots; see :func:`.workers` and :func:`.cluster_slots`.
 
         Args:
             work, value, out, log: see there.
-            most: no more places than that.
-            files: that workers must see, beside those with the data.
+            most: largest number of slots.
+            files: further files that a cluster's workers must see.
         """
         if self.cluster is not None:
             from .cluster import cluster_slots
@@ -51,5 +51,5 @@ class Team:
         return workers(work, value, out, log, min(most, self.jobs), self.devices)
 
 
-#: Nobody but this process.
+#: This process alone.
 ALONE = Team()

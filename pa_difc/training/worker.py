@@ -1,4 +1,4 @@
-"""What a worker process of a grid does: it maps the data once, and trains the cells that it is given."""
+"""The work of a grid's worker process: it maps the data once, and trains the cells it is given."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from .outcome import Outcome, try_cell
 from .progress import ProgressFile
 from .settings import Settings
 
-#: Seconds between two looks at what a worker is told.
+#: Seconds between two checks of whether a worker should stop.
 _LOOK_S = 0.3
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker is told once.
+    """The setup that all workers of a grid share.
 
     Attributes:
-        value: the file of what all work on, see :func:`.share`.
-        out: below it lie the runs.
+        value: the file of the shared data, see :func:`.share`.
+        out: the folder that holds the runs.
         log: a logger's name.
-        go: a file in a folder for this grid alone; when it, or the folder, is gone, workers stop.
-        parent: the process that started the worker, which ends with it.
+        go: a file in this grid's own folder; workers stop once it is gone.
+        parent: the process that started the worker; the worker ends when it does.
         command: the command line, for records.
-        plugins: files of the user's.
-        tidies: the folder is that of a parent that holds all workers: whichever outlives it removes it.
+        plugins: the user's plugin files.
+        tidies: whether a worker that outlives its parent removes the grid's folder.
     """
 
     value: Path
@@ -59,7 +59,7 @@ class Setup:
 class _State:
     value: Any = None
     busy = False
-    lock = threading.Lock()  # whoever is told to stop is within the block that expects it
+    lock = threading.Lock()  # a worker is told to stop only inside the block that catches it
 
 
 def train(setup: Setup, settings: Settings, title: str, progress: Path) -> Path:
@@ -68,11 +68,11 @@ def train(setup: Setup, settings: Settings, title: str, progress: Path) -> Path:
     Args:
         setup: the same for all cells; its value is a :class:`.Pairs`.
         settings: resolved.
-        title: of the cell.
-        progress: the file that says how far it is.
+        title: the cell's title.
+        progress: the progress file.
 
     Returns:
-        a file of an outcome, empty if the cell was stopped, and of what was printed meanwhile.
+        The file with the outcome, empty if the cell was stopped, and the output printed meanwhile.
     """
     bar: Any = partial(ProgressFile, progress)
 
@@ -84,18 +84,17 @@ def train(setup: Setup, settings: Settings, title: str, progress: Path) -> Path:
 
 
 def told(setup: Setup, work: Callable[[], Any], stopped: Any, progress: Path) -> Path:
-    """Does something, unless workers are to stop.
+    """Does some work, unless workers are to stop.
 
     Args:
         setup: the same for all work.
-        work: what is done.
-        stopped: what came of it if it was stopped.
-        progress: the file that says how far it is.
+        work: the work.
+        stopped: the result if the work was stopped.
+        progress: the progress file.
 
     Returns:
-        a file next to it: of what came of it, and of what was printed meanwhile. All that goes through the pipe is its
-        name, which is written at once: half a result, of a worker that was killed, would have the parent wait for the
-        other half.
+        A file next to it with the result and the output printed meanwhile. Only its name goes through the pipe, in one
+        write: if a worker were killed while sending a result, the parent would wait for the rest forever.
     """
     result, said = stopped, io.StringIO()
     try:
@@ -104,7 +103,7 @@ def told(setup: Setup, work: Callable[[], Any], stopped: Any, progress: Path) ->
             result = work()
     except KeyboardInterrupt:
         if goes_on(setup.go):
-            raise  # nobody told it to stop
+            raise  # not told to stop: a real interrupt
     finally:
         with _State.lock:
             _State.busy = False
@@ -115,7 +114,7 @@ def told(setup: Setup, work: Callable[[], Any], stopped: Any, progress: Path) ->
 
 
 def goes_on(go: Path) -> bool:
-    """Whether a grid is still running. Opens files, because shared disks are slow to report that one is gone."""
+    """Whether a grid is still running. Opens the file, because shared disks are slow to report a removal."""
     try:
         go.open("rb").close()
     except OSError:
@@ -124,13 +123,13 @@ def goes_on(go: Path) -> bool:
 
 
 def value_of(setup: Setup) -> Any:
-    """What all work on; the first time this process is made ready, too."""
+    """The shared data; the first call also prepares this process."""
     if _State.value is None:
         torch.set_num_threads(THREADS)
         sys.argv = list(setup.command)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # of the listener; a terminal's is blocked
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # for _listen's interrupt; a terminal's is blocked
         threading.Thread(target=_listen, args=(setup,), daemon=True).start()
-        with redirect_stdout(io.StringIO()):  # the parent has shown what plugins say
+        with redirect_stdout(io.StringIO()):  # the parent has shown plugins' output already
             for plugin in setup.plugins:
                 load_plugin(plugin)
         _State.value = shared(setup.value)
@@ -138,12 +137,12 @@ def value_of(setup: Setup) -> Any:
 
 
 def _listen(setup: Setup) -> None:
-    """Stops this process's cell when it is told to, and the process when its parent is gone, killed or not."""
+    """Stops this process's cell when told to, and the process itself once its parent is gone."""
     told = False
     while True:
         if os.getppid() != setup.parent:
             if setup.tidies:
-                shutil.rmtree(setup.go.parent, ignore_errors=True)  # what is mapped stays until it is let go of
+                shutil.rmtree(setup.go.parent, ignore_errors=True)  # mapped files stay until they are unmapped
             os._exit(1)
         with _State.lock:
             if _State.busy and not told and not goes_on(setup.go):

@@ -57,7 +57,7 @@ def test_logits_are_those_of_the_linear_layer():
     own, f = pretrained(["a", "b", "c"]), torch.randn(4, 5)
     expected = [[sum(own.weight[k, d] * f[n, d] for d in range(5)) + own.bias[k] for k in range(3)] for n in range(4)]
     torch.testing.assert_close(own.logits(f), torch.tensor(expected))
-    with pytest.raises(UserError, match=r"w.pt reads 5 features, and the method's classifier 6"):
+    with pytest.raises(UserError, match=r"w.pt takes 5 features, and the method's classifier 6"):
         own.logits(torch.randn(4, 6))
 
 
@@ -87,7 +87,7 @@ def test_names_that_timm_gives(name):
 def test_no_classifier_or_another_number_of_classes():
     with pytest.raises(UserError, match=r"x.pth has no classifier \(looked for fc, classifier and head\)"):
         find_classifier({"conv.weight": torch.ones(3, 3), "fc.weight": torch.ones(3, 3, 1, 1)}, ["a"] * 3, "x.pth")
-    with pytest.raises(UserError, match=r"x.pth: its classifier has 136 outputs, and there are 2 names for them"):
+    with pytest.raises(UserError, match=r"x.pth: its classifier has 136 outputs, but there are 2 class names"):
         find_classifier({"fc.weight": torch.ones(136, 4), "fc.bias": torch.ones(136)}, ["a", "b"], "x.pth")
     with pytest.raises(UserError, match="has 2 outputs"):
         find_classifier({"fc.weight": torch.ones(2, 4), "fc.bias": torch.ones(3)}, ["a", "b"], "x.pth")

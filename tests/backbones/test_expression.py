@@ -111,7 +111,7 @@ def test_bytes_too_few_and_too_many(change, tmp_path):
     content = (tmp_path / "model.bin").read_bytes()
     (tmp_path / "model.bin").write_bytes(content[:change] if change < 0 else content + b"x" * change)
     message = said(manifest)
-    assert message.startswith(f"cannot read weights {tmp_path / 'model.bin'}: {len(content) + change:,} bytes, and ")
+    assert message.startswith(f"cannot read weights {tmp_path / 'model.bin'}: {len(content) + change:,} bytes, but ")
 
 
 def test_a_file_of_bytes_that_is_gone_or_lies_elsewhere(tmp_path):
@@ -156,12 +156,12 @@ def test_manifests_that_are_none(content, tmp_path):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"dtype": "int32"}, "is int32: must be float32, or float32 kept in uint8"),
+        ({"dtype": "int32"}, "is int32: must be float32, or float32 stored as uint8"),
         ({"quantization": {"dtype": "uint16", "scale": 1.0, "min": 0.0}}, "is uint16: must be float32"),
         ({"quantization": {"dtype": "uint8", "scale": "1", "min": 0.0}}, "weights[0].quantization.scale is '1'"),
         ({"shape": [3, -3]}, "weights[0].shape[1] is -3"),
         ({"shape": [2]}, "dense0/conv0/filters has 1 dimensions, must have 4"),
-        ({"shape": [10**12, 10**12]}, "bytes, and expression-weights_manifest.json describes more"),
+        ({"shape": [10**12, 10**12]}, "bytes, but expression-weights_manifest.json describes more"),
     ],
 )
 def test_entries_that_can_t_be_read(entry, message, tmp_path):

@@ -154,7 +154,7 @@ def test_trunks_of_plugins():
 def test_backbones_that_know_no_grid_are_built_as_before(monkeypatch):
     monkeypatch.setitem(BACKBONES, "plain", BackboneSpec(partial(extractor_on, ThreeMaps), 48, 0.1, ""))
     make_backbone("plain")  # gets no pool
-    with pytest.raises(UserError, match=r"^pool='grid': backbone plain has no grid over its maps"):
+    with pytest.raises(UserError, match=r"^pool='grid': backbone plain does not support it"):
         make_backbone("plain", pool="grid", maps="mid")
 
 

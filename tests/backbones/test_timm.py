@@ -122,7 +122,7 @@ def test_layers_before_the_classifier(tmp_path):
     torch.save(timm.create_model("convnext_atto", num_classes=3).state_dict(), tmp_path / "net.pth")
     words = "--backbone", "timm:convnext_atto", "--pretrained", tmp_path / "net.pth"
     settings = settings_given(*words, "--set", "pretrained_classes=car,dog,tree")
-    with pytest.raises(UserError, match="timm:convnext_atto has layers between its features and its classifier; take"):
+    with pytest.raises(UserError, match="timm:convnext_atto has layers between its features and its classifier; use"):
         make_adapter(settings, pair()[0], 1)
 
 

@@ -206,9 +206,9 @@ def test_one_pair_s_missing_data_is_not_the_others(home, capsys):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no grid in it; begin each with [[grid]]"),
-        ("grid = 3", "no grid in it"),
-        ("lr = 1\n[[grid]]", "lr stands outside of a grid"),
+        ("", "has no grid; begin each with [[grid]]"),
+        ("grid = 3", "has no grid"),
+        ("lr = 1\n[[grid]]", "lr is outside of a grid"),
         ('[[grid]]\ntargts = ["a"]', "grid 1: unknown key 'targts': did you mean 'targets'"),
         ('[[grid]]\n[[grid]]\ntargets = "a"', "grid 2: targets='a': must be a list"),
         ("[[grid]]\nseeds = [0.5]", r"grid 1: seeds=[0.5]: must be a list of whole numbers"),

@@ -223,7 +223,7 @@ def test_an_adapter_without_a_place_for_it_says_so(name, has):
     if name != "ADDA":
         del models["D"]
     made = getattr(host, name)(models)
-    with pytest.raises(UserError, match=f"^{name} has no cross-entropy of source labels .*: it has {has}$") as error:
+    with pytest.raises(UserError, match=f"^{name} has no cross-entropy on source labels .*: it has {has}$") as error:
         attach(made, difc())
     assert "\n" not in str(error.value) and "difc" not in made.misc
 

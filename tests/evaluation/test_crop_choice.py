@@ -126,5 +126,5 @@ def test_probabilities_are_of_each_scale_and_its_mirror_image():
 
 def test_features_have_no_crop():
     features = FeatureSet(np.zeros((4, 3), dtype=np.float32), np.zeros(4, dtype=np.int64), tuple("abcd"))
-    with pytest.raises(UserError, match="can't be cut out otherwise"):
+    with pytest.raises(UserError, match="can't be cropped again"):
         choose_crop(Sized(), EvalLoader(features))

@@ -93,7 +93,7 @@ def test_without_a_classifier(weights):
         settings(weights, pretrained=None, pretrained_classes=None)
     with pytest.raises(UserError, match="head_init=random: as_is needs the pretrained classifier; leave head_init out"):
         settings(weights, head_init="random", pretrained_classes=None)
-    with pytest.raises(UserError, match=r"the classes of .*net\.safetensors are not known: name them in their order"):
+    with pytest.raises(UserError, match=r"the classes of .*net\.safetensors are not known: name them in order"):
         make_adapter(settings(weights, pretrained_classes=None), few("s", 0), 3)
 
 

@@ -223,9 +223,9 @@ def test_additions_teach_the_method_and_not_the_balanced_classifier(name):
 
 def test_where_it_does_not_fit():
     for name, why in (
-        ("agra+abc", "abc does not fit, agra classifies something else than the features of G"),
+        ("agra+abc", "abc does not fit, agra does not predict with C on the features of G"),
         ("source_free+abc", "abc does not fit, source_free has no source labels to balance"),
-        ("as_is+abc", "as_is trains nothing, so nothing can be added to it"),
+        ("as_is+abc", "as_is does no training, so nothing can be added to it"),
         ("mcd+abc+abc", "abc would be a second self-training or confusion loss; only one is possible"),
     ):
         with pytest.raises(UserError, match=why):

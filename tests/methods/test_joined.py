@@ -61,7 +61,7 @@ def test_the_source_s_confidence_is_known_in_every_method():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("as_is+adamatch", "method 'as_is\\+adamatch': as_is trains nothing, so nothing can be added to it"),
+        ("as_is+adamatch", "method 'as_is\\+adamatch': as_is does no training, so nothing can be added to it"),
         (
             "mcd+adamatch+mean_teacher",
             "mean_teacher would be a second self-training or confusion loss; only one is possible",

@@ -67,7 +67,7 @@ def test_class_ratio_follows_predictions_within_bounds():
     for _ in range(30):
         ratio.update(torch.tensor([0, 0, 1, 2]), torch.eye(3)[[1, 1, 1, 2]])
     torch.testing.assert_close(ratio.alpha, torch.tensor([0.25, 3.0, 1.0]), atol=1e-3, rtol=0)  # 0 / 0.5 is held at ¼
-    with pytest.raises(ValueError, match="were made with"):
+    with pytest.raises(ValueError, match="were computed with"):
         ClassRatio(3).load_state_dict(ratio.state_dict())
 
 

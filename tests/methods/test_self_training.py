@@ -187,7 +187,7 @@ def test_who_guesses():
 def test_another_model_may_guess():
     """Its probabilities of the plain view, in eval mode, whatever the student is."""
     made, data = adapter("mean_teacher", lr=0.5, teacher="./somewhere"), batch(strong=True)
-    with pytest.raises(UserError, match=r"teacher=\./somewhere: the model of that folder comes to teaching\.learn_fro"):
+    with pytest.raises(UserError, match=r"teacher=\./somewhere: pass the model of that folder to teaching\.learn_fro"):
         made.training_step(data)
     other = torch.nn.Sequential(torch.nn.Linear(6, K), torch.nn.Dropout(0.9), torch.nn.Softmax(1))
     made.teaching.learn_from(other.train())

@@ -55,9 +55,9 @@ def test_the_settings_that_a_run_leaves_give_the_same_run(tmp_path):
         (["--set", "loss.name=ce"], "set by --losses"),
         (["--set", "epsilon"], "must be key=value"),
         (["--set", "epsilon=much"], "epsilon=much: must be a number"),
-        (["--set", "gamma=2"], "'gamma' is an option of methods mdd and losses focal, and none of these is meant"),
+        (["--set", "gamma=2"], "'gamma' is an option of methods mdd and losses focal, and none of these is used"),
         (["--losses", "ce", "--set", "loss.epsilon=1"], "'loss.epsilon' is an option of losses difc, and none"),
-        (["--methods", "mdd", "mcd", "--losses", "focal", "--set", "gamma=2"], "say which"),
+        (["--methods", "mdd", "mcd", "--losses", "focal", "--set", "gamma=2"], "give the whole key"),
     ],
 )
 def test_what_is_refused(words, said):

@@ -142,7 +142,7 @@ def test_folders_that_can_t_teach(folder, tmp_path):
     assert f"method.teacher={tmp_path / 'empty'}: no model in this folder" in refused(teacher=f"{tmp_path}/empty")
     said = refused(teacher=str(folder), crop_px=48)
     assert said == (
-        f"method.teacher={folder}: that model takes faces of 32 px, and this run has 48 px: set crop_px=32, or use "
+        f"method.teacher={folder}: that model takes faces of 32 px, but this run has 48 px: set crop_px=32, or use "
         "another model"
     )
     with pytest.raises(UserError, match=rf"the model of {folder} has no class bus: it has tree, car, dog; use another"):
@@ -157,9 +157,9 @@ def test_other_faces_than_its_own(folder, tmp_path):
     run_cell(settings(method="source_only"), *cropped, tmp_path, progress=False)
     (prepared,) = (tmp_path / "runs").iterdir()
     make_adapter(settings(teacher=str(prepared)), replace(source, store=store), 3)
-    with pytest.raises(UserError, match=r"takes faces cut out as arcface, and s is cut out as cdfer: prepare it with"):
+    with pytest.raises(UserError, match=r"takes faces with crop arcface, but s has crop cdfer: prepare it with"):
         make_adapter(settings(teacher=str(prepared)), replace(source, store={"crop": "cdfer"}), 3)
-    with pytest.raises(UserError, match="that model looks at faces, and these are frozen features; train on faces"):
+    with pytest.raises(UserError, match="that model needs faces, and these are frozen features; train on faces"):
         vectors = [FeatureSet(np.ones((len(p), 4), np.float32), p.labels, p.names) for p in (source.train, source.test)]
         make_adapter(settings(teacher=str(folder)), Domain("frozen", *vectors, LABELS), 3)
 

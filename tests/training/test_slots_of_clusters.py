@@ -81,7 +81,7 @@ def test_workers_that_come_later_are_looked_at_and_get_cells(slots, capsys):
     there.look()
     assert places(there) == [("a", 0)] and sorted(scheduler.asked) == ["a", "b"]
     ours = f"{__version__} ({package_digest()})"
-    about = f"worker b on other has pa_difc 0.1 (abc), and this is {ours}: install the same on both; it gets no cells\n"
+    about = f"worker b on other has pa_difc 0.1 (abc), but this is {ours}: install the same on both; it gets no cells\n"
     assert capsys.readouterr().out == about
 
 
@@ -127,7 +127,7 @@ def test_a_scheduler_that_is_gone_is_said_in_a_line(slots):
             replace(SAME, missing=("/x.npz",)),
             r"worker a on host does not see /x\.npz: it must be",
         ),
-        (replace(SAME, code="other"), rf"worker a on host has pa_difc {__version__} \(other\), and this is"),
+        (replace(SAME, code="other"), rf"worker a on host has pa_difc {__version__} \(other\), but this is"),
         (ModuleNotFoundError("No module named 'pa_difc'"), r"worker a can't run pa_difc \(ModuleNotFoundError: No"),
     ],
 )

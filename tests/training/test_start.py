@@ -138,7 +138,7 @@ def test_what_a_loss_brings_along_stays_in_one_table():
     ("values", "message"),
     [
         ({"pretrained": None}, "head_init=pretrained: give --pretrained, the weights that include a classifier"),
-        ({"loss": "arcface"}, "head_init=pretrained: a cosine classifier can't start as a linear one"),
+        ({"loss": "arcface"}, "head_init=pretrained: a cosine classifier can't start from a linear one"),
         ({"head_init": "random"}, "pretrained_classes has no effect with head_init=random"),
         ({"head_init": None, "pretrained": None}, "pretrained_classes has no effect without --pretrained"),
         (
@@ -158,9 +158,9 @@ def test_settings_that_make_no_sense(values, message, weights):
     ("values", "message"),
     [
         ({"pretrained_classes": None, "head_init": "pretrained"}, r"small\.safetensors are not known: name them"),
-        ({"pretrained_classes": WORDS[:7]}, r"its classifier has 8 outputs, and there are 7 names for them \(sad, hap"),
+        ({"pretrained_classes": WORDS[:7]}, r"its classifier has 8 outputs, but there are 7 class names \(sad, hap"),
         ({"pretrained_classes": (*WORDS[:7], "ennui")}, r"has no class disgust: it has sad, happy"),
-        ({"feature_head": "global_local", "crop_px": 48}, r"reads 128 features, and the method's classifier 384: take"),
+        ({"feature_head": "global_local", "crop_px": 48}, r"takes 128 features, and the method's classifier 384: use"),
     ],
 )
 def test_weights_that_do_not_fit(values, message, weights, source):
@@ -201,7 +201,7 @@ def test_on_frozen_features_classifiers_start_random(weights, source, target):
     assert for_samples(follows, domains[0]).model.head_init == "random"
     assert for_samples(follows, source).model.head_init == "pretrained"
     classifiers(make_adapter(follows, domains[0], 3))
-    with pytest.raises(UserError, match="on frozen features a layer comes before the classifier; train on faces"):
+    with pytest.raises(UserError, match="on frozen features a new layer precedes the classifier; train on faces"):
         make_adapter(settings(weights, head_init="pretrained"), domains[0], 3)
     assert network_settings(follows).model.head_init == "random"
 

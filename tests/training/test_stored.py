@@ -136,7 +136,7 @@ def refused(folder, **values):
 def test_another_backbone(tmp_path):
     folder = trained(tmp_path, method="source_only")
     said = refused(folder, backbone="mobilefacenet", crop_px=112, feature_head="global_only")
-    assert said == f"{folder} has the backbone small, not mobilefacenet: take the same, with the same options"
+    assert said == f"{folder} has the backbone small, not mobilefacenet: use the same, with the same options"
 
 
 def test_other_classes(tmp_path):
