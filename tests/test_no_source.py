@@ -152,7 +152,9 @@ def test_what_needs_a_source_says_so(weights, home):
     )
     assert "prior_correction=bbse: needs a source, and there is none" in refused(weights, prior_correction="bbse")
     assert "sampler=class_balanced: needs a source" in refused(weights, sampler="class_balanced")
-    with pytest.raises(UserError, match="--labels folders: without a source there are no class folders; name a label set"):
+    with pytest.raises(
+        UserError, match="--labels folders: without a source there are no class folders; name a label set"
+    ):
         load_pair(settings(weights, labels="folders", target="folder:faces", root="."))
     words = f"compare --source none --target folder:faces --data-root . --labels labels.toml --pretrained {weights}"
     given = f"--methods as_is --features frozen --set crop_px=32 pretrained_classes={','.join(CLASSES)}"

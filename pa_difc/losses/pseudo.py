@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..functional import at_least_float32, confusion_from_sums, confusion_margins, gap_sums
 from ..util.distributed import total
+from .labelled import UnroundedBuffers
 
 #: Each loss's ingredients (class weights, margins, confusion); the names mean the same as in :data:`.LOSSES`.
 TARGET_LOSSES = {
@@ -21,7 +22,7 @@ TARGET_LOSSES = {
 LEAST_SHARE = 1e-3
 
 
-class PseudoLabelLoss(nn.Module):
+class PseudoLabelLoss(UnroundedBuffers):
     """Cross-entropy, DI or DIFC on pseudo-labels, with class proportions from a teacher's predictions on the target.
 
     L = 1/N Σ_i m_i Σ_k p̃_ik ω_k · CE(z_i − Δ_k·onehot(k), k)

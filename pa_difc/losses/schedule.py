@@ -89,11 +89,6 @@ class Schedule:
         return asdict(self)
 
 
-def learning_rate_factor(step: int, drop_step: int, drop: float) -> float:
-    """1 before ``drop_step``, ``drop`` from then on: the paper's 1e-3 → 1e-4 at T1 is a drop of 0.1."""
-    return 1.0 if step < drop_step else drop
-
-
 def adversarial_ramp(progress: float) -> float:
     """λ = 2 / (1 + e^(−10p)) − 1, from 0 to 1 (Ganin et al. 2016, arXiv:1505.07818, section 5.2.2).
 

@@ -32,8 +32,6 @@ from .spread import Chunk, Source, make_chunks
 from .start import classifier_of_features
 from .team import ALONE, Team
 
-FEATURES = ("full", "frozen")
-
 
 def source_only(settings: Settings) -> Settings:
     """The same run without adaptation, with cross-entropy."""

@@ -178,6 +178,17 @@ def test_half_precision_logits_are_summed_in_single():
     assert loss(logits.bfloat16(), guesses, mask).equal(single) and single.dtype == torch.float32
 
 
+@pytest.mark.parametrize("move", ["half", "bfloat16", "float"])
+def test_moved_to_half_precision_it_rounds_no_proportions(move):
+    loss, moved = PseudoLabelLoss("difc", K), getattr(PseudoLabelLoss("difc", K), move)()
+    for batch in batches(3):
+        loss.observe(batch)
+        moved.observe(batch)
+    logits, guesses, mask = student()
+    assert moved(logits, guesses, mask).equal(loss(logits, guesses, mask))
+    assert all(moved.state_dict()[name].equal(kept) for name, kept in loss.state_dict().items())
+
+
 def test_its_state_is_that_of_a_checkpoint():
     loss, fresh = PseudoLabelLoss("difc", K), PseudoLabelLoss("difc", K)
     for batch in batches(3):

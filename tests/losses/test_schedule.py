@@ -3,7 +3,7 @@
 import pytest
 
 from pa_difc import Phase, Schedule
-from pa_difc.losses.schedule import adversarial_ramp, learning_rate_factor
+from pa_difc.losses.schedule import adversarial_ramp
 
 
 def test_the_paper_s_phases():
@@ -56,10 +56,6 @@ def test_weights_may_end_with_the_di_phase():
 def test_out_of_range(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Schedule(**{"steps_per_epoch": 1, **wrong})
-
-
-def test_the_learning_rate_drops_once():
-    assert [learning_rate_factor(s, 2, 0.1) for s in range(4)] == [1, 1, 0.1, 0.1]
 
 
 def test_the_adversarial_ramp():
