@@ -20,13 +20,14 @@ def require_own(out: Path, *names: str) -> None:
     """
     runs = (out / "runs").is_dir()
     for name in names:
-        path = out / name
-        ours = runs or (name == COMMAND and _is_command(path))
-        refuse_foreign(path, ours=ours, writer="this command", instead="another --out")
+        refuse_foreign(
+            out / name, ours=lambda path: runs or _is_command(path), writer="this command", instead="another --out"
+        )
 
 
 def _is_command(path: Path) -> bool:
-    if not path.is_file():  # a pipe would never end
+    """Whether a file is the list of commands, and one of ours made it."""
+    if path.name != COMMAND:
         return False
     try:
         text = path.read_text(encoding="utf-8")

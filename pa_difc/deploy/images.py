@@ -90,7 +90,7 @@ def picture_files(images: Images, folder: Path) -> list[Path]:
     for file in made:
         if os.path.realpath(file) in read:
             raise UserError(f"{file} is one of the images, and would be written over: give another --annotate")
-        refuse_foreign(file, ours=_drawn_here(file), writer="predict", instead="another --annotate")
+        refuse_foreign(file, ours=_drawn_here, writer="predict", instead="another --annotate")
     return made
 
 

@@ -166,7 +166,7 @@ class FileTable(Table):
         refuse_links(out, self.part, instead="another --out")
         if out.exists() and not out.is_file():
             raise UserError(f"--out {out} is not a file: give one, or omit it to write to standard output")
-        refuse_foreign(out, ours=is_table(out), writer="predict", instead="another --out")
+        refuse_foreign(out, ours=is_table, writer="predict", instead="another --out")
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

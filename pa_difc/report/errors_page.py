@@ -34,9 +34,12 @@ def require_our_page(folder: Path) -> None:
     """
     page = folder / PAGE
     refuse_links(folder, page, instead="another --out")
-    ours = page.is_file() and GENERATOR in page.read_text(encoding="utf-8", errors="replace")
-    refuse_foreign(page, ours=ours, writer="this command", instead="another --out")
+    refuse_foreign(page, ours=_is_ours, writer="this command", instead="another --out")
     require_our_tables(folder)
+
+
+def _is_ours(page: Path) -> bool:
+    return GENERATOR in page.read_text(encoding="utf-8", errors="replace")
 
 
 @dataclass(frozen=True)

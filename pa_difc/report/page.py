@@ -90,7 +90,7 @@ def require_ours(folder: Path) -> None:
     page, text = folder / "report.html", folder / "report.md"
     ours = page.is_file() and _GENERATOR in page.read_text(encoding="utf-8", errors="replace")
     for file in (page, text):
-        refuse_foreign(file, ours=ours, writer="this command", instead="another --out")
+        refuse_foreign(file, ours=lambda _: ours, writer="this command", instead="another --out")
 
 
 def html_page(title: str, body: str, scripts: Sequence[str] = ()) -> str:

@@ -30,7 +30,7 @@ def require_our_tables(folder: Path) -> None:
     for name in _HEADS:
         file = folder / name
         refuse_links(file, instead="another --out")
-        refuse_foreign(file, ours=_is_ours(file), writer="this command", instead="another --out")
+        refuse_foreign(file, ours=_is_ours, writer="this command", instead="another --out")
 
 
 def write_predictions(reviewed: Reviewed, file: Path) -> None:

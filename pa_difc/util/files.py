@@ -70,12 +70,13 @@ def _mode(path: Path) -> int | None:
     return stat.S_IMODE(status)
 
 
-def refuse_foreign(path: Path, *, ours: bool, writer: str, instead: str) -> None:
+def refuse_foreign(path: Path, *, ours: Callable[[Path], bool], writer: str, instead: str) -> None:
     """Refuses to write over a file of somebody else's.
 
     Args:
         path: the file that would be written.
-        ours: whether what is there was written by this program.
+        ours: whether a file that is there was written by this program; asked of regular files alone, as a pipe would
+            never end.
         writer: who should have, for the error.
         instead: what to give in its place, such as "another --out".
 
@@ -83,7 +84,7 @@ def refuse_foreign(path: Path, *, ours: bool, writer: str, instead: str) -> None
         UserError: it exists, and is not ours; a link, a device or a folder never is.
     """
     refuse_links(path, instead=instead)
-    if path.exists() and not (ours and path.is_file()):
+    if path.exists() and not (path.is_file() and ours(path)):
         raise UserError(f"{path} was not written by {writer}, and would be written over: give {instead}")
 
 

@@ -87,12 +87,16 @@ def _printed(value):
         return "0" * 4300
 
 
+class Hung(BaseException):
+    """Nothing that a command catches, or it would pass for a refusal."""
+
+
 @contextlib.contextmanager
 def at_most(seconds):
     """A hang is an error."""
 
     def late(*_):
-        raise TimeoutError(f"after {seconds} s")
+        raise Hung(f"after {seconds} s")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.alarm(seconds)
