@@ -1,4 +1,4 @@
-"""``pa-difc predict --video``: the classes of the faces in a video, frame by frame."""
+"""``pa-difc predict --video``: classifies the faces in a video, frame by frame."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def refuse(parsed: argparse.Namespace) -> None:
-    """Refuses flags that don't go together.
+    """Refuses flags that contradict each other.
 
     Raises:
-        UserError: images and a video, or neither; or flags of a video without one.
+        UserError: images and a video were given, or neither, or video flags without a video.
     """
     if parsed.video is None:
         if not parsed.images:
@@ -42,7 +42,7 @@ def refuse(parsed: argparse.Namespace) -> None:
 
 
 def run_video(parsed: argparse.Namespace, model: Predictor) -> int:
-    """Writes a row for each face of each frame, and an annotated video."""
+    """Writes a row for each face of each frame and, if asked for, an annotated video; returns the exit code."""
     from ..deploy.rows import FileTable
     from ..deploy.smoothing import smoother_of
     from ..deploy.video_file import VideoFile
@@ -59,7 +59,7 @@ def run_video(parsed: argparse.Namespace, model: Predictor) -> int:
         _write(faces, table, out)
         ended = True
     except KeyboardInterrupt:
-        ended = camera  # which has no other end
+        ended = camera  # Ctrl-C is the only way to end a camera's video
     finally:
         video.close()
         if out is not None:
