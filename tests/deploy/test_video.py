@@ -110,7 +110,7 @@ def test_an_annotated_video_has_the_frames_at_their_times(walk, prepared, predic
     content = drawn.read_bytes()
     code, _, err = predict(prepared["cdfer"], *words)
     assert code == 2 and "drawn.mp4 exists, and videos are never overwritten" in err and drawn.read_bytes() == content
-    for name, said in (("a.png", "it is a file that ends with .mp4 or .mkv"), ("folder", "ends with .mp4")):
+    for name, said in (("a.png", "give a file that ends in .mp4 or .mkv"), ("folder", "ends in .mp4")):
         code, _, err = predict(prepared["cdfer"], "--video", path, "--annotate", tmp_path / name)
         assert code == 2 and said in err and not (tmp_path / name).exists()
 
