@@ -21,7 +21,7 @@ TOLERANCE = 1e-4  #: largest allowed difference of a probability
 
 
 def example(model: FaceModel, n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """A batch to trace and check with: noise images ``(n, 3, P, P)``, and landmarks ``(n, 5, 2)`` near typical places."""
+    """A batch to trace and check with: noise ``(n, 3, P, P)``, and landmarks ``(n, 5, 2)`` near typical places."""
     generator = torch.Generator().manual_seed(seed)
     p = model.size_px
     points = torch.from_numpy(typical_points(model.settings["input"]["crop"], p))

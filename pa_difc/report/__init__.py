@@ -1,4 +1,4 @@
-"""From records to tables, figures and pages; nothing here knows a model."""
+"""Tables, figures and pages from the records of runs; no network is loaded here."""
 
 from __future__ import annotations
 
