@@ -1,7 +1,7 @@
-"""``pa-difc adapt``: the best classifier for unlabelled faces, chosen without labels, in a given time.
+"""``pa-difc adapt``: trains the best classifier for unlabelled faces within a time budget, chosen without labels.
 
-The grid is small and fixed: what each row is for stands in :data:`FROM_CLASSIFIER` and :data:`FROM_SCRATCH`. A budget
-decides how long each is trained; what was decided is kept in plan.json, so that a run that was stopped goes on alike.
+The grid is small and fixed: :data:`FROM_CLASSIFIER` and :data:`FROM_SCRATCH` say what each cell is for. The budget
+decides how long each cell is trained. The decision is kept in plan.json, so that a resumed run trains the same cells.
 """
 
 from __future__ import annotations
@@ -27,36 +27,36 @@ EXAMPLES = """\
   pa-difc adapt --source muxspace --target images:holiday --data-root data --pretrained face_expression --budget 40m
   pa-difc adapt --source none --target images:holiday --data-root . --pretrained face_expression"""
 
-#: Method, loss and options of each cell that starts from weights which include a classifier.
+#: Method, loss and options of each cell, when the pretrained weights include a classifier.
 FROM_CLASSIFIER: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    # The classifier without training: the row that all others have to beat.
+    # The classifier without training: the baseline that all others have to beat.
     ("as_is", "ce", {}),
-    # Its extractor on the target alone, taught by what the classifier said, by DI. No source can hurt it.
+    # Its extractor, trained on the target alone with the classifier's pseudo-labels and DI: no source can hurt it.
     ("source_free", "ce", {"method.target_loss": "di"}),
-    # The source alone: the recall on held-out source that adapted cells have to keep.
+    # Training on the source alone: adapted cells have to keep its recall on held-out source faces.
     ("source_only", "ce", {}),
-    # The source, re-weighted, and guesses of averaged weights on the target.
+    # The source with deferred re-weighting, the target with pseudo-labels from averaged weights (the teacher).
     ("mean_teacher", "drw", {}),
-    # The same, less confused on the target (MCC), with DIFC on the source.
+    # The same with DIFC on the source, and minimum class confusion (MCC) on the target.
     ("mcc+mean_teacher", "difc", {}),
 )
-#: The same where there are no such weights: all is learnt from the source.
+#: The cells without such weights: everything is learnt from the source.
 FROM_SCRATCH: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("source_only", "ce", {}),
     ("mean_teacher", "difc", {}),
     ("mcc+mean_teacher", "difc", {}),
 )
 
-#: Settings of all cells, with weights to start from and without.
+#: Settings of all cells, with or without pretrained weights.
 _BOTH = {"eval.views": "flip", "optimiser.ema": 0.99}
 _FINE_TUNING = {
     "data.batch_size": 64,
     "model.channels_last": True,
-    "optimiser.lr": 0.0003,  # at which self-training did no harm on real faces: docs/results.md
+    "optimiser.lr": 0.0003,  # self-training did no harm on real faces at this rate: docs/results.md
     "optimiser.schedule": "constant",
     "optimiser.start_share": 0.3,
 }
-#: More epochs are not worth their time.
+#: Epochs at most: more are not worth their time.
 _MOST_EPOCHS = {"fine-tuning": 4, "from scratch": 5}
 
 
@@ -88,7 +88,7 @@ def run(parsed: argparse.Namespace) -> int:
     from .budget import read_budget
 
     started, budget, team = time.perf_counter(), read_budget(parsed.budget), read_jobs(parsed)
-    cells = _cells(parsed)  # all settings are made, and so checked, before anything is read or trained
+    cells = _cells(parsed)  # this checks all settings before anything is read or trained
 
     from ..report.page import require_ours
     from ..training.build import load_pair
@@ -104,7 +104,7 @@ def run(parsed: argparse.Namespace) -> int:
     require_ours(out)
     _require_this_pair(out, cells[0])
     require_own(out, COMMAND)
-    write_text(out / "command.txt", command_line() + "\n")  # fails here if it can't
+    write_text(out / "command.txt", command_line() + "\n")  # an --out that can't be written fails before training
     cells = on_first(cells, parsed.devices)
     source, target = load_pair(cells[0])
     announce(source, target)
@@ -123,7 +123,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _cells(parsed: argparse.Namespace) -> list[Settings]:
-    """The resolved settings of the grid's cells; what the budget decides is still open."""
+    """The resolved settings of the grid's cells, before the budget decides epochs, precision and crop."""
     from ..training.given import read_assignments
 
     for key, given in read_assignments(parsed.set):
@@ -144,7 +144,7 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
         return settings_of_rows(parsed, rows, defaults)
     rows = FROM_CLASSIFIER
     (probe,) = settings_of_rows(parsed, [("source_only", "ce", {})], defaults)
-    weights_digest(probe)  # fails here if there are none, before anything is read
+    weights_digest(probe)  # missing weights fail here, before any data is read
     if probe.model.head_init != "pretrained":
         print(f"{parsed.pretrained}: classifiers start random, so as_is and source_free are left out", flush=True)
         rows = FROM_SCRATCH
@@ -152,10 +152,10 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
 
 
 def _require_this_pair(out: Path, cell: Settings) -> None:
-    """Another pair's page and model are not written over.
+    """Refuses a folder that holds another pair's page and model, which would be overwritten.
 
     Raises:
-        UserError: the folder has runs of one.
+        UserError: the folder has runs of another pair.
     """
     from ..training.record import read_record
 
@@ -176,7 +176,7 @@ def _plan(
     started: float,
     jobs: int,
 ) -> Any:
-    """The plan of a run before, or a new one that is kept."""
+    """The plan of an earlier run for the same cells and budget, or a new one, which is written to plan.json."""
     from ..evaluation.crop_choice import SCALES
     from ..training.record import RunFolder
     from .budget import decide, describe, measure, read_plan, write_plan
@@ -207,7 +207,7 @@ def _plan(
 
 
 def _conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain) -> None:
-    """Chooses without labels, writes the page and the model, and says what was chosen and how sure one can be."""
+    """Chooses a cell without labels, writes the page and the model, and prints the choice and how certain it is."""
     from ..deploy.export import export_model, run_record
     from ..deploy.model import load_model
     from ..report.certainty import certainty
@@ -233,7 +233,7 @@ def _conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain) -> N
 
 
 def _scored(chosen: Candidate, selection: Selection, target: Domain) -> list[str]:
-    """What labels of the target say afterwards, where there are any."""
+    """Lines with the chosen cell's scores by target labels, read after the choice; none if there are no labels."""
     from .grid import in_brief
 
     if not target.labelled:

@@ -1,4 +1,4 @@
-"""A grid that fits into a given time: how many epochs, over how many faces, at which crop and precision."""
+"""Fits a grid into a time budget: how many epochs, over how many faces, at which crop and precision."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from ..data.faces import Samples
     from ..training.settings import Settings
 
-#: Of the time that is left after reading and measuring, this share is planned: figures take time in the end, and
-#: machines are not always equally fast.
+#: Share of the time left after reading and measuring that is planned for: drawing the figures takes time at the end,
+#: and a machine's speed varies.
 PLANNED = 0.65
-#: Fewer steps than this teach nothing, and a budget that has no time for them is refused.
+#: Fewer steps than this teach nothing, so a budget without time for them is refused.
 FEWEST_STEPS = 10
-#: Of the budget at most this share goes into predicting held-out faces; at least so many of a domain are predicted.
+#: At most this share of the budget goes into predicting held-out faces, but at least this many faces per domain.
 SCORING, FEWEST_SCORED = 0.2, 1000
-#: Of a rare class of the source so many samples stay when others are left out.
+#: When source faces are left out, each class keeps at least this many samples, or all if it has fewer.
 RARE = 50
-#: The crop is chosen by as many unlabelled faces as this share of the budget has time for, within these limits.
+#: The crop is chosen on as many unlabelled faces as this share of the budget has time for, within these limits.
 _CROP_SHARE, _CROP_FACES = 0.05, (100, 1500)
 
 _UNITS = {"h": 3600, "m": 60, "s": 1}
@@ -36,23 +36,23 @@ _UNITS = {"h": 3600, "m": 60, "s": 1}
 
 @dataclass(frozen=True)
 class Plan:
-    """What was decided, and kept: a run that goes on must not decide otherwise."""
+    """How long and on what a grid is trained; kept in a file, because a resumed run must not decide otherwise."""
 
-    key: str  #: hash of what it was decided for
+    key: str  #: identifies the cells, their data and the budget
     epochs: int
-    steps: int  #: of an epoch
-    faces: int  #: training faces of a domain, at most
-    scored: int  #: held-out faces of a domain that are predicted, at most
+    steps: int  #: per epoch
+    faces: int  #: training faces per domain, at most
+    scored: int  #: held-out faces predicted per domain, at most
     precision: str
     input_scale: float
-    seconds: list[float]  #: that each cell is expected to take
+    seconds: list[float]  #: expected time of each cell
 
 
 def read_budget(text: str) -> float:
-    """Seconds of a time such as "20m", "90s" or "1h30m".
+    """A time such as "20m", "90s" or "1h30m" in seconds.
 
     Raises:
-        UserError: it is none.
+        UserError: the text is no such time.
     """
     found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
     seconds = sum(int(n) * unit for n, unit in zip(found.groups(), _UNITS.values(), strict=True) if n) if found else 0
@@ -63,12 +63,12 @@ def read_budget(text: str) -> float:
 
 @dataclass(frozen=True)
 class Pace:
-    """What was measured."""
+    """The measured speed of this machine, and the precision and crop to train with."""
 
-    precision: str  #: the faster one
-    input_scale: float  #: the crop at which the pretrained classifier is most at home
-    step: dict[str, float]  #: seconds of a training step, by method
-    face: float  #: seconds of a prediction
+    precision: str  #: the fastest one
+    input_scale: float  #: the crop that suits the pretrained classifier best
+    step: dict[str, float]  #: seconds per training step, by method
+    face: float  #: seconds per predicted face
     start: float = 0.0  #: seconds until workers are ready
 
 
@@ -82,20 +82,21 @@ def measure(
     scales: Sequence[float],
     jobs: int = 1,
 ) -> Pace:
-    """Trains each cell for some steps, which are thrown away, and looks at some unlabelled faces.
+    """Times a few throwaway training steps of each cell, and chooses precision and crop.
 
-    With several workers, as many do so at a time: cores that share memory and heat are slower than one alone.
+    If several cells will be trained in parallel, they are timed in parallel: cores that share memory and cooling are
+    slower than one alone.
 
     Args:
-        cells: resolved; the first one is as_is, if crops are to be chosen among.
+        cells: resolved; the first one is as_is if there is a choice of crops.
         source, target: the data.
-        budget: in seconds; how many faces are looked at follows from it.
-        precisions, scales: those to choose among.
-        jobs: how many cells are going to be trained at a time.
+        budget: in seconds; decides on how many unlabelled faces the crop is chosen.
+        precisions, scales: the candidates.
+        jobs: how many cells will be trained in parallel.
 
     Raises:
-        UserError: source_only can't be made, or without a source the first cell; of the others that is reported when
-            they are trained.
+        UserError: source_only (or, without a source, the first trained cell) can't be built. For other cells this is
+            reported when they are trained.
     """
     from ..methods import METHODS
     from ..training.pace import prediction_seconds, step_seconds
@@ -116,13 +117,13 @@ def measure(
         return _measured_by(jobs, usual, others, source, target)
     step: dict[str, float] = {usual.method.name: step_seconds(usual, source, target)}
     for cell in others:
-        with suppress(UserError):  # as where the source lacks a class that its loss needs; said when it is trained
+        with suppress(UserError):  # such as a source without a class that the loss needs: reported in training
             step[cell.method.name] = step.get(cell.method.name) or step_seconds(cell, source, target)
     return Pace(precision, scale, step, face)
 
 
 def _measured_by(jobs: int, usual: Settings, others: Sequence[Settings], source: Domain, target: Domain) -> Pace:
-    """The pace of several workers at a time; one that can't make the usual cell says why."""
+    """The pace of several workers in parallel; if none could build the ``usual`` cell, raises why."""
     from ..training.pace import measure_side_by_side, step_seconds
 
     cells = [usual, *(cell for cell in others if cell.method.name != usual.method.name)]  # the first one predicts
@@ -146,20 +147,20 @@ def decide(
     key: str,
     jobs: int = 1,
 ) -> Plan:
-    """The longest training that fits: as many epochs as there is time for, or one over fewer faces.
+    """Plans the longest training that fits: as many epochs as there is time for, or one over fewer faces.
 
     Args:
         methods: of the cells.
-        pace: what was measured.
+        pace: from :func:`measure`.
         source, target: the data.
-        batch_size: faces of a domain in a step.
-        most_epochs: more teach nothing.
-        budget, spent: seconds, and how many of them are gone.
+        batch_size: faces per domain and step.
+        most_epochs: upper limit on epochs.
+        budget, spent: in seconds; ``spent`` is the part of the budget that is used up.
         key: see :class:`Plan`.
-        jobs: how many cells are trained at a time.
+        jobs: how many cells are trained in parallel.
 
     Raises:
-        UserError: there is no time for it.
+        UserError: the budget is too short for :data:`FEWEST_STEPS`.
     """
     n, at_a_time = len(methods), min(jobs, len(methods))
     scored = max(FEWEST_SCORED, int(SCORING * budget / -(-n // at_a_time) / pace.face / 2))
@@ -185,7 +186,7 @@ def decide(
 
 
 def makespan(seconds: Sequence[float], jobs: int) -> float:
-    """How long cells take together, if the longest begin first and each worker takes the next one when it is free."""
+    """Seconds that cells take on parallel workers: the longest start first, and each free worker takes the next."""
     workers = [0.0] * jobs
     for one in sorted(seconds, reverse=True):
         workers[workers.index(min(workers))] += one
@@ -193,7 +194,7 @@ def makespan(seconds: Sequence[float], jobs: int) -> float:
 
 
 def describe(plan: Plan, source: Domain, target: Domain, jobs: int = 1) -> str:
-    """What was decided, in a line or two."""
+    """A plan in one line."""
 
     def most(split: str) -> int:
         return max(len(getattr(domain, split)) for domain in (source, target))
@@ -210,18 +211,18 @@ def describe(plan: Plan, source: Domain, target: Domain, jobs: int = 1) -> str:
 
 
 def planned(cells: Sequence[Settings], plan: Plan) -> list[Settings]:
-    """The cells as they were planned, resolved."""
+    """The cells with the plan's epochs, precision and crop, resolved."""
     values = {"run.epochs": plan.epochs, "model.precision": plan.precision, "model.input_scale": plan.input_scale}
     return [_with(cell, **values) for cell in cells]
 
 
 def fewer_faces(domain: Domain, plan: Plan, *, by_label: bool) -> Domain:
-    """A domain with no more faces than are planned, but for rare classes.
+    """A domain reduced to the planned number of faces; by label, rare classes may exceed their share.
 
     Args:
         domain: the data.
-        plan: says how many.
-        by_label: whether labels may be looked at, to keep the proportions of classes and rare classes whole.
+        plan: has the numbers of faces.
+        by_label: read the labels, to keep the class proportions and at least :data:`RARE` faces of each class.
     """
     classes = range(len(domain.label_set)) if by_label else None
     train, test = _some(domain.train, plan.faces, classes), _some(domain.test, plan.scored, classes)
@@ -232,7 +233,7 @@ def fewer_faces(domain: Domain, plan: Plan, *, by_label: bool) -> Domain:
 
 
 def _some(faces: Samples, number: int, classes: Iterable[int] | None) -> Samples:
-    """At most so many faces, evenly spaced; of each class its share, if classes are given."""
+    """At most ``number`` faces, evenly spaced; each class gets its share if classes are given."""
     import numpy as np
 
     if len(faces) <= number:
@@ -247,10 +248,10 @@ def _some(faces: Samples, number: int, classes: Iterable[int] | None) -> Samples
 
 
 def read_plan(path: Path, key: str) -> Plan | None:
-    """The plan that a run before has left, if it was made for the same.
+    """The plan that an earlier run left, if it has the same key.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: the file is incomplete.
     """
     from ..util.files import read_json
 
@@ -266,7 +267,7 @@ def read_plan(path: Path, key: str) -> Plan | None:
 
 
 def write_plan(path: Path, plan: Plan) -> None:
-    """Keeps a plan.
+    """Writes a plan to a file.
 
     Raises:
         UserError: the file can't be written.
@@ -277,7 +278,7 @@ def write_plan(path: Path, plan: Plan) -> None:
 
 
 def _choose_scale(settings: Settings, target: Domain, scales: Sequence[float], number: int) -> float:
-    """The crop at which the pretrained classifier is most at home on so many target faces; no label is read."""
+    """The crop that suits the pretrained classifier best on ``number`` target faces; reads no label."""
     import numpy as np
 
     from ..data.loaders import EvalLoader

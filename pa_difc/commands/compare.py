@@ -1,8 +1,8 @@
 """``pa-difc compare``: adaptation methods × classification losses × seeds, on one source → target pair or several.
 
-Each cell is trained once: a cell with a record is not run again, an interrupted grid is resumed where it stopped, and a
-cell that fails is reported while the others finish. Ends with the tables of its pairs here, and those of everything in
-its folder in table.csv and table.md.
+Each cell is trained once: a cell with a record is not run again, an interrupted grid resumes where it stopped, and a
+cell that fails is reported while the others finish. At the end the command prints the tables of its own pairs, and
+writes those of all runs below its folder to table.csv and table.md.
 """
 
 from __future__ import annotations
@@ -49,8 +49,7 @@ def run(parsed: argparse.Namespace) -> int:
     from .experiment import listing, planned
 
     team = read_jobs(parsed)
-    # All settings are made, and so checked, before anything is read or trained.
-    grids = planned(parsed, METHODS, LOSSES)
+    grids = planned(parsed, METHODS, LOSSES)  # this checks all settings before anything is read or trained
     if parsed.list:
         print("\n".join(listing(grids, parsed.out)))
         return 0
@@ -61,7 +60,7 @@ def run(parsed: argparse.Namespace) -> int:
     from .tables import CHOICE_TABLES, TABLES, write_tables
 
     require_own(parsed.out, *TABLES, *CHOICE_TABLES, COMMAND)
-    add_command(parsed.out)  # fails here if it can't
+    add_command(parsed.out)  # an --out that can't be written fails before training
     records: list[Record] = []
     failures: Failures = []
     for number, grid in enumerate(grids, 1):
@@ -69,7 +68,7 @@ def run(parsed: argparse.Namespace) -> int:
             print(f"grid {number}/{len(grids)}  {grid.title}".rstrip(), flush=True)
         try:
             done, problems = _train(grid, parsed, team)
-        except UserError as error:  # of its data or weights: the other grids go their way
+        except UserError as error:  # in its data or weights: the other grids can still be trained
             if len(grids) == 1:
                 raise
             name = " · ".join(filter(None, [grid.title, grid.pair]))
@@ -82,10 +81,10 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team) -> tuple[list[Any], list[Any]]:
-    """The records of a grid's cells on its pair, and what went wrong with the others.
+    """Trains a grid's cells on its pair; returns the records, and the failures of the other cells.
 
     Raises:
-        UserError: the data is not as it should be.
+        UserError: the data or the weights can't be used.
     """
     from ..training.build import load_pair
     from ..training.frozen import freeze
@@ -103,7 +102,7 @@ def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team) -> tuple[list
 
 
 def add_command(out: Path) -> None:
-    """Adds the command line to those that made the runs of a folder, in command.txt; each stands there once.
+    """Adds this command line to command.txt, which lists once each command that made runs of a folder.
 
     Raises:
         OSError: the file can't be read or written.

@@ -1,4 +1,4 @@
-"""Completion in a shell: commands, flags, and the names that flags take."""
+"""Shell completion of commands, flags, and the names that flags accept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..losses import LOSSES
 from ..methods import METHODS
 from ..training.loggers import LOGGERS
 
-#: The names that the arguments of a destination take; what else they take is typed.
+#: Names offered for each argument, by its argparse ``dest``; other values can still be typed.
 _NAMES: dict[str, Iterable[str]] = {
     **dict.fromkeys(("method", "methods"), METHODS),
     **dict.fromkeys(("loss", "losses"), LOSSES),
@@ -27,7 +27,7 @@ _FILES = ("config", "plugin", "space", "grid", "images", "annotate")
 
 
 def add_completion(parser: argparse.ArgumentParser) -> None:
-    """``--print-completion``, which prints a script for bash, zsh or tcsh."""
+    """Adds ``--print-completion``, which prints a script for bash, zsh or tcsh."""
     try:
         import shtab
     except ImportError:
@@ -36,7 +36,7 @@ def add_completion(parser: argparse.ArgumentParser) -> None:
 
 
 def complete_names(parser: argparse.ArgumentParser) -> None:
-    """Lets the arguments of all commands be completed by names and paths. The parser is good for nothing else then."""
+    """Makes the arguments of all commands complete names and paths; the parser can parse nothing afterwards."""
     import shtab
 
     for action in parser._actions:

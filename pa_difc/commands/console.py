@@ -1,4 +1,4 @@
-"""What commands say at their end: errors on one line, and exit codes."""
+"""How commands end: errors on one line, and exit codes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..util.terminal import guarded
 
 
 def exit_with(main: Callable[[], int | None]) -> None:
-    """Runs a command and exits.
+    """Runs a command and exits with its code.
 
-    The code is 2, after one line, for what the user can mend; 128 and the number of a signal for what ended it: 130
-    after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 141 if nobody reads the output any more.
+    An error that the user can mend is printed on one line and gives 2. A command ended by a signal gives 128 + the
+    signal's number: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. A closed output pipe gives 141.
     """
     with guarded(), like_ctrl_c():
         sys.exit(_code_of(main))
@@ -24,7 +24,7 @@ def exit_with(main: Callable[[], int | None]) -> None:
 def _code_of(main: Callable[[], int | None]) -> int:
     try:
         code = main() or 0
-        sys.stdout.flush()  # that nobody reads it is noticed here, not at the interpreter's end
+        sys.stdout.flush()  # a closed pipe is noticed here, not when the interpreter exits
         return code
     except UserError as error:
         return _say_error(str(error))
@@ -32,12 +32,12 @@ def _code_of(main: Callable[[], int | None]) -> int:
         if not is_of_memory(error):
             raise
         return _say_error(f"too little memory: {error or type(error).__name__}")
-    except OSError as error:  # a full or broken disk, a file or folder that may not be read or written
+    except OSError as error:  # a full or broken disk, or missing permission
         place = f"{error.filename}: " if error.filename is not None else ""
         return _say_error(f"{place}{error.strerror or error}")
     except Stopped as stop:
         _say(f"{stop}. Resume with the same command.")
-    except OutputGone:  # as `pa-difc list | head` ends: nothing is lost
+    except OutputGone:  # as after `pa-difc list | head`: nothing is lost
         pass
     except KeyboardInterrupt:
         _say("stopped. Rerun the command to start again; finished runs are kept.")
@@ -45,12 +45,12 @@ def _code_of(main: Callable[[], int | None]) -> int:
 
 
 def _say_error(text: str) -> int:
-    """Prints an error on one line, however much of a file it quotes; returns the exit code."""
+    """Prints an error on one line of at most 1000 characters; returns the exit code."""
     line = " ".join(text.splitlines())
     _say("error: " + (line if len(line) <= 1000 else f"{line[:1000]}…"))
     return 2
 
 
 def _say(line: str) -> None:
-    with suppress(OSError):  # a terminal may be gone
+    with suppress(OSError):  # the terminal may be closed
         print(line, file=sys.stderr)

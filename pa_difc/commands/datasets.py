@@ -1,4 +1,4 @@
-"""``pa-difc datasets``: what there is, where it comes from, and what was found."""
+"""``pa-difc datasets``: lists the datasets, where they come from, and what was found on disk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXAMPLES = """\
   pa-difc datasets folder:my_faces --data-root .
   pa-difc datasets folder:my_faces --data-root . --group-by 'person\\d+' --near-duplicates group"""
 
-#: Near duplicates are looked for without a flag in sets of at most so many images: that takes seconds.
+#: Without a flag, near duplicates are searched for in datasets of at most this many images, which takes seconds.
 _FEW = 10_000
 
 
@@ -71,7 +71,7 @@ def _describe(name: str) -> None:
 
 
 def _report(parsed: argparse.Namespace, label_set: LabelSet | None) -> int:
-    """What a reader found; 1 if there is nothing to read."""
+    """Prints what the dataset's reader found; returns the exit code, 1 if there is nothing to read."""
     try:
         reader, root = find_dataset(parsed.name, parsed.data_root)
     except UserError:
@@ -132,7 +132,7 @@ def _report_listing(
 
 
 def _on_arrangement(arranged: Arranged, how: Arrangement) -> Iterator[str]:
-    """What became of groups and duplicates."""
+    """Lines on groups and duplicates."""
     from ..data.arrange import near_line
     from ..data.near import NEEDS, can_find_near
 
@@ -154,7 +154,7 @@ def _print_lines(*lines: str | None) -> None:
 
 
 def _print_counts(counts: dict[str, dict[str, int]]) -> None:
-    """Samples by split and by the dataset's own words: splits across if there are many words, else down."""
+    """Prints the samples by split and by the dataset's own labels: one row per split, or per label if rows get long."""
     words = list(
         dict.fromkeys(
             (
@@ -177,14 +177,14 @@ def _print_counts(counts: dict[str, dict[str, int]]) -> None:
 
 
 def _print_classes(counts: dict[str, dict[str, int]], labels: str, label_set: LabelSet | None) -> None:
-    """Which words a label set leaves out, which are none of its words, and which classes a split lacks."""
+    """Prints which labels the label set leaves out or does not know, and which classes a split lacks."""
     from ..data.labelling import NUMBERS, alone_line, empty_lines, one_sided
 
     words = list(dict.fromkeys(word for row in counts.values() for word in row))
     left_out, unknown_words, there = [], [], set()
     for word in words:
         try:
-            if label_set is None:  # the words are the classes
+            if label_set is None:  # the dataset's labels are the classes
                 break
             if (k := label_set.index(word)) is None:
                 left_out.append(word)

@@ -1,4 +1,4 @@
-"""``pa-difc doctor``: what is installed, what is found, whether every method takes a step, and what to do."""
+"""``pa-difc doctor``: checks versions, device, datasets and a training step of every method, with advice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXAMPLES = """\
   pa-difc doctor
   pa-difc doctor --data-root data --device cuda"""
 
-#: The versions that the tests were last seen to pass with.
+#: The versions that the tests last passed with.
 TESTED = {
     "torch": "2.15.0",
     "torchvision": "0.29.2",
@@ -39,7 +39,7 @@ TESTED = {
     "pillow": "13.0.0",
     "matplotlib": "3.11.2",
 }
-#: These must be exactly as tested.
+#: These must have exactly the tested version.
 _PINNED = ("pytorch-adapt", "facenet-pytorch")
 _EXTRAS = {
     "onnx": ("onnxruntime", "export --format onnx"),
@@ -59,7 +59,7 @@ _EXTRAS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """A line of the report; with advice if something should be done."""
+    """A line of the report, with advice if something should be done."""
 
     text: str
     good: bool = True
@@ -100,7 +100,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def versions() -> Iterator[Finding]:
-    """Installed versions beside the tested ones; another one is a problem only where it is known to be."""
+    """Installed versions beside the tested ones; a difference is a problem only for pinned packages."""
     for name, tested in TESTED.items():
         found = installed_version(name)
         if found is None:
@@ -113,7 +113,7 @@ def versions() -> Iterator[Finding]:
 
 
 def extras() -> Iterator[Finding]:
-    """What is there of the extras."""
+    """Which optional packages are installed."""
     for extra, (package, use) in _EXTRAS.items():
         found = installed_version(package)
         text = f"{package} {found}" if found else f"{use}: pip install 'pa-difc[{extra}]'"
@@ -121,7 +121,7 @@ def extras() -> Iterator[Finding]:
 
 
 def host() -> Iterator[Finding]:
-    """The names of pytorch-adapt that are not part of its public face."""
+    """Whether pytorch-adapt has the private names that pa_difc imports."""
     from ..methods import _host
 
     missing = [name for name in _host.__all__ if not hasattr(_host, name)]
@@ -133,7 +133,7 @@ def host() -> Iterator[Finding]:
 
 
 def device(name: str) -> Iterator[Finding]:
-    """What it computes on."""
+    """Whether the device can be used, and what it is."""
     import torch
 
     from ..training.device import set_device
@@ -150,12 +150,12 @@ def device(name: str) -> Iterator[Finding]:
 
 
 def datasets(root: Path) -> Iterator[Finding]:
-    """The sets that are found, with their training counts."""
+    """The datasets found below a folder, with their training counts."""
     from ..data.store import is_store
 
     specs = DATASETS.loaded()
     stores = [p.name for p in sorted(root.glob("*")) if is_store(p)] if root.is_dir() else []
-    forms: dict[str, list[str]] = {}  # several sets may be read in one folder
+    forms: dict[str, list[str]] = {}  # one folder may hold several datasets, or one in several file formats
     for name in dict.fromkeys([*specs, *stores]):
         spec = specs.get(name)
         folder = (spec.folder or name) if spec else name
@@ -164,20 +164,20 @@ def datasets(root: Path) -> Iterator[Finding]:
     for names in forms.values():
         found = [_dataset(name, root) for name in names]
         here = [finding for finding, absent in found if not absent]
-        # Where one form of a set is there, nobody misses the other; of a folder without any, the first form is.
+        # If one form of a dataset is there, the other is not missed; a folder without any reports the first.
         yield from here or [found[0][0]]
     if not forms:
         yield Finding("none; toy_studio and toy_street need none (`pa-difc datasets` lists the others)", False)
 
 
 def _dataset(name: str, root: Path) -> tuple[Finding, bool]:
-    """What there is to say of a set, and whether nothing of it is there."""
+    """The finding for a dataset, and whether none of its files exist."""
     from ..data.readers.listing import OUR_SPLIT, NotHere, missing_files
     from ..data.store import is_store, open_store
 
     counts: dict[str, dict[str, int]] = {}
     problems: list[str] = []
-    ours: list[str] = []  # a note, if the split is
+    ours: list[str] = []  # a note if pa_difc made the split
     nothing = False
     advice = f"pa-difc datasets {name} --data-root {root}"
     try:
@@ -204,7 +204,7 @@ def _dataset(name: str, root: Path) -> tuple[Finding, bool]:
 
 
 def _warnings(counts: dict[str, dict[str, int]]) -> list[str]:
-    """Warnings of splits that are empty, and of classes that one split alone has."""
+    """Warnings of empty splits, and of classes that only one split has."""
     from ..data.labelling import alone_line, empty_lines, one_sided
     from ..data.labels import EXPRESSIONS
 
@@ -213,7 +213,7 @@ def _warnings(counts: dict[str, dict[str, int]]) -> list[str]:
 
 
 def _counted(counts: dict[str, dict[str, int]], sizes: Mapping[str, int]) -> str:
-    """The training split in a few words, or the only one."""
+    """The counts of the training split, or of the first one there is, in a few words."""
     from ..data.domains import describe_counts
 
     split = "train" if "train" in sizes else next(iter(sizes))
@@ -245,9 +245,9 @@ def steps(device: str) -> Iterator[Finding]:
             adapter.training_step(batches[0])
             started = time.perf_counter()
             adapter.training_step(batches[1])
-        except Exception as error:  # whatever it is: that is what this command is for
+        except Exception as error:  # any failure is a finding
             reason = (str(error).splitlines() or [""])[0]
-            advice = "compare the versions above with the tested ones; a plugin's method is its package's"
+            advice = "compare the versions above with the tested ones; for a plugin's method, ask its authors"
             yield Finding(f"{name}: {type(error).__name__}: {reason}", False, advice)
         else:
             yield Finding(f"{name}: {1000 * (time.perf_counter() - started):.0f} ms")

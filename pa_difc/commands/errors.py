@@ -1,4 +1,4 @@
-"""``pa-difc errors``: what a run gets wrong, or is unsure of, with the faces."""
+"""``pa-difc errors``: shows the faces that a run gets wrong or is unsure of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``compare`` is asked for: one grid or several, on one pair of datasets or several, and what of it is done."""
+"""The experiment that ``compare`` is asked for: its grids and pairs of datasets, and which cells are done."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class PairGrid:
     """The cells of one grid on one pair."""
 
-    title: str  #: of the grid, in a file of several; empty otherwise
+    title: str  #: of the grid in a --grid file; empty otherwise
     cells: list[Settings]
     frozen: bool  #: heads on frozen features
 
@@ -32,14 +32,14 @@ class PairGrid:
 
 
 def planned(parsed: argparse.Namespace, methods: Sequence[str], losses: Sequence[str]) -> list[PairGrid]:
-    """All grids that flags, and a file of grids, ask for; flags win over the file.
+    """All grids that the flags and the --grid file ask for; flags override the file.
 
     Args:
-        parsed: of compare.
-        methods, losses: where neither flags nor file name any.
+        parsed: compare's parsed flags.
+        methods, losses: defaults, if neither flags nor file name any.
 
     Raises:
-        UserError: a value is not valid, or there is no pair.
+        UserError: a value is not valid, or no pair of two different datasets is left.
     """
     from ..training.grid_file import Block, read_grid_file
 
@@ -73,7 +73,7 @@ def _of_block(
 
 
 def _names(parsed: argparse.Namespace, block: Block, side: str) -> list[str | None]:
-    """The datasets of one side; None stands for that of --source or --target, a file of settings, or the default."""
+    """The datasets of one side; None stands for the one of --source or --target, of --config, or the default."""
     one, several = getattr(parsed, side), getattr(parsed, f"{side}s")
     if one is not None and several is not None:
         raise UserError(f"--{side} {one} and --{side}s {' '.join(several)}: give one of them")
@@ -84,16 +84,16 @@ def _names(parsed: argparse.Namespace, block: Block, side: str) -> list[str | No
 
 
 def _plain(name: str) -> str:
-    """A dataset's name with its path in one spelling: ``folder:faces`` of ``folder:./faces/``."""
+    """A dataset's name with its path normalised: ``folder:./faces/`` becomes ``folder:faces``."""
     kind, _, path = name.partition(":")
     return f"{kind}:{Path(path).as_posix()}" if path else name
 
 
 def listing(grids: Sequence[PairGrid], out: Path) -> Iterator[str]:
-    """The cells of grids, a line for each method and loss with its seeds, done and left; no data is read.
+    """Lines that list the grids' cells: for each method and loss the seeds done and left. Reads no data.
 
-    A cell counts as done if its settings and the code are those of a record; whether data or weights have changed since
-    is seen when it is run.
+    A cell counts as done if a record has its settings and today's code. Whether data or weights have changed since is
+    checked only when it is run.
     """
     from ..report.printed import aligned
 
@@ -122,14 +122,14 @@ def _key(cell: Settings, frozen: bool) -> str:
 
 
 def _key_of(settings: dict[str, Any], frozen: bool, plugins: dict[str, str]) -> str:
-    """A hash of everything but how classifiers start, which on frozen features follows from what comes with them."""
+    """A hash of all settings but ``head_init``: on frozen features it follows from the extracted features."""
     from ..training.identity import hash_of
 
     return hash_of([settings | {"model": settings["model"] | {"head_init": None}}, frozen, plugins])
 
 
 def _done(out: Path) -> set[str]:
-    """What :func:`_key` gives for the cells that have a record of today's code."""
+    """The :func:`_key` of each cell that has a record made with today's code."""
     from ..training.identity import code_digest
     from ..training.record import read_record
 

@@ -1,4 +1,4 @@
-"""``pa-difc export``: a model to keep and to give to other programs."""
+"""``pa-difc export``: writes a trained model as a folder, in formats that other programs read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the commands share: flags for settings, in the order file, flags, ``--set``."""
+"""Flags that the commands share, and how they become settings.
+
+Flags and ``--set`` override ``--config``, which overrides the command's defaults.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from ..training.given import Given
     from ..training.settings import Settings
 
-#: Flags and the keys that they set.
+#: The settings key that each flag sets.
 _FLAGS = {
     "source": "data.source",
     "target": "data.target",
@@ -48,11 +51,11 @@ _FLAGS = {
 
 
 def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None:
-    """The flags that every training command has; ``--set`` reaches the rest.
+    """Adds the flags that every training command has; ``--set`` reaches the other settings.
 
     Args:
         parser: of the command.
-        **defaults: of the command, by flag, where they differ from those of the settings.
+        **defaults: by flag, where the command's defaults differ from those of the settings.
     """
     parser.epilog = f"{parser.epilog}\n\nkeys for --set, by full or short name:\n{describe_keys()}"
     parser.set_defaults(command_defaults=defaults)
@@ -97,7 +100,7 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None
 
 
 def add_arrangement_flags(parser: argparse.ArgumentParser) -> None:
-    """``--group-by`` and ``--near-duplicates``, for commands that read lists of samples."""
+    """Adds ``--group-by`` and ``--near-duplicates``, for commands that read lists of samples."""
     about = (
         "keep samples on one side of the split that agree in this: a column of the set's list, or a regular expression "
         r"that is looked for in their names, such as 'P\d+'"
@@ -111,7 +114,12 @@ def add_arrangement_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_cell_flags(parser: argparse.ArgumentParser, method: str | None = "mcd") -> None:
-    """``--method``, ``--loss`` and ``--seed``, for commands that train one run; without a method, it is fixed."""
+    """Adds ``--method``, ``--loss`` and ``--seed``, for commands that train one run.
+
+    Args:
+        parser: of the command.
+        method: the default method; None if the command's method is fixed, which leaves ``--method`` out.
+    """
     add = parser.add_argument
     if method is not None:
         add("--method", default=None, metavar="NAME", help=f"{', '.join(METHODS)} (default: {method})")
@@ -121,14 +129,14 @@ def add_cell_flags(parser: argparse.ArgumentParser, method: str | None = "mcd") 
 
 
 def add_grid_flags(parser: argparse.ArgumentParser, methods: Sequence[str], losses: Sequence[str]) -> None:
-    """``--methods`` and ``--losses``, each "all" or some, with their defaults."""
+    """Adds ``--methods`` and ``--losses``, each "all" or a list of names, with their defaults."""
     for flag, names, default in (("--methods", METHODS, methods), ("--losses", LOSSES, losses)):
         about = f"all, or some of {', '.join(names)} (default: {' '.join(default)})"
         parser.add_argument(flag, nargs="+", default=None, metavar="NAME", help=about)
 
 
 def add_jobs_flags(parser: argparse.ArgumentParser, *, cluster: bool = True) -> None:
-    """``--jobs``, ``--devices`` and ``--cluster``, for commands that train grids."""
+    """Adds ``--jobs``, ``--devices`` and ``--cluster``, for commands that train grids."""
     about = "train N cells in parallel, each in a single-threaded process (default: one per core; 1 on a GPU)"
     parser.add_argument("--jobs", type=int, default=None, metavar="N", help=about)
     about = "train cells in parallel on these, such as cuda:0 cuda:1; with more --jobs, several on each"
@@ -144,10 +152,10 @@ def add_jobs_flags(parser: argparse.ArgumentParser, *, cluster: bool = True) -> 
 
 
 def read_jobs(parsed: argparse.Namespace) -> Team:
-    """Who trains the cells, as these flags say.
+    """The workers that train the cells, from the flags of :func:`add_jobs_flags`.
 
     Raises:
-        UserError: there is no such number of jobs, or devices are named twice.
+        UserError: the number of jobs is below 1, or flags contradict each other.
     """
     if parsed.jobs is not None and parsed.jobs < 1:
         raise UserError(f"--jobs {parsed.jobs}: must be at least 1")
@@ -160,13 +168,13 @@ def read_jobs(parsed: argparse.Namespace) -> Team:
 
 
 def add_log_flag(parser: argparse.ArgumentParser) -> None:
-    """``--log``, for commands that train."""
+    """Adds ``--log``, for commands that train."""
     about = f"also log the scalars of every epoch to {', '.join(LOGGERS)}"
     parser.add_argument("--log", metavar="NAME", help=about)
 
 
 def add_features_flag(parser: argparse.ArgumentParser) -> None:
-    """``--features``, for commands that can train heads on features."""
+    """Adds ``--features``, for commands that can train heads on extracted features."""
     about = "train the whole network (full), or heads on features extracted once (frozen) (default: full)"
     parser.add_argument("--features", choices=("full", "frozen"), default=None, help=about)
 
@@ -176,7 +184,7 @@ def settings_of_cell(parsed: argparse.Namespace, *, method: str = "mcd", loss: s
 
     Args:
         parsed: of a command with :func:`add_cell_flags`.
-        method, loss: of a command's own, where neither flag nor file names any.
+        method, loss: defaults, if neither flags nor file name any.
 
     Raises:
         UserError: a value is not valid.
@@ -190,7 +198,7 @@ def settings_of_cell(parsed: argparse.Namespace, *, method: str = "mcd", loss: s
 
 
 def settings_of_some(parsed: argparse.Namespace, *, method: str, loss: str) -> Settings:
-    """The resolved settings of a command that has some of the training flags and ``--set`` alone.
+    """The resolved settings of a command that has only ``--set`` and some of the training flags.
 
     Args:
         parsed: of the command.
@@ -210,10 +218,10 @@ def settings_of_grid(
     """The resolved settings of every cell of a grid, from parsed flags.
 
     Args:
-        parsed: of a command with :func:`add_training_flags`, and ``methods``, ``losses``, ``seeds``; with ``block``,
-            the settings of a grid's file replace ``--config``.
-        methods, losses: where neither flags nor file name any.
-        **more: keys that the command sets itself, by their whole name with "__" for the dot.
+        parsed: of a command with :func:`add_training_flags`, and ``methods``, ``losses``, ``seeds``. If it has a
+            ``block``, these settings of a --grid file replace those of ``--config``.
+        methods, losses: defaults, if neither flags nor file name any.
+        **more: keys that the command sets itself, by full name with "__" for the dot.
 
     Raises:
         UserError: a value is not valid.
@@ -244,12 +252,12 @@ def settings_of_grid(
 def settings_of_rows(
     parsed: argparse.Namespace, rows: Sequence[tuple[str, str, dict[str, Any]]], defaults: dict[str, Any]
 ) -> list[Settings]:
-    """The resolved settings of cells that a command names itself, each with options of its own.
+    """The resolved settings of cells that a command fixes itself, each with its own options.
 
     Args:
-        parsed: of a command that has some of the training flags, and ``--set``, which win over all else.
-        rows: methods, losses, and their options by whole key.
-        defaults: of the command, by whole key.
+        parsed: of a command that has ``--set`` and some of the training flags, which override everything else.
+        rows: method, loss, and options by full key, for each cell.
+        defaults: of the command, by full key.
 
     Raises:
         UserError: a value is not valid.
@@ -273,7 +281,7 @@ def settings_of_rows(
 def expand(registry: Any, names: Sequence[str]) -> list[str]:
     """The named entries, each once and in the order given; "all" stands for the whole registry.
 
-    Methods that need weights, which not every command line has, are named beside "all".
+    "all" leaves out methods that need pretrained weights, which not every command line has: name them beside it.
 
     Raises:
         UserError: there is no such entry.
@@ -295,14 +303,14 @@ def expand(registry: Any, names: Sequence[str]) -> list[str]:
 
 
 def describe_keys() -> str:
-    """A line for each key, for help texts."""
+    """A line for each settings key, for help texts."""
     lines = [f"  {key}={about.default}: {about.about}" for key, about in fixed_keys().items() if key not in CELL_KEYS]
     lines = [wrapped(line, 6) for line in lines]
     return "\n".join([*lines, "and the options of methods, losses and backbones: pa-difc list methods"])
 
 
 def _file(parsed: argparse.Namespace) -> Mapping[str, Given]:
-    """The settings of a file that flags win over."""
+    """The settings from ``--config`` or from a block of a --grid file, which flags override."""
     from ..training.settings_file import read_settings
 
     block: Mapping[str, Given] | None = getattr(parsed, "block", None)
@@ -312,7 +320,7 @@ def _file(parsed: argparse.Namespace) -> Mapping[str, Given]:
 
 
 def _flags(parsed: argparse.Namespace) -> Iterator[tuple[str, Any]]:
-    """The flags that were given."""
+    """The keys and values of the flags that were given."""
     from ..training.given import Given
 
     for name, key in _FLAGS.items():
@@ -321,7 +329,7 @@ def _flags(parsed: argparse.Namespace) -> Iterator[tuple[str, Any]]:
 
 
 def _made_as(pretrained: str | None) -> dict[str, Any]:
-    """How the network of a model folder is made, by whole key; {} for other weights, which don't say it."""
+    """The network settings that a model folder holds, by full key; {} for other weights, which hold none."""
     from ..backbones.places import is_model_folder
 
     if not is_model_folder(pretrained):

@@ -1,4 +1,4 @@
-"""Training every cell of a grid, and what is reported of it."""
+"""Trains every cell of a grid, and prints each one's scores or failure."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def run_grid(
     team: Team = ALONE,
     shifted: bool = False,
 ) -> tuple[list[Record], Failures]:
-    """The records of all cells, and what went wrong with the others.
+    """Trains cells; returns their records, and the failures of those that have none.
 
     Args:
         cells: resolved.
-        source, target: the data of all.
-        out: below it lie the runs.
+        source, target: the data of all cells.
+        out: the folder above ``runs``.
         log: a logger's name.
-        seconds: what each cell is expected to take, to say how much is left; none: that is learnt.
-        team: who trains the cells; without a number of jobs: see :func:`.usual_jobs`.
+        seconds: the expected time of each cell, to estimate the time left; if empty, it is learnt on the way.
+        team: the workers that train the cells; without a number of jobs, :func:`.usual_jobs` decides.
         shifted: see :class:`.Pairs`.
 
     Raises:
-        Stopped: Ctrl-C, or what is like it; see :mod:`pa_difc.util.stops`.
+        Stopped: by Ctrl-C, or by a signal that counts as such; see :mod:`pa_difc.util.stops`.
         UserError: there is no such cluster, or its workers can't train the cells.
     """
     grid = _Grid(cells, Expected(cells, seconds), out)
@@ -73,36 +73,39 @@ def run_grid(
 
 
 def sized(team: Team, cells: Sequence[Settings], source: Domain, target: Domain) -> Team:
-    """A team with the number of workers that train the cells, and make their features; without, it is this process."""
+    """The team with the number of workers set that will train the cells and extract their features.
+
+    Without a number, this process does it alone.
+    """
     return team if team.cluster else _of_workers(team, jobs_for(cells, source, target, team.jobs))
 
 
 def jobs_for(cells: Sequence[Settings], source: Domain, target: Domain, asked: int | None) -> int | None:
-    """How many cells are trained at a time: as many as were asked for or usual, if there is memory for them.
+    """How many cells are trained in parallel: as many as were asked for, or the usual number, if memory allows.
 
-    None: one after the other, by this process with all its threads.
+    None means one after the other, in this process with all its threads.
     """
     jobs = asked or usual_jobs(cells)
     return None if jobs is None else workers_that_fit(min(jobs, len(cells)), cells[0], source, target)
 
 
 def _of_workers(team: Team, number: int | None) -> Team:
-    """One worker that no one asked for is this process."""
+    """The team with so many workers; a single worker that nobody asked for is replaced by this process."""
     return replace(team, jobs=number if number != 1 or team.jobs else None)
 
 
 def _workers(
     team: Team, pairs: Pairs, cells: Sequence[Settings], out: Path, log: str | None
 ) -> AbstractContextManager[Slots]:
-    """The places of a team that trains cells."""
+    """The slots of a team's workers, ready to train cells."""
     for domain in (pairs.source, pairs.target):
-        domain.summary()  # hashes what is hashed once, for all
+        domain.summary()  # computes the hashes once, before workers get their copies
     weights = {Path(cell.model.pretrained) for cell in cells if cell.model.pretrained not in (None, HUB)}
     return team.slots(train, pairs, out, log, len(cells), weights)
 
 
 def on_first(cells: Sequence[Settings], devices: Sequence[str]) -> list[Settings]:
-    """Cells on the first of some devices, for what is done before workers spread them; as they are if there is none.
+    """The cells on the first of some devices, for work that precedes the workers; unchanged if there is none.
 
     Raises:
         UserError: one of the devices can't be used.
@@ -113,7 +116,7 @@ def on_first(cells: Sequence[Settings], devices: Sequence[str]) -> list[Settings
 
 
 class _Grid:
-    """What has become of the cells so far, and the lines that say so."""
+    """The records and failures of the cells so far, and the lines that report them."""
 
     def __init__(self, cells: Sequence[Settings], expected: Expected, out: Path) -> None:
         self.cells, self.expected, self.out = cells, expected, out
@@ -125,7 +128,7 @@ class _Grid:
         self.failures: Failures = []
 
     def train(self, slots: Slots, *, bars: bool) -> None:
-        """Trains all cells, with bars if the slots have none of their own."""
+        """Trains all cells; ``bars`` shows a progress line for each worker."""
         display = GridDisplay(slots, self.expected, len(self.cells), shown=bars)
         try:
             for step in train_cells(self.cells, self.titles, slots, self.out, self.expected, display.watch):
@@ -135,10 +138,10 @@ class _Grid:
             display.close()
 
     def _lines(self, step: Step, display: GridDisplay) -> Iterator[str]:
-        """What is reported of a step, when what came of it is kept."""
+        """Keeps a step's outcome, and yields the lines that report it."""
         number, outcome, title = step.number, step.outcome, self.titles[step.number]
         for line in step.said.splitlines():
-            if is_news(line):  # this process may have said it, and each worker does
+            if is_news(line):  # each worker repeats it, and this process may have printed it before
                 yield line
         if outcome is None:
             yield f"{title}  its worker was killed; retrying"
@@ -155,13 +158,13 @@ class _Grid:
             yield f"{title:<{self.width}}  {scores}  {step.seconds:4.0f} s{display.left(step.left)}"
 
     def _failure(self, failure: Failure, title: str) -> Failure:
-        """As it is reported: the cell's name once, and its file below the folder that was given."""
+        """The failure as reported: without a second copy of the cell's name, and with its file's path below --out."""
         file = failure.file and self.out / failure.file.parent.name / failure.file.name
         return replace(failure, reason=failure.reason.removeprefix(f"{title}: "), file=file)
 
 
 def _words(cells: Sequence[Settings]) -> Iterator[list[str]]:
-    """What names each cell: its method and loss, and what else differs between cells."""
+    """The words that name each cell: its method and loss, and other settings that differ between cells."""
     seeds = len({cell.run.seed for cell in cells}) > 1
     samplers = len({cell.data.target_sampler for cell in cells}) > 1
     shifts = len({cell.data.target_shift for cell in cells}) > 1
@@ -173,7 +176,11 @@ def _words(cells: Sequence[Settings]) -> Iterator[list[str]]:
 
 
 def report_failures(failures: Failures) -> int:
-    """Says which cells failed, a line each, and where more is reported of it; returns the exit code."""
+    """Prints a line for each failed cell, with the file that has details.
+
+    Returns:
+        The exit code: 0 without failures, 2 if the user can mend all of them, else 1.
+    """
     for name, failure in failures:
         more = f" ({failure.file})" if failure.file and not failure.mendable else ""
         print(f"failed: {name}: {' '.join(failure.reason.split())}{more}", file=sys.stderr)
@@ -182,7 +189,7 @@ def report_failures(failures: Failures) -> int:
 
 
 def in_brief(record: Record) -> str:
-    """A run's scores on the target, or where it has no labels on held-out source, in a few words."""
+    """A run's scores in a few words: on the target, or on held-out source faces if the target has no labels."""
     scores = record["scores"]
     if target := scores.get("target"):
         frequent = target["macro_recall_20"]

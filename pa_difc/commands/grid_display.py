@@ -1,4 +1,4 @@
-"""What a terminal shows while workers train a grid: a line for all of it, and one for each worker."""
+"""Progress in a terminal while workers train a grid: a line for the whole grid, and one for each worker."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ WIDTH = 80
 
 
 class GridDisplay:
-    """Lines that stay at the bottom of a terminal; where there is none, there are no such lines.
+    """Progress lines that stay at the bottom of a terminal; nothing is shown if the output is no terminal.
 
     Args:
         slots: the workers, which may come and go.
-        expected: what cells take.
+        expected: how long cells take.
         total: the number of cells.
-        shown: whether there are such lines at all.
+        shown: False hides the lines.
     """
 
     def __init__(self, slots: Slots, expected: Expected, total: int, *, shown: bool) -> None:
@@ -31,23 +31,23 @@ class GridDisplay:
         self._room()
 
     def _room(self) -> None:
-        """Makes a bar for each worker."""
+        """Adds bars until there is one for the grid and one for each worker."""
         while len(self._bars) < 1 + len(self.slots):
             bar = tqdm(bar_format="{desc}", position=len(self._bars), leave=False, disable=self._disable)
             self._bars.append(bar)
 
     def close(self) -> None:
-        """Takes the lines away."""
+        """Removes the lines."""
         for bar in reversed(self._bars):
             bar.close()
 
     def print(self, line: str) -> None:
-        """Prints a line above them."""
+        """Prints a line above the progress lines."""
         with tqdm.external_write_mode():
             print(line, flush=True)
 
     def watch(self, waiting: Collection[int]) -> None:
-        """Shows how far all are; cells that are waiting have not begun."""
+        """Updates the lines; ``waiting`` holds the cells that have not begun."""
         if self._bars[0].disable:
             return
         busy = sum(slot.number is not None for slot in self.slots)
@@ -60,14 +60,14 @@ class GridDisplay:
             bar.set_description_str(text[:columns])
 
     def left(self, waiting: Collection[int]) -> str:
-        """ "  about 12 min left", where that is known and not nothing."""
+        """ "  about 12 min left"; empty if that is unknown or under a second."""
         running = [slot_left(slot, self.expected) for slot in self.slots if slot.number is not None]
         seconds = self.expected.left(waiting, [rest for rest in running if rest is not None], max(1, len(self.slots)))
         return f"  about {duration(seconds)} left" if seconds and seconds >= 1 else ""
 
 
 def line(number: int, slot: Slot, expected: Expected) -> str:
-    """How far a worker's cell is."""
+    """A worker's progress line."""
     if slot.number is None:
         return f"  {number}"
     if (progress := slot.watched()) is None:
@@ -79,7 +79,7 @@ def line(number: int, slot: Slot, expected: Expected) -> str:
 
 
 def slot_left(slot: Slot, expected: Expected) -> float | None:
-    """Seconds until a slot's cell is done: by its own pace, or by what such cells take."""
+    """Seconds until a slot's cell is done, by its own pace or by the time such cells take; None if unknown."""
     if (progress := slot.watched()) is not None and (seconds := progress.seconds_left) is not None:
         return seconds
     assert slot.number is not None
@@ -88,5 +88,5 @@ def slot_left(slot: Slot, expected: Expected) -> float | None:
 
 
 def duration(seconds: float) -> str:
-    """ "40 s" or "12 min"."""
+    """Seconds in words: "40 s" or "12 min"."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

@@ -1,4 +1,4 @@
-"""``pa-difc list``: what there is by name, ours and others', with a line and the options of each."""
+"""``pa-difc list``: everything that has a name, plugins' entries included, with a line and the options of each."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _describe_additions() -> None:
-    """Additions: they join a method by name, and are not methods themselves."""
+    """Prints the additions, which extend a method by name, as in mcd+NAME."""
     from ..methods.joined import ADDITIONS
 
     names = ", ".join(f"+{name}" for name in ADDITIONS)
@@ -63,7 +63,7 @@ def _describe_additions() -> None:
 
 
 def _describe(entries: dict[str, Any]) -> None:
-    """A line for each entry, and below it one for each of its options: how it is set, its default, what it means."""
+    """Prints a line for each entry, and below it one for each option: its name, default and meaning."""
     width = max(map(len, entries))
     for name, entry in entries.items():
         about = getattr(entry, "about", None) or (entry.__doc__ or "").partition("\n")[0]

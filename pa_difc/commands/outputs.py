@@ -1,4 +1,4 @@
-"""What commands write into ``--out`` beside runs: never over files of somebody else's."""
+"""Keeps commands from overwriting files in ``--out`` that they did not write."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ COMMAND = "command.txt"
 
 
 def require_own(out: Path, *names: str) -> None:
-    """Refuses a folder in which something that is not ours has the name of a file that will be written.
+    """Refuses a folder that holds somebody else's file under a name that will be written.
 
-    Files are ours in a folder with runs. Before there are any, a command line of ours is.
+    In a folder with runs, such files count as our own. In one without, only a command.txt with our command line does.
+
+    Args:
+        out: the folder.
+        *names: of the files that will be written.
 
     Raises:
-        UserError: there is one.
+        UserError: there is somebody else's file.
     """
     runs = (out / "runs").is_dir()
     for name in names:

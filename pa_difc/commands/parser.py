@@ -1,4 +1,4 @@
-"""The parser of all commands. It imports a command's flags when the command is named, and its work when it is run."""
+"""The command line's parser. A command's flags are imported when it is named, its other modules when it is run."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ..util.terminal import wrapped
 from ..util.version import VERSION
 from .console import exit_with
 
-#: Modules of this package in the order of a newcomer's path; what they are about stands here, so that ``--help`` need
-#: not import them.
+#: Modules of this package, in the order in which a newcomer needs them. Their descriptions are here, so that ``--help``
+#: need not import them.
 COMMANDS = {
     "doctor": "check the installation: versions, device, data and a training step of every method",
     "list": "list methods, losses, backbones, datasets, criteria, samplers or loggers, with their options",
@@ -39,14 +39,14 @@ COMMANDS = {
 }
 ABOUT = "Domain adaptation for imbalanced faces: DIFC inside pytorch-adapt's methods."
 
-#: Commands that several processes of a launcher may run together.
+#: Commands that a launcher such as torchrun may run in several processes.
 _DISTRIBUTED = ("train",)
 
 
-#: What a setting looks like: lr=0.05, method.weight=2.
+#: A setting, such as lr=0.05 or method.weight=2.
 _SETTING = re.compile(r"[a-z_]\w*(\.\w+)?=.*", re.DOTALL)
 
-#: What flags of version 0.1 are called now.
+#: Flags of version 0.1, and their names since 0.2.
 _OLD_FLAGS = {
     "--backbone-head": "--feature-head",
     "--local-head": "--landmark-branch",
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_script(name: str) -> None:
-    """Runs one command from a script of its own, such as recipes/compare.py, and exits.
+    """Runs one command from its own script, such as recipes/compare.py, and exits.
 
     Args:
         name: of the command.
@@ -79,10 +79,10 @@ def run_script(name: str) -> None:
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
-    """The parsed flags of a command line; one that can't be parsed ends the process, as argparse does.
+    """Parses a command line; exits as argparse does if it can't be parsed.
 
     Raises:
-        UserError: a setting stands where none can, without ``--set`` before it.
+        UserError: a setting such as lr=0.01 was given without ``--set`` before it.
     """
     parsed, rest = parser.parse_known_args(argv)
     settings = [word for word in rest if _SETTING.fullmatch(word)]
@@ -95,10 +95,10 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Name
 
 
 def refuse_old_flags(argv: Sequence[str]) -> None:
-    """Says what a flag of version 0.1 is called now.
+    """Refuses flags of version 0.1, and names their successors.
 
     Raises:
-        UserError: there is one.
+        UserError: there is such a flag.
     """
     for word in argv:
         if new := _OLD_FLAGS.get(word.partition("=")[0]):
@@ -109,7 +109,7 @@ def run_parsed(name: str, parsed: argparse.Namespace) -> int:
     """Runs a command whose flags are parsed; returns its exit code.
 
     Raises:
-        UserError: a launcher has started several processes of a command that runs in one, or a plugin can't be loaded.
+        UserError: a launcher started several processes of a single-process command, or a plugin can't be loaded.
     """
     from ..util.distributed import require_one_process
 
@@ -122,7 +122,7 @@ def run_parsed(name: str, parsed: argparse.Namespace) -> int:
 
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
-    """The parser of all commands, with the arguments of one, or for None of every one."""
+    """The parser of all commands, with the arguments of the command ``only``, or of every one if None."""
     parser = argparse.ArgumentParser(
         prog="pa-difc", description=ABOUT, epilog="pa-difc COMMAND --help shows the options of a command."
     )
@@ -138,7 +138,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
             module = _module(name)
             _fill(subparsers.add_parser(name, help=about, **_texts(name, module)), module)
     if completing:
-        from .completion import add_completion, complete_names  # which imports what every name is of
+        from .completion import add_completion, complete_names  # slow: imports every registry
 
         add_completion(parser)
         complete_names(parser)
@@ -146,7 +146,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 
 def add_plugin_flag(parser: argparse.ArgumentParser) -> None:
-    """``--plugin``, which every command has."""
+    """Adds ``--plugin``, which every command has."""
     about = "a Python file that registers your own methods, losses, backbones, datasets …; repeatable"
     parser.add_argument("--plugin", action="append", default=[], type=Path, metavar="FILE.py", help=about)
 

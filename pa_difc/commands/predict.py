@@ -1,4 +1,4 @@
-"""``pa-difc predict``: the classes of the faces in images, or in a video."""
+"""``pa-difc predict``: classifies the faces in images or in a video."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=SEARCH_PX,
         metavar="P",
-        help="longer side of images when faces are looked for; smaller faces than 25 of these pixels are not found, "
-        "and more is slower; 64 to 4096 (default: %(default)s)",
+        help="longer side to which larger images are reduced for face detection; faces smaller than 25 of these pixels "
+        "are not found, and more is slower; 64 to 4096 (default: %(default)s)",
     )
     add(
         "--views",
@@ -100,7 +100,7 @@ def _say(line: str | None) -> None:
 
 
 def _table(parsed: argparse.Namespace, model: Predictor, images: Images, pictures: Sequence[Path]) -> Table:
-    """Where the rows go."""
+    """The table that the rows are written to: standard output, or --out with what an earlier run left."""
     from ..deploy.rows import FileTable, Format, Table, identity
     from ..util.terminal import for_programs
 
@@ -123,7 +123,7 @@ def _table(parsed: argparse.Namespace, model: Predictor, images: Images, picture
 def _predict(
     parsed: argparse.Namespace, model: Predictor, images: Images, pictures: Sequence[Path] | None, table: Table
 ) -> None:
-    """Fills the table."""
+    """Predicts the images that the table lacks, and adds their rows."""
     from ..util.bars import tqdm
 
     done = table.done

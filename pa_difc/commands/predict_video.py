@@ -1,14 +1,17 @@
-"""``pa-difc predict --video``: the classes of the faces in a video, frame by frame."""
+"""``pa-difc predict --video``: classifies the faces in a video, frame by frame."""
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..util.errors import UserError
+from ..util.stops import exit_code
+from ..util.terminal import for_programs
 
 if TYPE_CHECKING:
     from ..deploy.predictor import Predictor
@@ -26,10 +29,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def refuse(parsed: argparse.Namespace) -> None:
-    """Refuses flags that don't go together.
+    """Refuses flags that contradict each other.
 
     Raises:
-        UserError: images and a video, or neither; or flags of a video without one.
+        UserError: images and a video were given, or neither, or video flags without a video.
     """
     if parsed.video is None:
         if not parsed.images:
@@ -42,7 +45,7 @@ def refuse(parsed: argparse.Namespace) -> None:
 
 
 def run_video(parsed: argparse.Namespace, model: Predictor) -> int:
-    """Writes a row for each face of each frame, and an annotated video."""
+    """Writes a row for each face of each frame and, if asked for, an annotated video; returns the exit code."""
     from ..deploy.rows import FileTable
     from ..deploy.smoothing import smoother_of
     from ..deploy.video_file import VideoFile
@@ -59,19 +62,19 @@ def run_video(parsed: argparse.Namespace, model: Predictor) -> int:
         _write(faces, table, out)
         ended = True
     except KeyboardInterrupt:
-        ended = camera  # which has no other end
+        ended = camera and exit_code() == 128 + signal.SIGINT  # Ctrl-C is the only way to end a camera's video
     finally:
         video.close()
-        if out is not None:
-            out.close()
         if ended:
             table.finish()
         table.close()
+        if out is not None:
+            out.close()  # last: if the disk is full, the rows are kept
     print(_said(faces, table, time.perf_counter() - began), file=sys.stderr)
     if ended:
         return 0
     print(f"stopped{f'; the rows so far are in {table.part}' if isinstance(table, FileTable) else ''}", file=sys.stderr)
-    return 130
+    return exit_code()
 
 
 def _table(parsed: argparse.Namespace, model: Predictor) -> Table:
@@ -80,7 +83,7 @@ def _table(parsed: argparse.Namespace, model: Predictor) -> Table:
 
     form = Format(parsed.format, model.labels, frame_columns(model.labels))
     if parsed.out is None:
-        return Table(sys.stdout, form)
+        return Table(for_programs(sys.stdout), form)
     for flag, path in (("--video", Path(parsed.video)), ("--annotate", parsed.annotate)):
         if path is not None and parsed.out.resolve() == path.resolve():
             raise UserError(f"--out {parsed.out} is what {flag} names: give another file")
@@ -88,7 +91,7 @@ def _table(parsed: argparse.Namespace, model: Predictor) -> Table:
 
 
 def _write(faces: FilmedFaces, table: Table, out: VideoOut | None) -> None:
-    from tqdm import tqdm
+    from ..util.bars import tqdm
 
     video = faces.video
     for frame in tqdm(faces, total=video.expected, desc="predicting", unit="frame", disable=None, leave=False):

@@ -1,4 +1,4 @@
-"""``pa-difc prepare``: finds, cuts out and stores the faces of a dataset, once."""
+"""``pa-difc prepare``: detects, crops and stores the faces of a dataset, once for all training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXAMPLES = """\
   pa-difc prepare --check stores/fer2013
   python recipes/compare.py --source raf_db --target fer2013 --data-root stores --backbone ir18"""
 
-#: Where a flag's value is not a word or a number of pixels.
+#: Metavars of flags whose value is neither a name nor a number of pixels.
 _METAVARS = {"group_by": "PATTERN|COLUMN"}
 
 _KEPT = "kept whole, or in the dataset's box, with typical landmarks"
@@ -88,7 +88,7 @@ def _check(path: Path) -> int:
 
 
 def _duplicates(manifest: dict[str, Any]) -> Iterator[str]:
-    """What became of samples that show the same."""
+    """Lines on duplicate samples."""
     from ..data.arrange import near_line
     from ..data.duplicates import Duplicates
 

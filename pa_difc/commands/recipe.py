@@ -1,4 +1,4 @@
-"""A script that composes one method by hand: flags, data, training, scores and record are the same for all of them."""
+"""The common part of recipes that compose one method by hand: flags, data, training, scores and record."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from .scores import announce, print_scores
 
 @dataclass(frozen=True)
 class Ingredients:
-    """What a method is composed from, made as the settings say.
+    """The parts that a method is composed from, built from the settings.
 
     Attributes:
         settings: resolved.
         source, target: labelled and unlabelled data.
-        batches: of both, for training; an epoch is a pass over the longer of the two.
+        batches: pairs of source and target batches; an epoch is one pass over the larger domain.
     """
 
     settings: Settings
@@ -48,16 +48,16 @@ class Ingredients:
     batches: PairLoader
 
     def extractor(self) -> Any:
-        """A feature extractor G, a module whose ``num_features`` is the length of a feature vector."""
+        """A feature extractor G, a module with ``num_features``, the length of its feature vectors."""
         return make_extractor(self.settings)
 
     def classifier(self, num_features: int) -> nn.Module:
-        """A classifier C on features, for the task's classes."""
+        """A classifier C from features ``(N, num_features)`` to logits ``(N, K)``."""
         return self._make_classifier(num_features, len(self.source.label_set))
 
     @cached_property
     def _make_classifier(self) -> Callable[[int, int], nn.Module]:
-        """One for all classifiers: where they start as a pretrained one, the second must know that there is a first."""
+        """Shared by all classifiers: a second one that starts from pretrained weights must know of the first."""
         return make_classifier(self.settings, self.source)
 
     def containers(self, models: Models) -> tuple[Optimizers, LRSchedulers]:
@@ -65,7 +65,7 @@ class Ingredients:
         return make_containers(self.settings, models, len(self.batches))
 
     def loss(self) -> ClassificationLoss:
-        """The classification loss: for "difc", margins from the source's class counts, raised for confused classes."""
+        """The classification loss; DIFC's margins come from the source's class counts, raised for confused classes."""
         return make_slot_loss(self.settings, self.source, len(self.batches))
 
     @property
@@ -75,12 +75,12 @@ class Ingredients:
 
 
 def run_recipe(about: str, method: str, compose: Callable[[Ingredients], LossSlot] | None = None) -> None:
-    """Runs a script that trains one method: parses its flags, trains, scores, and writes the run's record; exits.
+    """Runs a script that trains one method, and exits: parses flags, trains, scores, and writes the run's record.
 
     Args:
-        about: what ``--help`` says first.
+        about: the description in ``--help``.
         method: a registered method's name.
-        compose: makes the method; None: it is made as ``pa-difc compare`` does.
+        compose: builds the method; None builds it as ``pa-difc compare`` does.
     """
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""``pa-difc report``: one page from the records of a grid."""
+"""``pa-difc report``: writes one page from the records of a grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a terminal shows of a pair of datasets and of finished runs."""
+"""Prints a pair of datasets before training, and a run's scores after it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def announce(source: Domain, target: Domain) -> None:
-    """Prints what is going to be trained on: counts, what is missing, what was left out."""
+    """Prints the data that will be trained on: counts, missing classes, and what was left out."""
     print(f"{source.name} → {target.name}")
     if source.empty:
         print("  source  none: adapting to the target alone")
@@ -39,13 +39,13 @@ def announce(source: Domain, target: Domain) -> None:
 
 
 def announce_phases(cells: Iterable[Settings]) -> None:
-    """Prints which phases of losses never begin, for training ends before; the tables say it, too."""
+    """Prints which phases of losses never begin because training ends before; the tables note it too."""
     for line in never_began(cell.to_dict() for cell in cells):
         print(f"{line}\n", flush=True)
 
 
 def _remarks(domain: Domain) -> Iterator[str]:
-    """What one should know of a domain, a line each."""
+    """Notes and warnings on a domain, a line each."""
     yield from _on_classes(domain)
     yield from (f"{domain.name}: {note}" for note in domain.notes)
     if line := left_out_line(domain.left_out):
@@ -68,7 +68,7 @@ def _remarks(domain: Domain) -> Iterator[str]:
 
 
 def _on_classes(domain: Domain) -> Iterator[str]:
-    """Which classes a split lacks, and a warning for those that the other split has."""
+    """Lines on classes that a split lacks, with a warning if the other split has them."""
     if not domain.labelled:
         return
     missing = {split: domain.missing(split) for split in ("train", "test")}
@@ -80,14 +80,14 @@ def _on_classes(domain: Domain) -> Iterator[str]:
 
 
 def _without_face(name: str, number: int, on_missing: str) -> str:
-    """What a store made of images in which no face was found."""
+    """What a face store did with images in which no face was found."""
     if on_missing == "whole":
         return f"in the store of {name}: {number:,} images without a detected face, kept whole with typical landmarks"
     return f"not in the store of {name}: {number:,} images without a face"
 
 
 def print_scores(record: dict[str, Any], folder: Path) -> None:
-    """Prints a run's scores on the target, or its predictions where there are no labels, and where its record lies."""
+    """Prints a run's scores on the target, or its predicted classes if there are no labels, and its record's path."""
     classes, target = record["labels"]["names"], record["settings"]["data"]["target"]
     if (scores := record["scores"].get("target")) is not None:
         _print_target(target, scores, classes)
@@ -125,6 +125,6 @@ def _share(value: float | None) -> str:
 
 
 def _print_row(head: str, cells: list[str]) -> None:
-    """Cells side by side, as many as fit into a line."""
+    """Prints cells side by side, as many as fit on a line."""
     text = "   ".join(cell.replace(" ", "\xa0") for cell in cells)
     print(filled(text, f"  {head}", "  " + " " * len(head)).replace("\xa0", " "))

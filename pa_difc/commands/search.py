@@ -1,4 +1,4 @@
-"""``pa-difc search``, and ``python hpo/search.py``: a study of the space in hpo/spaces.py."""
+"""``pa-difc search`` and ``python hpo/search.py``: tune hyper-parameters over the space in hpo/spaces.py."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXAMPLES = """\
   pa-difc search --target fer2013 --source muxspace --data-root data --features frozen --trials 30
   pa-difc search --target fer2013 --storage postgresql+psycopg2://me@db/studies   # on every machine"""
 
-#: The source that goes with the paper's targets.
+#: The paper's source dataset.
 PAPERS_SOURCE = "raf_db"
 
 
@@ -103,10 +103,10 @@ def run(parsed: argparse.Namespace) -> int:
 def _train_all(
     jobs: int | None, cells: Sequence[Settings], source: Domain, target: Domain, out: Path
 ) -> list[dict[str, Any]]:
-    """Trains the cells that a study is judged by, as a grid does.
+    """Trains the cells that confirm a study's best trials, as a grid does.
 
     Raises:
-        UserError: one of them failed.
+        UserError: a cell failed.
     """
     from ..training.team import Team
     from .grid import run_grid
@@ -119,10 +119,10 @@ def _train_all(
 
 
 def _space(file: Path | None) -> Space:
-    """The space of a file; for None that of hpo/spaces.py, in the checkout or as it was installed.
+    """The search space of a file; None stands for hpo/spaces.py of the checkout or the installed package.
 
     Raises:
-        UserError: there is no such file, or it has no space.
+        UserError: there is no such file, or it defines no SPACE.
     """
     installed = find_spec("pa_difc_hpo")
     folders = [
@@ -133,5 +133,5 @@ def _space(file: Path | None) -> Space:
     path = next((place for place in places if place.is_file()), places[0])
     space: Space | None = getattr(load_module(path), "SPACE", None)
     if space is None:
-        raise UserError(f"{path}: it has no SPACE")
+        raise UserError(f"{path}: must define SPACE, as hpo/spaces.py does")
     return space

@@ -1,4 +1,4 @@
-"""``pa-difc serve``: a local page that shows what a model says of photographs and of the camera."""
+"""``pa-difc serve``: serves a local page that classifies the faces in photographs or from the camera."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..util.errors import UserError
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-_HOST, _PORT = "127.0.0.1", 8765  #: this computer alone can reach it
-_WAIT_S = 2  #: for answers that are under way when it ends
+_HOST, _PORT = "127.0.0.1", 8765  #: only this computer can reach it
+_WAIT_S = 2  #: for responses in progress when the server stops
 
 EXAMPLES = """\
   pa-difc serve --model my_model --open
@@ -53,7 +53,7 @@ def run(parsed: argparse.Namespace) -> int:
         port = listener.getsockname()[1]
         model = load(parsed.model, parsed.device, crop=parsed.crop)
         for _ in model.each([Given("nobody", np.zeros((64, 64, 3), np.uint8))]):
-            pass  # everything is loaded before anybody waits for it
+            pass  # loads the detector and the network before the first visitor waits for them
         address = f"http://{_HOST}:{port}/"
         print(f"{parsed.model} is at {address} for this computer only; Ctrl-C stops it", flush=True)
         if parsed.open:
@@ -66,16 +66,16 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _listening(port: int) -> socket.socket:
-    """A socket that waits for this computer's own connections.
+    """A socket that listens on this computer's loopback address.
 
     Raises:
-        UserError: there is no such port, or it is taken or not allowed.
+        UserError: the port is out of range, taken, or not allowed.
     """
     if not 0 <= port <= 65535:
         raise UserError(f"--port {port}: must be from 0 to 65535")
     listener = socket.socket()
     try:
-        if os.name == "posix":  # a port that was just left is free; elsewhere this would share one that is not
+        if os.name == "posix":  # lets a port be reused at once; on Windows it would share one that is in use
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((_HOST, port))
         listener.listen()
@@ -86,7 +86,7 @@ def _listening(port: int) -> socket.socket:
 
 
 def _serve(page: Starlette, listener: socket.socket) -> None:
-    """Answers until Ctrl-C or SIGTERM."""
+    """Serves the page until Ctrl-C or SIGTERM."""
     import uvicorn
 
     config = uvicorn.Config(

@@ -1,4 +1,4 @@
-"""``pa-difc shift``: methods × losses on a target whose class proportions are shifted, more and more severely."""
+"""``pa-difc shift``: compares methods × losses on a target under ever stronger label shift."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run(parsed: argparse.Namespace) -> int:
         raise UserError(f"--draws {parsed.draws}: must be at least 1")
     team = read_jobs(parsed)
     grids = [_cells(parsed, name) for name in _samplers(parsed.target_samplers)]
-    cells = [cell for one in zip(*grids, strict=True) for cell in one]  # samplers of a method and loss side by side
+    cells = [cell for one in zip(*grids, strict=True) for cell in one]  # keeps a method and loss's samplers together
     tasks = list(product(range(parsed.draws), map(_alpha, parsed.alphas)))
 
     from ..data.domains import require_labels
@@ -81,18 +81,18 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _cells(parsed: argparse.Namespace, sampler: str) -> list[Settings]:
-    """The grid with one way to draw the target."""
+    """The grid's cells with one target sampler."""
     return settings_of_grid(parsed, methods=METHODS, losses=LOSSES, data__target_sampler=sampler)
 
 
 def _task(cell: Settings, alpha: float | None, draw: int) -> Settings:
-    """A cell on one draw's target."""
+    """A cell on the target of one draw: α (None leaves the target unchanged), and the draw's number as the seed."""
     data = cell.data if alpha is None else replace(cell.data, target_shift=alpha, shift_draw=draw)
     return replace(cell, data=data, run=replace(cell.run, seed=draw))
 
 
 def _show(records: list[dict[str, Any]]) -> None:
-    """Prints the tables."""
+    """Prints a table of scores and one of gains for each metric."""
     from ..report.printed import aligned
     from ..report.shift import METRICS, gains_table, lines_from_records, table
 
@@ -118,10 +118,10 @@ def _samplers(names: Sequence[str] | None) -> Sequence[str]:
 
 
 def _alpha(text: str) -> float | None:
-    """α of a flag.
+    """The α of a flag; None for "none".
 
     Raises:
-        UserError: it is no number above 0.
+        UserError: it is neither "none" nor a number above 0.
     """
     from ..training.groups import DataSettings
 

@@ -1,4 +1,4 @@
-"""The tables of ``compare``: of all that lies below its folder, and printed for the pairs of one command."""
+"""The tables of ``compare``: written for all runs below its folder, printed for the pairs of one command."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ..util.errors import UserError
 from ..util.files import write_text
 from ..util.markdown import write_markdown
 
-#: What is written next to the runs: the table of targets with labels, or where there are none, what a choice goes by.
+#: Written next to the runs: the scores on targets with labels or, without any, what a choice can go by.
 TABLES = ("table.csv", "table.md")
-#: What a choice goes by, where some targets have labels and others do not.
+#: What a choice can go by, if some targets have labels and others do not.
 CHOICE_TABLES = ("choice.csv", "choice.md")
 
 Record = dict[str, Any]
@@ -30,17 +30,17 @@ def write_tables(out: Path, made: Sequence[Record]) -> None:
     """Writes the tables of all runs below a folder, and prints those of the grids that some records belong to.
 
     Args:
-        out: below it lie the runs, also those of earlier commands.
-        made: records of this command.
+        out: the folder above ``runs``, which may hold runs of earlier commands.
+        made: this command's records.
 
     Raises:
-        UserError: outputs of a run are gone or damaged, or a file can't be written.
+        UserError: a run's outputs are missing or damaged, or a file can't be written.
     """
     grids = make_grids(_runs(out, made))
     scored, others = [g for g in grids if g.labelled], [g for g in grids if not g.labelled]
     if scored:
         _write(out, TABLES, [_scored_csv(grid) for grid in scored], _scored_markdown(scored))
-    choices = [(grid, _choice(grid, out)) for grid in others]  # which fails where outputs of a run are gone
+    choices = [(grid, _choice(grid, out)) for grid in others]  # after the other tables: missing outputs fail here
     if others:
         markdown = "\n".join(_choice_markdown(*choice) for choice in choices)
         _write(out, CHOICE_TABLES if scored else TABLES, [numbers(choice) for _, choice in choices], markdown)
@@ -53,9 +53,9 @@ def write_tables(out: Path, made: Sequence[Record]) -> None:
 
 
 def _runs(out: Path, made: Sequence[Record]) -> list[Run]:
-    """All runs below a folder, those of label shifts left out, in the order in which they were finished.
+    """All runs below a folder except those of label shifts, in the order in which they finished.
 
-    Those of this command stand in its order among themselves: workers finish in any.
+    This command's runs keep its own order among themselves, since parallel workers finish in any order.
     """
     from ..training.record import read_record
 
@@ -63,7 +63,7 @@ def _runs(out: Path, made: Sequence[Record]) -> list[Run]:
     for path in sorted((out / "runs").glob("*/record.json")):
         try:
             runs.append(Run(path.parent, read_record(path)))
-        except UserError as error:  # of another command, maybe: this one's numbers are not lost by it
+        except UserError as error:  # a damaged record, maybe of another command, must not cost this one's tables
             print(f"left out of the tables: {error}", flush=True)
     runs.sort(key=lambda run: str(run.record["finished"]))
     numbers_of = {record["key"]: number for number, record in enumerate(made)}
@@ -73,7 +73,7 @@ def _runs(out: Path, made: Sequence[Record]) -> list[Run]:
 
 
 def _write(out: Path, names: Sequence[str], tables: Sequence[Sequence[Sequence[Any]]], markdown: str) -> None:
-    """Writes the tables of several grids, which have one head where their classes are the same, and the Markdown."""
+    """Writes the Markdown, and the tables of several grids to one CSV; a header repeats only if classes differ."""
     rows: list[Sequence[Any]] = []
     for table in tables:
         rows += table[1:] if rows and list(rows[0]) == list(table[0]) else table
@@ -98,7 +98,7 @@ def _scored_markdown(grids: Sequence[Grid]) -> str:
 
 
 def _late(grid: Grid) -> str:
-    """Phases of losses that never began, as paragraphs below a table of Markdown."""
+    """The phases of losses that never began, as paragraphs below a Markdown table."""
     return "".join(f"\n{line}.\n" for line in grid.never_began)
 
 
@@ -124,7 +124,7 @@ def _choice_markdown(grid: Grid, selection: Selection) -> str:
 
 
 def _choice_text(grid: Grid, selection: Selection) -> str:
-    """The table of a target without labels: what a choice can go by, and the chosen cell."""
+    """The terminal's table for a target without labels: what a choice can go by, and the chosen cell."""
     export = f"pa-difc export --model {selection.chosen.runs[0].path} --out my_model"
     sure = "chosen" if selection.chosen.eligible else "the least bad; do not rely on it"
     chosen = f"\n{sure}: {selection.chosen.name}; to use it: {export}"

@@ -1,4 +1,4 @@
-"""``pa-difc train``: one method, one loss, one seed."""
+"""``pa-difc train``: trains one method with one loss and one seed."""
 
 from __future__ import annotations
 

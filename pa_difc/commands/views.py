@@ -1,4 +1,4 @@
-"""``pa-difc views``: at which crop, and over which views, a pretrained classifier should look at a target's faces."""
+"""``pa-difc views``: chooses the crop and the views that suit a pretrained classifier on a target, without labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXAMPLES = """\
   pa-difc views --backbone expression --pretrained face_expression --target store:stores/fer2013 --oracle
   pa-difc views --backbone small --pretrained my_model --target toy_street --faces 300"""
 
-_SHOWN = 8  #: of more classes, the most frequent ones alone
+_SHOWN = 8  #: columns of classes at most; the most frequently predicted ones
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +49,7 @@ def run(parsed: argparse.Namespace) -> int:
         raise UserError(f"--faces {parsed.faces}: must be at least 2")
     if "model.input_scale" not in settings.follows:
         raise UserError(f"input_scale={settings.model.input_scale:g}: this command chooses it; leave it out")
-    settings = settings.but(**{"model.input_scale": 1.0})  # crops are of the faces, whatever a model folder takes
+    settings = settings.but(**{"model.input_scale": 1.0})  # candidates are relative to the face, not to a model's crop
 
     from ..data.domains import require_labels
     from ..evaluation.crop_choice import crop_probs, score_crops
@@ -80,7 +80,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _target(settings: Settings, number: int) -> Domain:
-    """The dataset, with at most so many faces of its training split, evenly spaced."""
+    """The dataset, its training split reduced to at most ``number`` evenly spaced faces."""
     from dataclasses import replace
 
     import numpy as np
@@ -99,7 +99,7 @@ def _target(settings: Settings, number: int) -> Domain:
 
 
 def _classifier(settings: Settings, domain: Domain) -> tuple[Any, Any]:
-    """The pretrained classifier as a method, and batches of the faces, on one device."""
+    """The pretrained classifier as a method, and batches of the faces, on the same device."""
     from ..data.loaders import EvalLoader
     from ..training.build import check_landmarks, make_adapter
 
@@ -110,7 +110,7 @@ def _classifier(settings: Settings, domain: Domain) -> tuple[Any, Any]:
 
 
 def _table(choice: CropChoice, classes: Sequence[str], scores: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """A line for each crop; what labels say at its end."""
+    """A header and a line for each crop, with scores by labels at the end if there are any."""
     shown = sorted(range(len(classes)), key=lambda k: -choice.chosen.shares[k])[:_SHOWN]
     names = [classes[k][:12] for k in sorted(shown)]
     oracle = "  accuracy  mean recall  ≥ 20 faces (by labels)" if scores else ""

@@ -1,4 +1,4 @@
-"""``pa-difc weights``: public weights, the backbone that each fits, where they come from, and whether they are here."""
+"""``pa-difc weights``: lists public weights: the backbone that each fits, origin, terms, and whether you have them."""
 
 from __future__ import annotations
 

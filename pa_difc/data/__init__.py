@@ -1,4 +1,4 @@
-"""Faces: datasets by name, label sets, sets in memory, batches for training and evaluation."""
+"""Face data: datasets by name, label sets, face sets in memory, and batches for training and evaluation."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""From a reader's list to the samples that are taken, and the split that they are in."""
+"""Applies grouping and duplicate rules to a reader's list: which samples are used, and in which split."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .readers.listing import OUR_SPLIT, Listing
 
 @dataclass(frozen=True)
 class Arrangement:
-    """What is asked for.
+    """How a list is to be grouped and deduplicated.
 
     Raises:
-        UserError: there is no such way to treat near duplicates.
+        UserError: ``near_duplicates`` is not one of :data:`.NEAR_DUPLICATES`.
     """
 
-    deduplicate: bool = False  #: exact duplicates are left out
+    deduplicate: bool = False  #: leave out exact duplicates
     group_by: str | None = None  #: a column or a pattern; see :func:`.group_by`
-    near_duplicates: str | None = None  #: one of :data:`.NEAR_DUPLICATES`; None: they are not looked for
+    near_duplicates: str | None = None  #: one of :data:`.NEAR_DUPLICATES`; None does not search for them
 
     def __post_init__(self) -> None:
         if self.near_duplicates not in (None, *NEAR_DUPLICATES):
@@ -33,14 +33,14 @@ class Arrangement:
 
 @dataclass(frozen=True)
 class Arranged:
-    """What came of it.
+    """A list after grouping and deduplication.
 
     Attributes:
-        listing: what is left, in its splits.
-        fits: how many samples have a group by the column or pattern.
-        duplicates: exact ones that were left out; None if that was not asked for.
-        copies: exact ones that are still there.
-        near: near ones; None if they were not looked for.
+        listing: the remaining samples, in their splits.
+        fits: number of samples that the column or pattern of ``group_by`` fits.
+        duplicates: exact duplicates that were left out; None if that was not asked for.
+        copies: exact duplicates that are still in the list.
+        near: near duplicates; None if they were not searched for.
     """
 
     listing: Listing
@@ -50,20 +50,20 @@ class Arranged:
     near: Duplicates | None
 
     def near_record(self, how: Arrangement) -> dict[str, Any] | None:
-        """What became of near duplicates, as records and stores have it."""
+        """Counts and treatment of near duplicates, for records and store manifests; None if not searched for."""
         return None if self.near is None else {**self.near.to_dict(), "treated": how.near_duplicates}
 
 
 def arrange(listing: Listing, how: Arrangement, digests: Sequence[str] | None = None) -> Arranged:
-    """Regroups a list, leaves out duplicates, or says how many there are.
+    """Regroups a list, and leaves out or counts its duplicates.
 
     Args:
         listing: from a reader.
-        how: what is asked for.
-        digests: of its samples, if they are known.
+        how: the rules.
+        digests: of its samples by :func:`.content_digests`, if they are known already.
 
     Raises:
-        UserError: the pattern is none, or imagehash is needed and not installed.
+        UserError: the pattern is not a regular expression, or imagehash is needed and not installed.
     """
     known = dict(zip((s.name for s in listing.samples), digests, strict=True)) if digests is not None else {}
     fits = 0
@@ -86,10 +86,10 @@ def arrange(listing: Listing, how: Arrangement, digests: Sequence[str] | None = 
 
 
 def near_line(near: dict[str, Any]) -> str:
-    """What became of near duplicates, for people.
+    """A line on near duplicates.
 
     Args:
-        near: as a record has it: counts, and "treated" as :data:`.NEAR_DUPLICATES`.
+        near: from a record: counts, and under "treated" a key of :data:`.NEAR_DUPLICATES`.
     """
     counts = Duplicates(**{key: value for key, value in near.items() if key != "treated"})
     left_out = f", {counts.dropped:,} samples left out" if counts.dropped else ""
@@ -111,5 +111,5 @@ def _treat_near(listing: Listing, how: str) -> tuple[Listing, Duplicates]:
 
 
 def _with(listing: Listing, samples: Sequence[Any]) -> Listing:
-    """A listing with some of its samples; what their list says beside is not needed any more."""
+    """A listing with some of its samples, without columns, which no later step needs."""
     return replace(listing, samples=list(samples), columns={})

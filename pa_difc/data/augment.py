@@ -6,18 +6,18 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from .faces import Face
 
-#: The protocol's zoom into crops of "cdfer": at most the padding, a tenth of the box's side, on each side.
+#: The protocol's largest zoom into "cdfer" crops: on each side it cuts away at most the padding, a tenth of the box.
 PROTOCOL_ZOOM = 1 / 12
 
 
 def zoom_faces(faces: Face, cut: Tensor) -> Face:
     """Zooms into each face of a batch, symmetrically: image (bilinear) and landmark positions.
 
-    The CD-FER benchmark's jitter: the box is drawn in by a random part of its padding, the same on each side.
+    This is the CD-FER benchmark's jitter: the crop loses a random part of the box's padding, the same on each side.
 
     Args:
         faces: a batch ``(N, ...)``.
-        cut: ``(N,)`` in [0, 0.5): what is cut away on each side, as a share of the side; 0 leaves a face as it is.
+        cut: ``(N,)`` in [0, 0.5): share of the side to cut away on each side; 0 leaves a face unchanged.
     """
     width = faces.image.shape[-1]
     keep = 1 - 2 * cut.to(faces.image)

@@ -1,4 +1,4 @@
-"""From a photograph, a box and five points to a face of fixed size."""
+"""Crops faces of a fixed size from photographs, by box and five points."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ALIGNED_POINTS = np.array(
     dtype=np.float32,
 )
 
-#: Where they lie on average in 112×112 crops of "cdfer": the points of a face in which none were found.
+#: Their mean places in 112×112 "cdfer" crops: stand in for the points of a face in which none were found.
 TYPICAL_POINTS = np.array([(33.1, 45.3), (79.9, 44.7), (56.1, 69.4), (37.0, 93.5), (76.7, 93.3)], dtype=np.float32)
 
 _TEMPLATE_PX = 112
@@ -26,37 +26,37 @@ class Sized(Protocol):
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of all of it."""
+        """Width and height of the whole image, in pixels."""
 
 
 class Picture(NamedTuple):
-    """A part of a photograph, or all of it, in as many pixels or fewer."""
+    """A photograph or a part of it, possibly scaled down."""
 
     image: Image.Image  #: RGB, upright
     size: tuple[int, int]  #: width and height of the photograph
-    origin: tuple[float, float] = (0.0, 0.0)  #: where the picture's corner lies in the photograph
-    factor: int = 1  #: how many of the photograph's pixels one of the picture's stands for, along each side
+    origin: tuple[float, float] = (0.0, 0.0)  #: the picture's upper left corner in the photograph
+    factor: int = 1  #: side of a picture's pixel, in pixels of the photograph
 
     def to_picture(self, points: np.ndarray) -> np.ndarray:
-        """``(…, 2)`` points of the photograph in the picture."""
+        """Converts points ``(…, 2)`` from pixels of the photograph to pixels of the picture."""
         moved: np.ndarray = (points - np.array(self.origin)) / self.factor
         return moved
 
     def to_photograph(self, points: np.ndarray) -> np.ndarray:
-        """``(…, 2)`` points of the picture in the photograph."""
+        """Converts points ``(…, 2)`` from pixels of the picture to pixels of the photograph."""
         moved: np.ndarray = points * self.factor + np.array(self.origin)
         return moved
 
 
 class Crop(NamedTuple):
-    """A face cut out."""
+    """A cropped face."""
 
     image: np.ndarray  #: ``(3, P, P)`` uint8, RGB
     landmarks: np.ndarray  #: ``(5, 2)`` float32, in pixels of the crop
 
 
 def pad_box(box: Box, width: int, height: int) -> Box:
-    """The box with int(0.5·int(0.2·side)) pixels more on each side, about 10 %, clipped to the image (CD-FER).
+    """A box enlarged by int(0.5·int(0.2·side)) pixels on each side, about 10 %, and clipped to the image (CD-FER).
 
     Raises:
         ValueError: less than 2×2 pixels of the box lie in the image.
@@ -82,13 +82,13 @@ def _said(box: Box) -> str:
 
 
 def whole_image(image: Sized) -> Box:
-    """The box around all of an image."""
+    """The box of a whole image."""
     width, height = image.size
     return (0.0, 0.0, float(width), float(height))
 
 
 def centre_square(image: Sized) -> Box:
-    """The largest square in the middle of an image: what is trained on of one whose faces nobody looked for."""
+    """The box of the largest square in the middle of an image: the crop of images without face detection."""
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
@@ -96,19 +96,20 @@ def centre_square(image: Sized) -> Box:
 
 
 def typical_points(mode: str, size_px: int) -> np.ndarray:
-    """The points ``(5, 2)`` of a crop in which none were found."""
+    """The five points ``(5, 2)``, in pixels, assumed for a crop in which none were found."""
     return (ALIGNED_POINTS if mode == "arcface" else TYPICAL_POINTS) * (size_px / _TEMPLATE_PX)
 
 
 def region_of(image: Sized, box: Box, points: np.ndarray, mode: str, size_px: int) -> tuple[Box, float]:
-    """The part of a photograph that :func:`cut_face` takes, and how many of its pixels make one of the crop.
+    """The part of a photograph that :func:`cut_face` uses, and the scale of the crop.
 
     Args:
         image: the photograph.
-        box, points, mode, size_px: see there.
+        box, points, mode, size_px: see :func:`cut_face`.
 
     Returns:
-        The box around that part, which may reach beyond the photograph; pixels along the side that has fewer.
+        The part's bounding box, which may reach beyond the photograph; and how many pixels of the photograph make one
+        of the crop, along the side with fewer.
 
     Raises:
         ValueError: the box is not in the image, or the points are all the same.
@@ -124,15 +125,15 @@ def region_of(image: Sized, box: Box, points: np.ndarray, mode: str, size_px: in
 
 
 def cut_face(image: Image.Image | Picture, box: Box, points: np.ndarray, mode: str, size_px: int) -> Crop:
-    """Cuts a face out of an image.
+    """Crops a face from an image.
 
     Args:
-        image: RGB, or a picture of that part of a photograph which :func:`region_of` gives.
+        image: RGB, or a picture that covers the region of :func:`region_of`.
         box: of the face, in pixels of the photograph.
         points: ``(5, 2)`` in pixels of the photograph.
         mode: "cdfer" (the padded box, each side stretched to ``size_px``), "arcface" (the points moved onto
             :data:`ALIGNED_POINTS` by rotation, scale and shift), or "none" (the whole image).
-        size_px: P.
+        size_px: the crop's side P.
 
     Raises:
         ValueError: the box is not in the image, or the points are all the same.
@@ -144,18 +145,18 @@ def cut_face(image: Image.Image | Picture, box: Box, points: np.ndarray, mode: s
 
 
 def cut_region(image: Image.Image | Picture, region: Box, points: np.ndarray, size_px: int) -> Crop:
-    """A part of an image, each side stretched to ``size_px``, and points of the image in it.
+    """Crops a region, each side stretched to ``size_px``, and converts points to pixels of the crop.
 
     Args:
-        image: RGB, or a picture of a photograph in which the part lies.
+        image: RGB, or a picture that covers the region.
         region: in pixels of the photograph.
         points: ``(5, 2)`` in pixels of the photograph.
-        size_px: P.
+        size_px: the crop's side P.
     """
     picture = _picture(image)
     left, top, right, bottom = region
     box = picture.to_picture(np.reshape(region, (2, 2))).ravel().tolist()
-    inside = (*box[:2], min(picture.image.width, box[2]), min(picture.image.height, box[3]))  # but for rounding
+    inside = (*box[:2], min(picture.image.width, box[2]), min(picture.image.height, box[3]))  # rounding may exceed it
     resized = picture.image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=inside)
     scale = size_px / np.array([right - left, bottom - top])
     return Crop(_to_array(resized), ((points - [left, top]) * scale).astype(np.float32))
@@ -166,13 +167,13 @@ def _picture(image: Image.Image | Picture) -> Picture:
 
 
 def similarity(points: np.ndarray, goals: np.ndarray) -> np.ndarray:
-    """The rotation, scale and shift that brings points closest to goals, in least squares (Umeyama 1991).
+    """The rotation, scale and shift that best maps points to goals, in least squares (Umeyama 1991).
 
     Args:
         points, goals: ``(n, 2)``.
 
     Returns:
-        ``(2, 3)``: goal ≈ A·(x, y, 1).
+        The matrix A ``(2, 3)`` with goal ≈ A·(x, y, 1).
 
     Raises:
         ValueError: the points are all the same.
@@ -191,7 +192,7 @@ def similarity(points: np.ndarray, goals: np.ndarray) -> np.ndarray:
 def _align(picture: Picture, points: np.ndarray, size_px: int) -> Crop:
     forth = similarity(points, ALIGNED_POINTS * (size_px / _TEMPLATE_PX))
     landmarks = (points @ forth[:, :2].T + forth[:, 2]).astype(np.float32)
-    forth[:, 2] += forth[:, :2] @ picture.origin  # from here on, of the picture's pixels
+    forth[:, 2] += forth[:, :2] @ picture.origin  # from here on, forth maps the picture's pixels
     forth[:, :2] *= picture.factor
     shrink = max(1, int(1 / np.hypot(forth[0, 0], forth[1, 0])))  # whole factors first, against aliasing
     forth[:, :2] *= shrink

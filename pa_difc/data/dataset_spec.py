@@ -1,4 +1,4 @@
-"""What is known of a dataset."""
+"""The description of a dataset."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A dataset as the commands know it."""
+    """A dataset by name: how it is read, and what ``pa-difc datasets`` says about it."""
 
     about: str
-    reader: Reader | None  #: takes the dataset's folder; None for faces that are drawn, not read
-    obtain: str = ""  #: where the set comes from and under which terms
-    layout: str = ""  #: what is looked for in the dataset's folder
+    reader: Reader | None  #: reads the dataset's folder; None for synthetic faces
+    obtain: str = ""  #: where to get the dataset, and its terms
+    layout: str = ""  #: the files expected in the dataset's folder
     split: str = "official"  #: where the test split comes from
-    folder: str | None = None  #: the folder's name below ``--data-root``; None: the dataset's own
+    folder: str | None = None  #: the folder's name below ``--data-root``; None for the dataset's name
 
     @property
     def code(self) -> object:
-        """What reads the dataset, for the hash of a registered reader's code."""
+        """The object whose code is hashed for runs on a plugin's dataset: its reader."""
         return self.reader or type(self)

@@ -37,18 +37,18 @@ DATASETS: Registry[DatasetSpec] = Registry(
     "pa_difc.datasets",
 )
 
-#: Kinds of data of the user's own, "folder:PATH", PATH below --data-root or absolute; "images" has no labels.
+#: Prefixes of the user's own data, as in "folder:PATH", PATH below --data-root or absolute; "images" is unlabelled.
 OWN_DATA = ("folder", "legend", "images", "parquet")
 
-#: The word before the path of a face store.
+#: The prefix of a face store's path.
 STORE = "store"
 
-#: What a folder may hold, for whoever names one and does not say.
+#: Prefixes suggested for a plain folder's name.
 _OF_A_FOLDER = ("folder", "images")
 
 
 def dataset_names() -> list[str]:
-    """What can be given as a dataset, for help texts and errors."""
+    """All accepted dataset names and prefixes, for help texts and errors."""
     return [*DATASETS, *(f"{kind}:PATH" for kind in (*OWN_DATA, STORE))]
 
 

@@ -1,4 +1,4 @@
-"""From a dataset's list to faces in memory."""
+"""Decodes a dataset's list into faces in memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .photograph import BrokenImageError as BrokenImageError
 from .photograph import Photograph
 from .readers.listing import Sample
 
-#: Of images whose files have more bytes, two are in memory at a time.
+#: Of images in files larger than this, only two are decoded at a time, to bound memory.
 _LARGE_BYTES = 2_000_000
 _large = threading.BoundedSemaphore(2)
 
@@ -46,12 +46,12 @@ def decode_samples(
 ) -> tuple[FaceSet, list[BadImage]]:
     """Opens, crops and resizes images; landmarks are unknown (NaN).
 
-    A face whose box the dataset gives is cut out with the protocol's padding; of other images it is the centre square.
+    If the dataset gives a face's box, it is cropped with the protocol's padding; otherwise the centre square is used.
 
     Args:
         samples: from a reader.
         labels: the class of each.
-        size_px: the side of the result.
+        size_px: side of the faces.
         on_bad_image: "skip" leaves out images that can't be read and lists them; "error" stops at the first.
         title: of the progress bar.
 
@@ -60,7 +60,7 @@ def decode_samples(
 
     Raises:
         UserError: an image can't be read and ``on_bad_image`` is "error", or none could be read.
-        DiskError: the disk failed; no image is taken for a bad one.
+        DiskError: the disk failed, which says nothing about the images.
     """
     if on_bad_image not in ("skip", "error"):
         raise UserError(f"{on_bad_image=}: must be skip or error")
@@ -103,17 +103,17 @@ def decode_samples(
 
 
 def photograph_of(sample: Sample, most_bytes: int = PREDICT_BYTES) -> tuple[Photograph, Sample]:
-    """A sample's image, and the sample with its box and points in the frame of the upright image.
+    """Opens a sample's image; returns it, and the sample with box and points in pixels of the upright image.
 
-    Boxes and points of a dataset's list are taken to be in pixels as they are stored in the file, before its EXIF
-    orientation turns it: so CD-FER's loader takes them.
+    Boxes and points of a dataset's list are taken to be in pixels of the image as stored, before its EXIF orientation
+    is applied, as in CD-FER's loader.
 
     Args:
         sample: of a dataset.
         most_bytes: see :class:`.Photograph`.
 
     Raises:
-        BrokenImageError: it can't be read.
+        BrokenImageError: the image can't be read.
         DiskError: the disk failed.
     """
     source = next(s for s in (sample.pixels, sample.content, sample.path) if s is not None)
@@ -127,28 +127,28 @@ def photograph_of(sample: Sample, most_bytes: int = PREDICT_BYTES) -> tuple[Phot
 
 
 def read_image(path: Path) -> Image.Image:
-    """All of an image file in memory, upright and RGB, whatever its format.
+    """Reads a whole image file into memory, upright and RGB.
 
     Raises:
-        BrokenImageError: it can't be read.
+        BrokenImageError: the image can't be read.
         DiskError: the disk failed.
     """
     return Photograph(path).picture().image
 
 
 def read_file(path: Path) -> bytes:
-    """The content of a regular file; a pipe or a device, which may never end, is none.
+    """The content of a regular file; pipes and devices, which may never end, are refused.
 
     Raises:
         DiskError: the disk failed.
-        OSError: it can't be read.
+        OSError: the file can't be read, or is not a regular file.
     """
     with PatientFile(path) as file:
         return file.readall()
 
 
 def raw_bytes(sample: Sample) -> bytes:
-    """What a sample's image is made from: the file's content, or its pixels."""
+    """The bytes of a sample's image: the file's content, or its pixels."""
     if sample.pixels is not None:
         return sample.pixels.tobytes()
     if sample.content is not None:
@@ -158,7 +158,7 @@ def raw_bytes(sample: Sample) -> bytes:
 
 
 def _to_array(sample: Sample, size_px: int) -> NDArray[np.uint8]:
-    """``(3, size_px, size_px)`` uint8."""
+    """A sample's crop ``(3, size_px, size_px)`` uint8, RGB."""
     with _large if _is_large(sample) else contextlib.nullcontext():
         photograph, sample = photograph_of(sample)
         region = pad_box(sample.box, *photograph.size) if sample.box is not None else centre_square(photograph)
@@ -168,5 +168,5 @@ def _to_array(sample: Sample, size_px: int) -> NDArray[np.uint8]:
 def _is_large(sample: Sample) -> bool:
     try:
         return sample.path is not None and sample.path.stat().st_size > _LARGE_BYTES
-    except OSError:  # reading it will say why
+    except OSError:  # reading the file will report why
         return False

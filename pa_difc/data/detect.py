@@ -1,4 +1,4 @@
-"""Finding faces and their five points with MTCNN (Zhang et al. 2016, arXiv:1604.02878), facenet-pytorch's weights."""
+"""Detects faces and their five points with facenet-pytorch's MTCNN (Zhang et al. 2016, arXiv:1604.02878)."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from PIL import Image
 from .protocol import DETECT_PX
 
 _MAX_ENLARGEMENT = 4
-_MARGIN = 0.15  #: gray added around an image: of 256 FER2013 faces 91 % were found with it, 84 % without
+_MARGIN = 0.15  #: gray border, as a share of the side: with it 91 % of 256 FER2013 faces were found, without it 84 %
 _TIGHT_MARGIN = 0.04
 _GRAY = 128
-_AT_ONCE_PX = 1_000_000  #: pixels in the network at a time: each takes some 100 bytes, and more are no faster
-_GAP = 3  #: a much larger image is first made smaller by a whole factor, to so many times what is wanted
+_AT_ONCE_PX = 1_000_000  #: pixels in the network at a time: each takes about 100 bytes, and more are no faster
+_GAP = 3  #: Pillow's ``reducing_gap``: a much larger image is first reduced by a whole factor
 
-#: Smallest face in a crop of a face, as a share of the longer side; in a photograph, in pixels as it is searched.
+#: Smallest face searched for: in a face's crop, as a share of the longer side; in a photograph, in scaled pixels.
 _CLOSE, _FAR_PX = 0.33, 25
 
 
 class Detection(NamedTuple):
-    """A face that was found, in pixels of the image."""
+    """A detected face, in pixels of the image."""
 
     box: tuple[float, float, float, float]  #: left, top, right, bottom; may reach beyond the image
     points: np.ndarray  #: ``(5, 2)`` float32: left eye, right eye, nose, left and right mouth corner, as seen
@@ -36,8 +36,8 @@ class FaceDetector:
 
     Args:
         device: where it runs.
-        detect_px: the longer side of images when faces are looked for.
-        tight: add less gray around images, which is faster: no face may be nearly as large as its image.
+        detect_px: longer side to which images are scaled; small images are enlarged at most fourfold.
+        tight: add less gray around images, which is faster, but misses faces nearly as large as their image.
     """
 
     def __init__(self, device: torch.device | str = "cpu", detect_px: int = DETECT_PX, *, tight: bool = False) -> None:
@@ -45,15 +45,16 @@ class FaceDetector:
         self._tight = tight
         where = torch.device(device)
         self._mtcnn = MTCNN(keep_all=True, select_largest=False, device=where)
-        if where.type == "cpu":  # its pooling is vectorised then
+        if where.type == "cpu":  # makes its pooling vectorised
             self._mtcnn.to(memory_format=torch.channels_last)
 
     def detect(self, images: Sequence[Image.Image], close: Sequence[bool]) -> list[list[Detection]]:
-        """All faces of each image, the most probable first.
+        """Detects all faces of each image, the most probable first.
 
         Args:
             images: RGB.
-            close: for each, whether it is the crop of a face: then small ones aren't looked for, which is faster.
+            close: for each image, whether it is a crop of a face: then small faces aren't searched for, which is
+                faster.
         """
         groups: dict[tuple[int, bool], list[int]] = {}
         for index, (image, near) in enumerate(zip(images, close, strict=True)):
@@ -78,7 +79,8 @@ class FaceDetector:
         try:
             boxes, probs, points = self._mtcnn.detect(canvases, landmarks=True)
         except RuntimeError:
-            # facenet-pytorch joins an empty list when all candidates of a batch lie outside; alone, that is no face.
+            # facenet-pytorch concatenates an empty list if all candidates of a batch lie outside their images. For a
+            # single image that means no face.
             if len(images) == 1:
                 return [[]]
             return [self._batch([image], side)[0] for image in images]
@@ -97,7 +99,7 @@ def _canvas(image: Image.Image, size: tuple[int, int], room: tuple[int, int], ma
 
 
 def _faces(boxes: Any, probs: Any, points: Any, margin: int, scale: float) -> Iterator[Detection]:
-    """What MTCNN gives for one image, in pixels of the image; it gives None where it finds nothing."""
+    """Converts MTCNN's output for one image (None if it found nothing) to pixels of the image."""
     if boxes is None:
         return
     for i in np.argsort([-float(p) for p in probs], kind="stable"):

@@ -1,4 +1,4 @@
-"""A dataset as training and scoring take it."""
+"""A domain: a dataset loaded for training and scoring."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .protocol import NO_SOURCE
 
 @dataclass(frozen=True)
 class Domain:
-    """A loaded dataset: what it trains on, what it is scored on, and what was left out.
+    """A loaded dataset: its training and test faces, and what was left out.
 
     Raises:
-        ValueError: a label is not one of the label set's.
+        ValueError: a label is not a class of the label set.
     """
 
     name: str
@@ -29,19 +29,19 @@ class Domain:
     test: Samples
     label_set: LabelSet = EXPRESSIONS
     bad_images: list[BadImage] = field(default_factory=list)
-    excluded: dict[str, int] = field(default_factory=dict)  #: samples that the label set leaves out, by word
-    transductive: bool = False  #: the test split is the training split: a target is scored on what it was adapted to
-    duplicates: Duplicates | None = None  #: what was left out as such, if that was asked for
-    store: dict[str, Any] | None = None  #: how a store's faces were found and cut out
-    features_of: str | None = None  #: key of the run whose network made features of the faces; None: they are faces
-    left_out: dict[str, int] = field(default_factory=dict)  #: files beside the samples that are none, by reason
-    copies: Duplicates | None = None  #: exact duplicates that are still there
-    near_duplicates: dict[str, Any] | None = None  #: near ones and what became of them, if they were looked for
-    fits: int = 0  #: how many samples have a group by the pattern or column that was asked for
-    notes: tuple[str, ...] = ()  #: what one should know of how the set was read
-    cut: str | None = None  #: how faces were cut out of raw images; None: they come from a store, or are drawn
+    excluded: dict[str, int] = field(default_factory=dict)  #: samples that the label set leaves out, by label
+    transductive: bool = False  #: the test split is the training split: methods are scored on faces they adapted to
+    duplicates: Duplicates | None = None  #: exact duplicates that were left out; None if that was not asked for
+    store: dict[str, Any] | None = None  #: how a store's faces were detected and cropped
+    features_of: str | None = None  #: key of the run whose network extracted these features; None for faces
+    left_out: dict[str, int] = field(default_factory=dict)  #: files that are not samples, by reason
+    copies: Duplicates | None = None  #: exact duplicates that are still in the dataset
+    near_duplicates: dict[str, Any] | None = None  #: near duplicates and their treatment; None if not searched for
+    fits: int = 0  #: number of samples that the pattern or column of ``group_by`` fits
+    notes: tuple[str, ...] = ()  #: remarks on how the dataset was read
+    cut: str | None = None  #: how faces were cropped from raw images; None for a store's or synthetic faces
     label_shift: dict[str, Any] | None = None  #: the proportions that the splits were resampled to, and their draw
-    part_of: dict[str, int] | None = None  #: faces of the splits before some were left out for want of time
+    part_of: dict[str, int] | None = None  #: sizes of the splits before a time budget reduced them
 
     def __post_init__(self) -> None:
         top = max(int(part.labels.max(initial=UNLABELLED)) for part in (self.train, self.test))
@@ -50,12 +50,12 @@ class Domain:
 
     @property
     def empty(self) -> bool:
-        """Whether it stands for no data at all."""
+        """Whether there are no faces: the domain stands for a missing source."""
         return not len(self.train)
 
     @property
     def labelled(self) -> bool:
-        """Whether there are labels to score by."""
+        """Whether all test samples have labels."""
         return bool((self.test.labels != UNLABELLED).all())
 
     @property
@@ -69,7 +69,7 @@ class Domain:
         return _counts(self.test, len(self.label_set))
 
     def missing(self, split: str) -> list[str]:
-        """The names of the classes without a sample in a split, "train" or "test"; none where there are no labels."""
+        """The classes without a sample in a split, "train" or "test"; empty if the split has no labels."""
         counts = {"train": self.train_counts, "test": self.test_counts}[split]
         return [name for name, n in zip(self.label_set.names, counts, strict=True) if not n] if any(counts) else []
 
@@ -98,16 +98,16 @@ class Domain:
 
 
 def no_source(target: Domain) -> Domain:
-    """What replaces a source where a method needs none: no face, under the target's classes."""
+    """An empty source with the target's classes, for methods that need no source."""
     nothing = target.train.take(np.arange(0))
     return Domain(NO_SOURCE, nothing, nothing, target.label_set)
 
 
 def require_source(domain: Domain) -> None:
-    """A source needs labels, and training samples of at least two classes.
+    """Checks that a source has labels, and training samples of at least two classes.
 
     Raises:
-        UserError: it has none, or of one class alone.
+        UserError: it has no labels, or only one class.
     """
     require_labels(domain, "a source is learnt from its labels")
     there = [name for name, n in zip(domain.label_set.names, domain.train_counts, strict=True) if n]
@@ -116,36 +116,40 @@ def require_source(domain: Domain) -> None:
 
 
 def require_labels(domain: Domain, why: str) -> None:
-    """What can't be done without labels.
+    """Checks that a domain has labels.
+
+    Args:
+        domain: the data.
+        why: what needs them, for the error.
 
     Raises:
-        UserError: the domain has none.
+        UserError: it has no labels.
     """
     if not domain.labelled:
         raise UserError(f"{domain.name} has no labels: {why} (folder:PATH and legend:PATH read them)")
 
 
 def require_landmarks(*domains: Domain) -> None:
-    """A head with landmark branches needs the five points of every face.
+    """Checks that every face has its five points, as a head with landmark branches needs.
 
     Raises:
-        UserError: it names the first domain with a face that has none.
+        UserError: a domain has faces without points.
     """
     for domain in domains:
         sets = [faces for faces in (domain.train, domain.test) if isinstance(faces, FaceSet)]
         if missing := sum(int(np.isnan(faces.landmarks).any(axis=(1, 2)).sum()) for faces in sets):
             raise UserError(
                 f"{domain.name}: {missing:,} faces have no landmarks, which the backbone's head needs: make a "
-                f"face store (`pa-difc prepare --dataset {domain.name} --out …`) or take "
+                f"face store (`pa-difc prepare --dataset {domain.name} --out …`) or use "
                 "--feature-head global_only"
             )
 
 
 def require_same_crop(*domains: Domain) -> None:
-    """Faces of all domains must be cut out in one way, or a method adapts to the cut.
+    """Checks that all stores were cropped in the same way: otherwise a method adapts to the crop.
 
     Raises:
-        UserError: two stores differ.
+        UserError: two stores' crops differ.
     """
     crops = {domain.name: domain.store["crop"] for domain in domains if domain.store}
     if len(set(crops.values())) > 1:
@@ -156,18 +160,18 @@ def require_same_crop(*domains: Domain) -> None:
 
 
 def cut_differently(source: Domain, target: Domain) -> str | None:
-    """Says so where a store's faces are next to raw images that are cut out in another way; None if that is not so."""
+    """A warning if one domain is a store and the other raw images that are cropped in another way; else None."""
     for raw, other in ((source, target), (target, source)):
         if raw.cut is not None and other.store and raw.cut != (crop := other.store["crop"]):
             return (
-                f"warning: of {raw.name}'s raw images {raw.cut} is taken, and {other.name}'s store is cut out by "
-                f"{crop}: a method adapts to that, too (pa-difc prepare --dataset {raw.name} --crop {crop} --out …)"
+                f"warning: {raw.name}'s raw images are cropped as {raw.cut}, and {other.name}'s store as {crop}: a "
+                f"method adapts to that difference too (pa-difc prepare --dataset {raw.name} --crop {crop} --out …)"
             )
     return None
 
 
 def describe_counts(class_counts: Sequence[int], faces: int, names: Sequence[str]) -> str:
-    """ "4,000 faces, imbalance 17.0:1 (happy 1,555 … fear 92)"; without a ratio if a class is empty.
+    """Counts as text: "4,000 faces, imbalance 17.0:1 (happy 1,555 … fear 92)"; without a ratio if a class is empty.
 
     Args:
         class_counts: ``(K,)`` samples per class.

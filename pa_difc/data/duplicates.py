@@ -1,4 +1,4 @@
-"""Exact duplicates: the same image more than once, in two splits, or under two labels."""
+"""Finds exact duplicates: the same image several times, possibly in two splits or under two labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .readers.listing import Sample
 
 @dataclass(frozen=True)
 class Duplicates:
-    """What was found, and how much of it was left out."""
+    """Counts of duplicates."""
 
     groups: int = 0  #: sets of samples that are the same image
     across_splits: int = 0  #: of these, how many lie in more than one split
@@ -26,13 +26,13 @@ class Duplicates:
         return asdict(self)
 
     def of(self, kind: str) -> str:
-        """ "3 groups of exact duplicates (1 across splits, 0 with conflicting labels)"; ``kind`` is exact or near."""
+        """As text: "3 groups of exact duplicates (1 across splits, 0 …)"; ``kind`` is "exact" or "near"."""
         groups = f"{self.groups:,} group{'s' * (self.groups != 1)} of {kind} duplicates"
         return f"{groups} ({self.across_splits:,} across splits, {self.conflicting:,} with conflicting labels)"
 
     @property
     def all_kept(self) -> str:
-        """A line where nothing was left out."""
+        """A line for duplicates that were all kept."""
         return f"{self.of('exact')}: all are kept (--deduplicate drops them)"
 
     def __str__(self) -> str:
@@ -40,9 +40,9 @@ class Duplicates:
 
 
 def content_digests(samples: Sequence[Sample]) -> list[str]:
-    """A hash of each sample's image file (or pixels) and box; of an unreadable file, of its absence.
+    """A hash of each sample's image file (or pixels), box and points; an unreadable file is hashed by name.
 
-    Faces of one photograph have boxes of their own, so they are no duplicates of each other.
+    Boxes are included so that several faces of one photograph do not count as duplicates.
     """
 
     def digest(sample: Sample) -> str:
@@ -58,14 +58,13 @@ def content_digests(samples: Sequence[Sample]) -> list[str]:
 
 
 def drop_duplicates(samples: Sequence[Sample], digests: Sequence[str]) -> tuple[list[Sample], Duplicates]:
-    """Keeps one sample of each image.
+    """Keeps one sample of each image, from the test split if it is there, else the first.
 
-    An image in the test split leaves the others; of several in one split the first stays. An image with conflicting
-    labels is left out altogether: nobody knows which is right.
+    An image with conflicting labels is left out altogether, because it is unknown which label is right.
 
     Args:
-        samples: in their order.
-        digests: of :func:`content_digests`.
+        samples: in order.
+        digests: from :func:`content_digests`.
     """
     groups = _groups(digests)
     report = describe(samples, groups)
@@ -80,11 +79,11 @@ def drop_duplicates(samples: Sequence[Sample], digests: Sequence[str]) -> tuple[
 
 
 def count_duplicates(samples: Sequence[Sample], digests: Sequence[str] | None = None) -> Duplicates:
-    """How many exact duplicates there are, all of which are kept.
+    """Counts exact duplicates without leaving any out.
 
     Args:
-        samples: in their order.
-        digests: of :func:`content_digests`; None: files are read where several have one size.
+        samples: in order.
+        digests: from :func:`content_digests`; None reads and hashes only files that share their size with others.
     """
     if digests is None:
         sizes = [_size(sample) for sample in samples]
@@ -95,10 +94,10 @@ def count_duplicates(samples: Sequence[Sample], digests: Sequence[str] | None = 
 
 
 def describe(samples: Sequence[Sample], groups: Sequence[Sequence[int]]) -> Duplicates:
-    """What there is to say of groups of equal samples, all of which are kept.
+    """Counts groups of equal samples.
 
     Args:
-        samples: in their order.
+        samples: in order.
         groups: positions of samples that are the same image.
     """
     across = sum(len({samples[i].split for i in members}) > 1 for members in groups)
@@ -107,7 +106,7 @@ def describe(samples: Sequence[Sample], groups: Sequence[Sequence[int]]) -> Dupl
 
 
 def _groups(digests: Sequence[str]) -> list[list[int]]:
-    """Positions of equal digests, of those that occur more than once."""
+    """Positions of equal digests, for each digest that occurs more than once."""
     groups: dict[str, list[int]] = {}
     for index, digest in enumerate(digests):
         groups.setdefault(digest, []).append(index)
@@ -121,7 +120,7 @@ def _words(samples: Sequence[Sample], members: Sequence[int]) -> set[str]:
 def _size(sample: Sample) -> int | None:
     """The bytes of a sample's image; None if there is no such file."""
     if sample.path is None:
-        return -1  # not a file of its own: it has to be read
+        return -1  # not a separate file: it has to be read
     try:
         return sample.path.stat().st_size
     except OSError:

@@ -1,4 +1,4 @@
-"""What travels through loaders, hooks and models: faces, one by one, in batches and as whole sets."""
+"""Faces as loaders, hooks and models exchange them: single faces, batches and whole sets."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .mapped import ask_for
 class Face(NamedTuple):
     """A face or a batch of faces.
 
-    A NamedTuple because that is what goes through pytorch-adapt end to end: default collation and pinning understand
-    it, and pytorch-adapt's ``batch_to_device`` calls :meth:`to`. Nested dicts and lists break there, and an unlabelled
-    plain pair would be taken for (image, label).
+    It is a NamedTuple because pytorch-adapt handles that end to end: default collation and pinning understand it, and
+    ``batch_to_device`` calls :meth:`to`. Nested dicts and lists break there, and a plain pair would be taken for
+    (image, label).
     """
 
     image: Tensor  #: ``(3, P, P)`` or ``(N, 3, P, P)``, RGB in [0, 1]
@@ -35,25 +35,25 @@ class Face(NamedTuple):
         return self.image.device
 
     def to(self, *args: Any, **kwargs: Any) -> Face:
-        """Both tensors moved; arguments as for ``torch.Tensor.to``."""
+        """Moves or converts both tensors; arguments as for ``torch.Tensor.to``."""
         return Face(self.image.to(*args, **kwargs), self.landmarks.to(*args, **kwargs))
 
 
 #: The five points in order; left and right as seen in the image.
 LANDMARKS = ("left eye", "right eye", "nose", "left mouth corner", "right mouth corner")
 
-#: Where the points go when the image is mirrored: the left eye becomes the right one.
+#: Order of the points after mirroring: the left eye becomes the right one.
 MIRRORED = (1, 0, 2, 4, 3)
 
 
 def mirror_faces(images: NDArray[np.uint8], landmarks: NDArray[np.float32], mirrored: NDArray[np.bool_]) -> None:
     """Mirrors some faces in place: image, landmark positions and landmark order.
 
-    Differs from the CD-FER benchmark and its descendants, which mirror x and leave the order: their left-eye branch
-    sees right eyes half of the time.
+    Differs from the CD-FER benchmark and its descendants, which mirror x but keep the order, so that their left-eye
+    branch sees right eyes half of the time.
 
     Args:
-        images: ``(N, 3, P, P)``, bytes for speed.
+        images: ``(N, 3, P, P)`` uint8.
         landmarks: ``(N, 5, 2)`` in pixels.
         mirrored: ``(N,)`` bool, which ones to mirror.
     """
@@ -64,7 +64,7 @@ def mirror_faces(images: NDArray[np.uint8], landmarks: NDArray[np.float32], mirr
 
 
 class Samples(Protocol):
-    """A labelled set that loaders can draw batches from: faces, or features of faces."""
+    """The interface of a set that loaders draw batches from: faces, or features of faces."""
 
     @property
     def labels(self) -> NDArray[np.int64]: ...
@@ -86,16 +86,16 @@ class Samples(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class FaceSet:
-    """A set of decoded faces in memory (or in a memory map); every image keeps its name.
+    """A set of decoded faces in memory or in a memory map.
 
     Attributes:
-        images: ``(N, 3, P, P)`` uint8, RGB; with ``rows`` there may be others between them.
+        images: ``(N, 3, P, P)`` uint8, RGB; more than N if ``rows`` picks some of them.
         landmarks: ``(N, 5, 2)`` float32 in pixels, NaN where unknown.
         labels: ``(N,)`` int64 classes, or :data:`UNLABELLED` for all.
         names: ``N`` names, unique within a dataset: the path below its root, or a row of its list.
-        known_fingerprint: the fingerprint where it is known already, as that of a store is.
-        rows: ``(N,)`` the position of each face in ``images``, so that a part of a memory map needs no copy of it;
-            None for all of them, in order.
+        known_fingerprint: the fingerprint if it is known already, as for a store.
+        rows: ``(N,)`` position of each face in ``images``, to use a part of a memory map without copying it; None for
+            all of them, in order.
     """
 
     images: NDArray[np.uint8]
@@ -118,7 +118,7 @@ class FaceSet:
 
     @property
     def size_px(self) -> int:
-        """P, the side of an image."""
+        """The side P of an image, in pixels."""
         return int(self.images.shape[-1])
 
     def image(self, index: int) -> NDArray[np.uint8]:
@@ -127,7 +127,7 @@ class FaceSet:
         return image
 
     def pixels(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The images of some faces, ``(n, 3, P, P)``; copies in memory."""
+        """The images of some faces, ``(n, 3, P, P)`` uint8, copied to memory."""
         rows = indices if self.rows is None else self.rows[indices]
         ask_for(self.images, rows)
         return self.images[rows]
@@ -135,14 +135,14 @@ class FaceSet:
     def batch(
         self, indices: NDArray[np.int64], device: torch.device, mirrored: NDArray[np.bool_] | None = None
     ) -> Face:
-        """Faces by index, some of them mirrored: bytes travel to the device, floats are made there."""
+        """A batch of faces by index, some of them mirrored; moved to the device as bytes and converted there."""
         images, landmarks = self.pixels(indices), self.landmarks[indices]  # (N, 3, P, P), (N, 5, 2): copies
         if mirrored is not None:
             mirror_faces(images, landmarks, mirrored)
         return Face(torch.from_numpy(images).to(device).float().div_(255), torch.from_numpy(landmarks).to(device))
 
     def take(self, indices: NDArray[np.int64]) -> FaceSet:
-        """Some of the faces, by index; in memory."""
+        """A set of some of the faces, by index, copied to memory."""
         names = tuple(self.names[i] for i in indices)
         return FaceSet(self.pixels(indices), self.landmarks[indices], self.labels[indices], names)
 
@@ -153,7 +153,7 @@ class FaceSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of everything in the set: equal fingerprints mean equal data."""
+        """A hash of all data in the set: equal fingerprints mean equal data."""
         if self.known_fingerprint is not None:
             return self.known_fingerprint
         digest = hashlib.blake2b(digest_size=8)
@@ -171,7 +171,7 @@ class FaceSet:
 
 
 class FaceDataset(Dataset[tuple[Face, int]]):
-    """A :class:`FaceSet` as pytorch-adapt's dataset wrappers take it: ``(Face, label)`` by index.
+    """A :class:`FaceSet` as a dataset for pytorch-adapt's wrappers: ``(Face, label)`` by index.
 
     Args:
         faces: the set.

@@ -1,4 +1,4 @@
-"""The image files below a folder: found by their content, each once, and whatever is left out counted by reason."""
+"""Finds the image files below a folder by their content, each once, and counts what is left out by reason."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from .foreign import is_drawn, second_copies
 from .formats import HEAD_BYTES, NOT_IMAGES, image_format, why_left_out
 from .walk import BROKEN, DENIED, LISTED_FILE, LISTED_FOLDER, STORE_FILES, SYSTEM, Link, Walk
 
-#: Files of these names are meant to be images: where their content is none, they are listed, for the decoder to say
-#: what is wrong with which of them.
+#: Files with these suffixes are listed even if their content is no image, so that the decoder reports what is wrong.
 _MEANT = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".pgm", ".ppm")
 )
@@ -33,19 +32,19 @@ _ONE = {
     BROKEN: "broken link",
     NOT_IMAGES: "not an image",
 }
-_THREADS, _BATCH = 16, 256  #: heads are read by so many threads, each so many files at a time
+_THREADS, _BATCH = 16, 256  #: threads that read the files' first bytes, and files per task
 
 
 @dataclass(frozen=True)
 class Found:
-    """What :func:`find_images` found."""
+    """The result of :func:`find_images`."""
 
-    paths: list[Path]  #: in order of their names, each below the folder as it was given
-    left_out: dict[str, int] = field(default_factory=dict)  #: files that are not listed, by reason
-    links: list[Link] = field(default_factory=list)  #: to files that are listed
+    paths: list[Path]  #: sorted by name, each below the given folder
+    left_out: dict[str, int] = field(default_factory=dict)  #: number of files that are not listed, by reason
+    links: list[Link] = field(default_factory=list)  #: links to listed files
 
     def left_out_without(self, taken: Iterable[Link]) -> dict[str, int]:
-        """What was left out where some links are treated as the files that they lead to."""
+        """The counts of left-out files, if some links are used in place of the files that they lead to."""
         taken = list(taken)
         files, folders = sum(x.link == x.path for x in taken), len({x.link for x in taken if x.link != x.path})
         return {
@@ -56,19 +55,19 @@ class Found:
 
 
 def find_images(folder: Path, known: Iterable[Path] = ()) -> Found:
-    """Every image below a folder that can be decoded here, at any depth.
+    """Finds every decodable image below a folder, at any depth.
 
-    What is an image, the first bytes of a file say, not its name. Links are followed, and end where they lead back to
-    what was seen: a file is listed once, by its own path where it lies in the folder. Left out are names that
-    :func:`.is_system` knows, face stores, what predict has drawn, and second copies of photo managers (see
-    :func:`.second_copies`); but not where that is ``folder`` itself, unless it is a store.
+    Images are recognised by a file's first bytes, not by its name. Links are followed, and each file is listed once, by
+    its own path if it lies in the folder. Left out are names that :func:`.is_system` knows, face stores, pictures
+    drawn by predict, and photo managers' second copies (see :func:`.second_copies`). ``folder`` itself is searched
+    whatever its name, unless it is a store.
 
     Args:
-        folder: where to look.
+        folder: where to search.
         known: files that a list names already: they are neither listed nor counted.
 
     Raises:
-        DiskError: the disk fails.
+        DiskError: the disk failed.
         OSError: the folder can't be opened.
     """
     walk = Walk(folder, known)
@@ -83,7 +82,7 @@ def find_images(folder: Path, known: Iterable[Path] = ()) -> Found:
 
 
 def merged(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """What several listings left out, together."""
+    """The sum of several listings' counts of left-out files."""
     total: Counter[str] = Counter()
     for part in parts:
         total.update(part)
@@ -91,10 +90,10 @@ def merged(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 def left_out_line(left_out: Mapping[str, int]) -> str | None:
-    """ "left out: 3 HEIC (pip install 'pa-difc[heif]'), 12 system or hidden files"; None if nothing was.
+    """A line such as "left out: 3 HEIC (pip install 'pa-difc[heif]'), 12 system or hidden files"; None if empty.
 
     Args:
-        left_out: of a listing, by reason.
+        left_out: counts by reason.
     """
     parts = []
     for reason, number in left_out.items():
@@ -106,13 +105,13 @@ def left_out_line(left_out: Mapping[str, int]) -> str | None:
 
 
 def left_out_clause(left_out: Mapping[str, int]) -> str:
-    """The same in brackets, for the end of an error that says that there is no image; empty if nothing was."""
+    """The same in brackets, for the end of an error about missing images; empty if nothing was left out."""
     line = left_out_line(left_out)
     return f" ({line})" if line else ""
 
 
 def _reasons(files: list[Path]) -> list[str | None]:
-    """Why each file is left out; None for images."""
+    """The reason why each file is left out; None for images."""
 
     def judge(batch: list[Path]) -> list[str | None]:
         return [_reason(path) for path in batch]
@@ -138,7 +137,7 @@ def _reason(path: Path) -> str | None:
 
 
 def _head(path: Path) -> bytes | None:
-    """The first bytes of a regular file; None of a pipe or a device, which may never end."""
+    """The first bytes of a regular file; None for a pipe or a device, which may never end."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         return None
     with path.open("rb", buffering=0) as file:

@@ -1,4 +1,4 @@
-"""What lies among a folder's images and is no sample: files of systems and programs, thumbnails, what we wrote."""
+"""Recognises files among a folder's images that are not samples: system files, thumbnails, and our own output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-#: Files and folders that systems, disks and programs make for themselves; in lower case.
+#: Files and folders that operating systems, disks and programs create for themselves, in lower case.
 _SYSTEM = frozenset(
     (
         *("__macosx", "icon\r", "network trash folder", "temporary items", "resource.frk", "ipod photo cache"),  # macOS
@@ -20,27 +20,26 @@ _SYSTEM = frozenset(
 _SYSTEM_STARTS = (".", "~$", "synophoto_thumb", "synofile_thumb")
 _SYSTEM_ENDS = ("~", ".bak", ".thm", ".lrdata", "@synoresource", "@synoeastream")
 
-#: Folders in which photo managers keep smaller copies of images, or images as they were before they were changed.
+#: Folders in which photo managers keep thumbnails, or originals of edited images.
 _OF_MANAGERS = frozenset(
     ("thumbs", "thumb", "_thumbs", "thumbnails", "thumbnail", "_thumbnails", "originals", "[originals]")
 )
 _THUMB = re.compile(r"^(?:thumb|thumbnail|tn)[ _.-]+|[ _.-]+(?:thumb|thumbnail|tn)$")
 
-#: By this mark in its head a picture is known as one that predict has drawn.
+#: Marks a PNG file as drawn by predict.
 SOFTWARE = "pa_difc"
 
-#: Files that lie together in every face store.
+#: Files that every face store has.
 _STORE = frozenset(("images.npy", "landmarks.npy", "boxes.npy", "labels.npy", "names.json"))
 
 
 def is_system(name: str) -> bool:
-    """Whether a name of a file or folder is hidden, or one that a system, a disk or a program made for itself.
+    """Whether a file or folder is hidden, or made by a system, a disk or a program for itself, by its name.
 
-    Previews on a network disk (``@eaDir``), what a Mac adds to archives (``__MACOSX``), bins and backup copies are no
-    samples.
+    Such are a network disk's previews (``@eaDir``), a Mac's additions to archives (``__MACOSX``), bins and backups.
 
     Args:
-        name: without its folder, in any case.
+        name: without its folder, in upper or lower case.
     """
     low = name.lower()
     if low in _SYSTEM or low.startswith(_SYSTEM_STARTS) or low.endswith(_SYSTEM_ENDS):
@@ -49,12 +48,12 @@ def is_system(name: str) -> bool:
 
 
 def is_store_folder(names: Collection[str]) -> bool:
-    """Whether files of these names lie in a face store, whose contact sheet is no photograph."""
+    """Whether a folder with files of these names is a face store, whose contact sheet is not a photograph."""
     return set(names) >= _STORE
 
 
 def is_drawn(head: bytes) -> bool:
-    """Whether a PNG file is a picture that predict has drawn: it carries :data:`SOFTWARE` before all else.
+    """Whether a PNG file was drawn by predict: its first chunk of text holds :data:`SOFTWARE`.
 
     Args:
         head: the file's first bytes.
@@ -64,13 +63,13 @@ def is_drawn(head: bytes) -> bool:
 
 
 def second_copies(folder: Path, paths: Sequence[Path]) -> set[Path]:
-    """The images that a photo manager keeps a second time, smaller or as they were before a change.
+    """The images that are a photo manager's second copies: thumbnails, or originals of edited images.
 
-    They lie in a folder of a usual name (``thumbs``, ``Originals``), and where they would lie without it, at any level
-    above, there is an image of the same name. A folder of such a name is a folder as any other where that is not so.
+    Such an image lies in a folder of a usual name (``thumbs``, ``Originals``), and without that folder its path would
+    be that of another image. Otherwise a folder of such a name is treated like any other.
 
     Args:
-        folder: that was searched.
+        folder: the folder that was searched.
         paths: the images below it.
     """
     inner = {path: path.relative_to(folder).parts for path in paths}
@@ -80,7 +79,7 @@ def second_copies(folder: Path, paths: Sequence[Path]) -> set[Path]:
 
 
 def _firsts(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Where the first copy of an image could be, with and without a word for thumbnails in its name."""
+    """Keys of the paths where an image's first copy could be, with and without a word for thumbnails in its name."""
     keys = []
     for i, part in enumerate(parts[:-1]):
         if part.lower() in _OF_MANAGERS:

@@ -1,4 +1,4 @@
-"""Which image format a file holds, by its first bytes, and which formats can be decoded here."""
+"""Recognises image formats by a file's first bytes, and knows which of them can be decoded here."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import contextlib
 import functools
 import re
 
-#: Bytes of a file that tell its format.
+#: Number of first bytes that tell a file's format.
 HEAD_BYTES = 64
 
-#: What is decoded wherever Pillow is. Other formats have no business among photographs, and some of them (EPS) are
-#: given to other programs to be drawn.
+#: Formats that are decoded with any Pillow. Its other formats are not photographs, and for some (EPS) Pillow runs
+#: other programs.
 _ALWAYS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 _SIGNATURES = (
@@ -36,25 +36,25 @@ _BITMAP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  #: sizes of the second hea
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"))
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 
-#: Cameras' own formats are TIFF files whose first image is a small preview: they are known by their names alone.
+#: Many cameras' raw formats are TIFF files whose first image is a small preview: only their names tell.
 _RAW_SUFFIXES = frozenset((".3fr", ".arw", ".cr2", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".nef"))
 _RAW_SUFFIXES |= frozenset((".nrw", ".pef", ".sr2", ".srf", ".srw"))
 
-#: What reads some formats and is not everywhere; all other ones are to be converted.
+#: How to read formats that are not decodable everywhere; all others have to be converted.
 _WAYS = {"HEIF": "HEIC: pip install 'pa-difc[heif]'"}
 _WAYS |= {name: f"{name}: this Pillow was built without it" for name in ("AVIF", *_ALWAYS)}
-#: Formats whose files are not called by the name alone.
+#: Names of some formats' files, in the plural.
 _FILES = {"Photoshop": "Photoshop files", "camera raw": "camera raw files", "GIMP": "GIMP files"}
 
 NOT_IMAGES = "not images"
 
 
 def image_format(head: bytes, suffix: str = "") -> str | None:
-    """The format of an image file, as Pillow calls it, or a word for one that it can't read; None for other files.
+    """The format of an image file by Pillow's name, or another name if Pillow can't read it; None for other files.
 
     Args:
         head: the file's first :data:`HEAD_BYTES` bytes.
-        suffix: of its name, in any case, such as ".nef".
+        suffix: of its name, in upper or lower case, such as ".nef".
     """
     found = next((name for start, name in _SIGNATURES if head.startswith(start)), None)
     if found == "TIFF" and (suffix.lower() in _RAW_SUFFIXES or head[8:10] == b"CR"):
@@ -71,8 +71,8 @@ def image_format(head: bytes, suffix: str = "") -> str | None:
 
 
 def _of_few_bytes(head: bytes, suffix: str) -> str | None:
-    """Formats that begin with a few bytes that others could begin with, or with none of their own (TGA)."""
-    if len(head) < 18:  # the shortest of their headers
+    """Recognises formats whose few first bytes are not unique (ICO, PCX), or that have none of their own (TGA)."""
+    if len(head) < 18:  # the length of their shortest header
         return None
     if head[:4] in (b"\0\0\x01\0", b"\0\0\x02\0") and head[4] and not head[5] and not head[9]:
         return "ICO"
@@ -84,7 +84,7 @@ def _of_few_bytes(head: bytes, suffix: str) -> str | None:
 
 
 def _of_boxes(head: bytes) -> str | None:
-    """The format of a file made of boxes, by its brands; videos are such files as well."""
+    """The format of an ISO base media file, by its brands; videos are such files too."""
     end = min(int.from_bytes(head[:4], "big"), len(head))
     brands = [head[8:12], *(head[i : i + 4] for i in range(16, end - 3, 4))]
     if brands[0] == b"crx ":
@@ -96,7 +96,7 @@ def _of_boxes(head: bytes) -> str | None:
 
 @functools.cache
 def decodable() -> tuple[str, ...]:
-    """The formats that can be decoded here, as Pillow calls them; the extra "heif" adds HEIC."""
+    """The formats that can be decoded here, by Pillow's names; the extra "heif" adds HEIC."""
     from PIL import Image, features
 
     Image.init()

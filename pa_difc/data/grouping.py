@@ -1,4 +1,4 @@
-"""What must not be on both sides of a split: persons, an image and its copies, frames of a film."""
+"""Keeps groups on one side of a split: a person's images, an image and its copies, the frames of a film."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ STRADDLING = "training samples whose group is in the test split"
 def keep_apart(listing: Listing) -> Listing:
     """The listing with every group on one side of the split.
 
-    Where the split is ours, a hash of the group says which side. Where it is the dataset's own, the test split stays as
-    it is, and training samples of its groups are left out and counted.
+    If pa_difc made the split, a hash of the group decides the side. If the split is the dataset's own, the test split
+    stays, and training samples of its groups are left out and counted.
 
     Args:
-        listing: whose samples have their groups.
+        listing: whose samples have their groups set.
     """
     if listing.by_hash:
         return replace(listing, samples=held_out_groups(listing.samples).samples)
@@ -31,15 +31,15 @@ def keep_apart(listing: Listing) -> Listing:
 
 
 def group_by(listing: Listing, rule: str) -> tuple[Listing, int]:
-    """The listing regrouped by a column of its list, or else by a pattern of its names; and how many samples it fits.
+    """Regroups a listing by a column of its list, or else by a pattern in its names; also counts the fitting samples.
 
     Args:
         listing: from a reader.
-        rule: the name of a column, in any case; or a regular expression that is looked for in each name, whose first
-            group, or all of it, is the key. Samples that it does not fit keep their group.
+        rule: a column's name, in upper or lower case; or a regular expression that is searched for in each name, whose
+            first group, or else whole match, is the key. Samples that it does not fit keep their group.
 
     Raises:
-        UserError: the rule is no regular expression.
+        UserError: the rule is neither a column nor a regular expression.
     """
     keys = _keys(listing, rule)
     fits = sum(key is not None for key in keys)
@@ -50,16 +50,16 @@ def group_by(listing: Listing, rule: str) -> tuple[Listing, int]:
 
 
 def require_fit(rule: str | None, fits: int, names: Iterable[str], columns: Iterable[str] = ()) -> None:
-    """A rule that fits nothing is a mistake.
+    """Refuses a rule that fits no sample.
 
     Args:
-        rule: of :func:`group_by`; None for none.
-        fits: how many samples it fits.
+        rule: of :func:`group_by`; None without one.
+        fits: number of samples that it fits.
         names: the datasets that it was tried on.
         columns: of their lists.
 
     Raises:
-        UserError: it fits none.
+        UserError: the rule fits no sample.
     """
     if rule is not None and not fits:
         found = f" (columns: {', '.join(columns)})" if columns else ""
@@ -67,7 +67,7 @@ def require_fit(rule: str | None, fits: int, names: Iterable[str], columns: Iter
 
 
 def join_groups(listing: Listing, clusters: Iterable[Sequence[int]]) -> Listing:
-    """The listing with some samples, and all of their groups, in one group each.
+    """The listing with clusters of samples, and all of their groups, merged into one group each.
 
     Args:
         listing: from a reader.
@@ -107,7 +107,7 @@ def _keys(listing: Listing, rule: str) -> list[str | None]:
 
 
 def _take(listing: Listing, kept: Sequence[int], reason: str) -> Listing:
-    """Some samples of a listing; the others are counted under a reason."""
+    """A listing with some of its samples; the others are counted under a reason."""
     lost = len(listing.samples) - len(kept)
     if not lost:
         return listing

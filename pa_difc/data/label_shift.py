@@ -1,7 +1,7 @@
-"""A target whose class proportions are shifted on purpose, to see what methods make of it.
+"""Shifts a target's class proportions on purpose, to test methods under label shift.
 
-RLSbench's protocol (Garg et al. 2023, arXiv:2302.03020): proportions are drawn from a Dirichlet distribution around
-the target's own, and both splits are resampled to them. Making the task reads target labels; training on it does not.
+RLSbench's protocol (Garg et al. 2023, arXiv:2302.03020): proportions are drawn from a Dirichlet distribution around the
+target's own, and both splits are resampled to them. This reads target labels; training does not.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ CANT_SHIFT = "its class proportions can't be shifted"
 
 
 def shift_labels(domain: Domain, alpha: float, draw: int) -> Domain:
-    """The domain with both splits resampled to class proportions q ~ Dirichlet(α · K · p), p its own in training.
+    """The domain with both splits resampled to class proportions q ~ Dirichlet(α · K · p).
 
-    The mean of q is p; the smaller α, the further q strays: at 0.3 one or two classes make up most samples. Splits keep
-    their sizes. Of a class that is asked for more often than it has samples, all are taken equally often, give or take
-    one. A class that the test split lacks stays absent there.
+    p are its proportions in training, over the K classes that occur there. The mean of q is p; the smaller α, the
+    further q strays: at 0.3 one or two classes make up most samples. Splits keep their sizes. If a class has too few
+    samples, all are taken equally often, give or take one. A class that the test split lacks stays absent there.
 
     Args:
-        domain: faces or features, with their labels.
+        domain: faces or features, with labels.
         alpha: α, above 0.
-        draw: which of the draws with this α.
+        draw: number of the draw with this α.
 
     Raises:
         UserError: the domain has no labels.
@@ -46,11 +46,11 @@ def shift_labels(domain: Domain, alpha: float, draw: int) -> Domain:
 def resample(
     labels: NDArray[np.int64], proportions: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Indices ``(N,)`` whose classes have the proportions, as nearly as whole samples can.
+    """Draws indices ``(N,)`` whose classes have the given proportions, up to rounding.
 
     Args:
         labels: ``(N,)`` classes.
-        proportions: ``(K,)``, to be shared among the classes that occur.
+        proportions: ``(K,)``, renormalised over the classes that occur.
         rng: draws the samples.
     """
     members = [np.flatnonzero(labels == k) for k in range(len(proportions))]

@@ -1,4 +1,4 @@
-"""From a dataset's own words to classes: the one place where samples are left out by what they show."""
+"""Maps a dataset's own labels ("words") to classes: the one place where samples are left out by label."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..util.names import shown
 from .labels import UNLABELLED, LabelSet, from_words, plain
 from .readers.listing import BOTH
 
-#: What to do about class folders with numbers for names.
+#: Advice on class folders that are numbered.
 NUMBERS = "numbers mean different classes in every dataset: name yours (raf_db, affectnet, …)"
 
 _LEFT_OUT = -2
@@ -21,12 +21,12 @@ _LEFT_OUT = -2
 
 @dataclass(frozen=True)
 class Labelling:
-    """What a label set makes of the words of one dataset.
+    """The mapping from one dataset's words to classes.
 
     Attributes:
         label_set: the classes.
         classes: the class of each word; None for a word that is left out.
-        excluded: how many samples are left out, by word.
+        excluded: number of samples left out, by word.
     """
 
     label_set: LabelSet
@@ -34,23 +34,23 @@ class Labelling:
     excluded: dict[str, int]
 
     def label(self, word: str | None) -> int | None:
-        """The class of a sample's word, :data:`UNLABELLED` if it has none; None if the sample is left out."""
+        """The class of a sample's word, or :data:`UNLABELLED` without a word; None if the sample is left out."""
         return UNLABELLED if word is None else self.classes[word]
 
     def apply(
         self, words: Sequence[str], indices: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-        """The labels of samples whose words are given by index.
+        """Converts indices of words to classes.
 
         Args:
             words: the dataset's words.
-            indices: ``(N,)`` into them, or :data:`UNLABELLED`.
+            indices: ``(N,)`` indices into them, or :data:`UNLABELLED`.
 
         Returns:
-            The labels of those that stay, and which ones these are; None if all stay.
+            The classes of the samples that stay, and their positions; None for the positions if all stay.
         """
         classes = [self.classes.get(word) for word in words]  # None too for a word that no sample has
-        # The last entry is where the index -1 of an unlabelled sample leads.
+        # The last entry is for unlabelled samples, whose index is -1.
         table = np.array([*(_LEFT_OUT if k is None else k for k in classes), UNLABELLED], dtype=np.int64)
         labels = table[indices]
         kept = np.flatnonzero(labels != _LEFT_OUT)
@@ -58,15 +58,15 @@ class Labelling:
 
 
 def label_words(dataset: str, counts: Mapping[str, int], label_set: LabelSet | None) -> Labelling:
-    """What a label set makes of a dataset's words.
+    """Maps a dataset's words to the classes of a label set.
 
     Args:
         dataset: its name, for errors.
-        counts: samples by word; empty where there are no labels.
-        label_set: the classes; None for the words themselves, sorted.
+        counts: samples by word; empty without labels.
+        label_set: the classes; None makes the sorted words the classes.
 
     Raises:
-        UserError: a word is neither a class nor left out; or there are no words to make classes of.
+        UserError: a word is neither a class nor left out, or there are no words to make classes of.
     """
     if label_set is None:
         if not counts:
@@ -81,28 +81,28 @@ def label_words(dataset: str, counts: Mapping[str, int], label_set: LabelSet | N
 
 
 def alone_line(names: Sequence[str], split: str) -> str:
-    """A warning of classes that one split alone has; see :func:`one_sided`."""
+    """A warning of classes that only one split has; see :func:`one_sided`."""
     what = "can't be learnt here" if split == "test" else "is not scored"
     return f"warning: in the {split} split alone: {', '.join(names)} ({what})"
 
 
 def empty_line(split: str, sizes: Mapping[str, int]) -> str:
-    """What is wrong with a set that has nothing to train or nothing to score on; training stops at it.
+    """An error for a dataset with an empty split, on which nothing can be trained or scored.
 
     Args:
         split: "train" or "test".
-        sizes: the samples of each split that have a class.
+        sizes: number of samples with a class in each split.
     """
-    there = ", ".join(f"{n:,} in {other}" for other, n in sizes.items() if n) or "none in any"
-    return f"its {split} split is empty, of its images {there}"
+    there = ", ".join(f"{n:,} in {other}" for other, n in sizes.items() if n) or "none in any split"
+    return f"its {split} split is empty (images: {there})"
 
 
 def empty_lines(counts: Mapping[str, Mapping[str, int]], label_set: LabelSet | None) -> list[str]:
-    """Warnings of splits without which nothing can be trained; none where there are no labels.
+    """Warnings of empty splits, with which nothing can be trained; none for a dataset without labels.
 
     Args:
         counts: samples by split and word.
-        label_set: the classes; None for the words themselves. A word that it does not know counts.
+        label_set: the classes; None for the words themselves. Unknown words count as classes.
     """
     sizes = {split: sum(n for word, n in row.items() if _names([word], label_set)) for split, row in counts.items()}
     if BOTH in sizes or not any(counts.values()):
@@ -112,11 +112,11 @@ def empty_lines(counts: Mapping[str, Mapping[str, int]], label_set: LabelSet | N
 
 
 def one_sided(counts: Mapping[str, Mapping[str, int]], label_set: LabelSet | None) -> dict[str, list[str]]:
-    """The classes that are in the training or the test split alone, by this split.
+    """The classes that only the training split or only the test split has, by split.
 
     Args:
         counts: samples by split and word.
-        label_set: the classes; None for the words themselves. A word that it does not know is a class of its own.
+        label_set: the classes; None for the words themselves. Each unknown word counts as a class.
     """
     if not {"train", "test"} <= set(counts):
         return {}

@@ -1,4 +1,4 @@
-"""The classes of a task, and the words under which datasets know them."""
+"""Label sets: the classes of a task, and the words that datasets use for them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..util.errors import UserError
 from ..util.names import unknown
 from ..util.toml import read_toml
 
-#: The label of a face that nobody labelled.
+#: The label of an unlabelled face.
 UNLABELLED = -1
 
-#: The seven expressions in the order of the paper's tables, and contempt.
+#: The seven expressions, in the order of the paper's tables, and contempt.
 SEVEN = ("surprise", "fear", "disgust", "happy", "sad", "anger", "neutral")
 CONTEMPT = "contempt"
 
-#: Other words for them, as datasets have them; known to every label set.
+#: Datasets' other words for them, which every label set knows.
 WORDS = {
     "surprised": "surprise",
     "fearful": "fear",
@@ -34,30 +34,31 @@ WORDS = {
     "neutrality": "neutral",
 }
 
-#: The word for the label set that the source's own classes make.
+#: The name of the label set that consists of the source's own classes.
 FOLDERS = "folders"
 
 
 def plain(word: str) -> str:
-    """A word as it is compared: in lower case, without space around it, expressions by their usual name."""
+    """A word normalised for comparison: stripped, in lower case, expressions by their usual name."""
     word = word.strip().casefold()
     return WORDS.get(word, word)
 
 
 @dataclass(frozen=True)
 class LabelSet:
-    """The classes of a task in their order, chosen once, and carried from the reader to the exported model.
+    """The classes of a task in order, and the words that stand for them.
 
-    Words of datasets are compared in any case. Beside the names themselves, ``synonyms`` lead to a class, and the
-    usual other words of expressions lead to these ("happiness" to "happy").
+    Datasets' words are compared without regard to case. Besides the names, ``synonyms`` stand for a class, and common
+    words for an expression stand for that ("happiness" for "happy").
 
     Args:
         names: the classes, by index.
-        synonyms: further words, each with the name it stands for.
-        excluded: words whose samples are left out, and counted.
+        synonyms: further words, each with the name that it stands for.
+        excluded: words whose samples are left out and counted.
 
     Raises:
-        UserError: fewer than two classes, two names for one class, a synonym of nothing, or a word with two meanings.
+        UserError: there are fewer than two classes, two names for one class, a synonym of no class, or a word with two
+            meanings.
 
     Example:
         >>> LabelSet(("calm", "excited"), {"joy": "excited"}, ("sad",)).index("Happiness")
@@ -88,7 +89,7 @@ class LabelSet:
                 raise UserError(f"{word!r} can't be left out: it stands for {known[meanings[plain(word)]]!r}")
 
     def __len__(self) -> int:
-        """K."""
+        """The number of classes K."""
         return len(self.names)
 
     def __hash__(self) -> int:
@@ -100,10 +101,10 @@ class LabelSet:
         return {plain(word): own[plain(name)] for word, name in self.synonyms.items()} | own
 
     def index(self, word: str) -> int | None:
-        """The class of a dataset's word, from 0; None for one that is left out.
+        """The class of a dataset's word, from 0; None for a word that is left out.
 
         Raises:
-            UserError: the word is neither a class nor left out; with the nearest names.
+            UserError: the word is neither a class nor left out; names the nearest classes.
         """
         if (found := self._index.get(plain(word))) is not None:
             return found
@@ -112,12 +113,12 @@ class LabelSet:
         raise unknown("class", word, self.names)
 
     def label(self, k: int) -> str:
-        """The name of a label, for people."""
+        """The name of a label, or "no label"."""
         return "no label" if k == UNLABELLED else self.names[k]
 
     @cached_property
     def digest(self) -> str:
-        """A hash of what the set says: equal digests label equally."""
+        """A hash of the set: sets with equal digests label equally."""
         said = [self.names, sorted(self._index.items()), sorted(map(plain, self.excluded))]
         return hashlib.blake2b(json.dumps(said).encode(), digest_size=6).hexdigest()
 
@@ -127,28 +128,28 @@ class LabelSet:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LabelSet:
-        """A label set from what :meth:`to_dict` gave."""
+        """The label set of the values from :meth:`to_dict`."""
         return cls(tuple(values["names"]), dict(values["synonyms"]), tuple(values["excluded"]))
 
 
 EXPRESSIONS = LabelSet(SEVEN, excluded=(CONTEMPT,))
 EXPRESSIONS8 = LabelSet((*SEVEN, CONTEMPT))
-#: Which expressions count as what. Surprise is either and is left out.
+#: The valence of each expression; surprise can be either, and is left out.
 VALENCE = LabelSet(
     ("negative", "neutral", "positive"),
     {**dict.fromkeys(("fear", "disgust", "sad", "anger", CONTEMPT), "negative"), "happy": "positive"},
     excluded=("surprise",),
 )
 
-#: Label sets by name; next to them there are :data:`FOLDERS` and TOML files.
+#: Label sets by name; ``--labels`` also takes :data:`FOLDERS` and TOML files.
 LABEL_SETS = {"expressions": EXPRESSIONS, "expressions8": EXPRESSIONS8, "valence": VALENCE}
 
 
 def find_label_set(name: str) -> LabelSet | None:
-    """The label set of ``--labels``; None for "folders", which the source's own classes make.
+    """The label set of ``--labels``; None for "folders", which takes the source's own classes.
 
     Raises:
-        UserError: there is no such set, or its file is not as it should be.
+        UserError: there is no such set, or its file is malformed.
     """
     if name == FOLDERS:
         return None
@@ -163,16 +164,16 @@ def from_words(words: Iterable[str]) -> LabelSet:
     """The label set whose classes are the words themselves, sorted.
 
     Raises:
-        UserError: there are fewer than two, or two are words for one class.
+        UserError: there are fewer than two words, or two of them for one class.
     """
     return LabelSet(tuple(sorted({w.strip() for w in words}, key=lambda w: (w.casefold(), w))))
 
 
 def read_label_file(path: Path) -> LabelSet:
-    """A label set of a TOML file: ``names = [...]``, ``exclude = [...]``, and a table ``[synonyms]`` of words.
+    """Reads a label set from a TOML file: ``names = [...]``, ``exclude = [...]``, and a table ``[synonyms]``.
 
     Raises:
-        UserError: it can't be read, or is not as it should be.
+        UserError: the file can't be read, or is malformed.
     """
     table = read_toml(path)
     known = ("names", "synonyms", "exclude")

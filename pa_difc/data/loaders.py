@@ -1,11 +1,11 @@
 """Batches of source and target faces, for training and for evaluation.
 
-An epoch is one full shuffled pass over the longer domain, while the shorter one is cycled, shuffled anew on each pass
-(as in the CD-FER benchmark that the paper follows). pytorch-adapt's combined dataset has the target's length and draws
-the source with replacement: with 213 target images, its "epoch" would be 6 steps of 32.
+An epoch is one full shuffled pass over the larger domain; the smaller one is cycled and reshuffled on each pass, as in
+the CD-FER benchmark that the paper follows. pytorch-adapt's combined dataset has the target's length and draws the
+source with replacement: with 213 target images, its "epoch" would be 6 steps of 32.
 
-Which sample comes when is a function of seed and position alone, so resuming at an epoch needs no saved state. Several
-processes divide each batch of the same sequence among them.
+The order of the samples depends only on seed and position, so resuming at an epoch needs no saved state. Several
+processes share the same sequence, and each takes its part of every batch.
 """
 
 from collections.abc import Iterator
@@ -29,22 +29,22 @@ class PairLoader:
     """Training batches of a labelled source and an unlabelled target, with pytorch-adapt's keys.
 
     Args:
-        source: the labelled domain; None: there is none, and batches have nothing of it.
-        target: the unlabelled domain; its labels are never looked at.
-        batch_size: samples per domain and step. The last batch of an epoch is smaller; a last batch of one sample,
-            which BatchNorm can't take, is joined to the one before (on P processes, one of fewer than 2P).
-        seed: of shuffling and flips.
-        flip: whether faces are mirrored at random, landmarks with them; features are left as they are.
-        zoom: the most that is cut away at random on each side of a face, as a share of the side; likewise.
-        sampler: one of :data:`.sampling.SAMPLERS` that draws the source.
-        target_sampler: one that draws the target; "pseudo_balanced" draws each class that the method predicts equally
-            often (RLSbench: Garg et al. 2023, arXiv:2302.03020), from the second epoch on.
-        device: where batches are put.
-        rank, processes: which part of each batch is given, of how many.
+        source: the labelled domain; None without one, and then batches have no source keys.
+        target: the unlabelled domain; its labels are never read.
+        batch_size: samples per domain and step. The last batch of an epoch may be smaller; if it has a single sample,
+            which BatchNorm can't handle, it is merged into the one before (on P processes, if it has fewer than 2P).
+        seed: of shuffling and augmentation.
+        flip: mirror faces at random, with their landmarks; no effect on features.
+        zoom: the largest share of the side to cut away at random on each side of a face; no effect on features.
+        sampler: the entry of :data:`.sampling.SAMPLERS` that draws the source.
+        target_sampler: the one that draws the target; "pseudo_balanced" draws each class that the method predicts
+            equally often (RLSbench: Garg et al. 2023, arXiv:2302.03020), from the second epoch on.
+        device: for the batches.
+        rank, processes: this process's number, and how many processes share each batch.
 
     Raises:
         ValueError: a domain is empty, or ``batch_size`` is below 2.
-        UserError: there is too little for so many processes, or no such sampler for a side.
+        UserError: there are too few samples for so many processes, or a side has no such sampler.
     """
 
     def __init__(
@@ -65,10 +65,13 @@ class PairLoader:
         if batch_size < 2:
             raise ValueError(f"{batch_size=}: must be at least 2, BatchNorm needs it")
         sizes = [len(target)] if source is None else [len(source), len(target)]
+        samples = (
+            f"{sizes[-1]} target samples" if source is None else f"{sizes[0]} source and {sizes[-1]} target samples"
+        )
         if not all(sizes):
-            raise ValueError(f"{sizes[0]} source and {sizes[-1]} target samples: both must be above 0")
+            raise ValueError(f"{samples}: no domain may be empty")
         if processes > min(batch_size // 2, *sizes):
-            numbers = f"batches of {batch_size}, {sizes[0]} source and {sizes[-1]} target samples"
+            numbers = f"batches of {batch_size}, {samples}"
             raise UserError(f"{processes} processes: too many for {numbers}; each needs two samples")
         self.source, self.target = source, target
         self.batch_size, self.seed, self.device = batch_size, seed, torch.device(device)
@@ -83,13 +86,13 @@ class PairLoader:
         return len(self._sizes)
 
     def share(self, step: int) -> float:
-        """The part of a step's batch that is given, in units of an even one."""
+        """The size of this process's part of a step's batch, relative to an even share."""
         part = part_of(self._sizes[step], self.rank, self.processes)
         share: float = (part.stop - part.start) * self.processes / self._sizes[step]
         return share
 
     def needs_predictions(self, epoch: int) -> bool:
-        """Whether an epoch is written by predicted classes; not the first one, when nothing has been learnt."""
+        """Whether an epoch is drawn by predicted classes; never the first one, before anything is learnt."""
         return self._samplers[1].by == "predictions" and epoch > 0
 
     def epoch(
@@ -105,17 +108,17 @@ class PairLoader:
         """The batches of an epoch, counted from 0.
 
         Args:
-            epoch: which one.
-            predicted: ``(M,)`` classes that the method predicts for the target, if :meth:`needs_predictions`.
-            source_images: whether source images are loaded, likewise.
-            target_images: whether target images are loaded; all else in the batches is the same without.
-            strong: how many strong views of target faces come, too; see :mod:`.strong_views`. Features have none.
-            draws: whether random numbers of each sample come, too, for methods that draw some of a batch.
+            epoch: its number.
+            predicted: ``(M,)`` classes that the method predicts for the target; required if
+                :meth:`needs_predictions`.
+            source_images, target_images: load the images of a domain; all else in the batches is the same without.
+            strong: number of strong views of each target face to add; see :mod:`.strong_views`. Features have none.
+            draws: add random numbers for each sample, for methods that select some of a batch.
 
         Yields:
-            "src_imgs" (if wanted), "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs" and
-            "target_imgs_strong", "target_imgs_strong_2", … (if wanted), "target_log_probs" (of features that have
-            them), "target_domain" (1) and "target_sample_idx", "src_draws" and "target_draws" (if wanted); there is no
+            Batches with "src_imgs" (if wanted), "src_labels", "src_domain" (0), "src_sample_idx", "target_imgs" and
+            "target_imgs_strong", "target_imgs_strong_2", … (if wanted), "target_log_probs" (for features that have
+            them), "target_domain" (1), "target_sample_idx", and "src_draws" and "target_draws" (if wanted). There is no
             key for target labels.
         """
         sampler, target_sampler = self._samplers
@@ -155,23 +158,23 @@ class PairLoader:
             start = stop
 
     def _strong(self, faces: Face, draws: list[NDArray[np.float32]], part: slice) -> dict[str, Face | Tensor]:
-        """Strong views by key: of the whole batch's draws those of a part."""
+        """Strong views by key, made from this part of the whole batch's draws."""
         keys = ["target_imgs_strong", *(f"target_imgs_strong_{n}" for n in range(2, len(draws) + 1))]
         own = (torch.from_numpy(numbers[part]).to(self.device) for numbers in draws)
         return {key: strong_views(faces, numbers) for key, numbers in zip(keys, own, strict=True)}
 
     def _chances(self, draws: NDArray[np.float32]) -> dict[str, Tensor]:
-        """Random numbers of each sample, a row for each domain."""
+        """Random numbers for each sample by key, from a row of ``draws`` for each domain."""
         both = torch.from_numpy(draws).to(self.device)
         return {"src_draws": both[0], "target_draws": both[1]}
 
     def _said(self, target_idx: NDArray[np.int64]) -> dict[str, Tensor]:
-        """What a pretrained classifier has said of the target's faces, where these are frozen features."""
+        """The pretrained classifier's log-probabilities of target samples, if these are frozen features with them."""
         known = self.target.log_probs if isinstance(self.target, FeatureSet) else None
         return {} if known is None else {"target_log_probs": torch.from_numpy(known[target_idx]).to(self.device)}
 
     def _draw(self, coins: np.random.Generator, size: int, part: slice) -> dict[str, NDArray[np.float64]]:
-        """What becomes of each face: drawn for the whole batch, so that no part depends on how it is divided."""
+        """Random numbers for flip and zoom: drawn for the whole batch, so that results don't depend on its division."""
         asked = {"flip": self.flip, "zoom": self.zoom}
         return {name: coins.random(size)[part] for name, wanted in asked.items() if wanted}
 
@@ -190,8 +193,8 @@ class EvalLoader:
     Args:
         faces: the domain.
         batch_size: samples per batch.
-        device: where batches are put.
-        rank, processes: which part of the domain is given, of how many.
+        device: for the batches.
+        rank, processes: this process's number, and how many processes share the domain.
     """
 
     def __init__(
@@ -214,11 +217,11 @@ class EvalLoader:
             yield views[0]
 
     def views(self, views: str) -> Iterator[list[Face] | list[Tensor]]:
-        """For each batch its views, the samples as they are first; see :func:`.views.views_of`."""
+        """Yields the views of each batch, the plain samples first; see :func:`.views.views_of`."""
         for start in self._starts:
             indices = np.arange(start, min(start + self.batch_size, self.part.stop))
             if views != "none" and isinstance(self.faces, FeatureSet):
-                yield self.faces.batch_views(indices, self.device)  # extracted with the features
+                yield self.faces.batch_views(indices, self.device)  # views of features were extracted with them
                 continue
             batch = self.faces.batch(indices, self.device)
             yield views_of(batch, views) if isinstance(batch, Face) else [batch]
@@ -229,7 +232,7 @@ class EvalLoader:
 
 
 def _sampler(name: str, side: str) -> Sampler:
-    """The sampler of a name, for a side."""
+    """The sampler of this name; refuses one that can't draw the side."""
     sampler = SAMPLERS.lookup(name)
     if side not in sampler.sides:
         raise unknown(f"sampler of the {side}", name, sampler_names(side))
@@ -237,7 +240,7 @@ def _sampler(name: str, side: str) -> Sampler:
 
 
 def part_of(size: int, rank: int, processes: int) -> slice:
-    """The part of ``size`` samples in a row that one of several processes takes; they differ by one at most."""
+    """One process's consecutive part of ``size`` samples; the parts differ by at most one sample."""
     return slice(rank * size // processes, (rank + 1) * size // processes)
 
 

@@ -1,4 +1,4 @@
-"""From a dataset's name to a domain: found, read, labelled and decoded."""
+"""Loads a domain by its dataset's name: finds, reads, labels and decodes it."""
 
 from __future__ import annotations
 
@@ -39,18 +39,19 @@ def load_domain(
     """Loads a dataset's train and test splits.
 
     Args:
-        name: a dataset, or ``folder:PATH``, ``legend:PATH``, ``store:PATH`` … for data of one's own.
-        data_root: the folder that holds datasets, each in a folder of its name; a face store is taken as it is.
-        size_px: the side of the faces.
-        labels: the classes; None for those of the dataset's own words.
+        name: a dataset, or ``folder:PATH``, ``legend:PATH``, ``store:PATH`` … for the user's own data.
+        data_root: the folder that holds the datasets or their face stores, each in a folder of its name.
+        size_px: side of the faces.
+        labels: the classes; None makes the dataset's own words the classes.
         on_bad_image: see :func:`.decode_samples`.
-        deduplicate: whether exact duplicates are left out; see :func:`.drop_duplicates`.
-        group_by: a column of the set's list, or a pattern of its names, by which samples stay on one side of the split.
-        near_duplicates: "keep", "group" or "drop", see :func:`.arrange`; None: they are not looked for.
+        deduplicate: leave out exact duplicates; see :func:`.drop_duplicates`.
+        group_by: a column of the dataset's list, or a pattern in its names, that groups samples to be kept on one side
+            of the split.
+        near_duplicates: "keep", "group" or "drop", see :func:`.arrange`; None does not search for them.
 
     Raises:
-        UserError: there is no such dataset, it is not below ``data_root``, it is not as it should be, or it has a
-            word for a class that the label set does not know.
+        UserError: there is no such dataset, it is not below ``data_root``, its files are malformed, or it has a label
+            that the label set does not know.
     """
     reader, root = find_dataset(name, data_root)
     how = Arrangement(deduplicate, group_by, near_duplicates)
@@ -101,7 +102,7 @@ def _from_listing(
 
 
 def _cut(listing: Listing) -> str:
-    """How :func:`.decode_samples` cuts a list's faces out, in a store's words where it has them."""
+    """How :func:`.decode_samples` crops a list's faces, by a store's name for it if there is one."""
     given = all(sample.whole or sample.box is not None for sample in listing.samples)
     return "cdfer" if given else "the centre square"
 
@@ -109,7 +110,7 @@ def _cut(listing: Listing) -> str:
 def _members(
     name: str, listing: Listing, split: str, labelling: Labelling, root: Path
 ) -> tuple[list[Sample], list[int]]:
-    """The samples of a split that are not left out, and their classes."""
+    """The samples of a split that have a class, and their classes."""
     classed = [(s, k) for s in listing.samples if (k := labelling.label(s.label)) is not None]
     members = [(s, k) for s, k in classed if s.split == split]
     if not members:
@@ -156,7 +157,7 @@ def _from_store(name: str, store: Store, labels: LabelSet | None, size_px: int, 
 
 
 def _require_arranged(name: str, store: Store, how: Arrangement) -> None:
-    """What is asked of a store's samples must have been done when it was made."""
+    """Refuses rules that were not applied when the store was made."""
     was = store.parameters
     asked = {"--deduplicate": how.deduplicate and not was["deduplicate"]}
     if how.near_duplicates is not None:
@@ -167,7 +168,7 @@ def _require_arranged(name: str, store: Store, how: Arrangement) -> None:
 
 
 def _require_whole(name: str, store: Store, labels: LabelSet | None) -> None:
-    """A store of version 0.1 has left out contempt: it can't serve a label set that has a class for it."""
+    """Refuses a store of version 0.1, which left out contempt, if the label set has a class for it."""
     for word, number in store.excluded.items():
         try:
             wanted = labels is None or labels.index(word) is not None
@@ -195,7 +196,7 @@ def _from_toy(name: str, labels: LabelSet | None, size_px: int) -> Domain:
 
 
 def _resized(faces: FaceSet, size_px: int) -> FaceSet:
-    """The faces at another size, in memory, points with them; the same set if the size is right already."""
+    """The faces and points at another size, in memory; the same set if the size is right already."""
     if faces.size_px == size_px:
         return faces
     images = np.empty((len(faces), 3, size_px, size_px), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Near duplicates: the same picture again, saved anew, in another size or mirrored; needs imagehash."""
+"""Finds near duplicates: the same picture saved again, in another size or mirrored; needs imagehash."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .readers.listing import Sample
 
 NEEDS = "pip install 'pa-difc[duplicates]'"
 
-_SIDE = 16  #: a hash has this many bits squared
-#: Two images are near duplicates if at most so many of the 256 bits differ. Measured on two sets of web photographs:
-#: copies saved as JPEG of quality 40 or scaled by 0.6 or 2 differ by up to 20 bits, seldom by more; looked at by eye,
+_SIDE = 16  #: a hash has 16 × 16 bits
+#: Two images are near duplicates if at most this many of the 256 bits differ. On two sets of web photographs, copies
+#: saved as JPEG with quality 40, or scaled by 0.6 or 2, differed by up to 20 bits, seldom by more. Inspected by eye,
 #: all pairs up to 40 bits were one picture, and from 42 on some were two pictures of one person.
 MOST_BITS = 40
-_FLAT = 2.0  #: standard deviation of the gray values of an image that shows nothing
+_FLAT = 2.0  #: an image whose gray values have a smaller standard deviation shows nothing
 _NEAR_PX = 256  #: images are decoded near this size
 _BLOCK = 1024
 
@@ -35,13 +35,13 @@ def can_find_near() -> bool:
 
 
 def find_near(samples: Sequence[Sample], title: str = "near duplicates") -> list[list[int]]:
-    """Positions of samples that show the same picture, where several do.
+    """Finds groups of samples that show the same picture, by position.
 
-    Perceptual hashes of two images, or of one and the mirrored other, differ by at most :data:`MOST_BITS` bits; what is
-    near to a member of a group belongs to it. Rotated copies and other crops are not found.
+    Two images are near duplicates if their perceptual hashes, or that of one and of the other's mirror image, differ by
+    at most :data:`MOST_BITS` bits; groups are connected components. Rotated copies and other crops are not found.
 
     Args:
-        samples: faces that have a box are compared by what lies in it.
+        samples: those with a box are compared by the box's content.
         title: of the progress bar.
 
     Raises:
@@ -72,7 +72,7 @@ def find_near(samples: Sequence[Sample], title: str = "near duplicates") -> list
 
 
 def perceptual_hashes(image: Image.Image) -> Any:
-    """``(2, 256)`` bits, of an image and of its mirror image; None if it shows nothing."""
+    """The hashes ``(2, 256)`` bool of an image and its mirror image; None if it shows nothing."""
     import imagehash  # type: ignore[import-not-found,import-untyped]
 
     gray = image.convert("L")
@@ -83,12 +83,12 @@ def perceptual_hashes(image: Image.Image) -> Any:
 
 
 def _groups(bits: NDArray[np.bool_]) -> list[list[int]]:
-    """Connected hashes.
+    """Connected components of near hashes.
 
     Args:
         bits: ``(N, 2, 256)``.
     """
-    # Of vectors of ±1, the product says how many differ.
+    # For vectors of ±1, the dot product gives the number of differing bits.
     signs = bits.astype(np.float32) * 2 - 1
     plain, mirrored = signs[:, 0], signs[:, 1]
     nearest = plain.shape[1] - 2 * MOST_BITS

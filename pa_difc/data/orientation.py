@@ -1,4 +1,4 @@
-"""Orientation tags (EXIF 2.3, tag 274): an image turned upright, and boxes and points with it."""
+"""Applies orientation tags (EXIF 2.3, tag 274): turns images upright, with their boxes and points."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 TAG = 0x0112
 
 _T = Image.Transpose
-#: What turns an image upright, by its tag; 1 is upright already.
+#: The transpose that turns an image upright, by tag; 1 is upright already.
 _TURNS = {
     2: _T.FLIP_LEFT_RIGHT,
     3: _T.ROTATE_180,
@@ -21,11 +21,11 @@ _TURNS = {
     7: _T.TRANSVERSE,
     8: _T.ROTATE_90,
 }
-#: Where a point (x, y) of a w×h image goes: (x or w − x, y or h − y) first, then x and y swapped.
+#: Whether a point's x becomes w − x, and its y h − y, by tag; for the tags below, x and y are swapped afterwards.
 _FLIPS = {1: (0, 0), 2: (1, 0), 3: (1, 1), 4: (0, 1), 5: (0, 0), 6: (0, 1), 7: (1, 1), 8: (1, 0)}
 _SWAPPED = (5, 6, 7, 8)
 _MIRRORED = (2, 4, 5, 7)
-_OTHER_SIDE = [1, 0, 2, 4, 3]  #: the five points of a mirrored face: left and right change places
+_OTHER_SIDE = [1, 0, 2, 4, 3]  #: order of a mirrored face's five points: left and right are swapped
 
 Box = tuple[float, float, float, float]
 
@@ -51,7 +51,7 @@ class Orientation(NamedTuple):
         return image.transpose(_TURNS[self.tag]) if self.tag in _TURNS else image
 
     def points(self, points: NDArray[Any]) -> NDArray[Any]:
-        """``(n, 2)`` points of the stored image in the upright one."""
+        """Converts points ``(n, 2)`` from the stored image to the upright one."""
         turned = np.array(points)
         for axis in (0, 1):
             if _FLIPS[self.tag][axis]:
@@ -59,24 +59,24 @@ class Orientation(NamedTuple):
         return turned[:, ::-1].copy() if self.tag in _SWAPPED else turned
 
     def face(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The five points of a face; in a mirrored image its left eye was stored as its right one."""
+        """Converts a face's five points ``(5, 2)``; if the image is mirrored, left and right are swapped."""
         turned = self.points(points)
         return turned[_OTHER_SIDE] if self.tag in _MIRRORED else turned
 
     def box(self, box: Box) -> Box:
-        """A box of the stored image in the upright one."""
+        """Converts a box from the stored image to the upright one."""
         corners = self.points(np.array(box, dtype=np.float64).reshape(2, 2))
         (left, top), (right, bottom) = corners.min(0).tolist(), corners.max(0).tolist()
         return (left, top, right, bottom)
 
     def back(self, box: Box) -> Box:
-        """A box of the upright image in the stored one."""
+        """Converts a box from the upright image to the stored one."""
         inverse = {6: 8, 8: 6}.get(self.tag, self.tag)
         return Orientation(inverse, self.upright).box(box)
 
 
 def orientation_of(image: Image.Image) -> Orientation:
-    """How an image that was opened, and not loaded yet, is stored; one whose tag makes no sense is upright."""
+    """The orientation of an image that is opened, but not loaded yet; an invalid tag counts as upright."""
     try:
         tag = image.getexif().get(TAG, 1)
     except Exception:  # damaged EXIF data, on which Pillow's parser raises whatever it likes
@@ -88,5 +88,5 @@ def orientation_of(image: Image.Image) -> Orientation:
 
 
 def turned_by_pillow(image: Image.Image) -> bool:
-    """Whether Pillow turns the pixels itself when it loads them; of such an image it gives the upright size."""
+    """Whether Pillow turns the image itself on loading; its size is then the upright one."""
     return image.format == "TIFF"

@@ -1,7 +1,7 @@
-"""A photograph as it is needed: upright, in RGB, whole or in part, decoded near the size of what is made from it.
+"""Reads photographs, whole or in part, upright and in RGB, at no more than the resolution that is needed.
 
-A photograph of 48 megapixels takes 200 MB in memory, and four times that on the way through orientation and colour. No
-face needs them: JPEG files are decoded at a half, a quarter or an eighth, other ones are made smaller strip by strip.
+A photograph of 48 megapixels takes 200 MB in memory, and four times that while it is turned and converted. No face
+needs them: JPEG files are decoded at a half, a quarter or an eighth of their size, others are reduced strip by strip.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ from .memory import PREDICT_BYTES, needed, refusal
 from .orientation import Orientation, orientation_of, turned_by_pillow
 from .pixels import Pixels
 
-#: Images with more pixels are treated as a decompression bomb and not opened.
+#: Images with more pixels are treated as decompression bombs, and not opened.
 MAX_PIXELS = 50_000_000
 
-_AT_ONCE = 1 << 20  #: images of at most so many pixels are loaded as they are opened, and never made smaller
-_FINER = 2  #: a picture that a face is cut from has at least so many pixels for one of the crop, along each side
-_DRAFTS = ("JPEG", "MPO")  #: formats that can be decoded at a half, a quarter or an eighth
+_AT_ONCE = 1 << 20  #: images with at most this many pixels are loaded when they are opened, and never reduced
+_FINER = 2  #: a face is cropped from a picture with at least this many times the crop's resolution
+_DRAFTS = ("JPEG", "MPO")  #: formats that can be decoded at a half, a quarter or an eighth of their size
 _SMALLEST_DRAFT = 8
-_HOLDING = ("WEBP", "AVIF", "HEIF")  #: formats whose decoders keep buffers as long as the image is there
+_HOLDING = ("WEBP", "AVIF", "HEIF")  #: formats whose decoders keep buffers as long as the image exists
 
 
 class BrokenImageError(ValueError):
-    """An image that can't be read; says why in one line."""
+    """An image can't be read; the message says why in one line."""
 
 
 class Photograph:
-    """An image file; its pixels are read when they are asked for.
+    """An image whose pixels are read only when they are needed.
 
     Args:
-        source: a file, what gives the content of one, an image of Pillow's, or ``(H, W)`` or ``(H, W, 3)`` uint8
+        source: a file, a function that returns a file's content, a PIL image, or ``(H, W)`` or ``(H, W, 3)`` uint8
             pixels.
-        most_bytes: that decoding it may take; one that takes more is not read.
+        most_bytes: an image whose decoding takes more memory than this is refused.
 
     Attributes:
-        orientation: how it is stored; boxes and points that came with it are in that frame.
+        orientation: how the image is stored; its dataset's boxes and points are in pixels of the stored image.
         size: width and height, upright.
 
     Raises:
-        BrokenImageError: it can't be read. So do the methods.
-        DiskError: the disk failed; this says nothing of the image. So do the methods.
+        BrokenImageError: the image can't be read. The methods raise it too.
+        DiskError: the disk failed, which says nothing about the image. The methods raise it too.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Photograph:
     ) -> None:
         self._source, self._most_bytes = source, most_bytes
         self._pixels: Pixels | None = None
-        self._factor = 1  #: of the pixels
+        self._factor = 1  #: by which the loaded pixels are reduced
         if isinstance(source, np.ndarray):
             self._pixels = Pixels(Image.fromarray(source))
             self.orientation = self._frame = Orientation(1, self._pixels.image.size)
@@ -72,15 +72,15 @@ class Photograph:
 
     @property
     def held(self) -> int:
-        """Bytes of the pixels that are kept in memory."""
+        """Bytes of the loaded pixels."""
         return self._pixels.held if self._pixels else 0
 
     def picture(self, factor: int = 1, region: Box | None = None) -> Picture:
-        """A part of the photograph, or all of it, made smaller.
+        """The photograph, or a part of it, reduced by a factor.
 
         Args:
-            factor: how many of the photograph's pixels one of the picture's stands for, along each side; a power of 2.
-            region: in pixels of the upright photograph; cells that it touches are in the picture as a whole.
+            factor: side of the picture's pixels in pixels of the photograph; a power of 2.
+            region: in pixels of the upright photograph, extended to whole pixels of the picture; None for all of it.
         """
         pixels = self._loaded(factor)
         rest = factor // self._factor
@@ -93,20 +93,20 @@ class Photograph:
         return Picture(image, self.size, corner[:2], factor)
 
     def near(self, px: int, region: Box | None = None) -> Picture:
-        """The smallest picture whose longer side has at least so many pixels, or as many as there are.
+        """The smallest picture whose longer side has at least ``px`` pixels, or the full resolution if that is lower.
 
         Args:
-            px: pixels of the picture.
+            px: pixels of the longer side.
             region: see :meth:`picture`.
         """
         left, top, right, bottom = region or whole_image(self)
         return self.picture(_power_of_two(max(right - left, bottom - top) / px), region)
 
     def face(self, box: Box, points: np.ndarray, mode: str, size_px: int) -> Crop:
-        """A face, cut out by :func:`.cut_face` of as fine a picture as it needs.
+        """Crops a face with :func:`.cut_face`, from a picture just fine enough.
 
         Args:
-            box, points, mode, size_px: see there; in pixels of the upright photograph.
+            box, points, mode, size_px: see :func:`.cut_face`; in pixels of the upright photograph.
 
         Raises:
             ValueError: the box is not in the image, or the points are all the same.
@@ -115,16 +115,16 @@ class Photograph:
         return cut_face(self._fine(region, fineness), box, points, mode, size_px)
 
     def region(self, region: Box, points: np.ndarray, size_px: int) -> Crop:
-        """A part, cut out by :func:`.cut_region` of as fine a picture as it needs.
+        """Crops a region with :func:`.cut_region`, from a picture just fine enough.
 
         Args:
-            region, points, size_px: see there; in pixels of the upright photograph.
+            region, points, size_px: see :func:`.cut_region`; in pixels of the upright photograph.
         """
         fineness = min(region[2] - region[0], region[3] - region[1]) / size_px
         return cut_region(self._fine(region, fineness), region, points, size_px)
 
     def _fine(self, region: Box, fineness: float) -> Picture:
-        """A picture of a region for a crop whose pixels are each made of ``fineness`` of the photograph's a side."""
+        """A picture of a region for a crop whose pixels have a side of ``fineness`` pixels of the photograph."""
         if self.size[0] * self.size[1] <= _AT_ONCE:
             return self.picture()
         factor = _power_of_two(fineness / _FINER)
@@ -133,7 +133,7 @@ class Photograph:
         return self.picture(factor, (left - margin, top - margin, right + margin, bottom + margin))
 
     def _loaded(self, factor: int) -> Pixels:
-        """Pixels that are fine enough."""
+        """The pixels, reduced by at most ``factor``."""
         if self._pixels is None or self._factor > factor:
             self._pixels = None
             self._read(factor)
@@ -141,7 +141,7 @@ class Photograph:
         return self._pixels
 
     def _take(self, image: Image.Image) -> None:
-        """Takes an image that somebody opened, whose pixels may not be in memory yet."""
+        """Uses a PIL image, whose pixels may not be loaded yet."""
         try:
             _require_pixels(image)
             image.load()
@@ -151,7 +151,7 @@ class Photograph:
         self._frame = Orientation(1, image.size) if turned_by_pillow(image) else self.orientation
 
     def _read(self, factor: int | None) -> None:
-        """Reads size and orientation, and the pixels too, unless they are many and it is not known how fine."""
+        """Reads size and orientation, and the pixels too unless a large JPEG file's factor is still unknown."""
         assert not isinstance(self._source, (np.ndarray, Image.Image))
         file: io.RawIOBase | io.BytesIO | None = None
         try:
@@ -169,9 +169,9 @@ class Photograph:
                         raise BrokenImageError(refusal(image, need, self._most_bytes))
                     self._factor = _draft(image, self._factor)
                     self._pixels = Pixels(_load(image, cast("IO[bytes]", file), few))
-                if isinstance(file, PatientFile) and file.fault:  # which a decoder took for the end of the file
+                if isinstance(file, PatientFile) and file.fault:  # a decoder may take a fault for the end of the file
                     raise file.fault
-        except Exception as error:  # a file that is not what it seems can make the decoders raise anything
+        except Exception as error:  # a damaged or malicious file can make the decoders raise anything
             fault = file.fault if isinstance(file, PatientFile) else None
             if isinstance(error, DiskError) or fault:
                 raise fault or error from None
@@ -184,11 +184,11 @@ def _require_pixels(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise BrokenImageError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
     if image.width * image.height == 0:
-        raise BrokenImageError(f"{image.width}x{image.height} pixels are none")
+        raise BrokenImageError(f"{image.width}x{image.height} pixels: the image is empty")
 
 
 def _cells(start: float, stop: float, length: int, factor: int) -> tuple[int, int]:
-    """The first of the cells that a span touches, and their number; at least one, whatever the span."""
+    """The first of the cells that a span touches, and their number, at least one."""
     last = ceil(length / factor) - 1
     first = min(max(floor(start / factor), 0), last)
     return first, min(max(ceil(stop / factor) - 1, first), last) - first + 1
@@ -207,7 +207,7 @@ def _open(file: PatientFile | io.BytesIO) -> Image.Image:
 
 
 def _load(image: Image.Image, file: IO[bytes], few: bool) -> Image.Image | DecodedRows:
-    """The image with its pixels in memory, and as little else as can be."""
+    """The image with its pixels in memory, and as little else as possible."""
     if image.format == "HEIF" and not few and (rows := decoded_rows(file)) is not None:
         return rows
     image.load()
@@ -215,7 +215,7 @@ def _load(image: Image.Image, file: IO[bytes], few: bool) -> Image.Image | Decod
 
 
 def _draft(image: Image.Image, factor: int) -> int:
-    """Has a JPEG file decoded at a fraction of its size; returns which: 1, 2, 4 or 8, at most ``factor``."""
+    """Sets a JPEG file to be decoded at a fraction of its size; returns 1, 2, 4 or 8, at most ``factor``."""
     if factor == 1:
         return 1
     image.draft(None, (max(1, image.width // factor), max(1, image.height // factor)))  # type: ignore[arg-type]

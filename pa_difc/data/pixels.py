@@ -1,4 +1,4 @@
-"""From any pixel format to RGB of 8 bits."""
+"""Converts any pixel format to 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from PIL import Image
 from .heif import DecodedRows
 from .memory import held_for_pixel
 
-#: What lies behind transparent pixels: the gray that the detector puts around images.
+#: The background for transparent pixels: the gray that the detector adds around images.
 BACKGROUND = (128, 128, 128)
 
-#: Pillow's modes of more than 8 bits, all of them gray.
+#: Pillow's modes with more than 8 bits, all of them gray.
 _DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  #: TIFF tags
 _WHITE_IS_ZERO, _SIGNED, _FLOAT = 0, 2, 3
-_DARKEST = 0.26  #: a gray image whose brightest pixel is below this share of white was meant to have another white
+_DARKEST = 0.26  #: a gray image whose brightest pixel is below this share of white must have another range
 _STRIP = 1 << 20  #: pixels converted at a time
 
 
 class RangeError(ValueError):
-    """Gray values that don't fit the range of their format."""
+    """An image's gray values do not fit the range of its format."""
 
 
 class Pixels:
-    """A loaded image, of which parts are given as RGB.
+    """A loaded image, whose parts are converted to RGB.
 
     Args:
-        image: loaded, in any mode. Gray of 16 or 32 bits, with a sign or in floats is scaled by its format's range,
-            from its black to its white; transparent pixels lie over :data:`BACKGROUND`.
+        image: loaded, in any mode. 16- or 32-bit, signed and floating-point gray is scaled from its format's black and
+            white to 8 bits; transparent pixels are put on :data:`BACKGROUND`.
 
     Raises:
-        RangeError: the values of a deep gray image can't be meant as its format has them.
+        RangeError: a deep gray image's values do not fit its format's range.
     """
 
     def __init__(self, image: Image.Image | DecodedRows) -> None:
@@ -47,15 +47,15 @@ class Pixels:
 
     @property
     def held(self) -> int:
-        """Bytes of the image."""
+        """Bytes of the image in memory."""
         return self.image.width * self.image.height * held_for_pixel(self.image.mode)
 
     def part(self, box: tuple[int, int, int, int], factor: int = 1) -> Image.Image:
-        """A part of the image in RGB, its pixels the means of squares of ``factor`` pixels.
+        """A part of the image in RGB, reduced by averaging squares of ``factor`` × ``factor`` pixels.
 
         Args:
-            box: left, top, right, bottom; what reaches beyond the image is left off.
-            factor: the side of a square.
+            box: left, top, right, bottom; clipped to the image.
+            factor: side of a square in pixels.
         """
         width, height = self.image.size
         left, top, right, bottom = box = (box[0], box[1], min(box[2], width), min(box[3], height))
@@ -67,7 +67,7 @@ class Pixels:
         if whole and factor == 1 and rows >= bottom:
             return self._rgb(self.image.crop(box))
         out = Image.new("RGB", (-(-(right - left) // factor), -(-(bottom - top) // factor)))
-        for start in range(top, bottom, rows):  # a copy of all of it in another mode would take as much memory again
+        for start in range(top, bottom, rows):  # converting all at once would take as much memory again
             strip = self._rgb(self.image.crop((left, start, right, min(start + rows, bottom))))
             out.paste(strip.reduce(factor) if factor > 1 else strip, (0, (start - top) // factor))
         return out
@@ -85,7 +85,7 @@ class Pixels:
         return behind.convert("RGB")
 
     def _values(self, image: Image.Image) -> np.ndarray:
-        """The gray values of a part, with their sign."""
+        """The gray values of a part, in their true type."""
         values = np.asarray(image)
         return values if self._type is None else values.view(self._type)
 
@@ -108,7 +108,7 @@ class Pixels:
 
 
 def _white(image: Image.Image | DecodedRows) -> float:
-    """The value that is white in a format of deep gray."""
+    """The value of white in a deep gray format."""
     bits, kind = _tag(image, _BITS), _tag(image, _SAMPLE_FORMAT)
     if image.mode == "F":
         return 1.0
@@ -118,9 +118,7 @@ def _white(image: Image.Image | DecodedRows) -> float:
 
 
 def _meant(image: Image.Image | DecodedRows) -> np.dtype[Any] | None:
-    """What the bits of a TIFF file's gray are, where Pillow takes them for something else: it knows neither signed
-    integers of 8 bits nor unsigned ones of 32.
-    """
+    """The true type of a TIFF file's gray values, if Pillow misreads it: as it does int8 and uint32; else None."""
     bits, signed = _tag(image, _BITS), _tag(image, _SAMPLE_FORMAT) == _SIGNED
     if image.mode == "L" and signed:
         return np.dtype(np.int8)
@@ -130,7 +128,7 @@ def _meant(image: Image.Image | DecodedRows) -> np.dtype[Any] | None:
 
 
 def _tag(image: Image.Image | DecodedRows, tag: int) -> int | None:
-    """A number of a TIFF file's, the first of several; None where there is none, or no such file."""
+    """The value of a TIFF tag, the first if there are several; None without the tag, or for other formats."""
     value = getattr(image, "tag_v2", {}).get(tag)
     if isinstance(value, tuple):
         value = value[0] if value else None

@@ -1,23 +1,23 @@
-"""What flags and settings know of data, in names and numbers that need no array."""
+"""Names and numbers of the data that flags and settings need, without heavy imports."""
 
-#: The ways to cut a face out: the paper's protocol, alignment by the points, or the whole image as it is.
+#: The ways to crop a face: the paper's protocol, alignment by the five points, or the whole image.
 CROPS = ("cdfer", "arcface", "none")
 
-#: Sides of images are enlarged to this at most fourfold, and made smaller to it: MTCNN's speed and reach depend on it.
+#: Longer side to which images are scaled for MTCNN, enlarged at most fourfold: decides its speed and smallest face.
 DETECT_PX = 256
 
-#: The name of a source that there is none of.
+#: The name that stands for no source.
 NO_SOURCE = "none"
 
-#: What is done with near duplicates, and how that is reported.
+#: The ways to treat near duplicates, and how each is reported.
 NEAR_DUPLICATES = {
     "keep": "all are kept",
     "group": "each group is kept on one side of the split",
     "drop": "one of each is kept",
 }
 
-#: Images with a longer side of at most this are treated as crops of faces: small faces aren't searched for in them.
+#: Images with a longer side up to this are treated as face crops, and not searched for small faces.
 CLOSE_PX = 128
 
-#: The same in predictions, where all faces are wanted: what is 4 % as wide as the photograph is found.
+#: ``DETECT_PX`` of predictions, where all faces are wanted: finds faces 4 % as wide as the photograph.
 SEARCH_PX = 640

@@ -1,4 +1,4 @@
-"""Which samples of a domain make an epoch: a function of seed and position, so that resuming needs no saved state."""
+"""Samplers: which samples make an epoch, as a function of seed and position, so that resuming needs no saved state."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class Draw(Protocol):
-    """The samples of an epoch.
+    """Draws the samples of an epoch.
 
     Args:
         length: samples in the domain.
         per_epoch: samples in an epoch.
         epoch: counted from 0.
         key: of the random numbers; seed and domain.
-        classes: ``(length,)`` of the samples, for a sampler that goes by them.
+        classes: ``(length,)`` classes of the samples, for a sampler that needs them.
 
     Returns:
         ``(per_epoch,)`` indices.
@@ -35,13 +35,13 @@ class Draw(Protocol):
 
 @dataclass(frozen=True)
 class Sampler:
-    """How the samples of a domain are drawn.
+    """A way to draw the samples of a domain.
 
     Attributes:
-        about: in half a line.
+        about: half a line of description.
         draw: draws an epoch.
-        by: the classes that it goes by: "labels", which only the source has; "predictions" of the method for the
-            target, from the second epoch on; or None for either side.
+        by: the classes that it needs: "labels", which only the source has; "predictions" of the method for the target,
+            from the second epoch on; None for no classes, which suits either side.
     """
 
     about: str
@@ -50,7 +50,7 @@ class Sampler:
 
     @property
     def code(self) -> Draw:
-        """What draws, for the hash of a registered sampler's code."""
+        """The object whose code is hashed for runs with a plugin's sampler."""
         return self.draw
 
     @property
@@ -78,9 +78,9 @@ def sampler_names(side: str) -> list[str]:
 def shuffled(
     length: int, per_epoch: int, epoch: int, key: Sequence[int], classes: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
-    """Shuffled passes over a domain, cut at the epoch's borders: every sample is seen equally often.
+    """Shuffled passes over a domain, cut into epochs: every sample is drawn equally often.
 
-    See :class:`Draw`; there are no classes to go by.
+    See :class:`Draw`; ``classes`` has no effect.
     """
     import numpy as np
 
@@ -94,23 +94,23 @@ def shuffled(
 def class_balanced(
     length: int, per_epoch: int, epoch: int, key: Sequence[int], classes: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
-    """Every class that occurs equally often, its samples drawn at random (pytorch-metric-learning's MPerClassSampler).
+    """Draws every class that occurs equally often, its samples at random (pytorch-metric-learning's MPerClassSampler).
 
-    In each run of K of the indices every class occurs once; see :class:`Draw`.
+    Each block of K consecutive indices has every class once, for K classes that occur. See :class:`Draw`.
     """
     import numpy as np
     from pytorch_metric_learning.samplers import MPerClassSampler
 
     assert classes is not None
     kinds = len(np.unique(classes))
-    sampler = MPerClassSampler(classes, m=1, length_before_new_iter=per_epoch + kinds)  # it rounds down to whole runs
+    sampler = MPerClassSampler(classes, m=1, length_before_new_iter=per_epoch + kinds)  # rounds down to whole blocks
     with _library_random(np.random.RandomState([key[0], epoch, *key[1:], 7])):
         return np.fromiter(sampler, dtype=np.int64)[:per_epoch]
 
 
 @contextmanager
 def _library_random(state: np.random.RandomState) -> Iterator[None]:
-    """pytorch-metric-learning draws from a generator of its module, which is replaced here for a while."""
+    """Replaces the module-level generator that pytorch-metric-learning draws from."""
     from pytorch_metric_learning.utils import common_functions
 
     before = common_functions.NUMPY_RANDOM

@@ -1,4 +1,4 @@
-"""Data of one process in others: arrays lie in files that each maps, so that all share one copy in memory."""
+"""Shares data among processes: arrays lie in files that each process maps, so that all share one copy in memory."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from typing import Any
 
 import numpy as np
 
-#: Arrays of fewer bytes travel as they are.
+#: Arrays with fewer bytes are pickled with the value.
 _SMALL = 1 << 16
 
 
 def share(value: Any, folder: Path) -> Path:
-    """Writes a value for :func:`shared`; arrays that are mapped already, such as a store's images, stay where they are.
+    """Writes a value for :func:`shared`; arrays that are mapped already, such as a store's images, are not copied.
 
     Args:
-        value: of domains and whatever else can be pickled.
-        folder: for this value alone; it stays as long as anybody reads the value.
+        value: domains, or anything else that can be pickled.
+        folder: a new folder for this value; must exist as long as a process uses the value.
+
+    Returns:
+        The file for :func:`shared`.
 
     Raises:
         OSError: the folder can't be written.
@@ -31,7 +34,7 @@ def share(value: Any, folder: Path) -> Path:
 
 
 def shared(path: Path) -> Any:
-    """The value that :func:`share` wrote; its arrays can't be written to."""
+    """The value that :func:`share` wrote; its large arrays are read-only."""
     with path.open("rb") as file:
         return _Reader(file).load()
 
@@ -49,10 +52,10 @@ class _Writer(pickle.Pickler):
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self.folder = folder
         self.places: dict[int, tuple[Any, ...]] = {}
-        self.kept: list[np.ndarray] = []  # so that no number is given twice
+        self.kept: list[np.ndarray] = []  # keeps arrays alive, so that no id() is reused
 
     def persistent_id(self, obj: Any) -> Any:
-        """Where an array lies, for large ones."""
+        """The place of a large array in a file; None for anything else."""
         if not isinstance(obj, np.ndarray) or obj.nbytes < _SMALL or obj.dtype.hasobject:
             return None
         if id(obj) not in self.places:
@@ -78,8 +81,8 @@ class _Reader(pickle.Unpickler):
 
 
 def _mapped_place(array: np.ndarray) -> tuple[Any, ...] | None:
-    """File, dtype, shape and offset of a mapped array; None of one in memory, and of one with gaps between rows."""
-    mapped = getattr(array, "_mmap", None)  # numpy's memmap hands it on to views
+    """File, dtype, shape and offset of a mapped array; None for one in memory, or with gaps between rows."""
+    mapped = getattr(array, "_mmap", None)  # views of a numpy memmap keep it
     if mapped is None or not array.flags.c_contiguous:
         return None
     assert isinstance(array, np.memmap) and array.filename is not None

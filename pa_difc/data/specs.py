@@ -1,4 +1,4 @@
-"""The datasets that have a name: how each is read, where it comes from, and what is looked for."""
+"""The named datasets: how each is read, where it comes from, and its expected layout."""
 
 from __future__ import annotations
 

@@ -1,17 +1,17 @@
-"""The face store: faces cut out once, their points and labels, in files that are mapped into memory.
+"""The face store: cropped faces with their points and labels, in files that are mapped into memory.
 
-A store keeps the dataset's own words; which class a word is, a label set says when the store is read. In format 1,
-which is still read, there were no words: labels were classes of the seven expressions, in their order.
+A store keeps the dataset's own labels ("words"); a label set maps them to classes when the store is read. Format 1,
+which is still read, had no words: its labels are indices of the seven expressions.
 
 STORE/
-  manifest.json      what the store is made from and the hash of each file; written last, and only when all is whole
+  manifest.json      the store's input and each file's hash; written last, when everything else is complete
   images.npy         (N, 3, P, P) uint8, RGB
   landmarks.npy      (N, 5, 2) float32, in pixels of the crop
   boxes.npy          (N, 4) float32: left, top, right, bottom of the face in the image
   confidence.npy     (N,) float32: the detector's, NaN for faces whose points it did not find
-  labels.npy         (N,) int64, positions among the manifest's words; all -1 where the images came without labels
+  labels.npy         (N,) int64, indices into the manifest's words; all -1 for images without labels
   names.json         N names
-  contact_sheet.png  some of the faces with boxes and points, and some of the images without
+  contact_sheet.png  some faces with boxes and points, and some images without a face
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from .protocol import NEAR_DUPLICATES
 FORMAT = 2
 MANIFEST = "manifest.json"
 
-#: Arrays of a store: dtype, and shape after the number of faces; P stands for the side.
+#: Arrays of a store: dtype, and shape after the first axis, the faces; P stands for the side.
 ARRAYS: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "images": ("uint8", (3, "P", "P")),
     "landmarks": ("float32", (5, 2)),
@@ -47,7 +47,7 @@ ARRAYS: dict[str, tuple[str, tuple[int | str, ...]]] = {
 }
 FILES = (*(f"{name}.npy" for name in ARRAYS), "names.json", "contact_sheet.png")
 
-#: Files whose hashes are looked at whenever a store is opened: all that is small.
+#: Small files, whose hashes are verified whenever a store is opened.
 _SMALL = ("landmarks.npy", "labels.npy", "names.json")
 
 _SHAPE: dict[str, Any] = {
@@ -61,7 +61,7 @@ _SHAPE: dict[str, Any] = {
     "unreadable": [{"name": TEXT, "reason": TEXT}],
     "files": {name: {"bytes": COUNT, "blake2b": TEXT} for name in FILES},
 }
-#: What a manifest has beside that, by its format.
+#: Further keys of a manifest, by its format.
 _DUPLICATES = dict.fromkeys(("groups", "across_splits", "conflicting", "dropped"), COUNT)
 _OF_FORMAT: dict[int, dict[str, Any]] = {
     1: {"excluded": COUNT},
@@ -83,8 +83,8 @@ class Store:
     Attributes:
         path: its folder.
         manifest: see :mod:`.prepare`.
-        words: the dataset's own words for its classes.
-        splits: the faces of each split, mapped from the disk; their labels are positions among ``words``.
+        words: the dataset's own labels.
+        splits: the faces of each split, mapped from disk; their labels are indices into ``words``.
     """
 
     path: Path
@@ -94,22 +94,22 @@ class Store:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """How faces were found and cut out."""
+        """How faces were detected and cropped."""
         return dict(self.manifest["parameters"])
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """Faces by split and word; no words where there are no labels."""
+        """Faces by split and word; without words if there are no labels."""
         return {split: _count(faces, self.words) for split, faces in self.splits.items()}
 
     @property
     def excluded(self) -> dict[str, int]:
-        """Samples that were left out by expression when the store was made, by word: in format 1 contempt was."""
+        """Samples left out when the store was made, by word: format 1 left out contempt."""
         left_out = self.manifest.get("excluded", 0)
         return {CONTEMPT: left_out} if left_out else {}
 
     def labelled(self, split: str, labelling: Labelling) -> FaceSet:
-        """The faces of a split with classes for labels; images stay on the disk, whichever are left out."""
+        """The faces of a split with classes as labels, without those that are left out; images stay on disk."""
         faces = self.splits[split]
         labels, kept = labelling.apply(self.words, faces.labels)
         fingerprint = f"{faces.known_fingerprint}{_labels_mark(self.words, labelling)}"
@@ -120,15 +120,15 @@ class Store:
 
 
 def is_store(path: Path) -> bool:
-    """Whether a folder is a whole store, or at least claims to be one."""
+    """Whether a folder has a store's manifest, which is written last."""
     return (path / MANIFEST).is_file()
 
 
 def open_store(path: Path) -> Store:
-    """Opens a store; sizes are checked, and hashes of all but the images (see :func:`check_store`).
+    """Opens a store; checks all sizes, and the hashes of small files (see :func:`check_store` for the others).
 
     Raises:
-        UserError: it is incomplete, of another format, or its arrays do not fit together.
+        UserError: the store is incomplete, of an unknown format, or its arrays are inconsistent.
     """
     manifest = read_manifest(path)
     for name in FILES:
@@ -157,7 +157,7 @@ def open_store(path: Path) -> Store:
 
 
 def _are_labels(labels: NDArray[np.int64], words: int) -> bool:
-    """Whether these are positions among so many words, all of them, or no labels at all."""
+    """Whether all labels are indices of so many words, or all are :data:`.UNLABELLED`."""
     known = (labels >= 0) & (labels < words)
     return bool(known.all() or (labels == UNLABELLED).all())
 
@@ -168,13 +168,13 @@ def _count(faces: FaceSet, words: tuple[str, ...]) -> dict[str, int]:
 
 
 def _labels_mark(words: tuple[str, ...], labelling: Labelling) -> str:
-    """What a fingerprint gets for its labels: nothing, if they are those that the seven expressions give."""
+    """A fingerprint's suffix for its classes; empty if they are those of the seven expressions."""
     classes = [labelling.classes.get(word) for word in words]
     try:
         default = label_words("", dict.fromkeys(labelling.classes, 0), EXPRESSIONS).classes
         if classes == [default.get(word) for word in words]:
             return ""
-    except UserError:  # there are words that are no expressions
+    except UserError:  # some words are not expressions
         pass
     return "-" + hashlib.blake2b(json.dumps(classes).encode(), digest_size=4).hexdigest()
 
@@ -183,7 +183,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest of a store.
 
     Raises:
-        UserError: there is none, or it is not one of ours.
+        UserError: there is none, or this version can't read it.
     """
     manifest: dict[str, Any] = read_json(path / MANIFEST)
     problem = mismatch(manifest, {"format": one_of(*_OF_FORMAT)})
@@ -198,7 +198,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _bad_splits(manifest: dict[str, Any]) -> str | None:
-    """What is wrong with the ranges of the splits: they must follow one another, from the first face to the last."""
+    """The problem with the ranges of the splits, which must be consecutive and cover all faces; None if they are."""
     stop = 0
     for name, span in manifest["splits"].items():
         if problem := mismatch(span, (COUNT, 2), f"splits.{name}"):
@@ -210,7 +210,7 @@ def _bad_splits(manifest: dict[str, Any]) -> str | None:
 
 
 def check_store(path: Path) -> list[str]:
-    """What is wrong with a store's files: a line for each one that is missing or differs from its hash."""
+    """Verifies all files of a store; returns a line for each one that is missing or differs from its hash."""
     manifest = read_manifest(path)
     problems = []
     for name in FILES:
@@ -223,7 +223,7 @@ def check_store(path: Path) -> list[str]:
 
 
 def _content(manifest: dict[str, Any]) -> str:
-    """One hash for the hashes of all arrays."""
+    """A hash of the hashes of all files but the contact sheet."""
     hashes = [entry["blake2b"] for name, entry in sorted(manifest["files"].items()) if name != "contact_sheet.png"]
     return hashlib.blake2b(" ".join(hashes).encode(), digest_size=8).hexdigest()
 
@@ -232,7 +232,7 @@ def _map(path: Path, n: int, size_px: int, dtype: str, shape: tuple[int | str, .
     expected = (n, *(size_px if side == "P" else side for side in shape))
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # a damaged header is given to Python's own parser, which raises whatever it likes
+    except Exception as error:  # numpy parses the header with Python's parser, which can raise anything
         raise UserError(f"{path}: not a readable array ({type(error).__name__}): prepare it again") from None
     if array.shape != expected or array.dtype != dtype:
         raise UserError(f"{path}: {array.dtype} {array.shape}, must be {dtype} {expected}: prepare it again")

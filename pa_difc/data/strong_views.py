@@ -1,7 +1,7 @@
-"""Strong views of faces for self-training: moved, lit anew and partly covered, on the batch's device.
+"""Strong augmentation of faces for self-training: moved, relit and partly covered, on the batch's device.
 
-Each face has draws of its own, which are made for a whole batch beforehand, so that training that is resumed, or
-divided among processes, sees the same views. (torchvision's transforms draw once for all of a batch.)
+Each face has its own random numbers, which are drawn beforehand for the whole batch, so that resumed training, and
+training divided among processes, see the same views. (torchvision's transforms draw once per batch.)
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from .faces import Face
 
-#: Largest turn in degrees, change of scale, and shift as a share of the side.
+#: Largest rotation in degrees, relative change of scale, and shift as a share of the side.
 TURN, SCALE, SHIFT = 15.0, 0.15, 0.08
-#: Largest change of brightness, of contrast and, by exp(±x), of gamma; of each colour as a share of the brightness's.
+#: Largest change of brightness, of contrast and, as exp(±x), of gamma; and of a channel, as a share of brightness's.
 LIGHT, CONTRAST, GAMMA, COLOUR = 0.2, 0.4, 0.4, 0.25
-#: Sides of the rectangle that is covered, as shares of the image's, and how often there is one.
+#: Range of the sides of the covered rectangle, as shares of the image's side, and the rate of faces with one.
 COVERED, COVERS = (0.15, 0.4), 0.5
 
-#: Numbers in [0, 1) that a face's view is made from.
+#: Random numbers per face and view.
 DRAWS = 16
 
 
 def strong_views(faces: Face, draws: Tensor) -> Face:
-    """A batch of faces turned, scaled, shifted, with other light and colour, half of them with a rectangle covered.
+    """Rotates, scales and shifts faces, changes light and colour, and covers a rectangle on half of them.
 
     Landmarks move with the image.
 
     Args:
-        faces: a batch ``(N, …)``; it is not changed.
-        draws: ``(N, DRAWS)`` uniform in [0, 1).
+        faces: a batch ``(N, …)``, which is not changed.
+        draws: ``(N, DRAWS)`` random numbers, uniform in [0, 1).
     """
     draws = draws.to(faces.image)
     lit = _lit(faces.image, draws[:, :6])
@@ -44,7 +44,7 @@ def _between(low: float, high: float, draw: Tensor) -> Tensor:
 
 
 def _lit(image: Tensor, draws: Tensor) -> Tensor:
-    """Gamma, contrast about the face's mean, brightness and a little of another colour; in [0, 1] again."""
+    """Changes gamma, contrast about the face's mean, brightness, and slightly each channel; clamps to [0, 1]."""
     gamma, contrast, light = draws[:, :3, None, None, None].unbind(1)  # (N, 1, 1, 1) each
     colour = _between(-LIGHT * COLOUR, LIGHT * COLOUR, draws[:, 3:6, None, None])  # (N, 3, 1, 1)
     image = image.clamp(min=1e-4) ** _between(-GAMMA, GAMMA, gamma).exp()
@@ -54,7 +54,7 @@ def _lit(image: Tensor, draws: Tensor) -> Tensor:
 
 
 def _covered(image: Tensor, draws: Tensor) -> Tensor:
-    """A gray rectangle on some of the faces (random erasing, Zhong et al. 2020, arXiv:1708.04896)."""
+    """Covers a gray rectangle on some faces (random erasing, Zhong et al. 2020, arXiv:1708.04896)."""
     sides = _between(*COVERED, draws[:, :2])  # (N, 2): of rows and columns
     low = draws[:, 2:4] * (1 - sides)
     places = (torch.arange(image.shape[-1], device=image.device) + 0.5) / image.shape[-1]
@@ -64,9 +64,9 @@ def _covered(image: Tensor, draws: Tensor) -> Tensor:
 
 
 def _moved(image: Tensor, landmarks: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
-    """Turned, scaled and shifted about the centre, border pixels repeated.
+    """Rotates, scales and shifts about the centre, repeating border pixels.
 
-    A pixel at x comes from A x + b, in units of half a side from the centre; points go the other way.
+    A pixel at x takes its value from A x + b, in units of half a side from the centre; points are mapped inversely.
     """
     side = image.shape[-1]
     angle = _between(-radians(TURN), radians(TURN), draws[:, 0])

@@ -1,4 +1,4 @@
-"""Views of faces for prediction: mirrored, and scaled about the centre; landmarks go with the image."""
+"""Views of faces for prediction: mirrored, and scaled about the centre, with their landmarks."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from torch import Tensor
 
 from .faces import MIRRORED, Face
 
-#: Which views of a face a prediction is averaged over.
+#: The choices of views to average a prediction over.
 VIEWS = ("none", "flip", "flip+scales")
 
-#: The scale of the smaller views: the face at nine tenths of its size.
+#: The scale of the scaled views: the face at nine tenths of its size.
 LOOSER = 0.9
 
 
 def views_of(faces: Face, views: str) -> list[Face]:
-    """The views of a batch that predictions are averaged over, the faces as they are first.
+    """The views of a batch to average predictions over, the plain faces first.
 
     Args:
         faces: a batch ``(N, ...)``.
-        views: "none"; "flip", the faces and their mirror images; "flip+scales", these two and both scaled by
+        views: "none", the faces alone; "flip", also their mirror images; "flip+scales", also both scaled by
             :data:`LOOSER`.
 
     Returns:
@@ -32,7 +32,7 @@ def views_of(faces: Face, views: str) -> list[Face]:
 
 
 def mirrored(faces: Face) -> Face:
-    """The mirror images of a batch: image, landmark positions, and landmark names: the left eye becomes the right one.
+    """The mirror images of a batch: image, landmark positions and landmark order (the left eye becomes the right one).
 
     Args:
         faces: a batch ``(N, ...)``.
@@ -43,14 +43,14 @@ def mirrored(faces: Face) -> Face:
 
 
 def scaled(faces: Face, scale: float) -> Face:
-    """A batch scaled about the images' centre, in images of the same size: bilinear, border pixels repeated.
+    """Scales a batch about the images' centre, within images of the same size: bilinear, border pixels repeated.
 
-    As two products with a matrix, which every format of an exported model has; the benchmark's random zoom
-    (:func:`.augment.zoom_faces`) takes another factor for each face.
+    It consists of two matrix products, which every export format supports; unlike :func:`.augment.zoom_faces`, it has
+    one factor for all faces.
 
     Args:
         faces: a batch ``(N, ...)``.
-        scale: 0.9 makes a face smaller, with more around it, as a looser crop does; 1.1 is a tighter one.
+        scale: 0.9 makes a face smaller, with more around it, like a looser crop; 1.1 is like a tighter one.
     """
     width = faces.image.shape[-1]
     weights = _resampling(width, scale, faces.image)
@@ -59,7 +59,7 @@ def scaled(faces: Face, scale: float) -> Face:
 
 
 def _resampling(width: int, scale: float, like: Tensor) -> Tensor:
-    """``(P, P)``: how much of each old pixel goes into each new one, along one axis."""
+    """The weights ``(P, P)`` of each old pixel (column) in each new one (row), along one axis."""
     pixels = torch.arange(width, dtype=like.dtype, device=like.device)
     centre = (width - 1) / 2
     places = ((pixels - centre) / scale + centre).clamp(0, width - 1)  # of new pixels among the old ones

@@ -1,4 +1,4 @@
-"""Every file below a folder, each once, whatever links there are."""
+"""Lists every file below a folder once, even if links lead to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from ..util.patience import patiently
 from .foreign import is_store_folder, is_system
 
-#: Why files are left out without a look at their content.
+#: Reasons for leaving out files without opening them.
 SYSTEM, STORE_FILES = "system or hidden files", "files of face stores"
 LISTED_FILE, LISTED_FOLDER = "links to a file that is listed already", "links to a folder that is listed already"
 BROKEN, DENIED = "broken links", "unreadable (permission denied)"
@@ -20,15 +20,20 @@ BROKEN, DENIED = "broken links", "unreadable (permission denied)"
 
 @dataclass(frozen=True)
 class Link:
-    """A further path of a file that is listed."""
+    """A further path of a listed file."""
 
     path: Path  #: below the folder that was searched
     listed: Path  #: the path under which the file is listed
-    link: Path  #: the symbolic link: ``path`` itself, or a folder that it lies in
+    link: Path  #: the symbolic link: ``path`` itself, or a folder above it
 
 
 class Walk:
-    """Regular files below a folder, each real one once: first what lies there, then what links lead to."""
+    """Walks the files below a folder, each real file once: first those that lie there, then those behind links.
+
+    Args:
+        folder: where to begin.
+        known: files to skip without counting them.
+    """
 
     def __init__(self, folder: Path, known: Iterable[Path] = ()) -> None:
         self.left_out: Counter[str] = Counter()
@@ -37,10 +42,10 @@ class Walk:
         self._known = {os.path.realpath(path) for path in known}
         self._seen: dict[str, Path] = {}  #: files and folders, by their real paths
         self._links: list[Path] = []
-        self._again: list[tuple[Path, str]] = []  #: links to what is seen already, and its real path
+        self._again: list[tuple[Path, str]] = []  #: links to files and folders seen before, with their real paths
 
     def files(self) -> list[Path]:
-        """All of them; nothing is opened."""
+        """All files, without opening any."""
         found = list(self._below(self._folder, self._real))
         while self._links:  # what is found behind a link may hold further ones
             links, self._links = self._links, []
@@ -49,7 +54,7 @@ class Walk:
         return found
 
     def links(self) -> Iterator[Link]:
-        """Further paths of the files, once all of them are found; those in a circle are none."""
+        """Further paths of the files, once :meth:`files` has found them all; circular links have none."""
         for link, real in self._again:
             if not os.path.isdir(real):
                 yield Link(link, self._seen[real], link)
@@ -120,7 +125,7 @@ class Walk:
             return []
 
     def _number(self, path: Path) -> int:
-        """How many files a file or folder is, but those that are known."""
+        """The number of files that a path is or contains, without known ones."""
         if not path.is_dir() or path.is_symlink():
             return int(os.path.realpath(path) not in self._known)
         files = (os.path.join(top, name) for top, _, names in os.walk(path) for name in names)
@@ -128,5 +133,5 @@ class Walk:
 
 
 def _is_in(path: str, folder: str) -> bool:
-    """Whether a folder is another one, or lies in it; by their real paths."""
+    """Whether a path is a folder or lies in it, by their real paths."""
     return os.path.join(path, "").startswith(os.path.join(folder, ""))

@@ -1,1 +1,1 @@
-"""After training: a model to keep, to export and to predict with."""
+"""After training: export a model, and predict with it."""

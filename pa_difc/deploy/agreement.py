@@ -1,4 +1,4 @@
-"""Whether a model in another format predicts what the model does."""
+"""Checks that an exported file predicts what the model itself does."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ..util.errors import UserError
 if TYPE_CHECKING:
     from .model import FaceModel
 
-TOLERANCE = 1e-4  #: largest difference of a probability
+TOLERANCE = 1e-4  #: largest allowed difference of a probability
 
 
 def example(model: FaceModel, n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """A batch to trace and to check with: noise, and points around where a face has them."""
+    """A batch to trace and check with: noise ``(n, 3, P, P)``, and landmarks ``(n, 5, 2)`` near typical places."""
     generator = torch.Generator().manual_seed(seed)
     p = model.size_px
     points = torch.from_numpy(typical_points(model.settings["input"]["crop"], p))
@@ -30,10 +30,18 @@ def example(model: FaceModel, n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def checked(model: FaceModel, path: Path, run: Callable[[Tensor, Tensor], npt.NDArray[np.float32]]) -> str:
-    """Compares predictions on batches of other sizes than the traced one.
+    """Compares an exported file's predictions with the model's, on other batch sizes than the traced one.
+
+    Args:
+        model: in eval mode, on the CPU.
+        path: the exported file.
+        run: the file's predictions, from images ``(N, 3, P, P)`` and points ``(N, 5, 2)`` to ``(N, K)``.
+
+    Returns:
+        A line on how far they agree.
 
     Raises:
-        UserError: they differ; the file is removed.
+        UserError: they differ by more than :data:`TOLERANCE`; the file is removed.
     """
     worst = 0.0
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Pictures with what was found in them: a box and a label at each face, and bars for its probabilities next to them."""
+"""Annotated pictures: a box and a label at each face, and bars of its probabilities beside the picture."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..data.crops import Box, Picture
 from ..util.names import as_utf8
 from .prediction import Prediction
 
-_SIDE = (320, 2048)  #: pixels; smaller pictures are enlarged, larger ones made smaller
+_SIDE = (320, 2048)  #: limits of the longer side in pixels; pictures outside them are resized
 _BARS = 150  #: pixels for the bars beside a picture
-_LINE, _LETTER, _LONGEST = 14, 7, 18  #: pixels of a line and of a letter, letters of a class's name
-_ALL, _MOST_PROBABLE = 10, 8  #: up to so many classes have a bar each; of more, only the most probable ones
-_LABEL, _PAD = (11, 36), 3  #: pixels of the letters at a face, which grow with it, and around them
+_LINE, _LETTER, _LONGEST = 14, 7, 18  #: pixels of a line and of a letter; most letters of a class's name
+_ALL, _MOST_PROBABLE = 10, 8  #: up to this many classes are all shown; of more, only the most probable ones
+_LABEL, _PAD = (11, 36), 3  #: font sizes of the label at a face, which grows with the face, and its padding, in pixels
 _ROOM = 640  #: pixels that the bars beside a small picture may take
 _BEST, _OTHER, _FRAME = "#D55E00", "#0072B2", "#ff2d55"
 
@@ -23,12 +23,12 @@ _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def annotated(image: Image.Image | Picture, predictions: Sequence[Prediction], classes: Sequence[str]) -> Image.Image:
-    """The picture with a box and a label at each face, and at its right a bar for each of its probabilities.
+    """The picture with a box and a label at each face, and to its right a bar for each class probability.
 
     Args:
-        image: all of a photograph, in as many pixels or fewer.
-        predictions: its faces, in pixels of the photograph.
-        classes: of the model.
+        image: the whole photograph, possibly scaled down.
+        predictions: its faces, in pixels of the original photograph.
+        classes: the model's class names.
     """
     factor, image = (image.factor, image.image) if isinstance(image, Picture) else (1, image)
     scale = min(max(1.0, _SIDE[0] / max(image.size)), _SIDE[1] / max(image.size))
@@ -50,12 +50,12 @@ def annotated(image: Image.Image | Picture, predictions: Sequence[Prediction], c
 
 
 def marked(image: Image.Image, predictions: Sequence[Prediction], classes: Sequence[str]) -> Image.Image:
-    """A copy of a picture with a box and a label at each face, and nothing next to it: all of a size have one.
+    """A copy of a picture with a box and a label at each face, of the same size as the picture, as a video needs it.
 
     Args:
         image: RGB.
         predictions: its faces, in its pixels.
-        classes: of the model.
+        classes: the model's class names.
     """
     image = image.copy()
     faces = [p for p in predictions if p.probs is not None]
@@ -64,7 +64,7 @@ def marked(image: Image.Image, predictions: Sequence[Prediction], classes: Seque
 
 
 def _short(classes: Sequence[str]) -> list[str]:
-    """The names of classes as they are drawn."""
+    """The class names, long ones cut, as they are drawn."""
     return [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in map(as_utf8, classes)]
 
 
@@ -78,10 +78,9 @@ def _mark(
 
 
 def _panel(names: Sequence[str], faces: int, size: tuple[int, int]) -> tuple[_Panel | None, int]:
-    """The largest bars for which there is room beside a picture, and how many faces' go below each other.
+    """The largest panel of bars that fits beside a picture, and how many faces' panels are stacked in a column.
 
-    There is room for as much again as the picture takes. The bars of a crowd would be larger than that; its faces have
-    labels alone.
+    The panels may take as much space as the picture itself. A crowd's would take more, so its faces only get labels.
     """
     wide, high = max(size[0], _ROOM), max(size[1], _ROOM)
     unit = max(1.0, max(size) / 1000)
@@ -93,7 +92,7 @@ def _panel(names: Sequence[str], faces: int, size: tuple[int, int]) -> tuple[_Pa
 
 
 def _frame(draw: ImageDraw.ImageDraw, face: Prediction, scale: float, finest: float) -> None:
-    """Draws a face's box and points, in lines and dots that grow with it."""
+    """Draws a face's box and points; lines and dots scale with the face."""
     left, top, right, bottom = _scaled(face, scale)
     size = min(right - left, bottom - top)
     draw.rectangle((left, top, right, bottom), outline=_FRAME, width=max(1, round(max(size / 60, finest))))
@@ -106,7 +105,7 @@ def _frame(draw: ImageDraw.ImageDraw, face: Prediction, scale: float, finest: fl
 def _labels(
     draw: ImageDraw.ImageDraw, size: tuple[int, int], faces: Sequence[Prediction], names: Sequence[str], scale: float
 ) -> None:
-    """Writes a number, in a video the face's own, and a class at each face, where they hide the least of others."""
+    """Writes a number (in a video, the face's track) and a class at each face, where they hide little of the others."""
     boxes = [_scaled(face, scale) for face in faces]
     placed: list[Box] = []
     for i, (face, box) in enumerate(zip(faces, boxes, strict=True)):
@@ -121,7 +120,7 @@ def _labels(
             tried.append((hidden, text, _font(letters), spot))
             if not hidden:
                 break
-        _, text, font, spot = min(tried, key=lambda t: t[0])  # the first, and so the largest, of equal ones
+        _, text, font, spot = min(tried, key=lambda t: t[0])  # of equally good ones the first, which is the largest
         placed.append(spot)
         draw.rectangle(spot, fill=_FRAME)
         left, top, *_ = draw.textbbox((0, 0), text, font)
@@ -129,7 +128,7 @@ def _labels(
 
 
 def _spot(text: Box, box: Box, size: tuple[int, int], labels: Sequence[Box], faces: Sequence[Box]) -> tuple[Box, float]:
-    """Where a text goes at a face, and how much it hides there, in pixels."""
+    """The best place for a text at a face, and how many pixels of other labels and faces it hides there."""
     wide, high = text[2] - text[0] + 2 * _PAD, text[3] - text[1] + 2 * _PAD
     spots = [_inside((x, y, x + wide, y + high), size) for x, y in _corners(box, wide, high)]
     hidden = [3 * sum(_shared(s, o) for o in labels) + sum(_shared(s, o) for o in faces) for s in spots]
@@ -138,7 +137,7 @@ def _spot(text: Box, box: Box, size: tuple[int, int], labels: Sequence[Box], fac
 
 
 def _corners(box: Box, wide: float, high: float) -> list[tuple[float, float]]:
-    """Where a label may begin: above and below a face, at either end, and in it."""
+    """Candidate corners of a label: above, below and inside the face's box, at its left and right end."""
     left, top, right, bottom = box
     return [(x, y) for y in (top - high, bottom, top) for x in (left, right - wide)]
 
@@ -162,11 +161,11 @@ def _scaled(face: Prediction, scale: float) -> Box:
 
 
 class _Panel:
-    """The bars of a face: of all classes in their order, or of the most probable ones.
+    """The bars of a face: of all classes in order, or of the most probable ones.
 
     Args:
         names: of the classes.
-        unit: how many times larger than in a picture of a thousand pixels.
+        unit: scale, relative to a picture of 1000 pixels.
     """
 
     def __init__(self, names: Sequence[str], unit: float) -> None:
@@ -177,7 +176,7 @@ class _Panel:
         self.width, self.height = round(unit * (self._text + _BARS + 11)), round(unit * _LINE * (self._shown + 2))
 
     def draw(self, draw: ImageDraw.ImageDraw, face: Prediction, number: int, corner: tuple[int, int]) -> None:
-        """Draws them, the block's upper left corner given."""
+        """Draws the bars of a face, with the upper left corner at ``corner``."""
         assert face.probs is not None
         best, order = int(face.probs.argmax()), list(range(len(self._names)))
         if self._shown < len(self._names):

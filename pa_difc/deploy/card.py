@@ -9,7 +9,7 @@ from ..training.model_settings import of_expressions, product_line
 from .front_matter import front_matter
 from .temperature import temperature_line
 
-_LISTED = 12  #: of more classes, the card names the first ones alone outside of its table
+_LISTED = 12  #: most class names that the card lists outside its table
 
 _EXPRESSIONS = """It says which of {k} words people would have chosen for a picture of a face. That is not what the
 person feels: faces of the same feeling differ between people, cultures and situations, and expressions can be posed."""
@@ -18,11 +18,11 @@ _OTHERS = "It says which of {k} classes a picture of a face looks most like, eve
 
 
 def model_card(record: dict[str, Any], settings: dict[str, Any]) -> str:
-    """Markdown: what the model is, what it was trained on, how it was chosen, how good it is and where it fails.
+    """The model card in Markdown: training data, selection, scores, limits and use.
 
     Args:
-        record: of the run.
-        settings: of the model's folder.
+        record: of the model's run.
+        settings: from the model's folder.
     """
     labels, data = LabelSet.from_dict(settings["labels"]), settings["settings"]["data"]
     method, loss = (record["settings"][group]["name"] for group in ("method", "loss"))
@@ -83,7 +83,7 @@ def _made_from(record: dict[str, Any], settings: dict[str, Any]) -> str:
     method, loss = (record["settings"][group]["name"] for group in ("method", "loss"))
     trained = f"{run['epochs']} epochs, seed {run['seed']}" if record["history"] else "as its weights were: not trained"
     faces = {side: sum(data[side]["train_counts"]) for side in ("source", "target")}
-    if "target" not in record["scores"]:  # the one split of a set without labels was predicted whole
+    if "target" not in record["scores"]:  # an unlabelled dataset has a single split, and all of it was predicted
         faces["target"] = sum(_target_scores(record)["predicted"])
     counts = {side: f"{data[side]['name']}, {n:,} faces" for side, n in faces.items()}
     given = settings["input"]
@@ -96,20 +96,20 @@ def _made_from(record: dict[str, Any], settings: dict[str, Any]) -> str:
 
 
 def _views(settings: dict[str, Any]) -> str:
-    """Lines on what the network is shown of a face, where it is not the face alone."""
+    """Lines on input scale and views, if they differ from the plain face."""
     views, scale = settings.get("eval", {}).get("views", "none"), settings["model"].get("input_scale", 1.0)
     shown = f"\n- the network is shown each face at {scale:g} times its size" if scale != 1.0 else ""
     return shown + (f"\n- a prediction is the mean over views of the face: {views}" if views != "none" else "")
 
 
 def _product(settings: dict[str, Any]) -> str:
-    """A line on the model that multiplies the predictions, where there is one."""
+    """A line on the model whose probabilities multiply the predictions, if any."""
     line = product_line(settings)
     return f"\n- {line}" if line else ""
 
 
 def _temperature(settings: dict[str, Any]) -> str:
-    """A line on the temperature of the model's probabilities, where it has one."""
+    """A line on the model's temperature, if it was calibrated."""
     line = temperature_line(settings)
     return f"\n- {line}" if line else ""
 
@@ -158,7 +158,7 @@ rely on it. {held_out}
 
 
 def _source_recalls(record: dict[str, Any], labels: LabelSet) -> list[float | None]:
-    """By class; none where there was no source."""
+    """Recall on the source by class; all None without a source."""
     scores = record["scores"].get("source")
     return scores["recall"] if scores else [None] * len(labels)
 

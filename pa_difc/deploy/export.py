@@ -1,4 +1,4 @@
-"""A model in the formats that other programs read, each checked against the model itself."""
+"""Exports a model in formats that other programs read, each checked against the model itself."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ FORMATS = ("safetensors", "onnx", "pt2")
 
 
 def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: dict[str, Any] | None) -> list[str]:
-    """Writes a model's folder: weights, settings and preprocessing, a card if there is a record, and other formats.
+    """Writes a model's folder: weights, settings, preprocessing, a card if there is a record, and other formats.
 
     Args:
         model: in eval mode, on the CPU.
         out: the folder.
-        formats: of :data:`FORMATS`.
-        record: of the model's run.
+        formats: some of :data:`FORMATS`.
+        record: of the model's run; None if it is not known.
 
     Returns:
-        A line for each file and how it was checked.
+        A line for each file, with how it was checked.
 
     Raises:
-        UserError: the folder has files that no export wrote; a format needs a package that is not there, differs from
-            the model, or can't be written.
+        UserError: the folder has files that no export wrote; a format needs a package that is not installed; an
+            exported file's predictions differ from the model's; or a file can't be written.
     """
     from ..training.model_settings import product_line
     from .card import model_card
@@ -56,9 +56,9 @@ def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: 
 
 
 def _require_ours(out: Path, model: FaceModel) -> None:
-    """Refuses a folder in which a file of somebody else's would be written over.
+    """Refuses a folder in which somebody else's file would be overwritten.
 
-    Weights come first: those of this very model, alone, are what an export left that was stopped.
+    An export writes the weights first, so this very model's weights without settings are left by one that was stopped.
     """
     from .model import DERIVED, SETTINGS, WEIGHTS, weights_file
 
@@ -75,7 +75,7 @@ def _require_ours(out: Path, model: FaceModel) -> None:
 
 
 def run_record(folder: Path) -> dict[str, Any] | None:
-    """The record of a run's folder, if it is one."""
+    """The record of a run's folder; None if the folder is not a run's."""
     from ..training.record import read_record
 
     path = folder / "record.json"
@@ -83,10 +83,10 @@ def run_record(folder: Path) -> dict[str, Any] | None:
 
 
 def copy_card(model: Path, out: Path) -> None:
-    """Takes the card of an exported model along to another folder, which has none.
+    """Copies the card of an exported model to another export of it, unless that has one.
 
     Args:
-        model, out: both hold the same model.
+        model, out: folders of the same model.
     """
     card = model / "README.md"
     if card.is_file() and not (out / "README.md").exists():

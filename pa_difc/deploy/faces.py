@@ -1,4 +1,4 @@
-"""Which faces of an image a model is shown, cut out as it was trained."""
+"""Crops an image's faces for a model as its training faces were cropped."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ class Shown:
 
     crop: Crop
     box: Box  #: in pixels of the image
-    points: np.ndarray | None  #: ``(5, 2)`` in pixels of the image; None where none were found
+    points: np.ndarray | None  #: ``(5, 2)`` in pixels of the image; None if none were found
 
 
 class Cut:
-    """How faces are cut out for a model.
+    """Cuts faces out of images for a model.
 
     Args:
-        model: it knows how its training faces were.
-        crop: "model" (as those, or "cdfer" for a model of images that were taken as they are), "cdfer" (the box and
-            about 10 % around it), or "none": each image is one face, and all of it is shown that was in training.
+        model: its settings say how its training faces were cropped.
+        crop: "model" (as in training; as "cdfer" if the training images were used uncropped), "cdfer" (the box and
+            about 10 % around it), or "none" (each image is one face: the whole image, or its centre square if the
+            model was trained on that).
     """
 
     def __init__(self, model: FaceModel, crop: str) -> None:
@@ -46,7 +47,7 @@ class Cut:
         self.searches = not self._whole or bool(given["landmarks"])  #: whether faces have to be looked for
 
     def warning(self) -> str | None:
-        """A line, if the model was trained on faces that were cut out otherwise."""
+        """A line of warning if the model was trained on faces that were cropped in another way."""
         if self._prepared:
             if self.mode == self._trained:
                 return None
@@ -61,14 +62,14 @@ class Cut:
         )
 
     def faces(self, image: Photograph, found: Sequence[Detection]) -> list[Shown]:
-        """What the model is shown of an image; nothing if there is no face.
+        """The crops of an image for the model; empty if there is no face.
 
         Args:
-            image: a file's.
+            image: the photograph.
             found: its faces, the most probable first.
 
         Raises:
-            BrokenImageError: it can't be read.
+            BrokenImageError: the image can't be read.
             DiskError: the disk failed.
         """
         if self._whole:

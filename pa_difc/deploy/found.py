@@ -1,4 +1,4 @@
-"""What a model says of an image, as Python sees it: a list of its faces."""
+"""The Python results of a prediction: an image as a list of its faces."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from ..data.crops import Box
 
-_SHOWN, _BARS = 20, 10  #: images in a notebook's table, and bars of a face
+_SHOWN, _BARS = 20, 10  #: most images in a notebook's table, and most bars of a face
 
 
 class Face:
-    """A face, and what the model says of it.
+    """A face with its predicted class probabilities.
 
     Attributes:
         source: the file, or "image" and its number if it came without one.
@@ -30,8 +30,8 @@ class Face:
         probs: the probability of each class by its name, in the model's order.
         probs_array: the same, ``(K,)`` float32.
         box: left, top, right, bottom, in pixels of the upright image; may reach beyond it.
-        points: ``(5, 2)`` left eye, right eye, nose, left and right mouth corner as seen, (x, y) in pixels; None where
-            nobody looked for them.
+        points: ``(5, 2)`` left eye, right eye, nose, left and right mouth corner as seen, (x, y) in pixels; None if no
+            detector was run.
         track: in a video, the number that the face keeps from frame to frame; None in an image.
     """
 
@@ -47,7 +47,7 @@ class Face:
         self.track = prediction.track
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it in plain numbers, words and lists, ready for JSON."""
+        """All attributes as plain numbers, strings and lists, ready for JSON."""
         track = {} if self.track is None else {"track": self.track}
         return {
             "source": self.source,
@@ -68,12 +68,13 @@ class Face:
 
 
 class Faces(list[Face]):
-    """The faces of an image: of the smallest copy first, the most probable first; empty if there is none.
+    """The faces of an image, in the order of :class:`.FaceSearch`: roughly the largest and most probable first.
 
     Attributes:
         source: the file, or "image" and its number.
-        problem: why there is no face: "no face", or what is wrong with the file; empty if there is one.
-        classes: of the model.
+        problem: why the list is empty: "no face", or what is wrong with the file; "" if there is a face.
+        classes: the model's class names.
+        predictions: the same as rows of a table, including the one that says why there is no face.
     """
 
     def __init__(self, predictions: Sequence[Prediction], classes: Sequence[str]) -> None:
@@ -82,11 +83,11 @@ class Faces(list[Face]):
         self.source, self.problem, self.classes = predictions[0].file, predictions[0].problem, tuple(classes)
 
     def rows(self) -> list[dict[str, object]]:
-        """The rows that ``pa-difc predict`` writes: one a face, or one that says why there is none."""
+        """The rows that ``pa-difc predict`` writes: one per face, or one that says why there is none."""
         return [prediction.row(self.classes) for prediction in self.predictions]
 
     def to_dataframe(self) -> pd.DataFrame:
-        """The table of ``pa-difc predict`` in pandas.
+        """The table of ``pa-difc predict`` as a pandas DataFrame.
 
         Raises:
             UserError: pandas is not installed.
@@ -105,10 +106,10 @@ class Results(list[Faces]):
     """The faces of several images, in their order."""
 
     def to_dataframe(self) -> pd.DataFrame:
-        """The table of ``pa-difc predict`` in pandas: a row for each face, and one for each image without any.
+        """The table of ``pa-difc predict`` as a pandas DataFrame: a row per face, and one per image without any.
 
         Raises:
-            UserError: pandas is not installed, or there is no image.
+            UserError: pandas is not installed.
         """
         return to_dataframe(self)
 
@@ -118,7 +119,7 @@ class Results(list[Faces]):
 
 
 def to_dataframe(results: Iterable[Faces]) -> pd.DataFrame:
-    """Results of images as a table; an iterator is gone through.
+    """The results of images as a pandas DataFrame; consumes an iterator.
 
     Raises:
         UserError: pandas is not installed.
@@ -145,7 +146,7 @@ def _lines(results: Iterable[Faces]) -> Iterator[tuple[str, Face | str]]:
 
 
 def _table(lines: Iterable[tuple[str, Face | str]]) -> str:
-    """For notebooks: a line a face, its probabilities as bars."""
+    """HTML for notebooks: a row per face, its probabilities as bars."""
     rows = [("image", "face", "probabilities")]
     for source, face in lines:
         if isinstance(face, Face):
@@ -158,7 +159,7 @@ def _table(lines: Iterable[tuple[str, Face | str]]) -> str:
 
 
 def _bars(face: Face) -> str:
-    """A bar for each class, or for the most probable ones of many."""
+    """A bar for each class, or for the most probable ones if there are many."""
     shown = list(face.probs.items())
     if len(shown) > _BARS:
         shown = sorted(shown, key=lambda item: -item[1])[:_BARS]

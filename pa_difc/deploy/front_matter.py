@@ -1,4 +1,4 @@
-"""The head of a model's card, by which the Hugging Face hub lists and filters models."""
+"""The YAML head of a model card, which the Hugging Face hub lists and filters models by."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from ..data.labels import LabelSet
 from ..training.model_settings import of_expressions
 
-#: What the hub takes for the name of a dataset; folders of people's own are not named to others.
+#: Dataset names that the hub accepts; it excludes users' own folders, whose paths should not be published.
 _DATASET = re.compile(r"[A-Za-z0-9][\w.-]*")
 _METRICS = {"accuracy": "accuracy", "macro_recall": "recall", "macro_f1": "f1"}
 _NAMES = {"accuracy": "accuracy", "macro_recall": "mean recall", "macro_f1": "macro-F1"}
@@ -18,12 +18,12 @@ _NAMES = {"accuracy": "accuracy", "macro_recall": "mean recall", "macro_f1": "ma
 def front_matter(record: dict[str, Any], settings: dict[str, Any]) -> str:
     """YAML between two lines of dashes: license, task, tags, datasets and scores.
 
-    The license is "other": that of the datasets, which this program does not know. Text is quoted as JSON does, which
-    YAML reads, too.
+    The license is "other", because the datasets' terms apply and this program does not know them. Strings are quoted as
+    in JSON, which YAML reads too.
 
     Args:
         record: of the model's run.
-        settings: of the model's folder.
+        settings: from the model's folder.
     """
     labels = LabelSet.from_dict(settings["labels"])
     method, loss = (record["settings"][group]["name"] for group in ("method", "loss"))
@@ -51,7 +51,7 @@ def _listed(key: str, values: list[str]) -> list[str]:
 
 
 def _results(record: dict[str, Any], name: str) -> list[str]:
-    """The scores on the target's test split."""
+    """The hub's ``model-index``: scores on the target's test split."""
     target = record["data"]["target"]["name"]
     dataset = target if _DATASET.fullmatch(target) else "faces of our own"
     lines = [

@@ -1,4 +1,4 @@
-"""What is given to a model in Python: one image, or many, as files or in memory."""
+"""The images that a caller in Python passes to a model: one or many, as files or in memory."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _KINDS = "a path, a PIL image, an array (H, W, 3) or (H, W) of uint8, or a list 
 
 @dataclass(frozen=True)
 class Given:
-    """An image, and what it is called."""
+    """An image and its name."""
 
     source: str
-    image: Path | Image.Image | np.ndarray | Callable[[], bytes]  #: the last gives the content of a file
+    image: Path | Image.Image | np.ndarray | Callable[[], bytes]  #: a callable returns a file's content
 
     @classmethod
     def of(cls, x: Any, index: int = 0) -> Given:
-        """A path, an image or an array; of those without a file the source is ``image`` and their number.
+        """From a path, a PIL image, an array or a tensor; one without a file is called "image" and its index.
 
         Raises:
-            UserError: it is something else, or an array of another shape or type.
+            UserError: ``x`` is something else, a folder, or an array of another shape or type.
         """
         unnamed = f"image {index}"
         if isinstance(x, (str, os.PathLike)):
@@ -49,12 +49,12 @@ class Given:
 
     @classmethod
     def of_file(cls, path: Path) -> Given:
-        """A file, whatever it is."""
+        """From a file's path, which is not checked."""
         return cls(str(path), path)
 
 
 def is_one(x: Any) -> bool:
-    """Whether something is one image rather than many."""
+    """Whether ``x`` is one image rather than many."""
     if isinstance(x, (str, os.PathLike)):
         return not Path(x).is_dir()
     if isinstance(x, np.ndarray) and x.dtype.kind in "OU":  # of paths
@@ -63,10 +63,10 @@ def is_one(x: Any) -> bool:
 
 
 def many(x: Any) -> Iterator[Given]:
-    """Images one after the other: those of a folder, or of anything that can be gone through.
+    """The images of a folder or of an iterable, one after the other.
 
     Raises:
-        UserError: it is neither; or there is no image in the folder.
+        UserError: ``x`` is neither, or the folder has no image.
     """
     if isinstance(x, (str, os.PathLike)):
         x = find_images([Path(x)]).paths
@@ -107,5 +107,5 @@ def _of_tensor(x: torch.Tensor) -> np.ndarray:
 
 
 def _way(kind: str, name: str, to: str) -> str:
-    """How numbers of another type become bytes."""
+    """A hint on how to convert numbers of another type to uint8."""
     return f"0 to 255; if it is in 0..1: (255 * {name}).round().{to}" if kind == "f" else "0 to 255"

@@ -1,4 +1,4 @@
-"""Which images are predicted, and where the annotated picture of each goes."""
+"""Finds the images to predict, and names the file for each one's annotated picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..data.foreign import SOFTWARE
 from ..util.errors import UserError
 from ..util.files import refuse_foreign, refuse_links, write_atomic
 
-_LONGEST = 255  #: bytes of a file's name
+_LONGEST = 255  #: most bytes of a file's name
 _TWICE = "given twice"
 
 
@@ -28,12 +28,12 @@ class Images:
 
     paths: list[Path]
     left_out: dict[str, int]  #: files that are not predicted, by reason
-    folders: list[Path]  #: that were searched for images
-    root: Path  #: the folder that all of them lie in
+    folders: list[Path]  #: the folders that were searched
+    root: Path  #: their common parent folder
 
 
 def find_images(given: Sequence[Path]) -> Images:
-    """Files as they are given, and all images below folders, by the rules of :func:`.files.find_images`.
+    """The given files, and all images below the given folders by the rules of :func:`.files.find_images`.
 
     Raises:
         UserError: a path does not exist, or there is no image.
@@ -63,21 +63,25 @@ def _below(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
 
 
 def _root(paths: Sequence[Path], folders: Sequence[Path]) -> Path:
-    """The lowest folder that holds all that was given, and what links led to."""
+    """The deepest folder that holds all given folders and files."""
     within = [os.path.abspath(folder) for folder in folders]
     alone = [p for p in map(os.path.abspath, paths) if not any(p.startswith(os.path.join(f, "")) for f in within)]
     try:
         return Path(os.path.commonpath([*within, *map(os.path.dirname, alone)]))
     except ValueError:
-        raise UserError("images on several drives: predict those of each drive by themselves") from None
+        raise UserError("images on several drives: predict each drive's images separately") from None
 
 
 def picture_files(images: Images, folder: Path) -> list[Path]:
-    """Where the annotated picture of each image goes: by its path below :attr:`Images.root`, with ".png" at the end.
+    """The file for each image's annotated picture: the image's path below :attr:`Images.root`, plus ".png".
+
+    Args:
+        images: from :func:`find_images`.
+        folder: the folder for the pictures.
 
     Raises:
-        UserError: the folder is one of those whose images are read, a link lies in the way of a file, or a file is an
-            image or was not written here.
+        UserError: the folder is one that images are read from, a symbolic link is in the way, or a picture would
+            overwrite an image or a file that predict did not write.
     """
     if os.path.realpath(folder) in map(os.path.realpath, images.folders):
         raise UserError(f"--annotate {folder}: images are read there; give another folder, such as {folder}_annotated")
@@ -89,13 +93,13 @@ def picture_files(images: Images, folder: Path) -> list[Path]:
     refuse_links(*sorted(inner), *made, instead="another --annotate")
     for file in made:
         if os.path.realpath(file) in read:
-            raise UserError(f"{file} is one of the images, and would be written over: give another --annotate")
+            raise UserError(f"{file} is one of the images, and would be overwritten: give another --annotate")
         refuse_foreign(file, ours=_drawn_here, writer="predict", instead="another --annotate")
     return made
 
 
 def _picture_name(path: Path) -> Path:
-    """A path and ".png"; of a name that would be too long a part, and a hash of it."""
+    """A path plus ".png"; a name that would get too long is shortened, with a hash of it added."""
     name = os.fsencode(path.name)
     if len(name) + len(".png") > _LONGEST:
         digest = hashlib.blake2b(name, digest_size=4).hexdigest()
@@ -104,10 +108,10 @@ def _picture_name(path: Path) -> Path:
 
 
 def save_picture(picture: Image.Image, file: Path) -> None:
-    """Writes a picture, with a mark by which it is known as one that was drawn here.
+    """Writes a picture as PNG, with metadata that mark it as ours, so that it may be overwritten later.
 
     Raises:
-        UserError: it can't be written.
+        UserError: the file can't be written.
     """
     mark = PngInfo()
     mark.add_text("Software", SOFTWARE)

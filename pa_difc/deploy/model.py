@@ -1,4 +1,4 @@
-"""A trained model to keep: one folder."""
+"""Saves a trained model as one folder."""
 
 from __future__ import annotations
 
@@ -15,29 +15,33 @@ from ..util.files import file_digest, read_json, write_atomic, write_json
 __all__ = ["DERIVED", "SETTINGS", "WEIGHTS", "FaceModel", "load_model", "save_model"]
 
 SETTINGS, WEIGHTS = EXPORTED
-#: Made from a model's weights and settings, see :mod:`.export`.
+#: Files made from a model's weights and settings; see :mod:`.export`.
 DERIVED = ("README.md", "preprocessor_config.json", "model.onnx", "use_onnx.py", "model.pt2")
-#: What probabilities depend on next to the weights.
+#: The settings that probabilities depend on, besides the weights.
 _OF_THE_MODEL = ("labels", "input", "settings", "adjustment", "product")
 
 
 def weights_file(model: FaceModel) -> bytes:
-    """The content of the file of weights, the same for the same weights."""
+    """The content of the weights' file: the same bytes for the same weights."""
     return save({k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()})
 
 
 def save_model(model: FaceModel, folder: Path) -> None:
-    """Writes weights and settings; the settings, which hold the weights' hash, come last.
+    """Writes weights and settings; the settings come last, because they hold the weights' hash.
 
-    What others have added to the settings of the same model is kept.
+    Keys that users added to the settings of the same model are kept. Another model's derived files are removed.
+
+    Args:
+        model: the model.
+        folder: is created if needed.
 
     Raises:
-        UserError: a file can't be written, or the settings that are there can't be read.
+        UserError: a file can't be written, or existing settings can't be read.
     """
     weights = weights_file(model)
     before = _settings_of_same(model, folder, weights)
     if before is None and (folder / WEIGHTS).is_file():
-        for name in DERIVED:  # of another model: they must not be next to this one
+        for name in DERIVED:  # of another model: they must not stay beside this one's weights
             (folder / name).unlink(missing_ok=True)
     write_atomic(folder / WEIGHTS, lambda file: file.write(weights))
     own = model.settings | names_by_id(model.labels) | {"weights": file_digest(folder / WEIGHTS)}
@@ -45,7 +49,7 @@ def save_model(model: FaceModel, folder: Path) -> None:
 
 
 def _settings_of_same(model: FaceModel, folder: Path, weights: bytes) -> dict[str, Any] | None:
-    """The settings that lie in a folder, if they and the weights next to them are this model's."""
+    """The settings in a folder, if they and the weights beside them are this model's; else None."""
     if not (folder / SETTINGS).is_file() or not (folder / WEIGHTS).is_file():
         return None
     before = read_json(folder / SETTINGS, others_add=True)

@@ -1,4 +1,4 @@
-"""A model as ``model.onnx``, which says itself what it takes, and a program next to it that runs it."""
+"""Writes a model as ``model.onnx``, with its preprocessing as metadata, and a program that runs it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
     from .model import FaceModel
 
-#: The first torch that turns an exported program into ONNX.
+#: The first torch version that exports a program to ONNX.
 _ONNX_TORCH = (2, 6)
 _BATCH = torch.export.Dim("batch", min=1, max=4096)
 PROGRAM = "use_onnx.py"
 
 
 class _OfImages(nn.Module):
-    """A model whose predictions do not depend on landmarks, without them."""
+    """A model whose predictions do not depend on landmarks, as a function of images alone."""
 
     points: Tensor
 
@@ -42,17 +42,17 @@ class _OfImages(nn.Module):
 
 
 def write_onnx(model: FaceModel, path: Path) -> str:
-    """Writes the model, and :data:`PROGRAM` next to it, which needs onnxruntime, NumPy and Pillow alone.
+    """Writes the model, and next to it :data:`PROGRAM`, which needs only onnxruntime, NumPy and Pillow.
 
-    Its inputs are ``image`` and, if the network looks at them, ``landmarks``. Its metadata hold the classes and the
-    preprocessing.
+    The file's inputs are ``image`` ``(N, 3, P, P)`` in [0, 1] and, if predictions depend on them, ``landmarks``
+    ``(N, 5, 2)`` in pixels; its output is ``probabilities`` ``(N, K)``. Its metadata hold classes and preprocessing.
 
     Args:
         model: in eval mode, on the CPU.
         path: the file.
 
     Returns:
-        A line on how it was checked.
+        A line on how the file was checked.
 
     Raises:
         UserError: a package is missing, torch is too old, or the file's probabilities differ from the model's.
@@ -83,18 +83,18 @@ def write_onnx(model: FaceModel, path: Path) -> str:
 
 
 def looks_at_landmarks(model: FaceModel) -> bool:
-    """Whether predictions change with the points: the two eyes and the corners of the mouth are exchanged."""
+    """Whether predictions depend on the landmarks: tested by reversing their order."""
     image, points = example(model, 4)
     with torch.no_grad():
         return not torch.equal(model(image, points), model(image, points.flip(1)))
 
 
 def metadata(model: FaceModel, *, landmarks: bool) -> dict[str, str]:
-    """What stands in the file about its input and output; lists and objects as JSON.
+    """The file's metadata on its input and output; lists and objects as JSON.
 
     Args:
         model: the model.
-        landmarks: whether the file takes them; then their usual places are given.
+        landmarks: whether landmarks are an input; if so, their typical places are included.
     """
     given = model.settings["input"]
     values = {

@@ -1,4 +1,4 @@
-"""From photographs to predictions: find the faces, cut them out as in training, ask the model."""
+"""From photographs to predictions: detects the faces, crops them as in training, and classifies them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from ..data.crops import Picture
     from .model import FaceModel
 
-AT_ONCE = 16  #: images that are searched together, unless they are large
-_HELD_BYTES = 32 << 20  #: of images in memory at a time; with more than this, no further one is opened
-_FACES = 16  #: faces that the model is shown at a time
+AT_ONCE = 16  #: images that are searched for faces together, unless they are large
+_HELD_BYTES = 32 << 20  #: once the open images take more memory than this, no further one joins the batch
+_FACES = 16  #: most faces per forward pass, unless the batch size is larger
 
-Ask = Callable[[Tensor, Tensor], Tensor]  #: from faces ``(N, 3, P, P)`` and points ``(N, 5, 2)`` to a row for each
+Ask = Callable[[Tensor, Tensor], Tensor]  #: from faces ``(N, 3, P, P)`` and points ``(N, 5, 2)`` to rows ``(N, …)``
 
 
 def predict_images(
@@ -45,18 +45,18 @@ def predict_images(
     batch_size: int = 1,
     at_once: int = AT_ONCE,
 ) -> Iterator[Faces]:
-    """Every face of every image, image by image.
+    """Predicts every face of every image, and yields the faces image by image.
 
     Args:
         model: in eval mode.
-        images: files, or what :class:`.Given` takes.
-        device: where faces are found and classified.
+        images: files, or images in memory as :class:`.Given`.
+        device: where faces are detected and classified.
         annotate: for each image, the file for a picture with boxes, labels and bars; see :func:`.picture_files`.
-        crop: how faces are cut out; see :class:`.Cut`.
-        detect_px: the longer side of images when faces are looked for; see :class:`.FaceSearch`.
-        search: what looks for them, if there is one already.
-        batch_size: of so many images the model is shown the faces together.
-        at_once: so many images are searched together, fewer of large ones.
+        crop: how faces are cropped; see :class:`.Cut`.
+        detect_px: longer side to which larger images are reduced for detection; see :class:`.FaceSearch`.
+        search: the detector to use; None makes one.
+        batch_size: number of images whose faces are classified together.
+        at_once: number of images that are searched for faces together; large images are searched in smaller groups.
     """
     search, cut = search or FaceSearch(device, detect_px, model.size_px), Cut(model, crop)
     model = model.to(device)
@@ -72,7 +72,7 @@ def predict_images(
 
 @dataclass
 class Looked:
-    """What was found in an image."""
+    """An image's crops, or why there are none."""
 
     source: str
     faces: list[Shown] = field(default_factory=list)
@@ -83,22 +83,22 @@ class Looked:
 def look(
     images: Iterable[Path | Given], search: FaceSearch, cut: Cut, at_once: int = AT_ONCE, *, draws: bool = False
 ) -> Iterator[Looked]:
-    """The faces of every image, cut out.
+    """Detects and crops the faces of every image.
 
     Args:
-        images: files, or what :class:`.Given` takes.
-        search: looks for faces.
-        cut: cuts them out.
-        at_once: so many images are searched together, fewer of large ones.
+        images: files, or images in memory as :class:`.Given`.
+        search: the detector.
+        cut: crops the faces.
+        at_once: number of images that are searched together; large images are searched in smaller groups.
         draws: keep a picture of each image that can be read.
     """
     for batch in _batches(images, search if cut.searches or draws else None, at_once):
         pictures = [opened.picture for opened in batch if opened.picture is not None]
         found = iter(search.detect(pictures) if cut.searches else [[]] * len(pictures))
         pictures.clear()
-        while batch:  # an image is let go before the next ones are opened
+        while batch:  # frees each image before the next ones are opened
             image = batch.pop(0)
-            # Drawing takes the picture alone, and as much memory again.
+            # Drawing needs the picture, not the photograph, and takes as much memory again.
             looked = Looked(image.source, problem=image.problem, picture=image.picture if draws else None)
             if image.photograph is not None:
                 try:
@@ -112,13 +112,14 @@ def look(
 
 
 def asked(ask: Ask, looks: Iterator[Looked], device: str, batch_size: int = 1) -> Iterator[tuple[Looked, np.ndarray]]:
-    """Each image, and the model's rows ``(F, …)`` for its faces.
+    """Yields each image with the model's output ``(F, …)``, a row for each of its F faces.
 
     Args:
         ask: the model, or another function of its inputs.
         looks: from :func:`look`.
         device: the model's.
-        batch_size: of so many images the model is shown the faces together, but no more than as many or 16 at a time.
+        batch_size: number of images whose faces go through the model together; a forward pass takes at most
+            ``max(16, batch_size)`` faces.
     """
     while group := list(islice(looks, batch_size)):
         faces = [face for image in group for face in image.faces]
@@ -141,7 +142,7 @@ def _rows(ask: Ask, faces: Sequence[Shown], device: str) -> np.ndarray:
 
 @dataclass
 class _Opened:
-    """An image in memory, and a picture of it to look for faces in and to draw on; or why it can't be read."""
+    """An image in memory, with a picture of it for detection and drawing; or why it can't be read."""
 
     source: str
     photograph: Photograph | None = None
@@ -158,13 +159,13 @@ class _Opened:
 
     @property
     def held(self) -> int:
-        """Bytes in memory, about."""
+        """Approximate bytes in memory."""
         picture = 4 * self.picture.image.width * self.picture.image.height if self.picture else 0
         return picture + (self.photograph.held if self.photograph else 0)
 
 
 def _batches(images: Iterable[Path | Given], search: FaceSearch | None, most: int) -> Iterator[list[_Opened]]:
-    """Images in order, few at a time of large ones."""
+    """Images in order, in batches that are smaller if the images are large."""
     batch: list[_Opened] = []
     for image in images:
         batch.append(_Opened.of(Given.of_file(image) if isinstance(image, Path) else image, search))

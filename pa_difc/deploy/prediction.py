@@ -1,4 +1,4 @@
-"""What a model says of a face in a file, and as a row of a table."""
+"""The prediction for a face, and its row in a table."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy.typing as npt
 
 from ..data.crops import Box
 
-#: The columns of a table of predictions beside those of the classes; of one of a video's, the first ones are others.
+#: The columns of a table of predictions besides the classes; a video's table begins with other ones.
 _BOX = ("left", "top", "right", "bottom")
 _POINTS = tuple(f"{axis}{i}" for i in range(1, 6) for axis in "xy")
 _FRAME = ("frame", "time_s", "track", "label")
 
-NO_FACE = "no face"  #: the problem of an image that was read, and in which none was found
+NO_FACE = "no face"  #: the ``problem`` of an image that could be read, but shows no face
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A face in a file, or why there is none."""
+    """A face in an image, or why there is none."""
 
     file: str
     box: Box | None = None  #: left, top, right, bottom, in pixels of the upright image
-    points: npt.NDArray[Any] | None = None  #: ``(5, 2)``; None where nobody looked for them
+    points: npt.NDArray[Any] | None = None  #: ``(5, 2)`` in pixels; None if no detector was run
     probs: npt.NDArray[Any] | None = None  #: ``(K,)``
     problem: str = ""  #: "no face", or why the file can't be read
     track: int | None = None  #: the number of the face, in a video
@@ -49,17 +49,17 @@ class Prediction:
 
 
 def columns(classes: Sequence[str]) -> list[str]:
-    """The columns of a table of predictions."""
+    """The columns of a table of image predictions."""
     taken = ["file", "label", *_BOX, *_POINTS, "problem"]
     return [*taken[:2], *(_column(name, taken) for name in classes), *taken[2:]]
 
 
 def frame_columns(classes: Sequence[str]) -> list[str]:
-    """The columns of a table of a video's faces."""
+    """The columns of a table of video predictions."""
     taken = [*_FRAME, *_BOX, *_POINTS]
     return [*_FRAME, *(_column(name, taken) for name in classes), *_BOX, *_POINTS]
 
 
 def _column(name: str, taken: Sequence[str]) -> str:
-    """The column of a class's probabilities; a class that is called "left" must not take the box's place."""
+    """The column of a class's probabilities; a class named like another column, such as "left", gets a prefix."""
     return f"class {name}" if name in taken else name

@@ -1,4 +1,4 @@
-"""A trained model in a few lines of Python: images in, faces with labels out."""
+"""The Python interface to a trained model: images in, labelled faces out."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .model import FaceModel
 
 _T = TypeVar("_T")
-_DETECT_PX = (64, 4096)  #: the least and the most
+_DETECT_PX = (64, 4096)  #: the smallest and the largest allowed value
 
 
 def load(
@@ -47,16 +47,16 @@ def load(
     views: str | None = None,
     detect_px: int = SEARCH_PX,
 ) -> Predictor:
-    """A trained model, ready to be shown images.
+    """Loads a trained model for prediction.
 
     Args:
         folder: of a finished run, or one that ``pa-difc export`` wrote.
-        device: cpu, cuda or cuda:N: where faces are found and classified.
-        crop: how faces are cut out: "model", as those that it was trained on; "cdfer", the box and about 10 % around
-            it; "none": each image is one face already.
-        views: average over "none", "flip" or "flip+scales"; as the model was scored, if left out.
-        detect_px: the longer side of images when faces are looked for, 64 to 4096; smaller faces than 25 of these
-            pixels are not found, and more is slower.
+        device: cpu, cuda or cuda:N: where faces are detected and classified.
+        crop: how faces are cropped: "model", as in training; "cdfer", the box and about 10 % around it; "none", each
+            image is one face already.
+        views: views to average over, "none", "flip" or "flip+scales"; None takes those that the model was scored with.
+        detect_px: longer side, 64 to 4096, to which larger images are reduced for face detection; faces smaller than
+            25 of these pixels are not found, and more is slower.
 
     Raises:
         UserError: there is no model, or it is damaged; no such device; a value is out of range.
@@ -69,18 +69,19 @@ def load(
     find_device(str(device))
     model = load_model(Path(folder))
     if views is not None:
-        EvalSettings(views=views)  # fails here if there are no such views
+        EvalSettings(views=views)  # refuses unknown views
         model.take_views(views)
     return Predictor(model, device, crop=crop, detect_px=detect_px)
 
 
 class Predictor:
-    """A model that is shown images: it finds their faces, cuts them out as in training, and classifies them.
+    """Predicts images: detects their faces, crops them as in training, and classifies them.
 
     Attributes:
-        model: the network: from faces ``(N, 3, P, P)`` and landmarks ``(N, 5, 2)`` to probabilities ``(N, K)``.
-        labels: the names of the classes, in the order of the probabilities.
+        model: the network, from faces ``(N, 3, P, P)`` and landmarks ``(N, 5, 2)`` to probabilities ``(N, K)``.
+        labels: the class names, in the order of the probabilities.
         device: where it runs.
+        crop, detect_px: see :func:`load`.
 
     Args:
         model: in eval mode.
@@ -105,22 +106,22 @@ class Predictor:
         self.labels = tuple(model.classes)
 
     def __call__(self, images: Any, *, crop: str | None = None, batch_size: int = 1) -> Any:
-        """The faces of an image, or of many.
+        """Predicts the faces of one image, or of many.
 
         Args:
-            images: one of: a file (str or Path), a PIL image, an array (H, W, 3) RGB or (H, W) gray of uint8, a tensor
-                (3, H, W) of uint8. Or many: a folder, a list or another collection of these, or an iterator of them.
-            crop: see :func:`load`; what was said there, if left out.
-            batch_size: of so many images the model is shown the faces together: faster on a GPU. With 1 what is
-                reported of an image does not depend on the others, and is what ``pa-difc predict`` says of the file.
+            images: one image: a file (str or Path), a PIL image, a uint8 array (H, W, 3) RGB or (H, W) gray, or a
+                uint8 tensor (3, H, W), (1, H, W) or (H, W). Or many: a folder, or a collection or iterator of images.
+            crop: see :func:`load`; None takes the value given there.
+            batch_size: number of images whose faces are classified together; more is faster on a GPU. With 1, an
+                image's result does not depend on the others, and equals that of ``pa-difc predict``.
 
         Returns:
-            Of one image a :class:`.Faces`: a list, empty if no face was found. Of a folder or a collection a
-            :class:`.Results`: a list of them. Of an iterator (a generator, say) an iterator, which reads on as it is
-            gone through. An image of many that can't be read has an empty list, whose ``problem`` says why.
+            For one image a :class:`.Faces`, a list that is empty if no face was found. For a folder or a collection a
+            :class:`.Results`, a list of those. For an iterator (such as a generator) an iterator, which reads images
+            only as it is consumed. Among many, an unreadable image has an empty list whose ``problem`` says why.
 
         Raises:
-            UserError: the only image can't be read; something is no image; an array has another shape or type.
+            UserError: a single image can't be read; an item is not an image; an array has another shape or type.
         """
         cut, batch_size = self._cut(crop), _positive(batch_size)
 
@@ -133,18 +134,18 @@ class Predictor:
     predict = __call__
 
     def features(self, images: Any, *, crop: str | None = None, batch_size: int = 1) -> Any:
-        """What the classifier is shown of each face: a vector, for a search, a clustering, or another classifier.
+        """The feature vector of each face, the classifier's input: for retrieval, clustering or another classifier.
 
         Args:
-            images, crop, batch_size: as for a call.
+            images, crop, batch_size: see :meth:`__call__`.
 
         Returns:
-            Of one image an array ``(F, D)``, a row for each of its faces, in the same order; ``(0, D)`` without one.
-            Of a folder or a collection a list of them, of an iterator an iterator. An image of many that can't be read
-            has no face.
+            For one image an array ``(F, D)``, a row for each of its F faces in the order of :meth:`__call__`;
+            ``(0, D)`` without a face. For a folder or a collection a list of those, for an iterator an iterator. Among
+            many, an unreadable image has ``(0, D)``.
 
         Raises:
-            UserError: as for a call.
+            UserError: see :meth:`__call__`.
         """
         cut, batch_size = Cut(self.model, self._cut(crop)), _positive(batch_size)
 
@@ -164,18 +165,18 @@ class Predictor:
         crop: str | None = None,
         batch_size: int = 1,
     ) -> FilmedFaces:
-        """The frames of a video, each with its faces, which have the same number (``face.track``) all along.
+        """Predicts the faces of a video frame by frame; a face keeps its number (``face.track``) across frames.
 
         Args:
-            source: a file, or the number of a camera.
-            every: look at each n-th frame only.
-            smooth: the filter of a face's probabilities over time: "ema:SECONDS" (:class:`.Ema`) or
-                "one_euro:HERTZ:BETA" (:class:`.OneEuro`); their numbers may be left out.
-            crop, batch_size: as for a call.
+            source: a file, or a camera's number.
+            every: process only every n-th frame.
+            smooth: filter for each face's probabilities over time: "ema:SECONDS" (:class:`.Ema`) or
+                "one_euro:HERTZ:BETA" (:class:`.OneEuro`); the numbers are optional.
+            crop, batch_size: see :meth:`__call__`.
 
         Returns:
-            An iterator of :class:`.Frame`, which reads on as it is gone through. Each holds its picture: keep
-            ``frame.faces``, not the frames, of a long video.
+            An iterator of :class:`.Frame`, which reads frames only as it is consumed. Each holds its picture: for a
+            long video keep ``frame.faces``, not the frames.
 
         Raises:
             UserError: PyAV is not installed, the file or the camera can't be opened, there is no video in it, or a
@@ -194,7 +195,7 @@ class Predictor:
         annotate: Sequence[Path] | None = None,
         at_once: int = AT_ONCE,
     ) -> Iterator[Faces]:
-        """The faces of every image in turn: see :func:`.predict_images`; none of them raises an error."""
+        """Yields the faces of every image, see :func:`.predict_images`; an unreadable image raises no error."""
         return predict_images(
             self.model,
             images,
@@ -215,18 +216,18 @@ class Predictor:
         crop: str | None = None,
         batch_size: int = 1,
     ) -> FilmedFaces:
-        """The frames of a video that is open, with their faces; see :meth:`video`."""
-        at_once, batch_size = 1 if video.is_camera else AT_ONCE, _positive(batch_size)  # a camera's are wanted now
+        """Predicts the faces of an open video, frame by frame; see :meth:`video`."""
+        at_once, batch_size = 1 if video.is_camera else AT_ONCE, _positive(batch_size)  # a camera's frames don't wait
         each = partial(self.each, crop=crop, batch_size=batch_size, at_once=at_once)
         return FilmedFaces(video, each, smoother)
 
     @cached_property
     def search(self) -> FaceSearch:
-        """What looks for faces."""
+        """The face detector, made on first use."""
         return FaceSearch(self.device, self.detect_px, self.model.size_px)
 
     def __getstate__(self) -> dict[str, Any]:
-        """For other processes: each makes what looks for faces itself."""
+        """State for pickling, without the face detector: another process makes its own."""
         return {key: value for key, value in self.__dict__.items() if key != "search"}
 
     def __repr__(self) -> str:
@@ -239,7 +240,7 @@ class Predictor:
         )
 
     def _cut(self, crop: str | None) -> str:
-        """The name of a crop, with a warning if the model was trained on another one."""
+        """The valid name of a crop; warns if the model was trained on another one."""
         crop = self.crop if crop is None else _known(crop)
         if line := Cut(self.model, crop).warning():
             warnings.warn(line.replace("--crop ", "crop="), stacklevel=3)
@@ -247,7 +248,7 @@ class Predictor:
 
     @cached_property
     def _no_features(self) -> np.ndarray:
-        """``(0, D)``."""
+        """An empty feature array ``(0, D)``."""
         size, device = self.model.size_px, self.device
         with torch.no_grad():
             one = self.model.features(torch.zeros(1, 3, size, size, device=device), _points(size).to(device))
@@ -264,12 +265,15 @@ def _spread(
     each: Callable[[Iterable[Given]], Iterator[tuple[_T, str, str]]],
     collect: Callable[[Iterator[_T]], Any],
 ) -> Any:
-    """What ``each`` gives of images: of one, of many, or of one after the other, as they were given.
+    """The results for one image, a collection or an iterator, in the matching form.
 
     Args:
-        images: from outside.
-        each: gives what was found in each image, its source, and a problem.
-        collect: makes a list of many.
+        images: as the caller passed them.
+        each: yields the result, source and problem of each image.
+        collect: makes a list of the results of a collection.
+
+    Raises:
+        UserError: a single image can't be read.
     """
     if is_one(images):
         ((found, source, problem),) = each([Given.of(images)])

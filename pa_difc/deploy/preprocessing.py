@@ -1,4 +1,4 @@
-"""What a model's input is made from, in words and numbers that other programs can follow."""
+"""Describes a model's preprocessing for other programs."""
 
 from __future__ import annotations
 
@@ -23,12 +23,9 @@ _AS_THEY_ARE = "the largest square in the middle of the image: faces were not de
 
 
 def preprocessor_config(model: FaceModel) -> dict[str, Any]:
-    """How a face becomes a model's input: the hub's keys for a face crop, and how the crop is made of a photograph.
+    """How a face becomes a model's input: the Hugging Face hub's keys for a face crop, and how the crop is made.
 
     ``do_normalize`` is false because the network normalises its input itself, by ``normalized_inside``.
-
-    Args:
-        model: any.
     """
     p = model.size_px
     return {
@@ -53,7 +50,7 @@ def preprocessor_config(model: FaceModel) -> dict[str, Any]:
 
 
 def _face_crop(model: FaceModel) -> dict[str, Any]:
-    """How faces are cut out of photographs, and the usual places of the five points in the crop."""
+    """How faces are cropped from photographs; for "arcface", with the places of the five points in the crop."""
     given, p = model.settings["input"], model.size_px
     if not given["prepared"]:
         return {"name": "centre square", "about": _AS_THEY_ARE, "detector": None}
@@ -68,7 +65,7 @@ def _face_crop(model: FaceModel) -> dict[str, Any]:
 
 
 def landmark_places(model: FaceModel) -> list[list[float]]:
-    """``(5, 2)`` where the eyes, the tip of the nose and the corners of the mouth lie in most crops, in pixels."""
+    """Typical places ``(5, 2)`` of the eyes, the nose and the mouth corners in a crop, in pixels."""
     return _rounded(typical_points(model.settings["input"]["crop"], model.size_px))
 
 
@@ -77,7 +74,7 @@ def _rounded(points: Any) -> list[list[float]]:
 
 
 def _statistics(model: FaceModel) -> dict[str, list[float]] | None:
-    """Mean and deviation by channel that the network subtracts and divides by; None for one that does not say them."""
+    """The mean and standard deviation by channel that the network normalises with; None if it does not expose them."""
     for module in model.models.modules():
         mean, std = (_channels(getattr(module, name, None)) for name in ("mean", "std"))
         if mean and std:

@@ -1,4 +1,4 @@
-"""A table of predictions that grows image by image, on standard output or in a file that a stopped run resumes."""
+"""A table of predictions that grows image by image, on standard output or in a file that a rerun resumes."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _FIRST_KEYS = (["file", "label", "problem"], ["frame", "time_s", "track"])  #: o
 
 
 class Format:
-    """How rows are written, and read again.
+    """Writes rows as text, and reads them back.
 
     Args:
-        kind: of :data:`FORMATS`.
-        classes: of the model.
-        names: the columns; those of images' predictions, if left out.
+        kind: one of :data:`FORMATS`.
+        classes: the model's class names.
+        names: the columns; None stands for those of image predictions.
     """
 
     def __init__(self, kind: str, classes: Sequence[str], names: Sequence[str] | None = None) -> None:
@@ -44,14 +44,14 @@ class Format:
         self.end = "" if kind == "csv" else "\n]\n"
 
     def text(self, rows: Sequence[Row], *, first: bool) -> str:
-        """Some rows, in UTF-8 already; ``first`` if none were written before."""
+        """The text of some rows, whose strings are valid UTF-8; ``first`` if no row precedes them."""
         if self.kind == "csv":
             return self._csv(rows)
         objects = ",\n".join(json.dumps(row, indent=1) for row in rows)
         return ("" if first else ",\n") + "\n".join(f" {line}" for line in objects.split("\n"))
 
     def rows(self, text: str) -> list[Row]:
-        """The whole rows of a table that may break off; none if it is no table of these classes."""
+        """The complete rows of a table that may break off; none if it is not a table with these columns."""
         if not text.startswith(self.start):
             return []
         with suppress(ValueError, csv.Error):
@@ -64,14 +64,14 @@ class Format:
     def _csv(self, rows: Sequence[Row]) -> str:
         lines = []
         for row in rows:
-            buffer = io.StringIO()  # the longer ending has a name with either character quoted
+            buffer = io.StringIO()  # csv quotes a cell that holds a character of the line ending: here \r or \n
             csv.DictWriter(buffer, self._columns, restval="", lineterminator="\r\n").writerow(row)
             lines.append(buffer.getvalue().removesuffix("\r\n") + "\n")
         return "".join(lines)
 
 
 def is_table(file: Path) -> bool:
-    """Whether a file may be written over: a table of predictions, whatever its classes, an empty one, or none."""
+    """Whether a path may be overwritten: it does not exist, is an empty file, or a table of predictions."""
     if not file.is_file():
         return not file.exists()
     with file.open(encoding="utf-8", errors="replace", newline="") as stream:
@@ -83,17 +83,17 @@ def is_table(file: Path) -> bool:
                 return False
             return all(isinstance(row, dict) and list(row)[:3] in _FIRST_KEYS for row in rows)
     names = head.rstrip("\n").split(",")
-    tables = ((columns([]), 2), (frame_columns([]), 4))  # and how many columns stand before the classes
+    tables = ((columns([]), 2), (frame_columns([]), 4))  # and the number of columns before the classes
     return not head.strip() or any(names[:n] == own[:n] and names[n - len(own) :] == own[n:] for own, n in tables)
 
 
 def identity(weights: Mapping[str, Tensor], said: Sequence[object], images: Sequence[Path]) -> str:
-    """A hash of all that predictions follow from: a table that was begun with something else is not gone on with.
+    """A hash of everything that predictions depend on: a table begun with something else is not resumed.
 
     Args:
         weights: of the model.
-        said: settings, in plain values and paths.
-        images: files, of which size and time are taken.
+        said: settings, as plain values and paths.
+        images: files; their sizes and modification times are hashed.
     """
     digest = hashlib.blake2b(digest_size=4)
     for name, tensor in weights.items():
@@ -101,29 +101,29 @@ def identity(weights: Mapping[str, Tensor], said: Sequence[object], images: Sequ
     digest.update(json.dumps([VERSION, *said], sort_keys=True, default=str).encode())
     for path in images:
         digest.update(os.fsencode(path))
-        with suppress(OSError):  # the row will say so
+        with suppress(OSError):  # an unreadable file is reported in its row
             status = path.stat()
             digest.update(f" {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
 class Table:
-    """Rows on their way to a stream.
+    """A table that is written to a stream.
 
     Args:
-        stream: they go there.
+        stream: for the rows.
         form: of the table.
     """
 
-    done = 0  #: images whose rows are written
-    problems = 0  #: of them, those without a prediction
+    done = 0  #: images (or frames) whose rows are written
+    problems = 0  #: rows that report a problem instead of a prediction
 
     def __init__(self, stream: IO[str], form: Format) -> None:
         self._stream, self._form, self._first = stream, form, True
         self._write(form.start)
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Writes the rows of an image; when this returns, the end of the program does not lose them."""
+        """Writes the rows of an image and flushes them, so that they survive the end of the program."""
         self.done += 1
         self.problems += sum(bool(row.get("problem")) for row in rows)
         if not rows:
@@ -133,11 +133,11 @@ class Table:
         self._first = False
 
     def finish(self) -> None:
-        """Writes what comes after the last row."""
+        """Writes the end of the table."""
         self._write(self._form.end)
 
     def close(self) -> None:
-        """Lets others write, whether it is finished or not."""
+        """Releases the output, whether the table is finished or not."""
 
     def _write(self, text: str) -> None:
         self._stream.write(text)
@@ -145,18 +145,17 @@ class Table:
 
 
 class FileTable(Table):
-    """Rows on their way to a file, which appears when they are all there. Until then they are in one next to it.
+    """A table that is written to a file. The file appears when the table is finished; until then ``part`` holds it.
 
     Args:
         out: the file.
         form: of the table.
-        identity: of everything that predictions follow from, as a part of a file's name.
-        names: of the images, in order; None for a table that is always begun anew.
-        pictures: for each image, the file of its annotated picture, without which it is not done; none if there are
-            to be no pictures.
+        identity: from :func:`identity`; part of the partial file's name.
+        names: of the images, in order; None for a table that is never resumed.
+        pictures: for each image, its annotated picture, without which the image is not done; empty without pictures.
 
     Raises:
-        UserError: the file is not ours or a link, can't be written, or another process writes it.
+        UserError: ``out`` is somebody else's file or a link, can't be written, or another process is writing it.
     """
 
     def __init__(
@@ -185,7 +184,7 @@ class FileTable(Table):
             self._go_on(names, pictures)
 
     def finish(self) -> None:
-        """Puts the table in its place."""
+        """Completes the table, and moves it to its place."""
         super().finish()
         os.fsync(self._stream.fileno())
         if sys.platform == "win32":  # where an open file can't be moved
@@ -204,7 +203,7 @@ class FileTable(Table):
         self._first = True
 
     def _go_on(self, names: Sequence[str], pictures: Sequence[Path]) -> None:
-        """Keeps the rows of images that are done; the last one's may not all be there."""
+        """Resumes: keeps the rows of finished images, but not those of the last one, which may be incomplete."""
         self._stream.seek(0)
         try:
             text = self._stream.read()
@@ -227,5 +226,5 @@ class FileTable(Table):
 
 
 def _is_drawn(rows: Sequence[Row], picture: Path) -> bool:
-    """Whether an image's picture is there; of one that can't be read there is none."""
+    """Whether an image's picture exists, or none is due because the image can't be read."""
     return picture.is_file() or any(row["problem"] not in ("", NO_FACE) for row in rows)

@@ -1,4 +1,4 @@
-"""Faces of all sizes in a photograph: on a small copy of it first, then on larger ones for the smaller faces."""
+"""Detects faces of all sizes in a photograph: on a small copy of it first, then on larger ones for smaller faces."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from ..data.detect import Detection, FaceDetector
 from ..data.photograph import Photograph
 from ..data.protocol import CLOSE_PX, DETECT_PX
 
-_TILE = 1024  #: pixels; larger copies are searched in parts, so that memory does not grow with them
-_STEP = 4  #: a copy's sides are at most so many times those of the one before
-_OVERLAP = 160  #: pixels of neighbouring parts: more than a face that the copy before was too small for
-_WORTH_IT = 1.25  #: a copy that is less than so many times larger finds little more
-_SURE = 0.9  #: a face of a larger copy that MTCNN holds for less probable is mostly none
-_FINER = 3  #: a picture has at least so many pixels for one of the smallest copy's
-_FACE = 0.12  #: and is fine enough to cut a face from that is so wide: for smaller ones the file is read again
-_GAP = 3  #: a much larger image is first made smaller by a whole factor, to so many times what is wanted
-_SAME = 0.5  #: the share of the smaller of two boxes that lies in the other, if both are of one face
+_TILE = 1024  #: pixels; larger copies are searched in tiles of this size, to bound memory
+_STEP = 4  #: each copy is at most this many times larger than the one before
+_OVERLAP = 160  #: pixels that tiles overlap by: more than a face that the copy before was too small for
+_WORTH_IT = 1.25  #: a copy less than this many times larger finds little more, and is skipped
+_SURE = 0.9  #: detections on larger copies below this confidence are mostly false
+_FINER = 3  #: a picture is at least this many times larger than the smallest copy,
+_FACE = 0.12  #: and fine enough to crop faces of this share of its width; for smaller ones the file is read again
+_GAP = 3  #: Pillow's ``reducing_gap``: a much larger image is first reduced by a whole factor
+_SAME = 0.5  #: two boxes are the same face if this share of the smaller one lies in the other
 
 
 class FaceSearch:
-    """MTCNN on copies of an image whose longer sides are 256 pixels, 1024, and so on up to the given one.
+    """MTCNN on copies of an image with longer sides of 256 pixels, 1024, and so on up to ``detect_px``.
 
-    A face has to be some 25 pixels wide in a copy to be found in it. What the smallest copy shows is found as in
-    ``prepare``, which searches that one alone.
+    A face must be about 25 pixels wide in a copy to be found there. The smallest copy gives the same faces as
+    ``prepare``, which searches only that one.
 
     Args:
         device: where it runs.
-        detect_px: the longer side of the largest copy; images are not enlarged for it.
-        crop_px: the side of the faces that are cut out.
+        detect_px: longer side of the largest copy; images are never enlarged.
+        crop_px: side of the face crops.
     """
 
     def __init__(self, device: str, detect_px: int, crop_px: int) -> None:
         self._device, self._largest = device, detect_px
-        self._one_at_a_time = Lock()  # detectors have settings of the images that they search
+        self._one_at_a_time = Lock()  # a search changes the detectors' settings
         self._picture_px = max(detect_px, _FINER * DETECT_PX, int(2 * crop_px / _FACE))
 
     @cached_property
@@ -52,16 +52,18 @@ class FaceSearch:
         return FaceDetector(self._device, _TILE, tight=True)
 
     def picture(self, photograph: Photograph) -> Picture:
-        """What faces are looked for in: fine enough for the largest copy, and to cut out most faces.
+        """The picture to search: fine enough for the largest copy, and to crop most faces from.
 
         Raises:
-            BrokenImageError: it can't be read.
+            BrokenImageError: the photograph can't be read.
             DiskError: the disk failed.
         """
         return photograph.near(self._picture_px)
 
     def detect(self, pictures: Sequence[Picture]) -> list[list[Detection]]:
-        """All faces of each picture, in pixels of its photograph: of the smallest copy first, the most probable first.
+        """Detects the faces of each picture, in pixels of its photograph.
+
+        Faces found on the smallest copy come first, and of each copy the most probable ones.
 
         Args:
             pictures: from :meth:`picture`.
@@ -88,7 +90,7 @@ class FaceSearch:
             yield side
 
     def _finer(self, image: Image.Image, side: int) -> Iterator[Detection]:
-        """The faces of a copy."""
+        """The faces found on a copy with this longer side, in pixels of ``image``."""
         scale = side / max(image.size)
         width, height = (max(1, round(scale * n)) for n in image.size)
         size = min(_TILE, width), min(_TILE, height)
@@ -103,7 +105,7 @@ class FaceSearch:
 
 
 def _starts(length: int) -> list[int]:
-    """Where the parts of a side begin, evenly spread."""
+    """Where the tiles along a side begin, evenly spaced."""
     if length <= _TILE:
         return [0]
     number = ceil((length - _OVERLAP) / (_TILE - _OVERLAP))
@@ -111,13 +113,13 @@ def _starts(length: int) -> list[int]:
 
 
 def _moved(face: Detection, scale: float, corner: tuple[float, float]) -> Detection:
-    """A face of a part that was made smaller by a factor, in pixels of all of it."""
+    """A face in other pixels: scaled, then shifted by a tile's corner."""
     left, top, right, bottom = (np.asarray(face.box) * scale + corner * 2).tolist()
     return Detection((left, top, right, bottom), (face.points * scale + corner).astype(np.float32), face.confidence)
 
 
 def _shared(a: Box, b: Box) -> float:
-    """The share of the smaller box that lies in the other one."""
+    """The share of the smaller box that lies in the larger one."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     if width <= 0 or height <= 0:
         return 0.0

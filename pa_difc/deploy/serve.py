@@ -1,4 +1,4 @@
-"""A local page for a model: photographs or the camera in a browser, boxes, labels and probabilities on the screen."""
+"""A local web page for a model: it shows boxes, labels and probabilities for photographs or the camera."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .temperature import temperature_line
 if TYPE_CHECKING:
     from .predictor import Predictor
 
-#: Bytes of a file that is taken; of more pixels than predict takes none is decoded.
+#: Largest accepted upload in bytes; predict's limit on pixels applies too.
 MAX_BYTES = 64 << 20
 
 _FILES = {"/": ("page.html", "text/html"), "/page.css": ("page.css", "text/css")}
@@ -45,15 +45,15 @@ _HEADERS = {
 
 
 def page_of(model: Predictor, name: str, port: int) -> Starlette:
-    """The page of a model, for this computer alone. Nothing that it is sent is stored.
+    """The web application for a model, for this computer only. It stores nothing that it is sent.
 
-    Requests that call this computer by another name than ``localhost`` or ``127.0.0.1`` are refused, so that no website
-    can reach it through a name of its own (DNS rebinding), and those that another website makes.
+    It refuses requests to any other host than ``localhost`` or ``127.0.0.1``, so that no website can reach it through
+    its own domain name (DNS rebinding), and requests that another website makes.
 
     Args:
-        model: what predicts.
-        name: of the model, for the page's head.
-        port: that it is served on.
+        model: the model.
+        name: of the model, for the page's heading.
+        port: the port that the page is served on.
     """
     hosts = {f"{host}:{port}" for host in ("127.0.0.1", "localhost")}
     about, one_at_a_time = _about(model, name), threading.Lock()
@@ -87,7 +87,7 @@ def page_of(model: Predictor, name: str, port: int) -> Starlette:
 
 
 def _guarded(hosts: set[str]) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
-    """Middleware that lets this computer's own pages in, and says in each answer what a browser may do with it."""
+    """Middleware that accepts only this page's own requests, and adds the security headers to each response."""
     origins = {f"http://{host}" for host in hosts}
 
     async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -111,7 +111,7 @@ def _refused(status: int, words: str) -> Response:
 
 
 async def _body(request: Request) -> bytes | None:
-    """What was sent, or None if it is too much; then no more of it is read."""
+    """The request's body; None if it is too large, and then the rest is not read."""
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length) > MAX_BYTES:
         return None
@@ -124,10 +124,11 @@ async def _body(request: Request) -> bytes | None:
 
 
 def _faces(model: Predictor, content: bytes) -> dict[str, Any]:
-    """What the page shows of an image: its size, upright, and its faces.
+    """The page's data on an image: its upright size and its faces.
 
     Raises:
-        BrokenImageError: it can't be read.
+        BrokenImageError: the image can't be read.
+        DiskError: the disk failed.
     """
     width, height = Photograph(lambda: content).size
     (faces,) = model.each([Given("image", lambda: content)])
@@ -141,7 +142,7 @@ def _faces(model: Predictor, content: bytes) -> dict[str, Any]:
 
 
 def _about(model: Predictor, name: str) -> dict[str, Any]:
-    """What the page says of the model."""
+    """The page's data on the model."""
     settings = model.model.settings
     chosen, cut = settings["settings"], Cut(model.model, model.crop)
     notes = [cut.warning(), product_line(settings), temperature_line(settings)]

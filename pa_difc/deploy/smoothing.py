@@ -1,4 +1,4 @@
-"""Probabilities of a face that tremble less from frame to frame."""
+"""Filters that smooth a face's probabilities from frame to frame."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ..util.names import unknown
 
 
 class Smoother(Protocol):
-    """The filter of one face."""
+    """The filter of one face, which keeps state from frame to frame."""
 
     def __call__(self, probs: np.ndarray, time_s: float) -> np.ndarray:
-        """Its probabilities ``(K,)`` in this frame and those before; they still sum to 1."""
+        """Smooths the probabilities ``(K,)`` of the next frame, at ``time_s`` seconds; they still sum to 1."""
 
 
 class Ema:
     """Exponential moving average: ``s ← s + (1 − exp(−Δt / T)) · (p − s)``.
 
-    What was seen T seconds ago counts 1/e as much as what is seen now, whatever the frames' rate.
+    A frame T seconds ago weighs 1/e as much as the current one, at any frame rate.
 
     Args:
-        seconds: T.
+        seconds: the time constant T.
     """
 
     def __init__(self, seconds: float = 0.3) -> None:
@@ -41,17 +41,17 @@ class Ema:
 
 
 class OneEuro:
-    """The 1€ filter (Casiez, Roussel and Vogel 2012, doi:10.1145/2207676.2208639): steady at rest, quick in a change.
+    """The 1€ filter (Casiez, Roussel and Vogel 2012, doi:10.1145/2207676.2208639): steady at rest, quick to change.
 
     ``s ← s + a(f) · (p − s)`` with ``a(f) = 1 / (1 + 1 / (2π f Δt))`` and the cutoff ``f = f_min + β · v``, where v is
     the speed of the probabilities, itself smoothed with ``a(1 Hz)``.
 
-    Differs from the paper: v is one number for all classes, half the sum of their absolute speeds, so that what is
-    smoothed still sums to 1.
+    Differs from the paper: v is one number for all classes, half the sum of their absolute speeds, so that the smoothed
+    probabilities still sum to 1.
 
     Args:
-        cutoff_hz: f_min; less is steadier.
-        beta: β; more is quicker.
+        cutoff_hz: f_min; a lower one is steadier.
+        beta: β; a higher one reacts faster.
     """
 
     def __init__(self, cutoff_hz: float = 0.5, beta: float = 1.0) -> None:
@@ -72,19 +72,19 @@ class OneEuro:
 
 
 def _share(cutoff_hz: float, dt: float) -> float:
-    """Of a first-order low-pass filter: how much of what is new goes in."""
+    """The weight a(f) of the new value in a first-order low-pass filter."""
     return 1 / (1 + 1 / (tau * cutoff_hz * dt))
 
 
 SMOOTHERS: dict[str, Callable[..., Smoother]] = {"ema": Ema, "one_euro": OneEuro}
-_MOST = {"ema": 1, "one_euro": 2}  #: numbers that each takes
+_MOST = {"ema": 1, "one_euro": 2}  #: most numbers that each takes
 
 
 def smoother_of(words: str) -> Callable[[], Smoother]:
-    """What makes the filter of a face, from words such as "ema:0.3", "one_euro" or "one_euro:0.5:1".
+    """A factory of filters, one for each face, from words such as "ema:0.3", "one_euro" or "one_euro:0.5:1".
 
     Raises:
-        UserError: there is no such filter, or a number is none, or out of range.
+        UserError: there is no such filter, or its numbers are malformed or out of range.
     """
     name, *given = words.split(":")
     if name not in SMOOTHERS:

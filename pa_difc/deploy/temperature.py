@@ -1,4 +1,4 @@
-"""One temperature for all classes, fitted on the source faces that were held out."""
+"""Temperature scaling: one temperature for all classes, fitted on held-out source faces."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from ..util.files import read_arrays
 if TYPE_CHECKING:
     from .model import FaceModel
 
-_LEAST = 50  #: held-out faces that a temperature is fitted on, at least
+_LEAST = 50  #: fewer held-out faces are too few to fit a temperature on
 _RANGE = (0.05, 20.0)  #: of temperatures
 _FLOOR = float(np.finfo(np.float32).tiny)
 
 
 def calibrate(model: FaceModel, folder: Path) -> str:
-    """Gives a model a temperature, fitted on its run's predictions for held-out faces of the source.
+    """Calibrates a model by a temperature, fitted on its run's predictions for held-out source faces.
 
-    p → p^(1/T), normalised (Guo et al. 2017, arXiv:1706.04599); which class is predicted stays the same. No label of
-    the target is read, so that nothing is known about how sure the model may be there.
+    p → p^(1/T), normalised (Guo et al. 2017, arXiv:1706.04599); the predicted classes stay the same. No target label is
+    read, so the model may still be over- or underconfident on the target.
 
     Args:
         model: changed in place.
         folder: of its run.
 
     Returns:
-        What was done, for people.
+        A line on the temperature and its effect.
 
     Raises:
-        UserError: the run's predictions are not there or too few, or the model is calibrated already.
+        UserError: the run's predictions are missing or too few, or the model is already calibrated.
     """
     if model.settings["adjustment"] is not None:
         raise UserError(f"{folder}: it was calibrated on held-out faces of the source already; leave --calibrate out")
@@ -53,22 +53,22 @@ def calibrate(model: FaceModel, folder: Path) -> str:
 
 
 def temperature_line(settings: dict[str, Any]) -> str:
-    """What a model's temperature was fitted on, for people; empty where it has none."""
+    """A line on how a model's temperature was fitted; empty if it has none."""
     if (found := settings.get("calibration")) is None:
         return ""
     before, after = found["nll"]
     return (
         f"temperature {found['temperature']:.2f}, fitted on {found['faces']:,} held-out faces of the source, where the "
-        f"loss of the labels goes from {before:.3f} to {after:.3f} nats; on the target it may still be overconfident"
+        f"log loss goes from {before:.3f} to {after:.3f} nats; on the target it may still be overconfident"
     )
 
 
 def temperature(probs: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:
-    """The T in [0.05, 20] at which the labels are most probable.
+    """The T in [0.05, 20] that minimises the negative log-likelihood :func:`nll`.
 
     Args:
-        probs: ``(N, K)``.
-        labels: ``(N,)``.
+        probs: ``(N, K)`` probabilities.
+        labels: ``(N,)`` classes.
     """
     from scipy.optimize import minimize_scalar
 
@@ -77,7 +77,7 @@ def temperature(probs: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:
 
 
 def nll(probs: npt.NDArray[Any], labels: npt.NDArray[Any], t: float) -> float:
-    """The mean of −log p^(1/t) of the labels, normalised, in nats."""
+    """The mean negative log-likelihood of the labels at temperature t, in nats."""
     from scipy.special import log_softmax
 
     log_probs = log_softmax(np.log(probs.clip(_FLOOR)) / t, axis=1)

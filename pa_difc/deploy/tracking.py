@@ -1,4 +1,4 @@
-"""One number for one face over the frames of a video."""
+"""Tracks faces: gives each the same number across the frames of a video."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from scipy.optimize import linear_sum_assignment
 
 from ..data.crops import Box
 
-#: A face is a known one if its box and the expected one overlap by so much, as in SORT; by less if it was seen once.
+#: Least overlap of a face's box with a track's expected box, as in SORT; and of one with a track seen only once.
 _OVERLAP, _OVERLAP_OF_NEW = 0.3, 0.1
-_KEPT_S = 1.0  #: seconds for which a face that is out of sight keeps its number
-_MEMORY_S = 0.5  #: seconds over which its speed is measured: over two frames it would be the detector's trembling
+_KEPT_S = 1.0  #: seconds for which a lost face keeps its number
+_MEMORY_S = 0.5  #: seconds over which speed is measured: over two frames the detector's jitter would dominate
 
 
 @dataclass
 class _Track:
     number: int
     box: np.ndarray
-    seen: deque[tuple[float, np.ndarray]] = field(default_factory=deque)  #: when, and where its middle was
+    seen: deque[tuple[float, np.ndarray]] = field(default_factory=deque)  #: times and centres of its last boxes
 
     def add(self, box: np.ndarray, time_s: float) -> None:
         self.box = box
@@ -31,11 +31,11 @@ class _Track:
 
     @property
     def least_overlap(self) -> float:
-        """With a box that is its own."""
+        """The least overlap with a box that continues this track."""
         return _OVERLAP if len(self.seen) > 1 else _OVERLAP_OF_NEW
 
     def expected(self, time_s: float) -> np.ndarray:
-        """Its box if it keeps its speed."""
+        """Its box at a time, at constant speed."""
         (first, start), (last, end) = self.seen[0], self.seen[-1]
         if last <= first:
             return self.box
@@ -44,15 +44,15 @@ class _Track:
 
 
 class Tracker:
-    """Gives faces numbers, from 1, that they keep from frame to frame and over gaps of up to a second.
+    """Gives faces numbers, from 1, which they keep from frame to frame and over gaps of up to a second.
 
-    A face of the frame before is expected where its speed takes it. The Hungarian method pairs expected boxes with
-    those that were found, such that the sum of their overlaps (intersection over union) is largest; pairs below 0.3 are
-    none, or below 0.1 where a face was seen once and its speed is not known. So does SORT (Bewley et al. 2016,
-    arXiv:1602.00763).
+    Each track predicts its next box from its speed. The Hungarian method pairs predicted boxes with detected ones so
+    that the sum of their overlaps (intersection over union) is largest. Pairs that overlap by less than 0.3 are
+    dropped, or by less than 0.1 if the face was seen only once and its speed is unknown. This is SORT (Bewley et al.
+    2016, arXiv:1602.00763).
 
-    Differs from the paper: the speed is the mean over half a second instead of a Kalman filter's, a face counts from
-    its first frame on, and it is kept for a second instead of a frame. Nothing compares what faces look like: one that
+    Differs from the paper: the speed is the mean over half a second instead of a Kalman filter's, a track counts from
+    its first frame, and a lost one is kept for a second instead of a frame. Appearance is not compared: a face that
     comes back later, or elsewhere, is a new one.
     """
 
@@ -62,20 +62,20 @@ class Tracker:
 
     @property
     def numbers(self) -> set[int]:
-        """Of faces that may come back."""
+        """The numbers of faces that are in sight or may come back."""
         return {track.number for track in self._tracks}
 
     @property
     def given(self) -> int:
-        """How many faces there were."""
+        """How many faces were numbered so far."""
         return self._given
 
     def update(self, boxes: Sequence[Box], time_s: float) -> list[int]:
-        """The number of each face of the next frame.
+        """The numbers of the faces of the next frame.
 
         Args:
             boxes: of its faces.
-            time_s: when it is shown, in seconds; later than the frame before.
+            time_s: the frame's time in seconds, later than the frame before.
         """
         self._tracks = [track for track in self._tracks if time_s - track.seen[-1][0] <= _KEPT_S]
         found = [np.array(box, dtype=np.float64) for box in boxes]

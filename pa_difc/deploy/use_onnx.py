@@ -1,4 +1,4 @@
-"""Which class a face belongs to, by model.onnx beside this file; needs onnxruntime, numpy and pillow alone.
+"""Classifies faces with the model.onnx beside this file; needs only onnxruntime, numpy and pillow.
 
     python use_onnx.py face.jpg another.png
 
@@ -20,11 +20,11 @@ CLASSES, SIZE = json.loads(SAID["classes"]), int(SAID["size_px"])
 
 
 def probabilities(image: Image.Image) -> dict[str, float]:
-    """By class, of an image that is one face."""
+    """The probability of each class, for an image that is one face."""
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")):  # Pillow would make nearly all of it white
+    if image.mode.startswith(("I", "F")):  # Pillow's conversion to RGB would clip nearly all of it to white
         raise SystemExit(f"error: gray of more than 8 bits ({image.mode}): save it with 8 over the full range")
-    if image.has_transparency_data:  # the gray that the package puts behind it
+    if image.has_transparency_data:  # on the gray background that pa-difc uses
         image = Image.alpha_composite(Image.new("RGBA", image.size, (128, 128, 128, 255)), image.convert("RGBA"))
     left, top, right, bottom = 0, 0, *image.size
     if SAID["crop"] == "centre square":
@@ -33,7 +33,7 @@ def probabilities(image: Image.Image) -> dict[str, float]:
         right, bottom = left + side, top + side
     resized = image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
     values = {"image": (np.asarray(resized, np.float32) / 255).transpose(2, 0, 1)[None]}  # (1, 3, P, P)
-    if "landmark_places" in SAID:  # eyes, nose and mouth where most faces have them; better: where this one has them
+    if "landmark_places" in SAID:  # typical places of eyes, nose and mouth; this face's own would be better
         values["landmarks"] = np.array([json.loads(SAID["landmark_places"])], np.float32)  # (1, 5, 2)
     return dict(zip(CLASSES, SESSION.run(None, values)[0][0].tolist(), strict=True))
 

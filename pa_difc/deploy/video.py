@@ -1,4 +1,4 @@
-"""The faces of a video, frame by frame, each known again from one frame to the next."""
+"""The faces of a video, frame by frame, tracked from one frame to the next."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ class Frame:
     faces: Faces
 
     def rows(self) -> list[dict[str, object]]:
-        """The rows that ``pa-difc predict --video`` writes: one a face, none without any."""
+        """The rows that ``pa-difc predict --video`` writes: one per face."""
         when = {"frame": self.number, "time_s": round(self.time_s, 3)}
         return [when | p.frame_row(self.faces.classes) for p in self.faces.predictions if p.probs is not None]
 
 
 class FilmedFaces(Iterator[Frame]):
-    """The frames of a video in their order, with their faces.
+    """An iterator over a video's frames with their faces.
 
     Args:
-        video: to be gone through once.
-        each: gives the faces of images in turn.
-        smoother: makes the filter of each face's probabilities; None to leave them as they are.
+        video: is read once, and closed at its end.
+        each: yields the faces of images in turn.
+        smoother: makes the filter for each face's probabilities; None leaves them as they are.
 
     Attributes:
         video: the file or camera.
-        tracker: what numbers the faces.
+        tracker: numbers the faces.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Frames out of a video file or a camera, upright and in RGB, with the time of each."""
+"""Reads frames from a video file or a camera, upright and in RGB, each with its time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 from ..data.photograph import MAX_PIXELS
 from ..util.errors import UserError
 
-#: How cameras are opened, by the system: FFmpeg's format, the device's name, and options.
+#: How cameras are opened, by operating system: FFmpeg's format, the device's name, and options.
 _CAMERAS: dict[str, tuple[str, str, dict[str, str]]] = {
     "linux": ("v4l2", "/dev/video{}", {}),
     "darwin": ("avfoundation", "{}", {"framerate": "30"}),
@@ -24,29 +24,30 @@ _TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: I
 
 @dataclass(frozen=True)
 class Still:
-    """A frame."""
+    """A decoded frame."""
 
-    number: int  #: from 0, of all that could be decoded
-    time_s: float  #: since the first one
+    number: int  #: from 0, counting every frame that could be decoded
+    time_s: float  #: since the first frame
     image: Image.Image  #: RGB, upright
 
 
 class VideoFile:
-    """A video's frames, one after the other; each is in memory as long as it is held.
+    """An open video, iterated over frame by frame.
 
     Args:
-        source: a file, or the number of a camera.
-        every: give each n-th frame only.
+        source: a file, or a camera's number.
+        every: yield only every n-th frame.
 
     Attributes:
         name: of the source.
-        is_camera: whether it never ends.
-        rate: frames a second, if known.
-        expected: about how many frames there will be, if known.
-        damaged: parts that could not be decoded so far.
+        is_camera: whether the source is a camera, which never ends.
+        rate: frames per second; None if unknown.
+        expected: approximate number of frames to be yielded; None if unknown.
+        damaged: number of parts that could not be decoded so far.
 
     Raises:
-        UserError: PyAV is not installed, the file or the camera can't be opened, or there is no video in it.
+        UserError: PyAV is not installed, the file or the camera can't be opened, there is no video in it, its frames
+            are too large, or ``every`` is below 1.
     """
 
     def __init__(self, source: Path | int, every: int = 1) -> None:
@@ -68,20 +69,20 @@ class VideoFile:
         self.expected = None if self.is_camera else self._count()
 
     def __iter__(self) -> Iterator[Still]:
-        """Its frames, from where it is.
+        """Yields the remaining frames.
 
         Raises:
-            UserError: not one could be decoded, or one has too many pixels.
+            UserError: no frame could be decoded, or one has too many pixels.
         """
         number, first, time_s = 0, None, 0.0
         for frame in self._frames():
             if frame.time is not None:
                 first = frame.time if first is None else first
                 now = float(frame.time - first)
-            else:  # some streams have no times
+            else:  # some streams have no timestamps
                 now = number / (self.rate or 25.0)
             if number and now <= time_s:
-                now = time_s + 1e-3  # of a damaged clock
+                now = time_s + 1e-3  # the file's timestamps are damaged: time must increase
             time_s = now
             if number % self._every == 0:
                 self._require_few(frame.width, frame.height)
@@ -91,8 +92,8 @@ class VideoFile:
             raise UserError(f"{self.name}: no frame could be decoded")
 
     def close(self) -> None:
-        """Lets go of the file or the camera."""
-        with suppress(Exception):  # whatever is wrong with it was said
+        """Closes the file or the camera."""
+        with suppress(Exception):  # a broken file was reported before
             self._container.close()
         if self._file is not None:
             self._file.close()
@@ -104,7 +105,7 @@ class VideoFile:
                 packet = next(packets)
             except StopIteration:
                 return
-            except self._av.FFmpegError:  # the file breaks off
+            except self._av.FFmpegError:  # the file is truncated
                 self.damaged += 1
                 return
             try:
@@ -147,7 +148,7 @@ class VideoFile:
         return self._open(device.format(number), "can't be opened", format=kind, options=options)
 
     def _chosen(self) -> Any:
-        """The video stream; the picture on the cover of a song is none."""
+        """The video stream; the cover picture of a music file does not count."""
         cover = self._av.stream.Disposition.attached_pic
         streams = [stream for stream in self._container.streams.video if not stream.disposition & cover]
         if not streams:
@@ -170,10 +171,10 @@ class VideoFile:
 
 
 def pyav() -> Any:
-    """PyAV.
+    """Imports PyAV.
 
     Raises:
-        UserError: it is not installed.
+        UserError: PyAV is not installed.
     """
     try:
         import av
@@ -184,7 +185,7 @@ def pyav() -> Any:
 
 
 def _upright(frame: Any) -> Image.Image:
-    """A decoded frame, turned as its video says."""
+    """A decoded frame, rotated as the video's metadata say."""
     image: Image.Image = frame.to_image()
     turn = _TURNS.get(round(frame.rotation) % 360)
     return image if turn is None else image.transpose(turn)

@@ -1,4 +1,4 @@
-"""A video with a box and a label at each face."""
+"""Writes a video with a box and a label at each face."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .video_file import pyav
 if TYPE_CHECKING:
     from .video import Frame
 
-#: File formats by suffix, with what makes a file playable as far as it is written.
+#: File formats by suffix, with options that keep an unfinished file playable.
 _FORMATS: dict[str, tuple[str, dict[str, str]]] = {
     ".mp4": ("mp4", {"movflags": "frag_keyframe+empty_moov+default_base_moof"}),
     ".mkv": ("matroska", {}),
@@ -22,42 +22,42 @@ _FORMATS: dict[str, tuple[str, dict[str, str]]] = {
 _CODECS: dict[str, dict[str, str]] = {
     "libx264": {"preset": "veryfast", "crf": "20"},
     "mpeg4": {},
-}  #: the first there is
-_CLOCK = Fraction(1, 60000)  #: seconds; frames are shown when they were filmed, whatever the rate
+}  #: the first one available is used
+_CLOCK = Fraction(1, 60000)  #: seconds; fine enough to show each frame when it was filmed, at any frame rate
 
 
 class VideoOut:
-    """Writes annotated frames; the file can be played even if the program is killed.
+    """Writes annotated frames; the file is playable even if the program is killed.
 
     Args:
-        out: the file, which must not exist.
-        rate: frames a second, about.
+        out: the file, which must not exist; .mp4 or .mkv.
+        rate: approximate frames per second; None if unknown.
 
     Raises:
-        UserError: it exists, it can't be written, or its suffix is none of those.
+        UserError: PyAV is not installed; the file exists, is a link, or has another suffix.
     """
 
     def __init__(self, out: Path, rate: float | None) -> None:
         self._av, self._out, self._rate = pyav(), out, Fraction(rate or 25.0).limit_denominator(1001)
         if out.suffix.lower() not in _FORMATS:
-            raise UserError(f"--annotate {out}: with --video it is a file that ends with {' or '.join(_FORMATS)}")
+            raise UserError(f"--annotate {out}: with --video, give a file that ends in {' or '.join(_FORMATS)}")
         refuse_links(out, instead="another --annotate")
         if out.exists():
             raise UserError(f"{out} exists, and videos are never overwritten: give another --annotate")
         self._file: IO[bytes] | None = None
 
     def write(self, frame: Frame) -> None:
-        """Adds a frame.
+        """Adds a frame with its faces marked.
 
         Raises:
-            UserError: it can't be written.
+            UserError: the file can't be written.
         """
         picture = marked(frame.image, frame.faces.predictions, frame.faces.classes)
         try:
             if self._file is None:
                 self._begin(picture.width // 2 * 2 or 2, picture.height // 2 * 2 or 2)
             size = self._stream.width, self._stream.height
-            if picture.size != size:  # the codec needs even sides, and all frames alike
+            if picture.size != size:  # the codec needs even sides, and frames of one size
                 near = abs(picture.width - size[0]) <= 1 and abs(picture.height - size[1]) <= 1
                 picture = picture.crop((0, 0, *size)) if near else picture.resize(size)
             made = self._av.VideoFrame.from_image(picture)
@@ -67,10 +67,10 @@ class VideoOut:
             raise self._refused(error) from None
 
     def close(self) -> None:
-        """Writes what is left, and closes the file.
+        """Writes the frames that the encoder still holds, and closes the file.
 
         Raises:
-            UserError: it can't be written.
+            UserError: the file can't be written.
         """
         if self._file is None:
             return

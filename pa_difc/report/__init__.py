@@ -1,4 +1,4 @@
-"""From records to tables, figures and pages; nothing here knows a model."""
+"""Tables, figures and pages from the records of runs; no network is loaded here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from .printed import aligned as aligned
-    from .printed import class_lines as class_lines
     from .table import Row as Row
     from .table import csv_text as csv_text
     from .table import rows_from_records as rows_from_records
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "printed": ["aligned", "class_lines"],
+        "printed": ["aligned"],
         "table": [
             "Row",
             "csv_text",

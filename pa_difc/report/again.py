@@ -1,4 +1,4 @@
-"""The commands that train a table's runs again: those that were given, and one for each row, as it stands."""
+"""The commands that reproduce a table's runs: the original ones, and one for each row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..util.options import About, describe
 from .grid import Grid
 from .run import Run
 
-#: Keys with flags of their own that are easier to read; a flag, unlike ``--set``, also takes spaces at a value's ends.
+#: Keys that are written as flags, which read better and, unlike ``--set``, keep spaces at a value's ends.
 _FLAGS = {
     "data.source": "--source",
     "data.target": "--target",
@@ -24,14 +24,14 @@ _FLAGS = {
     "run.epochs": "--epochs",
     "run.device": "--device",
 }
-#: What the weights of a model folder bring along unless it is given.
+#: Keys that a model folder given as --pretrained sets unless the command line does.
 _OF_WEIGHTS = ("model.backbone", "model.pool", "model.maps")
 #: The file of a run's settings next to its record.
 _FILE = "settings.toml"
-#: Where runs go that are trained again.
+#: The folder for reproduced runs.
 _OUT = ("--out", "again")
 
-#: The three that a page says before its commands.
+#: Sentences before a page's commands.
 WHERE = "In the folder where they were given, with the same data and weights:"
 EACH = "One row of the table only, into the folder again/; click a command to select it:"
 THINNED = "The budget decided which faces these cells saw, and plan.json keeps it: the command above trains them."
@@ -45,9 +45,8 @@ def table_commands(grid: Grid) -> list[str]:
 def row_commands(grid: Grid) -> list[tuple[str, str]]:
     """A command for each row of a grid's table, with all of its seeds, by the row's name.
 
-    Each is made from the settings of the records: whatever flags, files of settings or grids they came from, it trains
-    runs of the same identity. What no settings describe, such as a recipe that composes a method, has the command that
-    it was trained with.
+    Each is made from the records' settings, whichever flags or files those came from, and trains runs of the same
+    identity. A run that settings do not describe, such as a recipe's own method, keeps its original command.
     """
     found = []
     for method in grid.methods:
@@ -62,7 +61,7 @@ def row_commands(grid: Grid) -> list[tuple[str, str]]:
 
 
 def again_html(grid: Grid) -> str:
-    """The section of a page; empty where nothing is known."""
+    """The page's section of commands as HTML; empty if the records hold none."""
     if not (given := table_commands(grid)):
         return ""
     lines = "\n".join(given)
@@ -74,7 +73,7 @@ def again_html(grid: Grid) -> str:
 
 
 def again_markdown(grid: Grid) -> list[str]:
-    """The same, in paragraphs."""
+    """The same section as Markdown paragraphs."""
     if not (given := table_commands(grid)):
         return []
     found = ["## Again", WHERE, "```sh\n" + "\n".join(given) + "\n```"]
@@ -85,7 +84,7 @@ def again_markdown(grid: Grid) -> list[str]:
 
 
 def _block(text: str) -> str:
-    """A command that a click marks as a whole."""
+    """A command that one click selects whole."""
     return f"<pre style='white-space: pre-wrap; user-select: all'><code>{html.escape(text)}</code></pre>"
 
 
@@ -93,12 +92,12 @@ def _thinned(grid: Grid) -> bool:
     return any(side.get("part_of") for run in grid.runs for side in run.record["data"].values())
 
 
-#: Stands where a line's seeds go.
+#: Placeholder for a command's seeds.
 _SEEDS = "\0seeds"
 
 
 def _line(run: Run) -> str:
-    """The command of a run's row."""
+    """The command that trains a run's row, with :data:`_SEEDS` for the seeds."""
     record = run.record
     identity, said = record["identity"], str(record.get("command", ""))
     words = shlex.split(said)
@@ -114,7 +113,7 @@ def _line(run: Run) -> str:
 
 
 def _start(words: list[str]) -> list[str]:
-    """How the command was started."""
+    """How pa-difc was started, as words of a command."""
     return words[:3] if words[1:3] == ["-m", "pa_difc"] else ["pa-difc"]
 
 
@@ -123,14 +122,14 @@ def _is_ours(words: list[str]) -> bool:
 
 
 def _plugins(words: list[str]) -> list[str]:
-    """The plugins of a command line, each after its flag."""
+    """The ``--plugin`` flags of a command line, with their values."""
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     parser.add_argument("--plugin", action="append", default=[])
     return [word for file in parser.parse_known_args(words)[0].plugin for word in ("--plugin", file)]
 
 
 def _given(run: Run) -> list[str] | None:
-    """The flags of all settings of a run that did not follow from others; None if one can't be written as a text."""
+    """Flags for a run's settings that do not follow from others; None if a value can't be written on a command line."""
     follows, flat = _follows(run), _flat(run.settings)
     known, flags, assignments = _known(run), list[str](), list[str]()
     for key, value in flat.items():
@@ -148,12 +147,12 @@ def _given(run: Run) -> list[str] | None:
 
 
 def _needed(key: str, flat: dict[str, Any]) -> bool:
-    """Whether a key is reported although its value is the default: the two datasets, and what weights would change."""
+    """Whether a key is written even at its default: the datasets, and keys that a model folder would set."""
     return key in ("data.source", "data.target") or (key in _OF_WEIGHTS and flat.get("model.pretrained") is not None)
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """All values by whole key, without those that make a cell."""
+    """All settings by full key, except the method, loss and seed that identify a cell."""
     from ..training.keys import CELL_KEYS
 
     groups = {group: {**values, **values.get("options", {})} for group, values in settings.items()}
@@ -162,18 +161,18 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _follows(run: Run) -> set[str]:
-    """The keys whose values followed from others, as the file next to the record says."""
+    """The keys whose values followed from others, as listed in the settings file next to the record."""
     from ..training.settings_file import FOLLOWS
     from ..util.toml import read_toml
 
     try:
         return set(read_toml(run.path / _FILE).get(FOLLOWS, []))
-    except UserError:  # then all values are named, which is the same run
+    except UserError:  # then all values are written, which gives the same run
         return set()
 
 
 def _known(run: Run) -> dict[str, About]:
-    """What is known of keys; nothing of the options of a plugin's entry that this process has not loaded."""
+    """The declarations of settings keys, without options of plugins that this process has not loaded."""
     from ..training.keys import entry_options, fixed_keys
 
     found = fixed_keys()
@@ -188,7 +187,7 @@ def _known(run: Run) -> dict[str, About]:
 
 
 def _text(value: Any) -> str:
-    """A value as a command line takes it."""
+    """A value as written on a command line."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -197,7 +196,7 @@ def _text(value: Any) -> str:
 
 
 def _is_read_as(about: About, text: str, value: Any) -> bool:
-    """Whether a command line's text stands for just this value."""
+    """Whether a command line's text is parsed as exactly this value."""
     try:
         return text == text.strip() and _same(about.parse(text), value)
     except UserError:
@@ -205,6 +204,6 @@ def _is_read_as(about: About, text: str, value: Any) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two values make the same hash: 1 and 1.0 do not, tuples and lists do."""
+    """Whether two values give a run the same hash: 1 and 1.0 do not, a tuple and a list do."""
     one, other = (list(v) if isinstance(v, tuple) else v for v in (one, other))
     return json.dumps(one) == json.dumps(other)

@@ -1,4 +1,4 @@
-"""How sure one can be of a choice without labels: what speaks for it, what against it, and what would tell."""
+"""How certain a choice without labels is: the evidence for and against it, and what would settle it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from statistics import mean
 from .selection import AGAINST_AS_IS, Selection
 from .tables import agreement
 
-#: Faces to label, and how far an accuracy counted on them may be off, 95 times of 100.
+#: How many faces the user is advised to label.
 _LABELLED = 200
 
-#: A classifier that is on held-out source no more than this part of the way from guessing to perfect has learnt little.
+#: On held-out source faces, a classifier less than this share of the way from guessing to perfect has learnt little.
 _LITTLE = 0.1
 
 
 def certainty(selection: Selection) -> list[str]:
-    """What one should know before one relies on the choice, a sentence each; no label is read.
+    """Sentences to read before relying on the choice; no target label is read.
 
-    The reach of an accuracy p counted on n faces is 1.96 √(p (1 − p) / n), at most 0.98 / √n.
+    The 95 % margin of error of an accuracy p on n faces is 1.96 √(p (1 − p) / n), at most 0.98 / √n.
     """
     chosen = selection.chosen
     others = [c for c in selection.candidates if c is not chosen]
@@ -56,7 +56,7 @@ def certainty(selection: Selection) -> list[str]:
 
 
 def _learnt_little(selection: Selection) -> list[str]:
-    """A sentence if the chosen cell is on held-out source hardly better than guessing; only source labels are read."""
+    """A warning if the chosen cell hardly beats guessing on held-out source faces; reads source labels only."""
     recall, guess = selection.chosen.scores["src_macro"], 1 / len(selection.classes)
     if not selection.has_source or recall > guess + _LITTLE * (1 - guess):
         return []

@@ -1,4 +1,4 @@
-"""What figures with a value per class share, and the values of a loss's state over epochs."""
+"""Parts of figures with a value per class, and the figure of a loss's state over epochs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .run import Run
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LONGEST = 18  #: letters of a class's name in a figure
-#: Labels under an axis are turned by so many degrees once their letters, all together, are this many.
+_LONGEST = 18  #: most letters of a class's name in a figure
+#: Total letters of an axis's labels, and the degrees by which they are turned from that many on.
 _TURNED = ((0, 0), (30, 20), (60, 40), (120, 90))
 
 
 def class_names(run: Run) -> list[str]:
-    """The names of the classes as figures show them: long ones are cut."""
+    """The class names, long ones cut, as figures show them."""
     return [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in run.classes]
 
 
 def label_classes(ax: Axes, names: Sequence[str], side: Literal["x", "y"]) -> None:
-    """A tick for each class; below the axes the names are turned as far as they need to be."""
+    """Adds a tick for each class; on the x axis, names are turned until they fit."""
     if side == "y":
         ax.set_yticks(range(len(names)), names)
         return
@@ -38,7 +38,7 @@ def label_classes(ax: Axes, names: Sequence[str], side: Literal["x", "y"]) -> No
 
 
 def trajectory(ax: Axes, run: Run, key: Literal["margins", "confusion"]) -> None:
-    """A value per class over epochs, with the moments at which re-weighting and confusion begin."""
+    """Draws a value per class over epochs, and marks where re-weighting and confusion begin."""
     for k, name in enumerate(class_names(run)):
         values = [np.nan if s[key][k] in (None, "inf", "-inf") else float(s[key][k]) for _, s in run.states]
         ax.plot([epoch for epoch, _ in run.states], values, ms=3, lw=1.2, label=name, **line_style(k))

@@ -10,7 +10,7 @@ from .statistics import TESTED, Cell, Difference, differences
 
 Rows = list[list[str]]
 
-#: How to read every table of differences.
+#: How to read any table of differences.
 NOTE = (
     "Differences are in points, between losses of one method, or its losses on pseudo-labels, on the same seeds and "
     "faces. From three seeds on, p and the 95 % interval are those of a paired t-test over seeds; p (Holm) is "
@@ -21,7 +21,7 @@ NOTE = (
 
 
 def differences_table(grid: Grid, metric: str) -> Rows:
-    """Every loss over each simpler one with the same method, by one metric, in points."""
+    """Every loss compared with each simpler one of the same method, by one metric, in points."""
     found = differences(grid, metric)
     tested = any(d.p is not None for d in found)
     ps = ["p", "p (Holm)"] if tested else []
@@ -34,7 +34,7 @@ def differences_table(grid: Grid, metric: str) -> Rows:
 
 
 def statistics_rows(grid: Grid) -> Rows:
-    """The same of all metrics for programs: shares in [0, 1], empty where there is no value."""
+    """The same for all metrics, for programs: shares in [0, 1], empty if there is no value."""
     head = ["metric", "method", "loss", "over", "seeds", "difference", "low", "high", "interval_over", "p", "p_holm"]
     rows = [[*head, "net_faces", "faces"]]
     for metric in TESTED:
@@ -48,12 +48,12 @@ def statistics_rows(grid: Grid) -> Rows:
 
 
 class Gains:
-    """What cells have over one base by mean recall, as columns of a table whose rows are cells.
+    """The cells' differences in mean recall to one base, as columns of a table whose rows are cells.
 
     Args:
-        base: its name in the head.
-        found: one for each cell.
-        suffix: by which the head's other columns are told from those of another base.
+        base: the base's name, for the header.
+        found: the difference of each cell.
+        suffix: tells the header's other columns apart from those of another base.
     """
 
     def __init__(self, base: str, found: Sequence[Difference], suffix: str = "") -> None:
@@ -63,35 +63,35 @@ class Gains:
         self.head = [f"Δ recall vs {base}", *(kind + suffix for kind in kinds)]
 
     def row(self, cell: Cell) -> list[str]:
-        """Points, and p twice, or the interval where no cell has enough seeds for a test; empty for a cell without."""
+        """A cell's points, with p and Holm's p, or the interval if no cell was tested; empty without a difference."""
         if (d := self._found.get(cell)) is None:
             return [""] * len(self.head)
         return [signed(d.points), *((p_text(d.p), p_text(d.holm_p)) if self._tested else (interval(d),))]
 
 
 def _other(d: Difference) -> str:
-    """What differs in the cell that one is compared with: its loss, or its method."""
+    """What differs in the other cell: its loss, or its method."""
     return d.over[1] if d.over[0] == d.cell[0] else d.over[0]
 
 
 def interval(d: Difference) -> str:
-    """ "+0.3 to +2.1"; a dash where there is none."""
+    """The interval as text, such as "+0.3 to +2.1"; a dash if there is none."""
     return "–" if d.interval is None else " to ".join(map(signed, d.interval))
 
 
 def p_text(p: float | None) -> str:
-    """ "0.038", "< 0.001"; a dash where there is none."""
+    """p as text, such as "0.038" or "< 0.001"; a dash if there is none."""
     return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def evidence(d: Difference) -> str:
-    """What a sentence says of a difference in brackets."""
+    """The statistical evidence for a difference, for the brackets in a sentence."""
     if d.p is None:
         return "no interval: outputs were not kept" if d.interval is None else f"95 % interval over faces {interval(d)}"
     return f"{equals(d.p)}, {equals(d.holm_p)} by Holm, {d.seeds} seeds"
 
 
 def equals(p: float | None) -> str:
-    """ "p = 0.038", "p < 0.001"."""
+    """p as an equation, such as "p = 0.038" or "p < 0.001"."""
     text = p_text(p)
     return f"p {text if text.startswith('<') else f'= {text}'}"

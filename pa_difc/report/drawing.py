@@ -1,4 +1,4 @@
-"""Figures: drawn once, for a page that may be light or dark, or for print."""
+"""Draws figures, for pages that may be light or dark and for print."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawn
 
-#: Okabe and Ito's palette, told apart by everyone, and a gray that is legible on white and on black.
+#: Okabe and Ito's colour-blind-safe palette, and a gray that is legible on white and on black.
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, YELLOW, GRAY = "#56B4E9", "#E69F00", "#808080"
 COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, GRAY)
 
-#: Line styles and markers that tell more classes apart than there are colours: a pair for each seven.
+#: Line styles and markers, a pair for each round of the seven colours, to tell more classes apart.
 _DASHES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
 _MARKERS = ("o", "s", "^", "D", "X")
 
-#: Formats of files, and what keeps their bytes the same for the same data.
+#: File formats, with the metadata to drop so that the same data give the same bytes.
 _METADATA: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 FORMATS = tuple(_METADATA)
 _DPI = 300  #: of a PNG
-_PAGE_DPI = 144  #: of clouds of points in a page, which would be large as vectors
-#: Of text and axes while a figure of a page is drawn: in the page they have the colour of its text.
+_PAGE_DPI = 144  #: of scatter plots in a page, which are rasterised because their vectors would be large
+#: Stands for the page's text colour while a figure is drawn; replaced by ``currentColor``.
 _INK = "#7f7f81"
-#: Digits behind the second of a length in points; those of factors, which are below one, stay.
+#: Decimals after the second, which lengths in points do not need; factors below one keep theirs.
 _FINE = re.compile(r"(?<![\d.])([1-9]\d*\.\d\d)\d+")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What a figure shows and how it is drawn."""
+    """A figure: its title, and the function that draws it."""
 
     title: str
     draw: Callable[[Axes], None]
-    size: tuple[float, float] = (5.4, 3.2)  #: in inches; a legend of many rows is added to the height
-    caption: str = ""  #: what the title does not say, such as the seeds
+    size: tuple[float, float] = (5.4, 3.2)  #: in inches; a legend of several rows adds to the height
+    caption: str = ""  #: adds to the title, such as the seeds
 
     def for_page(self) -> str:
-        """An SVG on nothing with text in the colour of the page, light or dark; the same bytes for the same data."""
+        """The figure as SVG for a page; see :func:`svg`."""
         return svg(self.draw, self.size)
 
     def write(self, path: Path, formats: Sequence[str]) -> None:
-        """Writes files for print: black on white, text as text, the same bytes for the same data.
+        """Writes files for print: black on white, text as text; the same data give the same bytes.
 
         Args:
             path: without the suffix, which is the format's name.
-            formats: of :data:`FORMATS`.
+            formats: some of :data:`FORMATS`.
 
         Raises:
             UserError: a file can't be written.
@@ -73,18 +73,18 @@ def line_style(k: int) -> dict[str, Any]:
 
 
 def error_style() -> dict[str, Any]:
-    """Of error bars, for ``Axes.bar`` and ``Axes.errorbar``: as dark as the text."""
+    """The style of error bars for ``Axes.bar`` and ``Axes.errorbar``: in the text's colour."""
     import matplotlib
 
     return {"ecolor": matplotlib.rcParams["text.color"], "elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8}
 
 
 def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5.4, 3.2)) -> str:
-    """An SVG on nothing with text in the colour of the page, light or dark; the same bytes for the same data.
+    """A figure as SVG, transparent, with text in the page's own colour; the same data give the same bytes.
 
     Args:
-        draw: is given the axes.
-        size: in inches; a legend of many rows is added to the height.
+        draw: draws on the axes that it is given.
+        size: in inches; a legend of several rows adds to the height.
     """
     with _drawn(draw, size, _INK) as figure:
         buffer = io.StringIO()
@@ -95,7 +95,7 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5.4, 3.2)) ->
 
 @contextmanager
 def _drawn(draw: Callable[[Axes], None], size: tuple[float, float], text: str) -> Iterator[Drawn]:
-    """A figure with text of a colour, and the settings in which it is to be saved."""
+    """A drawn figure with text of a colour; save it within the block, under the same matplotlib settings."""
     import matplotlib
     from matplotlib.figure import Figure as Drawn
     from matplotlib.text import Text
@@ -103,7 +103,7 @@ def _drawn(draw: Callable[[Axes], None], size: tuple[float, float], text: str) -
     colored = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
     style: dict[Any, Any] = dict.fromkeys(colored, text)
     style |= {"svg.hashsalt": "pa_difc", "font.size": 9, "legend.framealpha": 0}
-    if text != _INK:  # letters stay letters in files; in a page they are drawn, whatever fonts there are
+    if text != _INK:  # files keep text as text; a page gets outlines, so that it needs no font
         style |= {"svg.fonttype": "none", "pdf.fonttype": 42}
     style["text.parse_math"] = False  # a class may be called "$"
     with matplotlib.rc_context(style):
@@ -119,11 +119,11 @@ def _drawn(draw: Callable[[Axes], None], size: tuple[float, float], text: str) -
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_facecolor("none")
         for label in figure.findobj(Text):
-            label.set_text(as_utf8(label.get_text()))  # a domain's name may be a path of any bytes
+            label.set_text(as_utf8(label.get_text()))  # a domain's name may be a path that is not UTF-8
         yield figure
 
 
 def _legend_columns(labels: Sequence[str], width: float) -> int:
-    """How many columns fit into a width in inches: a letter of 8 pt takes about 0.06, line and gaps 0.55."""
+    """How many columns fit into a width in inches: an 8 pt letter takes about 0.06, the line and gaps 0.55."""
     widest = 0.55 + 0.06 * max(map(len, labels))
     return max(1, min(len(labels), int(width / widest)))

@@ -13,16 +13,19 @@ from .run import Array, Run
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_EMBEDDED = 500  #: points of a domain
+_EMBEDDED = 500  #: most points per domain
 
 #: Positions ``(n, 2)``, classes ``(n,)`` and domains ``(n,)``.
 Points = tuple[Array, Array, Array]
 
 
 def embed(run: Run) -> Points:
-    """t-SNE of features of both test splits (Fig. 2) of a run whose outputs were kept.
+    """t-SNE of a run's test features in both domains, as in the paper's Fig. 2.
 
-    Of each split at most 500, evenly spaced. Of a target without labels: predictions in their place.
+    Takes at most 500 evenly spaced faces per split. For a target without labels, predictions replace them.
+
+    Args:
+        run: whose outputs were kept.
     """
     from sklearn.manifold import TSNE
 
@@ -42,7 +45,7 @@ def embed(run: Run) -> Points:
 
 
 def by_class(ax: Axes, points: Points, names: Sequence[str]) -> None:
-    """Source samples small, target samples large, coloured by class; of many classes, with markers too."""
+    """Draws source samples small and target samples large, in the colour and marker of their class."""
     positions, labels, domains = points
     for k, name in enumerate(names):
         style = line_style(k)
@@ -56,7 +59,7 @@ def by_class(ax: Axes, points: Points, names: Sequence[str]) -> None:
 
 
 def by_domain(ax: Axes, points: Points) -> None:
-    """Coloured by domain: mixed where adaptation worked."""
+    """Draws the samples in the colour of their domain: they mix where adaptation worked."""
     positions, _, domains = points
     for domain, name, color in ((0, "source", BLUE), (1, "target", ORANGE)):
         x, y = positions[domains == domain].T

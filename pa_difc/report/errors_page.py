@@ -1,4 +1,4 @@
-"""The error page of a model: what it gets wrong, how surely, for whom; without labels, what it is unsure of."""
+"""The error page of a model: its errors, their confidence and groups; without labels, what it is unsure of."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from .words import gap_sentence, lead, share
 
 PAGE = "errors.html"
 
-_PAIRS, _OF_A_PAIR, _SHOWN = 8, 8, 24  #: pairs of classes, faces of each, faces of every other kind
-_MATRIX, _GAPS = 12, 2  #: the most classes of a matrix, the most gaps between groups at the top
+_PAIRS, _OF_A_PAIR, _SHOWN = 8, 8, 24  #: most pairs of classes, faces of a pair, and faces of any other section
+_MATRIX, _GAPS = 12, 2  #: most classes of a confusion matrix, and most gaps between groups at the top
 
 
 def require_our_page(folder: Path) -> None:
-    """Refuses a folder in which a page or a table would be written over somebody else's.
+    """Refuses a folder in which somebody else's page or table would be overwritten.
 
     Raises:
-        UserError: there is an errors.html, predictions.csv or groups.csv that no error page came with, or a link.
+        UserError: it holds an errors.html, predictions.csv or groups.csv that this command did not write, or a link.
     """
     page = folder / PAGE
     refuse_links(folder, page, instead="another --out")
@@ -44,19 +44,19 @@ def _is_ours(page: Path) -> bool:
 
 @dataclass(frozen=True)
 class Written:
-    """An error page on the disk."""
+    """The files of an error page."""
 
     files: Sequence[Path]  #: the page first
-    said: Sequence[str]  #: what is to be known first, in sentences
+    said: Sequence[str]  #: its main findings, in sentences
 
 
 def write_error_page(reviewed: Reviewed, folder: Path, groups: Groups | None = None) -> Written:
-    """Writes errors.html and predictions.csv, and with groups groups.csv.
+    """Writes errors.html and predictions.csv, and groups.csv if groups are given.
 
     Args:
         reviewed: predictions and their faces.
-        folder: where they go.
-        groups: of the faces, which need labels.
+        folder: to write to.
+        groups: of the faces; ignored without labels.
 
     Raises:
         UserError: see :func:`require_our_page`; or a file can't be written.
@@ -79,12 +79,12 @@ def _recalls(r: Reviewed, groups: Groups | None) -> list[ByGroup]:
 
 
 def error_page(r: Reviewed, groups: Sequence[ByGroup] = (), notes: Sequence[str] = ()) -> str:
-    """The page.
+    """The page as HTML.
 
     Args:
         r: predictions and their faces.
-        groups: recalls by group, one for each column of a file.
-        notes: what of that file did not fit.
+        groups: recalls by group, for each column of the --groups file.
+        notes: on parts of that file that did not fit.
     """
     sections = _of_labelled(r) if r.labels is not None else _of_unlabelled(r)
     if groups:
@@ -114,9 +114,9 @@ def _labels_note(r: Reviewed) -> str:
     if r.labels is None:
         return "<p class='note'>No label was read. How many of these predictions are right is unknown.</p>"
     return (
-        f"<p class='warn'>The labels of {html.escape(r.target)} were read for this page, after training. Whoever "
-        "changes the model by what stands here and scores it on these faces again has chosen by their labels (an "
-        "oracle).</p>"
+        f"<p class='warn'>The labels of {html.escape(r.target)} were read for this page, after training. If you change "
+        "the model because of what you see here and score it on these faces again, you have selected it by their "
+        "labels (an oracle).</p>"
     )
 
 
@@ -171,7 +171,7 @@ def _surest(r: Reviewed) -> str:
 
 
 def _divided(r: Reviewed) -> dict[str, str]:
-    """The faces that the cells of the grid disagree on."""
+    """The section on faces that the grid's cells disagree on; empty if there is one cell."""
     if r.committee is None:
         return {}
     cells = r.committee.cells
@@ -186,7 +186,7 @@ def _divided(r: Reviewed) -> dict[str, str]:
 
 
 def _files(r: Reviewed, grouped: bool) -> str:
-    """What is next to the page."""
+    """The section on the tables next to the page."""
     true = "" if r.labels is None else "true class, "
     divided = "" if r.committee is None else "disagreement of the cells (mean KL divergence to their mean, in nats), "
     said = (

@@ -1,14 +1,14 @@
-"""The look of an error page: one file that reads on a phone, in the dark and on paper."""
+"""The style of an error page: a single file for phones, dark mode and print."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Sequence
 
-#: By which a page of ours is known.
+#: Marks a page as written by this command.
 GENERATOR = "<meta name='generator' content='pa_difc errors'>"
 
-#: Nothing is loaded from anywhere: pictures and style are in the page, and there is no script.
+#: The page loads nothing: pictures and style are in it, and it has no script.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 _STYLE = """
@@ -60,10 +60,10 @@ details summary { cursor: pointer; }
 
 
 def document(title: str, body: str) -> str:
-    """A whole page.
+    """A complete HTML page.
 
     Args:
-        title: a plain text.
+        title: plain text.
         body: HTML.
     """
     title = html.escape(title)
@@ -78,16 +78,16 @@ def document(title: str, body: str) -> str:
 
 
 def bdi(text: str) -> str:
-    """A name that keeps its direction of writing to itself."""
+    """A name whose writing direction does not affect the text around it."""
     return f"<bdi>{html.escape(text)}</bdi>"
 
 
 def table(rows: Sequence[Sequence[str]], title: str) -> str:
-    """A table with its own scrollbar on narrow screens.
+    """An HTML table that scrolls by itself on narrow screens.
 
     Args:
-        rows: plain texts; the first row is the head, the first column that of the rows. Lines of a cell below the
-            first one are small.
+        rows: plain text; the first row is the header, the first column the row headers. Further lines of a cell are
+            set small.
         title: for screen readers.
     """
     head = "".join(f"<th scope='col'>{bdi(name)}</th>" for name in rows[0])
@@ -96,7 +96,7 @@ def table(rows: Sequence[Sequence[str]], title: str) -> str:
 
 
 def scrolling(content: str, title: str) -> str:
-    """What is wider than a narrow screen, in a frame that scrolls and can be reached by keys."""
+    """Wide content in a frame that scrolls and can be reached by keyboard."""
     label = html.escape(title, quote=True)
     return f"<div class='scroll' tabindex='0' role='region' aria-label='{label}'>{content}</div>"
 

@@ -1,4 +1,4 @@
-"""Tables of an error page."""
+"""The tables of an error page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .words import share
 
 
 def matrix(r: Reviewed) -> str:
-    """Counts, coloured by their share of the true class."""
+    """The confusion matrix: counts, coloured by their share of the true class."""
     assert r.labels is not None
     k = len(r.classes)
     counts = np.zeros((k, k), dtype=int)
@@ -31,7 +31,7 @@ def matrix(r: Reviewed) -> str:
 
 
 def confidences(r: Reviewed) -> str:
-    """Faces by confidence, and how many of them are right if there are labels."""
+    """Faces by confidence and, with labels, how many of them are right."""
     rows = []
     for row in by_confidence(r.probs, r.labels):
         cells = [f"{row.low:.0%} to {row.high:.0%}", f"{row.faces:,}", share(row.faces / len(r.probs))]
@@ -45,7 +45,7 @@ def confidences(r: Reviewed) -> str:
 
 
 def predicted(r: Reviewed) -> str:
-    """How often each class was predicted, and how surely."""
+    """How often each class was predicted, and with what confidence."""
     rows = [["predicted", "faces", "of all", "mean confidence"]]
     for k, name in enumerate(r.classes):
         mine = r.predicted == k

@@ -1,4 +1,4 @@
-"""Faces whose prediction DIFC changed (Table 6), from the user's own data and only with --with-images."""
+"""Faces whose prediction DIFC changed (the paper's Table 6), from the user's own data; only with --with-images."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .tables import both_outputs
 if TYPE_CHECKING:
     from ..data.faces import FaceSet
 
-_SHOWN, _SIDE, _LINES = 8, 110, 32  #: faces of a kind, pixels of a side, and of the two lines below
+_SHOWN, _SIDE, _LINES = 8, 110, 32  #: most faces of a kind; pixels of a face's side, and of the two lines below it
 
 
 def changed_faces(grid: Grid, data_root: Path) -> dict[str, str]:
-    """For each method, faces that DIFC put right and ones that it put wrong: title → an ``<img>``.
+    """For each method, faces that DIFC put right and faces that it put wrong, as an ``<img>`` by title.
 
     Raises:
-        UserError: the target can't be loaded, or is not the data of the runs.
+        UserError: the target has no labels, can't be loaded, or is not the data of the runs.
     """
     if not grid.labelled:
         raise UserError(f"--with-images: {grid.target} has no labels to tell which predictions were put right")
@@ -51,7 +51,11 @@ def changed_faces(grid: Grid, data_root: Path) -> dict[str, str]:
 
 
 def _target_faces(grid: Grid, data_root: Path) -> FaceSet:
-    """The target's test split, if it is the one that the runs were scored on."""
+    """The target's test split.
+
+    Raises:
+        UserError: it is not the one that the runs were scored on.
+    """
     from ..data.faces import FaceSet
     from ..data.loading import load_domain
 
@@ -67,7 +71,7 @@ def _target_faces(grid: Grid, data_root: Path) -> FaceSet:
 
 
 def _sheet(faces: Sequence[Array], said: Sequence[str], title: str) -> str:
-    """Faces ``(3, P, P)`` side by side, each with its predictions before and after, as an image in the page itself."""
+    """Faces ``(3, P, P)`` side by side, each with its predictions before and after, as an embedded image."""
     from PIL import Image, ImageDraw
 
     sheet = Image.new("RGB", (_SIDE * 4, (_SIDE + _LINES) * -(-len(faces) // 4)), "white")

@@ -1,4 +1,4 @@
-"""Faces in a page: small pictures in the page itself, with words below them."""
+"""Faces in a page: small embedded pictures with captions."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .reviewed import Reviewed
 from .run import Array
 from .words import share
 
-_MOST_PX = 112  #: of a side
-_QUALITY = 85  #: of a JPEG
-_NAME = 40  #: letters of a face's name that are shown; all of it is the picture's title
+_MOST_PX = 112  #: longest side of a picture
+_QUALITY = 85  #: of the JPEG
+_NAME = 40  #: most letters shown of a face's name; the picture's title has all of it
 
 
 def cards(r: Reviewed, faces: Array, *, short: bool = False, votes: bool = False) -> str:
-    """Faces side by side, each with what it was taken for and how surely.
+    """Faces side by side, each with its predicted class and confidence.
 
     Args:
-        r: what the page is about.
-        faces: by index.
-        short: whether the classes are reported elsewhere, so that the confidence alone stands there.
-        votes: whether it says how many cells name which class.
+        r: predictions and their faces.
+        faces: indices of the faces to show.
+        short: show the confidence alone, because the page names the classes elsewhere.
+        votes: also show how many cells predict which class.
     """
     divided = r.committee if votes else None
     return f"<div class='faces'>{''.join(_card(r, int(i), short, divided) for i in faces)}</div>"
@@ -50,7 +50,7 @@ def _card(r: Reviewed, i: int, short: bool, divided: Committee | None) -> str:
 
 
 def _votes(r: Reviewed, committee: Committee, i: int) -> str:
-    """ "happy 3.5, sad 1 of 5 cells": a cell's vote is shared among its seeds."""
+    """The cells' votes, as in "happy 3.5, sad 1 of 5 cells"; a cell's seeds share its vote."""
     votes = committee.votes[i] * committee.cells
     order = [k for k in np.argsort(-votes, kind="stable") if votes[k] > 0]
     said = ", ".join(f"{bdi(r.classes[k])} {round(float(votes[k]), 1):g}" for k in order)
@@ -58,7 +58,7 @@ def _votes(r: Reviewed, committee: Committee, i: int) -> str:
 
 
 def data_uri(pixels: Array) -> str:
-    """A face ``(3, P, P)`` as the address of a picture that is in the page."""
+    """A face ``(3, P, P)`` as a ``data:`` URI of a JPEG."""
     from PIL import Image
 
     face = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))

@@ -1,8 +1,9 @@
-"""Reading ``--groups``: which group each face belongs to, from a CSV that anybody may have made."""
+"""Reads ``--groups``: the group of each face, from a user's CSV."""
 
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from ..util.names import as_utf8, shown
 from .face_names import Names
 from .run import Array
 
-#: What the column of images may be called, in any case.
+#: Accepted names of the image column, in upper or lower case.
 IMAGE_COLUMNS = ("image", "path", "file", "filename", "name")
-#: Further columns of a predictions.csv, which are no groups.
+#: Other columns of predictions.csv, which are not groups.
 _PREDICTIONS = ("true", "predicted", "confidence", "disagreement")
 
 NO_GROUP = -1
@@ -25,24 +26,24 @@ NO_GROUP = -1
 
 @dataclass(frozen=True)
 class Column:
-    """A column of groups: the group of each face."""
+    """A column of the file: the group of each face."""
 
     name: str
     groups: Sequence[str]
-    of_face: Array  #: ``(N,)`` index into the groups, :data:`NO_GROUP` for a face without one
+    of_face: Array  #: ``(N,)`` index into ``groups``, :data:`NO_GROUP` for a face without one
 
 
 @dataclass(frozen=True)
 class Groups:
-    """What a file says of a set of faces."""
+    """The groups of a set of faces, a column for each grouping."""
 
     columns: Sequence[Column]
-    notes: Sequence[str]  #: what did not fit, in sentences
+    notes: Sequence[str]  #: on parts of the file that did not fit, in sentences
 
 
 @dataclass(frozen=True)
 class _Table:
-    """The rows of a file: for each image its cells, those of repeated rows merged."""
+    """The cells of each image, repeated rows merged."""
 
     columns: list[str]
     cells: dict[str, list[str]]  #: by image
@@ -50,18 +51,18 @@ class _Table:
 
 
 def read_groups(path: Path, names: Sequence[str], elsewhere: Iterable[str] = ()) -> Groups:
-    """The groups of faces.
+    """Reads the groups of faces.
 
-    Images are known by their names in the dataset, as predictions.csv has them, by a path that ends in such a name, or
-    by as much of its end as no other image shares; the case of letters does not matter where none differ in it alone.
+    An image is identified by its name in the dataset, as in predictions.csv, by a longer path that ends in that name,
+    or by an end of the name that no other image shares. Case is ignored unless two names differ only in case.
 
     Args:
-        path: a CSV with commas, semicolons or tabs, a column of images and one or more of groups.
-        names: of the faces.
-        elsewhere: names of faces of the same dataset that are not asked about.
+        path: a CSV with commas, semicolons or tabs, a column of images and one or more columns of groups.
+        names: of the N faces.
+        elsewhere: names of other faces of the same dataset, which the file may list too.
 
     Raises:
-        UserError: it can't be read, has no such columns, gives an image two groups, or names none of the images.
+        UserError: the file can't be read, lacks these columns, gives an image two groups, or names none of the images.
     """
     table = _read(path)
     place = {name: i for i, name in enumerate(dict.fromkeys(names))}  # a shifted target has faces twice
@@ -137,21 +138,21 @@ def _read(path: Path) -> _Table:
 
 
 def _merged(path: Path, line: int, name: str, old: str, new: str) -> str:
-    """What two rows of one image say."""
+    """A cell merged from two rows of one image."""
     if old and new and old.casefold() != new.casefold():
         raise UserError(f"{path}:{line}: {shown(name)} is in {shown(old)} and in {shown(new)}: give it one group")
     return old or new
 
 
 def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header and the rows that are not empty, with their lines; the delimiter is what divides the header most."""
+    """The header and the non-empty rows with line numbers; the delimiter is the most frequent one in the header."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8: save it as CSV UTF-8") from None
-    lines = text.splitlines(keepends=True)
+    lines = io.StringIO(text).readlines()  # not splitlines(), which also splits at characters within a cell
     first = next((line for line in lines if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
     try:
@@ -173,12 +174,12 @@ def _listed(header: Sequence[str]) -> str:
 
 
 def _column(name: str, words: Mapping[int, str], of_face: Array) -> Column:
-    """A column whose groups are the different words in it; spellings that differ in case alone are one group.
+    """A column whose groups are its distinct words; spellings that differ only in case are one group.
 
     Args:
         name: of the column.
-        words: of images, by number.
-        of_face: ``(N,)`` the number of each face's image.
+        words: by the image's index.
+        of_face: ``(N,)`` index of each face's image.
     """
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
     for word in words.values():
@@ -191,7 +192,7 @@ def _column(name: str, words: Mapping[int, str], of_face: Array) -> Column:
 
 
 def _order(word: str) -> tuple[float, str]:
-    """Numbers by value and before words."""
+    """Sort key: numbers by value, before words."""
     try:
         return (float(word), word)
     except ValueError:

@@ -19,27 +19,27 @@ from .tables import sides
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: The heading of the figures that are of no method.
+#: The heading of the figures on the data.
 DATA = "Data"
 
 _BINS = 10
-_SHOWN = 4  #: losses in a figure with bars
-_UPRIGHT = 10  #: so many classes have upright bars, more have bars that lie
+_SHOWN = 4  #: most losses in a bar chart
+_UPRIGHT = 10  #: up to this many classes have vertical bars, more have horizontal ones
 
-#: Width and height of figures of features, in inches.
+#: Width and height of feature plots, in inches.
 _TALL = (5.4, 4.2)
 
 
 def figures(grid: Grid) -> dict[str, list[Figure]]:
-    """Every figure that the runs have data for, by heading."""
+    """All figures that the runs have data for, by heading."""
     counted = [Figure("Class proportions", partial(imbalance, grid=grid), _bar_size(grid, 2))] if sides(grid) else []
     return ({DATA: counted} if counted else {}) | {method: _of_method(grid, method) for method in grid.methods}
 
 
 def _of_method(grid: Grid, method: str) -> list[Figure]:
-    """A method's recalls over losses, and what one of its losses shows: DIFC if it was run with it.
+    """A method's recalls by loss, and the figures of one of its losses: DIFC if there is such a run.
 
-    Of a target without labels: its predictions instead of recalls, and features by what they were predicted to be.
+    For a target without labels, predicted classes replace recalls and true classes.
     """
     bars, what = (recalls, "recall per class") if grid.labelled else (predicted, "predicted classes")
     losses = _compared(grid, method)
@@ -76,7 +76,7 @@ def _of_run(run: Run, name: str) -> list[Figure]:
 
 
 def imbalance(ax: Axes, grid: Grid) -> None:
-    """Shares of the classes in both training sets (Fig. 1), or in the source's alone."""
+    """Draws class proportions of both training sets (the paper's Fig. 1), or of the labelled one."""
     data = grid.runs[0].record["data"]
     shares = {}
     for side in sides(grid):
@@ -87,7 +87,7 @@ def imbalance(ax: Axes, grid: Grid) -> None:
 
 
 def recalls(ax: Axes, grid: Grid, method: str) -> None:
-    """Recall per class on the target, mean over seeds, of up to four losses."""
+    """Draws recall per class on the target, mean over seeds, for up to four losses."""
 
     def percent(run: Run) -> list[float]:
         return [np.nan if r is None else 100 * r for r in run.scores["recall"]]
@@ -96,7 +96,7 @@ def recalls(ax: Axes, grid: Grid, method: str) -> None:
 
 
 def predicted(ax: Axes, grid: Grid, method: str) -> None:
-    """What the target's faces are predicted to be, mean over seeds, of up to four losses."""
+    """Draws the shares of predicted classes on the target, mean over seeds, for up to four losses."""
 
     def percent(run: Run) -> list[float]:
         counts = np.array(run.record["scores"]["unlabelled_target"]["predicted"], dtype=float)
@@ -107,7 +107,7 @@ def predicted(ax: Axes, grid: Grid, method: str) -> None:
 
 
 def losses_by_epoch(ax: Axes, runs: Sequence[Run]) -> None:
-    """Every term of the training loss over the epochs, mean over seeds with its standard deviation."""
+    """Draws every term of the training loss by epoch, mean and standard deviation over seeds."""
     histories = [run.record["history"] for run in runs]
     epochs = [epoch["epoch"] for epoch in histories[0]]
     names = list(dict.fromkeys(name for history in histories for epoch in history for name in epoch["losses"]))
@@ -120,7 +120,7 @@ def losses_by_epoch(ax: Axes, runs: Sequence[Run]) -> None:
 
 
 def reliability(ax: Axes, outputs: dict[str, Array]) -> None:
-    """Accuracy against confidence on the target with the number of faces, and the expected calibration error."""
+    """Draws a reliability diagram on the target, with faces per bin and the expected calibration error (ECE)."""
     probs, labels = outputs["target_probs"], outputs["target_labels"]
     confidence, right = probs.max(axis=1), probs.argmax(axis=1) == labels
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
@@ -133,25 +133,25 @@ def reliability(ax: Axes, outputs: dict[str, Array]) -> None:
     ax.plot([0, 1], [0, 1], color=GRAY, lw=1, ls="--", label="calibrated")
     ax.bar(places, counts / len(bins), 0.09, color=GREEN, alpha=0.3, label="share of faces")
     ax.plot(x, y, "o-", color=BLUE, label=f"ECE {100 * error:.1f} %")
-    for b in filled:  # at the top, where no bar or line of a sensible classifier is
+    for b in filled:  # at the top, where a sensible classifier has no bar or line
         ax.annotate(f"{counts[b]:,}", (places[b], 1.02), ha="center", va="bottom", fontsize=7, annotation_clip=False)
     ax.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.1), yticks=np.linspace(0, 1, 6))
 
 
 def _compared(grid: Grid, method: str) -> list[str]:
-    """The losses of a method that are shown next to each other."""
+    """A method's losses to show side by side: the steps from cross-entropy to DIFC first."""
     first = [loss for name in (BASE, "drw", "di", DIFC) for loss in grid.variants(name)]
     return [loss for loss in dict.fromkeys((*first, *grid.losses)) if grid.of(method, loss)][:_SHOWN]
 
 
 def _by_loss(grid: Grid, method: str, percent: Callable[[Run], list[float]]) -> dict[str, Array]:
-    """Values ``(S, K)`` over seeds by loss."""
+    """Values ``(S, K)`` by loss, a row for each of S seeds."""
     losses = _compared(grid, method)
     return {loss: np.array([percent(run) for run in grid.of(method, loss).values()]) for loss in losses}
 
 
 def _grouped_bars(ax: Axes, grid: Grid, values: dict[str, Array], colors: tuple[str, ...], label: str) -> None:
-    """Bars for each class side by side, upright or, for many classes, lying: means over seeds and their spread."""
+    """Draws bars side by side for each class, horizontal if there are many: means over seeds and their spread."""
     names = class_names(grid.runs[0])
     lying, width = len(names) > _UPRIGHT, 0.8 / len(values)
     for i, (name, found) in enumerate(values.items()):
@@ -166,6 +166,6 @@ def _grouped_bars(ax: Axes, grid: Grid, values: dict[str, Array], colors: tuple[
 
 
 def _bar_size(grid: Grid, bars: int) -> tuple[float, float]:
-    """Width and height in inches of a figure with so many bars for each class."""
+    """Width and height in inches of a figure with ``bars`` bars per class."""
     k = len(grid.classes)
     return (5.4, 3.2) if k <= _UPRIGHT else (5.4, 0.8 + k * (0.1 + 0.07 * bars))

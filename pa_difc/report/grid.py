@@ -1,4 +1,4 @@
-"""The runs below a folder, and the grids that they make: methods × losses × seeds that differ in nothing else."""
+"""Sorts runs into grids: methods × losses × seeds that differ in nothing else."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from .run import AS_IS, Run
 from .seeds import marks_of
 from .variants import variant_names
 
-#: The loss that the others are compared with, and the one that this package is about.
+#: The baseline loss, and this package's own.
 BASE, DIFC = "ce", "difc"
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Runs on one source → target pair that differ in method, loss and seed alone, one for each."""
+    """Runs on one source → target pair that differ only in method, loss and seed, one run for each."""
 
     source: str
     target: str
     runs: Sequence[Run]
-    replaced: int = 0  #: runs left out because a newer one is the same in everything
+    replaced: int = 0  #: runs left out because a newer one has the same cell and seed
     differs: Sequence[str] = ()  #: how it differs from the other grids of its pair, in words
-    heading: str = ""  #: the same in short
-    mark: str = ""  #: what tells it apart from grids of the same heading
+    heading: str = ""  #: the same, shortened
+    mark: str = ""  #: tells it apart from grids with the same heading
 
     @classmethod
     def of_runs(cls, runs: Sequence[Run], differs: Sequence[str] = (), heading: str = "", mark: str = "") -> Grid:
-        """The grid of runs that may stand in one table, in the order in which they were finished."""
+        """Makes a grid of runs that belong in one table, given in the order in which they finished."""
         names = variant_names([run.record for run in runs])
         named = [replace(run, names=n) for run, n in zip(runs, names, strict=True)]
         newest = {run.cell: run for run in named}
@@ -38,12 +38,12 @@ class Grid:
 
     @property
     def title(self) -> str:
-        """The pair, and in short how the grid differs from others of it."""
+        """The pair, and how the grid differs from the pair's other grids."""
         return f"{self.source} → {self.target}" + (f" · {self.heading}" if self.heading else "")
 
     @property
     def folder(self) -> str:
-        """The name of the folder of its page, among those of other grids."""
+        """The name of its page's folder, which no other grid has."""
         return page_folder(self.source, self.target, self.heading, self.mark)
 
     @property
@@ -70,38 +70,38 @@ class Grid:
 
     @property
     def as_is(self) -> Run | None:
-        """The run of the pretrained classifier without training, if there is one: the bar for all others."""
+        """The run of the pretrained classifier without training, the baseline of all others; None without one."""
         return next((run for run in self.runs if run.method == AS_IS), None)
 
     @property
     def never_began(self) -> list[str]:
-        """Phases of losses that training was too short for, a line for each kind."""
+        """Lines on phases of losses that training was too short for."""
         return never_began(run.settings for run in self.runs)
 
     def variants(self, loss: str) -> list[str]:
-        """The losses of the table that have this plain name: one for each of its option sets."""
+        """The table's names for a loss: one for each set of its options."""
         return list(dict.fromkeys(run.cell[1] for run in self.runs if run.loss == loss))
 
     def of(self, method: str, loss: str) -> dict[int, Run]:
-        """The runs of a method and a loss, by seed, the lowest first: workers finish in any order."""
+        """The runs of a method and a loss by seed, in ascending order, since workers finish in any order."""
         found = {run.cell[2]: run for run in self.runs if run.cell[:2] == (method, loss)}
         return dict(sorted(found.items()))
 
     @property
     def seed_marks(self) -> dict[tuple[str, str], str]:
-        """What is said of the cells that have other seeds than the rest, by method and loss; see :func:`.marks_of`."""
+        """The marks of cells whose seeds differ from the other cells', by method and loss; see :func:`.marks_of`."""
         seeds: dict[tuple[str, str], list[int]] = {}
         for run in self.runs:
             seeds.setdefault(run.cell[:2], []).append(run.cell[2])
         return marks_of(seeds)
 
     def base(self, method: str) -> dict[int, Run]:
-        """The runs that a method's other losses are compared with, by seed: those with plain cross-entropy."""
+        """A method's runs with plain cross-entropy, by seed: the baseline of its other losses."""
         return self.of(method, BASE)
 
 
 def over_seeds(runs: Sequence[Run]) -> str:
-    """What a caption says of the seeds of the runs that it is about."""
+    """A caption's sentence on the seeds of runs."""
     seeds = sorted({run.cell[2] for run in runs})
     if len(seeds) == 1:
         return f"Seed {seeds[0]}."
@@ -117,10 +117,10 @@ def _unlike(runs: Sequence[Run]) -> str:
 
 
 def make_grids(runs: Sequence[Run]) -> list[Grid]:
-    """The grids that runs make: one for each pair and each set of common settings, code and data.
+    """Sorts runs into grids: one for each pair and each set of common settings, code and data.
 
     Args:
-        runs: in the order in which they were finished.
+        runs: in the order in which they finished.
     """
     pairs: dict[tuple[str, str], dict[str, list[Run]]] = {}
     for run in runs:

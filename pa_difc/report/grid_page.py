@@ -27,25 +27,25 @@ from .published import NOTE
 from .selection import Selection, candidates_table, judged, predicted_table, select, selection_notes
 from .table import COLLAPSE_NOTE, TRANSDUCTIVE_NOTE, csv_text
 
-#: The metrics that have a table of differences, and their words in its title.
+#: The metrics that have a table of differences, and their names in its title.
 DIFFERENCES = {
     "macro_recall": "mean recall",
     "accuracy": "accuracy",
     "macro_recall_20": "mean recall of classes with 20 faces",
 }
-#: Title of the table that shows how choosing without target labels would have done.
+#: Title of the table that shows how well a choice without target labels would have done.
 JUDGED = "Choosing without target labels"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What an overview shows of a page."""
+    """A page's entry in an overview."""
 
     page: Path
     title: str
     lead: str
     table: tables.Rows
-    notes: list[str]  #: those that the table needs
+    notes: list[str]  #: how to read the table
 
 
 def write_grid(
@@ -60,14 +60,14 @@ def write_grid(
 
     Args:
         grid: the runs.
-        out: the folder to write.
-        data_root: the folder of datasets, for faces whose prediction DIFC changed; None for none.
-        formats: of the files of figures, see :data:`.drawing.FORMATS`.
-        latex: whether to write tables/*.tex too.
-        choice: the cell that was chosen, of a command that chooses one: the page begins with it.
+        out: the folder to write to.
+        data_root: the folder of datasets, to show faces whose prediction DIFC changed; None leaves them out.
+        formats: of the figures' files, see :data:`.drawing.FORMATS`.
+        latex: also write tables/*.tex.
+        choice: the choice of a command that makes one; the page begins with it.
 
     Raises:
-        UserError: outputs are damaged, the data is not that of the runs, or a file can't be written.
+        UserError: a run's outputs are damaged, the data is not that of the runs, or a file can't be written.
     """
     lead = sentence(grid)
     if choice is not None and grid.labelled:
@@ -107,20 +107,20 @@ def write_grid(
     markdown += again_markdown(grid)
     body, needed = "\n".join(page), [interactive.SCRIPT] if plane else []
     whole = html_page(grid.title, interactive.for_page(body) if plane else body, needed)
-    write_text(out / "report.html", whole)  # first: by it the folder is known as ours
+    write_text(out / "report.html", whole)  # before report.md: it marks the folder as ours
     write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
     return Summary(out / "report.html", grid.title, lead, main[1] if main else [], notes)
 
 
 def _picture(plane: Plane, out: Path, formats: Sequence[str]) -> str:
-    """The picture of all cells, written to files too."""
+    """The plot of all cells as HTML; also writes it to files."""
     figure = plane.figure()
     figure.write(out / "figures" / slug(figure.title), formats)
     return interactive.html_cells(plane, figure)
 
 
 def _figures(drawn: dict[str, list[Figure]], out: Path, formats: Sequence[str]) -> str:
-    """The section of figures, those of a method folded; each of them is written to files too."""
+    """The section of figures as HTML, folded by method; also writes each figure to files."""
     page = "<h2 id='figures'>Figures</h2>"
     for heading, shown in drawn.items():
         pictures = "".join(html_figure(f.title, f.for_page(), f.caption) for f in shown)
@@ -133,7 +133,7 @@ def _figures(drawn: dict[str, list[Figure]], out: Path, formats: Sequence[str]) 
 
 
 def _scored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables.Rows], list[str]]:
-    """Tables by title and notes, where there are labels to score by."""
+    """Tables by title, and notes, for a target with labels."""
     main, by_criterion = tables.ablation(grid), judged(selection)
     is_judged = selection is not None and len(by_criterion) > 1
     content = {
@@ -154,7 +154,7 @@ def _scored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables.R
 
 
 def _unscored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables.Rows], list[str]]:
-    """Tables by title and notes, where there are none."""
+    """Tables by title, and notes, for a target without labels."""
     content = {
         "Order of confusion on the target": tables.confusion_order(grid),
         "Samples per class": tables.imbalance(grid),
@@ -170,7 +170,7 @@ def _unscored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables
 
 
 def _of_choice(grid: Grid, selection: Selection) -> list[str]:
-    """How to read the candidates, and how sure one can be of the choice, which an overview shows beside others."""
+    """Notes on how to read the candidates' table, and on how certain the choice is."""
     sure = f"How sure? On {grid.title}: {' '.join(certainty(selection))}"
     return [*(f"{note}." for note in selection_notes(selection)), sure]
 
@@ -182,7 +182,7 @@ def _differences(grid: Grid) -> list[str]:
 
 
 def _multiplied(grid: Grid) -> list[str]:
-    """What the predictions of the cells are multiplied by; it is the same for all of a grid."""
+    """A note on the model whose probabilities multiply the predictions, the same for all cells; empty without one."""
     shown = grid.runs[0].settings.get("eval", {})
     if (product := shown.get("product", "none")) == "none":
         return []
@@ -204,7 +204,7 @@ def _notes(grid: Grid, main: tables.Rows, is_judged: bool) -> list[str]:
         "In %, target test split, mean ± standard deviation over seeds, last epoch; no target label was used in "
         f"training or selection. {ENOUGH_NOTE}.",
         DIFFERENCES_NOTE,
-        f"Naming the best cell reads test labels: it describes this grid and is no way to select a model{way}.",
+        f"Naming the best cell reads test labels: it describes this grid and is not a way to select a model{way}.",
     ]
     if any("†" in row[1] for row in main):
         notes.append(COLLAPSE_NOTE + ".")

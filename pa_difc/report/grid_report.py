@@ -1,4 +1,4 @@
-"""From a folder of runs to pages: one for each grid and each label-shift sweep, and an overview of several."""
+"""Writes the pages for a folder of runs: one per grid and label-shift sweep, and an overview if there are several."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ def write_grid_report(
 ) -> list[Path]:
     """Writes the report of all runs below a folder; nothing is trained or predicted.
 
-    One grid is one page, ``report.html`` with ``report.md``, ``tables/*`` and ``figures/*``. Of several grids
-    (other pairs, settings, code or data) and of label-shift sweeps, each has a folder with such a page, and
-    ``report.html`` and ``report.md`` at the top show every main table. Of a target without labels there are the
-    predictions, and the cell that is chosen without them.
+    A single grid gives one page: ``report.html`` with ``report.md``, ``tables/*`` and ``figures/*``. If there are
+    several grids (of other pairs, settings, code or data) or label-shift sweeps, each has such a page in its own
+    folder, and ``report.html`` and ``report.md`` at the top show every main table. For a target without labels the page
+    shows predictions, and the cell chosen without labels.
 
     Args:
-        runs: below it lie the runs.
-        out: the folder to write.
-        data_root: the folder of datasets, for faces whose prediction DIFC changed in the page (Table 6); None for none.
-        formats: of the files of figures, see :data:`.drawing.FORMATS`.
-        latex: whether tables of grids are written as LaTeX too.
+        runs: the folder above the runs.
+        out: the folder to write to.
+        data_root: the folder of datasets, to show faces whose prediction DIFC changed (the paper's Table 6); None
+            leaves them out.
+        formats: of the figures' files, see :data:`.drawing.FORMATS`.
+        latex: also write the grids' tables as LaTeX.
 
     Returns:
-        The page to open first, and the pages that it leads to.
+        The page to open first, then the pages that it links to.
 
     Raises:
         UserError: there are no runs, a record is damaged, or a file can't be written.
@@ -70,10 +71,10 @@ def _write_sweep(sweep: Sweep, folder: Path, formats: Sequence[str]) -> Summary:
 
 
 def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid], out: Path) -> Path:
-    """All targets in one table, and every lead sentence and main table under a heading that says what differs."""
+    """Writes the overview: tables over all targets, then each page's lead sentence and main table; returns its path."""
     title = f"Runs below {runs.name or runs}"
     notes = [note for s in summaries for note in s.notes]
-    shared = [note for note in dict.fromkeys(notes) if notes.count(note) > 1]  # they stand once, at the top
+    shared = [note for note in dict.fromkeys(notes) if notes.count(note) > 1]  # shown once, at the top
     page, markdown = [], [f"# {title}", "\n".join(f"- {s.title}" for s in summaries), *shared]
     for name, rows in tables_over_targets(grids).items():
         page.append(f"<h2>{html.escape(name)}</h2>{html_table(rows, name)}<p class='facts'>{html.escape(NOTE)}.</p>")
@@ -88,7 +89,7 @@ def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid],
         page.append(f"<p><a href='{place}'>Full page: {html.escape(s.title)}</a></p>")
         markdown += [f"## {s.title}", s.lead, *own, *([markdown_table(s.table)] if s.table else [])]
         markdown.append(f"[Full page]({place.removesuffix('.html')}.md)")
-    write_text(out / "report.html", html_page(title, "\n".join(page)))  # first: by it the folder is known as ours
+    write_text(out / "report.html", html_page(title, "\n".join(page)))  # before report.md: marks the folder as ours
     write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
     return out / "report.html"
 

@@ -19,7 +19,7 @@ _SHUFFLES = 2000
 
 @dataclass(frozen=True)
 class Share:
-    """A share with its 95 % interval, in [0, 1]."""
+    """A share with its 95 % confidence interval, in [0, 1]."""
 
     value: float
     low: float
@@ -32,8 +32,8 @@ class GroupRecall:
 
     name: str
     counts: Array  #: ``(K,)`` faces of each class
-    right: Array  #: ``(K,)`` of them, those that were predicted right
-    mean_recall: Share | None  #: over the classes that count; None if it lacks one of them
+    right: Array  #: ``(K,)`` correctly predicted faces of each class
+    mean_recall: Share | None  #: over :attr:`ByGroup.classes`; None if the group lacks one of them
 
     @property
     def faces(self) -> int:
@@ -41,7 +41,7 @@ class GroupRecall:
 
     @property
     def few(self) -> bool:
-        """Whether it has so few faces that nothing should be made of it."""
+        """Whether the group has too few faces to conclude anything."""
         return self.faces < ENOUGH_FACES
 
     @property
@@ -49,38 +49,38 @@ class GroupRecall:
         return wilson(int(self.right.sum()), self.faces)
 
     def recall(self, k: int) -> Share | None:
-        """Of one class; None for a class that the group lacks."""
+        """The recall of class k; None if the group has no face of it."""
         return wilson(int(self.right[k]), int(self.counts[k])) if self.counts[k] else None
 
 
 @dataclass(frozen=True)
 class Gap:
-    """How far the mean recall of two groups is apart."""
+    """The difference in mean recall between the best and the worst group."""
 
     best: str
     worst: str
     size: Share
-    by_chance: float  #: how often the largest gap is as large when faces are dealt to the groups at random
+    by_chance: float  #: p of a permutation test: how often the gap is as large if groups are assigned at random
 
 
 @dataclass(frozen=True)
 class ByGroup:
-    """The groups of a column."""
+    """The scores of a column's groups."""
 
     column: str
     groups: Sequence[GroupRecall]
-    classes: Sequence[int]  #: over which mean recalls are taken: those that every group with enough faces has
+    classes: Sequence[int]  #: the classes that mean recall averages over: those of every group with enough faces
     gap: Gap | None  #: None if fewer than two groups have enough faces, or they share no class
 
 
 def wilson(right: int, n: int) -> Share:
-    """A share and its 95 % interval (Wilson 1927).
+    """A share and its 95 % score interval (Wilson 1927).
 
     (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n) with p = right / n and z = 1.96.
 
     Args:
-        right: of so many.
-        n: faces, at least 1.
+        right: number of correct predictions.
+        n: number of faces, at least 1.
     """
     p, z2 = right / n, _Z**2 / n
     centre, half = (p + z2 / 2) / (1 + z2), _Z * sqrt(p * (1 - p) / n + z2 / (4 * n)) / (1 + z2)
@@ -90,9 +90,10 @@ def wilson(right: int, n: int) -> Share:
 def mean_of(shares: Sequence[Share]) -> Share:
     """The mean of independent shares, and its interval from theirs (MOVER: Zou and Donner 2008).
 
-    The mean less √Σ (pᵢ − lᵢ)² / K, and more √Σ (uᵢ − pᵢ)² / K. A bootstrap over faces gives the same where each class
-    has thirty faces or more; where all of three faces are right it sees no spread at all, and its intervals of 95 %
-    hold the truth only in 27 to 91 % of drawn cases with fewer than ten faces of a class, these in 91 to 93 %.
+    The interval goes from the mean − √Σ (pᵢ − lᵢ)² / K to the mean + √Σ (uᵢ − pᵢ)² / K. With thirty faces or more per
+    class, a bootstrap over faces gives the same. With few it is too narrow: if all of three faces are right, it sees no
+    spread at all. In simulations with fewer than ten faces per class, its 95 % intervals covered the truth in only 27
+    to 91 % of cases, and these in 91 to 93 %.
     """
     value, k = sum(s.value for s in shares) / len(shares), len(shares)
     below = sqrt(sum((s.value - s.low) ** 2 for s in shares)) / k
@@ -101,7 +102,7 @@ def mean_of(shares: Sequence[Share]) -> Share:
 
 
 def difference(a: Share, b: Share) -> Share:
-    """a − b of independent shares, and its interval from theirs (Newcombe 1998, method 10)."""
+    """The difference a − b of independent shares, and its interval from theirs (Newcombe 1998, method 10)."""
     value = a.value - b.value
     below = sqrt((a.value - a.low) ** 2 + (b.high - b.value) ** 2)
     above = sqrt((a.high - a.value) ** 2 + (b.value - b.low) ** 2)
@@ -109,13 +110,13 @@ def difference(a: Share, b: Share) -> Share:
 
 
 def recall_by_group(column: Column, labels: Array, predicted: Array, k: int) -> ByGroup:
-    """Recalls of a column's groups and the gap between the best and the worst of those with 20 faces.
+    """Recall by group, and the gap between the best and the worst group among those with at least 20 faces.
 
     Args:
         column: the group of each face.
-        labels: ``(N,)`` classes.
-        predicted: ``(N,)`` classes.
-        k: K, the number of classes.
+        labels: ``(N,)`` true classes.
+        predicted: ``(N,)`` predicted classes.
+        k: the number of classes K.
     """
     members = [column.of_face == g for g in range(len(column.groups))]
     counts = np.array([np.bincount(labels[m], minlength=k) for m in members]).reshape(-1, k)  # (G, K)
@@ -130,7 +131,7 @@ def recall_by_group(column: Column, labels: Array, predicted: Array, k: int) -> 
 
 
 def _gap(groups: Sequence[GroupRecall], counts: Array, right: Array) -> Gap | None:
-    """The gap between the groups with enough faces, whose faces of each class, ``(G, K)``, are given too."""
+    """The gap between groups with enough faces; ``counts`` and ``right`` ``(G, K)`` are theirs by class."""
     known = [(g, g.mean_recall) for g in groups if not g.few and g.mean_recall is not None]
     if len(known) < 2:
         return None
@@ -140,9 +141,9 @@ def _gap(groups: Sequence[GroupRecall], counts: Array, right: Array) -> Gap | No
 
 
 def _by_chance(counts: Array, right: Array, gap: float) -> float:
-    """How often groups differ as much if each class's right predictions fall on its faces whatever their group.
+    """The p-value of the gap: how often it is as large if right predictions do not depend on the group.
 
-    A permutation test within the true classes: of class k, right ones are dealt to groups without replacement.
+    A permutation test within each true class: its right predictions are dealt to the groups without replacement.
     """
     rng = np.random.default_rng(0)
     dealt = [

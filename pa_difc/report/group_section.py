@@ -1,4 +1,4 @@
-"""The part of an error page that is about groups of faces."""
+"""The section of an error page on groups of faces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .errors_style import bdi, table
 from .group_recall import ByGroup, GroupRecall, Share
 from .words import gap_sentence, interval, share
 
-_MOST_GROUPS, _MOST_CLASSES = 30, 12  #: of a table; all of them are in groups.csv
+_MOST_GROUPS, _MOST_CLASSES = 30, 12  #: most rows and class columns of a table; groups.csv has them all
 _FEW = "†"
 
 
@@ -18,9 +18,9 @@ def group_section(groups: Sequence[ByGroup], classes: Sequence[str], notes: Sequ
     """Recalls by group as HTML.
 
     Args:
-        groups: a column each.
-        classes: their names.
-        notes: what of the file did not fit.
+        groups: one for each column of the --groups file.
+        classes: the class names.
+        notes: on parts of the file that did not fit.
     """
     said = [
         f"<p>Each share has its 95 % interval (Wilson; of a mean, from those of its recalls). {_FEW}: fewer than "
@@ -31,14 +31,14 @@ def group_section(groups: Sequence[ByGroup], classes: Sequence[str], notes: Sequ
 
 
 def _column(one: ByGroup, classes: Sequence[str]) -> str:
-    """The table of a column, its largest groups alone if there are many, and the gap in a sentence."""
+    """A column's gap in a sentence, and its table, of the largest groups only if there are many."""
     largest = sorted(one.groups, key=lambda group: -group.faces)[:_MOST_GROUPS]
     shown = [group for group in one.groups if any(group is other for other in largest)]
     rows = [["group", "faces", "accuracy", "mean recall", *(classes if len(classes) <= _MOST_CLASSES else [])]]
     rows += [_row(group, len(rows[0]) - 4) for group in shown]
     said = [f"<h3>{bdi(one.column)}</h3><p>{html.escape(_gap(one, classes))}</p>", table(rows, one.column)]
     if left := len(one.groups) - len(shown):
-        said.append(f"<p class='note'>{left:,} smaller groups stand in groups.csv alone.</p>")
+        said.append(f"<p class='note'>{left:,} smaller groups are listed only in groups.csv.</p>")
     return "".join(said)
 
 
@@ -50,14 +50,14 @@ def _row(group: GroupRecall, k: int) -> list[str]:
 
 
 def _cell(found: Share | None, of: str = "") -> str:
-    """A share, and on a line of its own its interval, and of how many faces it is."""
+    """A share, with its interval and number of faces on further lines."""
     if found is None:
         return "–"
     return f"{share(found.value)}\n{interval(found)}" + (f"\n{of}" if of else "")
 
 
 def _gap(one: ByGroup, classes: Sequence[str]) -> str:
-    """What can be said of the gap, and over which classes."""
+    """Sentences on the gap, and on the classes that it averages over."""
     if not one.classes:
         return "No class occurs in all groups, so their mean recalls can't be compared."
     over = "" if len(one.classes) == len(classes) else (

@@ -1,4 +1,4 @@
-"""Which runs may stand in one table, and how the tables of one source → target pair differ."""
+"""Decides which runs belong in one table, and says how the tables of one source → target pair differ."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from typing import Any
 
 from .variants import canonical, plain_value
 
-#: Groups of settings in the order in which their differences are named.
+#: Groups of settings, in the order in which differences are listed.
 _GROUPS = ("run", "optimiser", "loss", "data", "model", "method", "eval")
-#: Settings that usually follow from others; they are named after these.
+#: Settings that usually follow from others, and are listed after them.
 _DERIVED = ("confusion_epoch", "reweight_epoch", "crop_px", "feature_head", "classifier", "scale")
-_SHORT = 3  #: differences that a heading always names
-#: What a label-shift sweep varies.
+_SHORT = 3  #: most differences in a heading, unless more are needed to tell groups apart
+#: The settings that a label-shift sweep varies.
 _SWEPT = ("data.target_shift", "data.shift_draw", "data.target_sampler")
-#: Identities of things that have no value to show, and their words.
+#: Identities that are hashes, and the words for them.
 _WORDS = {"package": "code", "fingerprints": "data", "pretrained": "weights"}
 
 Record = dict[str, Any]
 
 
 def group_key(record: Record) -> str:
-    """Equal for records that may stand in one table: everything but method, loss and seed is the same."""
+    """A key that is equal for records of one table: they differ only in method, loss and seed."""
     data = record["settings"]["data"]
     return canonical([data["source"], data["target"], record["labels"]["names"], record["common"]])
 
 
 def key_but_pair(record: Record) -> str:
-    """Equal for records that differ in method, loss, seed, and in the pair: in what follows from its datasets alone."""
+    """A key that is equal for records that differ only in method, loss, seed, and the pair of datasets."""
     settings, identities = _parts(record["common"])
     fixed = {key: value for key, value in settings.items() if key not in ("data.source", "data.target")}
     others = {key: value for key, value in identities.items() if _word(key) != "data"}
-    if isinstance(code := others.get("code"), Mapping):  # of datasets that are plugins
+    if isinstance(code := others.get("code"), Mapping):  # leaves out the code of plugin datasets
         others["code"] = {key: value for key, value in code.items() if key not in ("source", "target")}
-    others["features"] = others.get("features") is not None  # a network's run is another one for each pair
+    others["features"] = others.get("features") is not None  # each pair has its own run that extracted them
     return canonical([record["labels"]["names"], fixed, others])
 
 
 def sweep_key(record: Record) -> str:
-    """Equal for the records of one label-shift sweep.
+    """A key that is equal for the records of one label-shift sweep.
 
-    The target's resampled faces are other data for each draw, so that its fingerprints are left out.
+    Fingerprints of the target are left out, because each draw resamples its faces.
     """
     settings, identities = _parts(record["common"])
     data = record["settings"]["data"]
@@ -51,14 +51,14 @@ def sweep_key(record: Record) -> str:
 
 
 def differences(records: Sequence[Record], *, swept: bool = False) -> list[list[str]]:
-    """How groups of runs differ: for each, its values of the settings that are not the same in all, in words.
+    """How groups of runs differ: for each group, the settings that are not the same in all, such as "epochs 8".
 
-    Settings come first, then those that follow from others, then "latest code" and "other code", "… data", "… weights".
-    Every group has the same number of words, about the same things.
+    Settings come first, then those that follow from others, then "latest code" or "other code", "… data", "… weights".
+    All groups have equally many entries, on the same subjects.
 
     Args:
         records: one of each group; the last group has the newest run.
-        swept: whether the groups are label-shift sweeps, which vary some settings and the data by themselves.
+        swept: whether the groups are label-shift sweeps, within which some settings and the data vary.
     """
     parts = [_parts(record["common"]) for record in records]
     without = _SWEPT if swept else ()
@@ -77,7 +77,7 @@ def differences(records: Sequence[Record], *, swept: bool = False) -> list[list[
 
 
 def headings(differs: Sequence[Sequence[str]]) -> list[str]:
-    """The differences of each group in short: the first ones, and as many more as tell the groups apart."""
+    """The differences of each group, shortened: the first three, and those that are needed to tell groups apart."""
     width = len(differs[0])
     chosen = list(range(min(_SHORT, width)))
     for i in range(_SHORT, width):
@@ -91,12 +91,12 @@ def headings(differs: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _without_sampler(value: Any) -> Any:
-    """An identity without the code of a target sampler of a plugin, which a sweep may vary."""
+    """An identity without the code of a plugin's target sampler, which a sweep may vary."""
     return {k: v for k, v in value.items() if k != "target_sampler"} if isinstance(value, dict) else value
 
 
 def _parts(common: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings by "group.name", and everything else by its first key."""
+    """Splits a record's common part into settings by "group.name", and all other identities by their key."""
     groups = common.get("settings", {key: v for key, v in common.items() if key in _GROUPS and isinstance(v, dict)})
     others = {key: value for key, value in common.items() if key != "settings" and value is not groups.get(key)}
     settings = _flat(groups)
@@ -118,7 +118,7 @@ def _rank(key: str) -> tuple[bool, int, str]:
 
 
 def _setting(key: str, value: Any) -> str:
-    """ "epochs 8", "optimiser sgd"."""
+    """A setting as words, such as "epochs 8" or "optimiser sgd"."""
     group, _, name = key.partition(".")
     name = group if name == "name" else name.rpartition(".")[2]
     return f"{name} {plain_value(value)}"
@@ -129,7 +129,7 @@ def _word(key: str) -> str:
 
 
 def _different_words(identities: Sequence[Mapping[str, Any]], i: int) -> list[str]:
-    """ "other code" for a group whose code is not that of the newest one, which has "latest code"."""
+    """Group i's words for identities that differ: the newest group has "latest code", one with another "other code"."""
     found: list[str] = []
     for key in dict.fromkeys(key for values in identities for key in values):
         values = list(dict.fromkeys(canonical(v.get(key)) for v in reversed(identities)))  # the newest first
@@ -149,5 +149,5 @@ def _different_words(identities: Sequence[Mapping[str, Any]], i: int) -> list[st
 
 
 def telling(headings: Sequence[str], keys: Sequence[str]) -> list[str]:
-    """What tells groups apart whose headings are the same, each one's key; "" where the heading does."""
+    """Marks that tell groups with equal headings apart: their keys; "" for a group whose heading is unique."""
     return [key if headings.count(heading) > 1 else "" for heading, key in zip(headings, keys, strict=True)]

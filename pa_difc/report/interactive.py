@@ -1,4 +1,4 @@
-"""The picture of all cells as one can point at it: Vega-Lite, drawn by the page itself without a network."""
+"""The interactive plot of all cells: Vega-Lite, drawn by the page itself without network access."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from typing import Any
 from .drawing import Figure
 from .plane import SHAPES, Plane, Point, key, said
 
-#: The colour of text and lines, of the page that the picture stands in.
+#: The colour of text and lines: the surrounding page's.
 _INK = "currentColor"
 _WIDTH, _HEIGHT = "container", 380
 _LARGE, _SMALL = 130, 26
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
-#: Draws the pictures of a page, in :func:`.page.html_page`.
+#: The script that draws a page's plots; see :func:`.page.html_page`.
 SCRIPT = (Path(__file__).parent / "cells.js").read_text(encoding="utf-8")
 
 
 def html_cells(plane: Plane, figure: Figure) -> str:
-    """The picture with its keys; for print, and where scripts do not run, a still one in its place."""
+    """The plot with its legend buttons, and a static figure for print and pages without scripts."""
     title, data = html.escape(plane.title), json.dumps(chart(plane).to_dict(), sort_keys=True).replace("<", "\\u003c")
     keys = _keys("Method", "only_method", plane.colors, "o") + _keys("Loss", "only_loss", plane.shapes, None)
     return (
@@ -37,13 +37,13 @@ def html_cells(plane: Plane, figure: Figure) -> str:
 
 
 def for_page(body: str) -> str:
-    """The end of a body in which such pictures stand: Vega-Lite and Vega, compressed."""
+    """A page's body with Vega-Lite and Vega appended, compressed, for its plots."""
     return f"{body}<script type='application/octet-stream' id='vega'>{_bundle()}</script>"
 
 
 @cache
 def _bundle() -> str:
-    """Vega-Lite, Vega and its way into a page: bundled once in a process, compressed, as letters."""
+    """Vega, Vega-Lite and vega-embed as base64 of gzip; bundled once per process."""
     import vl_convert
 
     packed = gzip.compress(vl_convert.javascript_bundle(_SNIPPET).encode(), mtime=0)
@@ -51,10 +51,10 @@ def _bundle() -> str:
 
 
 def chart(plane: Plane) -> Any:
-    """Seeds small, means large, names at some, and dashed lines through the classifier without training."""
+    """The Altair chart: seeds small, means large, some labelled, and dashed lines through the untrained classifier."""
     import altair as alt
 
-    alt.data_transformers.disable_max_rows()  # each cell is a row, and each of its seeds
+    alt.data_transformers.disable_max_rows()  # a large grid has more rows than Altair allows by default
     method, loss = (alt.param(name=name, value="") for name in ("only_method", "only_loss"))
     shown = " && ".join(f"(only_{part} == '' || datum.{part}_key == only_{part})" for part in ("method", "loss"))
     x, y = (
@@ -86,7 +86,7 @@ def chart(plane: Plane) -> Any:
 
 
 def _lines(plane: Plane, x: Any, y: Any) -> list[Any]:
-    """Through the bar, across and upright."""
+    """Dashed horizontal and vertical lines through the baseline; none without one."""
     import altair as alt
 
     if plane.bar is None:
@@ -97,7 +97,7 @@ def _lines(plane: Plane, x: Any, y: Any) -> list[Any]:
 
 
 def _said(plane: Plane) -> list[tuple[str, str]]:
-    """Fields of a row, and their names where one points at it."""
+    """The tooltip's fields and their titles."""
     return [
         ("method", "method"),
         ("loss", "loss"),
@@ -114,7 +114,7 @@ def _look(plane: Plane, p: Point) -> dict[str, Any]:
 
 
 def _mean(plane: Plane, p: Point) -> dict[str, Any]:
-    """A cell as a row; the name of one in the right half stands at its left."""
+    """A cell's mean as a row of data; a label in the right half goes to the left of its point."""
     row = {"x": mean(p.x), "y": mean(p.y), "seeds": " ".join(map(str, sorted(p.seeds))), "label": p.label}
     row["left"] = plane.is_right(p)
     return _look(plane, p) | row | {"x_text": said(p.x, plane.digits), "y_text": said(p.y, plane.digits)}
@@ -129,7 +129,7 @@ def _seeds(plane: Plane, p: Point) -> list[dict[str, Any]]:
 
 
 def _keys(title: str, signal: str, looks: dict[str, str], shape: str | None) -> str:
-    """A button for each method or loss, with what it looks like; pressed, it leaves its own cells in colour."""
+    """A button for each method or loss, with its colour or shape; when pressed, it fades all other cells."""
     buttons = []
     for name, look in looks.items():
         path, fill = (SHAPES[shape], look) if shape else (SHAPES[look], "none")

@@ -1,4 +1,4 @@
-"""Tables of a grid as LaTeX, for booktabs and graphicx."""
+"""Writes a grid's tables as LaTeX, for the packages booktabs and graphicx."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BOLD_NOTE = (
     "Bold: the best of a column or table, and what is within noise of it: Holm's p of a paired t-test over seeds is at "
     "least 0.05, or of fewer than three seeds the 95 % interval over faces holds 0. Macro-F1 is not compared."
 )
-#: A table wider than the text is made as wide as the text.
+#: Shrinks a table that is wider than the text to the text's width.
 _FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 #: Metrics whose best values are bold in tables of methods × losses, by title.
 _ACROSS = {
@@ -30,10 +30,10 @@ _ACROSS = {
     "Accuracy, methods × losses": "accuracy",
 }
 
-#: A row and a column of a table, both from 0; row 0 is the head.
+#: Rows and columns of a table, both from 0; row 0 is the header.
 Places = Collection[tuple[int, int]]
 
-#: None takes more than Computer Modern in its first encoding and mathematics, which every TeX has.
+#: All work with Computer Modern in the OT1 encoding and with math mode, which every TeX has.
 _ESCAPES = {
     "\\": r"$\backslash$", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"$\mathdollar$", "#": r"\#",
     "_": r"\_", "~": r"\~{}", "^": r"\^{}", "<": "$<$", ">": "$>$",
@@ -44,12 +44,12 @@ _ESCAPES = {
 
 
 def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path) -> None:
-    """Writes a file for each table of a grid's page, to be read by ``\\input``.
+    """Writes a file for each table of a grid's page, for use with ``\\input``.
 
     Args:
         grid: the runs of the tables.
         content: tables by title.
-        folder: where the files go.
+        folder: to write to.
 
     Raises:
         UserError: a file can't be written.
@@ -65,11 +65,11 @@ def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path) -> None:
 
 
 def write_latex_over_targets(grids: Sequence[Grid], folder: Path) -> None:
-    """Writes a file for each table of several pairs, the form of the paper's Table 1.
+    """Writes a file for each table over several pairs, in the form of the paper's Table 1.
 
     Args:
-        grids: all of them.
-        folder: where the files go.
+        grids: all grids of the report.
+        folder: to write to.
 
     Raises:
         UserError: a file can't be written.
@@ -86,14 +86,14 @@ def write_latex_over_targets(grids: Sequence[Grid], folder: Path) -> None:
 
 
 def latex_table(rows: Rows, caption: str, label: str, bold: Places = (), notes: Collection[str] = ()) -> str:
-    """A table environment with the lines of booktabs; a name stands once for the rows below each other that share it.
+    """A table environment in booktabs style; consecutive rows with the same name show it once.
 
     Args:
-        rows: the first one is the head.
+        rows: the first one is the header.
         caption: above the table.
         label: after ``tab:``.
-        bold: the places that are set in bold.
-        notes: below the table, a line each.
+        bold: the cells to set in bold.
+        notes: lines below the table.
     """
     head, *body = rows
     texts = [[_cell(cell, (i, j) in bold) for j, cell in enumerate(row)] for i, row in enumerate(rows)]
@@ -111,12 +111,12 @@ def latex_table(rows: Rows, caption: str, label: str, bold: Places = (), notes: 
 
 
 def escape(text: str) -> str:
-    """A text as LaTeX shows it; letters of other scripts stay, for engines that know them."""
+    """A text with LaTeX's special characters escaped; letters of other scripts stay, for engines that know them."""
     return "".join(_ESCAPES.get(letter, letter) for letter in text)
 
 
 def _cell(text: str, bold: bool) -> str:
-    """A minus before a number is one, not a hyphen."""
+    """A cell's LaTeX; a hyphen before a number becomes a minus sign."""
     shown = re.sub(r"(?<![\w.])-(?=\d)", "$-$", escape(text))
     return rf"\textbf{{{shown}}}" if bold else shown
 
@@ -126,7 +126,7 @@ def _wordy(column: Collection[str]) -> bool:
 
 
 def _best(grid: Grid, title: str, rows: Rows) -> set[tuple[int, int]]:
-    """The places of the best values, and of those within noise of them."""
+    """The cells with the best values, and with values within noise of them."""
     if title in _ACROSS:
         best = best_cells(grid, _ACROSS[title])
         body = enumerate(rows[1:], 1)

@@ -1,4 +1,4 @@
-"""How a grid's page is laid out: the answer, a picture and the main table first; then sections of tables."""
+"""The layout of a grid's page: the main result, plot and table first, then sections of tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from .grid import Grid
 from .page import Rows, html_table, slug
 
-#: Sections of several tables: their titles, and those of the tables.
+#: Sections that combine several tables: the section's title, and the tables' titles.
 SECTIONS = {
     "Methods × losses": (
         "Mean recall, methods × losses",
@@ -28,12 +28,12 @@ SECTIONS = {
     ),
 }
 
-#: A table with more letters in a line than this has a row of its section to itself.
+#: A table with more letters in a line than this takes a whole row of its section.
 _LETTERS = 55
 
 
 def facts(grid: Grid) -> str:
-    """What was run, in a line."""
+    """A line on what was run."""
     cells, seeds = {run.cell[:2] for run in grid.runs}, sorted({run.cell[2] for run in grid.runs})
     counted = [(len(cells), "cell"), (len(grid.runs), "run"), (len(grid.classes), "class")]
     said = [f"{n} {name}{'' if n == 1 else 'es' if name.endswith('s') else 's'}" for n, name in counted]
@@ -42,14 +42,14 @@ def facts(grid: Grid) -> str:
 
 
 def front(said: str, lead: str, picture: str, main: tuple[str, Rows] | None, notes: Sequence[str]) -> str:
-    """The first screen: the answer, the main table, a picture of all cells, and how to read them.
+    """The first screen: the main result, the main table, the plot of all cells, and notes on how to read them.
 
     Args:
-        said: what was run, in a line.
-        lead: the answer.
-        picture: HTML; may be empty.
+        said: a line on what was run.
+        lead: the main result in a few sentences.
+        picture: the plot's HTML; may be empty.
         main: title and rows of the main table, if there is one.
-        notes: how to read it.
+        notes: how to read them.
     """
     parts = [f"<p class='facts'>{html.escape(said)}</p><p class='lead'>{html.escape(lead)}</p>"]
     parts.append("<div class='front'>")
@@ -61,13 +61,13 @@ def front(said: str, lead: str, picture: str, main: tuple[str, Rows] | None, not
 
 
 def notes_beside(notes: Sequence[str]) -> str:
-    """How to read what stands above, set apart from it; nothing without notes."""
+    """Notes in a box of their own; empty without notes."""
     shown = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
     return f"<aside class='notes' aria-label='How to read it'>{shown}</aside>" if shown else ""
 
 
 def tables(content: Mapping[str, Rows]) -> str:
-    """Tables by title, those of one kind in a section."""
+    """The tables' HTML, related ones in one section."""
     section_of = {title: name for name, titles in SECTIONS.items() for title in titles}
     grouped: dict[str, dict[str, Rows]] = {}
     for title, rows in content.items():
@@ -87,7 +87,7 @@ def _section(name: str, found: Mapping[str, Rows]) -> str:
 
 
 def _letters(rows: Rows) -> int:
-    """How long a line of a table is, with two letters between columns."""
+    """A table's width in letters, with two between columns."""
     return sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True))
 
 

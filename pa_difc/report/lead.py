@@ -14,17 +14,17 @@ from .selection import CHOSEN_BY, Selection, select
 from .statistics import Difference, difference, differences, over
 from .tables import spread
 
-#: What the classifier is that as_is predicts with.
+#: How sentences name the as_is baseline.
 _AS_IS = f"{AS_IS}, the pretrained classifier without training"
 
 Cell = tuple[str, str]
 
 
 def sentence(grid: Grid) -> str:
-    """What a busy person takes away: the best cell by mean recall, and what its loss gained over cross-entropy.
+    """The main result: the best cell by mean recall, and what its loss gained over cross-entropy.
 
-    Beside a pretrained classifier without training, first of all whether training on the source paid. Of a target
-    without labels: the cell to take.
+    If the grid has the pretrained classifier without training, the text begins with whether training on the source
+    helped. For a target without labels, it names the cell to use.
     """
     if not grid.labelled:
         return _unscored_sentence(grid)
@@ -40,13 +40,13 @@ def sentence(grid: Grid) -> str:
         text += "; no loss gained over cross-entropy there"
     elif loss != BASE:
         text += "; there is no run with cross-entropy to compare it with"
-    seeds = max(map(len, cells.values())) if method == AS_IS else len(runs)  # which has one, for it has no chance in it
+    seeds = max(map(len, cells.values())) if method == AS_IS else len(runs)  # as_is is deterministic: one run only
     text += ". One seed: an anecdote, not a result." if seeds == 1 else "."
     return " ".join([*_whether_training_paid(grid, cells), text, *_simplest(grid, best)])
 
 
 def _over_cross_entropy(grid: Grid, recall: Difference) -> str:
-    """What the best cell has over its method's cross-entropy, in recall, in accuracy and in faces."""
+    """What the best cell gains over its method's cross-entropy, in recall, accuracy and faces."""
     tested = next(d for d in differences(grid, "macro_recall") if (d.cell, d.over) == (recall.cell, recall.over))
     accuracy = difference(grid, recall.cell, recall.over, "accuracy")
     assert accuracy is not None  # it has a value wherever mean recall has one
@@ -58,7 +58,7 @@ def _over_cross_entropy(grid: Grid, recall: Difference) -> str:
 
 
 def _simplest(grid: Grid, best: Cell) -> list[str]:
-    """Which loss to take if the gain of the best is none beyond chance."""
+    """A sentence on the simplest loss that is within noise of the best one."""
     simpler = [d for d in differences(grid, "macro_recall") if d.cell == best and d.over[0] == best[0]]
     if not simpler or any(d.within_noise is None for d in simpler):
         return []
@@ -72,7 +72,7 @@ def _simplest(grid: Grid, best: Cell) -> list[str]:
 
 
 def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> list[str]:
-    """Of a grid with the pretrained classifier as it is: what the best cell that saw the source has over it."""
+    """A sentence on what the best cell trained on the source gains over the pretrained classifier as it is."""
     if (base := grid.as_is) is None:
         return []
     recall, accuracy = (f"{100 * base.scores[metric]:.1f} %" for metric in ("macro_recall", "accuracy"))
@@ -97,7 +97,7 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
         verdict, tested = "did not help", gains["macro_recall"][best]
     doing = _training(grid)
     if tested.within_noise and gains["accuracy"][best].points < 0 and not gains["accuracy"][best].within_noise:
-        verdict = "did not help"  # what it has more may be chance, and what it has less is not
+        verdict = "did not help"  # its gain may be chance, and its loss of accuracy is not
     elif verdict != "did not help" and tested.within_noise:
         doing, verdict = f"That {_lower(doing)} {verdict}", "can't be told from noise"
     more, right = gains["macro_recall"][best], gains["accuracy"][best]
@@ -128,7 +128,7 @@ def _lower(text: str) -> str:
 
 
 def sentence_of_choice(selection: Selection) -> str:
-    """What a command that chooses says first where there are labels: the chosen cell, and then what they say of it."""
+    """The chosen cell, then its scores by the labels, which were read after the choice."""
     chosen = selection.chosen
     text = f"Chosen without labels: {chosen.name}, by {CHOSEN_BY}, among {len(selection.candidates)} cells."
     cells = {c.name: c for c in (chosen, *(c for c in selection.candidates if c.method == AS_IS))}

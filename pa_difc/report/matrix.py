@@ -12,11 +12,11 @@ from .run import Array, Run
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_NUMBERED = 12  #: so many classes leave room for numbers; the shares of more are read off a colour bar
+_NUMBERED = 12  #: up to this many classes, cells have numbers; with more, there is a colour bar instead
 
 
 def matrix(ax: Axes, run: Run) -> None:
-    """Confusion matrix on the target, in % of the true class."""
+    """Draws the confusion matrix on the target, in % of the true class."""
     counts = np.array(run.scores["confusion"], dtype=float)
     shares = 100 * counts / counts.sum(axis=1, keepdims=True).clip(1)
     image = ax.imshow(shares, cmap="cividis", vmin=0, vmax=100)

@@ -1,4 +1,4 @@
-"""What a model gets wrong, what it is unsure of, and where several models disagree: numbers alone, no picture."""
+"""A model's errors, its least confident predictions, and where several models disagree; numbers only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from .run import Array
 
-#: Lower ends of the bins of confidence that a page shows.
+#: Lower ends of the confidence bins that a page shows.
 CONFIDENCES = (0.0, 0.5, 0.7, 0.9)
 
 
@@ -19,14 +19,14 @@ class Pair:
 
     true: int
     predicted: int
-    faces: Array  #: their indices, the surest error first
+    faces: Array  #: their indices, the most confident error first
     of_errors: float  #: share of all errors
     of_true: float  #: share of the true class's faces
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """The faces that are predicted with a confidence in ``[low, high)``, or up to 1 in the last bin."""
+    """The faces predicted with a confidence in ``[low, high)``; the last bin includes 1."""
 
     low: float
     high: float
@@ -36,27 +36,27 @@ class Confidence:
 
 @dataclass(frozen=True)
 class Committee:
-    """What several cells say of the same faces; each cell has one vote, however many seeds it has."""
+    """The predictions of several cells on the same faces; each cell has one vote, shared by its seeds."""
 
     cells: int
-    votes: Array  #: ``(N, K)`` share of the votes for each class
-    divergence: Array  #: ``(N,)`` mean KL divergence to the cells' mean, in nats
+    votes: Array  #: ``(N, K)`` each class's share of the votes
+    divergence: Array  #: ``(N,)`` mean KL divergence from the cells' mean, in nats
 
     @property
     def split(self) -> Array:
-        """``(N,)`` bool: not all name the same class."""
+        """``(N,)`` bool: whether the cells predict different classes."""
         divided: Array = self.votes.max(axis=1) < 1 - 1e-6
         return divided
 
     def most_divided(self, most: int) -> Array:
-        """The faces that the cells disagree on most, by index; none on which they are at one."""
+        """Indices of the faces that the cells disagree on, the most divergent first, at most ``most``."""
         order = np.argsort(-self.divergence, kind="stable")
         found: Array = order[self.split[order]][:most]
         return found
 
 
 def find_pairs(labels: Array, probs: Array) -> list[Pair]:
-    """Every pair of a true class and another that it was taken for, the most frequent first.
+    """Every pair of a true class and a wrongly predicted one, the most frequent first.
 
     Args:
         labels: ``(N,)`` classes.
@@ -73,20 +73,20 @@ def find_pairs(labels: Array, probs: Array) -> list[Pair]:
 
 
 def surest_errors(labels: Array, probs: Array, most: int) -> Array:
-    """The wrongly predicted faces by index, that with the highest confidence first."""
+    """Indices of wrongly predicted faces, the most confident first, at most ``most``."""
     wrong = np.flatnonzero(probs.argmax(axis=1) != labels)
     found: Array = wrong[np.argsort(-probs[wrong].max(axis=1), kind="stable")][:most]
     return found
 
 
 def least_sure(probs: Array, most: int) -> Array:
-    """The faces by index, that with the lowest confidence first."""
+    """Indices of the faces with the lowest confidence, the lowest first, at most ``most``."""
     found: Array = np.argsort(probs.max(axis=1), kind="stable")[:most]
     return found
 
 
 def evenly(faces: Array, most: int) -> Array:
-    """Some of the faces, evenly from the first to the last."""
+    """At most ``most`` of the faces, evenly spaced."""
     if len(faces) <= most:
         return faces
     chosen: Array = faces[np.linspace(0, len(faces) - 1, most).astype(int)]
@@ -94,7 +94,7 @@ def evenly(faces: Array, most: int) -> Array:
 
 
 def by_confidence(probs: Array, labels: Array | None) -> list[Confidence]:
-    """How many faces are predicted how surely, and how many of them are right."""
+    """The number of faces in each bin of confidence and, with labels, how many of them are right."""
     confidence = probs.max(axis=1)
     right = None if labels is None else probs.argmax(axis=1) == labels
     rows = []
@@ -107,10 +107,10 @@ def by_confidence(probs: Array, labels: Array | None) -> list[Confidence]:
 
 
 def committee(cells: Iterable[Sequence[Array]]) -> Committee:
-    """Where cells disagree.
+    """Measures where cells disagree.
 
-    D(x) = 1/C Σ_c KL(p_c(x) ‖ p̄(x)) with p̄ = 1/C Σ_c p_c (McCallum and Nigam 1998), which is the entropy of p̄ less
-    the mean entropy of the cells. The seeds of a cell share its vote.
+    D(x) = 1/C Σ_c KL(p_c(x) ‖ p̄(x)) with p̄ = 1/C Σ_c p_c (McCallum and Nigam 1998), which is the entropy of p̄ minus
+    the mean entropy of the cells. The seeds of a cell share its weight.
 
     Args:
         cells: for each cell the probabilities ``(N, K)`` of its seeds, one or more.

@@ -1,4 +1,4 @@
-"""Several pairs in one table: a column for each, and their mean (the form of the paper's Table 1)."""
+"""Tables over several pairs: a column for each, and their mean, in the form of the paper's Table 1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .seeds import seeds_mark, usual_seeds
 from .tables import Rows, percent, spread
 
 _FINGERPRINTS = ("train_fingerprint", "test_fingerprint")
-#: The metrics that have such a table.
+#: The metrics that have such a table, and their names in its title.
 SHOWN = {"macro_recall": "mean recall", "accuracy": "accuracy"}
 NOTE = (
     "In %, target test split, mean ± standard deviation over seeds; the mean is over the columns, of cells that have "
@@ -23,15 +23,15 @@ NOTE = (
 
 
 def tables_over_targets(grids: Sequence[Grid]) -> dict[str, Rows]:
-    """Titles and tables of grids with labels, by metric; see :func:`sets_over_targets`."""
+    """The tables of grids with labels, by title; see :func:`sets_over_targets`."""
     return {title: over_targets(several, metric) for title, metric, several in sets_over_targets(grids)}
 
 
 def sets_over_targets(grids: Sequence[Grid]) -> Iterator[tuple[str, str, list[Grid]]]:
-    """Title, metric and grids of each such table; runs of other settings, code or weights have their own.
+    """Title, metric and grids of each table; runs with other settings, code or weights get their own table.
 
-    Every dataset has the same data in all columns. Where its data have changed, grids of other data than the newest one
-    have are left out, whatever their pair.
+    Within a table, every dataset has the same data in all columns. If a dataset has changed, only grids with the
+    newest grid's data are kept.
     """
     sets: dict[str, list[Grid]] = {}
     for grid in sorted((g for g in grids if g.labelled), key=_finished, reverse=True):
@@ -48,10 +48,10 @@ def sets_over_targets(grids: Sequence[Grid]) -> Iterator[tuple[str, str, list[Gr
 
 
 def over_targets(grids: Sequence[Grid], metric: str) -> Rows:
-    """Every method and loss, a column per pair and their mean; with accuracy, published numbers beside ours.
+    """A row per method and loss, a column per pair, and the mean; for accuracy, published numbers beside ours.
 
     Args:
-        grids: with labels, of one pair each and the same settings.
+        grids: with labels, each of another pair, with the same settings.
         metric: one of :data:`SHOWN`.
     """
     cells = list(dict.fromkeys((m, k) for grid in grids for m in grid.methods for k in grid.losses if grid.of(m, k)))
@@ -80,37 +80,37 @@ def over_targets(grids: Sequence[Grid], metric: str) -> Rows:
 
 
 def _plain(method: str) -> str:
-    """A method's name without the options that tell it from others in a table."""
+    """A method's name without the options that a table adds to it."""
     return method.partition(" ")[0]
 
 
 def _finished(grid: Grid) -> str:
-    """When the last run of a grid was finished."""
+    """The time at which a grid's last run finished."""
     return max(str(run.record["finished"]) for run in grid.runs)
 
 
 def _go_together(one: Grid, other: Grid) -> bool:
-    """Whether two grids are of two pairs, and have the same data wherever they have the same dataset."""
+    """Whether two grids are of different pairs, and have the same data in each dataset that they share."""
     pairs = (one.source, one.target), (other.source, other.target)
     sides = [side for side, a, b in zip(("source", "target"), *pairs, strict=True) if a == b]
     return len(sides) < 2 and all(_data(one, side) == _data(other, side) for side in sides)
 
 
 def _data(grid: Grid, side: str) -> list[Any]:
-    """What a side's data are known by; of features, which each pair has its own of, there are the counts alone."""
+    """What identifies a side's data: counts and fingerprints; counts alone for features, which each pair extracts."""
     data = grid.runs[0].record["data"][side]
     keys = ("train_counts", "test_counts") + (() if data.get("features_of") else _FINGERPRINTS)
     return [data.get(key) for key in keys]
 
 
 def columns(grids: Sequence[Grid]) -> list[str]:
-    """What the column of each pair is called."""
+    """The column name of each pair."""
     several = len({grid.source for grid in grids}) > 1
     return [f"{grid.source} → {grid.target}" if several else grid.target for grid in grids]
 
 
 def _words(sets: Sequence[Sequence[Grid]]) -> list[str]:
-    """In what each of several sets of grids differs from the others, a number where that reads alike; or empty."""
+    """How each set of grids differs from the others, numbered if that reads the same; empty for a single set."""
     if len(sets) < 2:
         return [""] * len(sets)
     differs = differences([grids[-1].runs[-1].record for grids in sets])

@@ -1,4 +1,4 @@
-"""Self-contained pages that print and read on a phone, and the same in Markdown."""
+"""Self-contained HTML pages for screen, phone and print, and tables in Markdown."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pathlib import Path
 from ..util.files import refuse_foreign
 from ..util.markdown import markdown_cell
 
-#: Figures that are wider than this have a row of the page to themselves, in points.
+#: Figures wider than this, in points, take a whole row of the page.
 _WIDE = 450.0
 
-#: By which a page of ours is known.
+#: Marks a page as written by this program.
 _GENERATOR = "<meta name='generator' content='pa_difc'>"
 
 _HERE = Path(__file__).parent
 STYLE = (_HERE / "page.css").read_text(encoding="utf-8")
-#: Tables that sort and filter, details that fold.
+#: The script that sorts and filters tables, and folds details.
 SCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
 
-#: More rows than this scroll below a head that stays.
+#: Tables with more rows than this scroll under a fixed header.
 _LONG = 25
 
 _HEADING = re.compile(r"<h2(?: id='([^']*)')?>(.*?)</h2>", re.DOTALL)
@@ -32,24 +32,24 @@ Rows = Sequence[Sequence[str]]
 
 
 def slug(title: str) -> str:
-    """A title as the name of a file or a place in a page; letters of every script stay."""
+    """A title as a file name or an HTML id; letters of every script stay."""
     return re.sub(r"[\W_]+", "-", title.lower().replace("→", "to").replace("×", "x")).strip("-")[:80] or "report"
 
 
 def markdown_table(rows: Rows) -> str:
-    """A table whose first row is the head."""
+    """A Markdown table whose first row is the header."""
     head, *body = rows
     lines = [[markdown_cell(cell) for cell in cells] for cells in (head, *body)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [lines[0], ["---"] * len(head), *lines[1:]])
 
 
 def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
-    """A table with its own scrollbar on narrow screens; columns of published numbers are set apart.
+    """An HTML table that scrolls by itself on narrow screens; columns of published numbers are set apart.
 
     Args:
-        rows: the first one is the head.
+        rows: plain text; the first one is the header.
         title: for screen readers.
-        published: how the head of a column begins that is not ours.
+        published: the prefix of a published column's name.
     """
     head, *body = ([html.escape(cell) for cell in row] for row in rows)
     kinds = []
@@ -67,12 +67,12 @@ def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
 
 
 def html_figure(title: str, picture: str, caption: str = "") -> str:
-    """A figure of an SVG's text; a wide one has its own scrollbar on narrow screens.
+    """An HTML figure; a wide one scrolls by itself on narrow screens.
 
     Args:
         title: what it shows, for screen readers too.
-        picture: the SVG.
-        caption: what else is reported above it.
+        picture: the HTML of an SVG or an image.
+        caption: added to the title above the figure.
     """
     title, said = html.escape(title), f" <small>{html.escape(caption)}</small>" if caption else ""
     width = re.match(r"<svg [^>]*?\bwidth=\"([0-9.]+)pt\"", picture)
@@ -82,10 +82,10 @@ def html_figure(title: str, picture: str, caption: str = "") -> str:
 
 
 def require_ours(folder: Path) -> None:
-    """Refuses a folder in which a report would be written over somebody else's.
+    """Refuses a folder in which a report would overwrite somebody else's file.
 
     Raises:
-        UserError: there is a report.html or report.md that no report wrote.
+        UserError: it holds a report.html or report.md that this program did not write.
     """
     page, text = folder / "report.html", folder / "report.md"
     ours = page.is_file() and _GENERATOR in page.read_text(encoding="utf-8", errors="replace")
@@ -94,16 +94,14 @@ def require_ours(folder: Path) -> None:
 
 
 def html_page(title: str, body: str, scripts: Sequence[str] = ()) -> str:
-    """A whole page that needs no network and allows none: a policy in it forbids whatever is not in the file.
+    """A complete page that needs no network, and whose content security policy forbids it.
 
-    A list of its second headings stands at the side, or at the top of a narrow screen; where scripts do not run, the
-    page loses no number.
+    It lists its ``<h2>`` headings at the side, or at the top of a narrow screen. Without scripts it loses no number.
 
     Args:
         title: of the page.
-        body: HTML below the title; second headings without an id are given one.
-        scripts: what the page needs next to its own; they may compile code, as Vega does with what is computed in a
-            picture.
+        body: HTML below the title; an ``<h2>`` without an id gets one.
+        scripts: further scripts that the page needs; these may compile code, as Vega does.
     """
     title, (contents, body) = html.escape(title), _with_contents(body)
     scripts = [_script(text) for text in (*scripts, SCRIPT)]
@@ -117,7 +115,7 @@ def html_page(title: str, body: str, scripts: Sequence[str] = ()) -> str:
 
 
 def _with_contents(body: str) -> tuple[str, str]:
-    """Links to the second headings of a page, nothing where there is one, and the page with an id at each."""
+    """Links to a page's ``<h2>`` headings, empty if there is only one, and the page with an id at each."""
     links: list[str] = []
 
     def linked(match: re.Match[str]) -> str:
@@ -132,15 +130,15 @@ def _with_contents(body: str) -> tuple[str, str]:
 
 
 def _script(text: str) -> str:
-    """A script as it can stand in a page: nothing in it ends it, and its line ends are those that a browser hashes."""
+    """A script safe to embed: nothing in it closes the element, and its line endings are those that browsers hash."""
     return text.replace("\r\n", "\n").replace("</script", "<\\/script")
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """Nothing is loaded, sent or framed, and no script runs but these: a name that gets past escaping runs nothing.
+    """A policy under which nothing is loaded or sent, and only these scripts run, even if a name slips past escaping.
 
-    ``unsafe-eval`` stands there for Vega, which compiles the expressions of a picture; its interpreter, which would not
-    need it, is in no package for Python.
+    ``unsafe-eval`` is for Vega, which compiles a plot's expressions. Vega's interpreter would not need it, but no
+    Python package has it.
     """
     digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests) + (" 'unsafe-eval'" if len(scripts) > 1 else "")

@@ -1,19 +1,19 @@
-"""Phases of losses that never began, for training ended before: a table that shows a loss has to say so."""
+"""Phases of losses that never began because training ended before: tables of such losses must say so."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-#: An option that a loss has if it has the phase, what the phase is, and the key of its first epoch.
+#: For each phase: an option that losses with it have, its name, and the key of its first epoch.
 _PHASES = (("class_weights", "class weights", "reweight_epoch"), ("epsilon", "confusion", "confusion_epoch"))
 
 
 def never_began(settings: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Which losses of runs are without a phase that they are named for, a line for each kind.
+    """Lines on losses whose training ended before one of their phases began.
 
     Args:
-        settings: of the runs, by group, resolved; epochs are counted from 0 there, and from 1 in the lines.
+        settings: of the runs, by group, resolved. Their epochs count from 0; the lines count from 1.
     """
     late: dict[str, list[str]] = {}
     for one in settings:

@@ -1,4 +1,4 @@
-"""One picture of all cells of a grid: accuracy against mean recall, or, without labels, two criteria."""
+"""The plot of all cells of a grid: accuracy against mean recall or, without labels, two criteria."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .tables import percent, spread
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: A loss's marker in matplotlib, and the same as a path of SVG in a square from -1 to 1.
+#: The losses' markers: matplotlib's name, and the same as an SVG path in the square from -1 to 1.
 SHAPES = {
     "o": "M-0.9,0a0.9,0.9 0 1,0 1.8,0a0.9,0.9 0 1,0 -1.8,0Z",
     "s": "M-0.8,-0.8H0.8V0.8H-0.8Z",
@@ -29,12 +29,12 @@ SHAPES = {
     ">": "M0.95,0L-0.75,0.95V-0.95Z",
     "X": "M-1,-0.5L-0.5,-1L0,-0.5L0.5,-1L1,-0.5L0.5,0L1,0.5L0.5,1L0,0.5L-0.5,1L-1,0.5L-0.5,0Z",
 }
-_OTHERS = "others"  #: the name of those that have no colour or shape of their own
+_OTHERS = "others"  #: legend entry for methods or losses without a colour or shape of their own
 
 
 @dataclass(frozen=True)
 class Point:
-    """A cell, its seeds and how it is drawn."""
+    """A cell in the plot, with the values of its seeds."""
 
     method: str
     loss: str
@@ -46,17 +46,17 @@ class Point:
 
 @dataclass(frozen=True)
 class Plane:
-    """What the picture shows."""
+    """The content of the plot."""
 
     title: str
     caption: str
     axes: tuple[str, str]
-    digits: int  #: behind the point
+    digits: int  #: decimals
     points: Sequence[Point]
 
     @property
     def colors(self) -> dict[str, str]:
-        """A colour for each method; of many methods, the best have one, and the others are gray."""
+        """A colour for each method; if there are many, the best have their own and the others share gray."""
         return _assign([p.method for p in self.points], [p.method for p in self._ordered], COLORS[:-1], GRAY)
 
     @property
@@ -67,11 +67,11 @@ class Plane:
 
     @property
     def bar(self) -> Point | None:
-        """The classifier without training, which the others have to be better than."""
+        """The classifier without training, the baseline of the others; None without one."""
         return next((p for p in self.points if p.method == AS_IS and p.loss == BASE), None)
 
     def is_right(self, point: Point) -> bool:
-        """Whether a point lies in the right half: its name stands at its left."""
+        """Whether a point lies in the right half, so that its label goes to its left."""
         across = [mean(p.x) for p in self.points]
         return mean(point.x) > (min(across) + max(across)) / 2
 
@@ -80,17 +80,17 @@ class Plane:
         return sorted(self.points, key=lambda p: -mean(p.x))
 
     def figure(self) -> Figure:
-        """The same for print, and where scripts do not run."""
+        """The plot as a static figure, for print and for pages without scripts."""
         return Figure(self.title, partial(draw, plane=self), (6.6, 4.4), self.caption)
 
 
 def key(name: str, assigned: dict[str, str]) -> str:
-    """Under which entry of a legend a method or a loss stands."""
+    """The legend entry of a method or a loss."""
     return name if name in assigned else _OTHERS
 
 
 def plane_of(grid: Grid, selection: Selection | None) -> Plane | None:
-    """The picture of a grid; None of a single cell, or where there is nothing to draw it from."""
+    """The plot of a grid; None if it has a single cell or no values to draw."""
     plane = _scored(grid) if grid.labelled else _unscored(selection) if selection else None
     return plane if plane and len(plane.points) > 1 else None
 
@@ -122,7 +122,7 @@ def _unscored(selection: Selection) -> Plane:
 
 
 def _labelled(points: list[Point], best: str) -> list[Point]:
-    """The points with names at those that the others are compared with, and at the best by the first axis."""
+    """The points with labels at the baselines, and at the best cell by the first axis if ``best`` names it."""
     top = max(points, key=lambda p: mean(p.x), default=None)
     named = []
     for p in points:
@@ -135,7 +135,7 @@ def _labelled(points: list[Point], best: str) -> list[Point]:
 
 
 def _assign(names: Sequence[str], best: Sequence[str], looks: Sequence[str], other: str) -> dict[str, str]:
-    """A look for each name; of more names than there are looks, the best have theirs, and the rest share another."""
+    """A look for each name; if there are too few looks, the best names get them and the rest share ``other``."""
     unique = list(dict.fromkeys(names))
     if len(unique) <= len(looks) + 1:
         return dict(zip(unique, (*looks, other), strict=False))
@@ -143,7 +143,7 @@ def _assign(names: Sequence[str], best: Sequence[str], looks: Sequence[str], oth
 
 
 def draw(ax: Axes, plane: Plane) -> None:
-    """Seeds small, means large with an edge in the colour of the text; dashed lines through the bar."""
+    """Draws the plot: seeds small, means large, and dashed lines through the baseline."""
     import matplotlib
 
     ink, colors, shapes = matplotlib.rcParams["text.color"], plane.colors, plane.shapes
@@ -175,7 +175,7 @@ def draw(ax: Axes, plane: Plane) -> None:
 
 
 def said(values: Sequence[float], digits: int) -> str:
-    """A mean with its spread, as tables have it, or with more digits."""
+    """A mean with its spread as in tables, or, with another number of digits, the mean alone."""
     if digits == 1:
         return spread(values)
     return f"{mean(values):.{digits}f}"

@@ -1,4 +1,4 @@
-"""Tables of an error page for programs: predictions.csv and groups.csv."""
+"""The machine-readable tables of an error page: predictions.csv and groups.csv."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .table import csv_text
 
 PREDICTIONS, GROUPS = "predictions.csv", "groups.csv"
 
-#: How the heads of the files begin, and what the rest of their columns begins with.
+#: The first columns of each file, and the prefixes of its other columns.
 _HEADS = {
     PREDICTIONS: (["path"], ("true", "predicted", "confidence", "disagreement", "p_")),
     GROUPS: (["column", "group", "faces"], ("right", "accuracy", "mean_recall", "recall_", "faces_")),
@@ -22,7 +22,7 @@ _HEADS = {
 
 
 def require_our_tables(folder: Path) -> None:
-    """Refuses a folder in which a table would be written over somebody else's, or over one with further columns.
+    """Refuses a folder in which a table would overwrite somebody else's file, or a table with added columns.
 
     Raises:
         UserError: there is such a file, or a link in its place.
@@ -36,7 +36,7 @@ def require_our_tables(folder: Path) -> None:
 def write_predictions(reviewed: Reviewed, file: Path) -> None:
     """Writes a row for each face: path, true class if there are labels, predicted class, confidence, probabilities.
 
-    Where several cells were compared, "disagreement" is the mean KL divergence to their mean, in nats.
+    If several cells were compared, "disagreement" is their mean KL divergence from their mean, in nats.
 
     Raises:
         UserError: the file can't be written.
@@ -58,7 +58,7 @@ def _prediction_rows(r: Reviewed) -> Iterator[list[Any]]:
 
 
 def write_groups(groups: Sequence[ByGroup], classes: Sequence[str], file: Path) -> None:
-    """Writes a row for each group of each column: faces, shares in [0, 1] and the ends of their 95 % intervals.
+    """Writes a row for each group of each column: numbers of faces, and shares in [0, 1] with 95 % intervals.
 
     Raises:
         UserError: the file can't be written.
@@ -85,7 +85,7 @@ def _ends(found: Share | None) -> list[str]:
 
 
 def _is_ours(file: Path) -> bool:
-    """Whether a file's head is one that this module writes."""
+    """Whether a file's header is one that this module writes."""
     if not file.is_file():
         return False
     begins, others = _HEADS[file.name]

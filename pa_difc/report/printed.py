@@ -64,16 +64,3 @@ def _lines(rows: Sequence[Sequence[str]], block: Sequence[int], widths: Sequence
     stacked = zip(*([""] * (height - len(head)) + head for head in heads), strict=True)
     for cells in (*stacked, *([row[i] for i in block] for row in rows[1:])):
         yield _GAP.join(cell.ljust(widths[i]) for cell, i in zip(cells, block, strict=True)).rstrip()
-
-
-def class_lines(names: Sequence[str], values: Sequence[str], indent: str = "  ", width: int = 100) -> str:
-    """A value for each class, on as many lines of a terminal as it takes: "surprise 55%   fear 31%   …"."""
-    width = columns(width)
-    lines, line = [], ""
-    for part in (f"{name} {value}" for name, value in zip(names, values, strict=True)):
-        if line and len(indent) + len(line) + 3 + len(part) > width:
-            lines.append(line)
-            line = part
-        else:
-            line = f"{line}   {part}" if line else part
-    return "\n".join(indent + text for text in [*lines, line])

@@ -1,8 +1,8 @@
-"""Numbers of the paper, shown next to ours in columns of their own: Sreenivas et al. 2022, Tables 1, 2 and 5.
+"""The paper's numbers, shown beside ours in columns of their own: Sreenivas et al. 2022, Tables 1, 2 and 5.
 
-Target accuracy in %, source RAF-DB, 20 + 20 epochs; Tables 1 and 2: IR-50, Table 5: ResNet-18 on SFEW 2.0. Those of
-other methods are the CD-FER benchmark's (Chen et al. 2021, AGRA), which Table 1 repeats. The SFEW numbers of DIFC fit a
-test set of 415 images, undetected faces dropped; some methods of the benchmark chose their epoch on target labels.
+Target accuracy in %, source RAF-DB, 20 + 20 epochs; IR-50 in Tables 1 and 2, ResNet-18 on SFEW 2.0 in Table 5. Numbers
+of other methods are the CD-FER benchmark's (Chen et al. 2021, AGRA), repeated in Table 1. DIFC's SFEW numbers fit a
+test set of 415 images, without undetected faces. Some methods of the benchmark chose their epoch on target labels.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _OF_TABLE_5 = ("ir18", "resnet18")
 
 
 def published_accuracy(source: str, target: str, method: str, loss: str, backbone: str = "ir50") -> float | None:
-    """The paper's accuracy in % for a cell, or None if it has none."""
+    """The paper's target accuracy in % for a cell; None if it has none."""
     if source not in ("raf_db", "raf_db_original") or target not in _TARGETS:
         return None
     found = _of_ir50(_TARGETS.index(target), method, loss)
@@ -49,6 +49,6 @@ def published_accuracy(source: str, target: str, method: str, loss: str, backbon
 
 
 def _of_ir50(column: int, method: str, loss: str) -> float | None:
-    """Of Tables 1 and 2."""
+    """A number of Tables 1 and 2, which use IR-50."""
     rows = _TABLE_2 if method == "mcd" else {"ce": _TABLE_1[method]} if method in _TABLE_1 else {}
     return rows[loss][column] if loss in rows else None

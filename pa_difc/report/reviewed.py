@@ -1,4 +1,4 @@
-"""A model's predictions of faces, together with the faces: what an error page is made of."""
+"""A run's predictions together with the faces themselves, for an error page."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 class Reviewed:
     """Predictions of a target's test faces, in the order of the faces."""
 
-    model: str  #: which model it is, in words
-    about: str  #: where it comes from
+    model: str  #: method and loss, in words
+    about: str  #: pair, seed and run folder
     target: str
     classes: Sequence[str]
     faces: FaceSet
     labels: Array | None  #: ``(N,)`` classes; None for a target without labels
     probs: Array  #: ``(N, K)`` class probabilities
-    elsewhere: frozenset[str] = frozenset()  #: names of the target's faces that are not among these
-    committee: Committee | None = None  #: where the cells of its grid disagree, if there are several
+    elsewhere: frozenset[str] = frozenset()  #: names of the target's training faces
+    committee: Committee | None = None  #: where the grid's cells disagree; None if there is only one
     notes: tuple[str, ...] = ()
 
     @property
@@ -51,16 +51,16 @@ class Reviewed:
 
 
 def reviewed_runs(runs: Iterable[Run], data_root: Path | None = None) -> Iterator[Reviewed]:
-    """Predictions of runs with the faces that they are of. Predictions were kept: no network is run.
+    """Yields the kept predictions of runs together with their faces; no network is run.
 
-    Runs of one target in a row share its faces, and those of one grid what its cells disagree on.
+    Consecutive runs on one target share its faces, and runs of one grid share its disagreements.
 
     Args:
-        runs: finished ones.
-        data_root: the folder of datasets; None: the one that each run was trained with.
+        runs: finished runs.
+        data_root: the folder of datasets; None takes the one that each run was trained with.
 
     Raises:
-        UserError: predictions were not kept; a target can't be loaded, or is not the data of a run.
+        UserError: predictions were not kept; a target can't be loaded, or is not the data of its run.
     """
     last: tuple[str, Domain] | None = None
     committees: dict[tuple[Path, str], Committee | None] = {}
@@ -99,7 +99,7 @@ def _reviewed(run: Run, outputs: dict[str, Array], domain: Domain, divided: Comm
 
 
 def _place(run: Run, data_root: Path | None) -> dict[str, Any]:
-    """What the faces of a run's target are loaded by."""
+    """The settings that a run's target was loaded with."""
     settings = run.settings["data"]
     names = ("on_bad_image", "deduplicate", "group_by", "near_duplicates", "target_shift", "shift_draw")
     return {
@@ -112,14 +112,14 @@ def _place(run: Run, data_root: Path | None) -> dict[str, Any]:
 
 
 def target_domain(run: Run, data_root: Path | None = None) -> Domain:
-    """The target of a run as it is on the disk, its class proportions shifted if the run's were.
+    """Loads a run's target from disk, with its class proportions shifted as in the run.
 
     Args:
-        run: of faces, or of features that were made of them.
-        data_root: the folder of datasets; None: the one that the run was trained with.
+        run: on faces, or on features extracted from them.
+        data_root: the folder of datasets; None takes the one that the run was trained with.
 
     Raises:
-        UserError: it can't be loaded.
+        UserError: the target can't be loaded.
     """
     from ..data.label_shift import shift_labels
     from ..data.loading import load_domain
@@ -132,14 +132,14 @@ def target_domain(run: Run, data_root: Path | None = None) -> Domain:
 
 
 def _require_same(run: Run, domain: Domain, data_root: Path | None) -> None:
-    """The test split must be the faces that a run was scored on.
+    """Checks that the test split holds the faces that a run was scored on.
 
     Raises:
-        UserError: it is not.
+        UserError: it does not.
     """
     known = run.record["data"]["target"]
     same = isinstance(domain.test, FaceSet) and _same_labels(run, domain)
-    if same and not known.get("features_of"):  # of features the fingerprint is not that of the faces
+    if same and not known.get("features_of"):  # the fingerprint of features is not that of their faces
         same = domain.test.fingerprint == known["test_fingerprint"]
     if not same:
         root = _place(run, data_root)["data_root"]
@@ -149,7 +149,7 @@ def _require_same(run: Run, domain: Domain, data_root: Path | None) -> None:
 
 
 def _same_labels(run: Run, domain: Domain) -> bool:
-    """Whether the test split has the labels that a run's outputs have, or as many faces without one."""
+    """Whether the test split's labels equal those in a run's outputs or, without labels, its size does."""
     if (outputs := run.outputs) is None:
         return True
     kept = outputs["target_labels"].astype(np.int64)
@@ -159,24 +159,25 @@ def _same_labels(run: Run, domain: Domain) -> bool:
 
 
 def _cells(run: Run) -> Iterator[list[Array]]:
-    """The probabilities of every cell of a run's grid, its own among them: of the runs that are next to it."""
+    """The probabilities of each cell of a run's grid, itself included, from the runs in the same folder."""
     from ..training.record import read_record
 
     n, key = len(run.outputs["target_probs"]) if run.outputs else 0, group_key(run.record)
-    cells: dict[tuple[str, str], list[Run]] = {}
+    cells: dict[tuple[str, str], list[Array]] = {}
     for path in sorted(run.path.absolute().parent.glob("*/record.json")):
         try:
-            other = Run(path.parent, read_record(path))
+            record = read_record(path)
+            if group_key(record) != key:
+                continue
+            other = Run(path.parent, record)
+            probs = (other.outputs or {}).get("target_probs")
         except UserError:  # it can't be compared with
             continue
-        if group_key(other.record) == key:
-            cells.setdefault(_cell(other), []).append(other)
-    for runs in cells.values():
-        said = [Run(r.path, r.record).outputs for r in runs]
-        if kept := [o["target_probs"] for o in said if o and len(o["target_probs"]) == n]:
-            yield kept
+        if probs is not None and len(probs) == n:
+            cells.setdefault(_cell(other), []).append(probs)
+    yield from cells.values()
 
 
 def _cell(run: Run) -> tuple[str, str]:
-    """What makes runs seeds of one cell: everything of the method and the loss, options too."""
+    """A key of a run's cell: method and loss with all their options."""
     return canonical(run.settings["method"]), canonical(run.settings["loss"])

@@ -1,4 +1,4 @@
-"""A finished run as it lies on the disk."""
+"""A finished run on disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..util.names import as_utf8
 
 Array = npt.NDArray[Any]
 
-#: The method that predicts with a pretrained classifier as it is, and all that learn nothing from the source.
+#: The method that predicts with the pretrained classifier as it is, and all methods that do not use the source.
 AS_IS, WITHOUT_SOURCE = "as_is", ("as_is", "source_free")
 
 _SIDES, _PARTS = ("source", "target"), ("labels", "probs", "kept", "features")
@@ -31,7 +31,7 @@ class Run:
 
     path: Path
     record: dict[str, Any]
-    names: tuple[str, str] | None = None  #: see :func:`.variants.variant_names`; None: the plain ones
+    names: tuple[str, str] | None = None  #: see :func:`.variants.variant_names`; None for the plain names
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Run:
 
     @property
     def has_source(self) -> bool:
-        """Whether there was a source at all."""
+        """Whether the run had a source dataset."""
         return "source" in self.record["scores"]
 
     @property
@@ -69,13 +69,13 @@ class Run:
 
     @property
     def cell(self) -> tuple[str, str, int]:
-        """Method, loss and seed."""
+        """Method and loss by their names in the table, and seed."""
         method, loss = self.names or (self.method, self.loss)
         return method, loss, self.settings["run"]["seed"]
 
     @property
     def scores(self) -> dict[str, Any]:
-        """On the target's test split, where it has labels."""
+        """The scores on the target's test split; only for a target with labels."""
         return self.record["scores"]["target"]  # type: ignore[no-any-return]
 
     @property
@@ -85,12 +85,12 @@ class Run:
 
     @property
     def states(self) -> list[tuple[int, dict[str, Any]]]:
-        """The state of the loss by epoch, for losses that have one."""
+        """Pairs of an epoch and the loss's state after it; empty for losses without a state."""
         return [(h["epoch"], h["state"]) for h in self.record["history"] if h.get("state")]
 
     @cached_property
     def outputs(self) -> dict[str, Array] | None:
-        """Labels, probabilities and features of the test splits; None where they were not kept.
+        """Labels, probabilities and features of both test splits, by name; None if they were not kept.
 
         Raises:
             UserError: the file is damaged, or not of this run.
@@ -108,10 +108,10 @@ class Run:
 
 
 def read_runs(folder: Path) -> list[Run]:
-    """All runs below a folder, in the order in which they were finished.
+    """All runs below a folder, in the order in which they finished.
 
     Raises:
-        UserError: there is none, or a record is damaged.
+        UserError: there is no run, or a record is damaged.
     """
     from ..training.record import read_record
 
@@ -122,7 +122,7 @@ def read_runs(folder: Path) -> list[Run]:
 
 
 def _fit_together(arrays: Sequence[Array], k: int, labelled: bool) -> bool:
-    """Whether a test split's outputs are of one length, with K classes, and with labels exactly if it has some."""
+    """Whether a test split's outputs have consistent shapes, types and values, and labels exactly if it is labelled."""
     labels, probs, kept, features = arrays
     n = len(labels) if labels.ndim == 1 else -1
     return bool(

@@ -1,4 +1,4 @@
-"""Cells that have other seeds than the rest of their table: a mean over other runs, which is said beside it."""
+"""Marks cells with other seeds than the rest of their table, because their means are over other runs."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from .run import AS_IS
 
 
 def usual_seeds(of_cells: Iterable[Collection[int]]) -> tuple[int, ...]:
-    """The seeds that most cells of a table have; of several as frequent ones, the most seeds."""
+    """The seeds that most cells of a table have; on a tie, the larger set."""
     counts = Counter(tuple(sorted(seeds)) for seeds in of_cells if seeds)
     return max(counts, key=lambda seeds: (counts[seeds], len(seeds)), default=())
 
 
 def seeds_mark(method: str, seeds: Collection[int], usual: Collection[int]) -> str:
-    """ "(seed 0)" where a cell's seeds are not the usual ones; the classifier without training has no chance in it."""
+    """A mark such as "(seed 0)" if a cell's seeds are not the usual ones; none for as_is, which is deterministic."""
     if not seeds or method.partition(" ")[0] == AS_IS or sorted(seeds) == sorted(usual):
         return ""
     return f"(seed{'s' * (len(seeds) > 1)} {', '.join(map(str, sorted(seeds)))})"
 
 
 def marks_of(seeds: Mapping[tuple[str, str], Collection[int]]) -> dict[tuple[str, str], str]:
-    """The mark of each cell of a table, a method and a loss; empty where its seeds are the usual ones."""
+    """The mark of each cell of a table, by method and loss; empty if its seeds are the usual ones."""
     usual = usual_seeds(own for (method, _), own in seeds.items() if method.partition(" ")[0] != AS_IS)
     return {cell: seeds_mark(cell[0], own, usual) for cell, own in seeds.items()}

@@ -1,7 +1,7 @@
-"""Choosing a method and a loss without target labels, from what the runs of a grid predicted.
+"""Chooses a method and a loss without target labels, from the predictions of a grid's runs.
 
-A cell's score by a criterion is the mean over its seeds. Everything is computed on the faces whose features a run has
-kept, at most 2,000 of each test split, evenly spaced. Target labels, where there are any, only tell how it did.
+A cell's score by a criterion is the mean over its seeds. Scores are computed on the faces whose features were kept, at
+most 2,000 evenly spaced ones per test split. Target labels, if there are any, only serve to judge the choice.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from .grid import BASE, Grid
 from .run import AS_IS, Array, Run
 from .tables import AGREES, Rows, agreement, percent, spread
 
-#: The criteria that a grid's cells are scored by, alone; "dev" would train a density model for every run.
+#: The criteria that score each cell by itself; "dev" is left out because it would train a density model for every run.
 ALONE = ("im", "class_ami", "bnm", "snd", "src_macro")
-#: The criteria of which two must put a cell above as_is. Source recall says nothing of the target, and "snd" prefers
-#: collapsed models. One is not enough: of many cells that learnt from one poor source most agree, so that EnsV, the
-#: agreement with their mean, prefers each of them to a better classifier that they have nothing to do with.
+#: A cell must beat as_is by two of these criteria. Source recall says nothing about the target, and "snd" prefers
+#: collapsed models. One criterion is not enough: cells that learnt from the same poor source agree with each other, so
+#: EnsV, the agreement with their mean, prefers each of them to a better classifier that learnt from elsewhere.
 AGAINST_AS_IS = ("im", "class_ami", "bnm", "ensv")
 FEWEST_ABOVE_AS_IS = 2
-#: The cell whose recall on held-out source the others have to keep.
+#: The cell whose recall on held-out source faces the others have to keep.
 REFERENCE = ("source_only", BASE)
 #: The rule of the choice, in words.
 CHOSEN_BY = "consensus (mean rank by class_ami, ensv and source recall)"
-#: Head of the column that the choice goes by.
+#: Header of the column that decides the choice.
 RANK = "rank"
-#: Fewer cells than this say nothing of a criterion.
+#: Fewer cells than this are too few to judge a criterion.
 FEWEST_TO_JUDGE = 3
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A method and a loss over their seeds, as far as they can be judged without target labels."""
+    """A method and a loss over their seeds, judged without target labels."""
 
     method: str
     loss: str
     runs: Sequence[Run]
     scores: dict[str, float]  #: by criterion, mean over seeds; larger is better
-    by_run: Sequence[dict[str, float]]  #: the same of each run
-    predicted: list[float]  #: ``(K,)`` shares of the target's predictions, mean over seeds
+    by_run: Sequence[dict[str, float]]  #: the same for each run
+    predicted: list[float]  #: ``(K,)`` shares of predicted classes on the target, mean over seeds
     collapsed: bool  #: in at least one run fewer than half of the classes were ever predicted
-    keeps_source: bool  #: recall on held-out source at most 3 points below the reference's; True if there is none, or
-    #: if the method learns nothing from the source
-    agreement: float | None  #: share of the target's faces of which as_is says the same class; None without as_is
+    keeps_source: bool  #: recall on held-out source at most 3 points below the reference's; True without a reference,
+    #: or if the method does not use the source
+    agreement: float | None  #: share of target faces for which as_is predicts the same class; None without as_is
     below_as_is: bool  #: fewer than two of AGAINST_AS_IS put it above the pretrained classifier without training
 
     @property
@@ -74,30 +74,30 @@ class Selection:
 
     classes: Sequence[str]
     candidates: Sequence[Candidate]
-    has_source: bool  #: whether there was a source whose held-out faces could be predicted
-    has_reference: bool  #: whether the grid has the cell whose source recall the others have to keep
+    has_source: bool  #: whether there was a source dataset
+    has_reference: bool  #: whether the grid has the cell :data:`REFERENCE`
 
     @property
     def chosen(self) -> Candidate:
         return self.pick("consensus")
 
     def pick(self, criterion: str) -> Candidate:
-        """The best eligible candidate by a criterion; if none is eligible, of all that are not below as_is."""
+        """The best eligible candidate by a criterion; if none is eligible, the best that is not below as_is."""
         allowed = [c for c in self.candidates if c.eligible] or [c for c in self.candidates if not c.below_as_is]
         return max(allowed, key=lambda c: c.scores[criterion])
 
     def rank(self, candidate: Candidate) -> float:
-        """The mean rank by the criteria of consensus: 1 is the best by all of them."""
+        """The mean rank by the criteria of consensus; 1 means the best by all of them."""
         return len(self.candidates) + 1 - candidate.scores["consensus"]
 
 
 def select(grid: Grid) -> Selection | None:
-    """Scores every cell of a grid; None if a run's outputs were not kept, or are not of the same faces."""
+    """Scores every cell of a grid; None if a run's outputs are missing, or of another number of faces."""
     kept = {run.cell: o["target_probs"][o["target_kept"]] for run in grid.runs if (o := run.outputs)}
     faces = {len(o["target_labels"]) for run in grid.runs if (o := run.outputs)}
     if len(kept) < len(grid.runs) or len(faces) > 1:
         return None
-    # A cell has one vote in the mean of all, however many seeds it has: as_is has one.
+    # Each cell weighs the same in the mean, however many seeds it has: as_is has only one.
     votes = [1 / len(grid.of(method, loss)) for method, loss, _ in kept]
     agreed = dict(zip(kept, ensemble_agreement(list(kept.values()), votes), strict=True))
     cells = [(m, k, list(grid.of(m, k).values())) for m in grid.methods for k in grid.losses if grid.of(m, k)]
@@ -116,7 +116,7 @@ def select(grid: Grid) -> Selection | None:
 
 
 def candidates_table(selection: Selection) -> Rows:
-    """Every cell with its criteria and mean rank, 1 for the best; an arrow is at the chosen cell."""
+    """Every cell with its criteria and mean rank; an arrow marks the chosen one."""
     shown = [name for name in CONSENSUS if name != "src_macro"]
     compared = any(c.agreement is not None for c in selection.candidates)
     agrees = [AGREES] if compared else []
@@ -134,7 +134,7 @@ def candidates_table(selection: Selection) -> Rows:
 
 
 def numbers(selection: Selection) -> list[list[object]]:
-    """The same for programs: criteria as they are, shares in [0, 1]."""
+    """The same for programs, with all criteria, and shares in [0, 1]."""
     criteria, shares = (*ALONE, "ensv", "consensus"), [f"predicted_{name}" for name in selection.classes]
     rows: list[list[object]] = [
         [
@@ -160,14 +160,14 @@ def numbers(selection: Selection) -> list[list[object]]:
 
 
 def predicted_table(selection: Selection) -> Rows:
-    """What the target's faces are predicted to be, in % of them, mean over seeds."""
+    """The shares of predicted classes on the target in %, mean over seeds."""
     rows = [["method", "loss", *selection.classes]]
     rows += [[c.method, c.loss, *(f"{100 * share:.1f}" for share in c.predicted)] for c in selection.candidates]
     return rows
 
 
 def selection_notes(selection: Selection) -> list[str]:
-    """What one has to know to read the candidates' table."""
+    """Notes on how to read the candidates' table."""
     notes = [
         f"← chosen by {CHOSEN_BY}, where rank 1 is the best; of the criteria themselves, larger is better; "
         "source recall: mean recall on held-out source, in %"
@@ -180,16 +180,16 @@ def selection_notes(selection: Selection) -> list[str]:
     if any(c.below_as_is for c in selection.candidates):
         notes.append(f"¶ better than as_is by fewer than two of {', '.join(AGAINST_AS_IS)}; not chosen")
     if not selection.has_reference and selection.has_source:
-        notes.append(f"{' + '.join(REFERENCE)} is not among the cells: that they keep the source's recall is unchecked")
+        notes.append(f"{' + '.join(REFERENCE)} is not among the cells, so their source recall is not checked")
     if not any(c.eligible for c in selection.candidates):
         notes.append("no cell passes these rules: the choice is among all, and unreliable")
     return notes
 
 
 def judged(selection: Selection | None) -> Rows:
-    """What each criterion would have picked, and how far that is from the best there was: reads labels.
+    """What each criterion would have picked, and its regret against the best cell; reads target labels.
 
-    Spearman's correlation is over all cells, with their mean recall on the target.
+    Spearman's correlation is between a criterion and the mean recall on the target, over all cells.
     """
     rows = [["criterion", "picks", "mean recall %", "≥ 20 faces", "regret, points", "Spearman"]]
     from scipy.stats import spearmanr
@@ -218,7 +218,7 @@ def _scores(run: Run) -> dict[str, float]:
         source_labels=o["source_labels"][o["source_kept"]],
     )
     found = {name: CRITERIA[name].score(evidence) for name in ALONE if run.has_source or name != "src_macro"}
-    return {"src_macro": 0.0, **found}  # where there is no source, it is the same for all
+    return {"src_macro": 0.0, **found}  # without a source, it is the same for all cells
 
 
 def _candidate(
@@ -232,7 +232,7 @@ def _candidate(
     bar: dict[str, float] | None,
     as_is: Run | None,
 ) -> Candidate:
-    """A cell with what speaks against it: less source recall than the floor, worse than the bar, a collapse."""
+    """A cell with its disqualifications: source recall below ``floor``, worse than ``bar``, or collapsed."""
     counts = [prediction_counts(_outputs(run)["target_probs"]) for run in runs]
     shares = np.mean([np.array(c["predicted"]) / sum(c["predicted"]) for c in counts], axis=0)
     above = sum(scores[name] > bar[name] for name in AGAINST_AS_IS) if bar else 0

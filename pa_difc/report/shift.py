@@ -1,4 +1,4 @@
-"""What a label shift does to each method and loss: tables out of the records of a sweep over Dirichlet(α)."""
+"""The tables of a label-shift sweep: each method and loss over Dirichlet draws with several α."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ METRICS = {
 PLAIN, BALANCED, CORRECTED = "plain", "pseudo-balanced", "adjusted"
 _HEAD = ["method", "loss", "target"]
 
-#: α of a Dirichlet draw; None: no shift.
+#: α of a Dirichlet draw; None for no shift.
 Alpha = float | None
-#: Which draw of the class proportions, and the seed; an unshifted run counts as the draw of its seed.
+#: Number of the draw of class proportions, and seed; an unshifted run counts as the draw with its seed's number.
 Draw = tuple[int, int]
 Record = dict[str, Any]
 
 
 @dataclass
 class Line:
-    """A method and a loss, with or without pseudo-balancing and prior correction, over draws of each α."""
+    """The scores of a method and a loss, with or without a target sampler and prior correction, by α and draw."""
 
     method: str
     loss: str
     variant: str
     scores: dict[Alpha, dict[Draw, dict[str, Any]]] = field(default_factory=dict)  #: on the test split, by α and draw
-    refused: int = 0  #: how many estimates of the prior were refused, and predictions left as they were
+    refused: int = 0  #: runs whose prior estimate was refused, so that their predictions stayed uncorrected
 
     def values(self, alpha: Alpha, metric: str) -> list[float]:
-        """In %, one for each draw."""
+        """The scores at α in %, one for each draw."""
         return [100 * s[metric] for s in self.scores.get(alpha, {}).values() if s[metric] is not None]
 
     def gains(self, base: Line, alpha: Alpha, metric: str) -> list[float]:
@@ -48,9 +48,10 @@ class Line:
 
 
 def lines_from_records(records: Iterable[Record]) -> list[Line]:
-    """The lines of a sweep by method and loss, plain targets first; a corrected run gives two, before and after.
+    """The lines of a sweep by method and loss, plain targets first.
 
-    Of records that are the same in everything the last one counts.
+    A run with prior correction counts in two lines, before and after correction. Of several records of the same
+    experiment, the last one counts.
     """
     lines: dict[tuple[str, str, str], Line] = {}
     for (method, loss, _, alpha, draw), record in newest_runs(list(records)).items():
@@ -80,7 +81,7 @@ def newest_runs(records: Sequence[Record]) -> dict[tuple[str, str, str, Alpha, D
     """The newest record for each method, loss, target sampler, α and draw.
 
     Args:
-        records: in the order in which they were finished.
+        records: in the order in which they finished.
     """
     found = {}
     for (method, loss), record in zip(variant_names(records), records, strict=True):
@@ -92,7 +93,7 @@ def newest_runs(records: Sequence[Record]) -> dict[tuple[str, str, str, Alpha, D
 
 
 def table(lines: Sequence[Line], metric: str) -> list[list[str]]:
-    """Lines down, α across; mean ± standard deviation over draws, in %."""
+    """A row per line, a column per α; mean ± standard deviation over draws, in %."""
     alphas = severities(lines)
     rows = [[*_HEAD, *map(alpha_name, alphas), "refused"]]
     for line in lines:
@@ -102,7 +103,7 @@ def table(lines: Sequence[Line], metric: str) -> list[list[str]]:
 
 
 def gains_table(lines: Sequence[Line], metric: str) -> list[list[str]]:
-    """The same as differences in points to the method's plain cross-entropy, paired by draw; draws differ a lot."""
+    """The same as differences in points from the method's plain cross-entropy, paired because draws differ a lot."""
     alphas = severities(lines)
     bases = {line.method: line for line in lines if (line.loss, line.variant) == (BASE, PLAIN)}
     rows = [[*_HEAD, *map(alpha_name, alphas)]]
@@ -127,7 +128,7 @@ def to_csv(lines: Sequence[Line]) -> str:
 
 
 def severities(lines: Sequence[Line]) -> list[Alpha]:
-    """Every α, from no shift to the most severe."""
+    """All α, from no shift to the most severe."""
     known = {a for line in lines for a in line.scores}
     return sorted(known, key=lambda a: -float("inf") if a is None else -a)
 
@@ -137,7 +138,7 @@ def alpha_name(alpha: Alpha) -> str:
 
 
 def lead(lines: Sequence[Line]) -> str:
-    """What a busy person takes away: the best line under the most severe shift, and what it gained."""
+    """The main result: the best line under the most severe shift, and its gain over cross-entropy."""
     alpha = severities(lines)[-1]
     known = [line for line in lines if line.values(alpha, "macro_recall")]
     best = max(known, key=lambda line: mean(line.values(alpha, "macro_recall")))

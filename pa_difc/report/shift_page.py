@@ -20,7 +20,7 @@ from .shift import METRICS, Line
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: What a sweep's page is written as.
+#: The files of a sweep's page.
 PAGES = ("label_shift.html", "label_shift.csv", "label_shift.md")
 _STYLES = ("-", "--", ":", "-.")
 
@@ -31,10 +31,10 @@ def write_shift_report(
     """Writes label_shift.html, .md and .csv and the figures below ``out``; returns the page.
 
     Args:
-        records: of one sweep, in the order in which they were finished.
-        out: the folder to write.
-        title: None for the pair of domains.
-        formats: of the files of figures.
+        records: of one sweep, in the order in which they finished.
+        out: the folder to write to.
+        title: of the page; None names the pair of domains.
+        formats: of the figures' files.
 
     Raises:
         UserError: a file can't be written.
@@ -46,7 +46,7 @@ def write_shift_report(
     markdown = [f"# {title}", lead, *notes]
     for metric, name in METRICS.items():
         if not any(line.values(alpha, metric) for line in lines for alpha in line.scores):
-            continue  # no class has that many faces
+            continue  # for "macro_recall_20": no class has 20 faces
         tables = {
             name: shift.table(lines, metric),
             f"{name}, gained over cross-entropy": shift.gains_table(lines, metric),
@@ -64,7 +64,7 @@ def write_shift_report(
 
 
 def _ordered(lead: str, sections: Sequence[str], notes: Sequence[str]) -> str:
-    """The answer, numbers, and how to read them below the first of the tables."""
+    """The page's body: the main result, the first metric's section, the notes, then the other sections."""
     first, *others = sections
     return "\n".join([f"<p class='lead'>{html.escape(lead)}</p>", first, notes_beside(notes), *others])
 
@@ -83,7 +83,7 @@ def _notes(records: Sequence[dict[str, Any]], lines: Sequence[Line]) -> list[str
 
 
 def _figures(lines: Sequence[Line], metric: str, name: str, out: Path, formats: Sequence[str]) -> list[str]:
-    """A figure for each variant, written to a file and returned for the page."""
+    """A figure for each variant as HTML; also writes it to files."""
     shown = []
     for variant in dict.fromkeys(line.variant for line in lines):
         chosen = [line for line in lines if line.variant == variant]
@@ -95,7 +95,7 @@ def _figures(lines: Sequence[Line], metric: str, name: str, out: Path, formats: 
 
 
 def _draw(ax: Axes, lines: Sequence[Line], metric: str, all_lines: Sequence[Line]) -> None:
-    """A line per method and loss: colours tell losses apart, dashes methods; one scale for all variants."""
+    """Draws a line per method and loss: colours for losses, dashes for methods, on one scale for all variants."""
     alphas = shift.severities(all_lines)
     losses, methods = (list(dict.fromkeys(getattr(x, part) for x in all_lines)) for part in ("loss", "method"))
     for line in lines:

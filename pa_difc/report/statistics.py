@@ -1,7 +1,7 @@
-"""Differences between the cells of a grid, and how sure one can be of them.
+"""Differences between the cells of a grid, with tests and intervals.
 
-A difference is paired: the same seeds, the same test faces. From three seeds on, chance is what differs between seeds
-(Student's t); of fewer, nothing is known of seeds, and the interval is that of other faces (bootstrap).
+Differences are paired: by seed, on the same test faces. From three seeds on, the spread over seeds gives a t-test and
+its interval. With fewer seeds that spread is unknown, and the interval is a bootstrap over test faces.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from .grid import BASE, Grid
 from .run import AS_IS, Array, Run
 from .variants import canonical
 
-#: The metrics whose differences are tested: the means over test faces that a face can be put right in.
+#: The metrics whose differences are tested: means over test faces, as the bootstrap needs.
 TESTED = {name: METRICS[name] for name in ("macro_recall", "accuracy", "macro_recall_20")}
-#: The losses that others are compared with, the simplest first: each adds a part of DIFC to the one before.
+#: The baseline losses, the simplest first: each adds a part of DIFC to the one before.
 BASES = (BASE, "drw", "di")
 SIGNIFICANT = 0.05
-#: Fewer seeds say too little of the spread over seeds for a test.
+#: Fewer seeds are too few to estimate their spread.
 FEWEST_SEEDS = 3
 _DRAWS = 10_000
 
@@ -33,31 +33,31 @@ Runs = dict[int, Run]
 
 @dataclass(frozen=True)
 class Difference:
-    """What a cell has over another, mean over the seeds that both have."""
+    """The difference between two cells, averaged over the seeds that both have."""
 
     cell: Cell  #: method and loss
-    over: Cell
+    over: Cell  #: the cell that it is compared with
     metric: str
-    points: float  #: in % of the metric
-    interval: tuple[float, float] | None  #: 95 %, in points; None where outputs were not kept
-    p: float | None  #: of a paired t-test; None for fewer than three seeds, or if all differ by the same
+    points: float  #: cell − over, in percentage points
+    interval: tuple[float, float] | None  #: 95 %, in points; None if outputs were not kept
+    p: float | None  #: of a paired t-test; None for fewer than three seeds, or if all seeds differ by the same
     seeds: int
-    net_faces: float  #: by how many more test faces are predicted right, mean over seeds
-    faces: int  #: test faces
-    holm_p: float | None = None  #: p, corrected for all comparisons of its table
+    net_faces: float  #: how many more test faces are predicted right, mean over seeds
+    faces: int  #: number of test faces
+    holm_p: float | None = None  #: p with Holm's correction for all comparisons of its table
 
     @property
     def within_noise(self) -> bool | None:
-        """Whether chance explains it: Holm's p is not below 0.05, or the interval holds 0; None if nothing tells."""
+        """Whether chance may explain it: Holm's p ≥ 0.05, or the interval contains 0; None if neither is known."""
         if self.holm_p is not None:
             return self.holm_p >= SIGNIFICANT
         return None if self.interval is None else self.interval[0] <= 0 <= self.interval[1]
 
 
 def differences(grid: Grid, metric: str) -> list[Difference]:
-    """Every loss over each simpler loss of :data:`BASES` with the same method: one table, one correction.
+    """Every loss compared with each simpler loss of :data:`BASES`, for the same method, with one Holm correction.
 
-    The loss on pseudo-labels (``target_loss``) is compared likewise, between runs that differ in nothing else.
+    The loss on pseudo-labels (``target_loss``) is compared in the same way, between runs that differ in nothing else.
     """
     cells = [(method, loss) for method in grid.methods for loss in grid.losses if grid.of(method, loss)]
     pairs = [(cell, base) for cell in cells for base in _simpler(grid, cell)]
@@ -65,7 +65,7 @@ def differences(grid: Grid, metric: str) -> list[Difference]:
 
 
 def to_best(grid: Grid, metric: str) -> tuple[Cell, list[Difference]] | None:
-    """The best cell of a grid, and what it has over each other one; None where the metric has no value."""
+    """The best cell of a grid, and its difference from each other one; None if the metric has no value."""
     cells = [(m, k) for m in grid.methods for k in grid.losses if grid.of(m, k)]
     if any(run.scores[metric] is None for run in grid.runs):
         return None
@@ -75,7 +75,7 @@ def to_best(grid: Grid, metric: str) -> tuple[Cell, list[Difference]] | None:
 
 
 def best_cells(grid: Grid, metric: str) -> set[Cell]:
-    """The best cell of a grid and all that are within noise of it; none where the metric has no value."""
+    """The best cell of a grid and all cells within noise of it; empty if the metric has no value."""
     if (found := to_best(grid, metric)) is None:
         return set()
     best, others = found
@@ -83,9 +83,9 @@ def best_cells(grid: Grid, metric: str) -> set[Cell]:
 
 
 def difference(grid: Grid, cell: Cell, over: Cell, metric: str) -> Difference | None:
-    """What a cell has over another; None if they share no seed, or the metric has no value.
+    """The difference between two cells; None if they share no seed, or the metric has no value.
 
-    The pretrained classifier without training has no chance in it: its one run stands for every seed.
+    The pretrained classifier without training is deterministic: its one run stands for every seed.
     """
     runs, base = grid.of(*cell), grid.of(*over)
     if over[0] == AS_IS:
@@ -112,12 +112,12 @@ def difference(grid: Grid, cell: Cell, over: Cell, metric: str) -> Difference | 
 
 
 def over(grid: Grid, cells: Iterable[Cell], base: Cell, metric: str) -> list[Difference]:
-    """What each of some cells has over another one, corrected for all of them: the best of many may be named."""
+    """The difference of each cell from ``base``, corrected for all of them, so that the best may be picked out."""
     return corrected([d for cell in cells if (d := difference(grid, cell, base, metric))])
 
 
 def corrected(found: Sequence[Difference]) -> list[Difference]:
-    """The same with Holm's p over all of them that have a p."""
+    """The differences with Holm's p, corrected over all that have a p."""
     adjusted = iter(holm([d.p for d in found if d.p is not None]))
     return [d if d.p is None else replace(d, holm_p=next(adjusted)) for d in found]
 
@@ -132,22 +132,22 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def bootstrap(labels: Array, gained: Array, metric: str, draws: int = _DRAWS) -> tuple[float, float]:
-    """The 95 % percentile interval of a difference over other test faces, paired by face (Efron, 1979).
+    """The 95 % percentile bootstrap interval of a difference over test faces, paired by face (Efron 1979).
 
-    Faces are drawn with replacement, N of N. A class that a draw leaves out is left out of its mean recall.
-    "macro_recall_20" is over the classes that have enough faces in the test set itself.
+    Each draw takes N of the N faces with replacement. A class absent from a draw is left out of its mean recall.
+    "macro_recall_20" averages over the classes that have at least 20 faces in the test set itself.
 
     Args:
         labels: ``(N,)`` true classes.
-        gained: ``(N,)`` 1 where a face was put right, −1 where it was put wrong, 0 else; or means of these over seeds.
+        gained: ``(N,)`` 1 if the face was put right, −1 if it was put wrong, else 0; or means of these over seeds.
         metric: one of :data:`TESTED`.
-        draws: how many test sets to draw.
+        draws: number of test sets to draw.
 
     Returns:
         The lower and the upper end, as shares.
     """
     n = len(labels)
-    # Faces of one class and one gain are alike: how often each kind is drawn is multinomial.
+    # Faces with the same class and gain are interchangeable, so the number drawn of each kind is multinomial.
     kinds, counts = np.unique(np.stack([labels, gained]), axis=1, return_counts=True)  # (2, C), (C,)
     drawn = np.random.default_rng(0).multinomial(n, counts / n, size=draws)  # (R, C)
     if metric == "accuracy":
@@ -164,7 +164,7 @@ def bootstrap(labels: Array, gained: Array, metric: str, draws: int = _DRAWS) ->
 
 
 def _simpler(grid: Grid, cell: Cell) -> list[Cell]:
-    """The cells that one is compared with: those whose loss, or whose loss on pseudo-labels, is simpler."""
+    """The baselines of a cell: those whose loss, or whose loss on pseudo-labels, is simpler."""
     method, loss = cell
     first = next(iter(grid.of(*cell).values()))
     found = [(method, variant) for base in _before(first.loss) for variant in grid.variants(base)]
@@ -178,12 +178,12 @@ def _simpler(grid: Grid, cell: Cell) -> list[Cell]:
 
 
 def _before(loss: str) -> Sequence[str]:
-    """The losses of BASES before a loss; all of them if it is not one itself."""
+    """The losses of :data:`BASES` simpler than a loss; all of them if it is not one itself."""
     return BASES[: BASES.index(loss)] if loss in BASES else BASES
 
 
 def _target_loss(run: Run) -> tuple[str | None, str]:
-    """The loss on pseudo-labels, if the method has one, and the method without it."""
+    """The loss on pseudo-labels, if the method has one, and a key of the method without it."""
     options = dict(run.settings["method"].get("options", {}))
     return options.pop("target_loss", None), canonical([run.method, options])
 
@@ -204,7 +204,7 @@ def _over_seeds(gains: Sequence[float]) -> tuple[float, float]:
 
 
 def _over_faces(pairs: Sequence[tuple[Run, Run]], metric: str) -> tuple[float, float] | None:
-    """In points; None where outputs were not kept, or not of the same faces."""
+    """The bootstrap interval in points; None if outputs were not kept, or are of other faces."""
     gained = []
     for a, b in ((a.outputs, b.outputs) for a, b in pairs):
         if not a or not b or not np.array_equal(a["target_labels"], b["target_labels"]):

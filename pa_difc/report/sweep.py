@@ -1,4 +1,4 @@
-"""Label-shift sweeps among runs: those with a shifted target, and the unshifted ones that belong to them."""
+"""Finds label-shift sweeps: runs with a shifted target, and the unshifted runs that belong to them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .run import Run
 
 @dataclass(frozen=True)
 class Sweep:
-    """Runs on one source → target pair that differ in the target's shift, method, loss, target sampler and seed."""
+    """Runs on one source → target pair that differ only in the target's shift and sampler, method, loss and seed."""
 
     source: str
     target: str
-    runs: Sequence[Run]  #: in the order in which they were finished
+    runs: Sequence[Run]  #: in the order in which they finished
     differs: Sequence[str] = ()  #: how it differs from the other sweeps of its pair, in words
-    heading: str = ""  #: the same in short
-    mark: str = ""  #: what tells it apart from sweeps of the same heading
+    heading: str = ""  #: the same, shortened
+    mark: str = ""  #: tells it apart from sweeps with the same heading
 
     @property
     def title(self) -> str:
@@ -28,17 +28,17 @@ class Sweep:
 
     @property
     def folder(self) -> str:
-        """The name of the folder of its page, among those of grids and other sweeps."""
+        """The name of its page's folder, which no grid or other sweep has."""
         return page_folder(self.source, self.target, f"label shift {self.heading}".rstrip(), self.mark)
 
 
 def split_sweeps(runs: Sequence[Run]) -> tuple[list[Sweep], list[Run]]:
-    """The label-shift sweeps among runs, and the unshifted runs, which are of plain grids.
+    """Splits runs into label-shift sweeps and the unshifted runs of plain grids.
 
-    An unshifted run that shares everything else with shifted ones is the sweep's column without a shift as well.
+    An unshifted run that shares everything else with shifted ones counts in both: it is the sweep's "no shift" column.
 
     Args:
-        runs: in the order in which they were finished.
+        runs: in the order in which they finished.
     """
     members: dict[str, list[Run]] = {}
     for run in runs:

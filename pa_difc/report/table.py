@@ -1,4 +1,4 @@
-"""The comparison table: a row per method and loss, means and spreads over seeds, differences to cross-entropy."""
+"""The comparison table: a row per method and loss, with means and spreads over seeds and gains over cross-entropy."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Row:
-    """A method and a loss over its seeds; scores in [0, 1]."""
+    """A method and a loss over their seeds; scores in [0, 1]."""
 
     method: str
     loss: str
     seeds: tuple[int, ...]
-    means: dict[str, float | None]  #: by metric; None for the mean recall of no class
+    means: dict[str, float | None]  #: by metric; None for a mean recall over no class
     stds: dict[str, float | None]  #: sample standard deviations; None for a single seed or no value
     seconds: float  #: training time of a run, mean over seeds
     collapsed: bool
     transductive: bool  #: scored on the target's training faces
-    recall_gain: float | None  #: mean difference in macro recall to cross-entropy over shared seeds, if there are any
+    recall_gain: float | None  #: mean recall minus that of cross-entropy, over shared seeds; None without any
 
 
 def rows_from_records(records: Sequence[Record]) -> list[Row]:
-    """One row per method and loss, in the order of their first records; each set of options has a row of its own."""
+    """One row per method and loss, in the order of their first records; each set of options gets its own row."""
     cells: dict[tuple[str, str], dict[int, Record]] = {}
     for names, record in zip(variant_names(records), records, strict=True):
         cells.setdefault(names, {})[record["settings"]["run"]["seed"]] = record
@@ -60,12 +60,12 @@ def rows_from_records(records: Sequence[Record]) -> list[Row]:
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """The table for programs as the text of a CSV; see :func:`csv_rows`."""
+    """The table as CSV text; see :func:`csv_rows`."""
     return csv_text(csv_rows(rows))
 
 
 def csv_rows(rows: Sequence[Row]) -> list[list[Any]]:
-    """The table for programs: scores in [0, 1], an empty spread for a single seed."""
+    """The table for programs: scores in [0, 1]; the spread of a single seed is empty."""
     spread = [f"{metric}_{part}" for metric in METRICS for part in ("mean", "std")]
     table: list[list[Any]] = [["method", "loss", "seeds", *spread, "seconds", "macro_recall_vs_ce", "collapsed"]]
     for row in rows:
@@ -79,7 +79,7 @@ def csv_rows(rows: Sequence[Row]) -> list[list[Any]]:
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as the text of a CSV, in which no name is a formula."""
+    """Rows as CSV text; names that a spreadsheet would run as formulas are escaped."""
     buffer = io.StringIO()
     plain = ([escaped(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
     csv.writer(buffer, lineterminator="\n").writerows(plain)
@@ -87,7 +87,7 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
 
 
 def to_markdown(rows: Sequence[Row], title: str) -> str:
-    """The table for people, in percent."""
+    """The table as Markdown, in percent."""
     head, *body = _cells(rows)
     lines = [f"# {title}", "", _markdown_line(head), _markdown_line(["---"] * 2 + ["---:"] * (len(head) - 2))]
     lines += [_markdown_line(cells) for cells in body]
@@ -95,7 +95,7 @@ def to_markdown(rows: Sequence[Row], title: str) -> str:
 
 
 def to_terminal(rows: Sequence[Row]) -> str:
-    """The table for a terminal, in percent; a method's name is not repeated in rows below each other."""
+    """The table for a terminal, in percent; consecutive rows do not repeat a method's name."""
     head, *body = _cells(rows)
     above = ["", *(cells[0] for cells in body)]
     body = [["" if name == before else name, *cells] for before, (name, *cells) in zip(above, body, strict=False)]

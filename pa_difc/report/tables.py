@@ -1,4 +1,4 @@
-"""The paper's tables, out of records: rows of text whose first one is the head."""
+"""The tables of a grid, several in the form of the paper's: rows of text, the first one the header."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .published import published_accuracy
 from .run import AS_IS, Array, Run
 from .statistics import Difference, differences, over
 
-AGREES = "agrees with as_is"  #: head of a column: the share of target faces with the same predicted class
-_CONFUSING = 3  #: at most so many classes count as confusing, and at most half of them
-_LISTED = 10  #: of more classes, tables name the first ones alone, or stand on their side
+AGREES = "agrees with as_is"  #: header of a column: the share of target faces with the same predicted class
+_CONFUSING = 3  #: at most this many classes, and at most half of them, count as most confused
+_LISTED = 10  #: with more classes than this, tables list only the first ones, or are transposed
 
 Rows = list[list[str]]
 
 
 def ablation(grid: Grid) -> Rows:
-    """Every method and loss (Table 2): means and spreads over seeds, and the paired difference to cross-entropy."""
+    """Every method and loss (paper's Table 2): mean and spread over seeds, and paired gain over cross-entropy."""
     published = {
         (m, k): value
         for m in grid.methods
@@ -56,7 +56,7 @@ def ablation(grid: Grid) -> Rows:
 
 
 def methods_by_losses(grid: Grid, metric: str) -> Rows:
-    """Methods down, losses across (Table 5); seeds that are not those of most cells are named."""
+    """Methods down, losses across (paper's Table 5); cells with unusual seeds name them."""
     rows, marks = [["method", *grid.losses]], grid.seed_marks
     for method in grid.methods:
         row = [method]
@@ -68,9 +68,9 @@ def methods_by_losses(grid: Grid, metric: str) -> Rows:
 
 
 def confusion_order(grid: Grid) -> Rows:
-    """The classes by confusion on the target, the most confused first (Table 3), in the last epoch of DIFC.
+    """The classes by DIFC's confusion on the target in the last epoch, the most confused first (paper's Table 3).
 
-    Where seeds differ in it the first one's is shown, and it is named.
+    If seeds differ, the table shows the first one's order and names that seed.
     """
     shown = min(len(grid.classes), _LISTED)
     rows = [["method", *(f"{i + 1}." for i in range(shown))]]
@@ -85,7 +85,7 @@ def confusion_order(grid: Grid) -> Rows:
 
 
 def confusing_recall(grid: Grid) -> Rows:
-    """Recall of the most confused classes and of the others, with cross-entropy and with DIFC (Table 4), in %."""
+    """Recall in % of the most confused classes and the others, with cross-entropy and DIFC (paper's Table 4)."""
     rows = [["method", "classes", "ce", "difc", "change"]]
     n = min(_CONFUSING, len(grid.classes) // 2)
     for method, loss in _difc_cells(grid):
@@ -103,7 +103,7 @@ def confusing_recall(grid: Grid) -> Rows:
 
 
 def changed_predictions(grid: Grid) -> Rows:
-    """Target test faces whose prediction DIFC turned from wrong to right or back (Table 6), summed over seeds."""
+    """Target test faces whose prediction DIFC turned right or wrong (paper's Table 6), summed over seeds."""
     rows = [["method", "faces", "changed", "wrong → right", "right → wrong", "wrong → other wrong"]]
     for method, loss in _difc_cells(grid):
         pairs = list(both_outputs(grid, method, loss))
@@ -120,7 +120,7 @@ def changed_predictions(grid: Grid) -> Rows:
 
 
 def imbalance(grid: Grid) -> Rows:
-    """Samples per class of the domains with labels; the target's were never seen in training (Fig. 1)."""
+    """Samples per class of the domains with labels (paper's Fig. 1); training never saw the target's labels."""
     data = grid.runs[0].record["data"]
     rows = [["split", *grid.classes, "largest : smallest"]]
     for side in sides(grid):
@@ -141,9 +141,9 @@ def sides(grid: Grid) -> list[str]:
 
 
 def every_run(grid: Grid) -> Rows:
-    """Every run by itself, scores in [0, 1]; an absent class has no recall. The key is in the folder's name.
+    """A row for each run, with scores in [0, 1], empty for an absent class; its key is part of its folder's name.
 
-    Of a target without labels: how many of its faces were predicted to be of each class.
+    For a target without labels, the numbers of predicted faces by class.
     """
     if not grid.labelled:
         return _unscored_runs(grid)
@@ -169,7 +169,7 @@ def _unscored_runs(grid: Grid) -> Rows:
 
 
 def both_outputs(grid: Grid, method: str, loss: str) -> Iterator[tuple[int, dict[str, Array], dict[str, Array]]]:
-    """Seed and outputs with cross-entropy and with another loss, where both were kept on the same faces."""
+    """Yields seed, outputs with cross-entropy, and outputs with another loss, if both were kept for the same faces."""
     before, after = grid.base(method), grid.of(method, loss)
     for seed, run in after.items():
         a, b = before[seed].outputs if seed in before else None, run.outputs
@@ -178,12 +178,12 @@ def both_outputs(grid: Grid, method: str, loss: str) -> Iterator[tuple[int, dict
 
 
 def percent(share: Any) -> float:
-    """In %; NaN for None, the mean recall of no class."""
+    """A share in %; NaN for None, the mean recall over no class."""
     return float("nan") if share is None else 100 * float(share)
 
 
 def _over_as_is(grid: Grid) -> list[Difference]:
-    """What each trained cell has over the classifier without training, corrected for all of them."""
+    """The difference of each trained cell from the classifier without training, corrected for all of them."""
     if (base := grid.as_is) is None:
         return []
     trained = dict.fromkeys(run.cell[:2] for run in grid.runs if run.cell[:2] != base.cell[:2])
@@ -195,7 +195,7 @@ def _agreement_with(base: Run, runs: dict[int, Run]) -> str:
 
 
 def agreement(run: Run, base: Run) -> float | None:
-    """The share of the target's test faces of which two runs say the same class; None where that was not kept."""
+    """The share of target test faces for which two runs predict the same class; None if outputs were not kept."""
     a, b = run.outputs, base.outputs
     if not a or not b or len(a["target_labels"]) != len(b["target_labels"]):
         return None
@@ -203,14 +203,14 @@ def agreement(run: Run, base: Run) -> float | None:
 
 
 def spread(values: Sequence[float]) -> str:
-    """ "52.1 ± 0.4", without a spread for one seed; a dash where there is no value."""
+    """Mean ± standard deviation, such as "52.1 ± 0.4"; no spread for one seed, a dash without a value."""
     if any(map(isnan, values)):
         return "–"
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
 def _which(orders: Sequence[Sequence[int]], names: Sequence[str]) -> str:
-    """What some classes of each seed are: their names, or how many there are of each seed's own."""
+    """The names of each seed's classes or, if seeds differ, how many they are."""
     if len({frozenset(order) for order in orders}) > 1:
         return f"{len(orders[0])} of each seed's own"
     classes = [names[k] for k in orders[0]]
@@ -218,7 +218,7 @@ def _which(orders: Sequence[Sequence[int]], names: Sequence[str]) -> str:
 
 
 def _difc_cells(grid: Grid) -> list[tuple[str, str]]:
-    """Every method with every variant of DIFC that it was run with."""
+    """Each method with each variant of DIFC that it was run with."""
     return [(m, k) for m in grid.methods for k in grid.variants(DIFC) if grid.of(m, k)]
 
 
@@ -227,7 +227,7 @@ def _difc_name(method: str, loss: str) -> str:
 
 
 def _order(run: Run) -> list[int] | None:
-    """Classes by the last known confusion; one that is never predicted is the most confused."""
+    """Classes by the last known confusion, the most confused first; a class that is never predicted comes first."""
     found = [state.get("confusion", []) for _, state in run.states]
     known = [confusion for confusion in found if any(v is not None for v in confusion)]
     if not known:

@@ -1,4 +1,4 @@
-"""Names for methods and losses in a table: an entry that was run with several options or codes has a row for each."""
+"""Names methods and losses in a table; one that was run with several options or versions of its code has several."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ Record = dict[str, Any]
 
 
 def variant_names(records: Sequence[Record]) -> list[tuple[str, str]]:
-    """The names of every record's method and loss among the others.
+    """The names of each record's method and loss that tell it apart from the other records.
 
-    An entry with one set of options keeps its plain name. Of several, each is followed by the options in which it
-    differs from the others, such as "difc max_margin=1", and by "other code" where its code is not that of the last
-    record.
+    A method or loss with a single set of options keeps its plain name. With several, each name is followed by the
+    options that differ, such as "difc max_margin=1", and by "other code" if its code is not that of the last record.
 
     Args:
-        records: in the order in which they were finished.
+        records: in the order in which they finished.
     """
     methods, losses = (_names(records, kind) for kind in ("method", "loss"))
     return list(zip(methods, losses, strict=True))
 
 
 def plain_value(value: Any) -> str:
-    """A setting's value as a label shows it."""
+    """A setting's value as text for a label."""
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, float):
@@ -35,7 +34,7 @@ def plain_value(value: Any) -> str:
 
 
 def canonical(value: Any) -> str:
-    """The same text for equal plain values; a whole number and the float that equals it are equal."""
+    """A text that is the same for equal values; an integer equals the float of the same value."""
     return json.dumps(_as_floats(value), sort_keys=True)
 
 
@@ -70,7 +69,7 @@ def _name(name: str, variant: tuple[dict[str, Any], str], all_variants: list[tup
 
 
 def _code(record: Record, kind: str) -> Any:
-    """What identifies an entry's code, a recipe's being part of the method; None for an entry of ours."""
+    """What identifies the code of a method or loss; a recipe counts as part of the method, built-in code as None."""
     code = record["identity"].get("code", {})
     parts = ("method", "recipe") if kind == "method" else ("loss",)
     return [code.get(part) for part in parts]

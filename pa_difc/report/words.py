@@ -1,4 +1,4 @@
-"""Numbers of an error page in words, and its first sentences."""
+"""The first sentences of an error page, and its numbers as text."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _UNSURE, _SURE = CONFIDENCES[1], CONFIDENCES[-1]
 
 
 def share(value: float) -> str:
-    """In whole %, where nothing but none is 0% and nothing but all is 100%."""
+    """A share in whole %; only exactly 0 is shown as 0%, and only exactly 1 as 100%."""
     if 0 < value < 0.005:
         return "<1%"
     return ">99%" if 0.995 <= value < 1 else f"{value:.0%}"
 
 
 def interval(found: Share) -> str:
-    """ "39 to 43%": the ends of an interval."""
+    """The ends of an interval, such as "39 to 43%"."""
     return f"{100 * found.low:.0f} to {found.high:.0%}"
 
 
 def lead(r: Reviewed) -> list[str]:
-    """What one should know first, a sentence each."""
+    """The page's main findings, a sentence each."""
     return _unlabelled(r) if r.labels is None else _labelled(r)
 
 
 def gap_sentence(one: ByGroup) -> str:
-    """How far a column's groups are apart; nothing if they can't be compared."""
+    """A sentence on the gap between a column's groups; empty if they can't be compared."""
     if (gap := one.gap) is None:
         return ""
     values = {group.name: group.mean_recall for group in one.groups}

@@ -1,8 +1,8 @@
-"""Studies that tune settings for a target without labels; the only place that imports optuna."""
+"""Hyper-parameter studies for a target without labels; the only package that imports optuna."""
 
 from .space import LAST_EPOCH, Dimension
 
-#: How values are suggested, and what stops poor trials early.
+#: The ways to suggest values, and to stop poor trials early.
 SAMPLERS = ("tpe", "gp")
 PRUNERS = ("none", "median", "hyperband")
 

@@ -1,4 +1,4 @@
-"""The address of a study's storage, apart from its password, which goes nowhere but to the server."""
+"""The address of a study's storage, separated from its password, which is only ever sent to the server."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
-#: What is taken from the query of an address, wherever it stands.
+#: Passwords in the query of an address, at any position.
 _QUERY = re.compile(r"([?&])(\w*pass(?:word|wd)?|pwd)=([^&\s]*)", re.IGNORECASE)
 
-#: "scheme://user:password@rest"; a password may have any character in it, an "@" too.
+#: "scheme://user:password@rest"; a password may contain any character, even "@".
 _USER = re.compile(r"^([\w+.-]+://[^:/@\s]*):(.*)@([^@]*)$", re.DOTALL)
 
-#: Schemes that others print for what SQLAlchemy calls postgresql+psycopg2.
+#: Other common schemes for what SQLAlchemy calls postgresql+psycopg2.
 _POSTGRES = re.compile(r"^postgres(ql)?://")
 
 
@@ -21,8 +21,8 @@ class Address:
     """An address without its password, and the password.
 
     Attributes:
-        url: without it; what is printed, written and shown.
-        password: as it is; None if the address had none.
+        url: the address without a password; may be printed and written.
+        password: the decoded password; None if the address had none.
     """
 
     url: str
@@ -30,7 +30,7 @@ class Address:
 
     @classmethod
     def of(cls, text: str) -> Address:
-        """The address that a user gave."""
+        """Parses an address that a user gave."""
         found: list[str] = []
         if user := _USER.match(text):
             found.append(unquote(user[2]))
@@ -41,7 +41,7 @@ class Address:
         return cls(_POSTGRES.sub("postgresql+psycopg2://", text), found[0] if found else None)
 
     def clean(self, text: str) -> str:
-        """A driver's words without the password, should they quote it."""
+        """Removes the password from a driver's message."""
         for secret in {self.password, quote(self.password or "", safe="")} - {None, ""}:
             text = text.replace(str(secret), "…")
         return text

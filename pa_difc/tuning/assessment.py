@@ -1,4 +1,4 @@
-"""After the choice: target test labels, read once, to see how good the choice was and what tuning bought."""
+"""Assesses a choice afterwards: reads target test labels once, to judge the choice and what tuning gained."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from .objective import Task, unpack
 from .space import Space, candidate, defaults
 from .study import Choice
 
-#: Trains cells on source and target below a folder, several at a time if that was asked for; their records, in order.
+#: Trains cells on source and target below a folder, in parallel if asked for; returns their records, in order.
 TrainAll = Callable[[Sequence[Settings], Domain, Domain, Path], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the main table: a configuration over its seeds."""
+    """A configuration over its seeds, as a line of the main table."""
 
     name: str
-    values: dict[str, list[float]]  #: by metric, per seed, in [0, 1]; none for the mean recall of no class
+    values: dict[str, list[float]]  #: by metric, one per seed, in [0, 1]; empty for a mean recall over no class
     recall: list[float | None]  #: per class, of the first seed
     predicted: list[int]  #: per class, of the first seed
     collapsed: bool
@@ -47,17 +47,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Assessment:
-    """What target test labels said once the choice was frozen; scores in [0, 1]."""
+    """Scores by target test labels, read once the choice was fixed; in [0, 1]."""
 
-    lines: list[Line]  #: re-trained, over seeds
-    pool: list[Line]  #: trials as they were, on one seed
-    recalls: list[float]  #: per candidate, mean recall on the target's test split
-    regret: dict[str, float]  #: by criterion: oracle's mean recall minus that of the criterion's pick
-    correlation: dict[str, float]  #: by criterion: Spearman's with the candidates' mean recall
+    lines: list[Line]  #: retrained, over seeds
+    pool: list[Line]  #: the trials themselves, on one seed
+    recalls: list[float]  #: mean recall on the target's test split, per candidate
+    regret: dict[str, float]  #: by criterion: the best candidate's mean recall minus that of the criterion's pick
+    correlation: dict[str, float]  #: by criterion: Spearman's correlation with the candidates' mean recall
 
 
 def test_recalls(candidates: Sequence[FrozenTrial], target: Domain) -> list[float]:
-    """Mean recall of every candidate's kept predictions on the target's test split: reads labels."""
+    """Every candidate's mean recall on the target's test split, from its kept predictions; reads target labels."""
     return [macro_recall(target.test.labels, unpack(t.user_attrs["test_predictions"])) for t in candidates]
 
 
@@ -71,16 +71,16 @@ def assess(
     seeds: Sequence[int],
     confirm: int,
 ) -> Assessment:
-    """Scores all candidates, and re-trains the choice, the defaults and source-only over seeds.
+    """Scores all candidates, and retrains the choice, the defaults and source-only over seeds.
 
     Args:
-        choice: made and written down already.
+        choice: already made and written.
         task: of the study; its target has no labels.
         target: the faces with their labels.
-        space: what was searched.
-        train_all: trains cells, as one grid.
-        seeds: of re-training.
-        confirm: how many of the best are re-trained with the whole network.
+        space: the searched space.
+        train_all: trains cells as one grid.
+        seeds: of retraining.
+        confirm: number of best candidates to retrain with the whole network.
     """
     recalls = test_recalls(choice.candidates, target)
     hidden: Any = task.target.test  # faces or features, both dataclasses
@@ -104,7 +104,7 @@ def assess(
 
 
 def _confirm(choice: Choice, task: Task, seeds: Sequence[int], number: int, train_all: TrainAll) -> list[Line]:
-    """The K best and the defaults with the whole network, whatever regime was tuned."""
+    """Retrains the best candidates, the defaults and source-only with the whole network, even after frozen features."""
     source, target = load_pair(task.settings)
     ranking = sorted(range(len(choice.candidates)), key=lambda i: -choice.scores["consensus"][i])
     best = [choice.candidates[i] for i in ranking[:number]]
@@ -117,7 +117,7 @@ def _confirm(choice: Choice, task: Task, seeds: Sequence[int], number: int, trai
 def _lines(
     wanted: dict[str, Settings], source: Domain, target: Domain, out: Path, seeds: Sequence[int], train_all: TrainAll
 ) -> list[Line]:
-    """Configurations trained over seeds; those that are the same are trained once."""
+    """Trains configurations over seeds; identical ones are trained once."""
     cells = {name: [settings.but(seed=seed) for seed in seeds] for name, settings in wanted.items()}
     different = {_key(cell): cell for name in cells for cell in cells[name]}
     records = dict(zip(different, train_all(list(different.values()), source, target, out / "after"), strict=True))
@@ -129,7 +129,7 @@ def _key(cell: Settings) -> str:
 
 
 def _pool(choice: Choice, recalls: Sequence[float], target: Domain) -> list[Line]:
-    """Trials next to each other, each as it was in the pool: on one seed, and so never with those of several."""
+    """The selected, default, worst and best trials, each on one seed, and so apart from means over seeds."""
     worst, oracle = (int(pick(recalls)) for pick in (np.argmin, np.argmax))
     wanted = {"selected": (choice.chosen, "")}
     if own := next((t for t in choice.candidates if t.user_attrs.get("origin") == "defaults"), None):
@@ -140,7 +140,7 @@ def _pool(choice: Choice, recalls: Sequence[float], target: Domain) -> list[Line
 
 
 def _pooled(name: str, trial: FrozenTrial, target: Domain, note: str) -> Line:
-    """A candidate as it was in the pool, from the predictions that it left there."""
+    """A candidate's line, from the predictions that its trial kept."""
     predicted = unpack(trial.user_attrs["test_predictions"])
     return _scored(name, [score(target.test.labels, np.eye(len(target.label_set))[predicted])], note)
 
@@ -157,7 +157,7 @@ def _scored(name: str, scores: list[dict[str, Any]], note: str = "") -> Line:
 
 
 def _spearman(a: Sequence[float], b: Sequence[float]) -> float:
-    """Rank correlation; 0 where one side has a single value."""
+    """Spearman's rank correlation; 0 if one side is constant."""
     if len(set(a)) < 2 or len(set(b)) < 2:
         return 0.0
     return float(spearmanr(a, b).statistic)

@@ -1,4 +1,4 @@
-"""A worker process of a study, as :mod:`.jobs` starts it: `python -m pa_difc.tuning.child`."""
+"""A worker process of a study, started by :mod:`.jobs` as ``python -m pa_difc.tuning.child``."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from .study import attach
 from .trials import run_trials
 from .workers import Worker
 
-#: Seconds between two looks at what it is told.
+#: Seconds between two checks whether to stop.
 _LOOK_S = 0.3
 
 
 def work(job: Job) -> None:
-    """Runs trials until the study has enough, or it is told to stop.
+    """Runs trials until the study has enough, or the worker is told to stop.
 
     Raises:
-        UserError: something is not as it should be.
-        KeyboardInterrupt: it was told to stop; its trial is given back.
+        UserError: the storage or the data can't be used.
+        KeyboardInterrupt: the worker was told to stop; its trial is queued again.
     """
     plan = job.plan
     task: Task = shared(job.task)
@@ -54,7 +54,7 @@ def work(job: Job) -> None:
 
 
 def _listen(job: Job) -> None:
-    """Stops the work when it is told to, and the process when its parent is gone."""
+    """Stops the work when the parent says so, and the process when the parent is gone."""
     told = False
     while True:
         if os.getppid() != job.parent:
@@ -66,7 +66,7 @@ def _listen(job: Job) -> None:
 
 
 def main() -> int:
-    """Reads what to do, and does it; returns the exit code."""
+    """Reads a :class:`.Job` from standard input and runs it; returns the exit code."""
     job = pickle.load(sys.stdin.buffer)
     sys.argv = list(job.command)
     signal.signal(signal.SIGINT, signal.default_int_handler)

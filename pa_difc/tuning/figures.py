@@ -1,4 +1,4 @@
-"""The figures of a study, as SVG text that stands in the page itself."""
+"""The figures of a study, as SVG to embed in its page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .study import Choice
 def figures(
     study: optuna.Study, choice: Choice, assessment: Assessment | None, classes: Sequence[str]
 ) -> dict[str, str]:
-    """Every figure that the study has data for: title → SVG."""
+    """All figures that the study has data for, as SVG by title."""
     drawn = {"History": svg(lambda ax: history(ax, study))}
     if {"max_margin", "epsilon"} <= choice.chosen.params.keys():
         drawn["Margin cap × ε"] = svg(lambda ax: surface(ax, choice))
@@ -88,7 +88,7 @@ def bars(ax: Axes, weights: dict[str, float]) -> None:
 
 
 def importance(study: optuna.Study) -> dict[str, float]:
-    """How much each value mattered; empty where there are too few trials to say."""
+    """The importance of each searched value by PED-ANOVA; empty if there are too few trials."""
     try:
         return optuna.importance.get_param_importances(study, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
     except (ValueError, RuntimeError):

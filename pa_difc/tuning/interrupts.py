@@ -1,4 +1,4 @@
-"""Ctrl-C in a study: at once while a trial computes, after the write while its storage is written."""
+"""Ctrl-C in a study: it acts at once while a trial computes, but only after the write while the storage is written."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from types import FrameType, TracebackType
 
-#: After so many seconds of waiting, another Ctrl-C comes through: a database that hangs must not make us deaf.
+#: Seconds of waiting after which another Ctrl-C acts at once, in case a database hangs.
 PATIENCE_S = 10.0
 
 
 def deferred() -> AbstractContextManager[None]:
-    """Ctrl-C waits for the end of the block, and is raised there.
+    """Defers Ctrl-C to the end of the block, and raises it there.
 
-    Storages and drivers don't survive an exception between any two of their lines: a trial that was told its value
-    would stay RUNNING, or another exception would take the place of this one.
+    Storages and drivers do not survive an exception at an arbitrary line: a trial that was told its value would stay
+    RUNNING, or another exception would replace this one.
 
     Raises:
         KeyboardInterrupt: at the block's end, if Ctrl-C was pressed within it.
@@ -25,19 +25,19 @@ def deferred() -> AbstractContextManager[None]:
 
 
 def interruptible() -> AbstractContextManager[None]:
-    """Within :func:`deferred`, a block that Ctrl-C stops at once.
+    """Lets Ctrl-C stop a block at once, within :func:`deferred`.
 
     Raises:
-        KeyboardInterrupt: at the block's begin, if Ctrl-C has been waiting; within it; and at its end, if it was
-            pressed where Python drops exceptions (a finaliser).
+        KeyboardInterrupt: at the block's start, if Ctrl-C was deferred; within it; or at its end, if Ctrl-C was pressed
+            where Python drops exceptions (in a finaliser).
     """
     return _Handler(at_once=True) if _heard() else nullcontext()
 
 
 def _heard() -> bool:
-    """Whether Ctrl-C raises here: it doesn't in a job of a shell's background, nor outside the main thread.
+    """Whether Ctrl-C raises here: it does not in a shell's background job, nor outside the main thread.
 
-    Signals that are like Ctrl-C call the same handler; see :mod:`pa_difc.util.stops`.
+    Signals that count as Ctrl-C call the same handler; see :mod:`pa_difc.util.stops`.
     """
     handler = signal.getsignal(signal.SIGINT)
     ours = handler is signal.default_int_handler or isinstance(handler, _Handler)
@@ -45,11 +45,11 @@ def _heard() -> bool:
 
 
 class _Handler:
-    """What happens at SIGINT while a block runs; the handler before it is put back after it."""
+    """A SIGINT handler for a block; the previous handler is restored after it."""
 
     def __init__(self, *, at_once: bool) -> None:
         self._at_once = at_once
-        self._came: float | None = None  # when Ctrl-C was pressed first
+        self._came: float | None = None  # time of the first Ctrl-C
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
         now = time.monotonic()

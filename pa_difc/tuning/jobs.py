@@ -1,4 +1,4 @@
-"""The trials of a study in several processes of this command, each a worker like any other's."""
+"""Runs a study's trials in several processes of this command, each a worker like those of other commands."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from .objective import Task
 from .plan import StudyPlan
 from .progress import Board
 
-#: So many workers may be lost between two trials that end; then something else is wrong.
+#: Most workers that may be lost between two finished trials; more mean that something else is wrong.
 LOSSES = 3
 
-#: Seconds between looks; and for workers to stop in, before they are killed.
+#: Seconds between checks of the workers; and seconds in which they may stop before they are killed.
 LOOK_S, STOP_S = 0.5, 20.0
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is told, through a pipe: there may be a password in it.
+    """A worker's instructions; sent through a pipe, because they may contain a password.
 
     Attributes:
         plan: of the study.
-        task: the file of what trials share, see :func:`pa_difc.data.shared.share`.
-        go: a file; when it is gone, workers stop.
-        progress: the file that says how far the worker is.
-        parent: the process that started it; its workers end with it.
-        command: its command line, for records.
-        plugins: files of the user's.
+        task: the file with the trials' common data, see :func:`pa_difc.data.shared.share`.
+        go: a file; workers stop when it is removed.
+        progress: the file to which the worker writes its progress.
+        parent: id of the process that started the worker, which ends with it.
+        command: the parent's command line, for records.
+        plugins: the user's plugin files.
     """
 
     plan: StudyPlan
@@ -57,17 +57,17 @@ class Job:
 
 
 def run_in_workers(plan: StudyPlan, study: optuna.Study, task: Task, jobs: int) -> None:
-    """Runs trials in processes of one thread until the study has enough; a killed one is replaced.
+    """Runs trials in single-threaded processes until the study has enough; a killed process is replaced.
 
     Args:
         plan: of the study.
-        study: opened.
-        task: what trials share.
+        study: the open study.
+        task: the trials' common data.
         jobs: the number of processes.
 
     Raises:
-        UserError: a worker met something that the user can mend, or workers are killed again and again.
-        KeyboardInterrupt: Ctrl-C; workers have given their trials back.
+        UserError: a worker reported an error that the user can mend, or workers keep being killed.
+        KeyboardInterrupt: Ctrl-C; the workers' trials are queued again.
     """
     with tempfile.TemporaryDirectory(prefix="pa_difc-") as temporary:
         folder = Path(temporary)
@@ -94,7 +94,7 @@ def run_in_workers(plan: StudyPlan, study: optuna.Study, task: Task, jobs: int) 
 
 
 def _watch(plan: StudyPlan, crew: list[_Process], board: Board) -> None:
-    """Until all trials are done."""
+    """Starts the workers, and replaces lost ones, until all trials are done."""
     lost, done = 0, 0
     for one in crew:
         one.start()
@@ -124,9 +124,9 @@ def _watch(plan: StudyPlan, crew: list[_Process], board: Board) -> None:
 
 
 def _end(crew: list[_Process]) -> None:
-    """Waits for workers that were told to stop, and kills those that don't; this, too, has an end."""
+    """Waits a limited time for workers that were told to stop, and kills those that do not."""
     end = time.monotonic() + STOP_S
-    with suppress(KeyboardInterrupt):  # Ctrl-C once more waits no longer
+    with suppress(KeyboardInterrupt):  # another Ctrl-C ends the waiting
         while any(one.code() is None for one in crew) and time.monotonic() < end:
             time.sleep(0.05)
     for one in crew:
@@ -134,7 +134,7 @@ def _end(crew: list[_Process]) -> None:
 
 
 class _Process:
-    """A worker process: what it says, and how it ended."""
+    """A worker process, its output, and its exit code."""
 
     def __init__(self, number: int, job: Job, errors: Path) -> None:
         self.number, self.job, self.ended, self._errors = number, job, False, errors
@@ -142,7 +142,7 @@ class _Process:
         self._said: SimpleQueue[str] = SimpleQueue()
 
     def start(self) -> None:
-        """Starts it, in a session of its own: a terminal's Ctrl-C is the parent's to hear."""
+        """Starts the process in its own session, so that a terminal's Ctrl-C only reaches the parent."""
         paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1"}
         self.job.progress.unlink(missing_ok=True)
@@ -157,27 +157,27 @@ class _Process:
             )
         threading.Thread(target=self._listen, args=(process,), daemon=True).start()
         assert process.stdin
-        with suppress(OSError), process.stdin:  # it may have died already
+        with suppress(OSError), process.stdin:  # the process may have died already
             process.stdin.write(pickle.dumps(self.job))
 
     def code(self) -> int | None:
-        """Its exit code; None while it runs, or before it was started."""
+        """Its exit code; None while it runs, and 0 before it was started."""
         return self._process.poll() if self._process else 0
 
     def kill(self) -> None:
-        """Kills it, if it runs still."""
+        """Kills the process if it is still running."""
         if self._process and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
 
     def say(self, board: Board) -> None:
-        """Prints what it has said since."""
+        """Prints its new output."""
         with suppress(Empty):
             while True:
                 board.print(self._said.get_nowait())
 
     def last_words(self) -> str:
-        """The last line of its errors; that of a killed one says how it ended."""
+        """The last line of its standard error; for a killed process, the signal."""
         code = self.code() or 0
         if code < 0:
             return f"signal {-code}"

@@ -1,4 +1,4 @@
-"""A journal file that a killed worker can't spoil."""
+"""A journal file that a killed worker can't corrupt."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from optuna.storages.journal import JournalFileBackend
 from ..util.errors import UserError
 from ..util.process import machine_name
 
-#: Seconds after which the lock of somebody on another machine, or of a paused process, is broken; and after which a
-#: waiting worker says so.
+#: Seconds after which a lock held on another machine, or by a paused process, is broken; and after which a waiting
+#: worker prints a note.
 BREAK_S, SAY_S = 30.0, 3.0
 
 
 class Journal(JournalFileBackend):
-    """optuna's journal file; a line that a killed worker left half written is taken away before the next is added.
+    """optuna's journal file, without the incomplete line that a killed worker may leave.
 
-    Nobody was told that such a line was written; with another one behind it, it could never be read again.
+    Such a line is removed before the next one is added: its write was never confirmed, and with another line behind it
+    the file could not be read any more.
 
     Args:
         path: of the file.
@@ -42,7 +43,7 @@ class Journal(JournalFileBackend):
             raise UserError(f"cannot write {path}: {error.strerror or error}") from None
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Adds lines, all of them or none."""
+        """Adds all of the lines, or none."""
         added = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         with self._writer, open(self._file_path, "r+b") as file:
             end = _whole(file)
@@ -52,17 +53,17 @@ class Journal(JournalFileBackend):
                 file.write(added)
                 file.flush()
                 os.fsync(file.fileno())
-            except OSError:  # a full disk: no half line stays
+            except OSError:  # such as a full disk: leave no incomplete line
                 with suppress(OSError):
                     os.truncate(self._file_path, end)
                 raise
 
 
 class JournalLock:
-    """The right to write a journal: a link between machines, and between the processes of one a lock of the system.
+    """The lock of a journal: a symbolic link between machines, and a system lock between one machine's processes.
 
-    The system frees its lock when a process is killed, and whoever gets it then knows that a link of this machine is
-    stale. A link of another machine can only be waited for.
+    The system releases its lock when a process is killed. Its next holder then knows that a link made on this machine
+    is stale. For a link made on another machine it can only wait.
 
     Args:
         path: of the journal.
@@ -80,10 +81,10 @@ class JournalLock:
         self.release()
 
     def acquire(self) -> None:
-        """Waits until it is ours."""
+        """Waits until this process holds the lock."""
         began = time.monotonic()
         sure = self._acquire_local(began)
-        if os.name == "nt":  # links need rights there, and locks work on shared folders
+        if os.name == "nt":  # on Windows links need special rights, and system locks work on shared folders
             return
         me, seen, since = f"{machine_name()}/{os.getpid()}-{secrets.token_hex(4)}", "", began
         while True:
@@ -103,14 +104,14 @@ class JournalLock:
             time.sleep(0.01)
 
     def release(self) -> None:
-        """Lets it go; that another worker broke it while this one was paused does no harm."""
+        """Releases the lock, even if another worker broke it while this one was paused."""
         if os.name != "nt":
             with suppress(FileNotFoundError):
                 os.unlink(self._link)
         self._local.release()
 
     def _acquire_local(self, began: float) -> bool:
-        """Whether the system gave its lock: not where there are none, and not while a paused process has it."""
+        """Takes the system's lock; False if the file system has none, or a paused process holds it."""
         with suppress(Timeout, NotImplementedError):
             self._local.acquire(timeout=SAY_S, poll_interval=0.005)
             return True
@@ -129,11 +130,13 @@ class JournalLock:
     def _say(self, began: float) -> None:
         if not self._said and time.monotonic() - began > SAY_S:
             self._said = True
-            print(f"note: another worker has {self._path} locked; if it is gone that ends in {BREAK_S:g} s", flush=True)
+            print(
+                f"note: another worker has {self._path} locked; if it is gone, this ends in {BREAK_S:g} s", flush=True
+            )
 
 
 def _whole(file: Any) -> int:
-    """Where the last whole line of a file ends."""
+    """The position after a file's last complete line."""
     end: int = file.seek(0, os.SEEK_END)
     step = 1 << 16
     while end:

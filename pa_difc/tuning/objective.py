@@ -1,4 +1,4 @@
-"""One trial: train a candidate, and keep what selection may look at. There is no way here to a target label."""
+"""One trial: trains a candidate, and keeps what selection needs. No target label is reachable from here."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ from .space import Space, candidate, suggest
 
 Array = np.ndarray[Any, Any]
 
-#: What is told of each epoch of a trial: the method and the history so far.
+#: Called after each epoch of a trial, with the method and the history so far.
 Report = Callable[[LossSlot, list[dict[str, Any]]], None]
 
-#: What makes a progress bar.
+#: Makes a progress bar.
 Bar = Callable[..., tqdm]
 
-#: Target samples whose probabilities a trial keeps, evenly spaced.
+#: Most target samples, evenly spaced, whose probabilities a trial keeps.
 KEPT_SAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a study's trials share. The target's labels are -1, all of them: :func:`blind` made it so."""
+    """The common data of a study's trials. All target labels are -1, by :func:`blind`."""
 
     settings: Settings
     source: Domain
     target: Domain
     out: Path
-    criterion: str  #: the key of CRITERIA that is maximised
-    prune: bool = False  #: whether trials report after each epoch and may be stopped
-    source_floor: float = 0.0  #: the least mean recall on held-out source
+    criterion: str  #: the key of CRITERIA to maximise
+    prune: bool = False  #: whether trials report after each epoch, and may be stopped early
+    source_floor: float = 0.0  #: lower bound on mean recall on held-out source faces
 
 
 def blind(target: Domain) -> Domain:
-    """A target without labels: training, criteria, run folders and hashes can't depend on what isn't there."""
+    """Removes a target's labels, so that training, criteria, run folders and hashes can't depend on them."""
     train, test = target.train, target.test
     assert isinstance(train, FaceSet) and isinstance(test, FaceSet)
     return replace(target, train=train.without_labels(), test=test.without_labels())
@@ -63,10 +63,10 @@ class Objective:
     """The function that a study maximises: a criterion on the unlabelled target's training set.
 
     Args:
-        task: what the trials share.
-        space: what is searched.
-        title: makes a trial's title for progress.
-        progress: how that is shown; see :func:`pa_difc.training.engine.fit`.
+        task: the trials' common data.
+        space: the searched space.
+        title: makes a trial's title for the progress bar.
+        progress: how progress is shown; see :func:`pa_difc.training.engine.fit`.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Objective:
         return criteria[self.task.criterion]
 
     def _report(self, settings: Settings, trial: optuna.Trial, check: Callable[[], None]) -> Report:
-        """What looks after each epoch whether the trial is still ours, and tells the study of it if poor ones stop."""
+        """A callback for each epoch: checks that the trial is still this worker's, and prunes it if pruning is on."""
         task = self.task
 
         def report(adapter: LossSlot, history: list[dict[str, Any]]) -> None:
@@ -120,7 +120,7 @@ class Objective:
 def train(
     settings: Settings, task: Task, title: str, report: Report | None = None, progress: Bar | bool = True
 ) -> tuple[LossSlot, float]:
-    """Trains in the folder of the settings, so that a retried trial resumes from the lost one's checkpoint.
+    """Trains in the settings' run folder, so that a retried trial resumes from the lost one's checkpoint.
 
     Returns:
         The method and its training time in seconds.
@@ -142,13 +142,13 @@ def train(
 
 
 def source_recall(evidence: Evidence) -> float:
-    """Mean recall on the source's held-out set."""
+    """Mean recall on held-out source faces."""
     return CRITERIA["src_macro"].score(evidence)
 
 
 def show(adapter: LossSlot, task: Task, device: str) -> Evidence:
-    """What a candidate shows: its predictions and features on unlabelled target and held-out source."""
-    settings = task.settings.but(**{"run.device": device})  # views and products are those of all candidates alike
+    """The evidence on a candidate: predictions and features on unlabelled target and held-out source faces."""
+    settings = task.settings.but(**{"run.device": device})  # views and products are the same for all candidates
     target = predicted(adapter, task.target.train, settings)
     source = predicted(adapter, task.source.test, settings, 0)
     return Evidence(
@@ -161,19 +161,19 @@ def show(adapter: LossSlot, task: Task, device: str) -> Evidence:
 
 
 def thin(rows: Array) -> Array:
-    """At most :data:`KEPT_SAMPLES` rows, evenly spaced; the same ones for every trial."""
+    """At most :data:`KEPT_SAMPLES` evenly spaced rows, the same for every trial."""
     kept: Array = rows[np.linspace(0, len(rows) - 1, min(len(rows), KEPT_SAMPLES)).astype(int)]
     return kept
 
 
 def pack(array: Array) -> dict[str, Any]:
-    """An array as JSON: it goes through the study's storage to whichever machine makes the choice."""
+    """Encodes an array as JSON, to send it through the study's storage to the machine that makes the choice."""
     data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
     return {"dtype": str(array.dtype), "shape": list(array.shape), "data": data}
 
 
 def unpack(packed: dict[str, Any]) -> Array:
-    """The array that :func:`pack` was given."""
+    """Decodes an array from :func:`pack`."""
     flat: Array = np.frombuffer(base64.b64decode(packed["data"]), dtype=packed["dtype"])
     whole: Array = flat.reshape(packed["shape"])
     return whole

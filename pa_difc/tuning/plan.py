@@ -1,4 +1,4 @@
-"""What a study is asked to do."""
+"""The plan of a study."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from .study import ORACLE, SELECTIONS
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What a study is asked to do.
+    """Everything that a study is asked to do.
 
     Attributes:
-        settings: resolved; what is not searched, and the defaults.
-        space: what is searched.
-        out: below it lies the study's folder.
-        trials: of all workers together.
-        features: "full", or "frozen" for heads on features that were extracted once.
-        select: how the final choice is made, a key of :data:`.study.SELECTIONS`.
-        allow_target_labels: whether "oracle" may be chosen.
-        storage: an address; None: an sqlite file in the study's folder.
-        study: a name in place of the one that the settings give.
-        jobs: the number of processes to train in; None: this one, with all its threads.
+        settings: resolved; they hold the fixed settings, and the defaults of the searched ones.
+        space: the searched space.
+        out: the folder above the study's folder.
+        trials: their number, over all workers.
+        features: "full", or "frozen" for heads on features extracted once.
+        select: how the final choice is made; a key of :data:`.study.SELECTIONS`.
+        allow_target_labels: permits "oracle" as ``select``.
+        storage: an address; None stands for an sqlite file in the study's folder.
+        study: the study's name; None derives it from the settings.
+        jobs: the number of processes to train in; None trains in this one, with all its threads.
         heartbeat_s: seconds between a worker's heartbeats.
-        sampler, pruner: of :data:`pa_difc.tuning.SAMPLERS` and :data:`pa_difc.tuning.PRUNERS`.
-        confirm: how many of the best are re-trained with the whole network.
-        seeds: of re-training.
-        must_exist: whether a new study is refused.
+        sampler, pruner: keys of :data:`pa_difc.tuning.SAMPLERS` and :data:`pa_difc.tuning.PRUNERS`.
+        confirm: number of best trials to retrain with the whole network.
+        seeds: of retraining.
+        must_exist: refuse to begin a new study.
 
     Raises:
         UserError: a value is not valid.
@@ -76,7 +76,7 @@ class StudyPlan:
 
     @property
     def name(self) -> str:
-        """A name that says what was tuned, and loudly if labels chose."""
+        """The study's name, from what is tuned; it says so if target labels make the choice."""
         data, labels = self.settings.data, self.settings.data.labels
         parts = [data.source, data.target, self.settings.method.name, self.settings.model.backbone]
         parts += [self.features, self.select, *([Path(labels).stem] if labels != "expressions" else [])]
@@ -91,15 +91,15 @@ class StudyPlan:
 
     @property
     def address(self) -> Address:
-        """Of its storage."""
+        """The address of the study's storage."""
         return self.storage or Address(f"sqlite:///{self.folder / 'study.db'}")
 
     def identity(self, source: Domain, hidden: Domain) -> dict[str, object]:
-        """Everything that trials' values depend on.
+        """Everything that the trials' values depend on.
 
         Args:
-            source: what trials train on.
-            hidden: the target without its labels.
+            source: the labelled domain.
+            hidden: the target without labels.
         """
         own = defaults(self.settings, self.space)
         return {

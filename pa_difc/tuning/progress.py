@@ -1,4 +1,4 @@
-"""What is shown of a study while it runs: titles of trials, and of several workers how far each is."""
+"""Shows the progress of a running study: titles of trials, and a line for each of several workers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import optuna
@@ -15,23 +16,23 @@ from ..util.bars import tqdm
 from .study import complete_trials
 from .trials import FINISHED
 
-#: Columns of a line, at most.
+#: Most columns of a line.
 WIDTH = 80
 
 
 class Progress:
-    """Titles of trials with what is left and the best so far; called between polls, it waits.
+    """Makes the titles of trials, with the best value so far and the time left.
 
     Args:
         study: the study.
-        budget: trials in all.
-        printed: whether a title is printed where the output is no terminal.
+        budget: total number of trials.
+        printed: print each title if standard error is not a terminal.
     """
 
     def __init__(self, study: optuna.Study, budget: int, *, printed: bool = True) -> None:
         self.study, self.budget, self.started = study, budget, time.monotonic()
         self.printed = printed and not sys.stderr.isatty()
-        self.before: int | None = None  #: trials that were done when this process began
+        self.before: int | None = None  #: number of trials done when this process began
 
     def title(self, trial: optuna.Trial) -> str:
         """A trial's title."""
@@ -41,7 +42,7 @@ class Progress:
         return text
 
     def so_far(self) -> str:
-        """The best value, and the time that is left, where they are known."""
+        """The best value and the time left, as far as they are known."""
         done = complete_trials(self.study)
         if self.before is None:
             self.before = len(done)
@@ -53,12 +54,14 @@ class Progress:
 
 
 class Board:
-    """Lines at the bottom of a terminal, one for the study and one for each worker; elsewhere a line for each trial.
+    """Progress lines at the bottom of a terminal: one for the study, and one for each worker.
+
+    Each finished trial is also printed on a line of its own.
 
     Args:
         study: the study.
-        budget: trials in all.
-        files: in which workers say how far they are.
+        budget: total number of trials.
+        files: the workers' progress files.
     """
 
     def __init__(self, study: optuna.Study, budget: int, files: Sequence[Path]) -> None:
@@ -69,7 +72,7 @@ class Board:
         self._bars = [tqdm(bar_format="{desc}", position=i, leave=False, disable=None) for i in range(1 + len(files))]
 
     def look(self) -> int:
-        """Shows how far all are; returns how many trials are done."""
+        """Updates the lines; returns the number of finished trials."""
         finished = self._finished()
         so_far = self._progress.so_far()
         for trial in finished:
@@ -78,19 +81,19 @@ class Board:
                 value = "stopped early" if trial.state is not optuna.trial.TrialState.COMPLETE else f"{trial.value:.4f}"
                 self.print(f"trial {trial.number}  {value}  {len(self._told)} of {self._budget} done{so_far}")
         if not self._bars[0].disable:
-            lines = [f"{len(finished)} of {self._budget} trials done{so_far}", *map(_line, range(1, 99), self._files)]
+            lines = [f"{len(finished)} of {self._budget} trials done{so_far}", *map(_line, count(1), self._files)]
             columns = min(WIDTH, shutil.get_terminal_size().columns) - 1
             for bar, text in zip(self._bars, lines, strict=True):
                 bar.set_description_str(text[:columns])
         return len(finished)
 
     def print(self, line: str) -> None:
-        """Prints a line above them."""
+        """Prints a line above the progress lines."""
         with tqdm.external_write_mode():
             print(line, flush=True)
 
     def close(self) -> None:
-        """Takes the lines away."""
+        """Removes the lines."""
         for bar in reversed(self._bars):
             bar.close()
 
@@ -99,7 +102,7 @@ class Board:
 
 
 def _line(number: int, file: Path) -> str:
-    """How far a worker's trial is."""
+    """A worker's progress line."""
     progress = read_progress(file)
     if progress is None:
         return f"  {number}"

@@ -1,4 +1,4 @@
-"""A study's report: one page that needs no network, and the same in Markdown."""
+"""A study's report: one self-contained page, and the same in Markdown."""
 
 from __future__ import annotations
 
@@ -22,16 +22,24 @@ from .plan import StudyPlan
 from .space import Space, defaults
 from .study import ORACLE, SELECTIONS, Choice
 
-#: What a busy person takes away where there are no labels.
+#: The main result if the target has no labels.
 UNSCORED = "The target has no labels: whether the chosen values beat the defaults on it is unknown."
 
 
 def write_report(
     plan: StudyPlan, study: optuna.Study, choice: Choice, assessment: Assessment | None, task: Task
 ) -> str:
-    """Writes report.html and report.md in the study's folder; returns what a terminal shows: main table or sentence.
+    """Writes report.html and report.md to the study's folder.
 
-    ``assessment`` is None for a target without labels: what tuning bought can't be said then.
+    Args:
+        plan: of the study.
+        study: with its trials.
+        choice: the chosen trial.
+        assessment: scores by target labels; None for a target without labels.
+        task: the trials' common data.
+
+    Returns:
+        The text for the terminal: the main tables, or one sentence without an assessment.
     """
     out, target = plan.folder, plan.settings.data.target
     lead, warnings = UNSCORED, []
@@ -50,7 +58,7 @@ def write_report(
     )
     how = f"`optuna-dashboard {plan.address.url}` opens the study (`pip install optuna-dashboard`)."
     opened = re.sub("`(.+?)`", r"<code>\1</code>", html.escape(how))
-    command = (out / "command.txt").read_text().strip()
+    command = (out / "command.txt").read_text(encoding="utf-8").strip()
     markdown = [f"# {study.study_name}", lead, *(f"**{w}**" for w in warnings), facts]
     page = [f"<p class='lead'>{html.escape(lead)}</p>", *(f"<p class='warn'>{html.escape(w)}</p>" for w in warnings)]
     page.append(f"<p>{html.escape(facts)}</p>")
@@ -78,7 +86,7 @@ def write_report(
 
 
 def _scored(assessment: Assessment, seeds: int) -> list[tuple[str, list[list[str]]]]:
-    """Two tables, as a mean over seeds is never to be held against a single one."""
+    """Two tables by title: means over seeds must not be compared with single runs."""
     over = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
     return [
         (f"On the target's test split, trained again: {over}", main_table(assessment.lines)),
@@ -87,7 +95,7 @@ def _scored(assessment: Assessment, seeds: int) -> list[tuple[str, list[list[str
 
 
 def sentence(assessment: Assessment, target: str, seeds: int) -> str:
-    """What a busy person takes away."""
+    """The main result: how far tuning changed mean recall."""
     both = [line.values["macro_recall"] for line in assessment.lines[:2]]
     selected, base = map(mean, both)
     gain = 100 * (selected - base)
@@ -103,7 +111,7 @@ def sentence(assessment: Assessment, target: str, seeds: int) -> str:
 
 
 def warn(assessment: Assessment, select: str) -> list[str]:
-    """What must not be overlooked."""
+    """Warnings: a choice by target labels, and collapsed models."""
     warnings = []
     if select == ORACLE:
         warnings.append("This study chose by TARGET LABELS: an upper bound, for reference only.")
@@ -116,7 +124,7 @@ def warn(assessment: Assessment, select: str) -> list[str]:
 
 
 def main_table(lines: Sequence[Line]) -> list[list[str]]:
-    """Scores of configurations, with their spreads where there are several seeds."""
+    """Scores of configurations, with standard deviations if there are several seeds."""
 
     def row(line: Line) -> list[str]:
         name = line.name + (" †" if line.collapsed else "")
@@ -126,7 +134,7 @@ def main_table(lines: Sequence[Line]) -> list[list[str]]:
 
 
 def criteria_table(choice: Choice, assessment: Assessment | None) -> list[list[str]]:
-    """What each criterion would have picked, and where there are labels how far that is from the best there was."""
+    """The pick of each criterion and, with labels, its regret against the best trial."""
     rows = [["criterion", "picks trial", *(["regret, points", "Spearman"] if assessment else []), "known failure"]]
     for name in choice.scores:
         pick = choice.candidates[choice.pick(name)].number
@@ -136,7 +144,7 @@ def criteria_table(choice: Choice, assessment: Assessment | None) -> list[list[s
 
 
 def trials_table(choice: Choice, assessment: Assessment | None) -> list[list[str]]:
-    """Every complete trial; recall on the target, if it can be known, was looked at after the choice."""
+    """Every complete trial, with its recall on the target if there are labels, read after the choice."""
     keys = list(choice.chosen.params)
     rows = [["trial", *keys, "objective", "keeps source recall", *(["target mean recall %"] if assessment else [])]]
     for i, (trial, ok) in enumerate(zip(choice.candidates, choice.feasible, strict=True)):

@@ -1,4 +1,4 @@
-"""A sampler that continues with a killed worker's study as if nothing had happened."""
+"""A sampler whose suggestions do not depend on the process that makes them, so that killed studies resume unchanged."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-#: A trial that is retried has the number of the first try in this attribute; it is optuna's name.
+#: optuna's attribute of a retried trial that holds the number of its first try.
 FIRST_TRY = "failed_trial"
 
 
 class SamplerByPosition(optuna.samplers.BaseSampler):
-    """A sampler whose suggestions follow from its seed, the finished trials and the position of the new one alone.
+    """A sampler whose suggestions depend only on its seed, the finished trials and the new trial's position.
 
-    A generator that resumes from trial to trial would begin anew in a process that continues with a killed one's study,
-    and suggest again what was tried; in several workers it would suggest the same to each.
+    An ordinary generator would start again in a process that resumes a study, and suggest what was tried already;
+    several workers would all get the same suggestions.
 
     Args:
-        kind: optuna's sampler; is given a seed.
+        kind: makes optuna's sampler for a seed.
         seed: of the study.
     """
 
@@ -32,7 +32,7 @@ class SamplerByPosition(optuna.samplers.BaseSampler):
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         first = trial.system_attrs.get(FIRST_TRY, trial.number)
         earlier = study.get_trials(deepcopy=False)[:first]
-        position = sum(FIRST_TRY not in t.system_attrs for t in earlier)  # one that is retried keeps its own
+        position = sum(FIRST_TRY not in t.system_attrs for t in earlier)  # a retried trial keeps its position
         self._inner = self._kind(seed=int(np.random.SeedSequence([self._seed, position]).generate_state(1)[0]))
         self._inner.before_trial(study, trial)
 
@@ -56,6 +56,6 @@ class SamplerByPosition(optuna.samplers.BaseSampler):
 
 
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """A sampler of :data:`pa_difc.tuning.SAMPLERS`."""
+    """The sampler with a name of :data:`pa_difc.tuning.SAMPLERS`."""
     kinds = {"gp": optuna.samplers.GPSampler, "tpe": optuna.samplers.TPESampler}
     return SamplerByPosition(kinds[name], seed)

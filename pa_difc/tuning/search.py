@@ -1,8 +1,8 @@
-"""A study from beginning to end: trials, the choice, and only then target labels, if there are any.
+"""Runs a study from beginning to end: trials, the choice, and only then target labels, if there are any.
 
-The study maximises an unsupervised criterion under the constraint that recall on held-out source stays near
-source-only's. Trial 0 is the paper's defaults. The same command resumes a study that was stopped; with a database as
-storage, any number of machines run it at once, and with ``--jobs`` one command trains on several cores.
+The study maximises an unsupervised criterion under the constraint that recall on held-out source faces stays near
+source-only's. Trial 0 has the settings' own values, the paper's by default. The same command resumes a stopped study.
+With a database as storage, any number of machines can work on it, and with ``--jobs`` one command uses several cores.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def run_study(plan: StudyPlan, train_all: TrainAll) -> None:
     """Runs a study, or resumes it.
 
     Args:
-        plan: what is asked for.
-        train_all: trains the cells that are scored at the end.
+        plan: of the study.
+        train_all: trains the cells to be scored at the end.
 
     Raises:
-        UserError: a value is not valid, or something is missing.
+        UserError: a value is not valid, or the data, weights or storage can't be used.
         Stopped: Ctrl-C.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    write_text(plan.folder / "command.txt", command_line() + "\n")  # fails here if it can't
+    write_text(plan.folder / "command.txt", command_line() + "\n")  # an --out that can't be written fails here
     with one_line_errors(plan.address.clean):
         with deferred():
             storage = open_storage(plan.address)
@@ -58,13 +58,13 @@ def run_study(plan: StudyPlan, train_all: TrainAll) -> None:
         with deferred():
             study = plan_study(plan, storage, plan.identity(task.source, task.target))
             if plan.address.url.startswith("sqlite"):
-                recover_all(study, plan.space)  # we hold its lock: nobody else is at work there
+                recover_all(study, plan.space)  # this process holds the file's lock: nobody else works on it
         _all_trials(plan, study, task)
         finish(plan, study, task, target, train_all)
 
 
 def plan_study(plan: StudyPlan, storage: optuna.storages.BaseStorage, identity: dict[str, object]) -> optuna.Study:
-    """The study of a plan in a storage; see :func:`.study.open_study`."""
+    """Opens the study of a plan in a storage; see :func:`.study.open_study`."""
     return open_study(
         storage,
         plan.name,
@@ -77,7 +77,7 @@ def plan_study(plan: StudyPlan, storage: optuna.storages.BaseStorage, identity: 
 
 
 def _all_trials(plan: StudyPlan, study: optuna.Study, task: Task) -> None:
-    """Runs what is left of the trials, here or in workers.
+    """Runs the remaining trials, in this process or in workers.
 
     Raises:
         Stopped: Ctrl-C.
@@ -97,13 +97,16 @@ def _all_trials(plan: StudyPlan, study: optuna.Study, task: Task) -> None:
         try:
             with deferred():
                 done = f"{len(complete_trials(study))} of {plan.trials} trials done"
-        except Exception:  # the storage is away, which may be why it was stopped
+        except Exception:  # the storage does not answer, which may be why the study was stopped
             done = ""
         raise Stopped("; ".join(filter(None, [str(stop), done, command_line()]))) from None
 
 
 def make_task(plan: StudyPlan, source: Domain, target: Domain) -> Task:
-    """What the trials share: data without target labels, and the recall on held-out source that they have to keep."""
+    """The trials' common data, without target labels, and the source recall that they have to keep.
+
+    The latter needs a source-only run, which is trained here.
+    """
     hidden = blind(target)
     if plan.features == "frozen":
         source, hidden = freeze(plan.settings, source, hidden, plan.folder)
@@ -115,7 +118,7 @@ def make_task(plan: StudyPlan, source: Domain, target: Domain) -> Task:
 
 
 def finish(plan: StudyPlan, study: optuna.Study, task: Task, target: Domain, train_all: TrainAll) -> None:
-    """Writes the choice down, and only then looks at target labels, if there are any."""
+    """Chooses a trial and writes it to best.toml; only then reads target labels, if any, and writes the report."""
     oracle = test_recalls(complete_trials(study), target) if plan.select == ORACLE else None
     choice = choose(study, plan.select, oracle)
     best = plan.folder / "best.toml"
@@ -130,7 +133,7 @@ def finish(plan: StudyPlan, study: optuna.Study, task: Task, target: Domain, tra
 
 
 def best_toml(plan: StudyPlan, trial: optuna.trial.FrozenTrial) -> str:
-    """The chosen values as a file that commands and recipes take with --config."""
+    """The chosen values as TOML for ``--config``."""
     lines = [
         f"# Trial {trial.number}, chosen by {plan.select} from {plan.trials} ({plan.features}).",
         "# USES TARGET LABELS: an upper bound, for reference only."

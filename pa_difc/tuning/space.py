@@ -1,4 +1,4 @@
-"""What a study searches: dimensions of a space, around a run's own settings."""
+"""Search spaces: dimensions around a run's own settings."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
     from ..training.settings import Settings
 
-#: As the upper end of a dimension: the last epoch of a run.
+#: Upper end of a dimension that stands for the last epoch of a run.
 LAST_EPOCH = "last epoch"
 
-#: A key that is no setting: whether classes are re-weighted at all.
+#: A key that is not a setting: whether classes are re-weighted at all.
 REWEIGHT = "reweight"
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """A searched value: a key of the settings with a range, or with choices.
+    """How a settings key is searched: within a range, or among choices.
 
     Args:
-        about: what it is.
+        about: its meaning.
         unit: of the value.
         low, high: the range; ``high=LAST_EPOCH`` for whole numbers of epochs.
-        around: in place of a range, this factor to either side of the run's own value.
-        log: whether the range is searched by its logarithm.
-        choices: in place of a range.
-        always: whether every study searches it, or only those that are asked to.
+        around: instead of a range: the run's own value, divided and multiplied by this factor.
+        log: search on a logarithmic scale.
+        choices: instead of a range.
+        always: whether every study searches it, or only those that ask for it.
     """
 
     about: str
@@ -57,7 +57,7 @@ class Dimension:
         return self.low, (max(1, epochs - 1) if self.high == LAST_EPOCH else float(self.high))
 
     def suggest(self, trial: Trial, key: str, own: Any, epochs: int) -> Any:
-        """A value for a trial."""
+        """Suggests a value for a trial."""
         if self.choices is not None:
             return trial.suggest_categorical(key, self.choices)
         low, high = self.bounds(own, epochs)
@@ -66,7 +66,7 @@ class Dimension:
         return trial.suggest_float(key, low, high, log=self.log)
 
     def describe(self, own: Any, epochs: int) -> str:
-        """Meaning, range, unit and default in a line."""
+        """A line with meaning, range, unit and default."""
         if self.choices:
             span = "/".join(map(str, self.choices))
         else:
@@ -79,11 +79,11 @@ Space = Mapping[str, Dimension]
 
 
 def searched(space: Space, tune: Sequence[str] = ()) -> dict[str, Dimension]:
-    """The dimensions of a study: those that are always searched, and some more.
+    """The dimensions of a study: those that are always searched, and the asked-for ones.
 
     Args:
-        space: all there are.
-        tune: further keys.
+        space: all dimensions.
+        tune: further keys to search.
 
     Raises:
         UserError: a key can't be tuned.
@@ -93,20 +93,20 @@ def searched(space: Space, tune: Sequence[str] = ()) -> dict[str, Dimension]:
 
 
 def suggest(trial: Trial, space: Space, settings: Settings) -> dict[str, Any]:
-    """Values for a trial, by key."""
+    """Suggests values for a trial, by key."""
     own = defaults(settings, space)
     return {key: d.suggest(trial, key, own[key], settings.run.epochs) for key, d in space.items()}
 
 
 def defaults(settings: Settings, space: Space) -> dict[str, Any]:
-    """The settings' own values in the space: trial 0."""
+    """The settings' own values of the searched keys: trial 0."""
     flat = settings.flat()
     own = {key.partition(".")[2]: value for key, value in flat.items()} | flat | {REWEIGHT: True}
     return {key: own[key] for key in space}
 
 
 def candidate(base: Settings, values: Mapping[str, Any]) -> Settings:
-    """The settings of suggested values; re-weighting that is switched off begins after the last epoch."""
+    """The settings with suggested values; re-weighting is switched off by beginning after the last epoch."""
     from ..training.resolve import resolve
 
     changed = dict(values)

@@ -1,4 +1,4 @@
-"""A storage that outlives its server's absence: each call is retried for a stated time."""
+"""A storage that survives outages of its server: each call is retried for a limited time."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from ..util.errors import UserError
 from .interrupts import interruptible
 
-#: Seconds for which a server that does not answer is asked again, and the longest pause between two tries.
+#: Seconds for which calls to a server that does not answer are retried, and the longest pause between two tries.
 PATIENCE_S, PAUSE_S = 300.0, 5.0
 
-#: Seconds after which it is reported.
+#: Seconds of an outage after which it is reported.
 SAY_S = 1.0
 
-#: What the errors of a database say of themselves that no waiting mends.
+#: Words in a database's errors that no waiting mends.
 _FINAL = ("disk is full", "disk i/o", "readonly", "read-only", "malformed", "not a database", "unable to open")
 
-#: Codes of gRPC for a server that is away, or whose own database is.
+#: gRPC codes of a server that does not answer, or whose own database does not.
 _AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "UNKNOWN")
 
 
 class SteadyStorage(BaseStorage):
-    """A storage behind which a server may be away for a while.
+    """A storage whose server may be unreachable for a while.
 
     Args:
-        storage: the real one.
-        clean: takes passwords out of what a driver says.
+        storage: the real storage.
+        clean: removes passwords from a driver's messages.
 
     Attributes:
-        outages: how often the server was away; what was seen of other workers before is worth nothing after that.
-        worker: who makes the trials, so that a trial never is without a name; None: nobody who has one.
+        outages: number of outages so far; earlier observations of other workers are outdated after one.
+        worker: name of the worker that makes trials, which is set on every new trial; None without one.
     """
 
     def __init__(self, storage: BaseStorage, clean: Callable[[str], str]) -> None:
@@ -49,7 +49,7 @@ class SteadyStorage(BaseStorage):
         self._given_up = self._said = False
 
     def create_new_trial(self, study_id: int, template_trial: optuna.trial.FrozenTrial | None = None) -> int:
-        """A new trial, which has its worker's name from its first moment on."""
+        """Creates a trial that has its worker's name from the beginning."""
         if template_trial is None and self.worker is not None:
             template_trial = optuna.create_trial(state=TrialState.RUNNING, system_attrs={"worker": self.worker})
         made: int = self._call("create_new_trial", study_id, template_trial=template_trial)
@@ -63,7 +63,7 @@ class SteadyStorage(BaseStorage):
             except UpdateFinishedTrialError:
                 if began is None or name != "set_trial_state_values" or not self._is_so(*args, **kwargs):
                     raise
-                result = True  # the first try had arrived, and only its answer was lost
+                result = True  # the first try had arrived; only its answer was lost
             except Exception as error:
                 if self._given_up or not is_away(error):
                     raise
@@ -75,10 +75,10 @@ class SteadyStorage(BaseStorage):
             return result
 
     def _wait(self, began: float | None, error: Exception) -> float:
-        """Waits for the next try; returns the time of the first.
+        """Waits before the next try; returns the time of the first.
 
         Raises:
-            UserError: there were enough.
+            UserError: the time for retries is used up.
             KeyboardInterrupt: Ctrl-C; nothing is retried from then on.
         """
         now = time.monotonic()
@@ -90,7 +90,7 @@ class SteadyStorage(BaseStorage):
             about = f"{reason(error, self._clean)}; trying for {PATIENCE_S / 60:.0f} minutes"
             _say(f"the study's storage does not answer ({about})")
         if now - began > PATIENCE_S:
-            self._given_up = threading.current_thread() is threading.main_thread()  # beats go on
+            self._given_up = threading.current_thread() is threading.main_thread()  # the heartbeat thread keeps trying
             about = f"for {PATIENCE_S / 60:.0f} minutes: {reason(error, self._clean)}"
             raise UserError(f"the study's storage did not answer {about}; rerun the command to resume") from None
         try:
@@ -119,7 +119,7 @@ SteadyStorage.__abstractmethods__ = frozenset()
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether an error says that a server is away, or a file locked, for now."""
+    """Whether an error is temporary: the server does not answer, or the file is locked."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     if isinstance(cause, OperationalError | InterfaceError):
         return not any(words in str(cause.orig).lower() for words in _FINAL)
@@ -128,7 +128,7 @@ def is_away(error: BaseException) -> bool:
 
 
 def reason(error: BaseException, clean: Callable[[str], str]) -> str:
-    """What an error says, on one line and without a password."""
+    """An error's message, on one line and without a password."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
     details = getattr(cause, "details", None)  # of a grpc.RpcError
     said = details() if callable(details) else getattr(cause, "orig", None) or cause
@@ -138,7 +138,7 @@ def reason(error: BaseException, clean: Callable[[str], str]) -> str:
 
 @contextmanager
 def one_line_errors(clean: Callable[[str], str]) -> Iterator[None]:
-    """Turns what a storage raises in the middle of a study (a full disk, a damaged file) into a UserError."""
+    """Turns a storage's errors in the middle of a study (a full disk, a damaged file) into a UserError."""
     try:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:

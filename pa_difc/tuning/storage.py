@@ -1,4 +1,4 @@
-"""Where a study's trials are kept, and how many workers may write there."""
+"""Opens the storages of studies, and decides how many workers may write to them."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ from .address import Address
 from .journal import Journal
 from .steady import SteadyStorage, reason
 
-#: Tables are made so often where several workers begin at once on an empty database, and only one of them can.
+#: Attempts to make the tables: if several workers begin at once on an empty database, only one succeeds.
 TABLE_TRIES = 10
 
-#: Seconds to connect in; a worker that was paused with rows locked doesn't hold the others up for longer than these.
+#: Seconds to connect; to wait for a lock; and after which a paused worker's open transaction is ended.
 CONNECT_S, LOCK_S, IDLE_S = 10, 30, 60
 
-#: The locks of sqlite files that this process holds; they go when it goes, however it goes.
+#: The locks of sqlite files that this process holds until it ends.
 _LOCKS: list[Lock] = []
 
 
 def open_storage(address: Address | str, *, wait_s: int = 10, shared: bool = False) -> SteadyStorage:
-    """The storage for an address.
+    """Opens the storage at an address.
 
-    ``sqlite:///FILE``: one command, with its workers. ``postgresql+psycopg2://…``: many workers on many machines.
-    ``journal:FILE``: several workers on a shared disk. ``grpc://HOST:PORT``: through a proxy. See :mod:`.workers` for
-    how a lost worker is noticed, everywhere alike.
+    ``sqlite:///FILE`` is for one command and its workers, ``postgresql+psycopg2://…`` for many workers on many
+    machines, ``journal:FILE`` for several workers on a shared disk, and ``grpc://HOST:PORT`` for access through a
+    proxy. In all of them a lost worker is noticed in the same way, see :mod:`.workers`.
 
     Args:
-        address: where to.
+        address: of the storage.
         wait_s: seconds to wait for a proxy.
-        shared: whether this is a worker of the command that holds an sqlite file.
+        shared: whether this process is a worker of the command that holds the sqlite file's lock.
 
     Raises:
-        UserError: the kind is unknown, the server can't be reached, or an sqlite file has a writer already.
+        UserError: the kind is unknown, a package is missing, the server can't be reached, or another command is
+            writing to the sqlite file.
     """
     address = Address.of(address) if isinstance(address, str) else address
     kind = address.url.partition(":")[0]
@@ -53,7 +54,7 @@ def open_storage(address: Address | str, *, wait_s: int = 10, shared: bool = Fal
     except ModuleNotFoundError as error:
         extra = "grpc" if kind == "grpc" else "postgres"
         raise UserError(f"storage {kind}: needs the package {error.name}: pip install 'pa-difc[{extra}]'") from None
-    except Exception as error:  # each driver has errors of its own
+    except Exception as error:  # each driver has its own errors
         why = reason(error, address.clean)
         raise UserError(f"storage {address.url} can't be opened: {why}") from None
 
@@ -84,7 +85,7 @@ def _open(kind: str, address: Address, wait_s: int, shared: bool) -> BaseStorage
 
 
 def _database(url: str, **engine: Any) -> BaseStorage:
-    """A database, whose tables are made unless another worker is about to."""
+    """Opens a database, and makes its tables; if another worker is making them, tries again."""
     for left in reversed(range(TABLE_TRIES)):
         try:
             storage = RDBStorage(url, engine_kwargs=engine)
@@ -94,7 +95,7 @@ def _database(url: str, **engine: Any) -> BaseStorage:
             if not left or not any(said in words for said in ("already exists", "duplicate", "unique", "locked")):
                 raise
             time.sleep(random.uniform(0.1, 0.5))
-        except (RuntimeError, AssertionError):  # tables without their version: it is just being written
+        except (RuntimeError, AssertionError):  # the tables have no version yet: another worker is writing it
             if not left:
                 raise
             time.sleep(random.uniform(0.1, 0.5))
@@ -103,7 +104,7 @@ def _database(url: str, **engine: Any) -> BaseStorage:
     elif storage.engine.name == "sqlite":
         event.listen(storage.engine, "connect", _no_transaction)
         event.listen(storage.engine, "begin", _in_turn)
-    storage.engine.dispose()  # so that all connections are made again
+    storage.engine.dispose()  # so that new connections call the listeners
     return get_storage(storage)  # with optuna's cache
 
 
@@ -115,11 +116,11 @@ def _never_wait_for_ever(connection: Any, _record: Any) -> None:
 
 
 def _no_transaction(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # Python begins none by itself
+    connection.isolation_level = None  # keeps Python from beginning transactions by itself
 
 
 def _in_turn(connection: Any) -> None:
-    """One worker after the other: two that had read and now want to write would stop each other."""
+    """Serialises transactions: two that have read and then want to write would block each other."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

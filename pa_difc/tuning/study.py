@@ -1,4 +1,4 @@
-"""A study: its identity, and the choice at the end."""
+"""Opens a study, checks its identity, and makes the final choice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .sampler import make_sampler
 #: The choice by target labels.
 ORACLE = "oracle"
 
-#: How the final choice may be made.
+#: The ways to make the final choice, with their known weaknesses.
 SELECTIONS: dict[str, str] = {
     "consensus": "mean rank by im, class_ami and ensv, among trials that keep the source's recall",
     **{name: criterion.about for name, criterion in CRITERIA.items()},
@@ -29,7 +29,7 @@ SELECTIONS: dict[str, str] = {
 
 
 def objective_criterion(selection: str) -> str:
-    """What trials maximise under a selection: the criterion itself where it scores one trial alone, else IM."""
+    """The criterion that trials maximise: the selection itself if it scores single trials, else IM."""
     return selection if selection in CRITERIA else "im"
 
 
@@ -43,18 +43,18 @@ def open_study(
     seed: int,
     must_exist: bool,
 ) -> optuna.Study:
-    """The study by name, made if need be.
+    """Opens a study by name, and makes it if it does not exist.
 
     Args:
-        storage: see :mod:`storage`.
+        storage: from :func:`.storage.open_storage`.
         name: of the study.
-        identity: everything that its trials' values depend on, as plain values; a study made under another is refused.
-        sampler, pruner: of :data:`pa_difc.tuning.SAMPLERS` and :data:`pa_difc.tuning.PRUNERS`.
+        identity: plain values that the trials' values depend on; a study with another identity is refused.
+        sampler, pruner: keys of :data:`pa_difc.tuning.SAMPLERS` and :data:`pa_difc.tuning.PRUNERS`.
         seed: of the sampler.
         must_exist: refuse to begin a new one.
 
     Raises:
-        UserError: the study was made under other settings, or must exist and does not.
+        UserError: the study was made with other settings, or must exist and does not.
     """
     if must_exist:
         try:
@@ -65,7 +65,7 @@ def open_study(
     study = attach(storage, name, sampler=sampler, pruner=pruner, seed=seed)
     if "identity" not in study.user_attrs:
         study.set_user_attr("identity", identity)
-    then = study.user_attrs["identity"]  # that of another worker, if that was faster
+    then = study.user_attrs["identity"]  # another worker's, if that was faster
     if then != identity:
         differing = sorted(k for k in {*then, *identity} if then.get(k) != identity.get(k))
         what = "; ".join(f"{k} was {then.get(k)}, is {identity.get(k)}" for k in differing)
@@ -75,7 +75,7 @@ def open_study(
 
 
 def attach(storage: optuna.storages.BaseStorage, name: str, *, sampler: str, pruner: str, seed: int) -> optuna.Study:
-    """A study that is there; see :func:`open_study`."""
+    """Opens an existing study; see :func:`open_study`."""
     return optuna.load_study(
         storage=storage, study_name=name, sampler=make_sampler(sampler, seed), pruner=_pruner(pruner)
     )
@@ -83,15 +83,15 @@ def attach(storage: optuna.storages.BaseStorage, name: str, *, sampler: str, pru
 
 @dataclass(frozen=True)
 class Choice:
-    """What selection chose, and how every candidate did by every criterion."""
+    """The chosen trial, and every candidate's score by every criterion."""
 
     chosen: FrozenTrial
     candidates: list[FrozenTrial]
-    scores: dict[str, list[float]]  #: by criterion, per candidate; larger is better
+    scores: dict[str, list[float]]  #: by criterion, one per candidate; larger is better
     feasible: list[bool]  #: whether a candidate keeps the source's recall
 
     def pick(self, criterion: str) -> int:
-        """The index of the candidate that a criterion would choose, among those that keep the source's recall."""
+        """The index of a criterion's pick, among the candidates that keep the source's recall."""
         return best(self.scores[criterion], self.feasible)
 
 
@@ -101,7 +101,7 @@ def choose(study: optuna.Study, selection: str, oracle_scores: Sequence[float] |
     Args:
         study: with at least one complete trial.
         selection: a key of :data:`SELECTIONS`.
-        oracle_scores: per complete trial, for "oracle" alone.
+        oracle_scores: one per complete trial; only for "oracle".
 
     Raises:
         UserError: no trial is complete.
@@ -121,12 +121,12 @@ def choose(study: optuna.Study, selection: str, oracle_scores: Sequence[float] |
 
 
 def best(scores: Sequence[float], allowed: Sequence[bool]) -> int:
-    """The index of the highest score among those that are allowed; among all, if none is."""
+    """The index of the highest allowed score; of the highest score if none is allowed."""
     return max((i for i, ok in enumerate(allowed) if ok or not any(allowed)), key=lambda i: scores[i])
 
 
 def complete_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that came to their end, in their order."""
+    """The complete trials, in order."""
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 

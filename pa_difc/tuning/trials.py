@@ -1,4 +1,4 @@
-"""Trials one by one, until a study has enough; what happens to a trial whose worker is gone, or that this one lost."""
+"""Runs trials one by one until a study has enough, and recovers trials of lost workers."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from .sampler import FIRST_TRY
 from .steady import SteadyStorage
 from .workers import WORKER, Beats, TrialLostError, Watch, Worker
 
-#: Seconds between looks at what other workers are doing.
+#: Seconds between two checks of other workers.
 POLL_S = 1.0
 
-#: A trial that lost its worker so many times more than this is given up: its values may be what kills.
+#: A trial that lost more workers than this is given up: its values may be the cause.
 MAX_RETRIES = 2
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
-#: Attributes of a trial: it failed and is to be tried again; how many workers it has lost; which one it tries again.
+#: Attributes of a trial: that it failed and is to be retried; how many workers it has lost; which trial it retries.
 _AGAIN, _LOSSES, _AFTER = "again", "losses", "after"
 
 
 class Objective(Protocol):
-    """What a study maximises; it calls ``check`` between times, which raises when the trial is another's."""
+    """The function that a study maximises; it calls ``check``, which raises once another worker has the trial."""
 
     def __call__(self, trial: optuna.Trial, check: Callable[[], None]) -> float: ...
 
@@ -44,18 +44,18 @@ def run_trials(
     heartbeat_s: float = 60,
     quiet: bool = False,
 ) -> None:
-    """Runs trials until the study, all workers together, has finished ``budget``; trial 0 is the defaults.
+    """Runs trials until all workers together have finished ``budget``; trial 0 has the defaults.
 
-    With W workers at once it may end with up to budget + W − 1: each looks before it begins a trial.
+    With W parallel workers there may be up to budget + W − 1 trials, because each one checks before it begins a trial.
 
     Args:
-        study: of :func:`.study.open_study`.
-        objective: what it maximises.
-        defaults: of the first trial.
-        budget: trials in all.
+        study: from :func:`.study.open_study`.
+        objective: the function to maximise.
+        defaults: the values of the first trial.
+        budget: total number of trials.
         worker: this process.
-        heartbeat_s: seconds between the signs of life that workers give.
-        quiet: whether whoever started this worker says itself what is waited for.
+        heartbeat_s: seconds between a worker's heartbeats.
+        quiet: do not print what this worker is waiting for; its parent does.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the trial is queued again.
@@ -83,7 +83,7 @@ def _run_trial(
     study: optuna.Study, objective: Objective, defaults: dict[str, Any], worker: Worker, heartbeat_s: float
 ) -> None:
     if not any(trial.state is not TrialState.FAIL for trial in study.get_trials(deepcopy=False)):
-        study.enqueue_trial(defaults, user_attrs={"origin": "defaults"})  # first of all, also if it was lost
+        study.enqueue_trial(defaults, user_attrs={"origin": "defaults"})  # the first trial, again if it was lost
     trial = study.ask()
     value, state = None, None
     try:
@@ -96,7 +96,7 @@ def _run_trial(
     except (TrialLostError, UpdateFinishedTrialError):
         _say_lost(trial.number)
     except BaseException:
-        with suppress(Exception):  # of the storage: then whoever comes next finds the trial without a worker
+        with suppress(Exception):  # if the storage fails too, another worker will find the trial without a worker
             give_back(study, study._storage.get_trial(trial._trial_id), defaults, killed=False)
         raise
     else:
@@ -105,15 +105,15 @@ def _run_trial(
 
 
 def give_back(study: optuna.Study, trial: FrozenTrial, space: Collection[str], *, killed: bool) -> bool:
-    """Fails a running trial and queues it again, unless it was given up; its folder's checkpoint is where it goes on.
+    """Fails a running trial and queues it again, unless it is given up; it will resume from its folder's checkpoint.
 
-    Wherever this is interrupted, :func:`recover` finishes it.
+    If this is interrupted, :func:`recover` completes it.
 
     Args:
         study: of the trial.
-        trial: running.
-        space: the names of all that is searched.
-        killed: whether its worker was, perhaps by the trial.
+        trial: the running trial.
+        space: the names of all searched values.
+        killed: whether its worker was killed, perhaps because of the trial.
 
     Returns:
         Whether it is retried.
@@ -133,7 +133,7 @@ def give_back(study: optuna.Study, trial: FrozenTrial, space: Collection[str], *
 
 
 def recover(study: optuna.Study, watch: Watch, space: Collection[str]) -> None:
-    """Gives back the trials whose workers are gone, and finishes what a killed one had begun of that."""
+    """Queues the trials of lost workers again, and completes what a killed worker had begun to queue."""
     for trial in watch.lost():
         with suppress(UpdateFinishedTrialError):
             again = give_back(study, trial, space, killed=True)
@@ -147,13 +147,13 @@ def recover(study: optuna.Study, watch: Watch, space: Collection[str]) -> None:
 
 
 def recover_all(study: optuna.Study, space: Collection[str]) -> None:
-    """Gives back every running trial, where it is certain that nobody else can be at work."""
+    """Queues every running trial again; only for use if no other worker can be running."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         give_back(study, trial, space, killed=True)
 
 
 def _queue(study: optuna.Study, trial: FrozenTrial, space: Collection[str]) -> None:
-    """Queues the values of a failed trial again; the sampler finds the same ones where only some were written."""
+    """Queues a failed trial again; if only some of its values were stored, the sampler will suggest the same ones."""
     whole = trial.params.keys() >= set(space)
     attrs = {k: v for k, v in trial.system_attrs.items() if k in ("fixed_params", FIRST_TRY, _LOSSES)}
     attrs = {FIRST_TRY: trial.number, **attrs, _AFTER: trial.number}
@@ -170,7 +170,7 @@ def _queue(study: optuna.Study, trial: FrozenTrial, space: Collection[str]) -> N
 
 
 def _left(study: optuna.Study, budget: int) -> int:
-    """1 if a trial has to be begun, 0 if all are done, -1 if others, who may be lost, are at work on the rest."""
+    """1 if a trial has to be begun, 0 if all are done, -1 if other workers, maybe lost ones, have the rest."""
     states = [trial.state for trial in study.get_trials(deepcopy=False)]
     finished = sum(state in FINISHED for state in states)
     if finished >= budget:
@@ -186,10 +186,10 @@ def _say_waiting(study: optuna.Study, watch: Watch) -> None:
 
 
 def _say_lost(number: int) -> None:
-    print(f"trial {number}: this worker gave no sign for so long that others were given it; on to the next", flush=True)
+    print(f"trial {number}: this worker was silent for so long that others were given it; on to the next", flush=True)
 
 
 def _brief(worker: str | None) -> str:
-    """Machine and process of a worker."""
+    """A worker's machine and process, as text."""
     machine, _, own = (worker or "").rpartition("/")
     return f"{machine.partition(':')[0]}, process {own.partition('-')[0]}" if worker else "unknown worker"

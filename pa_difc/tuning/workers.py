@@ -1,8 +1,9 @@
-"""Who is at work on a study, and whether they still are.
+"""Detects whether a study's workers are still alive.
 
-A worker holds a lock that the system frees when it dies, which its own machine sees at once. For others it writes
-beats: a number that grows. Whoever waits looks at the number by its own clock, so that clocks need not agree, and a
-trial that was never given a beat is found as well as one whose worker was stopped, paused or cut off.
+A worker holds a lock that the system releases when it dies, which processes on the same machine see at once. For other
+machines it writes heartbeats: a growing number. Whoever waits times the number's changes by its own clock, so that
+clocks need not agree. This also detects a trial that never got a heartbeat, and a worker that was stopped, paused or
+cut off.
 """
 
 from __future__ import annotations
@@ -26,28 +27,28 @@ from ..util.lock import Lock, is_free
 from ..util.process import machine_name
 from .steady import SteadyStorage
 
-#: A worker has died after so many beats that never came.
+#: Missed heartbeats after which a worker counts as dead.
 MISSED = 3
 
-#: The attributes of a trial: its worker's name, and its last beat.
+#: The attributes of a trial: its worker's name, and its last heartbeat.
 WORKER, BEAT = "worker", "beat"
 
 #: The folder of locks in a study's.
 WORKERS = "workers"
 
-#: Where a trial of another worker is looked at less often than this, seconds, nothing is reported of it.
+#: If more seconds than this pass between two checks, earlier observations of other workers are discarded.
 _GAP_S = 5.0
 
 
 class TrialLostError(Exception):
-    """A trial was given to another worker, because this one was taken for dead."""
+    """Another worker has taken over this worker's trial, because it seemed dead."""
 
 
 class Worker:
-    """This process, as others see it.
+    """This process as a worker, with its name and lock.
 
     Args:
-        folder: of the study, for the lock; None: there is none, and beats alone tell that it lives.
+        folder: of the study, for the lock; None for no lock, so that only heartbeats show that it is alive.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -72,14 +73,14 @@ class Worker:
                 self._lock.release()
 
     def is_gone(self, name: str | None) -> bool:
-        """Whether a worker has certainly ended; false where that can't be known."""
+        """Whether a worker has certainly ended; False if that can't be known."""
         machine, _, own = (name or "").rpartition("/")
         known = self._folder is not None and machine == machine_name() and re.fullmatch(r"\d+-[0-9a-f]{8}", own)
         return bool(known and self._folder and is_free(self._folder / f"{own}.lock"))
 
 
 def sweep(folder: Path) -> None:
-    """Removes the locks of a study's workers that were killed; their trials have been looked after."""
+    """Removes the lock files of a study's killed workers, once their trials are recovered."""
     for file in sorted((folder / WORKERS).glob("*.lock")):
         if is_free(file):
             for path in (file, file.with_suffix(".json")):
@@ -88,13 +89,13 @@ def sweep(folder: Path) -> None:
 
 
 class Beats:
-    """Within the block a trial's beats are written by a thread.
+    """A context in which a thread writes a trial's heartbeats.
 
     Args:
         storage: of the study.
-        trial: at work.
+        trial: the running trial.
         worker: this process.
-        seconds: between two beats.
+        seconds: between two heartbeats.
     """
 
     def __init__(self, storage: Any, trial: optuna.Trial, worker: Worker, seconds: float) -> None:
@@ -112,10 +113,10 @@ class Beats:
         self._thread.join(self._seconds)
 
     def check(self) -> None:
-        """Stops a trial that others were given.
+        """Stops the trial if another worker has taken it over.
 
         Raises:
-            TrialLostError: it was.
+            TrialLostError: another worker has it.
         """
         if self._lost.is_set():
             raise TrialLostError(self._number)
@@ -134,35 +135,35 @@ class Beats:
                     self._lost.set()
                 return
             except Exception:
-                named = False  # the storage is away for long; if it stays so, the trial's own calls say it
+                named = False  # a long outage of the storage; if it lasts, the trial's own calls will report it
             self._stop.wait(self._seconds)
 
 
 class Watch:
-    """Which running trials nobody is at work on any more.
+    """Finds running trials whose worker is gone.
 
     Args:
-        study: looked at.
-        worker: this process, which has no trial while it looks.
-        seconds: between two beats.
+        study: the study.
+        worker: this process, which has no trial while it checks.
+        seconds: between two heartbeats.
     """
 
     def __init__(self, study: optuna.Study, worker: Worker, seconds: float) -> None:
         self._study, self._worker, self._seconds = study, worker, seconds
-        self._seen: dict[int, tuple[Any, float]] = {}  # a trial's last beat, and since when it is
+        self._seen: dict[int, tuple[Any, float]] = {}  # by trial: the last heartbeat, and when it was first seen
         self._looked, self._outages = time.monotonic(), 0
 
     @property
     def grace_s(self) -> float:
-        """Seconds without a beat after which a worker has died."""
+        """Seconds without a heartbeat after which a worker counts as dead."""
         return MISSED * self._seconds
 
     def lost(self) -> list[FrozenTrial]:
-        """The trials whose worker has ended, or given no sign for long."""
+        """The trials whose worker has ended, or has been silent for longer than :attr:`grace_s`."""
         storage, now = self._study._storage, time.monotonic()
         outages = storage.outages if isinstance(storage, SteadyStorage) else 0
         if now - self._looked > max(_GAP_S, self._seconds) or outages != self._outages:
-            self._seen.clear()  # nobody was looked at meanwhile, or nobody could be seen
+            self._seen.clear()  # observations are outdated after a long gap or an outage
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         lost = [trial for trial in running if self._is_lost(trial, now)]
         self._looked, self._outages = now, outages

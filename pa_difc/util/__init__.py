@@ -1,1 +1,1 @@
-"""What knows nothing of faces or networks: registries, files, names, errors."""
+"""General utilities that know nothing of faces or networks: registries, files, names, errors."""

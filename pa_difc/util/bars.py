@@ -1,4 +1,4 @@
-"""Bars of progress by a clock that never jumps: tqdm's own is the day's, which is put back now and then."""
+"""Progress bars on a monotonic clock; tqdm's own uses the time of day, which may be set back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tqdm import tqdm as _tqdm  # type: ignore[import-untyped]
 
 
 class tqdm(_tqdm):
-    """tqdm whose rate and time left are never negative, whatever becomes of the clock."""
+    """tqdm whose rate and time left are never negative, even if the system's clock is set back."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Which files the code of an entry from outside is in, so that edited code is another run."""
+"""Finds the source files of a registered entry, so that edited code counts as another run."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from typing import Any
 from .errors import UserError
 from .process import PACKAGE
 
-#: Where the standard library and installed packages are: their versions are recorded, not their code.
+#: Folders of the standard library and installed packages, whose versions are recorded instead of their code.
 _INSTALLED = tuple(
     {Path(sysconfig.get_paths()[key]).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")}
 )
 
-#: What such a folder is called in any environment.
+#: Names of such folders in any environment.
 _PACKAGES = ("site-packages", "dist-packages")
 
 
 def code_files(entry: Any) -> list[Path]:
-    """The files that an entry's code is in, in order.
+    """The source files of an entry, in order.
 
-    One of ours: its own. One of an installed package: all of the package. One of a file: that file, and whatever it
-    imports that is not installed, directly or through another file. Data that the code reads are not among them.
+    For a built-in entry, its own file; for one of an installed package, all files of the package; for one of a plugin
+    file, that file and all that it imports, directly or indirectly, that is not installed. Data files are not included.
 
     Raises:
-        UserError: it was not made in a file, as in a notebook's cell.
+        UserError: the entry was not defined in a file, but for example in a notebook's cell.
     """
     what = definition(entry)
     module = inspect.getmodule(what)
@@ -48,7 +48,7 @@ def code_files(entry: Any) -> list[Path]:
 
 
 def definition(entry: Any) -> Any:
-    """The function or class behind a partial, a callable object or an entry that names its code."""
+    """The function or class behind a partial, a callable object or an entry with a ``code`` attribute."""
     entry = getattr(entry, "code", entry)
     while isinstance(entry, partial):
         entry = entry.func
@@ -56,10 +56,10 @@ def definition(entry: Any) -> Any:
 
 
 def require_own_modules(path: Path) -> None:
-    """Refuses a file whose import would find a module of somebody else's in place of the one next to it.
+    """Refuses a file that would import another module in place of one with the same name next to it.
 
     Raises:
-        UserError: another plugin has brought a module of the same name, for example.
+        UserError: there is such a module, for example of another plugin.
     """
     folder, waiting, seen = path.resolve().parent, [path.resolve()], set[Path]()
     while waiting:
@@ -77,9 +77,9 @@ def require_own_modules(path: Path) -> None:
 
 
 def _imported(file: Path, package: str, found: dict[Path, None]) -> dict[Path, None]:
-    """A file and those of all modules that its import statements name and that are not installed; added to ``found``.
+    """Adds a file to ``found``, and recursively those of all modules that it imports and that are not installed.
 
-    Read from the text, so that it is the same before and after an import inside a function.
+    Imports are read from the source text, so that one inside a function counts whether it has been executed or not.
     """
     if file in found or PACKAGE in file.parents or _is_installed(file):
         return found
@@ -91,7 +91,7 @@ def _imported(file: Path, package: str, found: dict[Path, None]) -> dict[Path, N
 
 
 def _find(name: str) -> Path | None:
-    """The file of a module, imported or not; nothing is imported."""
+    """The file of a module, found without importing it; None for an installed or unknown one."""
     if name in sys.modules:
         return _file(sys.modules[name])
     places: Sequence[str] | None = None
@@ -99,7 +99,7 @@ def _find(name: str) -> Path | None:
     for i, part in enumerate(name.split(".")):
         if i and places is None:
             return None
-        spec = PathFinder.find_spec(part, places)  # by its last name: a namespace would ask for its parent, unimported
+        spec = PathFinder.find_spec(part, places)  # a full name would need the parent's import
         origin = Path(spec.origin).resolve() if spec and spec.origin else None
         if spec is None or (origin and _is_installed(origin)):
             return None
@@ -108,10 +108,10 @@ def _find(name: str) -> Path | None:
 
 
 def _import_names(file: Path, package: str) -> Iterator[str]:
-    """The absolute names of what a file imports, anywhere in it; of ``from a import b`` both a and a.b."""
+    """The absolute names of a file's imports, anywhere in it; ``from a import b`` gives both a and a.b."""
     try:
         tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):  # whoever imports it will hear of it
+    except (SyntaxError, ValueError):  # importing the file will report it
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -134,8 +134,9 @@ def _file(module: ModuleType | None) -> Path | None:
 
 
 def _is_installed(file: Path) -> bool:
-    """Whether pip or the like has put a file where it is: here, or in another environment that this one looks into.
+    """Whether a file belongs to an installed package, in this environment or in another one on its path.
 
-    Were torch found by a .pth file or PYTHONPATH and taken for the user's, all of it would be read for every hash.
+    Otherwise a torch that is found through a .pth file or PYTHONPATH would count as the user's code, and be read in
+    full for every hash.
     """
     return any(folder in _INSTALLED or folder.name in _PACKAGES for folder in file.parents)

@@ -1,7 +1,7 @@
-"""Several processes on one run: the only file that knows of process groups, through pytorch-ignite's idist.
+"""Training one run in several processes; the only module that uses process groups, through pytorch-ignite's idist.
 
-Each process has a replica of the models and takes its part of every batch; gradients are averaged by torch's
-DistributedDataParallel. On one process each function gives back what it is given, and nothing is imported.
+Each process has a replica of the models and takes its part of every batch; torch's DistributedDataParallel averages the
+gradients. In a single process each function returns its input unchanged, and idist is not imported.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from .stops import end_within
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: How long a process waits for the others: the first one scores and writes alone.
+#: How long a process waits for the others, since the first one scores and writes alone.
 _PATIENCE = timedelta(hours=1)
 
-#: Seconds after a signal in which a process ends that waits for another one. torchrun kills after 30.
+#: Seconds after a signal until a process that waits for another one ends; torchrun kills it after 30.
 _STOP_S = 20.0
 
 
@@ -41,23 +41,23 @@ def launched() -> bool:
 
 
 def require_one_process(command: str) -> None:
-    """Refuses a launcher where processes would do the same work side by side.
+    """Refuses a launcher for a command that its processes would all run in full.
 
     Raises:
-        UserError: there is one.
+        UserError: a launcher started this process.
     """
     if launched():
         raise UserError(f"{command} runs in one process; several on one run are for `pa-difc train` and the recipes")
 
 
 def join(device: str) -> None:
-    """Joins the other processes, if a launcher has started any; only the first one prints from then on.
+    """Joins the process group if a launcher started several processes; only the first one prints from then on.
 
     Args:
-        device: "cpu" (gloo), or "cuda" (NCCL), of which each process gets the one of its local rank.
+        device: "cpu" (gloo) or "cuda" (NCCL), where each process gets the device of its local rank.
 
     Raises:
-        UserError: a device is named by number, or there are fewer than processes.
+        UserError: the device is named by number, or there are fewer GPUs than processes.
     """
     if not launched() or processes() > 1:
         return
@@ -66,7 +66,7 @@ def join(device: str) -> None:
     if device not in ("cpu", "cuda"):
         raise UserError(f"device {device!r} with several processes: must be cpu or cuda, and each takes its own")
     if device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # idist puts what it sends on a GPU wherever it sees one
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # idist sends tensors through a GPU if it sees one
     elif (local := int(os.environ.get("LOCAL_RANK", "0"))) >= torch.cuda.device_count():
         raise UserError(f"process {local} of this machine has no GPU: there are {torch.cuda.device_count()}")
     idist.initialize("nccl" if device == "cuda" else "gloo", timeout=_PATIENCE)
@@ -77,11 +77,10 @@ def join(device: str) -> None:
 
 
 def needs_all(function: Callable[P, T]) -> Callable[P, T]:
-    """A function in which processes wait for each other: one that is lost, or silent for too long, is reported in a
-    line.
+    """Decorates a function in which processes wait for each other: reports a lost or silent process in one line.
 
     Raises:
-        UserError: by the function, if a process is gone.
+        UserError: from the function, if a process is gone.
     """
 
     @wraps(function)
@@ -105,31 +104,31 @@ def _is_of_peers(error: RuntimeError) -> bool:
 
 
 def processes() -> int:
-    """How many processes work on this run; in any framework's process group, not only in ours."""
+    """The number of processes of this run, in any framework's process group."""
     there = torch.distributed.is_available() and torch.distributed.is_initialized()
     return torch.distributed.get_world_size() if there else 1
 
 
 def rank() -> int:
-    """The number of this process, 0 for the first."""
+    """This process's number, 0 for the first."""
     return torch.distributed.get_rank() if processes() > 1 else 0
 
 
 def total(values: Tensor) -> Tensor:
-    """The sum of a tensor over all processes, the same bits in each."""
+    """The sum of a tensor over all processes, bitwise the same in each."""
     if processes() == 1:
         return values
     import ignite.distributed as idist
 
-    return cast(Tensor, idist.all_reduce(values.detach().clone()))  # it adds in place
+    return cast(Tensor, idist.all_reduce(values.detach().clone()))  # all_reduce works in place
 
 
 def whole_mean(mean: Tensor, number: int) -> Tensor:
-    """The mean over all processes' samples, from that over a process's own.
+    """The mean over all processes' samples, from the means over each process's own.
 
     Args:
-        mean: a scalar; finite where there is no sample.
-        number: of the process's samples.
+        mean: over this process's samples, a scalar; must be finite even without samples.
+        number: of this process's samples.
     """
     if processes() == 1:
         return mean
@@ -139,26 +138,26 @@ def whole_mean(mean: Tensor, number: int) -> Tensor:
 
 
 def part_of_weighted(mean: Tensor, weights: Tensor, size: int) -> Tensor:
-    """A weighted mean over a process's samples, made its part of the one over all processes' samples.
+    """Scales a process's weighted mean, so that gradient averaging gives the weighted mean over all processes.
 
-    Σ wℓ / Σ w of the part, times (Σ w / n of the part) / (Σ w / n of the whole): averaged over processes by their
-    number of samples, as gradients are, this is Σ wℓ / Σ w of the whole.
+    It is Σ wℓ / Σ w of the part times (Σ w / n of the part) / (Σ w / n of the whole). Averaged over processes by their
+    numbers of samples, as gradients are, this gives Σ wℓ / Σ w of the whole.
 
     Args:
-        mean: Σ wℓ / Σ w of the part, a scalar; 0 where nothing weighs anything.
-        weights: w of this process's samples, or of those that weigh something.
+        mean: Σ wℓ / Σ w of the part, a scalar; 0 if all weights are 0.
+        weights: w of this process's samples, or only the non-zero ones.
         size: n, the number of this process's samples.
     """
     if processes() == 1:
         return mean
     weight = weights.double().sum() / max(size, 1)
-    whole = whole_mean(weight, size).clamp_min(torch.finfo(torch.float64).tiny)  # 0 if nothing weighs anything
+    whole = whole_mean(weight, size).clamp_min(torch.finfo(torch.float64).tiny)  # it is 0 if all weights are 0
     part: Tensor = mean * (weight / whole).to(mean)
     return part
 
 
 def from_parts(values: Tensor, part: slice, size: int) -> Tensor:
-    """What the processes have, each for its part of ``size`` samples, for all of them."""
+    """Gathers the rows of all ``size`` samples, of which each process has its part."""
     if processes() == 1:
         return values
     whole = values.new_zeros(size, *values.shape[1:])
@@ -167,7 +166,7 @@ def from_parts(values: Tensor, part: slice, size: int) -> Tensor:
 
 
 def from_first(make: Callable[[], T]) -> T:
-    """What the first process makes, for all; the others wait for it. It has to be a value of JSON."""
+    """Makes a value in the first process and sends it to the others, which wait; it must be JSON-serialisable."""
     if processes() == 1:
         return make()
     import ignite.distributed as idist
@@ -178,7 +177,7 @@ def from_first(make: Callable[[], T]) -> T:
 
 
 def on_first(function: Callable[P, T]) -> Callable[P, T]:
-    """A function whose body only the first process runs; see :func:`from_first`."""
+    """Decorates a function so that only the first process runs it; see :func:`from_first`."""
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -196,14 +195,14 @@ def means(values: dict[str, float]) -> dict[str, float]:
 
 
 def require_same(what: str, state: dict[str, Any]) -> None:
-    """Stops a run whose processes have drifted apart: a replica is worth nothing then.
+    """Stops a run whose processes have drifted apart.
 
     Args:
-        what: in the user's words.
-        state: of tensors and plain values.
+        what: name of the state, for the error.
+        state: tensors and plain values.
 
     Raises:
-        UserError: it is not the same everywhere.
+        UserError: the state differs between processes.
     """
     if processes() == 1:
         return
@@ -216,18 +215,18 @@ def require_same(what: str, state: dict[str, Any]) -> None:
 
 
 class Replicas:
-    """Stands in for models while they are trained on several processes, and averages their gradients.
+    """Replaces models by replicas while they are trained in several processes, and averages their gradients.
 
-    BatchNorm sees the whole batch on CUDA (SyncBatchNorm). That does not exist for CPUs: there each process
-    normalises its part, and :meth:`merge_statistics` averages what was gathered for evaluation.
+    On CUDA, BatchNorm sees the whole batch (SyncBatchNorm). That does not exist for CPUs: there each process normalises
+    its part, and :meth:`merge_statistics` averages the running statistics.
 
     Args:
-        models: by name; changed while :meth:`training` lasts, and the same objects again afterwards.
+        models: by name; replaced during :meth:`training`, and restored afterwards.
     """
 
     def __init__(self, models: MutableMapping[str, nn.Module]) -> None:
         self.models = models
-        self.share = 1.0  #: this process's samples in the step, over those of an even part
+        self.share = 1.0  #: number of this process's samples in the step, relative to an even share
         self._replicas: dict[str, nn.Module] = {}
         if processes() > 1:
             trained = {n: m for n, m in models.items() if any(p.requires_grad for p in m.parameters())}
@@ -235,7 +234,7 @@ class Replicas:
 
     @contextmanager
     def training(self) -> Iterator[None]:
-        """Inside the block the container's models are replicas."""
+        """Replaces the container's models by replicas within the block."""
         originals = {name: self.models[name] for name in self._replicas}
         for name, replica in self._replicas.items():
             self.models[name] = replica
@@ -246,10 +245,10 @@ class Replicas:
                 self.models[name] = model
 
     def merge_statistics(self, *averages: nn.Module) -> None:
-        """Averages running statistics over processes, where BatchNorm has gathered them in each.
+        """Averages BatchNorm's running statistics over processes, unless SyncBatchNorm keeps them the same.
 
         Args:
-            *averages: modules beside the replicas that follow their statistics, such as averages of their weights.
+            *averages: further modules with the replicas' statistics, such as averages of their weights.
         """
         if not self._replicas:
             return
@@ -263,7 +262,8 @@ class Replicas:
         if next(model.parameters()).is_cuda:
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         with warnings.catch_warnings():
-            # Renamed in newer torch. Sent in each forward pass, buffers would change under MCD's backward passes.
+            # The argument is renamed in newer torch. If buffers were broadcast in each forward pass, they would change
+            # before MCD's backward passes.
             warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated", category=FutureWarning)
             replica = _Replica(model, broadcast_buffers=False)
         replica.register_comm_hook(None, self._average)
@@ -274,16 +274,16 @@ class Replicas:
 
         if self.share != 1.0:
             bucket.buffer().mul_(self.share)
-        return allreduce_hook(None, bucket)  # type: ignore[arg-type]  # None: of all processes
+        return allreduce_hook(None, bucket)  # type: ignore[arg-type]  # None: the group of all processes
 
 
 def original(model: nn.Module) -> nn.Module:
-    """The model that a replica stands for; the model itself, if it is none."""
+    """The model behind a replica; a model that is not a replica is returned unchanged."""
     return cast(nn.Module, model.module) if isinstance(model, _Replica) else model
 
 
 class _Replica(nn.parallel.DistributedDataParallel):
-    """A replica that has its model's attributes, such as ``num_features``."""
+    """A replica that passes on its model's attributes, such as ``num_features``."""
 
     def __getattr__(self, name: str) -> Any:
         try:

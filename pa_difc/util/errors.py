@@ -1,6 +1,6 @@
-"""The errors that a user can mend: the commands print them as one line and exit with 2."""
+"""Errors that the user can mend: commands print them on one line and exit with 2."""
 
-#: How libraries say that the system gave them no memory, or no thread.
+#: Words in libraries' errors when the system gave them no memory, or no thread.
 _NO_MEMORY = (
     *("can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc"),
     *("can't start new thread", "failed to map segment"),
@@ -8,7 +8,7 @@ _NO_MEMORY = (
 
 
 class UserError(ValueError):
-    """Something outside the program is not as it should be; the message says what, and what would be right."""
+    """A problem outside the program; the message says what is wrong, and what would be right."""
 
 
 class DivergedError(UserError):
@@ -16,14 +16,14 @@ class DivergedError(UserError):
 
 
 class DiskError(UserError):
-    """The disk or the system failed, not the file: nothing is reported of the file, and the same command may go on."""
+    """The disk or the system failed, which says nothing about the file; the same command may work later."""
 
 
 def is_of_memory(error: BaseException) -> bool:
-    """Whether an error is about too little memory, whatever its type: the user can give more, or ask for less."""
+    """Whether an error of any type is about too little memory, which the user can mend."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY)
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C during training, after which the run can be resumed."""
+    """Ctrl-C, or a signal like it, during work that can be resumed."""

@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds the old one or the new one, never half of one."""
+"""Reads and writes files; writing is atomic, so that a reader finds the old file or the new one, never a part."""
 
 import glob
 import hashlib
@@ -19,22 +19,22 @@ import numpy as np
 from .errors import UserError
 from .names import as_utf8
 
-#: The key under which a sealed JSON file keeps the hash of all the rest.
+#: The key under which a sealed JSON file keeps the hash of its other content.
 _SEAL = "digest"
 
 
 def write_atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Writes a file through a temporary one next to it, which takes its place when it is whole and on the disk.
+    """Writes a file through a temporary one next to it, which replaces it once it is complete and on disk.
+
+    A new file's permissions follow from the umask; a replaced file's are kept.
 
     Args:
-        path: the file; its folder is made if need be.
-        write: is given the open file.
-
-    Who may read a new file follows from the umask; one that is replaced keeps its mode.
+        path: the file; its folder is made if needed.
+        write: writes the content to the open file.
 
     Raises:
-        UserError: the disk is full, the folder can't be written, or a link, a device or a folder lies there; what was
-            there is untouched.
+        UserError: the disk is full, the folder can't be written to, or the path is a link, a device or a folder. What
+            was there is unchanged.
     """
     refuse_links(path, instead="another place")
     temporary = None
@@ -55,12 +55,12 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
         if temporary is not None:
-            with suppress(OSError):  # on a disk that can't be written either; what is said above counts
+            with suppress(OSError):  # a broken disk may refuse this too; the error above is reported
                 temporary.unlink(missing_ok=True)
 
 
 def _mode(path: Path) -> int | None:
-    """The mode of a file that will be replaced; None if there is none."""
+    """The permissions of the file to be replaced; None if there is none."""
     try:
         status = path.stat().st_mode
     except FileNotFoundError:
@@ -71,32 +71,32 @@ def _mode(path: Path) -> int | None:
 
 
 def refuse_foreign(path: Path, *, ours: Callable[[Path], bool], writer: str, instead: str) -> None:
-    """Refuses to write over a file of somebody else's.
+    """Refuses to overwrite a file that this program did not write.
 
     Args:
-        path: the file that would be written.
-        ours: whether a file that is there was written by this program; asked of regular files alone, as a pipe would
-            never end.
-        writer: who should have, for the error.
-        instead: what to give in its place, such as "another --out".
+        path: the file to be written.
+        ours: whether an existing file was written by this program; called for regular files only, as reading a pipe
+            would never end.
+        writer: the command that writes such files, for the error.
+        instead: what to give instead, such as "another --out".
 
     Raises:
-        UserError: it exists, and is not ours; a link, a device or a folder never is.
+        UserError: there is a file that is not ours, or a link, a device or a folder.
     """
     refuse_links(path, instead=instead)
     if path.exists() and not (path.is_file() and ours(path)):
-        raise UserError(f"{path} was not written by {writer}, and would be written over: give {instead}")
+        raise UserError(f"{path} was not written by {writer}, and would be overwritten: give {instead}")
 
 
 def refuse_links(*paths: Path, instead: str) -> None:
-    """Refuses to write where a link lies: what it leads to, or will lead to, is not ours, nor is the link.
+    """Refuses to write to a symbolic link, because neither it nor its target is ours.
 
     Args:
-        paths: of files and folders that would be written.
+        paths: files and folders to be written.
         instead: see :func:`refuse_foreign`.
 
     Raises:
-        UserError: one of them is a link, whether there is something behind it or not.
+        UserError: one of them is a link, even a broken one.
     """
     for path in paths:
         if path.is_symlink():
@@ -105,7 +105,7 @@ def refuse_links(*paths: Path, instead: str) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file atomically, in UTF-8 whatever is in it; see :func:`write_atomic` and :func:`as_utf8`."""
+    """Writes a UTF-8 text file atomically; see :func:`write_atomic`, and :func:`as_utf8` for other bytes."""
     write_atomic(path, lambda file: file.write(as_utf8(text).encode()))
 
 
@@ -115,15 +115,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_sealed(path: Path, value: dict[str, Any]) -> None:
-    """Writes a JSON object together with a hash of it, by which :func:`read_json` knows a later change."""
+    """Writes a JSON object with a hash of itself, by which :func:`read_json` detects later changes."""
     write_json(path, value | {_SEAL: _seal(value)})
 
 
 def file_digest(path: Path) -> str:
-    """A hash of a file's content.
+    """A short hash of a file's content.
 
     Raises:
-        UserError: it can't be read.
+        UserError: the file can't be read.
     """
     return _hashed(path, hashlib.blake2b(digest_size=8))
 
@@ -132,7 +132,7 @@ def file_sha256(path: Path) -> str:
     """The SHA-256 of a file's content, as publishers state it.
 
     Raises:
-        UserError: it can't be read.
+        UserError: the file can't be read.
     """
     return _hashed(path, hashlib.sha256())
 
@@ -149,16 +149,16 @@ def _hashed(path: Path, digest: Any) -> str:
 
 
 def read_json(path: Path, *, others_add: bool = False) -> Any:
-    """Reads a JSON file; a seal is looked at and taken off.
+    """Reads a JSON file; verifies and removes its seal, if it has one.
 
     Args:
         path: the file.
-        others_add: it is one that others may add to, so that a seal says nothing: the reader looks at what it needs.
+        others_add: users may add keys to the file, so its seal is not verified; the caller checks what it needs.
 
     Raises:
-        UserError: it can't be read, is incomplete, or is not what was sealed.
+        UserError: the file can't be read, is incomplete, or was changed since it was sealed.
     """
-    if path.exists() and not path.is_file():  # a pipe would be waited for
+    if path.exists() and not path.is_file():  # reading a pipe would block
         raise UserError(f"cannot read {path}: it is not a file")
     try:
         value = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
@@ -171,10 +171,10 @@ def read_json(path: Path, *, others_add: bool = False) -> Any:
 
 
 def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays of an .npz file, all or the named ones; nothing in it is executed.
+    """Reads the arrays of an .npz file, all or the named ones, without unpickling anything.
 
     Raises:
-        UserError: it can't be read, is damaged, or lacks an array.
+        UserError: the file can't be read, is damaged, or lacks an array.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -185,7 +185,7 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.
 
 
 def array_names(path: Path) -> set[str]:
-    """The names of the arrays of an .npz file, of which none is read; none if it is no such file."""
+    """The names of the arrays in an .npz file, without reading them; empty if it is not such a file."""
     try:
         with zipfile.ZipFile(path) as archive:
             return {name.removesuffix(".npy") for name in archive.namelist()}
@@ -194,18 +194,18 @@ def array_names(path: Path) -> set[str]:
 
 
 def _finite(text: str) -> float:
-    """A number of a JSON file; Python would read NaN and infinities, which JSON does not have and nobody wrote."""
+    """Parses a JSON number; refuses NaN and infinities, which Python would accept, but JSON does not have."""
     if not isfinite(value := float(text)):
         raise ValueError(f"{text} is not a number")
     return value
 
 
 def check_archive(path: Path) -> None:
-    """Compares every part of a zip archive, as torch.save writes them, with its checksum: torch.load does not.
+    """Verifies the checksums of a zip archive, such as a file of torch.save, which torch.load does not.
 
     Raises:
-        ValueError: a part is not what was written.
-        OSError, zipfile.BadZipFile: it can't be read, or is no archive.
+        ValueError: a part is damaged.
+        OSError, zipfile.BadZipFile: the file can't be read, or is not an archive.
     """
     with zipfile.ZipFile(path) as archive:
         if (name := archive.testzip()) is not None:
@@ -213,21 +213,21 @@ def check_archive(path: Path) -> None:
 
 
 def _seal(value: dict[str, Any]) -> str:
-    plain = json.loads(json.dumps(value))  # as it comes back: keys are strings, tuples are lists
+    plain = json.loads(json.dumps(value))  # as it will be read: keys are strings, tuples are lists
     return hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def _short(name: str) -> str:
-    """A file's name, or of a long one a part that no other file's shares: a temporary name is longer than it."""
+    """A file's name; a long one is cut and hashed, because temporary names are longer than it."""
     if len(os.fsencode(name)) <= 100:
         return name
     return f"{name[:20]}~{hashlib.blake2b(os.fsencode(name), digest_size=8).hexdigest()}"
 
 
 def _remove_orphans(folder: Path, prefix: str) -> None:
-    """Removes what writers of the same file left that were killed on this machine."""
+    """Removes temporary files that killed writers of the same file left on this machine."""
     if os.name != "posix":
-        return  # elsewhere a process can't be asked whether it lives without being signalled
+        return  # on Windows a signal would end a process instead of testing whether it is alive
     for orphan in folder.glob(glob.escape(prefix) + "*"):
         pid = orphan.name.removeprefix(prefix).partition(".")[0]
         try:

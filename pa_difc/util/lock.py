@@ -1,4 +1,4 @@
-"""One process at a time works on a file or in a folder; another is told which one does, on which machine, or waits."""
+"""Locks for files and folders, held by one process at a time; another one waits, or is told who holds them."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from filelock import FileLock, Timeout
 from .errors import UserError
 from .files import refuse_links
 
-#: The lock's file in a folder, and the one that says who holds it; both are gone when the work is done.
+#: A folder's lock file, and the file that says who holds it; both are removed when the work is done.
 LOCK, OWNER = ".lock", ".owner.json"
 
-#: Seconds between two looks at a folder that another process holds.
+#: Seconds between two tries while another process holds a folder.
 LOOK_S = 1.0
 
-#: The folders that threads of this process hold.
+#: The folders that threads of this process hold, with the threads' ids.
 _held: set[tuple[Path, int]] = set()
 
-#: Errors of file systems that have no locks: there is none then.
+#: Errors of file systems without locks; work goes on without one there.
 _NO_LOCKS = frozenset(getattr(errno, name) for name in ("ENOLCK", "ENOTSUP", "EOPNOTSUPP") if hasattr(errno, name))
 
 
 class Held(UserError):
-    """Another process works there."""
+    """Another process holds the lock."""
 
 
 class Lock:
-    """The right to write something, held by one process at a time; a killed process holds none.
+    """A lock that one process holds at a time; the system releases it if the process is killed.
 
     Args:
-        file: the lock's file.
+        file: the lock file.
         owner: a file next to it that says who holds it.
-        doing: what another holder is told to be doing, and what to do about it, such as "is writing this store".
-        where: it lies, for the error.
+        doing: what the error says about another holder, such as "is writing this store; wait for it".
+        where: the locked file or folder, for the error.
 
     Raises:
         Held: another process holds it.
-        UserError: the file can't be made.
+        UserError: the lock file can't be made.
     """
 
     def __init__(self, file: Path, owner: Path, *, doing: str, where: Path) -> None:
@@ -55,23 +55,23 @@ class Lock:
         self._lock = FileLock(file, timeout=0)
         try:
             self._lock.acquire()
-            while not file.exists():  # its last holder removed it in between, and the next one makes another
+            while not file.exists():  # the last holder removed it in the meantime: lock a new file
                 self._lock.release()
                 self._lock.acquire()
         except Timeout:
             raise Held(f"{where}: {self._holder()} {doing}") from None
-        except NotImplementedError:  # how filelock says that a file system has no locks
+        except NotImplementedError:  # filelock's error for a file system without locks
             pass
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise UserError(f"cannot write {where}: {error.strerror or error}") from None
         self._held = True
         said = {"process": os.getpid(), "machine": platform.node(), "since": f"{datetime.now():%Y-%m-%d %H:%M}"}
-        with suppress(OSError):  # it is there to be read, and holds nothing up
+        with suppress(OSError):  # the owner file is only information
             owner.write_text(json.dumps(said))
 
     def release(self, *, keep_file: bool = False) -> None:
-        """Lets it go, once or several times; its files are removed."""
+        """Releases the lock and removes its files; may be called several times."""
         if not self._held:
             return
         self._held = False
@@ -89,7 +89,7 @@ class Lock:
 
 
 def is_free(file: Path) -> bool:
-    """Whether certainly nobody holds the lock of a file; false if it is not there, or where there are no locks."""
+    """Whether certainly nobody holds a lock file; False if it does not exist, or the file system has no locks."""
     if not file.exists() or file.is_symlink():
         return False
     try:
@@ -101,17 +101,17 @@ def is_free(file: Path) -> bool:
 
 @contextmanager
 def holding(folder: Path, doing: str, *, wait: bool = False) -> Iterator[None]:
-    """Holds a folder; see :class:`Lock`.
+    """Holds the lock of a folder within a block; see :class:`Lock`.
 
     Args:
-        folder: made if need be.
-        doing: see there.
-        wait: until the other holder is done, after a line that says so.
+        folder: is made if needed.
+        doing: see :class:`Lock`.
+        wait: print a line and wait if another process holds it.
 
     Raises:
-        Held: another process holds it, and nobody waits.
-        UserError: the folder can't be written.
-        RuntimeError: this very thread holds it, and would wait for itself.
+        Held: another process holds it, and ``wait`` is False.
+        UserError: the folder can't be written to.
+        RuntimeError: this thread already holds it, and would wait for itself.
     """
     lock, said = None, False
     me = folder.resolve(), threading.get_ident()
@@ -137,7 +137,7 @@ def holding(folder: Path, doing: str, *, wait: bool = False) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> None:
-    """Removes the lock that a killed process has left in a folder whose work is done."""
+    """Removes the lock files that a killed process left in a folder whose work is done."""
     if (folder / LOCK).exists():
         with suppress(UserError), holding(folder, ""):
             pass

@@ -1,4 +1,4 @@
-"""Markdown in which a name is no more than a name: the one place that escapes for it."""
+"""Escapes names for Markdown; the only module that does."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _TAG = re.compile("<(?=[A-Za-z/!?])")
 
 
 def markdown_cell(text: str) -> str:
-    """A text that a table of Markdown shows as it is, whatever a class or a dataset is called."""
+    """A text escaped for a cell of a Markdown table."""
     return " ".join(text.splitlines()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def write_markdown(path: Path, text: str) -> None:
-    """Writes a page of Markdown that has no HTML in it, whatever names are, and nothing that commands a terminal.
+    """Writes a Markdown page, with HTML tags and terminal control characters from names escaped.
 
     Raises:
         UserError: the file can't be written.

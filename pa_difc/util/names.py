@@ -1,4 +1,4 @@
-"""Names that a user gave: looked up, with the nearest valid ones where there is no such thing, and written."""
+"""Looks up names that a user gave, with the nearest valid ones in errors, and escapes names for output."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,15 +9,15 @@ from .errors import UserError
 
 T = TypeVar("T")
 
-#: More valid names than this are not listed in an error.
+#: Errors do not list more valid names than this.
 _MOST_LISTED = 32
 
 
 def lookup(kind: str, name: str, registry: Mapping[str, T]) -> T:
-    """The entry of a registry, or a one-line error with the nearest names.
+    """The entry of a mapping with this name.
 
     Raises:
-        UserError: no entry has this name.
+        UserError: no entry has this name; the message has the nearest ones.
     """
     if name not in registry:
         raise unknown(kind, name, registry)
@@ -25,39 +25,39 @@ def lookup(kind: str, name: str, registry: Mapping[str, T]) -> T:
 
 
 def as_utf8(text: str) -> str:
-    r"""A text as UTF-8 can hold it: of a file's name that is none, other bytes are written as ``\xe9``."""
+    r"""A text that UTF-8 can encode: bytes of a file name that are not UTF-8 are written as ``\xe9``."""
     try:
         return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    except UnicodeEncodeError:  # half of a pair that no file's name gave
+    except UnicodeEncodeError:  # a lone surrogate that is not from a file name
         return text.encode(errors="backslashreplace").decode()
 
 
-#: A backslash that would be read as ours, bytes that are no UTF-8, and what a spreadsheet takes for a formula, beside
-#: signed numbers.
+#: Characters to escape: a backslash that looks like an escape, bytes that are not UTF-8, and the start of what a
+#: spreadsheet takes for a formula, except signed numbers.
 _ESCAPED = re.compile(
     r"\\(?=x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})|[\ud800-\udfff]|^[=@]|^[+-](?!\d+(?:\.\d+)?(?:[ %±].*)?$)", re.DOTALL
 )
 
 
 def escaped(name: str) -> str:
-    r"""A name as a table of UTF-8 holds it, such that no two names are the same there.
+    r"""A name escaped for a UTF-8 table, such that different names stay different.
 
-    Bytes that are not UTF-8 are written as ``\xe9``. A name in which that stands already has its backslash written as
-    ``\x5c``: each ``\x`` with two digits stands for one byte. What a spreadsheet would take for a formula has its first
-    character written so, too. All other names are as they are.
+    Bytes that are not UTF-8 are written as ``\xe9``. In a name that already contains such an escape, its backslash is
+    written as ``\x5c``, so that each ``\x`` with two digits stands for one byte. The first character of what a
+    spreadsheet would take for a formula is escaped too. All other names are unchanged.
     """
 
     def code(found: re.Match[str]) -> str:
         number = ord(found[0])
-        if number < 0x80 or 0xDC80 <= number <= 0xDCFF:  # the latter are how Python holds bytes that are not UTF-8
+        if number < 0x80 or 0xDC80 <= number <= 0xDCFF:  # the latter are Python's surrogates for non-UTF-8 bytes
             return f"\\x{number & 0xFF:02x}"
-        return f"\\u{number:04x}"  # half of a pair that no file's name on Linux gives
+        return f"\\u{number:04x}"  # a lone surrogate, which no file name on Linux gives
 
     return _ESCAPED.sub(code, name)
 
 
 def shown(value: str, most: int = 80) -> str:
-    """A text from outside as an error repeats it: quoted, and cut if it is long."""
+    """A text from outside as quoted in errors, cut if it is long."""
     return repr(value if len(value) <= most else f"{value[:most]}…")
 
 

@@ -1,7 +1,7 @@
-"""Options: frozen dataclasses whose fields say what they mean, in which unit and within which range.
+"""Options: frozen dataclasses whose fields declare their meaning, unit and range.
 
-Settings and every registered entry's own options are made of these, so that one place checks a value, reads it from a
-command line and explains it.
+Settings and the options of every registered entry are made of these, so that one place checks values, parses them and
+documents them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from .errors import UserError
 from .names import unknown
 from .shapes import NUMBER
 
-#: The largest number that weights and their updates can hold.
+#: The largest number that float32 weights and updates can hold.
 _MOST = 3.4e38
 
-#: Whole numbers beyond this (seeds, epochs) would leave 64 bits when they are multiplied.
+#: Larger whole numbers (seeds, epochs) would overflow 64 bits when they are multiplied.
 MAX_WHOLE = 2**32 - 1
 
 T = TypeVar("T", bound="Options")
@@ -39,16 +39,16 @@ def option(
     kind: str = "",
     folders: bool = False,
 ) -> Any:
-    """A field of :class:`Options`.
+    """Declares a field of :class:`Options`.
 
     Args:
-        default: None stands for "follows from the others".
+        default: None means that the value follows from other options.
         about: the meaning, in half a line.
         unit: of the value, such as "logits" or "epochs".
         at_least, above, at_most, below: bounds of a number.
-        choices: the valid words, or what gives them when they are needed.
-        kind: what a word names, for errors; the field's name if left out.
-        folders: whether beside ``choices`` a path is valid, see :func:`is_path`.
+        choices: the valid words, or a function that returns them.
+        kind: what the words name, for errors; the field's name if empty.
+        folders: whether a path is valid too, see :func:`is_path`.
     """
     bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
     found = {word: bound for word, bound in bounds.items() if bound is not None}
@@ -60,11 +60,11 @@ def option(
 
 @dataclass(frozen=True)
 class Options:
-    """The base of all options; checks every field that was made by :func:`option`.
+    """The base class of all options; checks every field made by :func:`option`.
 
     Raises:
-        UserError: a value is not of its type, out of its range, or not among its choices; or it is not the default,
-            and has no effect beside the others.
+        UserError: a value has the wrong type, is out of range, or not among its choices; or a value other than the
+            default has no effect with the other values.
     """
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class Options:
 
     @classmethod
     def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:
-        """The options that do nothing beside these values, and why: ``{"teacher_decay": "teacher=student"}``.
+        """The options that have no effect with these values, and why: ``{"teacher_decay": "teacher=student"}``.
 
         Args:
             values: of all options, each valid by itself.
@@ -87,10 +87,10 @@ class Options:
 
 @dataclass(frozen=True)
 class About:
-    """What is known of an option."""
+    """The declaration of an option."""
 
     name: str
-    hint: Any  #: its type; ``X | None`` where None is allowed
+    hint: Any  #: its type; ``X | None`` if None is allowed
     default: Any
     about: str
     unit: str
@@ -100,7 +100,11 @@ class About:
     folders: bool = False
 
     def check(self, value: Any) -> None:
-        """Raises a UserError if a value is not valid."""
+        """Checks a value.
+
+        Raises:
+            UserError: the value is not valid.
+        """
         if not _is_of(value, self.hint):
             raise UserError(f"{self.name}={shown(value)}: must be {_wanted(self.hint)}")
         if value is None:
@@ -119,10 +123,10 @@ class About:
         return valid is not None and word in valid
 
     def parse(self, text: str) -> Any:
-        """The value of a text such as a command line's; its range is checked where it is put in.
+        """Parses a value from text, such as a command line's; its range is checked when the options are made.
 
         Raises:
-            UserError: the text is no value of the option's type.
+            UserError: the text is not a value of the option's type.
         """
         kinds = _kinds(self.hint)
         if text.lower() == "none" and type(None) in kinds and not self._is_choice("none"):
@@ -139,27 +143,27 @@ class About:
             raise UserError(f"{self.name}={shown(text)}: must be {_wanted(self.hint)}") from None
 
     def read(self, value: Any) -> Any:
-        """The value of one that comes from a file of plain values: text "none" and lists stand for None and tuples."""
+        """Converts a plain value from a file: the text "none" stands for None, and a list for a tuple."""
         kinds = _kinds(self.hint)
         if value == "none" and type(None) in kinds and kinds[0] is not str:
             return None
         return tuple(value) if isinstance(value, list) and typing.get_origin(kinds[0]) is tuple else value
 
     def __str__(self) -> str:
-        """ "0.3, logits, at least 0: the largest class margin"."""
+        """Default, unit, bounds and meaning, such as "0.3, logits, at least 0: the largest class margin"."""
         bounds = " and ".join(f"{word} {bound:g}" for word, bound in self.bounds.items())
         facts = ", ".join(filter(None, (str(self.default), self.unit, bounds)))
         return f"{facts}: {self.about}"
 
 
 def describe(kind: type[Options]) -> dict[str, About]:
-    """What is known of every option of a class, by name."""
+    """The declarations of a class's options, by name."""
     if kind not in _KNOWN:
         _KNOWN[kind] = _describe(kind)
     return _KNOWN[kind]
 
 
-#: What :func:`describe` has found; reading type hints takes a while.
+#: The cache of :func:`describe`, because reading type hints is slow.
 _KNOWN: dict[type[Options], dict[str, About]] = {}
 
 
@@ -173,12 +177,12 @@ def _describe(kind: type[Options]) -> dict[str, About]:
 
 
 def make(kind: type[T], values: Mapping[str, Any], owner: str) -> T:
-    """Options from plain values.
+    """Makes options from plain values.
 
     Args:
         kind: the class.
-        values: by name; what is not there has its default.
-        owner: whose options they are, for errors: "method mdd".
+        values: by name; the others have their defaults.
+        owner: whose options they are, for errors, such as "method mdd".
 
     Raises:
         UserError: there is no such option, or a value is not valid.
@@ -193,18 +197,18 @@ def make(kind: type[T], values: Mapping[str, Any], owner: str) -> T:
 
 
 def idle(name: str, value: Any, why: str) -> UserError:
-    """The error of a value that has no effect."""
+    """The error for a value that has no effect."""
     said = f"{value:g}" if NUMBER.fits(value) else shown(value)
     return UserError(f"{name}={said} has no effect with {why}")
 
 
 def is_path(value: Any) -> bool:
-    """Whether a value is written as a path: with a slash, so that a misspelt word is not taken for one."""
+    """Whether a value is written as a path: it has a slash, so that a misspelt word is not taken for a path."""
     return isinstance(value, str) and ("/" in value or os.sep in value)
 
 
 def shown(value: Any) -> str:
-    """A value as an error quotes it; Python refuses to print whole numbers of thousands of digits."""
+    """A value as quoted in errors; Python refuses to print integers with thousands of digits."""
     if isinstance(value, int) and abs(value) >= 10**40:
         return "a whole number of that many digits"
     text = str(value)
@@ -225,7 +229,7 @@ def _kinds(hint: Any) -> tuple[Any, ...]:
 
 
 def _is_of(value: Any, hint: Any) -> bool:
-    """Whether a value is of a field's type; a whole number is a number, true is none."""
+    """Whether a value is of a field's type; an int is a valid float, but a bool is not a number."""
     kind = _kinds(hint)[0]
     if value is None:
         return type(None) in _kinds(hint)

@@ -1,4 +1,4 @@
-"""Reading from disks that fail now and then: faults of the disk are retried, and never blamed on a file."""
+"""Reads from unreliable disks: faults of the disk are retried, and never blamed on a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 #: Seconds to wait before another try.
 PAUSES_S = (0.1, 0.5, 2.0)
 
-#: Errors that say nothing of the file: of the disk, of the network below it, or of a limit of this process.
+#: Errors that say nothing about the file: of the disk, of the network below it, or of a limit of this process.
 _FAULTS = frozenset(
     getattr(errno, name)
     for name in (
@@ -35,7 +35,7 @@ def is_fault(error: BaseException) -> bool:
 
 
 def patiently(read: Callable[[], T], path: Path | str) -> T:
-    """What ``read`` returns; where the disk fails, it is called again after a while.
+    """Calls ``read``, and again after pauses if the disk fails; returns its result.
 
     Args:
         read: may be called several times.
@@ -43,7 +43,7 @@ def patiently(read: Callable[[], T], path: Path | str) -> T:
 
     Raises:
         DiskError: the disk failed every time.
-        OSError: an error of the file's own, such as one that is not there.
+        OSError: an error of the file itself, such as a missing one.
     """
     for pause in (*PAUSES_S, None):
         try:
@@ -60,17 +60,18 @@ def patiently(read: Callable[[], T], path: Path | str) -> T:
 
 
 class PatientFile(io.RawIOBase):
-    """A regular file for reading; where the disk fails, each read is retried, from the file opened anew.
+    """A regular file for reading; if the disk fails, the file is reopened and the read retried.
 
     Args:
-        path: a pipe or a device, which may never end, is none.
+        path: of the file; pipes and devices, which may never end, are refused.
 
     Attributes:
-        fault: the error after which no more was tried; decoders may have taken it for the end of the file.
+        fault: the error after the last retry, which decoders may take for the end of the file; None without one.
+        length: of the file, in bytes.
 
     Raises:
         DiskError: the disk failed every time.
-        OSError: the file can't be read.
+        OSError: the file can't be read, or is not a regular file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -100,13 +101,13 @@ class PatientFile(io.RawIOBase):
 
     def readall(self) -> bytes:
         pieces = []
-        while piece := self._patiently(lambda: os.pread(self._opened(), 1 << 24, self._at)):
+        while piece := self._patiently(lambda: self._piece(1 << 24)):
             pieces.append(piece)
             self._at += len(piece)
         return b"".join(pieces)
 
     def readinto(self, buffer: Any) -> int:
-        data = self._patiently(lambda: os.pread(self._opened(), len(buffer), self._at))
+        data = self._patiently(lambda: self._piece(len(buffer)))
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
@@ -129,9 +130,13 @@ class PatientFile(io.RawIOBase):
             self.fault = fault
             raise
 
+    def _piece(self, length: int) -> bytes:
+        os.lseek(self._opened(), self._at, os.SEEK_SET)  # Windows has no pread
+        return os.read(self._fd, length)
+
     def _opened(self) -> int:
         if self._fd < 0:
-            self._fd = os.open(self._path, os.O_RDONLY)
+            self._fd = os.open(self._path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         return self._fd
 
     def _let_go(self) -> None:

@@ -1,4 +1,4 @@
-"""What this process is: its command line, its machine, the checkout that the package runs from."""
+"""Facts on this process: its command line, its machine, and the checkout that the package runs from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent
 
 
 def command_line() -> str:
-    """The command line, to be given again; passwords of database addresses are left out."""
+    """The command line, for running it again, without passwords of database addresses."""
     words = list(sys.argv)
     if Path(words[0]).name == "__main__.py":
         words[0:1] = ["python", "-m", Path(words[0]).parent.name]
@@ -28,7 +28,7 @@ def command_line() -> str:
 
 
 def _quoted(word: str) -> str:
-    """A word for a shell, on one line: control characters in it are written as bash and zsh read them."""
+    """A word quoted for a shell, on one line; control characters are escaped for bash and zsh."""
     if word.isprintable() or not any(ord(letter) < 32 or ord(letter) == 127 for letter in word):
         return shlex.quote(word)
     inner = "".join(f"\\x{ord(c):02x}" if ord(c) < 32 or ord(c) == 127 else "\\" + c if c in "\\'" else c for c in word)
@@ -39,27 +39,27 @@ _said: set[str] = set()
 
 
 def say_once(line: str) -> None:
-    """Prints a line that holds for the whole process, such as what was read from a file for each of many runs."""
+    """Prints a line unless this process has printed it before, such as a note that applies to many runs."""
     if is_news(line):
         print(line, flush=True)
 
 
 def is_news(line: str) -> bool:
-    """Whether this process has never said a line; it is about to."""
+    """Whether this process has not printed a line yet; marks it as printed."""
     new = line not in _said
     _said.add(line)
     return new
 
 
 def without_password(text: str) -> str:
-    """An address without the passwords in it: of ``user:password@host``, and of ``?password=``."""
-    text = re.sub(r"(://[^:/@\s]*):.*@", r"\1@", text, flags=re.DOTALL)  # up to the last "@": it may have one in it
+    """An address without its passwords, in ``user:password@host`` and ``?password=``."""
+    text = re.sub(r"(://[^:/@\s]*):.*@", r"\1@", text, flags=re.DOTALL)  # up to the last "@": a password may have one
     return re.sub(r"([?&](?:\w*pass(?:word|wd)?|pwd)=)[^&]*", r"\1", text, flags=re.IGNORECASE)
 
 
 @cache
 def machine_name() -> str:
-    """This machine since it was started: what holds for its processes says nothing of another's, or of before."""
+    """A name for this machine since its last boot, within which process ids and locks are meaningful."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
     except OSError:  # not Linux
@@ -68,7 +68,7 @@ def machine_name() -> str:
 
 
 def machine() -> dict[str, str | int | None]:
-    """The machine that this process runs on."""
+    """Name, system and cores of this machine, for records."""
     return {"host": platform.node(), "system": platform.platform(), "cores": os.cpu_count()}
 
 
@@ -82,9 +82,9 @@ def package_digest() -> str:
 
 @cache
 def git_revision() -> str | None:
-    """The commit of the checkout that the package runs from, "+changes" if its files differ; None outside of one.
+    """The commit of the checkout that the package runs from, with "+changes" if its files differ; None without one.
 
-    A repository that merely surrounds the environment in which the package is installed does not count.
+    A repository that merely contains the environment in which the package is installed does not count.
     """
     try:
         _git("ls-files", "--error-unmatch", str(PACKAGE / "__init__.py"))

@@ -1,4 +1,4 @@
-"""What commands know by name: ours, those of installed packages, and those of a file given with ``--plugin``.
+"""Registries of named entries: built-in ones, those of installed packages, and those of ``--plugin`` files.
 
 Listing names imports nothing; an entry is imported when it is looked up.
 """
@@ -27,16 +27,16 @@ T = TypeVar("T")
 
 
 class Registry(MutableMapping[str, T], Generic[T]):
-    """Entries by name, in the order: ours, those that were registered, those of installed packages.
+    """Entries by name, in the order: built-in, registered, of installed packages.
 
-    Names of ours stay ours.
+    Names of built-in entries can't be taken.
 
     Args:
-        kind: what an entry is, for errors: "method".
-        entries: where each of ours is: ``{"mcd": "pa_difc.methods.mcd:MCD"}``.
-        group: the entry-point group of other packages: "pa_difc.methods".
-        families: where a function is that makes an entry from a name such as "timm:resnet18", by what stands before
-            the colon. Such names are valid, and not among those that are listed.
+        kind: what an entry is, for errors, such as "method".
+        entries: the place of each built-in entry: ``{"mcd": "pa_difc.methods.mcd:MCD"}``.
+        group: the entry-point group for other packages, such as "pa_difc.methods".
+        families: by prefix, the place of a function that makes an entry from a name such as "timm:resnet18". Such names
+            are valid, but not listed.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Registry(MutableMapping[str, T], Generic[T]):
         """Adds an entry, as a call or as a decorator: ``@METHODS.register("coral")``.
 
         Raises:
-            UserError: the name is taken by one of ours.
+            UserError: the name is taken by a built-in entry, or by one that was registered elsewhere.
         """
         if entry is None:
             return lambda given: self.register(name, given)
@@ -69,10 +69,10 @@ class Registry(MutableMapping[str, T], Generic[T]):
         return entry
 
     def lookup(self, name: str) -> T:
-        """The entry of a name that a user gave.
+        """The entry with a name that a user gave.
 
         Raises:
-            UserError: there is none, with the nearest names; or it can't be loaded.
+            UserError: there is none (the message has the nearest names), or it can't be loaded.
         """
         if name not in self:
             raise unknown(self.kind, name, [*self, *self.patterns])
@@ -80,11 +80,11 @@ class Registry(MutableMapping[str, T], Generic[T]):
 
     @property
     def patterns(self) -> list[str]:
-        """The names of families: "timm:NAME"."""
+        """The families as patterns, such as "timm:NAME"."""
         return [f"{family}:NAME" for family in self._families]
 
     def loaded(self) -> dict[str, T]:
-        """Every entry; another package's that can't be loaded is left out with a warning."""
+        """All entries; those of other packages that can't be loaded are left out with a warning."""
         found = {}
         for name in self:
             try:
@@ -94,7 +94,7 @@ class Registry(MutableMapping[str, T], Generic[T]):
         return found
 
     def digest(self, name: str) -> str | None:
-        """A hash of the code of an entry that is not ours; None for ours, whose code has a hash of its own."""
+        """A hash of the code of an entry; None for a built-in one, which the package's own hash covers."""
         files = code_files(self[name])
         if all(PACKAGE in file.parents for file in files):
             return None
@@ -139,29 +139,29 @@ class Registry(MutableMapping[str, T], Generic[T]):
         entry = installed(self.group)[name]
         try:
             theirs: T = entry.load()
-        except Exception as error:  # somebody else's package can raise anything
+        except Exception as error:  # another package can raise anything
             raise UserError(f"{self.kind} {name} ({entry.value}) can't be loaded: {_first_line(error)}") from None
         return theirs
 
 
 def _at(place: str) -> Any:
-    """What "module:attribute" names."""
+    """Imports "module:attribute"."""
     module, _, attribute = place.partition(":")
     return getattr(import_module(module), attribute)
 
 
 @cache
 def installed(group: str) -> dict[str, EntryPoint]:
-    """What installed packages offer under an entry-point group, by name; nothing is imported."""
+    """The entry points of installed packages in a group, by name; nothing is imported."""
     return {entry.name: entry for entry in sorted(entry_points(group=group), key=lambda e: e.name)}
 
 
 @cache
 def load_module(path: Path) -> ModuleType:
-    """The module of a Python file of the user's; modules next to it can be imported by it.
+    """Imports a user's Python file, which may import modules next to it.
 
     Raises:
-        UserError: there is no such file, or it raises.
+        UserError: there is no such file, or it raises an error.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
@@ -170,24 +170,24 @@ def load_module(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise UserError(f"{path}: must be a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their own module up
+    sys.modules[name] = module  # dataclasses look up their own module
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)
     require_own_modules(path)
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # a file of the user's can raise anything
+    except (Exception, SystemExit) as error:  # a user's file can raise anything
         del sys.modules[name]
         raise UserError(f"{path}{_line_of(error, path)}: {_first_line(error)}") from None
     return module
 
 
 def load_plugin(path: Path) -> None:
-    """Runs a file of the user's, which registers what it brings.
+    """Runs a user's plugin file, which registers its entries.
 
     Raises:
-        UserError: there is no such file, or it raises.
+        UserError: there is no such file, or it raises an error.
     """
     try:
         load_module(path)
@@ -198,7 +198,7 @@ def load_plugin(path: Path) -> None:
 
 
 def loaded_plugins() -> list[Path]:
-    """The files that :func:`load_plugin` has run: other processes have to run them, too."""
+    """The files that :func:`load_plugin` has run, which other processes have to run too."""
     return list(_plugins)
 
 
@@ -206,14 +206,14 @@ _plugins: list[Path] = []
 
 
 def _place(entry: Any) -> str:
-    """The file that an entry was made in, or its module; a file or a cell of a notebook may be run again."""
+    """The file, or else the module, in which an entry was defined; a file or notebook cell may be run again."""
     name = definition(entry).__module__
     file = getattr(sys.modules.get(name), "__file__", None)
     return str(Path(file).resolve()) if file else str(name)
 
 
 def _line_of(error: BaseException, path: Path) -> str:
-    """Where in a file an error came up, as ", line 3"."""
+    """The line of a file at which an error occurred, as ", line 3"; empty if unknown."""
     places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError):
         places.append((error.filename or "", error.lineno))

@@ -1,4 +1,4 @@
-"""What a file of plain values has to look like before its numbers are used."""
+"""Validates the structure of plain values from a file before they are used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Leaf:
-    """A single value: what it must be, in words and as a test."""
+    """The requirement on a single value, in words and as a test."""
 
     about: str
     fits: Callable[[Any], bool]
@@ -19,7 +19,7 @@ class Leaf:
 def _is_number(value: Any) -> bool:
     try:
         return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    except OverflowError:  # a whole number beyond every float
+    except OverflowError:  # an integer too large for a float
         return False
 
 
@@ -32,28 +32,28 @@ ANY = Leaf("anything", lambda _: True)
 
 
 def one_of(*values: Any) -> Leaf:
-    """One of some values."""
+    """A leaf that accepts some values only."""
     return Leaf(f"one of {', '.join(map(repr, values))}", lambda v: any(type(v) is type(w) and v == w for w in values))
 
 
 def either(*leaves: Leaf) -> Leaf:
-    """What any of several leaves takes."""
+    """A leaf that accepts what any of several leaves accepts."""
     return Leaf(" or ".join(leaf.about for leaf in leaves), lambda v: any(leaf.fits(v) for leaf in leaves))
 
 
 NOTHING = Leaf("null", lambda v: v is None)
 
-#: A leaf; a dict of keys that must be there ("key?": may be there); a list of any length; a list and its length.
+#: A leaf; a dict of required keys ("key?" for optional ones); a list of any length; or an item's shape and a length.
 Shape = Leaf | dict[str, Any] | list[Any] | tuple[Any, int]
 
 
 def mismatch(value: Any, shape: Shape, where: str = "") -> str | None:
-    """The first place where a value has not the shape: "scores.target.recall[3] is 'x', must be …"; None if it has.
+    """The first mismatch of a value and a shape, such as "scores.target.recall[3] is 'x', must be …"; None if it fits.
 
     Args:
-        value: plain values, as JSON gives them.
+        value: plain values, as from JSON.
         shape: see :data:`Shape`.
-        where: the place of ``value`` in the whole.
+        where: the path of ``value`` within the whole.
     """
     if isinstance(shape, Leaf):
         return None if shape.fits(value) else f"{where or 'it'} is {_short(value)}, must be {shape.about}"

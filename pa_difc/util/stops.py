@@ -1,4 +1,4 @@
-"""What ends a command from outside: SIGTERM, SIGHUP and an output that nobody reads any more are like Ctrl-C."""
+"""Treats SIGTERM, SIGHUP and a closed output pipe like Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-#: Signals that ask a command to end: of a terminal, of a batch system, and of a terminal that is closed.
+#: Signals that ask a command to end: Ctrl-C, a batch system's, and a closed terminal's.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
-#: For so many seconds after a signal another one changes nothing: a shell and the system each send one for a terminal
-#: that is closed, and what is being kept must not be cut off by the second.
+#: Seconds after a signal in which further ones are ignored: for a closed terminal the shell and the system each send
+#: one, and the second must not interrupt saving.
 PATIENCE_S = 10.0
 
-#: After so many seconds a stop that Python has dropped is sent again.
+#: Seconds after which a stop that Python dropped is sent again.
 _AGAIN_S = 0.1
 
 
 class OutputGone(KeyboardInterrupt):
-    """Nobody reads what is printed any more, as after ``| head`` or when a terminal was closed."""
+    """Nobody reads the output any more, as after ``| head`` or when a terminal is closed."""
 
 
 class _Came:
@@ -36,9 +36,9 @@ class _Came:
 
 @contextmanager
 def like_ctrl_c() -> Iterator[None]:
-    """Within the block SIGTERM and SIGHUP do what Ctrl-C does.
+    """Makes SIGTERM and SIGHUP act like Ctrl-C within the block.
 
-    One that is ignored, as SIGHUP is below nohup, stays ignored; one that the caller handles stays the caller's.
+    An ignored signal, as SIGHUP under nohup, stays ignored, and a signal with a handler keeps it.
     """
     _Came.number = None
     if threading.current_thread() is not threading.main_thread():
@@ -58,9 +58,9 @@ def like_ctrl_c() -> Iterator[None]:
 
 
 def end_within(seconds: float) -> None:
-    """From now on a signal ends this process after so many seconds even if it waits in a library, as for another one.
+    """From now on, a signal ends this process after so many seconds even if it is waiting in a library call.
 
-    Python's own handlers run only when the library's call returns.
+    Python's own handlers run only after such a call returns.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -71,7 +71,7 @@ def end_within(seconds: float) -> None:
 
 
 def _end(read: socket.socket, write: socket.socket, seconds: float) -> None:
-    """``write`` is only held: it would be closed otherwise."""
+    """Waits for a signal, then ends the process; holds ``write`` so that it is not closed."""
     while (number := read.recv(1)[0]) not in SIGNALS:
         pass
     time.sleep(seconds)
@@ -80,12 +80,12 @@ def _end(read: socket.socket, write: socket.socket, seconds: float) -> None:
 
 
 def because_of(number: int) -> None:
-    """Notes the signal that a command ends by, for its exit code."""
+    """Notes the signal that ends a command, for its exit code."""
     _Came.number = number
 
 
 def exit_code() -> int:
-    """128 and the number of the signal that came; of Ctrl-C if none was noted."""
+    """128 + the number of the noted signal, or of Ctrl-C's if none was noted."""
     return 128 + (_Came.number or signal.SIGINT)
 
 
@@ -95,19 +95,19 @@ def _stop(number: int, frame: FrameType | None) -> None:
         return
     _Came.number, _Came.at = number, now
     ctrl_c = signal.getsignal(signal.SIGINT)
-    if callable(ctrl_c):  # while a study's storage is written it waits
+    if callable(ctrl_c):  # may defer the stop, as while a study's storage is written
         ctrl_c(signal.SIGINT, frame)
-    else:  # a shell's background job ignores Ctrl-C, and not this
+    else:  # a shell's background job ignores Ctrl-C, but not this signal
         raise KeyboardInterrupt
 
 
 def _unraisable(before: Callable[[Any], Any], dropped: Any) -> None:
-    """Sends a stop again that came while a finaliser ran: Python prints what is raised there, and goes on.
+    """Resends a stop that came while a finaliser ran, where Python prints exceptions and drops them.
 
-    ``__del__``, callbacks of weak references and of the garbage collector are such places.
+    Such places are ``__del__``, and callbacks of weak references and the garbage collector.
     """
     if not issubclass(dropped.exc_type, KeyboardInterrupt):
         before(dropped)
-    elif not issubclass(dropped.exc_type, OutputGone):  # which the next print meets again
+    elif not issubclass(dropped.exc_type, OutputGone):  # the next print will raise that again
         number, _Came.number = _Came.number or signal.SIGINT, None
         threading.Timer(_AGAIN_S, signal.raise_signal, (number,)).start()

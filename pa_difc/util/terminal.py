@@ -1,7 +1,7 @@
-"""What is printed: names can't command a terminal, and a stream that knows few letters gets ASCII in their place.
+"""Makes output safe for terminals: escapes control characters, and replaces characters that the encoding lacks.
 
-The one place that escapes for terminals. Tables for programs go through :mod:`.names`, pages through
-:mod:`pa_difc.report.page`, LaTeX through :mod:`pa_difc.report.latex`.
+This is the only module that escapes for terminals. Tables for programs go through :mod:`.names`, pages through
+:mod:`pa_difc.report.page`, and LaTeX through :mod:`pa_difc.report.latex`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, TextIO, cast
 from .names import as_utf8
 from .stops import OutputGone, because_of
 
-#: How letters of ours are written where they can't be shown.
+#: ASCII replacements for our own special characters.
 _ASCII = {
     "→": "->", "←": "<-", "–": "-", "—": "-", "−": "-", "±": "+/-", "×": "x", "⊗": "x", "·": "-", "…": "...",
     "Δ": "d", "ε": "epsilon", "α": "alpha", "β": "beta", "γ": "gamma", "η": "eta", "λ": "lambda", "σ": "sigma",
@@ -31,14 +31,14 @@ _ASCII = {
     "“": '"', "”": '"', "’": "'", "\xa0": " ",
 }  # fmt: skip
 
-#: What moves a cursor, colours, rings or turns the direction of what follows: all but ends of lines and tabs.
+#: Characters that move the cursor, set colours, ring the bell or change the writing direction; not newlines and tabs.
 _COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-#: The same, but for what bars of progress are drawn with.
+#: The same, except what draws progress bars.
 _COMMANDS_BESIDE_BARS = re.compile("(?!\r|\x1b\\[A)" + _COMMANDS.pattern)
 
 _GONE = {errno.EPIPE: "SIGPIPE", errno.EIO: "SIGHUP"}
 _ERRORS = "pa_difc.ascii"
-_WIDEST = 110  #: letters of a line of prose
+_WIDEST = 110  #: most letters in a line of prose
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
@@ -52,18 +52,18 @@ codecs.register_error(_ERRORS, _in_ascii)
 
 
 def harmless(text: str) -> str:
-    r"""A text without what commands a terminal: such characters are written as ``\x1b``."""
+    r"""A text with terminal control characters escaped, as ``\x1b``."""
     return _COMMANDS.sub(_code, text)
 
 
 def on_one_line(text: str) -> str:
-    """A cell of a table as standard output shows it, from which widths can be taken."""
+    """A table's cell as standard output will show it, on one line, so that its width can be measured."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return harmless(" ".join(text.splitlines())).encode(encoding, _ERRORS).decode(encoding)
 
 
 def wrapped(text: str, indent: int) -> str:
-    """A line that is wrapped to the terminal's width, with the lines below it indented; for a pipe or a file as it is.
+    """A line wrapped to the terminal's width, with further lines indented; unchanged for a pipe or a file.
 
     Args:
         text: one line.
@@ -77,17 +77,17 @@ def wrapped(text: str, indent: int) -> str:
 
 
 def columns(most: int = sys.maxsize) -> int:
-    """Columns that a line may have: at most ``most``, and on a terminal no more than it has."""
+    """The columns available to a line: at most ``most``, and on a terminal no more than its width."""
     return min(most, shutil.get_terminal_size().columns - 1) if sys.stdout.isatty() else most
 
 
 def filled(text: str, first: str = "", rest: str = "") -> str:
-    """A text in lines as wide as the terminal, at most 110; of no terminal, 110. No word is cut.
+    """A text wrapped to the terminal's width, at most 110 columns, or 110 without a terminal; no word is cut.
 
     Args:
         text: words.
-        first: what the first line begins with.
-        rest: what the other lines begin with.
+        first: prefix of the first line.
+        rest: prefix of the other lines.
     """
     width = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
     return textwrap.fill(
@@ -97,10 +97,10 @@ def filled(text: str, first: str = "", rest: str = "") -> str:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Within the block standard output and standard error get no commands from names, and all of them is shown.
+    """Escapes control characters on standard output and standard error within the block.
 
     Raises:
-        OutputGone: in what prints, once, when standard output is read no more; it is silent from then on.
+        OutputGone: from a print, once, when standard output is closed; later output is discarded.
     """
     before = sys.stdout, sys.stderr
     for stream in before:
@@ -115,7 +115,7 @@ def guarded() -> Iterator[None]:
 
 
 def for_programs(stream: TextIO) -> TextIO:
-    """A stream for a table that a program reads: names are as they are in it, unless it is a terminal."""
+    """A stream for a table that programs read: names are not escaped in it unless it is a terminal."""
     if isinstance(stream, _Guarded) and not stream.isatty():
         return cast(TextIO, _Guarded(stream.stream, None, stops=True))
     return stream
@@ -126,7 +126,7 @@ def _code(found: re.Match[str]) -> str:
 
 
 class _Guarded:
-    """A stream that is written to through a filter; all else is the stream's own."""
+    """A stream with a filter on what is written; everything else is passed on."""
 
     def __init__(self, stream: Any, commands: re.Pattern[str] | None, *, stops: bool) -> None:
         self.stream, self._commands, self._stops = stream, commands, stops
@@ -146,7 +146,7 @@ class _Guarded:
             self._gone(error)
 
     def _gone(self, error: OSError) -> int:
-        """Nobody is there: what is printed from now on goes nowhere, also at the interpreter's end."""
+        """Handles a closed output: discards later output, including that at the interpreter's exit."""
         if error.errno not in _GONE or (error.errno == errno.EIO and not self._is_terminal()):
             raise error
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -159,7 +159,7 @@ class _Guarded:
         return 0
 
     def _is_terminal(self) -> bool:
-        return stat.S_ISCHR(os.fstat(self.stream.fileno()).st_mode)  # isatty says no once it was closed
+        return stat.S_ISCHR(os.fstat(self.stream.fileno()).st_mode)  # isatty is False once the terminal is closed
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)

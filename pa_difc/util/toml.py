@@ -1,4 +1,4 @@
-"""TOML files: read with one-line errors, and written by group."""
+"""Reads TOML files with one-line errors, and writes them by group."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ else:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a file.
+    """Reads a TOML file.
 
     Raises:
-        UserError: it can't be read, or is not TOML.
+        UserError: the file can't be read, or is not TOML.
     """
     try:
         table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are kinds of the first
+    except (ValueError, RecursionError) as error:  # ValueError includes TOMLDecodeError and UnicodeDecodeError
         raise UserError(f"{path}: not TOML ({str(error).splitlines()[0][:200]})") from None
     return table
 
 
 def to_toml(values: Mapping[str, Any]) -> str:
-    r"""The text of a file with a table for each group; a byte of a path that is not UTF-8 is written as ``\\xe9``.
+    r"""TOML text with a table for each group; a byte of a path that is not UTF-8 is written as ``\\xe9``.
 
     Args:
-        values: by whole key, "group.name"; one of None is left out, for it is what its key has where none is given.
+        values: by full key, "group.name"; None is left out, because a missing key means None.
     """
     groups: dict[str, dict[str, Any]] = {}
     for key, value in values.items():
         group, _, name = key.partition(".")
         if value is not None:
             groups.setdefault(group, {})[name] = list(value) if isinstance(value, tuple) else value
-    # TOML has no such characters: the path is readable, but not to be found by it.
+    # TOML can't hold such characters: the path stays readable, but can't be opened by it.
     return re.sub("[\ud800-\udfff]", lambda found: as_utf8(found[0]).replace("\\", "\\\\"), tomli_w.dumps(groups))

@@ -1,3 +1,3 @@
-"""The version of the package, as it stands in pyproject.toml too."""
+"""The package's version, which must equal the one in pyproject.toml."""
 
 VERSION = "0.4.0"

@@ -46,7 +46,7 @@ class Failing:
         self.left, self.real, self.code, self.ending = times, getattr(os, call), code, ending
         self.names = {}
         monkeypatch.setattr(os, call, self)
-        if call == "pread":
+        if call == "read":
             opening = os.open
             monkeypatch.setattr(os, "open", lambda path, *rest: self.remember(opening(path, *rest), path))
 
@@ -63,7 +63,7 @@ class Failing:
 
 
 @pytest.mark.parametrize("code", FAULTS)
-@pytest.mark.parametrize("call", ["open", "pread"])
+@pytest.mark.parametrize("call", ["open", "read"])
 @pytest.mark.parametrize("kind", ["png", "jpg", "tif", "webp", "gif", "bmp"])
 def test_a_fault_that_passes_leaves_no_trace(folder, monkeypatch, code, call, kind):
     (path, *_) = (folder / "faces" / "train" / "sad").glob(f"*.{kind}")
@@ -74,7 +74,7 @@ def test_a_fault_that_passes_leaves_no_trace(folder, monkeypatch, code, call, ki
 
 
 @pytest.mark.parametrize("code", FAULTS)
-@pytest.mark.parametrize("call", ["open", "pread"])
+@pytest.mark.parametrize("call", ["open", "read"])
 @pytest.mark.parametrize("kind", ["png", "jpg", "tif", "webp", "gif", "bmp"])
 def test_a_fault_that_stays_stops(folder, monkeypatch, code, call, kind):
     """Also where a decoder takes it for the end of the file."""
@@ -87,14 +87,14 @@ def test_a_fault_that_stays_stops(folder, monkeypatch, code, call, kind):
 def test_a_fault_in_the_middle_of_a_file_stops(folder, monkeypatch):
     """The first bytes are read; then the disk fails."""
     (path,) = (folder / "faces" / "train" / "sad").glob("*.jpg")
-    real = os.pread
+    real = os.read
 
-    def pread(file, length, at):
-        if at >= 20_000:
+    def read(file, length):
+        if os.lseek(file, 0, os.SEEK_CUR) >= 20_000:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return real(file, length, at)
+        return real(file, length)
 
-    monkeypatch.setattr(os, "pread", pread)
+    monkeypatch.setattr(os, "read", read)
     with pytest.raises(DiskError, match="Input/output error"):
         Photograph(path).picture()
 
@@ -107,7 +107,7 @@ def test_a_fault_that_a_decoder_swallows_stops(folder, monkeypatch, says):
     def swallowing(file):
         try:
             with monkeypatch.context() as failing:
-                Failing(failing, "pread", errno.EIO, -1)
+                Failing(failing, "read", errno.EIO, -1)
                 file.read(100)
         except DiskError:
             if says:
@@ -128,7 +128,7 @@ def test_a_file_that_is_not_there_is_its_own_fault(tmp_path):
 
 
 def test_training_takes_no_image_for_a_bad_one(folder, monkeypatch):
-    Failing(monkeypatch, "pread", errno.EIO, -1, "sad/3.webp")
+    Failing(monkeypatch, "read", errno.EIO, -1, "sad/3.webp")
     with pytest.raises(DiskError, match=r"3\.webp"):
         load_domain("folder:faces", folder, size_px=32)
 
@@ -140,7 +140,7 @@ def test_prepare_leaves_nothing_half_judged(folder, monkeypatch):
     start_worker("cpu", 64)
     signal.signal(signal.SIGINT, handler)  # a worker leaves Ctrl-C to its parent; here there is none
     with monkeypatch.context() as failing:
-        Failing(failing, "pread", errno.EIO, -1, "sad/3.webp")
+        Failing(failing, "read", errno.EIO, -1, "sad/3.webp")
         with pytest.raises(DiskError):
             make_chunk(folder / "chunk.npz", samples, PrepareSettings(detect_px=64))
         with pytest.raises(DiskError):  # hashing the files finds it first

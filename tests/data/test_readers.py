@@ -1,5 +1,7 @@
 """Readers on files made here, in the layouts in which the sets are given out; bad input gets one line."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -308,14 +310,14 @@ def test_bad_raf_db_lines(tmp_path, line, words):
 @pytest.mark.parametrize(
     ("folders", "words"),
     [
-        (("test", "val"), "its train split is empty, of its images 1 in test, 1 in val"),
-        (("train",), "its test split is empty, of its images 1 in train"),
+        (("test", "val"), "its train split is empty (images: 1 in test, 1 in val)"),
+        (("train",), "its test split is empty (images: 1 in train)"),
     ],
 )
 def test_an_empty_split_says_where_the_images_are(tmp_path, folders, words):
     for folder in folders:
         picture(tmp_path / "mine" / folder / "happy" / "1.jpg")
-    with pytest.raises(UserError, match=words):
+    with pytest.raises(UserError, match=re.escape(words)):
         load_domain("folder:mine", tmp_path, size_px=32)
 
 

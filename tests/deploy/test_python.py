@@ -143,7 +143,7 @@ def test_arrays_and_tensors_are_as_their_file(model, small, tmp_path):
         (np.zeros((2, 8, 9, 3), np.uint8), "list(array)"),
         (np.zeros((0, 9, 3), np.uint8), "must be (H, W, 3), RGB, or (H, W), gray"),
         (np.zeros((8, 9, 3), object), "an array of shape (8, 9, 3) and type object: must be uint8"),
-        (Image.new("RGB", (0, 5)), "image 0: 0x5 pixels are none"),
+        (Image.new("RGB", (0, 5)), "image 0: 0x5 pixels: the image is empty"),
         (np.zeros(8, np.uint8), "must be (H, W, 3), RGB, or (H, W), gray"),
         (torch.zeros(3, 8, 9), "a tensor of shape (3, 8, 9) and type torch.float32: must be uint8"),
         (torch.zeros(8, 9, 3, dtype=torch.uint8), "must be (3, H, W), RGB"),

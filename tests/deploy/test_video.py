@@ -110,7 +110,7 @@ def test_an_annotated_video_has_the_frames_at_their_times(walk, prepared, predic
     content = drawn.read_bytes()
     code, _, err = predict(prepared["cdfer"], *words)
     assert code == 2 and "drawn.mp4 exists, and videos are never overwritten" in err and drawn.read_bytes() == content
-    for name, said in (("a.png", "it is a file that ends with .mp4 or .mkv"), ("folder", "ends with .mp4")):
+    for name, said in (("a.png", "give a file that ends in .mp4 or .mkv"), ("folder", "ends in .mp4")):
         code, _, err = predict(prepared["cdfer"], "--video", path, "--annotate", tmp_path / name)
         assert code == 2 and said in err and not (tmp_path / name).exists()
 
@@ -211,7 +211,7 @@ def test_a_table_of_a_video_is_ours_and_is_written_over(tmp_path, as_they_are, p
     assert code == 2 and "was not written by predict" in err and out.read_text() == "frame,time\n1,2\n"
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_what_was_written_before_the_end_stays(how, tmp_path, as_they_are):
     path = write_video(tmp_path / "a.mp4", [colours()] * 600)
     words = ["--crop", "none", "--video", str(path), "--out", str(tmp_path / "t.csv")]
@@ -225,13 +225,14 @@ def test_what_was_written_before_the_end_stays(how, tmp_path, as_they_are):
     rows = list(csv.DictReader(io.StringIO(part.read_text())))
     assert 19 <= len(rows) < 600 and [int(row["frame"]) for row in rows[:-1]] == list(range(len(rows) - 1))
     assert not (tmp_path / "t.csv").exists()
-    if how == signal.SIGINT:
-        assert process.returncode == 130 and f"stopped; the rows so far are in {part}" in err
+    if how != signal.SIGKILL:
+        assert process.returncode == 128 + how and f"stopped; the rows so far are in {part}" in err
         drawn = len(list(VideoFile(tmp_path / "drawn.mp4")))
         assert len(rows) - 1 <= drawn <= len(rows)  # it may come between a row and its picture
 
 
-def test_a_camera_goes_on_until_ctrl_c_and_that_is_its_end(tmp_path, as_they_are, predict, monkeypatch):
+@pytest.mark.parametrize(("how", "expected"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_a_camera_s_video_ends_with_ctrl_c_alone(how, expected, tmp_path, as_they_are, predict, monkeypatch):
     """FFmpeg's test pattern stands in for one."""
     monkeypatch.setitem(video_file._CAMERAS, sys.platform, ("lavfi", "testsrc=size=64x48:rate=25", {}))
     from pa_difc.deploy.video import FilmedFaces
@@ -241,13 +242,15 @@ def test_a_camera_goes_on_until_ctrl_c_and_that_is_its_end(tmp_path, as_they_are
     def stopped(faces):
         frame = following(faces)
         if frame.number == 5:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), how)
+            time.sleep(0.01)
         return frame
 
     monkeypatch.setattr(FilmedFaces, "__next__", stopped)
     out = tmp_path / "t.csv"
     code, _, err = predict(as_they_are, "--crop", "none", "--video", 0, "--out", out)
-    assert code == 0 and out.read_text().count("\n") == 6 and "5 frames in" in err, err
+    assert code == expected and "5 frames in" in err, err
+    assert (out if expected == 0 else tmp_path / "t.csv.part-video").read_text().count("\n") == 6
 
 
 @pytest.mark.parametrize(

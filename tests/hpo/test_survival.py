@@ -37,7 +37,7 @@ def test_a_killed_worker_of_a_journal_costs_one_try(tmp_path):
 
 def test_a_paused_worker_gives_its_trial_up(tmp_path):
     out, states, err = run("paused", f"journal:{tmp_path}/j.log")
-    assert "exit 0" in out and "this worker gave no sign for so long that others were given it" in out, out + err
+    assert "exit 0" in out and "this worker was silent for so long that others were given it" in out, out + err
     assert "Traceback" not in out and states.count("COMPLETE") == 4 and states.count("RUNNING") == 0
 
 

@@ -177,6 +177,11 @@ def test_cells_disagree_where_their_votes_do_and_seeds_share_one(unlabelled):
         expected = sum(w * kl(p[i].astype(float), mean) for w, p in zip(weights, probs, strict=True))
         assert float(row["disagreement"]) == pytest.approx(expected, abs=2e-6)
     page = Page(runs[3] / "errors" / "errors.html")
+    (runs[0] / "outputs.npz").rename(runs[0] / "whole.npz")
+    (runs[0] / "outputs.npz").write_bytes(b"half")
+    assert main(["errors", str(runs[3]), "--out", str(runs[3] / "without")]) == 0
+    assert "3 cells" in Page(runs[3] / "without" / "errors.html").text  # the other seed of its cell is there
+    (runs[0] / "whole.npz").replace(runs[0] / "outputs.npz")
     same = sum(len({int(p[i].argmax()) for p in probs}) == 1 for i in range(30))
     assert f"On {30 - same} faces" in page.text and "3 cells" in page.text
     worst = max(range(30), key=lambda i: float(rows[i]["disagreement"]))

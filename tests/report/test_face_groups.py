@@ -68,6 +68,11 @@ def test_of_two_rows_of_an_image_one_may_be_empty(tmp_path):
     assert words(age)[2] == "old" and words(sex)[2] == "f"
 
 
+def test_a_cell_has_characters_at_which_other_programs_end_a_line(tmp_path):
+    path = csv(tmp_path, "image,camera\ntest/sad/1.jpg,a\u2028b\x85c\n")
+    assert words(read_groups(path, NAMES).columns[0])[2] == "a\u2028b\x85c"
+
+
 def test_several_columns_and_spellings(tmp_path):
     """Words that differ in case are one group, called as most of them are; numbers are in order."""
     path = csv(

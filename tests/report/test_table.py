@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from pa_difc.report import class_lines, rows_from_records, to_csv, to_markdown, to_terminal
+from pa_difc.report import rows_from_records, to_csv, to_markdown, to_terminal
 
 
 def record(
@@ -78,14 +78,6 @@ def test_option_sets_have_rows_of_their_own():
     rows = rows_from_records(records)
     assert [(row.loss, row.seeds) for row in rows] == [("difc max_margin=0.3", (0, 1)), ("difc max_margin=1", (0,))]
     assert rows[0].means["macro_recall"] == pytest.approx(0.55)
-
-
-@pytest.mark.parametrize("k", [2, 7, 31])
-def test_lines_of_a_terminal_wrap_between_classes(k):
-    text = class_lines([f"class {i}" for i in range(k)], [f"{i}%" for i in range(k)], "  recall   ", 80)
-    lines = text.splitlines()
-    assert all(len(line) <= 80 and line.startswith("  recall   class ") for line in lines)
-    assert [part for line in lines for part in line[11:].split("   ")] == [f"class {i} {i}%" for i in range(k)]
 
 
 @pytest.mark.parametrize("methods", [["mcd", "safn", "mcd", "safn"], ["mcd", "mcd", "safn", "mcd"]])

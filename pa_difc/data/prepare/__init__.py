@@ -1,4 +1,4 @@
-"""Making a face store: read, detect and cut out once, so that training never does."""
+"""Makes a face store: reads, detects and crops faces once, so that training need not."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""From chunks to a store's files."""
+"""Assembles chunks into a store's files."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from .plan import Plan
 from .settings import PrepareSettings
 from .sheet import draw_sheet
 
-#: What the content of a store may depend on.
+#: Packages that a store's content may depend on.
 _PACKAGES = ("pa-difc", "facenet-pytorch", "torch", "torchvision", "pillow", "numpy")
 
 
 @dataclass(frozen=True)
 class Notes:
-    """What became of a chunk's samples; positions within the chunk."""
+    """The outcome of a chunk's samples, by position within the chunk."""
 
     kept: list[int]
-    missing: list[int]
-    bad: list[tuple[int, str]]  #: can't be read
-    misplaced: list[tuple[int, str]]  #: the dataset's box or points don't fit the image
+    missing: list[int]  #: without a detected face
+    bad: list[tuple[int, str]]  #: unreadable, with the reason
+    misplaced: list[tuple[int, str]]  #: the dataset's box or points don't fit the image; with the reason
 
     def require(self, settings: PrepareSettings, samples: Sequence[Sample]) -> None:
-        """Stops where the settings ask for it.
+        """Stops if the settings treat one of these outcomes as an error.
 
         Raises:
-            UserError: an image can't be read or cut out, or has no face, and that is to be an error.
+            UserError: an image can't be read or cropped, or has no face, and the settings say "error".
         """
         if (bad := sorted(self.bad + self.misplaced)) and settings.on_bad_image == "error":
             index, why = bad[0]
@@ -49,7 +49,7 @@ class Notes:
 
 
 def read_notes(path: Path) -> Notes:
-    """What became of a chunk's samples."""
+    """Reads the outcome of a chunk's samples from its file."""
     chunk = read_arrays(path, ("notes", "index"))
     notes = json.loads(chunk["notes"].tobytes())
     bad, misplaced = ([(i, why) for i, why in notes.get(name, ())] for name in ("bad", "misplaced"))
@@ -57,7 +57,7 @@ def read_notes(path: Path) -> Notes:
 
 
 def assemble(plan: Plan, out: Path, part: Path, chunks: Sequence[Path]) -> dict[str, Any]:
-    """Writes a store's files, all but the manifest, which it returns.
+    """Writes a store's files except the manifest, which it returns.
 
     Raises:
         UserError: no face was kept, or a file can't be written.
@@ -125,7 +125,7 @@ def _write_arrays(part: Path, chunks: Sequence[Path], labels: list[int], size_px
 
 
 def _ranges(samples: Sequence[Sample]) -> dict[str, list[int]]:
-    """First and last-but-one position of each split."""
+    """The range of each split's positions: its first one, and the one after its last."""
     ranges: dict[str, list[int]] = {}
     start = 0
     for split, members in groupby(samples, key=lambda s: s.split):

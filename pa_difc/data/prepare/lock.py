@@ -1,4 +1,4 @@
-"""One process at a time writes a store."""
+"""Lets only one process at a time write a store."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ...util.errors import UserError
 from ...util.files import refuse_links
 from ...util.lock import LOCK, OWNER, Lock
 
-#: The folder of unfinished work in a store's folder.
+#: The folder for unfinished work within a store's folder.
 PART = ".part"
 
 
 @contextmanager
 def writing(out: Path) -> Iterator[None]:
-    """Holds the lock of a store's folder; a killed process holds none.
+    """Holds the lock of a store's folder; if the process is killed, the lock is released.
 
     Raises:
-        UserError: another process writes there, there are links, or the folder can't be made.
+        UserError: another process is writing there, the folder contains links, or it can't be made.
     """
     made = not out.exists()
     try:

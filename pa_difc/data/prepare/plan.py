@@ -1,4 +1,4 @@
-"""What a store is to be made from, and the hash by which an unfinished or finished one is known again."""
+"""Plans a store: its samples, and the hash that identifies an unfinished or finished one."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from ..readers.listing import Listing, Sample
 from ..store import FORMAT
 from .settings import PrepareSettings
 
-#: Samples of one unit of work; a store's content does not depend on who did which, only on this number.
+#: Samples per unit of work. A store's content depends on this number, but not on which process did which unit.
 CHUNK = 128
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be made."""
+    """The input of a store."""
 
     dataset: str
     settings: PrepareSettings
     samples: list[Sample]  #: split by split
-    duplicates: Duplicates | None  #: what was left out, if that was asked for
+    duplicates: Duplicates | None  #: exact duplicates that were left out; None if that was not asked for
     identity: str  #: a hash of everything that the store's content depends on
     left_out: dict[str, int] = field(default_factory=dict)  #: files that the reader left out, by reason
-    notes: tuple[str, ...] = ()  #: what one should know of how the set was read
-    copies: Duplicates | None = None  #: exact duplicates that are still there
-    near_duplicates: dict[str, Any] | None = None  #: near ones and what became of them, if they were looked for
+    notes: tuple[str, ...] = ()  #: remarks on how the dataset was read
+    copies: Duplicates | None = None  #: exact duplicates that are still in the list
+    near_duplicates: dict[str, Any] | None = None  #: near duplicates and their treatment; None if not searched for
 
     @property
     def chunks(self) -> list[Sequence[Sample]]:
@@ -41,10 +41,10 @@ class Plan:
 
 
 def make_plan(dataset: str, listing: Listing, settings: PrepareSettings) -> Plan:
-    """The plan for a dataset; reads the bytes of every image once, for their hashes.
+    """Plans a store for a dataset; reads every image's bytes once, to hash them.
 
     Raises:
-        UserError: no sample is left.
+        UserError: no sample is left, or ``group_by`` fits none.
     """
     digests = dict(zip((s.name for s in listing.samples), content_digests(listing.samples), strict=True))
     how = Arrangement(settings.deduplicate, settings.group_by, settings.near_duplicates)

@@ -1,4 +1,4 @@
-"""From a plan to a store: chunks by many processes, then one file each, then the manifest."""
+"""Makes a store by its plan: chunks in parallel processes, then the arrays' files, then the manifest."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from .plan import Plan, make_plan
 from .settings import PrepareSettings
 from .work import make_chunk, start_worker, worker_context
 
-#: Seconds in which a signal that has ended our workers reaches this process, too.
+#: Seconds within which a signal that ended the workers reaches this process too.
 _ON_ITS_WAY_S = 0.5
 
 
 def prepare_store(
     dataset: str, listing: Listing, out: Path, settings: PrepareSettings, *, processes: int = 1, device: str = "cpu"
 ) -> tuple[dict[str, Any], int]:
-    """Makes a store, or continues with one that was interrupted; a whole one from the same input is left as it is.
+    """Makes a store, or resumes an interrupted one; a finished one from the same input is left unchanged.
 
     Args:
         dataset: its name.
         listing: from its reader.
         out: the store's folder.
-        settings: how faces are found and cut out.
-        processes: how many work at a time; the result does not depend on it.
+        settings: how faces are detected and cropped.
+        processes: number of parallel processes; the result does not depend on it.
         device: where faces are detected.
 
     Returns:
-        The manifest, and the number of samples that were worked on in this call.
+        The manifest, and the number of samples processed by this call.
 
     Raises:
-        UserError: ``out`` holds something else, another process writes there, a file can't be written, or an image is
-            not as the settings demand.
+        UserError: ``out`` holds something else, another process is writing there, a file can't be written, or an image
+            has a problem that the settings treat as an error.
     """
     if (out / MANIFEST).exists():
         manifest = _finished(out, make_plan(dataset, listing, settings))
@@ -52,13 +52,17 @@ def prepare_store(
     _refuse_foreign(out)
     with writing(out):
         plan = make_plan(dataset, listing, settings)
-        if (out / MANIFEST).exists():  # made by another process since
+        if (out / MANIFEST).exists():  # another process finished it in the meantime
             return _finished(out, plan), 0
         return _make(out, plan, processes, device)
 
 
 def _finished(out: Path, plan: Plan) -> dict[str, Any]:
-    """The manifest of a whole store, if that is what was to be made."""
+    """The manifest of a finished store.
+
+    Raises:
+        UserError: the store was made from other input, or by an older version.
+    """
     manifest = read_manifest(out)
     if manifest["format"] != FORMAT:
         raise UserError(f"{out} holds a store of an older version, which training reads: give another --out")
@@ -80,23 +84,23 @@ def _make(out: Path, plan: Plan, processes: int, device: str) -> tuple[dict[str,
 
 
 def _refuse_foreign(out: Path) -> None:
-    """Whatever else lies in a folder is not ours to write over."""
+    """Refuses a folder with files that prepare did not write."""
     ours = {LOCK, OWNER, PART}
     if out.is_file() or (out.is_dir() and not (out / PART).is_dir() and any(p.name not in ours for p in out.iterdir())):
         raise UserError(f"{out} is not empty and no store: give another --out")
 
 
 def _open_part(part: Path, plan: Plan) -> None:
-    """The folder for chunks; chunks of other images or settings are removed."""
+    """Opens the folder for chunks, and removes chunks of other images or settings."""
     mark = part / "identity.json"
-    # A mark is there before any chunk: without one, the chunks are what a killed removal of others left.
+    # The mark is written before any chunk: chunks without one are left over from an interrupted removal.
     if part.is_dir() and (not mark.exists() or read_json(mark) != plan.identity):
         shutil.rmtree(part)
     write_json(mark, plan.identity)
 
 
 def _work(plan: Plan, paths: list[Path], processes: int, device: str) -> int:
-    """Makes the chunks that are not there; returns the number of their samples."""
+    """Makes the missing chunks; returns the number of their samples."""
     todo = [(path, samples) for path, samples in zip(paths, plan.chunks, strict=True) if not path.exists()]
     if not todo:
         return 0
@@ -117,10 +121,10 @@ def _work(plan: Plan, paths: list[Path], processes: int, device: str) -> int:
                 bar.update(future.result())
                 read_notes(path).require(plan.settings, samples)
         except BrokenProcessPool:
-            time.sleep(_ON_ITS_WAY_S)  # and stops us here
+            time.sleep(_ON_ITS_WAY_S)  # a signal that also killed the workers interrupts this process here
             raise UserError(
                 "a worker process died (out of memory?): use fewer --processes, and rerun the command to resume"
             ) from None
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)  # what is being worked on is finished and kept
+            pool.shutdown(wait=True, cancel_futures=True)  # chunks in progress are finished and kept
     return left

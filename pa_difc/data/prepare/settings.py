@@ -1,4 +1,4 @@
-"""How a store's faces are found and cut out."""
+"""Settings of ``prepare``: how a store's faces are detected and cropped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..protocol import CROPS, DETECT_PX, NEAR_DUPLICATES
 
 @dataclass(frozen=True)
 class PrepareSettings(Options):
-    """How faces are found and cut out.
+    """How a store's faces are detected and cropped.
 
     Raises:
         UserError: a value is not valid.
@@ -42,7 +42,7 @@ class PrepareSettings(Options):
     )
     detect_px: int = option(
         DETECT_PX,
-        "longer side of images when faces are looked for; more finds smaller ones, slower",
+        "longer side to which images are scaled for face detection; more finds smaller faces, but is slower",
         unit="pixels",
         at_least=64,
         at_most=4096,
@@ -61,5 +61,5 @@ class PrepareSettings(Options):
     )
 
     def to_dict(self) -> dict[str, Any]:
-        """All values as plain ones, for manifests; what was not asked for stays out, as in stores of older versions."""
+        """All values except None, for manifests: an unused option leaves a store's identity as it was before it."""
         return {name: value for name, value in asdict(self).items() if value is not None}

@@ -1,4 +1,4 @@
-"""A picture of what the detector found, to look at before a store is trusted."""
+"""Draws a contact sheet of the detector's results, to inspect before trusting a store."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from ..readers.listing import Sample
 
 _TILE = 144
 _COLUMNS = 10
-_FINER = 2  #: tiles are made from pictures with at least so many pixels for one of theirs
-_FOUND, _MISSING = 60, 20  #: tiles at most
+_FINER = 2  #: tiles are made from pictures with at least this many times their resolution
+_FOUND, _MISSING = 60, 20  #: most tiles of kept faces, and of images without a face
 _POINT_COLORS = ("#ff3b30", "#34c759", "#ffd60a", "#0a84ff", "#ff9f0a")
 
 
 def draw_sheet(part: Path, samples: Sequence[Sample], kept: Sequence[int], missing: Sequence[int]) -> None:
-    """Writes contact_sheet.png: faces evenly from all over the store, each as the crop that training sees with its
-    points, next to its image with the box; below them, images in which no face was found.
+    """Writes contact_sheet.png.
+
+    It shows faces evenly spaced over the store, each as its image with the box, next to the crop that training sees
+    with its points; below them, images in which no face was found.
 
     Args:
         part: the folder with a store's arrays.
         samples: all samples.
-        kept: which of them are in the store, in its order.
-        missing: which have no face.
+        kept: positions of those in the store, in its order.
+        missing: positions of those without a face.
     """
     images, points, boxes, confidence = (
         np.load(part / f"{name}.npy", mmap_mode="r") for name in ("images", "landmarks", "boxes", "confidence")

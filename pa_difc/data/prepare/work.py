@@ -1,4 +1,4 @@
-"""One chunk of a store: faces found, cut out and written as a file of its own, in a process of its own."""
+"""Makes one chunk of a store in a worker process: detects and crops its faces, and writes them to a file."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from ..protocol import CLOSE_PX
 from ..readers.listing import Sample
 from .settings import PrepareSettings
 
-_BATCH = 32  #: images searched at a time, at most
-_HELD_BYTES = 32 << 20  #: of images in memory at a time; with more than this, no further one is opened
-_FINER = 3  #: faces are looked for in pictures with at least so many pixels for one of the detector's
-_FACE = 0.12  #: and fine enough to cut a face from that is so wide: smaller ones are not found in a photograph
+_BATCH = 32  #: most images searched for faces at a time
+_HELD_BYTES = 32 << 20  #: once the open images take more memory than this, no further one joins the batch
+_FINER = 3  #: pictures to search have at least this many times the detector's resolution,
+_FACE = 0.12  #: and are fine enough to crop faces of this share of their width: smaller ones are not found anyway
 
 _detector: FaceDetector | None = None
 
-#: Position in the chunk, image, landmarks, box, confidence.
+#: Position in the chunk, image ``(3, P, P)``, landmarks ``(5, 2)``, box, confidence.
 _Row = tuple[int, np.ndarray, np.ndarray, Box, float]
 
 
 @dataclass(frozen=True)
 class Found:
-    """A sample's face, before it is cut out."""
+    """A sample's face, before it is cropped."""
 
     box: Box  #: in pixels of the image
     points: np.ndarray | None  #: ``(5, 2)`` in pixels of the image; None if none was found
@@ -53,10 +53,10 @@ class Found:
 
 
 def worker_context(device: str) -> BaseContext:
-    """How worker processes are started.
+    """The way to start worker processes.
 
-    Where the system allows it they are forked off one process that has imported PyTorch, whose 400 MB they share. A
-    process that uses a GPU, or that runs on macOS, can't be forked safely.
+    On Linux they are forked from one process that has imported PyTorch, and share its 400 MB. A process that uses a
+    GPU, or runs on macOS, can't be forked safely.
     """
     if device != "cpu" or sys.platform != "linux":
         return multiprocessing.get_context("spawn")
@@ -66,11 +66,11 @@ def worker_context(device: str) -> BaseContext:
 
 
 def start_worker(device: str, detect_px: int) -> None:
-    """Makes a process's detector; the process ends when its parent is gone, even if that was killed."""
+    """Makes a worker's detector; the worker ends when its parent does, even if that was killed."""
     global _detector
-    for number in {*SIGNALS} - {signal.SIGTERM}:  # which its pool ends it by
-        signal.signal(number, signal.SIG_IGN)  # they are the parent's: chunks that were begun are finished
-    torch.set_num_threads(1)  # results must not depend on how many processes there are
+    for number in {*SIGNALS} - {signal.SIGTERM}:  # by which the pool ends its workers
+        signal.signal(number, signal.SIG_IGN)  # the parent handles them, and lets chunks in progress finish
+    torch.set_num_threads(1)  # results must not depend on the number of processes
     _detector = FaceDetector(device, detect_px)
     if (parent := parent_process()) is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
@@ -82,13 +82,13 @@ def _end_with(parent: BaseProcess) -> None:
 
 
 def make_chunk(path: Path, samples: Sequence[Sample], settings: PrepareSettings) -> int:
-    """Makes the file of a chunk: arrays of the kept faces, and why the others are not there.
+    """Writes the file of a chunk: arrays of the kept faces, and the reasons why others were left out.
 
     Returns:
-        the number of samples.
+        The number of samples.
 
     Raises:
-        DiskError: the disk failed; there is no file then, and no sample of the chunk is judged.
+        DiskError: the disk failed; no file is written then.
     """
     done = _Chunk(settings)
     batch: list[_Opened] = []
@@ -101,7 +101,7 @@ def make_chunk(path: Path, samples: Sequence[Sample], settings: PrepareSettings)
             done.leave_out(index, error)
         if len(batch) == _BATCH or sum(opened.held for opened in batch) > _HELD_BYTES:
             done.add(batch)
-            batch.clear()  # before the next image is opened: a large one may be alone in memory
+            batch.clear()  # frees the memory before the next image, which may be large, is opened
     done.add(batch)
     _write(path, done, settings.crop_px)
     return len(samples)
@@ -109,18 +109,18 @@ def make_chunk(path: Path, samples: Sequence[Sample], settings: PrepareSettings)
 
 @dataclass
 class _Opened:
-    """A sample in memory, with a picture of where its face is looked for."""
+    """A sample in memory, with the picture to search for its face."""
 
     index: int
     sample: Sample  #: in the frame of the upright photograph
     photograph: Photograph
-    picture: Picture | None  #: None where the dataset gives the points
+    picture: Picture | None  #: None if the dataset gives the points
 
     @classmethod
     def of(cls, index: int, sample: Sample, settings: PrepareSettings) -> _Opened:
         photograph, sample = photograph_of(sample, PREPARE_BYTES)
         if sample.box is not None and (sample.landmarks is None or settings.crop == "cdfer"):
-            pad_box(sample.box, *photograph.size)  # fails here if it is not in the image: nobody looks for a face then
+            pad_box(sample.box, *photograph.size)  # a box outside the image fails here, before detection
         if sample.landmarks is not None:
             return cls(index, sample, photograph, None)
         region = _around(sample.box, photograph) if sample.box else None
@@ -128,33 +128,33 @@ class _Opened:
 
     @property
     def held(self) -> int:
-        """Bytes in memory, about."""
+        """Approximate bytes in memory."""
         picture = 4 * self.picture.image.width * self.picture.image.height if self.picture else 0
         return self.photograph.held + picture
 
     @property
     def close(self) -> bool:
-        """Whether it is the crop of a face."""
+        """Whether the picture is a crop of a face."""
         return self.sample.whole or self.sample.box is not None or max(self.photograph.size) <= CLOSE_PX
 
 
 def _picture_px(settings: PrepareSettings) -> int:
-    """The longer side of pictures in which faces are looked for, and most of which they are cut from."""
+    """The longer side of the pictures to search, fine enough to crop most faces from too."""
     return max(_FINER * settings.detect_px, int(2 * settings.crop_px / _FACE))
 
 
 class _Chunk:
-    """What became of a chunk's samples: each is a row or left out, for one reason."""
+    """The outcome of a chunk's samples: each becomes a row, or is left out for one reason."""
 
     def __init__(self, settings: PrepareSettings) -> None:
         self.settings = settings
         self.rows: list[_Row] = []
-        self.missing: list[int] = []  #: no face was found; rows among them are kept with typical points
-        self.bad: list[tuple[int, str]] = []  #: can't be read
+        self.missing: list[int] = []  #: without a detected face; those that are also rows have typical points
+        self.bad: list[tuple[int, str]] = []  #: unreadable
         self.misplaced: list[tuple[int, str]] = []  #: the dataset's box or points don't fit the image
 
     def add(self, batch: Sequence[_Opened]) -> None:
-        """Finds and cuts out the faces of some samples."""
+        """Detects and crops the faces of some samples."""
         for opened, face in zip(batch, _find(batch, self.settings), strict=True):
             if face.points is None and self.settings.on_missing != "whole":
                 self.missing.append(opened.index)
@@ -171,7 +171,7 @@ class _Chunk:
             self.rows.append((opened.index, image_px, landmarks, face.box, face.confidence))
 
     def leave_out(self, index: int, error: ValueError) -> None:
-        """Notes why a sample is not there."""
+        """Notes why a sample is left out."""
         (self.bad if isinstance(error, BrokenImageError) else self.misplaced).append((index, str(error)))
 
 
@@ -184,7 +184,7 @@ def _cut(opened: _Opened, face: Found, settings: PrepareSettings) -> tuple[np.nd
 
 
 def _find(batch: Sequence[_Opened], settings: PrepareSettings) -> list[Found]:
-    """The face of each image; one detector call for all images whose points the dataset does not give."""
+    """The face of each image, with one detector call for all images whose points the dataset does not give."""
     assert _detector is not None
     wanted = [(opened, opened.picture) for opened in batch if opened.picture is not None]
     detections = iter(_detector.detect([picture.image for _, picture in wanted], [o.close for o, _ in wanted]))
@@ -217,7 +217,7 @@ def _first(faces: list[Detection]) -> Detection | None:
 
 
 def _lies_in(box: Box, photograph: Photograph) -> bool:
-    """Whether there is anything of a box in an image to cut out."""
+    """Whether enough of a box lies in the image to crop."""
     try:
         return bool(pad_box(box, *photograph.size))
     except ValueError:
@@ -225,7 +225,7 @@ def _lies_in(box: Box, photograph: Photograph) -> bool:
 
 
 def _around(box: Box, photograph: Photograph) -> Box:
-    """A quarter of a box's sides more all around it, within the image."""
+    """A box enlarged by a quarter of its sides in every direction, clipped to the image."""
     across, along = (box[2] - box[0]) / 4, (box[3] - box[1]) / 4
     left, top = max(0, int(box[0] - across)), max(0, int(box[1] - along))
     width, height = photograph.size
@@ -234,7 +234,7 @@ def _around(box: Box, photograph: Photograph) -> Box:
 
 
 def _in_photograph(face: Detection, picture: Picture) -> Detection:
-    """A face that was found in a picture, in pixels of the photograph."""
+    """Converts a detection from pixels of a picture to pixels of the photograph."""
     left, top, right, bottom = picture.to_photograph(np.reshape(face.box, (2, 2))).ravel().tolist()
     points = picture.to_photograph(face.points).astype(np.float32)
     return Detection((left, top, right, bottom), points, face.confidence)

@@ -1,8 +1,8 @@
-"""Reading the lists of face datasets: where each image is, what it shows, which split it belongs to.
+"""Readers of face datasets: they list each image's place, label and split.
 
-Readers open no image (CSV pixels aside): decoding is :mod:`..decode`'s. Each takes the folder of one dataset in the
-layouts in which it is given out, keeps every label as the dataset's own word, and raises a one-line
-:class:`UserError` for whatever is not as it should be.
+Readers open no image (CSV pixels aside); :mod:`..decode` does. Each takes the folder of one dataset in the layouts in
+which it is distributed, keeps every label as the dataset's own word, and raises a one-line :class:`UserError` for
+malformed data.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Reading AffectNet (Mollahosseini et al. 2017, arXiv:1708.03985) in the forms in which people have it."""
+"""Reads AffectNet (Mollahosseini et al. 2017, arXiv:1708.03985) in its common layouts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .places import find_inner, folders_in, opened, unlisted
 from .splits import split_of
 
 _WORDS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
-#: The numbers of its lists and folders.
+#: The classes by their numbers in lists and folders.
 CODES = {str(k): word for k, word in enumerate(_WORDS)}
 #: Numbers that stand for no expression.
 NO_CLASS = {"8": "images labelled none", "9": "images labelled uncertain", "10": "images labelled no face"}
@@ -27,13 +27,13 @@ _FILE, _CODE, _BOX = "subDirectory_filePath", "expression", ("face_x", "face_y",
 
 
 def read_affectnet(root: Path) -> Listing:
-    """AffectNet; its validation set is the test split, as its own test set has no public labels.
+    """Reads AffectNet; its validation set is the test split, since its own test set has no public labels.
 
-    - numbered class folders: ``train/0/*.jpg`` … ``val/7/*.jpg``, or with words for numbers;
+    - class folders, numbered or named: ``train/0/*.jpg`` … ``val/7/*.jpg``;
     - annotations beside images: ``train_set/images/1.jpg`` and ``train_set/annotations/1_exp.npy``;
     - lists ``training.csv`` and ``validation.csv`` with the face's box, beside ``Manually_Annotated_Images/``.
 
-    :data:`CODES` says what the numbers stand for: they are not those of RAF-DB or FER2013. Images labelled none,
+    :data:`CODES` has the meaning of the numbers, which are not those of RAF-DB or FER2013. Images labelled none,
     uncertain or no face are left out and counted. With ``--labels expressions8`` contempt is a class.
     """
     base = find_inner(
@@ -48,7 +48,7 @@ def read_affectnet(root: Path) -> Listing:
 
 
 def _forms(folder: Path) -> tuple[bool, bool, bool]:
-    """Whether a folder holds numbered class folders, annotations, lists."""
+    """Whether a folder holds class folders, annotations, and lists."""
     annotated = any((p / "annotations").is_dir() for p in folders_in(folder) if split_of(p.name))
     return has_classes(folder, CODES), annotated, any(_csvs(folder))
 
@@ -71,10 +71,10 @@ def _annotations(base: Path) -> Listing:
 
 
 def _code(path: Path) -> str:
-    """The number in an annotation, which is an array of one number or text."""
+    """The number in an annotation file, which is an array of one number or text."""
     try:
         return str(int(np.load(path, allow_pickle=False).item()))
-    except Exception as error:  # a damaged array can raise anything
+    except Exception as error:  # numpy can raise anything for a damaged array
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a number in an array"
         raise UserError(f"cannot read {path}: {reason}") from None
 
@@ -97,7 +97,7 @@ def _lists(base: Path) -> Listing:
 
 
 def _box(where: str, row: dict[str, str]) -> tuple[float, float, float, float] | None:
-    """The face's box, if the list has one; left, top, right, bottom."""
+    """The face's box (left, top, right, bottom); None if the list has no such columns."""
     if not all(column in row for column in _BOX):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Reading CK+ (Lucey et al. 2010): the distributed sequences, and the 48×48 crops known as CK+48."""
+"""Reads CK+ (Lucey et al. 2010): the distributed sequences, and the 48×48 crops known as CK+48."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PEAK_FRAMES = 3
 
 
 def read_ck_plus(root: Path) -> Listing:
-    """CK+ as distributed: ``cohn-kanade-images/S005/001/*.png`` and ``Emotion/S005/001/*_emotion.txt``.
+    """Reads CK+ as distributed: ``cohn-kanade-images/S005/001/*.png`` and ``Emotion/S005/001/*_emotion.txt``.
 
-    From each labelled sequence the last three frames show the expression, and the first one is neutral. Class folders
-    of frames are read as well, if their names begin with the person. About a fifth of the people is held out as "test".
+    The last three frames of each labelled sequence have its expression, and the first frame is neutral. Class folders
+    of frames whose names begin with the person are read too. About a fifth of the people is held out as "test".
     """
     try:
         base = find_inner(root, lambda folder: (folder / "cohn-kanade-images").is_dir(), "no cohn-kanade-images/ here")
@@ -50,12 +50,12 @@ def read_ck_plus(root: Path) -> Listing:
 
 
 def read_ck48(root: Path) -> Listing:
-    """CK+48: class folders of 48×48 crops such as ``anger/S010_004_00000017.png``; without neutral.
+    """Reads CK+48: class folders of 48×48 crops such as ``anger/S010_004_00000017.png``, without neutral.
 
     About a fifth of the people is held out as "test"; scores are over the classes present.
 
     Raises:
-        UserError: files were renamed, and no longer say whose face they show.
+        UserError: files were renamed, so that the person is unknown.
     """
     listing = read_class_folders(root, group=_person)
     return replace(listing, samples=[replace(s, whole=True) for s in listing.samples])
@@ -67,7 +67,7 @@ def _emotion_files(folder: Path) -> list[Path]:
 
 
 def _person(path: Path) -> str:
-    """ "S010" of ``anger/S010_004_00000017.png``.
+    """The person in a file's name: "S010" in ``anger/S010_004_00000017.png``.
 
     Raises:
         UserError: the name does not begin with a person.

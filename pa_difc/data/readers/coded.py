@@ -1,4 +1,4 @@
-"""Class folders and lists whose classes are numbers: what they mean, the set that the user names says."""
+"""Decodes numbered classes of folders and lists; their meaning depends on the dataset that the user names."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .splits import split_of
 
 
 def decoded(listing: Listing, codes: Mapping[str, str], no_class: Mapping[str, str] | None = None) -> Listing:
-    """A listing with words for numbers; words that are none stay as they are.
+    """Replaces numbers in a listing's labels by words; labels that are words already stay.
 
     Args:
-        listing: with numbers for labels.
+        listing: with numbers as labels.
         codes: the word of each number.
-        no_class: numbers whose samples are left out, and the reason that they are counted under.
+        no_class: numbers whose samples are left out, with the reason to count them under.
 
     Raises:
-        UserError: a number is not among them, or none is left.
+        UserError: a number has no word.
     """
     no_class = no_class or {}
     left_out: Counter[str] = Counter()
@@ -41,7 +41,7 @@ def decoded(listing: Listing, codes: Mapping[str, str], no_class: Mapping[str, s
 
 
 def has_classes(folder: Path, codes: Mapping[str, str]) -> bool:
-    """Whether a folder holds class folders, numbered or named, or split folders with such in them."""
+    """Whether a folder holds class folders, numbered or named, possibly within split folders."""
     inner = folders_in(folder)
     places = [inner, *(folders_in(p) for p in inner if split_of(p.name))]
     known = {*codes, *map(plain, codes.values())}

@@ -1,4 +1,4 @@
-"""Copies of an image that somebody made, known by their names."""
+"""Recognises copies of an image by their names."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ _WHAT = (
     "|rotated|rotation|resaved|resized|noise|noisy|blur|blurred|bright|brightness|contrast|dark|shift|shifted|zoom"
     "|zoomed|crop|cropped|orig|original"
 )
-#: What the name of a copy ends in (``a_aug0``, ``a - Copy (2)``, ``a_rot-15_flip``) or begins with (``aug_0_a``).
+#: Suffixes (``a_aug0``, ``a - Copy (2)``, ``a_rot-15_flip``) and prefixes (``aug_0_a``) of a copy's name.
 _END = re.compile(rf"(?:[ _.-]+(?:{_WHAT})(?:[ _.-]*-?\d+)?|[ _]*\(\d+\))+$", re.IGNORECASE)
 _START = re.compile(rf"^(?:(?:{_WHAT})(?:ed)?[ _.-]*\d*[ _.-]+(?:of )?)+", re.IGNORECASE)
-#: Copies that Roboflow made: ``a_jpg.rf.0123456789abcdef``.
+#: The names of Roboflow's copies: ``a_jpg.rf.0123456789abcdef``.
 _ROBOFLOW = re.compile(r"[_.](?:jpe?g|png)\.rf\.\w{16,}$", re.IGNORECASE)
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}")
 
 
 def copies(root: Path, paths: Iterable[Path]) -> dict[Path, str]:
-    """What images with copies have in common: the name of the original, or what would be its name.
+    """Groups images with their copies, by the name of the original or what it would be.
 
-    A copy lies in its original's folder. Where there is no original, names are treated as copies of one image only if
-    what is left of them has a digit: ``im0001_aug0`` and ``im0001_aug1``, but not ``happy_aug0`` and ``happy_aug1``.
+    A copy lies in its original's folder. Without an original, names count as copies of one image only if their common
+    part has a digit: ``im0001_aug0`` and ``im0001_aug1``, but not ``happy_aug0`` and ``happy_aug1``.
 
     Args:
         root: the dataset's folder.
         paths: its images.
 
     Returns:
-        The group of each image that is not alone in it.
+        The group of each image that shares it with another one.
     """
     paths = sorted(paths)
     first: dict[Path, Path] = {}
@@ -55,5 +55,5 @@ def _original(path: Path, first: dict[Path, Path]) -> Path:
 
 
 def _stem(path: Path) -> str:
-    """The name without its suffix, if that is one: of ``photo.2019``, all of it."""
+    """The name without its suffix; ``photo.2019`` has none."""
     return path.stem if _SUFFIX.fullmatch(path.suffix) else path.name

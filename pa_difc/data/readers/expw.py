@@ -1,4 +1,4 @@
-"""Reading ExpW (Zhang et al. 2018, arXiv:1609.06426)."""
+"""Reads ExpW (Zhang et al. 2018, arXiv:1609.06426)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _IMAGES = ("image/origin", "origin", "image", "images")
 
 
 def read_expw(root: Path) -> Listing:
-    """ExpW: ``label/label.lst`` and ``image/origin/``; several faces in an image, each a sample.
+    """Reads ExpW: ``label/label.lst`` and ``image/origin/``; each of an image's faces is a sample.
 
-    A line is image, face id, **top, left**, right, bottom, confidence, label. The benchmark's split lists are lost:
+    A line has image, face id, **top, left**, right, bottom, confidence, label. The benchmark's split lists are lost:
     about a fifth is held out as "test", by a hash of the image's name, so that all faces of an image are in one split.
     """
     base = find_inner(

@@ -1,4 +1,4 @@
-"""Reading FER2013 (Goodfellow et al. 2013, arXiv:1307.0414) in its three layouts, and with FERPlus's labels."""
+"""Reads FER2013 (Goodfellow et al. 2013, arXiv:1307.0414) in its three layouts."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from .listing import Listing, Sample, csv_rows
 from .places import find_inner, folders_in, opened
 from .splits import split_of
 
-#: The codes of the CSVs; ExpW has the same ones.
+#: The classes by their codes in the CSVs; ExpW uses the same codes.
 CODES = dict(zip("0123456", ("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral"), strict=True))
 
-VOTES = "fer2013new.csv"  #: of FERPlus
+VOTES = "fer2013new.csv"  #: FERPlus's file of votes
 
 _SPLITS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 _CSVS = ("fer2013.csv", "icml_face_data.csv")
 
 
 def read_fer2013(root: Path) -> Listing:
-    """FER2013 as ``fer2013.csv``, ``icml_face_data.csv`` or image folders ``train/<class>/``, ``test/<class>/``.
+    """Reads FER2013: ``fer2013.csv``, ``icml_face_data.csv`` or image folders ``train/<class>/``, ``test/<class>/``.
 
-    In the CSVs, Training is "train", PrivateTest "test" and PublicTest "val"; the folders' "test" holds both. The
-    whole image is the face's box (CD-FER).
+    In the CSVs, Training is "train", PrivateTest "test" and PublicTest "val"; the folders' "test" holds the latter two.
+    The whole image is the face's box (CD-FER).
     """
     base = find_inner(
         root,
@@ -43,7 +43,7 @@ def read_fer2013(root: Path) -> Listing:
 
 
 def pixel_list(folder: Path) -> Path | None:
-    """The CSV of FER2013's pixels in a folder, if there is one."""
+    """The CSV of FER2013's pixels in a folder; None if there is none."""
     return next((path for name in _CSVS if (path := folder / name).is_file()), None)
 
 
@@ -63,7 +63,7 @@ def pixel_sample(path: Path, where: str, row: dict[str, str], label: str) -> Sam
     """The sample of a row of FER2013's CSV.
 
     Raises:
-        UserError: its pixels or its usage are not as they should be.
+        UserError: its pixels or its usage are malformed.
     """
     if (usage := row["Usage"].strip()) not in _SPLITS:
         raise UserError(f"{where}: Usage {usage!r} must be one of {', '.join(_SPLITS)}")
@@ -72,7 +72,7 @@ def pixel_sample(path: Path, where: str, row: dict[str, str], label: str) -> Sam
 
 
 def _pixels(text: str, where: str) -> NDArray[np.uint8]:
-    """48×48 gray values of a pixel string."""
+    """The gray values ``(48, 48)`` uint8 of a pixel string."""
     try:
         values = np.array(text.split(), dtype=np.int64)
     except (ValueError, OverflowError):

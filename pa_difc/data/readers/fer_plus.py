@@ -1,4 +1,4 @@
-"""Reading FERPlus (Barsoum et al. 2016, arXiv:1608.01041): ten people's votes on each image of FER2013."""
+"""Reads FERPlus (Barsoum et al. 2016, arXiv:1608.01041): ten people's votes on each image of FER2013."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .folders import settled
 from .listing import Listing, Sample, csv_rows, plain_name
 from .places import find_inner, folders_in, opened, unlisted
 
-#: Columns of the votes, and what each votes for; the last two for nothing that can be learnt.
+#: Columns of votes, and the word that each votes for; the last two are not classes.
 COLUMNS = {
     "neutral": "neutral",
     "happiness": "happy",
@@ -31,20 +31,20 @@ NO_MAJORITY, UNKNOWN, NO_FACE = "images without a majority of votes", "images vo
 _NO_LABEL = (NO_MAJORITY, UNKNOWN, NO_FACE)
 
 
-#: Folders that the authors' program makes, in lower case, with a list of votes in each.
+#: Folders made by the authors' program, in lower case, each with a list of votes; and their splits.
 _FOLDERS = {"fer2013train": "train", "fer2013valid": "val", "fer2013test": "test"}
 _LIST = "label.csv"
 
 
 def read_fer_plus(root: Path) -> Listing:
-    """FERPlus: the votes of ``fer2013new.csv`` on the rows of ``fer2013.csv`` next to it, with FER2013's split.
+    """Reads FERPlus: the votes of ``fer2013new.csv`` on the rows of ``fer2013.csv`` beside it, with FER2013's split.
 
-    Or the folders that the authors' program makes of these two: ``FER2013Train/``, ``FER2013Valid/`` (val) and
-    ``FER2013Test/``, each with images and ``label.csv``. All of an image is its face, as in that program.
+    It also reads the folders that the authors' program makes of these two: ``FER2013Train/``, ``FER2013Valid/`` (val)
+    and ``FER2013Test/``, each with images and ``label.csv``. The whole image is the face, as in that program.
 
-    The label is what more than half of the votes say, once single votes are taken off, as in the authors' program.
-    Images without such a majority, and those voted unknown or no face, are left out and counted. Contempt, which
-    FER2013 does not have, is kept as a word.
+    The label is the word with more than half of the votes after dropping words with a single vote, as in the authors'
+    program. Images without such a majority, and those voted unknown or no face, are left out and counted. Contempt,
+    which FER2013 does not have, is kept as a word.
     """
     base = find_inner(
         root,
@@ -59,7 +59,7 @@ def _has_votes(folder: Path) -> bool:
 
 
 def _made(folder: Path) -> dict[Path, str]:
-    """The folders of the authors' program, with their splits."""
+    """The folders made by the authors' program, with their splits."""
     splits = {inner: _FOLDERS.get(inner.name.lower(), "") for inner in folders_in(folder)}
     return {inner: split for inner, split in splits.items() if split and (inner / _LIST).is_file()}
 
@@ -81,7 +81,7 @@ def _of_folders(root: Path, base: Path) -> Listing:
 
 
 def _voted(folder: Path) -> Iterator[tuple[str, str]]:
-    """The name of each image and what was voted; in some versions of the list a box stands between name and votes."""
+    """Yields each image's name and winning word; some versions of the list have a box between name and votes."""
     path = folder / _LIST
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -117,7 +117,7 @@ def _of_rows(root: Path, base: Path) -> Listing:
 
 
 def _majority(where: str, row: dict[str, str]) -> str:
-    """The word that wins, or why there is none."""
+    """The word with the majority of votes, or the reason why there is none."""
     try:
         votes = {column: int(row[column] or 0) for column in COLUMNS}
     except (TypeError, ValueError):

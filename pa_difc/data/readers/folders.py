@@ -1,4 +1,4 @@
-"""Reading trees of class folders."""
+"""Reads trees of class folders."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from .places import opened
 from .splits import scored_on
 from .tree import OUTSIDE, Placed, Tree, place
 
-#: From an image's path to what stays together.
+#: From an image's path to the group that stays on one side of the split.
 Group = Callable[[Path], "str | None"]
 
 
 def read_class_folders(root: Path, group: Group | None = None) -> Listing:
-    """Any tree of class folders: ``<class>/…``, ``train/<class>/…`` and ``test/<class>/…``, or ``<class>/train/…``.
+    """Reads class folders: ``<class>/…``, ``train/<class>/…`` and ``test/<class>/…``, or ``<class>/train/…``.
 
-    Split folders are known by their common names in any case, see :func:`.split_of`; with "train" and "val" alone,
-    "val" is the test split. Without them, about a fifth is held out as "test": the images whose groups' hashes say so,
-    the same ones whatever else is next to them. A folder around all of it is opened.
+    Split folders are recognised by their usual names, see :func:`.split_of`; with only "train" and "val", "val" is the
+    test split. Without split folders, about a fifth is held out as "test", by a hash of each image's group, so that
+    the choice does not depend on other images. A single folder around everything is opened.
 
     Args:
         root: the folder.
-        group: from an image's path to what stays together, such as the person; None: an image and its copies, which
-            are known by their names (``a.jpg`` and ``a_aug0.jpg``).
+        group: from an image's path to the group that stays on one side of the split, such as the person; None groups
+            an image with its copies, recognised by their names (``a.jpg`` and ``a_aug0.jpg``).
 
     Raises:
         NotHere: there are no images in class folders.
-        UserError: there are several sets in it, or :class:`.Listing` is not satisfied.
+        UserError: the folder holds several datasets, or :class:`.Listing` refuses the samples.
     """
     found = find_images(root)
     placed = place(root, all_paths(found))
@@ -54,9 +54,9 @@ def read_class_folders(root: Path, group: Group | None = None) -> Listing:
 
 
 def read_sfew(root: Path) -> Listing:
-    """SFEW 2.0 (Dhall et al. 2011): ``Train/<Class>/``, ``Val/<Class>/``; Val is the test split.
+    """Reads SFEW 2.0 (Dhall et al. 2011): ``Train/<Class>/`` and ``Val/<Class>/``; Val is the test split.
 
-    The official Test folder comes without labels and is left out, and so are aligned faces beside the film stills.
+    The official Test folder, which has no labels, is left out, as are aligned faces beside the film stills.
     """
     found = find_images(root)
     tree = Tree.open(root, all_paths(found))
@@ -83,7 +83,7 @@ def read_sfew(root: Path) -> Listing:
 
 
 def settled(samples: list[Sample]) -> list[Sample]:
-    """Samples in the dataset's own splits; where there is no "test", "val" is it."""
+    """Samples in the dataset's own splits; without a "test" split, "val" becomes it."""
     served = scored_on(sample.split for sample in samples)
     return [replace(s, split=served[s.split]) if served[s.split] != s.split else s for s in samples]
 

@@ -1,4 +1,4 @@
-"""Reading images of which nobody said what they show."""
+"""Reads images without labels."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .listing import BOTH, Listing, Sample
 
 
 def read_images(root: Path) -> Listing:
-    """Every image below a folder, at any depth, without a label: names of folders are not looked at.
+    """Reads every image below a folder, at any depth, without a label; folder names do not matter.
 
-    All of them are the one split: nothing can be scored on them, so nothing has to be held out.
+    They form a single split: nothing can be scored on them, so nothing has to be held out.
 
-    Args:
-        root: the folder.
+    Raises:
+        UserError: there is no image below the folder.
     """
     found = find_images(root)
     samples = [Sample(p.relative_to(root).as_posix(), None, BOTH, p) for p in found.paths]

@@ -1,4 +1,4 @@
-"""Reading JAFFE (Lyons et al. 1998)."""
+"""Reads JAFFE (Lyons et al. 1998)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from ..files import find_images, left_out_clause, merged
 from .listing import BOTH, Listing, NotHere, Sample
 
-#: The code in a file name.
+#: The classes by their code in a file name.
 CODES = {
     "SU": "surprise",
     "FE": "fear",
@@ -24,11 +24,11 @@ _NAME = re.compile(r"^([A-Z]{2})[.-]([A-Z]{2})\d*[.-]\d+(\.tiff?)?$", re.IGNOREC
 
 
 def read_jaffe(root: Path) -> Listing:
-    """JAFFE: one flat folder of 213 images such as ``KA.AN1.39.tiff``; the two letters in the middle are the label.
+    """Reads JAFFE: 213 images such as ``KA.AN1.39.tiff``; the two letters in the middle are the label.
 
     The file name is the only source of labels: a published list that calls KR.SA3.79 happy is wrong. Every image is in
-    both splits: as a target, the set is adapted to and scored on the same faces (CD-FER), and tables say so. Images of
-    other names are left out.
+    both splits: as a target, methods are adapted to and scored on the same faces (CD-FER), and tables say so. Images
+    with other names are left out.
     """
     found = find_images(root)
     names = {path: _NAME.match(path.stem) for path in found.paths}

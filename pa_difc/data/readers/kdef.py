@@ -1,4 +1,4 @@
-"""Reading KDEF (Lundqvist et al. 1998)."""
+"""Reads KDEF (Lundqvist et al. 1998)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..files import find_images, merged
 from .folders import read_class_folders
 from .listing import Listing, NotHere, Sample, held_out_groups
 
-#: The code in a file name.
+#: The classes by their code in a file name.
 CODES = {
     "SU": "surprise",
     "AF": "fear",
@@ -25,11 +25,11 @@ _NAME = re.compile(r"^[AB]([FM]\d\d)(AF|AN|DI|HA|NE|SA|SU)(S|HL|HR|FL|FR)$", re.
 
 
 def read_kdef(root: Path) -> Listing:
-    """KDEF as distributed, ``AF01/AF01ANS.JPG``, or sorted into class folders.
+    """Reads KDEF as distributed, ``AF01/AF01ANS.JPG``, or sorted into class folders.
 
-    The letters in the name are person, expression and view; straight views (S) are taken, the others are left out, as
-    half and full profiles lack some of the five landmarks, and so are images of other names. About a fifth of the
-    people is held out as "test", both of a person's sessions together.
+    The letters in a name are session, person, expression and view. Only straight views (S) are used: half and full
+    profiles lack some of the five landmarks, and are left out, as are images with other names. About a fifth of the
+    people is held out as "test", with both sessions of a person together.
     """
     found = find_images(root)
     names = [(path, match) for path in found.paths if (match := _NAME.match(path.stem))]

@@ -1,4 +1,4 @@
-"""Reading a legend CSV beside a folder of images."""
+"""Reads a legend CSV beside a folder of images."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .tables import listing_of
 
 
 def read_legend_csv(root: Path) -> Listing:
-    """A list ``legend.csv`` with columns image and emotion beside ``images/``; columns split and group count as well.
+    """Reads ``legend.csv`` with the columns image and emotion, and maybe split and group, beside ``images/``.
 
-    Without a column "split", about a fifth is held out as "test", by a hash of the names, or of the groups where there
-    is a column "group". Images next to it that it does not list are counted.
+    Without a column "split", about a fifth is held out as "test", by a hash of the groups if there is a column "group",
+    else of the names. Images that the list does not name are counted.
     """
     return _read_legend(root, group=None)
 
 
 def read_muxspace(root: Path) -> Listing:
-    """muxspace/facial_expressions: a legend CSV whose file names are a person's name and a number.
+    """Reads muxspace/facial_expressions: a legend CSV whose file names are a person's name and a number.
 
-    All images of a person fall into one split, so that nobody is in both.
+    All images of a person fall into one split.
     """
     return _read_legend(root, group=lambda name: re.sub(r"_\d+$", "", Path(name).stem))
 

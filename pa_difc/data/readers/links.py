@@ -1,4 +1,4 @@
-"""Images that lie in a pool, and are put into classes and splits by links."""
+"""Handles images that lie in one folder (a pool), with links that sort them into classes and splits."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from ..files import Found, merged
 from ..walk import Link
 from .tree import Placed, Row, is_class
 
-#: Links that say another class or split than the folder in which the file lies.
+#: Links whose class or split differs from that of the folder in which the file lies.
 ELSEWHERE = "links to a file of another class or split"
 
 
 def all_paths(found: Found) -> list[Path]:
-    """Every path below the folder, also those that lead to one file."""
+    """Every path below the folder, including several paths of one file."""
     return sorted([*found.paths, *(link.path for link in found.links)])
 
 
 def one_each(root: Path, found: Found, placed: Placed) -> tuple[list[Row], dict[str, int]]:
-    """One row for each file, and what was left out by reason.
+    """One row for each file, and the counts of what was left out, by reason.
 
-    A file has the class and split of the folder in which it lies. If it lies in none of them, but in a pool, or outside
-    of the set, it has those of the links that lead to it.
+    A file has the class and split of the folder in which it lies. If that is a pool, or outside the dataset, it has
+    those of the links that lead to it.
 
     Args:
-        root: the folder of the set.
-        found: what was found there.
-        placed: all paths, see :func:`all_paths`, by class and split.
+        root: the dataset's folder.
+        found: the images found there.
+        placed: all paths, from :func:`all_paths`, by class and split.
 
     Raises:
         UserError: links put one file into two classes or splits.
@@ -49,9 +49,9 @@ def one_each(root: Path, found: Found, placed: Placed) -> tuple[list[Row], dict[
 
 
 def _choose(root: Path, file: Path, rows: list[Row]) -> Row:
-    """The row that counts among those of one file."""
+    """The row to use among those of one file."""
     named = [row for row in rows if is_class(row[1])]
-    rows = named or rows  # a folder that names no expression may be a pool
+    rows = named or rows  # a folder that is not named after an expression may be a pool
     own = next((row for row in rows if row[2] == file), None)
     if own is not None and os.path.realpath(file).startswith(os.path.join(os.path.realpath(root), "")):
         return own
@@ -62,7 +62,7 @@ def _choose(root: Path, file: Path, rows: list[Row]) -> Row:
 
 
 def _without_pool(placed: Placed, links: dict[Path, Link]) -> list[Row]:
-    """The rows without those of a folder that is no class, but holds the files that other folders link to."""
+    """The rows without those of a pool: a folder that is not a class, but holds the files that others link to."""
     words = {path: word for _, word, path in placed.rows}
     holders = {word for path, word in words.items() if path not in links}
     if len(holders) != 1 or is_class(pool := next(iter(holders))):

@@ -1,4 +1,4 @@
-"""What readers have in common: samples, listings, and how lists and folders of images are read."""
+"""The common parts of readers: samples, listings, and reading of lists."""
 
 from __future__ import annotations
 
@@ -18,48 +18,48 @@ from ...util.errors import UserError
 #: The share of a dataset without official splits that is held out as its test split.
 HELD_OUT = 0.2
 
-#: A note of such a dataset.
+#: The note on such a dataset.
 OUR_SPLIT = "no split of its own: about a fifth is held out as the test split, by a hash of names or groups"
 
-#: The split of samples that are both unlabelled training data and test data, as the protocol has small sets.
+#: The split of samples that are both unlabelled training data and test data, as the protocol uses small datasets.
 BOTH = "both"
 
 
 class NotHere(UserError):
-    """A folder does not hold the dataset that was looked for, in none of its forms."""
+    """A folder does not hold the expected dataset in any of its layouts."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One face of a dataset's list; one of ``path``, ``pixels`` and ``content`` is given."""
+    """One face in a dataset's list; exactly one of ``path``, ``pixels`` and ``content`` is set."""
 
     name: str  #: unique in the dataset: the path below its folder, or file and row of a list
-    label: str | None  #: the dataset's own word for the class; None for one that nobody labelled
+    label: str | None  #: the dataset's own word for the class; None if unlabelled
     split: str  #: "train", "test", "both", or another one that no recipe uses
     path: Path | None = None
     pixels: NDArray[np.uint8] | None = field(default=None, compare=False)  #: ``(H, W)`` uint8
     box: tuple[float, float, float, float] | None = None  #: left, top, right, bottom of the face, in pixels
     landmarks: NDArray[np.float32] | None = field(default=None, compare=False)  #: ``(5, 2)`` in pixels of the image
-    whole: bool = False  #: the image is a face's crop already: all of it is the box
-    group: str | None = None  #: what stays on one side of a split, such as a person; None: the sample alone
-    #: Gives the bytes of an image file that lies within another file; it can be sent to another process.
+    whole: bool = False  #: the image is a face crop already: its box is the whole image
+    group: str | None = None  #: a group that stays on one side of the split, such as a person; None for the name
+    #: Returns the bytes of an image file that lies within another file; must be picklable.
     content: Callable[[], bytes] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a reader found.
+    """The samples that a reader found.
 
     Raises:
-        UserError: two samples have the same name, or some have a label and others none.
+        UserError: two samples have the same name, or only some have a label.
     """
 
     samples: list[Sample]
-    left_out: dict[str, int] = field(default_factory=dict)  #: files and rows that are no samples, by reason
-    notes: tuple[str, ...] = ()  #: what one should know of how the set was read
-    #: Whether the split is ours, a hash of groups and names, and not the dataset's own.
+    left_out: dict[str, int] = field(default_factory=dict)  #: number of files and rows left out, by reason
+    notes: tuple[str, ...] = ()  #: remarks on how the dataset was read
+    #: Whether pa_difc made the split, by a hash of groups and names; False for the dataset's own.
     by_hash: bool = False
-    #: What else a list says of each sample, by the name of the column.
+    #: The list's other columns: a value for each sample, by the column's name.
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ class Listing:
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """Samples by split and word; no words where there are no labels."""
+        """Samples by split and word; without words if there are no labels."""
         return counts_by_split(self.samples)
 
     @property
@@ -86,7 +86,7 @@ Reader = Callable[[Path], Listing]
 
 
 def counts_by_split(samples: Iterable[Sample]) -> dict[str, dict[str, int]]:
-    """Samples by split and word, words in order; one without a label counts for no word."""
+    """Samples by split and word, words sorted; unlabelled samples count for no word."""
     table: dict[str, Counter[str]] = {}
     for sample in samples:
         counts = table.setdefault(sample.split, Counter())
@@ -96,11 +96,14 @@ def counts_by_split(samples: Iterable[Sample]) -> dict[str, dict[str, int]]:
 
 
 def missing_files(samples: Sequence[Sample], most: int = 200) -> tuple[int, list[Path]]:
-    """How many of the listed files were looked for, evenly from the whole list, and which are not there.
+    """Checks whether some listed files exist, evenly spaced over the list.
 
     Args:
         samples: of a listing.
-        most: to look for.
+        most: number of files to check at most.
+
+    Returns:
+        The number of files that were checked, and those that are missing.
     """
     paths = list(dict.fromkeys(s.path for s in samples if s.path is not None))
     chosen = [paths[i * len(paths) // min(len(paths), most)] for i in range(min(len(paths), most))]
@@ -108,38 +111,43 @@ def missing_files(samples: Sequence[Sample], most: int = 200) -> tuple[int, list
 
 
 def held_out(key: str) -> str:
-    """The split of a sample of a dataset without official splits: a function of its key alone."""
+    """The split of a sample of a dataset without official splits, "train" or "test"; depends only on its key."""
     bits = hashlib.sha256(key.encode(errors="surrogateescape")).digest()[:8]
     return "test" if int.from_bytes(bits, "big") < HELD_OUT * 2**64 else "train"
 
 
 def held_out_groups(samples: Iterable[Sample], **more: Any) -> Listing:
-    """A listing whose split is ours: about a fifth is "test", all of a group or nothing of it.
+    """A listing split by hash: about a fifth is "test", and groups are kept together.
 
     Args:
-        samples: whose splits don't count.
-        **more: of the listing.
+        samples: their splits are replaced.
+        **more: further fields of the listing.
 
     Raises:
-        UserError: as :class:`Listing`.
+        UserError: see :class:`Listing`.
     """
     split = [replace(sample, split=held_out(sample.group or sample.name)) for sample in samples]
     return Listing(split, by_hash=True, **more)
 
 
 def plain_name(name: str, where: str, folder: str) -> str:
-    """A file name out of a list, one for each file; refused if it leads out of the folder that it should lie in.
+    """A normalised file name from a list; refused if it leads out of its folder.
+
+    Args:
+        name: as written in the list.
+        where: file and line, for errors.
+        folder: the images' folder, for errors.
 
     Raises:
-        UserError: it is empty, absolute or climbs.
+        UserError: the name is empty, absolute, or contains "..".
     """
     if not name or "\0" in name or "\\" in name or PurePath(name).is_absolute() or ".." in PurePath(name).parts:
         raise UserError(f"{where}: image {name!r} must be a path below {folder}/")
-    return PurePath(name).as_posix()  # ./a.jpg and a.jpg are one
+    return PurePath(name).as_posix()  # ./a.jpg and a.jpg are the same file
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """ "FILE:NUMBER" and the words of each line of a list that is not empty.
+    """Yields "FILE:NUMBER" and the words of each non-empty line of a list.
 
     Raises:
         UserError: the file can't be read.
@@ -154,10 +162,10 @@ def read_lines(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-    """ "FILE:NUMBER" and the row, of a CSV whose header may hold spaces (as icml_face_data.csv's does).
+    """Yields "FILE:NUMBER" and each row of a CSV, whose header may hold spaces (as icml_face_data.csv's does).
 
     Raises:
-        UserError: the file is no CSV, or lacks one of ``columns``.
+        UserError: the file is not a readable CSV, lacks one of ``columns``, has one twice, or a row is cut short.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

@@ -1,4 +1,4 @@
-"""Reading Oulu-CASIA (Zhao et al. 2011)."""
+"""Reads Oulu-CASIA (Zhao et al. 2011)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PERSON = re.compile(r"P\d{2,3}", re.IGNORECASE)
 
 
 def read_oulu_casia(root: Path) -> Listing:
-    """Oulu-CASIA as given out: ``OriginalImg/VL/Strong/P001/Anger/000.jpeg``; 80 people, six expressions.
+    """Reads Oulu-CASIA as distributed: ``OriginalImg/VL/Strong/P001/Anger/000.jpeg``; 80 people, six expressions.
 
-    From each sequence in visible light (VL) and strong illumination, as is usual, the last three frames show the
-    expression, and the first one is neutral. The original photographs are taken, or cropped ones (``PreProcess Img``)
-    where there are no others. About a fifth of the people is held out as "test". A folder of people alone is read too.
+    As is usual, only sequences in visible light (VL) and strong illumination are used: the last three frames have the
+    expression, and the first frame is neutral. The original photographs are preferred to cropped ones (``PreProcess
+    Img``). About a fifth of the people is held out as "test". A folder with just the people's folders is read too.
     """
     found = find_images(root)
     sequences: dict[Path, list[Path]] = {}
@@ -47,7 +47,7 @@ def read_oulu_casia(root: Path) -> Listing:
 
 
 def _choose(root: Path, sequences: dict[Path, list[Path]], left_out: Counter[str]) -> list[Path]:
-    """The sequences that are taken, in one form; the others are counted."""
+    """The sequences to use, in one form; the others are counted in ``left_out``."""
     light: list[Path] = []
     for folder, frames in sequences.items():
         above = " / ".join(folder.relative_to(root).parts[:-2]).lower()

@@ -1,4 +1,4 @@
-"""Reading parquet files that hold the images themselves, as Hugging Face's datasets are given out; needs pyarrow."""
+"""Reads parquet files that hold the images themselves, as Hugging Face distributes datasets; needs pyarrow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class ParquetImage:
-    """The bytes of an image in a parquet file."""
+    """A function that returns the bytes of an image in a parquet file."""
 
     path: Path
     column: str
@@ -33,7 +33,7 @@ class ParquetImage:
     row: int  #: in that group
 
     def __call__(self) -> bytes:
-        with _lock:  # threads that come at once must not read a group once each
+        with _lock:  # so that parallel threads read a row group only once
             column = _row_group(self.path, self.column, self.group)
         value = column[self.row].as_py()
         if isinstance(value, dict):
@@ -44,15 +44,15 @@ class ParquetImage:
 
 
 def read_parquet(root: Path) -> Listing:
-    """Parquet files with a column of images and one of labels; a file or a folder.
+    """Reads a parquet file, or a folder of them, with a column of images and one of labels.
 
-    A file's name begins with its split (``train-00000-of-00002.parquet``), or lies in a folder of its name; else a
-    column "split" says it, or about a fifth is held out as "test". Numbers for labels have their words in the file, as
-    Hugging Face writes them; without words they stay numbers, which stand for no expression.
+    A file's split is the beginning of its name (``train-00000-of-00002.parquet``) or the name of its folder; otherwise
+    it comes from a column "split", or about a fifth is held out as "test". Labels that are numbers get their words from
+    the file's Hugging Face metadata; without these they stay numbers, which stand for no expression.
 
     Raises:
         NotHere: there is no parquet file.
-        UserError: pyarrow is not installed, or a file is not as it should be.
+        UserError: pyarrow is not installed, or a file is malformed.
     """
     paths = [root] if root.is_file() else sorted(_below(root))
     if not paths:
@@ -78,7 +78,7 @@ def _below(root: Path) -> Iterator[Path]:
 
 
 def _split(name: Path) -> str:
-    """The split that a file's name or its folder's says; "" for none."""
+    """The split in a file's or its folder's name; "" if there is none."""
     words = (re.split(r"[-.]", name.name)[0], *reversed(name.parts[:-1]))
     return next((split for word in words if (split := split_of(word))), "")
 
@@ -97,11 +97,11 @@ def _row_group(path: Path, column: str, group: int) -> Any:
 
 
 def _rows(path: Path, name: str) -> Iterator[tuple[Sample, dict[str, str]]]:
-    """Each row's sample, and what its other columns say."""
+    """Yields each row's sample, and the values of its other columns."""
     pq = _pyarrow()
     try:
         file = pq.ParquetFile(path)
-    except Exception as error:  # whatever a damaged file makes of it
+    except Exception as error:  # pyarrow can raise anything for a damaged file
         raise UserError(f"{path}: not a readable parquet file ({str(error).splitlines()[0][:80]})") from None
     schema = file.schema_arrow
     image, label = _column(path, schema, _IMAGES, "images"), _column(path, schema, _LABELS, "labels")
@@ -129,7 +129,7 @@ def _column(path: Path, schema: Any, names: tuple[str, ...], what: str) -> str:
 
 
 def _words(schema: Any, label: str) -> list[str] | None:
-    """The words of a column of numbers, where the file says them."""
+    """The words for a column of numbers, from the file's metadata; None if it has none."""
     about = (schema.metadata or {}).get(b"huggingface")
     try:
         feature = json.loads(about)["info"]["features"][label] if about else {}

@@ -1,4 +1,4 @@
-"""Where in a folder a dataset lies: archives often wrap it in a folder or two of their own."""
+"""Finds a dataset within a folder: archives often wrap it in further folders."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from ..files import find_images
 from ..foreign import is_system
 from .listing import NotHere, Sample
 
-_DEEPEST = 3  #: folders around a dataset that are opened
+_DEEPEST = 3  #: most levels of folders around a dataset
 
 
 def find_inner(root: Path, is_here: Callable[[Path], bool], looked_for: str) -> Path:
-    """The folder in which a dataset lies: ``root``, or else the one below it that looks like it.
+    """The folder in which a dataset lies: ``root``, or the one below it that looks like the dataset.
 
     Args:
-        root: the folder that was given.
-        is_here: whether the dataset lies right in a folder.
-        looked_for: what there should be, for the error.
+        root: the given folder.
+        is_here: whether the dataset lies directly in a folder.
+        looked_for: the expected content, for the error.
 
     Raises:
-        NotHere: there is none.
-        UserError: there are several, and nobody said which.
+        NotHere: there is no such folder.
+        UserError: there are several.
     """
     level = [root]
     for _ in range(_DEEPEST + 1):
@@ -38,22 +38,22 @@ def find_inner(root: Path, is_here: Callable[[Path], bool], looked_for: str) -> 
 
 
 def opened(root: Path, inner: Path) -> tuple[str, ...]:
-    """A note on where a dataset lies in the folder that was given, if it is not that folder itself."""
+    """A note on where a dataset lies in the given folder, if not directly in it."""
     return () if inner == root else (f"read in {inner.relative_to(root).as_posix()}/",)
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """The folders in a folder, by name; those of the system are no part of a dataset."""
+    """The folders in a folder, sorted by name, without system folders."""
     return sorted(p for p in folder.iterdir() if p.is_dir() and not is_system(p.name))
 
 
 def unlisted(folder: Path, samples: Iterable[Sample], *lists: Path) -> dict[str, int]:
-    """What lies among the images of a list and is none of its samples, by reason.
+    """Counts files among a list's images that the list does not name, by reason.
 
     Args:
         folder: of the images.
-        samples: that the list names.
-        lists: the files of the list.
+        samples: those that the list names.
+        lists: the list's files.
     """
     if not folder.is_dir():
         return {}

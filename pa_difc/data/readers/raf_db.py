@@ -1,4 +1,4 @@
-"""Reading RAF-DB (Li et al. 2017), the paper's source: aligned, as it was uploaded again, or original."""
+"""Reads RAF-DB (Li et al. 2017), the paper's source: aligned, re-uploaded, or original."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ ORIGINAL = Path("basic") / "Image" / "original"
 BOXES = Path("basic") / "Annotation" / "boundingbox"
 POINTS = Path("basic") / "Annotation" / "auto"
 
-#: The numbers of the list.
+#: The classes by their numbers in the list.
 CODES = dict(zip("1234567", SEVEN, strict=True))
 
 
 def read_raf_db(root: Path) -> Listing:
-    """RAF-DB's basic set: the list of labels and the aligned 100×100 faces, each a crop already.
+    """Reads RAF-DB's basic set: the list of labels, and the aligned 100×100 faces, which are crops already.
 
-    A line of the list is ``train_00001.jpg 5``; :data:`CODES` says what the number stands for. The prefix of the name
-    is the official split: 12,271 train, 3,068 test. Or as it was uploaded again: ``train/1/*.jpg`` … ``test/7/*.jpg``
-    with the same numbers; lists ``train_labels.csv`` next to them must agree.
+    A line of the list is ``train_00001.jpg 5``; :data:`CODES` has the meaning of the number. The prefix of the name is
+    the official split: 12,271 train, 3,068 test. Re-uploads are read too: ``train/1/*.jpg`` … ``test/7/*.jpg`` with the
+    same numbers; lists such as ``train_labels.csv`` next to them must agree.
     """
     base = find_inner(
         root,
@@ -50,9 +50,9 @@ def read_raf_db(root: Path) -> Listing:
 
 
 def read_raf_db_original(root: Path) -> Listing:
-    """RAF-DB's basic set: the same list, and the original photographs with the boxes that come with them.
+    """Reads RAF-DB's basic set: the same list, with the original photographs and their boxes.
 
-    A file of five points in Annotation/auto is taken where there is one; other points are detected.
+    The five points come from a file in Annotation/auto if it has five; otherwise they are detected.
     """
     looked_for = f"no boxes of RAF-DB here (looked for {BOXES}/*_boundingbox.txt)"
     base = find_inner(root, lambda folder: (folder / BOXES).is_dir(), looked_for)
@@ -89,7 +89,7 @@ def _read(root: Path, images: Path, files: Callable[[str, str], dict[str, Any]])
 
 
 def _check_lists(root: Path, listing: Listing) -> None:
-    """The lists that come with the folders must say the same as these.
+    """Checks that lists beside the class folders agree with them.
 
     Raises:
         UserError: one does not.
@@ -120,7 +120,7 @@ def _numbers(path: Path) -> list[float]:
 
 
 def _five_points(path: Path) -> NDArray[np.float32] | None:
-    """The five points of a file, or None if it holds other ones (37 points, attributes alone)."""
+    """The five points in a file; None if it holds others (37 points, or only attributes)."""
     pairs = [words for _, words in read_lines(path) if len(words) == 2]
     try:
         points = np.array(pairs, dtype=np.float32) if len(pairs) == 5 else None

@@ -1,4 +1,4 @@
-"""Names of splits, as folders and lists have them."""
+"""Recognises the usual names of splits in folders and lists."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ENDS = ("set", "split", "data", "dataset", "images", "imgs", "pics", "faces", "
 
 
 def split_of(name: str) -> str | None:
-    """ "train", "val" or "test" for a usual name of it in any case, such as Testing, val_set, PublicTest; or None."""
+    """ "train", "val" or "test" for a usual name such as Testing, val_set or PublicTest; None for other names."""
     word = re.sub(r"[\W_]+", "", name.casefold())
     for end in ("", *_ENDS):
         if word.endswith(end) and (found := _WORDS.get(word[: len(word) - len(end)])):
@@ -23,6 +23,6 @@ def split_of(name: str) -> str | None:
 
 
 def scored_on(splits: Iterable[str]) -> dict[str, str]:
-    """What each split serves as: itself, but where there is no "test", "val" is it."""
+    """What each split is used as: itself, but "val" becomes "test" if there is no "test"."""
     there = set(splits)
     return {split: "test" if split == "val" and "test" not in there else split for split in there}

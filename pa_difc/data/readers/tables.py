@@ -1,4 +1,4 @@
-"""Samples whose list has further columns: splits and groups are taken from them."""
+"""Takes splits and groups of samples from further columns of their list."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .folders import settled
 from .listing import Listing, Sample, held_out_groups
 from .splits import split_of
 
-#: Columns of splits; in all but the first, words that are no splits mean something else.
+#: Columns of splits; all but the first are ignored if they hold other words than splits.
 _SPLITS = ("split", "usage", "subset", "partition")
 _GROUPS = ("group", "person", "person_id", "subject", "subject_id")
 
@@ -23,21 +23,21 @@ def listing_of(
     notes: tuple[str, ...] = (),
     left_out: Mapping[str, int] | None = None,
 ) -> Listing:
-    """The listing of samples whose list may say their splits and groups.
+    """The listing of samples, with splits and groups from the list's columns.
 
     Args:
-        samples: in the order of the list; their splits don't count, their groups do where there is no column of them.
-        columns: what else the list says of each sample. One called "split" has train, val or test in their usual words,
-            as others of :data:`_SPLITS` may; one of :data:`_GROUPS` says what is to stay on one side. In any case.
+        samples: in the order of the list; their splits are replaced, and their groups if there is a column of groups.
+        columns: the list's other columns. One named "split" must have usual words for train, val or test, others of
+            :data:`_SPLITS` may; one of :data:`_GROUPS` has the groups. Names are matched without regard to case.
         notes: of the listing.
-        left_out: files beside the samples, by reason.
+        left_out: files that are not samples, by reason.
 
     Raises:
-        UserError: a value of a split is none, or two columns say different ones.
+        UserError: a word in "split" is not a split, or two columns disagree.
     """
     known = {name.strip().casefold(): name for name in columns}
     if (column := next((known[name] for name in _GROUPS if name in known), None)) is not None:
-        # One without a group is alone.
+        # A sample with an empty cell is a group of its own.
         samples = [replace(s, group=group or None) for s, group in zip(samples, columns[column], strict=True)]
         notes = (*notes, f"groups are those of the column {column}")
     if (splits := _splits(samples, {name: columns[known[name]] for name in _SPLITS if name in known})) is None:
@@ -47,7 +47,7 @@ def listing_of(
 
 
 def _splits(samples: Sequence[Sample], columns: Mapping[str, Sequence[str]]) -> list[str] | None:
-    """The splits of a list; None if it says none."""
+    """The splits of a list; None if no column has them."""
     said: dict[str, list[str]] = {}
     for name, words in columns.items():
         splits = {word: split_of(word) for word in dict.fromkeys(words)}

@@ -1,4 +1,4 @@
-"""Which class and which split a tree of folders gives each image."""
+"""Derives each image's class and split from a tree of folders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...util.errors import UserError
 from ..labels import CONTEMPT, SEVEN, plain
 from .splits import split_of
 
-#: Split (None: not known), word of the class, path.
+#: Split (None if unknown), word of the class, path.
 Row = tuple["str | None", str, Path]
 
 OUTSIDE, UNSPLIT = "images outside the class folders", "images outside the split folders"
@@ -18,15 +18,15 @@ OUTSIDE, UNSPLIT = "images outside the class folders", "images outside the split
 
 @dataclass(frozen=True)
 class Tree:
-    """Images by the folder that they lie in, at any depth, right below a base."""
+    """Images below a base folder, by the first folder on their path."""
 
     base: Path
     folders: dict[str, list[Path]]
-    loose: list[Path]  #: images that lie in none of them
+    loose: list[Path]  #: images directly in the base folder, or around it
 
     @classmethod
     def open(cls, base: Path, paths: Iterable[Path], loose: Iterable[Path] = ()) -> Tree:
-        """The tree below a folder; one folder around it all (as in some archives) is opened."""
+        """The tree below a folder; a single folder around everything (as in some archives) is opened."""
         folders: dict[str, list[Path]] = {}
         loose = list(loose)
         for path in paths:
@@ -42,7 +42,7 @@ class Tree:
         return cls(base, folders, loose)
 
     def splits_in(self, name: str) -> dict[str, str]:
-        """The split folders in one of the folders."""
+        """The split folders in one of the folders, and their splits."""
         inner = (path.relative_to(self.base / name).parts for path in self.folders[name])
         names = {parts[0] for parts in inner if len(parts) > 1}
         return {name: split for name in sorted(names) if (split := split_of(name))}
@@ -50,26 +50,26 @@ class Tree:
 
 @dataclass
 class Placed:
-    """The images of a tree that have a class, and why the others have none."""
+    """The images of a tree that have a class, and the reasons why others have none."""
 
     base: Path
     rows: list[Row] = field(default_factory=list)
     why: dict[Path, str] = field(default_factory=dict)
 
     def leave(self, paths: Iterable[Path], reason: str) -> None:
-        """Leaves out some images."""
+        """Leaves out images for a reason."""
         self.why.update(dict.fromkeys(paths, reason))
 
 
 def place(root: Path, paths: Iterable[Path]) -> Placed:
-    """Reads ``<class>/…``, ``train/<class>/…`` or ``<class>/train/…``, whichever it is.
+    """Places images by ``<class>/…``, ``train/<class>/…`` or ``<class>/train/…``, whichever the tree is.
 
     Args:
-        root: the folder of the set.
+        root: the dataset's folder.
         paths: its images.
 
     Raises:
-        UserError: there are several sets in it, or classes within a class.
+        UserError: the folder holds several datasets, or a class folder holds class folders.
     """
     tree = Tree.open(root, paths)
     placed = Placed(tree.base)
@@ -96,7 +96,7 @@ def is_class(name: str) -> bool:
 
 
 def classes_in(folder: Path, paths: Iterable[Path]) -> list[str]:
-    """The class folders below a folder: at least two that are named after different expressions, at one depth."""
+    """The class folders below a folder: at least two, named after different expressions, at one depth; else empty."""
     levels: dict[int, dict[str, str]] = {}
     for path in paths:
         for depth, name in enumerate(path.relative_to(folder).parts[:-1]):
@@ -106,7 +106,7 @@ def classes_in(folder: Path, paths: Iterable[Path]) -> list[str]:
 
 
 def _place_classes(root: Path, tree: Tree, placed: Placed) -> None:
-    """The images where the folders are classes; each of them may have split folders in it."""
+    """Places images whose first folder is the class; it may contain split folders."""
     _refuse_classes_in_classes(root, tree)
     inner = {word: tree.splits_in(word) for word in tree.folders}
     several = [word for word, splits in inner.items() if len(set(splits.values())) > 1]
@@ -131,20 +131,20 @@ def _place_classes(root: Path, tree: Tree, placed: Placed) -> None:
 
 
 def _refuse_classes_in_classes(root: Path, tree: Tree) -> None:
-    """A class among others with class folders in it: which of the two says what an image shows, nobody said."""
+    """Refuses a class folder that contains class folders: it is unknown which of the two is the label."""
     for name, files in tree.folders.items():
         if is_class(name) and (inner := classes_in(tree.base / name, files)):
             where = (tree.base / name).relative_to(root).as_posix()
             raise UserError(
                 f"{root}: {where}/ is a class and has class folders in it ({', '.join(f'{n}/' for n in inner[:3])}): "
-                "an image lies in one class, so one of the two has to go"
+                "an image has one class, so remove one of the two levels"
             )
 
 
 def _refuse_half_split(root: Path, tree: Tree, several: list[str], without: list[str]) -> None:
-    """Some folders with split folders in them beside others without: sets of their own, or classes half split.
+    """Refuses a mix of folders with and without split folders: several datasets, or only some classes split.
 
-    Beside classes, a folder that is named after no expression is no class, but may be a pool that they link to.
+    A folder beside classes that is not named after an expression may be a pool of images that they link to.
     """
     if not (several and without) or (any(map(is_class, several)) and not any(map(is_class, without))):
         return
@@ -156,7 +156,7 @@ def _refuse_half_split(root: Path, tree: Tree, several: list[str], without: list
 
 
 def _is_wrapper(folder: Path, paths: Iterable[Path]) -> bool:
-    """Whether a folder that stands alone lies around a set; one named after an expression may be a class itself."""
+    """Whether a single folder wraps a dataset; one named after an expression may be a class itself."""
     paths = list(paths)
     if split_of(folder.name):
         return False
@@ -165,5 +165,5 @@ def _is_wrapper(folder: Path, paths: Iterable[Path]) -> bool:
     if is_class(folder.name):
         return False
     inner = [path.relative_to(folder).parts for path in paths]
-    splits = {split_of(parts[0]) for parts in inner if len(parts) > 2} - {None}  # with folders in them
+    splits = {split_of(parts[0]) for parts in inner if len(parts) > 2} - {None}  # split folders that contain folders
     return bool(splits) or all(len(parts) > 1 for parts in inner)

@@ -1,9 +1,9 @@
-"""Drawn faces that move with seven expressions: two domains that need no download.
+"""Synthetic faces with seven expressions, in two domains that need no download.
 
 A face is drawn from the facial action units of its expression (Ekman & Friesen, 1978) over a random identity, in a
-scene that the domain describes. All geometry is in face units: the head is about 1.4 wide and 1.8 high around
-(0, 0), x to the right, y down, and at scale 1 the head just fits the image, which spans -1..1. A face is a
-function of the seed, its index and its label alone, and the same at every size.
+scene that the domain describes. All geometry is in face units: the head is about 1.4 wide and 1.8 high around (0, 0),
+x to the right, y down, and at scale 1 it just fits the image, which spans -1..1. A face depends only on the seed, its
+index and its label, and is the same at every size.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ def draw_faces(labels: np.ndarray, domain: ToyDomain, seed: int, size_px: int = 
 
     Args:
         labels: ``(N,)`` integers, classes 0..6.
-        domain: the scene; its counts and proportions play no part here.
-        seed: of the random streams, not negative. The first faces stay the same when labels are appended.
+        domain: the scene; its counts and proportions have no effect here.
+        seed: of the random streams, not negative. Appending labels does not change the first faces.
         size_px: the side of the images.
 
     Returns:
         Images ``(N, 3, size_px, size_px)`` uint8 RGB, and landmarks ``(N, 5, 2)`` float32: (x, y) in pixels of left
-        eye, right eye, nose tip, left and right mouth corner as seen in the image. A pixel's centre has integer
-        coordinates. Landmarks are where the points truly are, also behind an occluder.
+        eye, right eye, nose tip, left and right mouth corner as seen in the image. The image's left edge is at 0, so
+        that the first pixel's centre is at 0.5. Landmarks are the true places, even behind an occluder.
 
     Raises:
         ValueError: a label is not a class, or ``size_px`` is not positive.
@@ -56,7 +56,7 @@ def draw_faces(labels: np.ndarray, domain: ToyDomain, seed: int, size_px: int = 
         images[chunk] = photograph(draw_face(face, size_px), face, rng)
         landmarks[chunk] = (face_landmarks(face) + 1) * (size_px / 2)
 
-    # Threads, as numpy lets go of the interpreter's lock while it computes.
+    # Threads are enough, because numpy releases the interpreter's lock while it computes.
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         list(pool.map(draw, range(0, len(labels), CHUNK)))
     return images, landmarks
@@ -71,7 +71,7 @@ def toy_dataset(name: str, split: str, size_px: int = 48) -> tuple[np.ndarray, n
         size_px: the side of the images.
 
     Returns:
-        Images and landmarks as :func:`draw_faces` gives them, and labels ``(N,)`` int64 in random order.
+        Images and landmarks as from :func:`draw_faces`, and labels ``(N,)`` int64 in random order.
 
     Raises:
         ValueError: there is no such domain or split.

@@ -1,4 +1,4 @@
-"""From face units to pixels: projection, landmarks, and a canvas to blend colours on."""
+"""Projection from face units to pixels, landmarks, and a canvas to blend colours on."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ _NOSE_DEPTH = 0.16
 BLACK, WHITE = np.float32(0.05), np.float32(0.95)
 
 
-# Geometry
-
-
 def project(face: SimpleNamespace, u: np.ndarray | float, v: np.ndarray) -> np.ndarray:
     """Where points of the face surface appear in the image: ``(N, 1, 1)`` face units to ``(N, 2)`` in -1..1."""
     x, y = u / _RADIUS_X, v / _RADIUS_Y
@@ -33,17 +30,17 @@ def project(face: SimpleNamespace, u: np.ndarray | float, v: np.ndarray) -> np.n
 
 
 def _recentre(face: SimpleNamespace) -> tuple[np.ndarray, np.ndarray]:
-    """Where the head's axis lies: a crop follows the features, which a turn of the head carries away from it."""
+    """The place of the head's axis: a crop follows the features, which move off the axis when the head turns."""
     return -0.6 * _RADIUS_X * np.sin(face.yaw), -0.6 * _RADIUS_Y * np.sin(face.pitch)
 
 
 def nose_tip(face: SimpleNamespace) -> tuple[np.ndarray, np.ndarray]:
-    """The nose tip as a surface point: it stands out, so a turn moves it further than its surroundings."""
+    """The nose tip as a surface point; because it stands out, a turn moves it further than its surroundings."""
     return _NOSE_DEPTH * np.sin(face.yaw), face.nose_y - 0.04 * face.wrinkle + _NOSE_DEPTH * np.sin(face.pitch)
 
 
 def mouth_line(face: SimpleNamespace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Half-width, y of the middle and y of the corners of the line between the lips."""
+    """The line between the lips: half-width, y of the middle, and y of the corners."""
     middle = face.nose_y + face.mouth_gap + 0.025 * face.corners - 0.02 * face.upper_lip
     corner = middle - 0.115 * face.corners + 0.06 * face.jaw
     return face.mouth_width * (1 + 0.42 * face.stretch), middle, corner
@@ -73,7 +70,7 @@ class Canvas:
         self.step = step
 
     def inside(self, distance: np.ndarray) -> np.ndarray:
-        """Coverage ``(N, H, W)`` of the shape whose signed distance, negative inside, is given."""
+        """Coverage ``(N, H, W)`` by a shape with a signed distance, negative inside."""
         covered: np.ndarray = np.clip(0.5 - distance / self.step, 0, 1)
         return covered
 
@@ -83,13 +80,13 @@ class Canvas:
         return self.inside(np.abs(distance) - half) * (half_width / half)
 
     def paint(self, coverage: np.ndarray, colour: np.ndarray | np.float32 | float) -> None:
-        """Mixes a colour ``(3, N, 1, 1)`` or a gray in where a shape covers."""
+        """Blends in a colour ``(3, N, 1, 1)`` or a gray by a shape's coverage."""
         change = colour - self.rgb
         change *= coverage
         self.rgb += change
 
     def window(self, centre: np.ndarray, half_side: float) -> tuple[slice | np.ndarray, ...]:
-        """The index of the square around a point ``(N, 2)``, in -1..1, of each image; half its side in face units."""
+        """An index of the square around a point ``(N, 2)``, in -1..1, of each image; half its side is in face units."""
         side = self.rgb.shape[-1]
         reach = int(np.ceil(half_side / self.step.min()))
         length = min(2 * reach, side)
@@ -99,7 +96,7 @@ class Canvas:
 
 
 def blank_canvas(face: SimpleNamespace, size_px: int) -> Canvas:
-    """A canvas over the whole images, its colours not yet set."""
+    """A canvas over the whole images, with colours not yet set."""
     grid = (np.arange(size_px, dtype=np.float32) + 0.5) * np.float32(2 / size_px) - 1
     image_x, image_y = grid - face.shift_x, grid[:, None] - face.shift_y
     cos, sin = np.cos(face.roll) / face.scale, np.sin(face.roll) / face.scale

@@ -1,4 +1,4 @@
-"""The two toy domains: what sets them apart, and how many faces of each class they hold."""
+"""The two toy domains: their scenes, and the number of faces of each class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class ToyDomain:
-    """What sets a domain apart; ranges are (lowest, highest) of a uniform distribution, rates are per face."""
+    """A domain's scene and size; ranges are (lowest, highest) of a uniform distribution, rates are per face."""
 
     class_proportions: tuple[int, ...]  #: relative class frequencies of both splits, in class order
     train_count: int  #: faces in the train split
@@ -31,7 +31,7 @@ class ToyDomain:
     cast: float = 0.0  #: largest gain or loss of a colour channel
     gray_rate: float = 0.0  #: share of gray images
     blur: Range = (0.0, 0.0)  #: standard deviation of a Gaussian blur, in thousandths of the image side
-    coarse_rate: float = 0.0  #: share of images seen at about 3/4 to 1/2 of a resolution of 48 px
+    coarse_rate: float = 0.0  #: share of images at about 3/4 to 1/2 of a resolution of 48 px
     occlusion_rate: float = 0.0  #: share of faces behind sunglasses, a hand, an object, a scarf or a cap
     spectacles_rate: float = 0.1  #: share of faces with spectacles
     clutter: float = 0.0  #: contrast of the shapes in the background; 1 is full
@@ -81,7 +81,7 @@ TOY_DOMAINS: dict[str, ToyDomain] = {
 
 
 def class_counts(domain: ToyDomain, split: str) -> np.ndarray:
-    """Faces per class ``(K,)``: the proportions by largest remainder, so that they add up."""
+    """Faces per class ``(K,)``: the proportions, rounded by largest remainder so that they add up."""
     total = domain.train_count if split == "train" else domain.test_count
     exact = np.array(domain.class_proportions) * total / sum(domain.class_proportions)
     counts = np.floor(exact).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The parts of a face, drawn from back to front."""
+"""Draws the parts of a face from back to front."""
 
 from __future__ import annotations
 
@@ -15,11 +15,8 @@ from .occluders import OCCLUDERS, spectacles
 _Draw = Callable[["Canvas", SimpleNamespace], None]
 
 
-# Drawing, from back to front
-
-
 def draw_face(face: SimpleNamespace, size_px: int) -> np.ndarray:
-    """Images ``(3, N, size_px, size_px)`` in full light, 0..1."""
+    """Draws faces in full light: images ``(3, N, size_px, size_px)`` in 0..1."""
     canvas = blank_canvas(face, size_px)
     _draw_backdrop(canvas, face)
     _draw_head(canvas, face)
@@ -49,7 +46,7 @@ def _draw_on(canvas: Canvas, face: SimpleNamespace, draw: _Draw, chosen: np.ndar
 def _draw_part(
     canvas: Canvas, face: SimpleNamespace, draw: _Draw, centre: tuple[np.ndarray | float, np.ndarray], half_side: float
 ) -> None:
-    """Draws in a window around a point (u, v) of the face: its details cover little of the image."""
+    """Draws only in a window around a point (u, v) of the face, for speed."""
     index = canvas.window(project(face, *centre), half_side)
     part = Canvas(canvas.rgb[index], canvas.coordinates[index], canvas.step)
     draw(part, face)

@@ -1,4 +1,4 @@
-"""Who a face is and what it feels: action units, palettes, and all that is random."""
+"""Identities and expressions of faces: action units, palettes, and everything random but noise."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from .domains import Range, ToyDomain
 from .occluders import OCCLUDERS
 
-#: Faces that share a random stream; part of the definition of a set, not only of its speed.
+#: Faces that share a random stream; changing it changes the faces.
 CHUNK = 16
 
 
-#: How far each action unit moves, as columns of :data:`EXPRESSIONS`.
+#: The action units, in the order of the columns of :data:`EXPRESSIONS`.
 _UNITS = (
     "inner_up",  # AU1, inner brow raiser
     "outer_up",  # AU2, outer brow raiser
@@ -67,7 +67,7 @@ EXPRESSIONS = np.array(
 _UNIT_SPREAD = 0.08
 
 
-#: Identity in face units unless stated otherwise; uniform between the two values.
+#: Ranges of the identity's uniform distributions, in face units unless stated otherwise.
 _IDENTITY: dict[str, Range] = {
     "head_width": (0.62, 0.74),  # half
     "head_height": (0.84, 0.92),  # half
@@ -97,7 +97,7 @@ _IDENTITY: dict[str, Range] = {
 }
 
 
-#: Shares of faces with features that not everybody has.
+#: Rates of features that not everybody has.
 _IDENTITY_RATES = {"bald": 0.08, "bearded": 0.2}
 
 
@@ -113,13 +113,10 @@ _HAIR = np.array(
 _IRIS = np.array([[0.20, 0.12, 0.07], [0.30, 0.19, 0.10], [0.20, 0.33, 0.45], [0.22, 0.33, 0.20]], np.float32)
 
 
-# Random faces
-
-
 def random_faces(labels: np.ndarray, domain: ToyDomain, rng: np.random.Generator) -> SimpleNamespace:
-    """All that is random about faces but their noise: ``(N, 1, 1)`` arrays, colours ``(3, N, 1, 1)``.
+    """Draws everything random about faces but their noise: arrays ``(N, 1, 1)``, colours ``(3, N, 1, 1)``.
 
-    A full chunk is drawn whatever N is, so that a face does not depend on how many follow it.
+    A full chunk of random numbers is always drawn, so that a face does not depend on how many follow it.
     """
     n = len(labels)
     ranges, rates = _IDENTITY | _scene_ranges(domain), _IDENTITY_RATES | _scene_rates(domain)
@@ -142,7 +139,7 @@ def random_faces(labels: np.ndarray, domain: ToyDomain, rng: np.random.Generator
 
 
 def _scene_ranges(domain: ToyDomain) -> dict[str, Range]:
-    """The ranges of what does not belong to a face's identity."""
+    """The ranges of a domain's scene: everything that is not part of the identity."""
     yaw, pitch, roll = np.deg2rad([domain.yaw_deg, domain.pitch_deg, domain.roll_deg])
     signed, turn = (-1.0, 1.0), (0.0, 2 * np.pi)
     return {
@@ -176,7 +173,7 @@ def _scene_ranges(domain: ToyDomain) -> dict[str, Range]:
 
 
 def _scene_rates(domain: ToyDomain) -> dict[str, float]:
-    """The shares of faces with what does not belong to a face's identity."""
+    """The rates of a domain's scene."""
     return {
         "gray": domain.gray_rate,
         "coarse": domain.coarse_rate,
@@ -186,7 +183,7 @@ def _scene_rates(domain: ToyDomain) -> dict[str, float]:
 
 
 def _random_colours(values: dict[str, np.ndarray], random: np.ndarray, domain: ToyDomain) -> dict[str, np.ndarray]:
-    """Colours ``(3, N)`` of all that is painted, from the tones of a face and uniform ``random`` ``(3, 6, N)``."""
+    """The colours ``(3, N)`` of a face and its scene, from its tones and uniform ``random`` ``(3, 6, N)``."""
     backdrop, clutter_a, clutter_b, shirt, occluder, cast = random.swapaxes(0, 1)
     clutter, spread = np.float32(domain.clutter), np.float32(0.25 + 0.6 * domain.clutter)
     backdrop = 0.78 - 0.3 * clutter + (backdrop - 0.5) * spread

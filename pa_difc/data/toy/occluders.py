@@ -1,4 +1,4 @@
-"""What hides a face: glasses, hands, objects, scarves, caps."""
+"""Draws what hides a face: glasses, hands, objects, scarves, caps."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 
 from .canvas import Canvas
-
-# What hides a face
 
 
 def _lens_distance(canvas: Canvas, face: SimpleNamespace) -> np.ndarray:

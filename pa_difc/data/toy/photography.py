@@ -1,4 +1,4 @@
-"""What a camera does to a drawing: light, colour, blur, noise."""
+"""Simulates a camera: light, colour, blur, noise."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import numpy as np
 
 from .identity import CHUNK
 
-# Photography
-
 
 def photograph(rgb: np.ndarray, face: SimpleNamespace, rng: np.random.Generator) -> np.ndarray:
-    """Light, lens and sensor: images ``(3, N, P, P)`` in full light to ``(N, 3, P, P)`` uint8."""
+    """Applies light, lens and sensor: turns images ``(3, N, P, P)`` in full light into ``(N, 3, P, P)`` uint8."""
     _, n, size_px, _ = rgb.shape
     x = np.linspace(-1, 1, size_px, dtype=np.float32)
     y = x[:, None]
@@ -46,7 +44,7 @@ def _blur(rgb: np.ndarray, sigma: np.ndarray) -> np.ndarray:
 
 
 def _coarsen(rgb: np.ndarray, block_px: np.ndarray) -> np.ndarray:
-    """Each image as if it had one sample in a block of ``block_px`` a side."""
+    """Coarsens each image to one sample per block with a side of ``block_px`` pixels."""
     n, size_px = rgb.shape[1:3]
     block = block_px[:, 0]  # (N, 1)
     centre = (np.floor(np.arange(size_px) / block) + 0.5) * block
