@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..util.bars import tqdm
 from ..util.errors import DiskError, UserError
@@ -124,16 +123,6 @@ def photograph_of(sample: Sample, most_bytes: int = PREDICT_BYTES) -> tuple[Phot
     box = sample.box and turn.box(sample.box)
     points = None if sample.landmarks is None else turn.face(sample.landmarks)
     return photograph, replace(sample, box=box, landmarks=points)
-
-
-def read_image(path: Path) -> Image.Image:
-    """Reads a whole image file into memory, upright and RGB.
-
-    Raises:
-        BrokenImageError: the image can't be read.
-        DiskError: the disk failed.
-    """
-    return Photograph(path).picture().image
 
 
 def read_file(path: Path) -> bytes:

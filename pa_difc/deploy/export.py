@@ -13,8 +13,6 @@ from ..util.markdown import write_markdown
 if TYPE_CHECKING:
     from .model import FaceModel
 
-FORMATS = ("safetensors", "onnx", "pt2")
-
 
 def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: dict[str, Any] | None) -> list[str]:
     """Writes a model's folder: weights, settings, preprocessing, a card if there is a record, and other formats.
@@ -22,7 +20,7 @@ def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: 
     Args:
         model: in eval mode, on the CPU.
         out: the folder.
-        formats: some of :data:`FORMATS`.
+        formats: of "safetensors", "onnx" and "pt2".
         record: of the model's run; None if it is not known.
 
     Returns:

@@ -24,7 +24,6 @@ from ..util.names import escaped
 from ..util.version import VERSION
 from .prediction import NO_FACE, columns, frame_columns
 
-FORMATS = ("csv", "json")
 Row = Mapping[str, object]
 _FIRST_KEYS = (["file", "label", "problem"], ["frame", "time_s", "track"])  #: of rows in JSON
 
@@ -33,7 +32,7 @@ class Format:
     """Writes rows as text, and reads them back.
 
     Args:
-        kind: one of :data:`FORMATS`.
+        kind: "csv" or "json".
         classes: the model's class names.
         names: the columns; None stands for those of image predictions.
     """

@@ -10,7 +10,7 @@ from skimage.data import astronaut
 
 from pa_difc.data import load_domain
 from pa_difc.data.crops import cut_face
-from pa_difc.data.decode import photograph_of, read_image
+from pa_difc.data.decode import photograph_of
 from pa_difc.data.orientation import Orientation
 from pa_difc.data.photograph import BrokenImageError, Photograph
 from pa_difc.data.prepare import PrepareSettings, work
@@ -98,7 +98,7 @@ def test_damaged_exif_data_leave_the_image_as_it_is(tmp_path):
     data = save(scene(64, 48), tmp_path / "a.jpg", 6, quality=95).read_bytes()
     at = data.index(b"Exif\0\0") + 6
     (tmp_path / "b.jpg").write_bytes(data[: at + 4] + b"\xff\xff\xff\xff" + data[at + 8 :])
-    assert read_image(tmp_path / "b.jpg").size == (48, 64)
+    assert Photograph(tmp_path / "b.jpg").picture().image.size == (48, 64)
 
 
 # Near the size that is needed

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
-from pa_difc.data.decode import read_image
 from pa_difc.data.photograph import BrokenImageError, Photograph
 
 tifffile = pytest.importorskip("tifffile")
@@ -18,7 +17,9 @@ DEEP = GRAY.astype(np.uint16) * 257
 
 
 def difference(path, expected):
-    return np.abs(np.asarray(read_image(path), dtype=float) - np.asarray(expected.convert("RGB"), dtype=float)).max()
+    return np.abs(
+        np.asarray(Photograph(path).picture().image, dtype=float) - np.asarray(expected.convert("RGB"), dtype=float)
+    ).max()
 
 
 def write_pgm16(path, values, white):
@@ -98,7 +99,7 @@ def test_whatever_its_numbers_a_tiff_file_is_scaled_by_their_range_or_left_out(t
 def test_large_deep_images_are_scaled_strip_by_strip(tmp_path):
     large = np.kron(DEEP, np.ones((8, 8), dtype=np.uint16))  # 1280 x 1280: two strips
     Image.fromarray(large).save(tmp_path / "a.png")
-    pixels = np.asarray(read_image(tmp_path / "a.png"))[..., 0]
+    pixels = np.asarray(Photograph(tmp_path / "a.png").picture().image)[..., 0]
     np.testing.assert_array_equal(pixels, np.kron(GRAY, np.ones((8, 8), dtype=np.uint8)))
     np.testing.assert_array_equal(np.asarray(Photograph(tmp_path / "a.png").picture(8).image)[..., 0], GRAY)
 
@@ -119,7 +120,7 @@ def test_large_deep_images_are_scaled_strip_by_strip(tmp_path):
 def test_values_that_don_t_fit_their_format_are_left_out_with_the_reason(tmp_path, values, words):
     tifffile.imwrite(tmp_path / "a.tif", values)
     with pytest.raises(BrokenImageError, match=words) as error:
-        read_image(tmp_path / "a.tif")
+        Photograph(tmp_path / "a.tif").picture()
     assert "\n" not in str(error.value)
 
 
@@ -160,7 +161,7 @@ def test_a_colour_that_stands_for_nothing_lies_over_gray(tmp_path, mode):
 
 def test_half_transparent_pixels_are_half_gray(tmp_path):
     Image.new("RGBA", (8, 8), (228, 28, 128, 128)).save(tmp_path / "a.png")
-    assert np.abs(np.asarray(read_image(tmp_path / "a.png")).astype(int) - [178, 78, 128]).max() <= 1
+    assert np.abs(np.asarray(Photograph(tmp_path / "a.png").picture().image).astype(int) - [178, 78, 128]).max() <= 1
 
 
 @pytest.mark.parametrize("frames", ["gif", "webp", "tif"])
