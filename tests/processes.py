@@ -1,9 +1,18 @@
 """Commands as real processes."""
 
+import contextlib
+import io
+import json
 import os
 import subprocess
 import sys
+import tempfile
+import traceback
 from pathlib import Path
+from unittest import mock
+
+from pa_difc.commands.console import exit_with
+from pa_difc.commands.parser import main
 
 ROOT = Path(__file__).parent.parent
 PYTHON = [sys.executable, "-W", "ignore"]
@@ -33,3 +42,34 @@ def run(script, *arguments, **kwargs):
     process = start(script, *arguments, **kwargs)
     out, err = process.communicate(timeout=240)
     return process.returncode, out, err
+
+
+def here(*words):
+    """As :func:`run`, of a command in this process: where its lines and files matter, and not that it is one."""
+    words, out, err = [str(word) for word in words], io.StringIO(), io.StringIO()
+    said = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+    with mock.patch.object(sys, "argv", ["pa-difc", *words]), said[0], said[1]:
+        try:
+            exit_with(lambda: main(words))
+        except SystemExit as stop:
+            return stop.code or 0, out.getvalue(), err.getvalue()
+
+
+def apart(*words, cwd=None):
+    """As :func:`here`, in a child of this process, which has imported all: plugins and folders leave no trace here."""
+    with tempfile.TemporaryFile() as said:
+        pid = os.fork()
+        if pid == 0:
+            os.chdir(cwd or ".")
+            result = (99, "", "")
+            try:
+                result = here(*words)
+            except BaseException:
+                result = (99, "", traceback.format_exc())
+            finally:
+                said.write(json.dumps(result).encode())
+                said.flush()
+                os._exit(0)
+        os.waitpid(pid, 0)
+        said.seek(0)
+        return tuple(json.loads(said.read()))

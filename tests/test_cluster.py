@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import ROOT, alive, start
+from processes import ROOT, alive, apart, start
 from test_commands import flags, table
-from test_jobs import LONG_S, content, files_of_processes, run, until
+from test_jobs import LONG_S, content, files_of_processes, until
 from test_two_commands import witness
 
 distributed = pytest.importorskip("distributed", reason="pip install 'pa-difc[cluster]'")
@@ -51,7 +51,7 @@ def scheduler(tmp_path_factory):
 def undisturbed(data_root, tmp_path_factory):
     """The grid by one worker of this machine."""
     out = tmp_path_factory.mktemp("undisturbed")
-    code, _, err = run(*COMMAND, *flags(data_root, out), *GRID, "--jobs", "1")
+    code, _, err = apart(*COMMAND[2:], *flags(data_root, out), *GRID, "--jobs", "1")
     assert code == 0, err
     return content(out), table(out)
 
@@ -103,7 +103,7 @@ def test_stopped_or_killed_the_same_command_goes_on(data_root, tmp_path, schedul
             assert f"resume with: python -m pa_difc compare {' '.join(given)}" in said.replace("'", "")
             assert not files_of_processes(out) and not list(out.glob(".workers"))
     assert list(out.glob(".workers/*"))
-    code, _, err = run(*COMMAND, *given)
+    code, _, err = apart(*COMMAND[2:], *given)
     assert code == 0, err
     assert content(out) == undisturbed[0]
     assert not list(out.rglob(".*"))

@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from processes import ROOT, run, start
+from processes import ROOT, apart, here, run, start
 
 
 def flags(data_root, out, *more):
@@ -28,7 +28,7 @@ GRID = ["--methods", "dann", "mcd", "--losses", "ce", "difc", "--seeds", "0", "1
 
 
 def test_compare_killed_and_restarted_gives_the_table_of_an_undisturbed_run(data_root, tmp_path):
-    code, out, err = run("recipes/compare.py", *flags(data_root, tmp_path / "a"), *GRID)
+    code, out, err = apart("compare", *flags(data_root, tmp_path / "a"), *GRID)
     assert code == 0, err
     assert "folder:bright → folder:dim" in out and "table.md" in out
     undisturbed = table(tmp_path / "a")
@@ -46,7 +46,7 @@ def test_compare_killed_and_restarted_gives_the_table_of_an_undisturbed_run(data
     finished = {p: p.stat().st_mtime_ns for p in (tmp_path / "b").glob("runs/*/record.json")}
     assert len(finished) < 8 and not (tmp_path / "b" / "table.csv").exists()
 
-    code, _, err = run("recipes/compare.py", *flags(data_root, tmp_path / "b"), *GRID)
+    code, _, err = apart("compare", *flags(data_root, tmp_path / "b"), *GRID)
     assert code == 0, err
     assert table(tmp_path / "b") == undisturbed
     assert all(path.stat().st_mtime_ns == then for path, then in finished.items())  # none was run again
@@ -71,7 +71,7 @@ def test_each_recipe_gives_the_numbers_of_the_grid(method, data_root, tmp_path):
     assert code == 0, err
     assert "mean recall" in out and "last epoch" in out
     grid = ["--methods", method, "--losses", "difc", "--epochs", "2"]
-    code, _, err = run("recipes/compare.py", *flags(data_root, tmp_path / "grid", "beta=0.9"), *grid)
+    code, _, err = here("compare", *flags(data_root, tmp_path / "grid", "beta=0.9"), *grid)
     assert code == 0, err
     scores = [
         json.loads(next((tmp_path / side).glob("runs/*/record.json")).read_text())["scores"]
@@ -88,7 +88,7 @@ def test_a_full_disk_is_one_line_and_the_grid_goes_on_when_there_is_room(data_ro
     code, _, err = run("recipes/compare.py", *flags(data_root, tmp_path), *grid, preexec_fn=small_files)
     assert code == 2 and "cannot write" in err and "Traceback" not in err
     assert not list(tmp_path.glob("runs/*/checkpoint.pt")) and not list(tmp_path.glob("runs/*/.checkpoint*"))
-    code, _, err = run("recipes/compare.py", *flags(data_root, tmp_path), *grid)
+    code, _, err = here("compare", *flags(data_root, tmp_path), *grid)
     assert code == 0, err
 
 

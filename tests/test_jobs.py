@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from processes import ROOT, alive, start
+from processes import ROOT, alive, apart, start
 from test_commands import flags, table
 from test_two_commands import witness
 
@@ -88,7 +88,7 @@ def grid(tmp_path_factory):
 def undisturbed(data_root, grid, tmp_path_factory):
     """The grid by one worker."""
     out = tmp_path_factory.mktemp("undisturbed")
-    code, said, err = run(*COMMAND, *flags(data_root, out), *grid, "--jobs", "1")
+    code, said, err = apart(*COMMAND[2:], *flags(data_root, out), *grid, "--jobs", "1")
     assert code == 0, err
     return content(out), table(out), said
 
@@ -231,14 +231,16 @@ def test_frozen_features_and_a_failing_cell(data_root, tmp_path):
     )
     out = tmp_path / "out"
     plugin = ["--plugin", str(tmp_path / "broken.py"), "--jobs", "2"]
-    code, said, err = run(*COMMAND, *flags(data_root, out), *given, *plugin)
+    code, said, err = apart(*COMMAND[2:], *flags(data_root, out), *given, *plugin)
     (file,) = (out / "failed").iterdir()
     assert code == 1 and err.count("\n") == 1 and err.endswith(f" ({file})\n"), err
     assert "in broken" in file.read_text()
     assert said.count("made by source_only") == 1  # what every cell says is said once
-    code, _, err = run(*COMMAND, *flags(data_root, out), *given, "--jobs", "2")
+    code, _, err = apart(*COMMAND[2:], *flags(data_root, out), *given, "--jobs", "2")
     assert code == 0 and len(table(out)) == 3, err
-    code, _, err = run(*COMMAND, *flags(data_root, tmp_path / "one"), *given)  # by one process, of one thread in tests
+    code, _, err = apart(
+        *COMMAND[2:], *flags(data_root, tmp_path / "one"), *given
+    )  # by one process
     assert content(out) == content(tmp_path / "one"), err
 
 
@@ -279,7 +281,7 @@ def test_shift_is_the_same_with_two_workers(data_root, tmp_path):
     found = []
     for jobs in "12":
         out = tmp_path / jobs
-        code, said, err = run("-m", "pa_difc", "shift", *flags(data_root, out), *given, "--jobs", jobs)
+        code, said, err = apart("shift", *flags(data_root, out), *given, "--jobs", jobs)
         assert code == 0, err
         assert len(re.findall(r"\n[1-8]/8  source_only · \w+ · (?:α = 1|no shift) · seed [01] +accuracy ", said)) == 8
         found.append(content(out))

@@ -13,7 +13,7 @@ import time
 from importlib.util import find_spec
 
 import pytest
-from processes import ROOT
+from processes import ROOT, apart
 from test_commands import flags
 from test_jobs import content, run
 
@@ -126,7 +126,7 @@ def test_a_grid_on_the_workers_of_slurm(data_root, tmp_path, settings, slurm, mo
 
     executed(monkeypatch, train)
     assert re.search(r"^pa-difc compare --out /shared/grid --cluster tcp://127\.0\.0\.1:\d+$", capsys.readouterr().out)
-    code, _, err = run(*COMMAND, *flags(data_root, tmp_path / "here"), *GRID, "--jobs", "1")
+    code, _, err = apart(*COMMAND[2:], *flags(data_root, tmp_path / "here"), *GRID, "--jobs", "1")
     assert code == 0, err
     assert content(out) == content(tmp_path / "here")
 

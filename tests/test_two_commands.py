@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from processes import run, start
+from processes import apart, start
 from test_commands import flags, table
 
 GRID = ["--methods", "source_only", "dann", "--losses", "ce", "difc", "--epochs", "6"]
@@ -46,7 +46,7 @@ def test_no_cell_is_trained_twice(data_root, tmp_path):
     assert len(set(cells)) == 4 and set(Counter(cells).values()) == {1}
     assert len(set(processes)) == 2  # each did some of the work
     assert not [p for p in (tmp_path / "out").rglob(".*") if p.is_file()]
-    code, _, err = run(*command[:3], *flags(data_root, tmp_path / "alone"), *GRID)
+    code, _, err = apart(*command[2:3], *flags(data_root, tmp_path / "alone"), *GRID)
     assert code == 0, err
     assert table(tmp_path / "out") == table(tmp_path / "alone")
 
@@ -74,11 +74,11 @@ def test_what_a_cell_raised_lies_in_a_file(data_root, tmp_path):
     )
     grid = ["--methods", "source_only", "--losses", "ce", "di", "difc", "--epochs", "1"]
     given = [*flags(data_root, tmp_path / "out"), *grid]
-    code, out, err = run("-m", "pa_difc", "compare", *given, "--plugin", str(tmp_path / "broken.py"))
+    code, out, err = apart("compare", *given, "--plugin", str(tmp_path / "broken.py"))
     (file,) = (tmp_path / "out" / "failed").iterdir()
     assert code == 1 and err == f"failed: source_only · di: LookupError: thing ({file})\n"
     assert "2/3  source_only · di  failed\n" in out
     assert "in broken" in file.read_text() and "LookupError: no such\nthing" in file.read_text()
     assert [row["loss"] for row in table(tmp_path / "out")] == ["ce", "difc"]
-    code, _, err = run("-m", "pa_difc", "compare", *given)
+    code, _, err = apart("compare", *given)
     assert code == 0 and not file.exists(), err

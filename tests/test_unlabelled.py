@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from processes import run
+from processes import here, run
 
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
@@ -42,7 +42,7 @@ def flags(root, out):
 @pytest.fixture(scope="module")
 def grid(root, tmp_path_factory):
     out = tmp_path_factory.mktemp("grid")
-    code, text, err = run("recipes/compare.py", *flags(root, out), *GRID)
+    code, text, err = here("compare", *flags(root, out), *GRID)
     assert code == 0, err
     return out, text
 
@@ -60,7 +60,7 @@ def test_a_comparison_ends_in_a_choice_and_the_command_that_exports_it(grid, tmp
     )
     model = re.search(r"pa-difc export --model (\S+)", text).group(1)
     assert f"{chosen['method']}-{chosen['loss']}-seed0" in model
-    code, _, err = run("-m", "pa_difc", "export", "--model", model, "--out", tmp_path / "model")
+    code, _, err = here("export", "--model", model, "--out", tmp_path / "model")
     assert code == 0, err
     card = (tmp_path / "model" / "README.md").read_text()
     assert (
@@ -72,7 +72,7 @@ def test_a_comparison_ends_in_a_choice_and_the_command_that_exports_it(grid, tmp
 
 def test_the_report_shows_predictions_and_never_a_score_on_the_target(grid):
     out, _ = grid
-    code, _, err = run("-m", "pa_difc", "report", out)
+    code, _, err = here("report", out)
     assert code == 0, err
     text = (out / "report" / "report.md").read_text()
     assert "folder:bright" in text and "Take " in text and "Predicted classes (%)" in text
@@ -85,7 +85,7 @@ def test_the_report_shows_predictions_and_never_a_score_on_the_target(grid):
         assert words in text
         text = text.replace(words, "")
     assert "predicted_fear" in runs and "accuracy" not in runs + text
-    code, _, err = run("-m", "pa_difc", "report", out, "--with-images")
+    code, _, err = here("report", out, "--with-images")
     assert code == 2 and "has no labels to tell" in err
 
 
@@ -95,7 +95,7 @@ def test_a_record_has_no_score_on_the_target_and_a_second_call_trains_nothing(gr
         scores = json.loads(path.read_text())["scores"]
         assert scores.keys() == {"source", "unlabelled_target"} and sum(scores["unlabelled_target"]["predicted"]) == 126
         then = path.stat().st_mtime_ns
-    code, text, _ = run("recipes/compare.py", *flags(root, out), *GRID)
+    code, text, _ = here("compare", *flags(root, out), *GRID)
     assert code == 0 and path.stat().st_mtime_ns == then
     assert text.partition("method")[2] == before.partition("method")[2]
 
@@ -123,7 +123,7 @@ def test_labels_of_the_target_change_nothing_but_its_scores(source, target, tmp_
 
 def test_a_study_chooses_and_says_that_it_can_t_be_scored(root, tmp_path):
     study = ["--method", "source_only", "--epochs", "2", "--features", "frozen", "--trials", "3"]
-    code, text, err = run("hpo/search.py", *flags(root, tmp_path), *study)
+    code, text, err = here("search", *flags(root, tmp_path), *study)
     assert code == 0, err
     assert "chosen: trial" in text and "is unknown" in text
     (report,) = tmp_path.glob("*/report.md")
@@ -161,7 +161,7 @@ def test_datasets_counts_them_and_says_what_they_are_good_for(root, capsys):
     assert "126 samples" in text and "no labels: usable as a target" in text
 
 
-@pytest.mark.parametrize("command", [("-m", "pa_difc", "shift"), ("hpo/search.py", "--confirm", "1")])
+@pytest.mark.parametrize("command", [("shift",), ("search", "--confirm", "1")])
 def test_commands_that_score_refuse_it_in_one_line(root, tmp_path, command):
-    code, _, err = run(*command, *flags(root, tmp_path))
+    code, _, err = here(*command, *flags(root, tmp_path))
     assert code == 2 and "images:loose has no labels" in err and err.count("\n") == 1, err

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from made import random_faces
-from processes import run, start
+from processes import apart, start
 
 from pa_difc.commands import budget as planning
 from pa_difc.commands.adapt import FROM_CLASSIFIER, FROM_SCRATCH
@@ -59,7 +59,7 @@ def cells_of(out):
 @pytest.fixture(scope="module")
 def adapted(home):
     out = home / "adapted"
-    code, said, err = run("-m", "pa_difc", *words(home, out, *model_before(home)))
+    code, said, err = apart(*words(home, out, *model_before(home)))
     assert code == 0, err
     return out, said
 
@@ -116,7 +116,7 @@ def test_killed_and_gone_on_with_it_ends_as_if_it_never_was(home, adapted, tmp_p
     process.communicate()
     finished = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/record.json")}
     assert len(finished) < 5 and not (out / "model").exists()
-    code, again, err = run(*command)
+    code, again, err = apart(*command[2:])
     assert code == 0, err
     assert "measuring" not in again and (out / "plan.json").read_bytes() == (undisturbed / "plan.json").read_bytes()
     assert all(path.stat().st_mtime_ns == then for path, then in finished.items())

@@ -8,7 +8,7 @@ import re
 import pytest
 from made import class_folders
 from PIL import Image
-from processes import run
+from processes import apart
 
 from pa_difc.data.labels import SEVEN
 
@@ -69,7 +69,7 @@ def home(tmp_path):
 
 
 def pa_difc(home, *words):
-    code, out, err = run("-m", "pa_difc", *words, cwd=home)
+    code, out, err = apart(*words, cwd=home)
     assert "Traceback" not in err, err
     return code, out, err
 

@@ -3,9 +3,9 @@
 import pickle
 
 import pytest
-from processes import run
+from processes import apart
 from servers import BIN, Postgres
-from test_search import SEARCH, flags
+from test_search import flags
 
 from pa_difc.tuning.address import Address
 from pa_difc.util.process import without_password
@@ -44,10 +44,10 @@ def test_a_password_is_in_no_file_and_on_no_screen(data_root, tmp_path, how):
     with Postgres(password=secret) as server:
         url = server.url(f"tester:{secret}") if how == "user" else server.url() + f"?password={secret}"
         more = ["--storage", url, "--features", "frozen", "--confirm-seeds", "0"]
-        code, out, err = run(SEARCH, *flags(data_root, tmp_path / "out", *more, trials=1))
+        code, out, err = apart("search", *flags(data_root, tmp_path / "out", *more, trials=1))
         assert code == 0, err
     files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert len(files) > 5 and not any(secret.encode() in path.read_bytes() for path in files)
     assert secret not in out + err
-    code, out, err = run(SEARCH, *flags(data_root, tmp_path / "out", *more, trials=1))  # the server is gone
+    code, out, err = apart("search", *flags(data_root, tmp_path / "out", *more, trials=1))  # the server is gone
     assert code == 2 and "can't be opened" in err and secret not in out + err

@@ -9,7 +9,7 @@ from collections import Counter
 
 import optuna
 import pytest
-from processes import run, start
+from processes import apart, here, run, start
 
 from pa_difc.util.toml import read_toml
 
@@ -32,7 +32,7 @@ def studies(out):
 
 
 def test_a_study_ends_in_a_report_and_a_file_that_recipes_take(data_root, tmp_path):
-    code, out, err = run(SEARCH, *flags(data_root, tmp_path, "--features", "frozen", "--confirm", "1"))
+    code, out, err = apart("search", *flags(data_root, tmp_path, "--features", "frozen", "--confirm", "1"))
     assert code == 0, err
     assert "chosen: trial" in out and "defaults (trial 0)" in out and "uses target labels: for reference only" in out
     (folder,) = tmp_path.iterdir()
@@ -71,11 +71,11 @@ def test_killed_and_given_again_it_ends_with_all_trials(data_root, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert len(studies(tmp_path).trials) < 4
-    code, _, err = run(SEARCH, *flags(data_root, tmp_path, "--resume", trials=4))
+    code, _, err = apart("search", *flags(data_root, tmp_path, "--resume", trials=4))
     assert code == 0, err
     states = Counter(t.state.name for t in studies(tmp_path).trials)
     assert states["COMPLETE"] == 4 and states["RUNNING"] == states["WAITING"] == 0
-    code, _, err = run(SEARCH, *flags(data_root, tmp_path, trials=4))  # done already: the report again
+    code, _, err = apart("search", *flags(data_root, tmp_path, trials=4))  # done already: the report again
     assert code == 0 and len(studies(tmp_path).trials) == sum(states.values())
 
 
@@ -127,14 +127,14 @@ def test_one_line_for_what_can_t_work(data_root, tmp_path):
         "cannot write": ["--out", str(tmp_path / "file" / "out")],
     }
     for words, more in wrong.items():
-        code, _, err = run(SEARCH, *flags(data_root, tmp_path / "out"), *more)
+        code, _, err = here("search", *flags(data_root, tmp_path / "out"), *more)
         assert code == 2 and err.count("\n") == 1 and words in err and "secret" not in err, err
 
 
 def test_without_data_the_help_is_near(tmp_path):
     where = ["--target", "fer2013", "--data-root", tmp_path, "--out", tmp_path]
     for more, words in ((["--source", "muxspace"], "dataset muxspace"), ([], "dataset raf_db")):  # the paper's source
-        code, _, err = run(SEARCH, *where, *more)
+        code, _, err = here("search", *where, *more)
         assert code == 2 and f"{words}: no folder" in err and "--target toy_street needs none" in err
         assert err.count("\n") == 1
 
@@ -145,7 +145,7 @@ def test_sqlite_takes_one_writer(data_root, tmp_path):
     while not list(tmp_path.glob("*/study.db")):
         assert time.time() < deadline and first.poll() is None, first.communicate()
         time.sleep(0.05)
-    code, _, err = run(SEARCH, *flags(data_root, tmp_path, trials=500))
+    code, _, err = apart("search", *flags(data_root, tmp_path, trials=500))
     assert code == 2 and f"process {first.pid} on " in err and "is writing there" in err and "postgresql" in err
     first.send_signal(signal.SIGINT)
     _, err = first.communicate(timeout=60)

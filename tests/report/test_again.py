@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from made import class_folders
-from processes import ROOT, run
+from processes import ROOT, apart, run
 from records import load_grids, record, write
 
 from pa_difc.data.labels import SEVEN
@@ -59,7 +59,7 @@ def home(tmp_path_factory):
     words += ["word=two words", "shares=0.25,1e-05"]
     code, _, err = run("-m", "pa_difc", "compare", *words, cwd=home)
     assert code == 0, err
-    code, _, err = run("-m", "pa_difc", "report", "the runs", cwd=home)  # without the plugin
+    code, _, err = apart("report", "the runs", cwd=home)  # without the plugin
     assert code == 0, err
     return home
 
