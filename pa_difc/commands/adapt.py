@@ -226,7 +226,7 @@ def _conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain) -> N
     chosen = selection.chosen
     folder = chosen.runs[0].path
     export_model(load_model(folder), out / "model", ("safetensors",), run_record(folder))
-    lines = [*aligned(candidates_table(selection)), *selection_notes(selection), *grid.never_began, ""]
+    lines = [*aligned(candidates_table(selection)), *selection_notes(selection), *grid.caveats, ""]
     lines += [f"chosen without labels: {chosen.name}", *(f"  {line}" for line in certainty(selection))]
     print("\n" + "\n".join(lines + _scored(chosen, selection, target)))
     print(f"\nwritten: {page}, {out / 'model'}\nto use it: pa-difc predict --model {out / 'model'} photo.jpg")

@@ -92,21 +92,21 @@ def _scored_csv(grid: Grid) -> list[list[Any]]:
 
 
 def _scored_markdown(grids: Sequence[Grid]) -> str:
-    text = "\n".join(to_markdown(_rows(grid), grid.title) + _late(grid) for grid in grids)
+    text = "\n".join(to_markdown(_rows(grid), grid.title) + _caveats(grid) for grid in grids)
     several = tables_over_targets(grids).items()
     return "\n".join([text, *(f"# {title}\n\n{markdown_table(rows)}\n\n{NOTE}.\n" for title, rows in several)])
 
 
-def _late(grid: Grid) -> str:
-    """The phases of losses that never began, as paragraphs below a Markdown table."""
-    return "".join(f"\n{line}.\n" for line in grid.never_began)
+def _caveats(grid: Grid) -> str:
+    """A grid\'s caveats, as paragraphs below a Markdown table."""
+    return "".join(f"\n{line}.\n" for line in grid.caveats)
 
 
 def _printed(grids: Sequence[Grid], choices: dict[int, tuple[Grid, Selection]]) -> Iterator[str]:
     several = len(grids) > 1
     for grid in grids:
         text = to_terminal(_rows(grid)) if grid.labelled else _choice_text(*choices[id(grid)])
-        text = "\n".join([text, *grid.never_began])
+        text = "\n".join([text, *grid.caveats])
         yield f"{grid.title}\n{text}" if several else text
     for title, rows in tables_over_targets(grids).items():
         yield "\n".join([title, *aligned(rows), NOTE])
@@ -120,7 +120,7 @@ def _choice(grid: Grid, out: Path) -> Selection:
 
 def _choice_markdown(grid: Grid, selection: Selection) -> str:
     notes = " ".join(f"{note}." for note in selection_notes(selection))
-    return f"# {grid.title}\n\n{markdown_table(candidates_table(selection))}\n\n{notes}\n{_late(grid)}"
+    return f"# {grid.title}\n\n{markdown_table(candidates_table(selection))}\n\n{notes}\n{_caveats(grid)}"
 
 
 def _choice_text(grid: Grid, selection: Selection) -> str:

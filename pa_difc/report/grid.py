@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from .caveats import caveats
 from .groups import differences, group_key, headings, telling
 from .paths import page_folder
-from .phases import never_began
 from .run import AS_IS, Run
 from .seeds import marks_of
 from .variants import variant_names
@@ -74,9 +74,9 @@ class Grid:
         return next((run for run in self.runs if run.method == AS_IS), None)
 
     @property
-    def never_began(self) -> list[str]:
-        """Lines on phases of losses that training was too short for."""
-        return never_began(run.settings for run in self.runs)
+    def caveats(self) -> list[str]:
+        """Lines on what its numbers need: phases that never began, mixed versions, and so on."""
+        return caveats(self.runs)
 
     def variants(self, loss: str) -> list[str]:
         """The table's names for a loss: one for each set of its options."""

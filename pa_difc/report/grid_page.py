@@ -74,7 +74,7 @@ def write_grid(
         lead = f"{sentence_of_choice(choice)} {lead}"
     selection = select(grid)
     content, notes = _scored(grid, selection) if grid.labelled else _unscored(grid, selection)
-    notes = [*_differences(grid), *_multiplied(grid), *(f"{line}." for line in grid.never_began), *notes]
+    notes = [*_differences(grid), *_multiplied(grid), *(f"{line}." for line in grid.caveats), *notes]
     content = {title: rows for title, rows in content.items() if len(rows) > 1}
     markdown = [f"# {grid.title}", lead, *notes]
     for title, rows in content.items():

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..data.labels import UNLABELLED
 from ..util.errors import UserError
-from ..util.files import read_arrays
+from ..util.files import file_digest, read_arrays
 from ..util.names import as_utf8
 
 Array = npt.NDArray[Any]
@@ -100,6 +100,9 @@ class Run:
         path = self.path / OUTPUTS
         if not path.exists():
             return None
+        known = self.record.get("outputs")  # versions before 0.4 did not write it
+        if known is not None and file_digest(path) != known:
+            raise UserError(f"{path} is not what this run wrote; delete the run's folder and run it again")
         arrays = read_arrays(path, _OUTPUTS)
         labelled, k = {"source": True, "target": self.labelled}, len(self.classes)
         if not all(_fit_together([arrays[f"{side}_{part}"] for part in _PARTS], k, labelled[side]) for side in _SIDES):

@@ -17,11 +17,12 @@ from ..data.protocol import NO_SOURCE
 from ..evaluation.metrics import macro_recall_20
 from ..util.distributed import processes
 from ..util.errors import UserError
-from ..util.files import read_json, write_atomic, write_sealed, write_text
+from ..util.files import file_digest, read_json, write_atomic, write_sealed, write_text
 from ..util.installed import installed_version
 from ..util.process import command_line, git_revision, machine
 from ..util.shapes import ANY, COUNT, FLAG, NOTHING, NUMBER, SHARE, TEXT, Shape, either, mismatch, one_of
 from ..util.toml import to_toml
+from ..util.version import VERSION
 from .identity import common, hash_of, identity
 from .legacy import upgraded
 from .settings import Settings
@@ -32,7 +33,7 @@ FORMAT = 2
 OUTPUTS, SETTINGS = "outputs.npz", "settings.toml"
 
 #: Packages that numbers may depend on.
-_PACKAGES = ("pa-difc", "pytorch-adapt", "torch", "torchvision", "numpy", "pillow", "scikit-learn", "timm")
+_PACKAGES = ("pytorch-adapt", "torch", "torchvision", "numpy", "pillow", "scikit-learn", "timm")
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,9 @@ class RunFolder:
         history: list[dict[str, Any]],
         scores: dict[str, Any],
         adapter_summary: dict[str, Any],
+        outputs: str,
     ) -> dict[str, Any]:
-        """Writes the record and returns it.
+        """Writes the record, with the hash of its outputs' file, and returns it.
 
         Raises:
             UserError: the file can't be written.
@@ -120,6 +122,7 @@ class RunFolder:
             "selection": "last epoch",
             "scores": scores,
             "model": adapter_summary,
+            "outputs": outputs,
             "history": history,
             "seconds": {"training": round(sum(epoch["seconds"] for epoch in history), 3)},
             "finished": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
@@ -127,8 +130,11 @@ class RunFolder:
         write_sealed(self.path / "record.json", record)
         return record
 
-    def write_outputs(self, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+    def write_outputs(self, arrays: dict[str, np.ndarray[Any, Any]]) -> str:
         """Writes the data for figures next to the record: predictions, labels and some features of the test splits.
+
+        Returns:
+            A hash of the file, by which the record knows it.
 
         Raises:
             UserError: the file can't be written.
@@ -136,6 +142,7 @@ class RunFolder:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         write_atomic(self.path / OUTPUTS, lambda file: file.write(buffer.getbuffer()))
+        return file_digest(self.path / OUTPUTS)
 
 
 def settings_file(settings: Settings) -> str:
@@ -180,7 +187,7 @@ def read_record(path: Path) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Versions of Python and the packages that numbers may depend on."""
     found = {name: installed_version(name) or "not installed" for name in _PACKAGES}
-    return {"python": platform.python_version(), **found}
+    return {"python": platform.python_version(), "pa-difc": VERSION, **found}
 
 
 def _shape(k: int) -> Shape:
@@ -218,6 +225,7 @@ def _shape(k: int) -> Shape:
         "seconds": {"training": NUMBER},
         "finished": TEXT,
         "model?": {"adjustment?": ANY},
+        "outputs?": TEXT,
     }
 
 

@@ -162,8 +162,8 @@ def finish(
     summary["pool"] = pool_of(folder.settings)
     summary["product"] = product_of_record(folder.settings, adapter)
     summary["adjustment"] = adjustment and adjustment.to_dict()
-    folder.write_outputs(outputs)
-    return folder.write(source, target, history=history, scores=scores, adapter_summary=summary)
+    written = folder.write_outputs(outputs)
+    return folder.write(source, target, history=history, scores=scores, adapter_summary=summary, outputs=written)
 
 
 def _outputs(side: str, domain: Domain, predictions: Predictions, probs: np.ndarray) -> Arrays:

@@ -1,0 +1,43 @@
+"""What a reader of a grid's table has to know: late phases, mixed versions, shared features, overlapping splits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from .phases import never_began
+from .run import Run
+
+#: Packages that numbers may depend on; this package's own code is part of a run's identity.
+_PACKAGES = ("pytorch-adapt", "torch", "torchvision", "numpy", "pillow", "scikit-learn", "timm")
+
+
+def caveats(runs: Sequence[Run]) -> list[str]:
+    """Lines without a full stop on a grid's runs."""
+    late = never_began(run.settings for run in runs)
+    return [*late, *_mixed_versions(runs), *_shared_features(runs), *_overlapping_splits(runs)]
+
+
+def _mixed_versions(runs: Sequence[Run]) -> list[str]:
+    mixed = []
+    for name in _PACKAGES:
+        counts = Counter(str(v) for run in runs if (v := run.record.get("versions", {}).get(name)) is not None)
+        if len(counts) > 1:
+            each = [f"{version} ({n} run{'s' * (n > 1)})" for version, n in sorted(counts.items())]
+            mixed.append(f"{name} {' and '.join(each)}")
+    return [f"trained with different versions: {'; '.join(mixed)}"] if mixed else []
+
+
+def _shared_features(runs: Sequence[Run]) -> list[str]:
+    several = len({run.cell[2] for run in runs}) > 1
+    frozen = several and all(run.record["data"]["target"].get("features_of") for run in runs)
+    return ["frozen features are of one network: seeds vary what is trained on them, not the network"] if frozen else []
+
+
+def _overlapping_splits(runs: Sequence[Run]) -> list[str]:
+    target = runs[0].record["data"]["target"]
+    found = target.get("duplicates") or {}
+    if not found.get("across_splits") or found.get("dropped"):
+        return []
+    images = f"{found['across_splits']:,} image{'s' * (found['across_splits'] != 1)}"
+    return [f"{images} of {target['name']} in both splits: scored faces were trained on; --deduplicate leaves them out"]
