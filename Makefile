@@ -41,6 +41,6 @@ $(READY): pyproject.toml .ci/constraints.txt
 	@echo "making the environment in $(VENV): some minutes, several GB"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --upgrade pip
-	@$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[dev]'
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[dev]'
 	@touch $@
 	@$(BIN)/python -c 'import platform, torch; print(f"environment ready ($(VENV), Python {platform.python_version()}, torch {torch.__version__})")'

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from pa_difc.util.version import VERSION
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -34,3 +36,13 @@ def test_nothing_else_lies_at_the_top():
     allowed = {"pa_difc", "hpo", "recipes", "tests", "docs", "pyproject.toml", "README.md", "LICENSE", "Makefile"}
     allowed.add("CITATION.cff")
     assert {name for name in top if not name.startswith(".")} <= allowed
+
+
+def test_all_places_say_the_same_version():
+    found = {
+        "pyproject.toml": r'^version = "(.+)"$',
+        "CITATION.cff": r"^version: (.+)$",
+        "docs/changelog.md": r"^## (\d.+)$",
+    }
+    versions = {re.search(line, (ROOT / name).read_text(), re.MULTILINE)[1] for name, line in found.items()}
+    assert versions == {VERSION}

@@ -25,13 +25,13 @@ def _mixed_versions(runs: Sequence[Run]) -> list[str]:
         if len(counts) > 1:
             each = [f"{version} ({n} run{'s' * (n > 1)})" for version, n in sorted(counts.items())]
             mixed.append(f"{name} {' and '.join(each)}")
-    return [f"trained with different versions: {'; '.join(mixed)}"] if mixed else []
+    return [f"Trained with different versions: {'; '.join(mixed)}"] if mixed else []
 
 
 def _shared_features(runs: Sequence[Run]) -> list[str]:
     several = len({run.cell[2] for run in runs}) > 1
     frozen = several and all(run.record["data"]["target"].get("features_of") for run in runs)
-    return ["frozen features are of one network: seeds vary what is trained on them, not the network"] if frozen else []
+    return ["Frozen features are of one network: seeds vary what is trained on them, not the network"] if frozen else []
 
 
 def _overlapping_splits(runs: Sequence[Run]) -> list[str]:

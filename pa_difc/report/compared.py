@@ -12,9 +12,9 @@ Rows = list[list[str]]
 
 #: How to read any table of differences.
 NOTE = (
-    "Differences are in points, between losses of one method, or its losses on pseudo-labels, on the same seeds and "
+    "Differences are in points, between the losses of one method (also those on pseudo-labels), on the same seeds and "
     "faces. From three seeds on, p and the 95 % interval are those of a paired t-test over seeds; p (Holm) is "
-    "corrected for all comparisons by that metric. Of fewer seeds, the interval is over test faces alone (paired "
+    "corrected for all comparisons by that metric. With fewer seeds, the interval is over test faces alone (paired "
     "bootstrap, not corrected): other seeds may differ by more. Net faces: how many more are predicted right, mean "
     "over seeds."
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..util.bars import tqdm
 from .classes import class_names, label_classes, trajectory
 from .drawing import BLUE, COLORS, GRAY, GREEN, ORANGE, Figure, error_style, line_style
 from .embedding import by_class, by_domain, embed
@@ -33,7 +34,8 @@ _TALL = (5.4, 4.2)
 def figures(grid: Grid) -> dict[str, list[Figure]]:
     """All figures that the runs have data for, by heading."""
     counted = [Figure("Class proportions", partial(imbalance, grid=grid), _bar_size(grid, 2))] if sides(grid) else []
-    return ({DATA: counted} if counted else {}) | {method: _of_method(grid, method) for method in grid.methods}
+    methods = tqdm(grid.methods, desc="report: feature plots", unit="method", leave=False, disable=None)
+    return ({DATA: counted} if counted else {}) | {method: _of_method(grid, method) for method in methods}
 
 
 def _of_method(grid: Grid, method: str) -> list[Figure]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..evaluation.metrics import ENOUGH_NOTE
+from ..util.bars import tqdm
 from ..util.files import write_text
 from ..util.markdown import write_markdown
 from . import interactive, layout, tables
@@ -122,13 +123,17 @@ def _picture(plane: Plane, out: Path, formats: Sequence[str]) -> str:
 def _figures(drawn: dict[str, list[Figure]], out: Path, formats: Sequence[str]) -> str:
     """The section of figures as HTML, folded by method; also writes each figure to files."""
     page = "<h2 id='figures'>Figures</h2>"
+    bar = tqdm(total=sum(map(len, drawn.values())), desc="report: figures", unit="figure", leave=False, disable=None)
     for heading, shown in drawn.items():
-        pictures = "".join(html_figure(f.title, f.for_page(), f.caption) for f in shown)
+        pictures = ""
+        for figure in shown:
+            pictures += html_figure(figure.title, figure.for_page(), figure.caption)
+            figure.write(out / "figures" / slug(figure.title), formats)
+            bar.update()
         fold = "" if heading == DATA else " class='fold'"
         page += f"<details{fold} open><summary>{html.escape(heading)}</summary>"
         page += f"<div class='figures'>{pictures}</div></details>"
-        for figure in shown:
-            figure.write(out / "figures" / slug(figure.title), formats)
+    bar.close()
     return page
 
 

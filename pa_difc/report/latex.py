@@ -18,8 +18,9 @@ from .table import COLLAPSE_MARK, COLLAPSE_NOTE
 from .tables import Rows
 
 _BOLD_NOTE = (
-    "Bold: the best of a column or table, and what is within noise of it: Holm's p of a paired t-test over seeds is at "
-    "least 0.05, or of fewer than three seeds the 95 % interval over faces holds 0. Macro-F1 is not compared."
+    "Bold: the best of a column or table, and what can't be told from it: Holm's p of a paired t-test over seeds is at "
+    "least 0.05, or with fewer than three seeds the 95 % interval over faces contains 0. Few seeds tell little apart. "
+    "Macro-F1 is not compared."
 )
 #: Shrinks a table that is wider than the text to the text's width.
 _FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"

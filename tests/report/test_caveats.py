@@ -28,7 +28,7 @@ def caveats(folder):
 def test_mixed_versions_are_named_with_their_runs(tmp_path):
     for seed, torch in enumerate(("2.14.1", "2.15.0", "2.15.0")):
         run_with(tmp_path, "ce", seed, versions={"torch": torch, "numpy": "2.4.6", "python": f"3.1{seed}"})
-    assert caveats(tmp_path) == ["trained with different versions: torch 2.14.1 (1 run) and 2.15.0 (2 runs)"]
+    assert caveats(tmp_path) == ["Trained with different versions: torch 2.14.1 (1 run) and 2.15.0 (2 runs)"]
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -37,7 +37,7 @@ def test_seeds_on_frozen_features_share_their_network(seeds, tmp_path):
         one = record("mcd", "ce", seed)
         one["data"]["target"]["features_of"] = "a"
         write(tmp_path, one)
-    assert [line.startswith("frozen features are of one network") for line in caveats(tmp_path)] == [True] * (seeds - 1)
+    assert [line.startswith("Frozen features are of one network") for line in caveats(tmp_path)] == [True] * (seeds - 1)
 
 
 @pytest.mark.parametrize(("found", "said"), [((3, 2, 0), 1), ((3, 2, 4), 0), ((3, 0, 0), 0)])
