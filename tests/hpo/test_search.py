@@ -147,6 +147,9 @@ def test_sqlite_takes_one_writer(data_root, tmp_path):
         time.sleep(0.05)
     code, _, err = apart("search", *flags(data_root, tmp_path, trials=500))
     assert code == 2 and f"process {first.pid} on " in err and "is writing there" in err and "postgresql" in err
+    while not list(tmp_path.glob("*/runs/*difc*/checkpoint.pt")):
+        assert time.time() < deadline and first.poll() is None, first.communicate()
+        time.sleep(0.05)
     first.send_signal(signal.SIGINT)
     _, err = first.communicate(timeout=60)
     assert first.returncode == 130, err
