@@ -238,9 +238,7 @@ def test_frozen_features_and_a_failing_cell(data_root, tmp_path):
     assert said.count("made by source_only") == 1  # what every cell says is said once
     code, _, err = apart(*COMMAND[2:], *flags(data_root, out), *given, "--jobs", "2")
     assert code == 0 and len(table(out)) == 3, err
-    code, _, err = apart(
-        *COMMAND[2:], *flags(data_root, tmp_path / "one"), *given
-    )  # by one process
+    code, _, err = apart(*COMMAND[2:], *flags(data_root, tmp_path / "one"), *given)  # by one process
     assert content(out) == content(tmp_path / "one"), err
 
 

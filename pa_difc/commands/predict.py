@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from mimetypes import guess_type
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..data.protocol import SEARCH_PX
 from ..util.errors import Stopped, UserError
 from . import predict_video
+from .outputs import TABLES, table_format
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   pa-difc predict --model runs/demo/runs/mcd-difc-seed0-… photo.jpg
   pa-difc predict --model my_model holiday/ --out holiday.csv --annotate holiday_annotated
-  pa-difc predict --model my_model faces/ --crop none --format json
+  pa-difc predict --model my_model faces/ --crop none --out faces.json
   pa-difc predict --model my_model stadium.jpg --detect-px 4096
   pa-difc predict --model my_model --video walk.mp4 --out walk.csv --annotate walk_faces.mp4 --smooth ema:0.3"""
 
@@ -30,12 +32,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("images", nargs="*", type=Path, help="image files, or folders of them")
     add("--model", type=Path, required=True, metavar="DIR", help="a finished run's folder, or an exported model")
-    add("--format", default="csv", choices=("csv", "json"), help="(default: %(default)s)")
+    add("--format", choices=TABLES, help="of the table (default: as the name of --out ends; csv without it)")
     add(
         "--out",
         type=Path,
         metavar="FILE",
-        help="output file (default: standard output); rerun a stopped command to resume it",
+        help="output file, .csv or .json (default: standard output); rerun a stopped command to resume it",
     )
     about = "folder for annotated images, with boxes, labels and bars; with --video, the .mp4 or .mkv file to write"
     add("--annotate", type=Path, metavar="DIR", help=about)
@@ -91,7 +93,15 @@ def run(parsed: argparse.Namespace) -> int:
     if table.problems:
         number = f"{table.problems} of {len(images.paths)}"
         print(f"{number} images without a prediction; see the column 'problem'", file=sys.stderr)
-    return 0
+    if table.unreadable:
+        _say(_film_line(images.paths))
+    return 1 if table.unreadable == len(images.paths) else 0
+
+
+def _film_line(paths: Sequence[Path]) -> str | None:
+    """Advice if a file that was given as an image has the name of a video."""
+    films = [path for path in paths if (guess_type(path.name)[0] or "").startswith("video/")]
+    return f"{films[0]} has the name of a video: give it as --video {films[0]}" if films else None
 
 
 def _say(line: str | None) -> None:
@@ -104,11 +114,11 @@ def _table(parsed: argparse.Namespace, model: Predictor, images: Images, picture
     from ..deploy.rows import FileTable, Format, Table, identity
     from ..util.terminal import for_programs
 
-    form = Format(parsed.format, model.labels)
+    if parsed.out is not None and parsed.out.resolve() in {path.resolve() for path in (*images.paths, *pictures)}:
+        raise UserError(f"--out {parsed.out} is one of the images: give another file")
+    form = Format(table_format(parsed.out, parsed.format), model.labels)
     if parsed.out is None:
         return Table(for_programs(sys.stdout), form)
-    if parsed.out.resolve() in {path.resolve() for path in (*images.paths, *pictures)}:
-        raise UserError(f"--out {parsed.out} is one of the images: give another file")
     same = identity(
         model.model.state_dict(),
         [model.model.settings, model.model.views, parsed.crop, parsed.detect_px, parsed.annotate],

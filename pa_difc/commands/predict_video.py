@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..util.errors import UserError
 from ..util.stops import exit_code
 from ..util.terminal import for_programs
+from .outputs import table_format
 
 if TYPE_CHECKING:
     from ..deploy.predictor import Predictor
@@ -81,12 +82,12 @@ def _table(parsed: argparse.Namespace, model: Predictor) -> Table:
     from ..deploy.prediction import frame_columns
     from ..deploy.rows import FileTable, Format, Table
 
-    form = Format(parsed.format, model.labels, frame_columns(model.labels))
+    for flag, path in (("--video", Path(parsed.video)), ("--annotate", parsed.annotate)):
+        if None not in (path, parsed.out) and parsed.out.resolve() == path.resolve():
+            raise UserError(f"--out {parsed.out} is what {flag} names: give another file")
+    form = Format(table_format(parsed.out, parsed.format), model.labels, frame_columns(model.labels))
     if parsed.out is None:
         return Table(for_programs(sys.stdout), form)
-    for flag, path in (("--video", Path(parsed.video)), ("--annotate", parsed.annotate)):
-        if path is not None and parsed.out.resolve() == path.resolve():
-            raise UserError(f"--out {parsed.out} is what {flag} names: give another file")
     return FileTable(parsed.out, form, "video", None)
 
 
