@@ -9,7 +9,7 @@ from ..util.files import refuse_foreign
 from ..util.process import command_line
 
 COMMAND = "command.txt"
-TABLES = ("csv", "json")  #: formats of a table of predictions, and the suffixes of its file
+_TABLES = ("csv", "json")  #: formats of a table of predictions, and the suffixes of its file
 
 
 def table_format(out: Path | None, asked: str | None) -> str:
@@ -23,8 +23,8 @@ def table_format(out: Path | None, asked: str | None) -> str:
         UserError: the suffix names no format, or another one than asked for.
     """
     suffix = out.suffix if out is not None else ""
-    named = suffix[1:].lower() or asked or TABLES[0]
-    if named not in TABLES:
+    named = suffix[1:].lower() or asked or _TABLES[0]
+    if named not in _TABLES:
         raise UserError(f"--out {out}: {suffix} is no format of a table; give a name that ends in .csv or .json")
     if asked not in (None, named):
         raise UserError(f"--out {out}: the name is one of {named}, and --format asks for {asked}; change one of them")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from ..data.protocol import SEARCH_PX
 from ..util.errors import Stopped, UserError
 from . import predict_video
-from .outputs import TABLES, table_format
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("images", nargs="*", type=Path, help="image files, or folders of them")
     add("--model", type=Path, required=True, metavar="DIR", help="a finished run's folder, or an exported model")
-    add("--format", choices=TABLES, help="of the table (default: as the name of --out ends; csv without it)")
+    add("--format", choices=("csv", "json"), help="of the table (default: as the name of --out ends; csv without it)")
     add(
         "--out",
         type=Path,
@@ -113,6 +112,7 @@ def _table(parsed: argparse.Namespace, model: Predictor, images: Images, picture
     """The table that the rows are written to: standard output, or --out with what an earlier run left."""
     from ..deploy.rows import FileTable, Format, Table, identity
     from ..util.terminal import for_programs
+    from .outputs import table_format
 
     if parsed.out is not None and parsed.out.resolve() in {path.resolve() for path in (*images.paths, *pictures)}:
         raise UserError(f"--out {parsed.out} is one of the images: give another file")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from ..util.errors import UserError
 from ..util.stops import exit_code
 from ..util.terminal import for_programs
-from .outputs import table_format
 
 if TYPE_CHECKING:
     from ..deploy.predictor import Predictor
@@ -81,6 +80,7 @@ def run_video(parsed: argparse.Namespace, model: Predictor) -> int:
 def _table(parsed: argparse.Namespace, model: Predictor) -> Table:
     from ..deploy.prediction import frame_columns
     from ..deploy.rows import FileTable, Format, Table
+    from .outputs import table_format
 
     for flag, path in (("--video", Path(parsed.video)), ("--annotate", parsed.annotate)):
         if None not in (path, parsed.out) and parsed.out.resolve() == path.resolve():

@@ -11,7 +11,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from ..backbones.classifiers import PretrainedClassifier
-from ..backbones.places import EXPORTED, OF_RUN, is_model_folder
+from ..backbones.places import EXPORTED, OF_RUN, is_model_folder, near
 from ..data.labels import LabelSet
 from ..methods import METHODS
 from ..methods.heads import classifier
@@ -31,6 +31,8 @@ def settings_file(folder: Path) -> Path:
     for name in (EXPORTED[0], OF_RUN[0]):
         if (folder / name).exists():
             return folder / name
+    if clause := near(folder):
+        raise UserError(f"{folder}: no model here{clause}")
     raise UserError(f"{folder}: no model here (looked for {EXPORTED[0]}, and for {OF_RUN[0]} of a finished run)")
 
 
