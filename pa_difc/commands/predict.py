@@ -77,17 +77,14 @@ def run(parsed: argparse.Namespace) -> int:
 
     set_device(parsed.device)
     model = load(parsed.model, parsed.device, crop=parsed.crop, views=parsed.views, detect_px=parsed.detect_px)
-    if product := product_line(model.model.settings):
-        print(f"{parsed.model}: {product}", file=sys.stderr)
-    warning = Cut(model.model, parsed.crop).warning()
+    product = product_line(model.model.settings)
+    notes = [product and f"{parsed.model}: {product}", Cut(model.model, parsed.crop).warning()]
     if parsed.video is not None:
-        _say(warning)
-        return predict_video.run_video(parsed, model)
+        return predict_video.run_video(parsed, model, lambda: _say(*notes))
     images = find_images(parsed.images)
     pictures = picture_files(images, parsed.annotate) if parsed.annotate else None
     table = _table(parsed, model, images, pictures or [])
-    _say(left_out_line(images.left_out))
-    _say(warning)
+    _say(left_out_line(images.left_out), *notes)
     _predict(parsed, model, images, pictures, table)
     if table.problems:
         number = f"{table.problems} of {len(images.paths)}"
@@ -103,8 +100,8 @@ def _film_line(paths: Sequence[Path]) -> str | None:
     return f"{films[0]} has the name of a video: give it as --video {films[0]}" if films else None
 
 
-def _say(line: str | None) -> None:
-    if line is not None:
+def _say(*lines: str | None) -> None:
+    for line in filter(None, lines):
         print(line, file=sys.stderr)
 
 

@@ -54,10 +54,10 @@ def main(files: list[str]) -> int:
             print(f"error: {file}: {' '.join(reason.split())}", file=sys.stderr)
         else:
             best = max(found, key=found.__getitem__)
-            print(json.dumps({"file": file, "label": best, "probabilities": found}, ensure_ascii=False))
+            row = json.dumps({"file": file, "label": best, "probabilities": found}, ensure_ascii=False)
+            print(row.encode(errors="backslashreplace").decode())  # bytes of a name that are not UTF-8
     return min(unread, 1)
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # a name that is not UTF-8 becomes JSON's \\udce9
     sys.exit(main(sys.argv[1:]))

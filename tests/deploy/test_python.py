@@ -219,8 +219,19 @@ def test_the_crop_is_the_command_s(crop, folder, model, small, tmp_path, told):
         rows = [model(path, crop=crop).rows(), pa_difc.load(folder, crop=crop)(path).rows()]
     assert rows[0] == rows[1] and as_read(rows[0], ()) == as_read(told(path, "--crop", crop), ())
     words = [str(w.message) for w in said]
-    assert all("and is shown whole images" in line and "crop=model" in line for line in words)
+    assert all("but now sees whole images" in line and "crop=model" in line for line in words)
     assert len(words) == (2 if crop == "none" else 0)
+
+
+def test_a_crop_that_it_was_not_trained_on_is_said_once(folder, small):
+    model = pa_difc.load(folder)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("default")  # Python's own: once for each line of the program
+        model(small, crop="none")
+        model.features(small, crop="none")
+        again = model([small, small], crop="none")
+        pa_difc.load(folder)(small, crop="none")
+    assert len(said) == 2 and len(again) == 2 and said[0].filename == __file__
 
 
 def test_views_and_detect_px_are_the_command_s(folder, model, group, tmp_path, told):

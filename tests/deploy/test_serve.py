@@ -149,7 +149,18 @@ def test_a_crop_that_it_was_not_trained_on_is_said_on_the_page():
 
     page = page_of(Predictor(untrained(LABELS)), "my_model", 8765)
     (note,) = TestClient(page, base_url="http://localhost:8765").get("/about.json").json()["notes"]
-    assert "the model was trained on images taken as they are" in note
+    assert note.startswith("the model was trained on images as they are, but now sees faces that are detected")
+    assert "predictions may be less accurate" in note and "--" not in note and "`" not in note  # for visitors
+
+
+def test_whoever_starts_it_is_told_how_to_change_the_crop(tmp_path, capsys, monkeypatch):
+    from pa_difc.commands import serve as command
+
+    monkeypatch.setattr(command, "_serve", lambda page, listener: None)
+    save_model(untrained(LABELS), tmp_path / "my_model")
+    for more, told in (([], True), (["--crop", "none"], False)):
+        assert main(["serve", "--model", str(tmp_path / "my_model"), "--port", "0", *more]) == 0
+        assert ("(--crop none if your images are faces" in capsys.readouterr().err) is told
 
 
 def refused(capsys, *arguments):

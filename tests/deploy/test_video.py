@@ -170,7 +170,7 @@ def test_what_is_no_video_is_refused_in_a_line(tmp_path, as_they_are, predict, m
         ".": "is a folder, not a video",
         "pipe.mp4": "pipe.mp4: not a regular file",
     }.items():
-        code, rows, err = predict(as_they_are, "--crop", "none", "--video", tmp_path / name)
+        code, rows, err = predict(as_they_are, "--video", tmp_path / name)  # and no warning of the crop before it
         assert (code, rows) == (2, []) and said in err and err.startswith("error: ") and err.count("\n") == 1, err
     monkeypatch.setattr(video_file, "MAX_PIXELS", 5000)
     code, _, err = predict(as_they_are, "--crop", "none", "--video", tmp_path / "whole.mp4")
