@@ -213,7 +213,9 @@ def test_a_photograph_that_is_dropped_in_a_browser_gets_a_label(served, portrait
         page.go(address)
         page.until("document.getElementById('name').textContent === 'my_model'")
         page.drop("#drop", [tmp_path / "portrait.jpg", tmp_path / "broken.jpg"])
-        page.until("document.getElementById('status').textContent.startsWith('2 photographs, 1 face')")
+        page.until("document.getElementById('status').textContent.includes(', 1 face;')")
+        status = page.run("document.getElementById('status').textContent")
+        assert status == "1 photograph, 1 face; 1 file could not be read."
         (expected,) = model(tmp_path / "portrait.jpg")
         label = page.run("document.querySelector('.face h3').textContent")
         assert label == expected.label  # as text, whatever is in it
