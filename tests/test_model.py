@@ -272,7 +272,7 @@ def test_pictures_are_written_over_nothing_but_pictures_of_before(plain, photogr
     code, _, err = command(capsys, "predict", "--model", plain, folder, "--out", tmp_path / "mine.csv")
     assert code == 2 and "mine.csv was not written by predict" in err and err.count("\n") == 1
     for kind in ("csv", "json", "csv"):
-        given = ["--format", kind, "--out", tmp_path / "ours.txt"]
+        given = ["--format", kind, "--out", tmp_path / "ours"]
         assert command(capsys, "predict", "--model", plain, folder / "none.png", *given)[0] == 0
     for _ in range(2):  # our own are
         code, _, err = command(capsys, "predict", "--model", plain, folder, "--annotate", tmp_path / "drawn")

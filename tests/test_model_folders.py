@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from pa_difc.backbones import make_backbone
+from pa_difc.backbones.places import weights_file
 from pa_difc.data.labels import EXPRESSIONS, VALENCE, LabelSet
 from pa_difc.deploy.annotate import annotated
 from pa_difc.deploy.card import model_card
@@ -200,3 +201,26 @@ def test_only_what_older_versions_would_misread_is_of_a_higher_format(model, vie
     assert settings["format"] == expected and checked(settings)["format"] == expected
     assert FaceModel(settings).views == views
     assert model_settings(record(EXPRESSIONS))["format"] == 2
+
+
+def test_a_folder_around_models_is_told_which_one_to_give(tmp_path):
+    """As people give it: the --out of a command, a folder of such folders, or a file inside of a model."""
+
+    def said(place, read=load_model):
+        with pytest.raises(UserError) as error:
+            read(place)
+        return str(error.value)
+
+    out, old = tmp_path / "runs" / "adapt", tmp_path / "runs" / "old"
+    for place in (out / "runs" / "mcd-seed0", out / "runs" / "mcd-seed1", old / "runs" / "dann-seed0"):
+        place.mkdir(parents=True)
+        (place / "record.json").write_text("{}")
+    assert f"{old}: no model here: give {old / 'runs' / 'dann-seed0'}" == said(old)
+    assert said(out) == f"{out}: no model here: 2 are below it; give one, such as {out / 'runs' / 'mcd-seed0'}"
+    save_model(FaceModel(model_settings(record(VALENCE))), out / "model")
+    for read, what in ((load_model, "model"), (weights_file, "weights")):  # the second one is --pretrained's
+        assert said(out, read) == f"{out}: no {what} here: give {out / 'model'}"
+        assert said(out.parent, read) == f"{out.parent}: no {what} here: give {out / 'model'}"
+    file = out / "model" / "model.safetensors"
+    assert said(file) == f"{file}: no model here: give its folder, {out / 'model'}"
+    assert "looked for config.json" in said(tmp_path / "nowhere")

@@ -116,7 +116,8 @@ def test_on_the_command_line(labelled, weights, home, capsys):
     page = (home / "runs" / "report" / "report.md").read_text()
     if labelled:
         assert "Adapting to the target alone" in page and "Training on" not in page
-    assert "source recall 0.0" not in page and "src_macro" not in page
+    assert "source recall" not in page and "src_macro" not in page
+    assert labelled or "chosen by consensus (mean rank by class_ami and ensv) among 2" in page
     (run,) = (home / "runs" / "runs").glob("source_free-*")
     assert main(["export", "--model", str(run), "--out", "mine"]) == 0
     card = (home / "mine" / "README.md").read_text()
@@ -133,6 +134,7 @@ def test_adapt_without_a_source(weights, home, capsys):
     assert main([*words.split(), *given.split()]) == 0
     out = capsys.readouterr().out
     assert "decided: 2 cells" in out and "chosen without labels: " in out
+    assert "source recall" not in out and "The two cells agree on " in out
     assert {p.name.partition("-")[0] for p in (home / "a" / "runs").iterdir()} == {"as_is", "source_free"}
     assert (home / "a" / "model" / "config.json").exists()
     with pytest.raises(UserError, match="--source none: give --pretrained, weights that include a classifier"):

@@ -17,12 +17,27 @@ from ..util.files import file_digest, read_json
 MANIFEST = "weights_manifest.json"
 EXPORTED = ("config.json", "model.safetensors")
 OF_RUN = ("record.json", "checkpoint.pt")
+#: Where commands put models below their ``--out``: what was chosen and exported first, then the runs.
+_BELOW = ("model", "runs/*", "*", "*/model", "*/runs/*")
 
 
 def is_model_folder(place: Path | str | None) -> bool:
     """Whether a path is the folder of an exported model or of a run."""
     # os.path.isfile, unlike Path.is_file, returns False for names that no file system allows.
     return place is not None and any(os.path.isfile(Path(place) / names[0]) for names in (EXPORTED, OF_RUN))
+
+
+def near(place: Path) -> str:
+    """A clause on the model folder that was probably meant by a path that is none; empty if there is none near it."""
+    if place.is_file() and is_model_folder(place.parent):
+        return f": give its folder, {place.parent}"
+    for pattern in _BELOW:
+        found = sorted(path for path in place.glob(pattern) if is_model_folder(path)) if place.is_dir() else []
+        if found[1:]:
+            return f": {len(found)} are below it; give one, such as {found[0]}"
+        if found:
+            return f": give {found[0]}"
+    return ""
 
 
 def weights_file(place: Path) -> Path:
@@ -38,6 +53,8 @@ def weights_file(place: Path) -> Path:
         return manifests[0]
     if manifests:
         raise UserError(f"{place} holds {len(manifests)} networks: name one, such as {manifests[0]}")
+    if clause := near(place):
+        raise UserError(f"{place}: no weights here{clause}")
     raise UserError(
         f"{place}: no weights here (looked for {EXPORTED[0]} of an exported model, {OF_RUN[0]} of a run, and "
         f"…{MANIFEST} of TensorFlow.js)"

@@ -7,8 +7,12 @@ decides how long each cell is trained. The decision is kept in plan.json, so tha
 from __future__ import annotations
 
 import argparse
+import platform
+import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from ..data.domains import Domain
     from ..report.selection import Candidate, Selection
     from ..training.settings import Settings
+    from .budget import Plan
 
 EXAMPLES = """\
   pa-difc adapt                                       # on synthetic faces: a few minutes
@@ -111,14 +116,14 @@ def run(parsed: argparse.Namespace) -> int:
     team = sized(team, cells, source, target)
     with threads_of(team.jobs):
         plan = _plan(parsed, cells, source, target, budget, started, team.jobs or 1)
-    cells = planned(cells, plan)
+    cells = planned(cells[: len(plan.seconds)], plan)
     announce_phases(cells)
     source, target = fewer_faces(source, plan, by_label=True), fewer_faces(target, plan, by_label=False)
     records, failures = run_grid(cells, source, target, out, parsed.log, plan.seconds, team=team)
     report_failures(failures)
     if not records:
         raise UserError(f"none of the {len(cells)} cells could be trained")
-    _conclude(records, out, target)
+    _conclude(records, out, target, longer=_longer(plan, _most_epochs(parsed)))
     return 0 if all(failure.mendable for _, failure in failures) else 1
 
 
@@ -175,11 +180,16 @@ def _plan(
     budget: float,
     started: float,
     jobs: int,
-) -> Any:
-    """The plan of an earlier run for the same cells and budget, or a new one, which is written to plan.json."""
+) -> Plan:
+    """The plan of an earlier run for the same cells and budget, or a new one, which is written to plan.json.
+
+    If the budget is too short for all cells, but not for as_is, the plan is for as_is alone and is not written: the
+    measurements are, in pace.json, so that the next call has more time.
+    """
     from ..evaluation.crop_choice import SCALES
     from ..training.record import RunFolder
-    from .budget import decide, describe, measure, read_plan, write_plan
+    from .budget import TooShortError, decide, describe, measure
+    from .plan_file import read_pace, read_plan, write_pace, write_plan
 
     keys = [RunFolder.of(parsed.out, cell, source, target).key for cell in cells]
     key, path = f"{'-'.join(keys)}-{budget:g}s", parsed.out / "plan.json"
@@ -188,25 +198,52 @@ def _plan(
         assert own.input_scale is not None
         precisions = ["bf16", "float32"] if parsed.pretrained else [own.precision]
         scales = list(SCALES) if cells[0].method.name == "as_is" and own.input_scale == 1 else [own.input_scale]
-        pace = measure(cells, source, target, budget=budget, precisions=precisions, scales=scales, jobs=jobs)
-        plan = decide(
-            [cell.method.name for cell in cells],
-            pace,
-            source,
-            target,
+        kept, same = parsed.out / "pace.json", f"{'-'.join(keys)}-{jobs}-{platform.node()}"
+        pace = read_pace(kept, same) or measure(
+            cells, source, target, budget=budget, precisions=precisions, scales=scales, jobs=jobs
+        )
+        decided = partial(
+            decide,
+            pace=pace,
+            source=source,
+            target=target,
             batch_size=cells[0].data.batch_size,
-            most_epochs=_MOST_EPOCHS["fine-tuning" if parsed.pretrained else "from scratch"],
+            most_epochs=_most_epochs(parsed),
             budget=budget,
             spent=time.perf_counter() - started,
             key=key,
             jobs=jobs,
         )
-        write_plan(path, plan)
+        methods = [cell.method.name for cell in cells]
+        try:
+            plan = decided(methods)
+            write_plan(path, plan)
+            kept.unlink(missing_ok=True)
+        except TooShortError as error:
+            write_pace(kept, pace, same)
+            if methods[0] != "as_is":
+                raise
+            try:
+                plan = replace(decided(methods[:1]), steps=0)
+            except TooShortError:
+                raise error from None
+            print(f"{error}. Only as_is fits, the pretrained classifier without training.", file=sys.stderr)
     print(f"{describe(plan, source, target, jobs)}\n", flush=True)
     return plan
 
 
-def _conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain) -> None:
+def _most_epochs(parsed: argparse.Namespace) -> int:
+    return _MOST_EPOCHS["fine-tuning" if parsed.pretrained else "from scratch"]
+
+
+def _longer(plan: Plan, most: int) -> str:
+    """What would let the cells of a plan train for longer: a larger budget, or another command."""
+    if plan.epochs < most:
+        return "more time (--budget)"
+    return f"more epochs than the {most} of adapt (pa-difc compare --epochs)"
+
+
+def _conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain, longer: str) -> None:
     """Chooses a cell without labels, writes the page and the model, and prints the choice and how certain it is."""
     from ..deploy.export import export_model, run_record
     from ..deploy.model import load_model
@@ -222,6 +259,7 @@ def _conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain) -> N
     selection = select(grid)
     if selection is None:
         raise UserError(f"{out}: outputs.npz of a run is missing; delete its record.json and rerun to write both")
+    selection = replace(selection, longer=longer)
     page = write_grid(grid, out, None, choice=selection).page
     chosen = selection.chosen
     folder = chosen.runs[0].path

@@ -6,12 +6,11 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from ..util.errors import UserError
-from ..util.shapes import COUNT, NUMBER, TEXT, mismatch
 from .grid_display import duration
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 #: Share of the time left after reading and measuring that is planned for: drawing the figures takes time at the end,
 #: and a machine's speed varies.
 PLANNED = 0.65
+#: The advised budget has this much slack: a machine is not always equally fast.
+_SLACK = 1.2
 #: Fewer steps than this teach nothing, so a budget without time for them is refused.
 FEWEST_STEPS = 10
 #: At most this share of the budget goes into predicting held-out faces, but at least this many faces per domain.
@@ -34,13 +35,17 @@ _CROP_SHARE, _CROP_FACES = 0.05, (100, 1500)
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
+class TooShortError(UserError):
+    """The budget is too short for the cells; the message names one that will do."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """How long and on what a grid is trained; kept in a file, because a resumed run must not decide otherwise."""
 
     key: str  #: identifies the cells, their data and the budget
     epochs: int
-    steps: int  #: per epoch
+    steps: int  #: per epoch; 0 if nothing is trained
     faces: int  #: training faces per domain, at most
     scored: int  #: held-out faces predicted per domain, at most
     precision: str
@@ -160,29 +165,49 @@ def decide(
         jobs: how many cells are trained in parallel.
 
     Raises:
-        UserError: the budget is too short for :data:`FEWEST_STEPS`.
+        TooShortError: the budget is too short for :data:`FEWEST_STEPS`.
     """
     n, at_a_time = len(methods), min(jobs, len(methods))
-    scored = max(FEWEST_SCORED, int(SCORING * budget / -(-n // at_a_time) / pace.face / 2))
-    predicting = pace.face * sum(min(len(domain.test), scored) for domain in (source, target))
+
+    def scored_in(budget: float) -> int:
+        return max(FEWEST_SCORED, int(SCORING * budget / -(-n // at_a_time) / pace.face / 2))
+
+    def each(steps: int, scored: int) -> list[float]:
+        predicting = pace.face * sum(min(len(domain.test), scored) for domain in (source, target))
+        return [predicting + steps * pace.step.get(method, 0.0) for method in methods]
+
+    def lasts(steps: int, scored: int) -> float:
+        return makespan(each(steps, scored), at_a_time)
+
+    def longest(budget: float) -> int:
+        planned_s, scored = PLANNED * (budget - spent) - pace.start, scored_in(budget)
+        return bisect_right(range(whole * most_epochs + 1), planned_s, key=lambda steps: lasts(steps, scored)) - 1
+
     most = max(len(source.train), len(target.train))
-
-    def lasts(steps: int) -> float:
-        return makespan([predicting + steps * pace.step.get(method, 0.0) for method in methods], at_a_time)
-
-    planned_s, whole = PLANNED * (budget - spent) - pace.start, -(-most // batch_size)
-    steps = bisect_right(range(whole * most_epochs + 1), planned_s, key=lasts) - 1
+    scored, whole = scored_in(budget), -(-most // batch_size)
+    steps = longest(budget)
     if steps < (fewest := min(FEWEST_STEPS, whole)):
-        needed = duration((lasts(fewest) + pace.start) / PLANNED)
-        raise UserError(
-            f"--budget: too short; reading and measuring took {duration(spent)}, and training and scoring {n} cells "
-            f"take at least {needed} here"
+        enough = budget
+        while longest(enough) < fewest:
+            enough *= 1.05
+        raise TooShortError(
+            f"--budget: too short; reading and measuring took {duration(spent)}, and training and scoring {n} "
+            f"cell{'s' * (n > 1)} take at least {duration((lasts(fewest, scored) + pace.start) / PLANNED)} here: give "
+            f"--budget {round_budget(_SLACK * enough)}"
         )
     epochs = max(1, min(most_epochs, steps // whole))
     per_epoch = min(steps, whole)
-    seconds = [predicting + epochs * per_epoch * pace.step.get(method, 0.0) for method in methods]
     faces = most if steps >= whole else steps * batch_size
+    seconds = each(epochs * per_epoch, scored)
     return Plan(key, epochs, per_epoch, faces, scored, pace.precision, pace.input_scale, seconds)
+
+
+def round_budget(seconds: float) -> str:
+    """A budget of at least so many seconds, rounded up: "90s", "4m" or "35m"."""
+    if seconds <= 120:
+        return f"{10 * ceil(seconds / 10)}s"
+    minutes = ceil(seconds / 60)
+    return f"{minutes if minutes <= 10 else 5 * ceil(minutes / 5)}m"
 
 
 def makespan(seconds: Sequence[float], jobs: int) -> float:
@@ -199,13 +224,14 @@ def describe(plan: Plan, source: Domain, target: Domain, jobs: int = 1) -> str:
     def most(split: str) -> int:
         return max(len(getattr(domain, split)) for domain in (source, target))
 
-    passes = f"{plan.epochs} epoch{'s' * (plan.epochs > 1)} of {plan.steps:,} steps"
+    n, passes = len(plan.seconds), f"{plan.epochs} epoch{'s' * (plan.epochs > 1)} of {plan.steps:,} steps"
+    passes = passes if plan.steps else "without training"
     some = f", with at most {plan.faces:,} training faces of each side" * (plan.faces < most("train"))
     some += f", judged by at most {plan.scored:,} held-out ones" * (plan.scored < most("test"))
     at_a_time = f", {jobs} cells at a time" if jobs > 1 else ""
     crop = f"; faces at {plan.input_scale:g} of their size" * (plan.input_scale != 1)
     return (
-        f"decided: {len(plan.seconds)} cells, {passes}{some}; {plan.precision}{crop}; about "
+        f"decided: {n} cell{'s' * (n > 1)}, {passes}{some}; {plan.precision}{crop}; about "
         f"{duration(makespan(plan.seconds, jobs))} in all{at_a_time}"
     )
 
@@ -245,36 +271,6 @@ def _some(faces: Samples, number: int, classes: Iterable[int] | None) -> Samples
         quota = number if classes is None else min(len(group), max(RARE, share))
         kept.append(group[np.linspace(0, len(group) - 1, quota).astype(np.int64)])
     return faces.take(np.sort(np.concatenate(kept)))
-
-
-def read_plan(path: Path, key: str) -> Plan | None:
-    """The plan that an earlier run left, if it has the same key.
-
-    Raises:
-        UserError: the file is incomplete.
-    """
-    from ..util.files import read_json
-
-    if not path.exists():
-        return None
-    found = read_json(path)
-    shape: dict[str, Any] = {"key": TEXT, "epochs": COUNT, "steps": COUNT, "faces": COUNT}
-    if problem := mismatch(
-        found, shape | {"scored": COUNT, "precision": TEXT, "input_scale": NUMBER, "seconds": [NUMBER]}
-    ):
-        raise UserError(f"{path} is incomplete ({problem}); remove it to have it written again")
-    return Plan(**found) if found["key"] == key else None
-
-
-def write_plan(path: Path, plan: Plan) -> None:
-    """Writes a plan to a file.
-
-    Raises:
-        UserError: the file can't be written.
-    """
-    from ..util.files import write_sealed
-
-    write_sealed(path, asdict(plan))
 
 
 def _choose_scale(settings: Settings, target: Domain, scales: Sequence[float], number: int) -> float:

@@ -1,13 +1,34 @@
-"""Keeps commands from overwriting files in ``--out`` that they did not write."""
+"""What commands write to ``--out``: never over files that they did not write, and tables in the format of the name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from ..util.errors import UserError
 from ..util.files import refuse_foreign
 from ..util.process import command_line
 
 COMMAND = "command.txt"
+_TABLES = ("csv", "json")  #: formats of a table of predictions, and the suffixes of its file
+
+
+def table_format(out: Path | None, asked: str | None) -> str:
+    """The format of a table: the one asked for, else the one that its file's suffix names, else CSV.
+
+    Args:
+        out: the file; None for standard output.
+        asked: "csv", "json", or None for no preference.
+
+    Raises:
+        UserError: the suffix names no format, or another one than asked for.
+    """
+    suffix = out.suffix if out is not None else ""
+    named = suffix[1:].lower() or asked or _TABLES[0]
+    if named not in _TABLES:
+        raise UserError(f"--out {out}: {suffix} is no format of a table; give a name that ends in .csv or .json")
+    if asked not in (None, named):
+        raise UserError(f"--out {out}: the name is one of {named}, and --format asks for {asked}; change one of them")
+    return named
 
 
 def require_own(out: Path, *names: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from mimetypes import guess_type
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   pa-difc predict --model runs/demo/runs/mcd-difc-seed0-… photo.jpg
   pa-difc predict --model my_model holiday/ --out holiday.csv --annotate holiday_annotated
-  pa-difc predict --model my_model faces/ --crop none --format json
+  pa-difc predict --model my_model faces/ --crop none --out faces.json
   pa-difc predict --model my_model stadium.jpg --detect-px 4096
   pa-difc predict --model my_model --video walk.mp4 --out walk.csv --annotate walk_faces.mp4 --smooth ema:0.3"""
 
@@ -30,12 +31,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("images", nargs="*", type=Path, help="image files, or folders of them")
     add("--model", type=Path, required=True, metavar="DIR", help="a finished run's folder, or an exported model")
-    add("--format", default="csv", choices=("csv", "json"), help="(default: %(default)s)")
+    add("--format", choices=("csv", "json"), help="of the table (default: as the name of --out ends; csv without it)")
     add(
         "--out",
         type=Path,
         metavar="FILE",
-        help="output file (default: standard output); rerun a stopped command to resume it",
+        help="output file, .csv or .json (default: standard output); rerun a stopped command to resume it",
     )
     about = "folder for annotated images, with boxes, labels and bars; with --video, the .mp4 or .mkv file to write"
     add("--annotate", type=Path, metavar="DIR", help=about)
@@ -76,26 +77,31 @@ def run(parsed: argparse.Namespace) -> int:
 
     set_device(parsed.device)
     model = load(parsed.model, parsed.device, crop=parsed.crop, views=parsed.views, detect_px=parsed.detect_px)
-    if product := product_line(model.model.settings):
-        print(f"{parsed.model}: {product}", file=sys.stderr)
-    warning = Cut(model.model, parsed.crop).warning()
+    product = product_line(model.model.settings)
+    notes = [product and f"{parsed.model}: {product}", Cut(model.model, parsed.crop).warning()]
     if parsed.video is not None:
-        _say(warning)
-        return predict_video.run_video(parsed, model)
+        return predict_video.run_video(parsed, model, lambda: _say(*notes))
     images = find_images(parsed.images)
     pictures = picture_files(images, parsed.annotate) if parsed.annotate else None
     table = _table(parsed, model, images, pictures or [])
-    _say(left_out_line(images.left_out))
-    _say(warning)
+    _say(left_out_line(images.left_out), *notes)
     _predict(parsed, model, images, pictures, table)
     if table.problems:
         number = f"{table.problems} of {len(images.paths)}"
         print(f"{number} images without a prediction; see the column 'problem'", file=sys.stderr)
-    return 0
+    if table.unreadable:
+        _say(_film_line(images.paths))
+    return 1 if table.unreadable == len(images.paths) else 0
 
 
-def _say(line: str | None) -> None:
-    if line is not None:
+def _film_line(paths: Sequence[Path]) -> str | None:
+    """Advice if a file that was given as an image has the name of a video."""
+    films = [path for path in paths if (guess_type(path.name)[0] or "").startswith("video/")]
+    return f"{films[0]} has the name of a video: give it as --video {films[0]}" if films else None
+
+
+def _say(*lines: str | None) -> None:
+    for line in filter(None, lines):
         print(line, file=sys.stderr)
 
 
@@ -103,12 +109,13 @@ def _table(parsed: argparse.Namespace, model: Predictor, images: Images, picture
     """The table that the rows are written to: standard output, or --out with what an earlier run left."""
     from ..deploy.rows import FileTable, Format, Table, identity
     from ..util.terminal import for_programs
+    from .outputs import table_format
 
-    form = Format(parsed.format, model.labels)
+    if parsed.out is not None and parsed.out.resolve() in {path.resolve() for path in (*images.paths, *pictures)}:
+        raise UserError(f"--out {parsed.out} is one of the images: give another file")
+    form = Format(table_format(parsed.out, parsed.format), model.labels)
     if parsed.out is None:
         return Table(for_programs(sys.stdout), form)
-    if parsed.out.resolve() in {path.resolve() for path in (*images.paths, *pictures)}:
-        raise UserError(f"--out {parsed.out} is one of the images: give another file")
     same = identity(
         model.model.state_dict(),
         [model.model.settings, model.model.views, parsed.crop, parsed.detect_px, parsed.annotate],

@@ -14,6 +14,8 @@ from ..util.stops import exit_code
 from ..util.terminal import for_programs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..deploy.predictor import Predictor
     from ..deploy.rows import Table
     from ..deploy.video import FilmedFaces
@@ -44,8 +46,14 @@ def refuse(parsed: argparse.Namespace) -> None:
         raise UserError(f"{parsed.images[0]}: give images or --video, not both")
 
 
-def run_video(parsed: argparse.Namespace, model: Predictor) -> int:
-    """Writes a row for each face of each frame and, if asked for, an annotated video; returns the exit code."""
+def run_video(parsed: argparse.Namespace, model: Predictor, say_notes: Callable[[], None]) -> int:
+    """Writes a row for each face of each frame and, if asked for, an annotated video; returns the exit code.
+
+    Args:
+        parsed: the command's arguments.
+        model: the model.
+        say_notes: prints notes on the model, once the video and the outputs are open.
+    """
     from ..deploy.rows import FileTable
     from ..deploy.smoothing import smoother_of
     from ..deploy.video_file import VideoFile
@@ -57,6 +65,7 @@ def run_video(parsed: argparse.Namespace, model: Predictor) -> int:
     faces = model.each_frame(video, smoother)
     out = VideoOut(parsed.annotate, video.rate) if parsed.annotate else None
     table = _table(parsed, model)
+    say_notes()
     began, ended = time.perf_counter(), False
     try:
         _write(faces, table, out)
@@ -80,13 +89,14 @@ def run_video(parsed: argparse.Namespace, model: Predictor) -> int:
 def _table(parsed: argparse.Namespace, model: Predictor) -> Table:
     from ..deploy.prediction import frame_columns
     from ..deploy.rows import FileTable, Format, Table
+    from .outputs import table_format
 
-    form = Format(parsed.format, model.labels, frame_columns(model.labels))
+    for flag, path in (("--video", Path(parsed.video)), ("--annotate", parsed.annotate)):
+        if None not in (path, parsed.out) and parsed.out.resolve() == path.resolve():
+            raise UserError(f"--out {parsed.out} is what {flag} names: give another file")
+    form = Format(table_format(parsed.out, parsed.format), model.labels, frame_columns(model.labels))
     if parsed.out is None:
         return Table(for_programs(sys.stdout), form)
-    for flag, path in (("--video", Path(parsed.video)), ("--annotate", parsed.annotate)):
-        if path is not None and parsed.out.resolve() == path.resolve():
-            raise UserError(f"--out {parsed.out} is what {flag} names: give another file")
     return FileTable(parsed.out, form, "video", None)
 
 

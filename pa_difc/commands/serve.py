@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ def run(parsed: argparse.Namespace) -> int:
         raise UserError(f"serve needs {error.name}: pip install 'pa-difc[web]'") from None
     import numpy as np
 
+    from ..deploy.faces import Cut
     from ..deploy.given import Given
     from ..deploy.predictor import load
 
@@ -54,6 +56,8 @@ def run(parsed: argparse.Namespace) -> int:
         model = load(parsed.model, parsed.device, crop=parsed.crop)
         for _ in model.each([Given("nobody", np.zeros((64, 64, 3), np.uint8))]):
             pass  # loads the detector and the network before the first visitor waits for them
+        if line := Cut(model.model, model.crop).warning():
+            print(line, file=sys.stderr)
         address = f"http://{_HOST}:{port}/"
         print(f"{parsed.model} is at {address} for this computer only; Ctrl-C stops it", flush=True)
         if parsed.open:

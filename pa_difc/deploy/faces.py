@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from .model import FaceModel
 
 CROPS = ("model", "cdfer", "none")
+#: What a model sees, by the name of the crop.
+_CROPPED = {
+    "cdfer": "faces that are detected and cropped to the box and about 10 % around it",
+    "arcface": "faces that are detected and aligned by eyes, nose and mouth",
+    "none": "whole images",
+}
 
 
 @dataclass(frozen=True)
@@ -46,20 +52,20 @@ class Cut:
         self.mode = self._trained if crop == "model" else crop
         self.searches = not self._whole or bool(given["landmarks"])  #: whether faces have to be looked for
 
-    def warning(self) -> str | None:
-        """A line of warning if the model was trained on faces that were cropped in another way."""
-        if self._prepared:
-            if self.mode == self._trained:
-                return None
-            was = f"on faces cut out as {self._trained}" if self._trained != "none" else "on whole images"
-            shown = "whole images" if self.mode == "none" else f"faces cut out as {self.mode}"
-            return f"the model was trained {was} and is shown {shown} (--crop model shows it what it was trained on)"
-        if self.mode == "none":
+    def difference(self) -> str | None:
+        """A clause that says how the model's training faces were cropped, and how these are; None if alike."""
+        was = _CROPPED[self._trained] if self._prepared else "images as they are"
+        if self.mode == (self._trained if self._prepared else "none"):
             return None
-        return (
-            "the model was trained on images taken as they are, without `prepare`, and is shown faces that are found "
-            f"and cut out as {self.mode} (--crop none if your images are faces cut out like those it was trained on)"
-        )
+        return f"the model was trained on {was}, but now sees {_CROPPED[self.mode]}"
+
+    def warning(self) -> str | None:
+        """A line of warning if the model was trained on faces that were cropped in another way, with advice."""
+        if (line := self.difference()) is None:
+            return None
+        if self._prepared:
+            return f"{line} (--crop model shows it what it was trained on)"
+        return f"{line} (--crop none if your images are faces cropped like those that it was trained on)"
 
     def faces(self, image: Photograph, found: Sequence[Detection]) -> list[Shown]:
         """The crops of an image for the model; empty if there is no face.

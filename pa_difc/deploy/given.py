@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from ..util.errors import UserError
+from ..util.names import address_clause
 from .images import find_images
 
 _ONE = (str, os.PathLike, Image.Image, np.ndarray, torch.Tensor, bytes)
@@ -38,6 +39,8 @@ class Given:
             path = Path(x)
             if path.is_dir():
                 raise UserError(f"{path} is a folder: give it alone, or a list of its images")
+            if (clause := address_clause(path)) and not path.exists():
+                raise UserError(f"{path}: no such file{clause}")
             return cls.of_file(path)
         if isinstance(x, Image.Image):
             return cls(os.fsdecode(getattr(x, "filename", "") or unnamed), x)
@@ -70,6 +73,8 @@ def many(x: Any) -> Iterator[Given]:
     """
     if isinstance(x, (str, os.PathLike)):
         x = find_images([Path(x)]).paths
+    if hasattr(x, "read"):  # it would be an iterator of lines
+        raise UserError(f"an open file ({type(x).__name__}) can't be predicted: give its path, or Image.open(file)")
     if not isinstance(x, Iterable) or isinstance(x, dict):
         raise UserError(f"{type(x).__name__} can't be predicted: give {_KINDS}")
     return (Given.of(one, index) for index, one in enumerate(x))

@@ -104,6 +104,7 @@ class Predictor:
         self.device, self.detect_px, self.crop = str(device), detect_px, _known(crop)
         self.model = model.to(device)
         self.labels = tuple(model.classes)
+        self._warned: set[str] = set()
 
     def __call__(self, images: Any, *, crop: str | None = None, batch_size: int = 1) -> Any:
         """Predicts the faces of one image, or of many.
@@ -240,9 +241,11 @@ class Predictor:
         )
 
     def _cut(self, crop: str | None) -> str:
-        """The valid name of a crop; warns if the model was trained on another one."""
+        """The valid name of a crop; warns once if the model was trained on another one."""
         crop = self.crop if crop is None else _known(crop)
-        if line := Cut(self.model, crop).warning():
+        line = Cut(self.model, crop).warning()
+        if line and line not in self._warned:  # Python's own filter would repeat it for every line that calls this
+            self._warned.add(line)
             warnings.warn(line.replace("--crop ", "crop="), stacklevel=3)
         return crop
 

@@ -116,6 +116,7 @@ class Table:
 
     done = 0  #: images (or frames) whose rows are written
     problems = 0  #: rows that report a problem instead of a prediction
+    unreadable = 0  #: of these, the ones whose image could not be read
 
     def __init__(self, stream: IO[str], form: Format) -> None:
         self._stream, self._form, self._first = stream, form, True
@@ -124,7 +125,7 @@ class Table:
     def add(self, rows: Sequence[Row]) -> None:
         """Writes the rows of an image and flushes them, so that they survive the end of the program."""
         self.done += 1
-        self.problems += sum(bool(row.get("problem")) for row in rows)
+        self._count(rows)
         if not rows:
             return
         written = [{escaped(key): escaped(v) if isinstance(v, str) else v for key, v in row.items()} for row in rows]
@@ -137,6 +138,10 @@ class Table:
 
     def close(self) -> None:
         """Releases the output, whether the table is finished or not."""
+
+    def _count(self, rows: Sequence[Row]) -> None:
+        self.problems += sum(bool(row.get("problem")) for row in rows)
+        self.unreadable += sum(row.get("problem", "") not in ("", NO_FACE) for row in rows)
 
     def _write(self, text: str) -> None:
         self._stream.write(text)
@@ -221,7 +226,7 @@ class FileTable(Table):
         else:
             self._stream.truncate(len(whole.encode()))
         self.done, self._first = len(images), not kept
-        self.problems = sum(bool(row["problem"]) for row in kept)
+        self._count(kept)
 
 
 def _is_drawn(rows: Sequence[Row], picture: Path) -> bool:

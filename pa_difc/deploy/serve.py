@@ -145,7 +145,10 @@ def _about(model: Predictor, name: str) -> dict[str, Any]:
     """The page's data on the model."""
     settings = model.model.settings
     chosen, cut = settings["settings"], Cut(model.model, model.crop)
-    notes = [cut.warning(), product_line(settings), temperature_line(settings)]
+    crop = cut.difference()
+    if crop:
+        crop += ": predictions may be less accurate than on images like those it was trained on"
+    notes = [crop, product_line(settings), temperature_line(settings)]
     return {
         "name": name,
         "method": f"{chosen['method']['name']} · {chosen['loss']['name']}",

@@ -2,7 +2,8 @@
 
     python use_onnx.py face.jpg another.png
 
-Each image is one face, cut out as the model's training faces were ("crop" in the file's metadata says how).
+Each image is one face, cut out as the model's training faces were ("crop" in the file's metadata says how). A file that
+can't be read gives a line on standard error, and the exit code 1 after the others.
 """
 
 import json
@@ -23,7 +24,7 @@ def probabilities(image: Image.Image) -> dict[str, float]:
     """The probability of each class, for an image that is one face."""
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):  # Pillow's conversion to RGB would clip nearly all of it to white
-        raise SystemExit(f"error: gray of more than 8 bits ({image.mode}): save it with 8 over the full range")
+        raise ValueError(f"gray of more than 8 bits ({image.mode}): save it with 8 over the full range")
     if image.has_transparency_data:  # on the gray background that pa-difc uses
         image = Image.alpha_composite(Image.new("RGBA", image.size, (128, 128, 128, 255)), image.convert("RGBA"))
     left, top, right, bottom = 0, 0, *image.size
@@ -38,8 +39,25 @@ def probabilities(image: Image.Image) -> dict[str, float]:
     return dict(zip(CLASSES, SESSION.run(None, values)[0][0].tolist(), strict=True))
 
 
+def main(files: list[str]) -> int:
+    """Prints a line for each file; returns the exit code."""
+    if not files:
+        print(f"usage: python {Path(__file__).name} face.jpg …", file=sys.stderr)
+        return 2
+    unread = 0
+    for file in files:
+        try:
+            found = probabilities(Image.open(file))
+        except Exception as error:  # Pillow can raise anything on a damaged file
+            unread += 1
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            print(f"error: {file}: {' '.join(reason.split())}", file=sys.stderr)
+        else:
+            best = max(found, key=found.__getitem__)
+            row = json.dumps({"file": file, "label": best, "probabilities": found}, ensure_ascii=False)
+            print(row.encode(errors="backslashreplace").decode())  # bytes of a name that are not UTF-8
+    return min(unread, 1)
+
+
 if __name__ == "__main__":
-    for file in sys.argv[1:]:
-        found = probabilities(Image.open(file))
-        best = max(found, key=found.__getitem__)
-        print(json.dumps({"file": file, "label": best, "probabilities": found}, ensure_ascii=False))
+    sys.exit(main(sys.argv[1:]))

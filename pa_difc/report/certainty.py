@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from math import sqrt
 from statistics import mean
@@ -24,12 +25,16 @@ def certainty(selection: Selection) -> list[str]:
     chosen = selection.chosen
     others = [c for c in selection.candidates if c is not chosen]
     if not others:
-        return [*_learnt_little(selection), "There was nothing to choose from."]
+        return [*learnt_little(selection), "There was nothing to choose from."]
     picks = {name: selection.pick(name) for name in AGAINST_AS_IS}
     for_it = [name for name, pick in picks.items() if pick is chosen]
-    against = [f"{name} would choose {pick.name}" for name, pick in picks.items() if pick is not chosen]
-    found = f"Alone, {', '.join(for_it)} would choose it too" if for_it else "No single criterion would choose it"
-    lines = [*_learnt_little(selection), f"{found}{'; ' + ', '.join(against) if against else ''}."]
+    against: dict[str, list[str]] = {}
+    for name, pick in picks.items():
+        if pick is not chosen:
+            against.setdefault(pick.name, []).append(name)
+    found = f"Alone, {listed(for_it)} would choose it too" if for_it else "No single criterion would choose it"
+    rivals = listed([f"{listed(names)} would choose {rival}" for rival, names in against.items()])
+    lines = [*learnt_little(selection), f"{found}{'; ' + rivals if rivals else ''}."]
     second = max(others, key=lambda c: c.scores["consensus"])
     if 2 * len(for_it) < len(picks):
         lines.append("The criteria disagree: the choice is weak.")
@@ -44,10 +49,10 @@ def certainty(selection: Selection) -> list[str]:
     pairs = combinations([c.runs[0] for c in selection.candidates], 2)
     shares = [share for a, b in pairs if (share := agreement(a, b)) is not None]
     if shares:
-        lines.append(
-            f"Two cells agree on {mean(shares):.0%} of the faces on average, and on at least {min(shares):.0%}: "
-            "where they differ, one of them is wrong."
-        )
+        agree = f"Two cells agree on {mean(shares):.0%} of the faces on average, and on at least {min(shares):.0%}"
+        if len(shares) == 1:
+            agree = f"The two cells agree on {shares[0]:.0%} of the faces"
+        lines.append(f"{agree}: where they differ, one of them is wrong.")
     lines.append(
         f"Only labels can tell: with {_LABELLED} of the faces labelled, accuracy is known to within "
         f"{98 / sqrt(_LABELLED):.0f} points."
@@ -55,13 +60,23 @@ def certainty(selection: Selection) -> list[str]:
     return lines
 
 
-def _learnt_little(selection: Selection) -> list[str]:
+def listed(words: Sequence[str]) -> str:
+    """ "a", "a and b", or "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+
+
+def learnt_little(selection: Selection) -> list[str]:
     """A warning if the chosen cell hardly beats guessing on held-out source faces; reads source labels only."""
     recall, guess = selection.chosen.scores["src_macro"], 1 / len(selection.classes)
     if not selection.has_source or recall > guess + _LITTLE * (1 - guess):
         return []
     return [
-        f"Do not use it yet: its mean recall on held-out source is {recall:.1%}, and guessing among "
-        f"{len(selection.classes)} classes has {guess:.1%}. It needs more time, more labelled faces, or weights to "
-        "start from."
+        f"Do not use {selection.chosen.name} yet: its mean recall on held-out source is {recall:.1%}, and guessing "
+        f"among {len(selection.classes)} classes has {guess:.1%}. It needs {selection.longer}, more labelled faces, or "
+        f"{'other ' * _pretrained(selection)}weights to start from."
     ]
+
+
+def _pretrained(selection: Selection) -> bool:
+    """Whether the chosen cell started from weights."""
+    return selection.chosen.runs[0].settings["model"].get("pretrained") is not None

@@ -70,10 +70,10 @@ def write_grid(
     Raises:
         UserError: a run's outputs are damaged, the data is not that of the runs, or a file can't be written.
     """
-    lead = sentence(grid)
+    selection = choice or select(grid)
+    lead = sentence(grid, selection)
     if choice is not None and grid.labelled:
         lead = f"{sentence_of_choice(choice)} {lead}"
-    selection = select(grid)
     content, notes = _scored(grid, selection) if grid.labelled else _unscored(grid, selection)
     notes = [*_differences(grid), *_multiplied(grid), *(f"{line}." for line in grid.caveats), *notes]
     content = {title: rows for title, rows in content.items() if len(rows) > 1}

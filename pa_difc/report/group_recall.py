@@ -15,6 +15,8 @@ from .run import Array
 
 _Z = NormalDist().inv_cdf(0.975)
 _SHUFFLES = 2000
+#: A class with fewer faces than this in a compared group is pointed out: its recall moves in steps above 20 points.
+FEWEST_OF_CLASS = 5
 
 
 @dataclass(frozen=True)

@@ -60,9 +60,10 @@ def _gap(one: ByGroup, classes: Sequence[str]) -> str:
     """Sentences on the gap, and on the classes that it averages over."""
     if not one.classes:
         return "No class occurs in all groups, so their mean recalls can't be compared."
-    over = "" if len(one.classes) == len(classes) else (
-        f" Mean recall is over the classes that all of them have: {', '.join(classes[k] for k in one.classes)}."
-    )  # fmt: skip
+    names = ", ".join(classes[k] for k in one.classes)
+    over = f" Mean recall is over the classes that all of them have: {names}."
+    if len(one.classes) == len(classes):
+        over = f" Mean recall is over all {len(classes)} classes."
     if one.gap is None:
         return f"Fewer than two groups have {ENOUGH_FACES} faces: no gap is reported.{over}"
     compared = sum(not group.few for group in one.groups)

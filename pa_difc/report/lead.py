@@ -7,10 +7,11 @@ from statistics import mean
 from typing import Any
 
 from ..util.numbers import signed
+from .certainty import learnt_little
 from .compared import evidence
 from .grid import BASE, Grid
 from .run import AS_IS, Run
-from .selection import CHOSEN_BY, Selection, select
+from .selection import Selection, select
 from .statistics import Difference, difference, differences, over
 from .tables import spread
 
@@ -20,14 +21,18 @@ _AS_IS = f"{AS_IS}, the pretrained classifier without training"
 Cell = tuple[str, str]
 
 
-def sentence(grid: Grid) -> str:
+def sentence(grid: Grid, selection: Selection | None = None) -> str:
     """The main result: the best cell by mean recall, and what its loss gained over cross-entropy.
 
     If the grid has the pretrained classifier without training, the text begins with whether training on the source
-    helped. For a target without labels, it names the cell to use.
+    helped. For a target without labels, it names the cell to use, or warns of it.
+
+    Args:
+        grid: the runs.
+        selection: the choice among them without labels; None makes it here if it is needed.
     """
     if not grid.labelled:
-        return _unscored_sentence(grid)
+        return _unscored_sentence(grid, selection or select(grid))
     cells = {(m, k): runs for m in grid.methods for k in grid.losses if (runs := grid.of(m, k))}
     method, loss = best = _best(cells, "macro_recall")
     runs = cells[best]
@@ -128,9 +133,11 @@ def _lower(text: str) -> str:
 
 
 def sentence_of_choice(selection: Selection) -> str:
-    """The chosen cell, then its scores by the labels, which were read after the choice."""
-    chosen = selection.chosen
-    text = f"Chosen without labels: {chosen.name}, by {CHOSEN_BY}, among {len(selection.candidates)} cells."
+    """The chosen cell, after a warning if it learnt little, then its scores by the labels, read after the choice."""
+    chosen, n = selection.chosen, len(selection.candidates)
+    among = f"among {n} cells" if n > 1 else "the only cell"
+    chosen_by = f"Chosen without labels: {chosen.name}, by {selection.chosen_by}, {among}."
+    text = " ".join([*learnt_little(selection), chosen_by])
     cells = {c.name: c for c in (chosen, *(c for c in selection.candidates if c.method == AS_IS))}
     scores = [f"{name} {_scores_of([run.scores for run in c.runs])}" for name, c in cells.items()]
     return f"{text} By the labels, read after the choice, {'; '.join(scores)}."
@@ -141,15 +148,17 @@ def _scores_of(scores: Sequence[dict[str, Any]]) -> str:
     return f"has {recall:.1f} % mean recall and {accuracy:.1f} % accuracy"
 
 
-def _unscored_sentence(grid: Grid) -> str:
-    selection = select(grid)
+def _unscored_sentence(grid: Grid, selection: Selection | None) -> str:
     text = f"{grid.target} has no labels: how good a cell is on it is unknown"
     if selection is None:
         return f"{text}, and none can be chosen: outputs.npz of a run is missing."
     chosen = selection.chosen
-    why = f"chosen by {CHOSEN_BY} among {len(selection.candidates)}"
+    n = len(selection.candidates)
+    why = f"chosen by {selection.chosen_by} among {n}" if n > 1 else "the only cell"
     if not chosen.eligible:
         why += ", none of which passes the rules: unreliable"
+    if warning := learnt_little(selection):
+        return f"{warning[0]} {text}. {chosen.name} is {why}."
     if chosen.method == AS_IS:
         return f"{text}. Take {_AS_IS}, {why}: nothing says that {_lower(_training(grid))} helped."
     text = f"{text}. Take {chosen.name}, {why}"

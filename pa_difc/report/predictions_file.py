@@ -69,11 +69,12 @@ def write_groups(groups: Sequence[ByGroup], classes: Sequence[str], file: Path) 
 def _group_rows(groups: Sequence[ByGroup], classes: Sequence[str]) -> Iterator[list[Any]]:
     shares = [f"{score}{end}" for score in ("accuracy", "mean_recall") for end in ("", "_low", "_high")]
     recalls = [f"{part}_{name}" for name in classes for part in ("faces", "recall")]
-    yield ["column", "group", "faces", "right", *shares, *recalls]
+    yield ["column", "group", "faces", "right", *shares, "mean_recall_classes", *recalls]
     for one in groups:
+        over = ", ".join(classes[k] for k in one.classes)
         for group in one.groups:
             row: list[Any] = [one.column, group.name, group.faces, int(group.right.sum())]
-            row += [*_ends(group.accuracy), *_ends(group.mean_recall)]
+            row += [*_ends(group.accuracy), *_ends(group.mean_recall), over]
             for k in range(len(classes)):
                 recall = group.recall(k)
                 row += [int(group.counts[k]), "" if recall is None else f"{recall.value:.6f}"]

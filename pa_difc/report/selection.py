@@ -30,8 +30,6 @@ AGAINST_AS_IS = ("im", "class_ami", "bnm", "ensv")
 FEWEST_ABOVE_AS_IS = 2
 #: The cell whose recall on held-out source faces the others have to keep.
 REFERENCE = ("source_only", BASE)
-#: The rule of the choice, in words.
-CHOSEN_BY = "consensus (mean rank by class_ami, ensv and source recall)"
 #: Header of the column that decides the choice.
 RANK = "rank"
 #: Fewer cells than this are too few to judge a criterion.
@@ -76,10 +74,17 @@ class Selection:
     candidates: Sequence[Candidate]
     has_source: bool  #: whether there was a source dataset
     has_reference: bool  #: whether the grid has the cell :data:`REFERENCE`
+    longer: str = "more time"  #: what would let the cells train for longer, in words
 
     @property
     def chosen(self) -> Candidate:
         return self.pick("consensus")
+
+    @property
+    def chosen_by(self) -> str:
+        """The rule of the choice, in words."""
+        criteria = "class_ami, ensv and source recall" if self.has_source else "class_ami and ensv"
+        return f"consensus (mean rank by {criteria})"
 
     def pick(self, criterion: str) -> Candidate:
         """The best eligible candidate by a criterion; if none is eligible, the best that is not below as_is."""
@@ -120,12 +125,13 @@ def candidates_table(selection: Selection) -> Rows:
     shown = [name for name in CONSENSUS if name != "src_macro"]
     compared = any(c.agreement is not None for c in selection.candidates)
     agrees = [AGREES] if compared else []
-    rows = [["method", "loss", "source recall", *shown, RANK, *agrees, "classes", "time"]]
+    recall = ["source recall"] if selection.has_source else []
+    rows = [["method", "loss", *recall, *shown, RANK, *agrees, "classes", "time"]]
     for c in selection.candidates:
         marks = [" †"] * c.collapsed + [" §"] * (not c.keeps_source) + [" ¶"] * c.below_as_is
         marks += [" ←"] * (c is selection.chosen)
-        kept = f"{100 * c.scores['src_macro']:.1f}" if selection.has_source else "–"
-        values = [kept, *(f"{c.scores[name]:.3f}" for name in shown)]
+        kept = [f"{100 * c.scores['src_macro']:.1f}"] if selection.has_source else []
+        values = [*kept, *(f"{c.scores[name]:.3f}" for name in shown)]
         classes = f"{sum(share > 0 for share in c.predicted)} of {len(selection.classes)}"
         time = f"{int(c.seconds) // 60}:{int(c.seconds) % 60:02d}"
         values += [f"{selection.rank(c):.1f}", *([_share(c.agreement)] if compared else [])]
@@ -169,8 +175,8 @@ def predicted_table(selection: Selection) -> Rows:
 def selection_notes(selection: Selection) -> list[str]:
     """Notes on how to read the candidates' table."""
     notes = [
-        f"← chosen by {CHOSEN_BY}, where rank 1 is the best; of the criteria themselves, larger is better; "
-        "source recall: mean recall on held-out source, in %"
+        f"← chosen by {selection.chosen_by}, where rank 1 is the best; of the criteria themselves, larger is better"
+        + "; source recall: mean recall on held-out source, in %" * selection.has_source
     ]
     if any(c.collapsed for c in selection.candidates):
         notes.append("† collapsed: in at least one run fewer than half of the classes were ever predicted; not chosen")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..evaluation.metrics import ENOUGH_FACES
-from .group_recall import ByGroup, Share, wilson
+from .group_recall import FEWEST_OF_CLASS, ByGroup, Share, wilson
 from .mistakes import CONFIDENCES, find_pairs
 from .reviewed import Reviewed
 from .statistics import SIGNIFICANT
@@ -40,6 +40,11 @@ def gap_sentence(one: ByGroup) -> str:
     size, low, high = (round(100 * value, 1) + 0.0 for value in (gap.size.value, gap.size.low, gap.size.high))
     chance = f"with groups assigned at random it is as large in {share(gap.by_chance)} of cases"
     chance += ", so it may be chance" if gap.by_chance > SIGNIFICANT else ""
+    compared = [group for group in one.groups if not group.few]
+    thin = sum(any(group.counts[k] < FEWEST_OF_CLASS for group in compared) for k in one.classes)
+    if thin:
+        chance += f". It rests on few faces: {thin} of the {len(one.classes)} classes compared "
+        chance += f"{'have' if thin > 1 else 'has'} fewer than {FEWEST_OF_CLASS} in a group"
     return (
         f"By {one.column}, mean recall is {best.value:.1%} for {gap.best} and {worst.value:.1%} for {gap.worst}: "
         f"{size} points apart (95 % interval {low} to {high}); {chance}."
@@ -72,8 +77,11 @@ def _labelled(r: Reviewed) -> list[str]:
 
 def _unlabelled(r: Reviewed) -> list[str]:
     n, unsure = len(r.probs), float((r.confidence < _UNSURE).mean())
-    said = [f"Of {n:,} faces without labels {share(unsure)} are predicted with less than {_UNSURE:.0%} confidence."]
+    of = {0.0: f"None of {n:,} faces without labels are", 1.0: f"All {n:,} faces without labels are"}
+    those = of.get(unsure, f"Of {n:,} faces without labels {share(unsure)} are")
+    said = [f"{those} predicted with less than {_UNSURE:.0%} confidence."]
     if r.committee is not None:
-        split = float(r.committee.split.mean())
-        said.append(f"On {share(split)} of the faces its grid's {r.committee.cells} cells do not all name one class.")
+        split, cells = float(r.committee.split.mean()), f"its grid's {r.committee.cells} cells"
+        differ = f"On {'all' if split == 1 else share(split) + ' of the'} faces {cells} do not all name one class."
+        said.append(differ if split else f"On all faces {cells} name one class.")
     return [*said, "Start with those below: labels would help most there."]

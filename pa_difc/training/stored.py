@@ -11,12 +11,13 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from ..backbones.classifiers import PretrainedClassifier
-from ..backbones.places import EXPORTED, OF_RUN, is_model_folder
+from ..backbones.places import EXPORTED, OF_RUN, is_model_folder, near
 from ..data.labels import LabelSet
 from ..methods import METHODS
 from ..methods.heads import classifier
 from ..util.errors import UserError
 from ..util.files import file_digest, read_json
+from ..util.names import address_clause
 from .checkpoint import read_state
 from .model_settings import checked, model_settings
 from .record import read_record
@@ -31,6 +32,10 @@ def settings_file(folder: Path) -> Path:
     for name in (EXPORTED[0], OF_RUN[0]):
         if (folder / name).exists():
             return folder / name
+    if clause := near(folder):
+        raise UserError(f"{folder}: no model here{clause}")
+    if clause := address_clause(folder):
+        raise UserError(f"{folder}: no such folder{clause}")
     raise UserError(f"{folder}: no model here (looked for {EXPORTED[0]}, and for {OF_RUN[0]} of a finished run)")
 
 

@@ -13,6 +13,9 @@ T = TypeVar("T")
 _MOST_LISTED = 32
 
 
+_ADDRESS = re.compile(r"(https?|ftps?|file|s3|gs):[/\\]", re.IGNORECASE)
+
+
 def lookup(kind: str, name: str, registry: Mapping[str, T]) -> T:
     """The entry of a mapping with this name.
 
@@ -59,6 +62,16 @@ def escaped(name: str) -> str:
 def shown(value: str, most: int = 80) -> str:
     """A text from outside as quoted in errors, cut if it is long."""
     return repr(value if len(value) <= most else f"{value[:most]}…")
+
+
+def address_clause(path: object) -> str:
+    """A clause for errors on a path that does not exist, if it is a web address; else empty.
+
+    Args:
+        path: as given, or as a :class:`~pathlib.Path`, in which two slashes have become one.
+    """
+    found = _ADDRESS.match(str(path))
+    return "; addresses are not read: download it, and give the file" if found else ""
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:

@@ -12,6 +12,7 @@ import torch
 from made import random_faces
 from processes import apart, start
 
+from pa_difc.commands import adapt as command
 from pa_difc.commands import budget as planning
 from pa_difc.commands.adapt import FROM_CLASSIFIER, FROM_SCRATCH
 from pa_difc.commands.budget import Pace, decide, fewer_faces, measure, read_budget
@@ -216,8 +217,65 @@ def test_where_not_one_epoch_fits_fewer_faces_are_trained_on():
 
 def test_a_budget_that_is_too_short_says_what_is_needed():
     """Ten steps of 2 s and scoring, 21.2 s, are 65 % of 33 s."""
-    with pytest.raises(UserError, match=r"too short; .* 2 cells take at least 33 s here"):
+    with pytest.raises(UserError, match=r"too short; .* 2 cells take at least 33 s here: give --budget 50s$"):
         plan_of(20)
+
+
+@pytest.mark.parametrize("spent", [0.0, 15.0, 170.0, 2500.0])
+@pytest.mark.parametrize("most_scored", [10, 100_000])
+def test_the_budget_that_an_error_names_will_do(spent, most_scored, monkeypatch):
+    """Also if more time means that more faces are scored, and if a tenth more is used up the next time."""
+    monkeypatch.setattr(planning, "FEWEST_SCORED", most_scored)
+    for budget in (1, 20, 40):
+        try:
+            plan_of(budget, spent=spent)
+        except UserError as error:
+            named = read_budget(re.search(r"give --budget (\w+)$", str(error))[1])
+            assert plan_of(named, spent=1.1 * spent).steps >= 10
+            assert named < 2 * (spent + 40)  # and is no more than that
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(1, "10s"), (90, "90s"), (91, "100s"), (121, "3m"), (600, "10m"), (601, "15m"), (5000, "85m")]
+)
+def test_a_budget_that_is_named_is_rounded_up(seconds, text):
+    assert planning.round_budget(seconds) == text and read_budget(text) >= seconds
+
+
+def test_what_was_measured_for_too_short_a_budget_is_kept_for_the_next_call(home, tmp_path, capsys):
+    with pytest.raises(UserError, match=r"--budget: too short; .*: give --budget") as refused:
+        main(words(home, tmp_path, *SMALL, "--budget", "1s"))
+    assert "measuring" in capsys.readouterr().out and not list(tmp_path.glob("runs"))
+    named = str(refused.value).rpartition(" ")[2]
+    assert main(words(home, tmp_path, *SMALL, "--budget", named)) == 0
+    said = capsys.readouterr().out
+    assert "measuring" not in said and "decided: 3 cells" in said and "chosen without labels: " in said
+    assert not (tmp_path / "pace.json").exists() and (tmp_path / "plan.json").exists()
+
+
+def test_where_no_training_fits_the_pretrained_classifier_alone_is_the_answer(home, tmp_path, capsys, monkeypatch):
+    trained = [method for method, *_ in FROM_CLASSIFIER if method != "as_is"]
+    slow, fast = (Pace("float32", 1.0, dict.fromkeys(trained, step), 1e-4) for step in (1e4, 1e-4))
+    monkeypatch.setattr(planning, "measure", lambda *_, **__: slow)
+    assert main(words(home, tmp_path, *model_before(home))) == 0
+    said = capsys.readouterr()
+    assert "too short; " in said.err and "Only as_is fits, the pretrained classifier without training." in said.err
+    assert "decided: 1 cell, without training" in said.out and "chosen without labels: as_is + ce" in said.out
+    assert set(cells_of(tmp_path)) == {("as_is", "ce")} and (tmp_path / "model" / "config.json").exists()
+    page = (tmp_path / "report.md").read_text()
+    assert "Take as_is, the pretrained classifier without training, the only cell" in page
+    (tmp_path / "pace.json").unlink()
+    monkeypatch.setattr(planning, "measure", lambda *_, **__: fast)
+    assert main(words(home, tmp_path, *model_before(home))) == 0  # nothing was decided for good
+    assert set(cells_of(tmp_path)) == {row[:2] for row in FROM_CLASSIFIER}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "said"), [(4, "more time (--budget)"), (5, "more epochs than the 5 of adapt (pa-difc compare --epochs)")]
+)
+def test_more_time_is_advised_only_where_it_is_used(epochs, said):
+    plan = planning.Plan("k", epochs, 10, 100, 100, "float32", 1.0, [1.0])
+    assert command._longer(plan, 5) == said
 
 
 def test_a_large_target_is_judged_by_a_part_of_it(monkeypatch):

@@ -12,6 +12,9 @@ from pa_difc.commands.parser import main
 from pa_difc.data.crops import TYPICAL_POINTS
 from pa_difc.deploy.model import load_model
 
+BOX = "faces that are detected and cropped to the box and about 10 % around it"
+ALIGNED = "faces that are detected and aligned by eyes, nose and mouth"
+
 
 @pytest.fixture
 def predict(predict):
@@ -28,17 +31,18 @@ def predict(predict):
 @pytest.mark.parametrize(
     ("trained", "crop", "said"),
     [
-        (None, "model", "is shown faces that are found and cut out as cdfer (--crop none if"),
-        (None, "cdfer", "is shown faces that are found and cut out as cdfer (--crop none if"),
+        (None, "model", f"on images as they are, but now sees {BOX} (--crop none if"),
+        (None, "cdfer", f"on images as they are, but now sees {BOX} (--crop none if"),
         (None, "none", None),
         ("cdfer", "model", None),
         ("cdfer", "cdfer", None),
-        ("cdfer", "none", "was trained on faces cut out as cdfer and is shown whole images"),
+        ("cdfer", "none", f"was trained on {BOX}, but now sees whole images (--crop model shows it"),
         ("arcface", "model", None),
-        ("arcface", "cdfer", "was trained on faces cut out as arcface and is shown faces cut out as cdfer"),
+        ("arcface", "cdfer", f"on {ALIGNED}, but now sees {BOX}"),
         ("none", "model", None),
         ("none", "none", None),
-        ("none", "cdfer", "was trained on whole images and is shown faces cut out as cdfer"),
+        ("arcface", "none", f"on {ALIGNED}, but now sees whole images"),
+        ("none", "cdfer", f"on whole images, but now sees {BOX}"),
     ],
 )
 def test_a_crop_that_the_model_was_not_trained_on_is_said(

@@ -1,6 +1,7 @@
 """A model folder explains itself: to the hub, to programs without this package, and to whoever adds to it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -258,15 +259,43 @@ def test_the_program_refuses_gray_that_pillow_would_make_white(kind, tmp_path):
 
     export_model(untrained(THREE), tmp_path / "kept", ("onnx",), None)
     probabilities = runpy.run_path(str(tmp_path / "kept" / "use_onnx.py"))["probabilities"]
-    with pytest.raises(SystemExit, match="more than 8 bits"):
+    with pytest.raises(ValueError, match="more than 8 bits"):
         probabilities(Image.fromarray(np.full((60, 60), 300, kind)))
+
+
+@NO_ONNX
+def test_the_program_goes_on_after_files_that_it_cannot_read(without_the_package, portrait, tmp_path):
+    export_model(untrained(THREE), tmp_path / "kept", ("onnx",), None)
+    good = ["first.png", "last.png", "caf\udce9.png"]
+    for name in good:
+        portrait.save(tmp_path / name)
+    (tmp_path / "half.png").write_bytes((tmp_path / "first.png").read_bytes()[:3000])
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "folder").mkdir()
+    Image.fromarray(np.full((60, 60), 300, np.uint16)).save(tmp_path / "deep.png")
+    bad = ["nowhere.png", "half.png", "notes.txt", "folder", "deep.png"]
+    program = [sys.executable, "-S", tmp_path / "kept" / "use_onnx.py"]  # -S: nothing but the packages on the path
+
+    def run(*files):
+        env = {**os.environ, "PYTHONPATH": str(without_the_package), "PYTHONIOENCODING": "utf-8:strict"}
+        done = subprocess.run([*program, *files], capture_output=True, text=True, timeout=120, cwd=tmp_path, env=env)
+        return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
+
+    code, out, err = run(good[0], *bad, *good[1:])
+    assert code == 1 and [json.loads(line)["file"] for line in out] == good
+    assert [line.split(":")[:2] for line in err] == [["error", f" {name}"] for name in bad]
+    assert "No such file" in err[0] and "8 bits" in err[-1]
+    code, out, err = run(*good)
+    assert (code, len(out), err) == (0, 3, [])
+    code, out, err = run()
+    assert (code, out, err) == (2, [], ["usage: python use_onnx.py face.jpg …"])
 
 
 def test_the_program_is_short():
     import pa_difc.deploy
 
     lines = (Path(pa_difc.deploy.__file__).with_name("use_onnx.py")).read_text().splitlines()
-    assert len(lines) <= 45
+    assert len(lines) <= 70
 
 
 def test_a_temperature_is_the_one_at_which_labels_are_most_probable():

@@ -165,6 +165,65 @@ def test_a_table_of_ours_is_replaced_whatever_its_format(predict, album, tmp_pat
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["p"]
 
 
+@pytest.mark.parametrize(
+    ("name", "asked", "kind"),
+    [("p.json", None, "json"), ("p.JSON", "json", "json"), ("p.csv", None, "csv"), ("p", None, "csv")],
+)
+def test_a_table_is_of_the_format_that_its_name_says(name, asked, kind, predict, album, tmp_path):
+    assert predict(album, "--out", tmp_path / name, *(["--format", asked] if asked else []))[0] == 0
+    text = (tmp_path / name).read_text()
+    rows = json.loads(text) if kind == "json" else list(csv.DictReader(io.StringIO(text)))
+    assert [row["file"] for row in rows] == [str(album / n) for n in ("monday/1.jpg", "tuesday/1.jpg", "tuesday/1.png")]
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "said"),
+    [
+        ("p.txt", [], "p.txt: .txt is no format of a table; give a name that ends in .csv or .json"),
+        ("p.xlsx", ["--format", "csv"], "p.xlsx: .xlsx is no format of a table"),
+        ("p.csv", ["--format", "json"], "p.csv: the name is one of csv, and --format asks for json"),
+        ("p.json", ["--format", "csv"], "p.json: the name is one of json, and --format asks for csv"),
+    ],
+)
+def test_a_name_of_no_format_or_of_another_one_is_refused(name, asked, said, predict, album, tmp_path):
+    code, _, err = predict(album, "--out", tmp_path / name, *asked)
+    assert code == 2 and said in err and err.count("\n") == 1
+    assert not list(tmp_path.glob("p.*"))
+
+
+def test_if_no_image_can_be_read_the_exit_code_says_so(predict, album, tmp_path, monkeypatch):
+    """An image without a face is an answer, and so is any prediction beside a damaged file."""
+    broken, plain = tmp_path / "broken.jpg", tmp_path / "plain.png"
+    broken.write_bytes(b"\xff\xd8\xff half of an image")
+    Image.new("RGB", (60, 60)).save(plain)
+    for given, expected in (
+        ([broken], 1),
+        ([broken, tmp_path], 0),
+        ([plain], 0),
+        ([plain, broken], 0),
+        ([album / "monday" / "1.jpg", broken], 0),
+    ):
+        code, _, err = predict(*given)
+        assert code == expected and "images without a prediction" in err
+    from pa_difc.deploy.rows import Table
+
+    (tmp_path / "b.jpg").write_bytes(b"\xff\xd8\xff")
+    words = (broken, tmp_path / "b.jpg", "--out", tmp_path / "p.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr(Table, "finish", lambda table: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert predict(*words)[0] == 130
+    code, _, err = predict(*words)
+    assert code == 1 and "1 of 2 images are done" in err and "2 of 2 images without a prediction" in err
+
+
+def test_a_film_that_is_given_as_an_image_is_pointed_to_its_flag(predict, album, tmp_path):
+    for name in ("film.mp4", "Film.MOV", "film.mkv", "film.avi", "film.webm"):
+        (tmp_path / name).write_bytes(bytes(100))
+        code, _, err = predict(tmp_path / name)
+        assert code == 1 and f"has the name of a video: give it as --video {tmp_path / name}" in err
+    assert "--video" not in predict(album)[2]
+
+
 def test_ctrl_c_says_how_far_it_got_and_the_same_command_goes_on(predict, album, tmp_path, monkeypatch):
     from pa_difc.deploy import predictor as module
 

@@ -14,6 +14,7 @@ from PIL import Image
 import pa_difc
 from pa_difc.commands.console import exit_with
 from pa_difc.commands.parser import main
+from pa_difc.deploy.images import find_images
 from pa_difc.util.errors import UserError
 
 
@@ -155,6 +156,8 @@ def test_arrays_and_tensors_are_as_their_file(model, small, tmp_path):
         ([7], "image 0 is of type int"),
         (["."], ". is a folder: give it alone, or a list of its images"),
         ("nowhere.jpg", "nowhere.jpg: no such file"),
+        ("https://a.b/c.jpg", "c.jpg: no such file; addresses are not read: download it, and give the file"),
+        (io.BytesIO(b"\xff\xd8"), "an open file (BytesIO) can't be predicted: give its path, or Image.open(file)"),
     ],
 )
 @pytest.mark.parametrize("ask", ["__call__", "features"])
@@ -162,6 +165,22 @@ def test_what_is_no_image_is_refused_in_a_line(ask, x, words, model):
     with pytest.raises(UserError) as error:
         getattr(model, ask)(x)
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_an_open_file_is_refused_at_once_and_not_read_line_by_line(model, small, tmp_path):
+    with saved(small, tmp_path / "a.jpg").open("rb") as file:
+        with pytest.raises(UserError, match=r"an open file \(BufferedReader\) .* give its path"):
+            model(file)
+        assert file.tell() == 0
+
+
+@pytest.mark.parametrize("where", ["image", "video", "model"])
+def test_an_address_is_no_path(where, model):
+    """On the command line too, where it comes as a path, and two slashes are one."""
+    address = Path("https://example.org/a")
+    read = {"image": lambda a: find_images([a]), "video": model.video, "model": pa_difc.load}[where]
+    with pytest.raises(UserError, match=r"https:/example.org/a: no such .*; addresses are not read: download it"):
+        read(address)
 
 
 def test_what_is_asked_for_that_does_not_exist_is_refused(model, folder, small):
@@ -219,8 +238,19 @@ def test_the_crop_is_the_command_s(crop, folder, model, small, tmp_path, told):
         rows = [model(path, crop=crop).rows(), pa_difc.load(folder, crop=crop)(path).rows()]
     assert rows[0] == rows[1] and as_read(rows[0], ()) == as_read(told(path, "--crop", crop), ())
     words = [str(w.message) for w in said]
-    assert all("and is shown whole images" in line and "crop=model" in line for line in words)
+    assert all("but now sees whole images" in line and "crop=model" in line for line in words)
     assert len(words) == (2 if crop == "none" else 0)
+
+
+def test_a_crop_that_it_was_not_trained_on_is_said_once(folder, small):
+    model = pa_difc.load(folder)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("default")  # Python's own: once for each line of the program
+        model(small, crop="none")
+        model.features(small, crop="none")
+        again = model([small, small], crop="none")
+        pa_difc.load(folder)(small, crop="none")
+    assert len(said) == 2 and len(again) == 2 and said[0].filename == __file__
 
 
 def test_views_and_detect_px_are_the_command_s(folder, model, group, tmp_path, told):

@@ -149,7 +149,18 @@ def test_a_crop_that_it_was_not_trained_on_is_said_on_the_page():
 
     page = page_of(Predictor(untrained(LABELS)), "my_model", 8765)
     (note,) = TestClient(page, base_url="http://localhost:8765").get("/about.json").json()["notes"]
-    assert "the model was trained on images taken as they are" in note
+    assert note.startswith("the model was trained on images as they are, but now sees faces that are detected")
+    assert "predictions may be less accurate" in note and "--" not in note and "`" not in note  # for visitors
+
+
+def test_whoever_starts_it_is_told_how_to_change_the_crop(tmp_path, capsys, monkeypatch):
+    from pa_difc.commands import serve as command
+
+    monkeypatch.setattr(command, "_serve", lambda page, listener: None)
+    save_model(untrained(LABELS), tmp_path / "my_model")
+    for more, told in (([], True), (["--crop", "none"], False)):
+        assert main(["serve", "--model", str(tmp_path / "my_model"), "--port", "0", *more]) == 0
+        assert ("(--crop none if your images are faces" in capsys.readouterr().err) is told
 
 
 def refused(capsys, *arguments):
@@ -202,7 +213,9 @@ def test_a_photograph_that_is_dropped_in_a_browser_gets_a_label(served, portrait
         page.go(address)
         page.until("document.getElementById('name').textContent === 'my_model'")
         page.drop("#drop", [tmp_path / "portrait.jpg", tmp_path / "broken.jpg"])
-        page.until("document.getElementById('status').textContent.startsWith('2 photographs, 1 face')")
+        page.until("document.getElementById('status').textContent.includes(', 1 face;')")
+        status = page.run("document.getElementById('status').textContent")
+        assert status == "1 photograph, 1 face; 1 file could not be read."
         (expected,) = model(tmp_path / "portrait.jpg")
         label = page.run("document.querySelector('.face h3').textContent")
         assert label == expected.label  # as text, whatever is in it

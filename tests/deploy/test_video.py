@@ -170,7 +170,7 @@ def test_what_is_no_video_is_refused_in_a_line(tmp_path, as_they_are, predict, m
         ".": "is a folder, not a video",
         "pipe.mp4": "pipe.mp4: not a regular file",
     }.items():
-        code, rows, err = predict(as_they_are, "--crop", "none", "--video", tmp_path / name)
+        code, rows, err = predict(as_they_are, "--video", tmp_path / name)  # and no warning of the crop before it
         assert (code, rows) == (2, []) and said in err and err.startswith("error: ") and err.count("\n") == 1, err
     monkeypatch.setattr(video_file, "MAX_PIXELS", 5000)
     code, _, err = predict(as_they_are, "--crop", "none", "--video", tmp_path / "whole.mp4")
@@ -190,6 +190,7 @@ def test_flags_that_do_not_go_together_are_refused(tmp_path, as_they_are, predic
         (["--video", path, "--every", 0], "every=0: must be at least 1"),
         (["--video", path, "--smooth", "emma"], "unknown filter 'emma'"),
         (["--video", path, "--out", path], "is what --video names"),
+        (["--video", path, "--out", tmp_path / "t.xls"], "t.xls: .xls is no format of a table; give a name that ends"),
     ):
         code, _, err = predict(as_they_are, *words)
         assert code == 2 and said in err, err
@@ -198,14 +199,14 @@ def test_flags_that_do_not_go_together_are_refused(tmp_path, as_they_are, predic
 
 def test_a_table_of_a_video_is_ours_and_is_written_over(tmp_path, as_they_are, predict):
     """Without a crop each frame is a face; so is each row."""
-    path, out = write_video(tmp_path / "a.mp4", [colours()] * 3), tmp_path / "t.csv"
+    path, out = write_video(tmp_path / "a.mp4", [colours()] * 3), tmp_path / "t"
     for kind in ("csv", "json", "csv"):
         code, _, err = predict(as_they_are, "--crop", "none", "--video", path, "--out", out, "--format", kind)
         assert code == 0, err
         text = out.read_text()
         rows = json.loads(text) if kind == "json" else list(csv.DictReader(io.StringIO(text)))
         assert [int(row["frame"]) for row in rows] == [0, 1, 2] and {int(row["track"]) for row in rows} == {1}
-    assert sorted(p.name for p in tmp_path.iterdir() if not p.name.startswith(".")) == ["a.mp4", "t.csv"]
+    assert sorted(p.name for p in tmp_path.iterdir() if not p.name.startswith(".")) == ["a.mp4", "t"]
     out.write_text("frame,time\n1,2\n")
     code, _, err = predict(as_they_are, "--crop", "none", "--video", path, "--out", out)
     assert code == 2 and "was not written by predict" in err and out.read_text() == "frame,time\n1,2\n"

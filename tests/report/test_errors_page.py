@@ -13,6 +13,8 @@ from records import SEVEN, flat_scores, outputs, record, write
 
 from pa_difc.commands.parser import main
 from pa_difc.data.loading import load_domain
+from pa_difc.report.reviewed import Reviewed
+from pa_difc.report.words import lead
 from pa_difc.util.errors import UserError
 
 K = len(SEVEN)
@@ -244,6 +246,7 @@ def test_recall_by_group_stands_on_the_page_and_in_a_table(labelled, tmp_path):
             assert int(row[f"faces_{name}"]) == len(mine)
             recalls.append(right[mine].mean())
             assert float(row[f"recall_{name}"]) == pytest.approx(recalls[-1], abs=1e-6)
+        assert row["mean_recall_classes"].count(",") == 6
         assert float(row["mean_recall"]) == pytest.approx(np.mean(recalls), abs=1e-6)
         assert float(row["mean_recall_low"]) < np.mean(recalls) < float(row["mean_recall_high"])
     text = Page(run / "errors" / "errors.html").text
@@ -365,3 +368,17 @@ def test_a_run_on_frozen_features_shows_its_faces(data_root, tmp_path):
     with np.load(runs[0] / "outputs.npz") as kept:
         assert [row["predicted"] for row in rows] == [SEVEN[k] for k in kept["target_probs"].argmax(axis=1)]
     assert "2 cells" in Page(runs[0] / "errors" / "errors.html").text
+
+
+@pytest.mark.parametrize(
+    ("confident", "said"),
+    [
+        (0, "All 4 faces without labels are predicted with less than 50% confidence."),
+        (1, "Of 4 faces without labels 75% are predicted with less than 50% confidence."),
+        (4, "None of 4 faces without labels are predicted with less than 50% confidence."),
+    ],
+)
+def test_all_faces_are_all_and_none_are_none(confident, said):
+    probs = np.full((4, 4), 0.25)
+    probs[:confident] = [0.7, 0.1, 0.1, 0.1]
+    assert lead(Reviewed("m", "a", "t", "abcd", None, None, probs))[0] == said

@@ -7,6 +7,7 @@ import pytest
 
 from pa_difc.report.face_groups import NO_GROUP, Column
 from pa_difc.report.group_recall import Share, difference, mean_of, recall_by_group, wilson
+from pa_difc.report.words import gap_sentence
 
 Z = 1.959963984540054
 
@@ -141,3 +142,12 @@ def test_chance_is_that_of_dealing_faces_to_groups():
 
 def test_a_share_is_a_plain_value():
     assert wilson(1, 2) == Share(0.5, pytest.approx(0.0945, abs=1e-4), pytest.approx(0.9055, abs=1e-4))
+
+
+@pytest.mark.parametrize(("few", "thin"), [(4, True), (5, False)])
+def test_a_gap_that_rests_on_a_handful_of_faces_says_so(few, thin):
+    """Class 1 has 4 or 5 faces in group b, and group c, which is too small to be compared, has one of each."""
+    labels = np.array([0] * 30 + [1] * 30 + [0] * 30 + [1] * few + [0, 1])
+    groups = np.array([0] * 60 + [1] * (30 + few) + [2] * 2)
+    said = gap_sentence(recall_by_group(column(groups, "abc"), labels, np.zeros_like(labels), 2))
+    assert ("It rests on few faces: 1 of the 2 classes compared has fewer than 5 in a group." in said) is thin

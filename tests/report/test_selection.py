@@ -350,7 +350,15 @@ def test_a_choice_that_most_criteria_would_not_make_is_called_weak(folder):
     others = [c for c in selection.candidates if c is not selection.chosen]
     for name in ("im", "bnm", "ensv"):  # what these criteria say is turned against the chosen cell
         selection.chosen.scores[name] = min(c.scores[name] for c in others) - 1
-    assert "Alone, class_ami would choose it too; im " in " ".join(certainty(selection))
+    rival, other = others[0], others[1]
+    for name in ("im", "bnm", "ensv"):
+        rival.scores[name], other.scores[name] = (2, 1) if name != "bnm" else (1, 2)
+    said = " ".join(certainty(selection))
+    assert f"Alone, class_ami would choose it too; im and ensv would choose {rival.name} and bnm would choose" in said
+    for name in ("im", "bnm", "ensv"):
+        rival.scores[name] = 3
+    said = " ".join(certainty(selection))
+    assert f"Alone, class_ami would choose it too; im, bnm and ensv would choose {rival.name}. " in said
     assert "The criteria disagree: the choice is weak." in certainty(selection)
 
 
@@ -361,11 +369,30 @@ def test_a_choice_that_hardly_beats_guessing_on_held_out_source_is_not_recommend
         write(tmp_path, method, "ce", wrong(0.2, seed))
     selection = select(grid_of(tmp_path))
     selection.chosen.scores["src_macro"] = recall
-    first = certainty(replace(selection, classes=list("abcd")))[0]
-    assert first.startswith("Do not use it yet: ") is warned
+    selection = replace(selection, classes=list("abcd"))
+    first, name = certainty(selection)[0], selection.chosen.name
+    assert first.startswith(f"Do not use {name} yet: ") is warned
     if warned:
-        assert f"{recall:.1%}, and guessing among 4 classes has 25.0%" in first
+        assert f"{recall:.1%}, and guessing among 4 classes has 25.0%. It needs more time, more labelled" in first
+        longer = replace(selection, longer="more epochs")
+        assert "It needs more epochs, more labelled faces, or weights to start from." in certainty(longer)[0]
+    assert sentence_of_choice(selection).startswith(f"Do not use {name} yet: ") is warned
+    for path in (tmp_path / "runs").iterdir():
+        blind(path)
+    lead = sentence(grid_of(tmp_path), selection)  # the page's first words
+    assert lead.startswith(f"Do not use {name} yet: ") is warned and (f"Take {name}" in lead) is not warned
     assert "Do not use" not in " ".join(certainty(replace(selection, has_source=False)))
+
+
+def test_two_cells_agree_once(tmp_path):
+    """With three cells there are a mean and a least share; with two there is one share."""
+    write(tmp_path, "dann", "ce", wrong(0.2, 1))
+    write(tmp_path, "mcd", "ce", wrong(0.4, 2))
+    share = (wrong(0.2, 1) == wrong(0.4, 2)).mean()
+    text = " ".join(certainty(select(grid_of(tmp_path))))
+    assert f"The two cells agree on {share:.0%} of the faces: where they differ" in text and "average" not in text
+    write(tmp_path, "safn", "ce", wrong(0.6, 3))
+    assert "Two cells agree on " in (text := " ".join(certainty(select(grid_of(tmp_path))))) and "on average" in text
 
 
 @pytest.mark.parametrize("best", ["as_is", "mcd"])

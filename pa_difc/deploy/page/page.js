@@ -25,21 +25,24 @@ function enqueue(files) {
 
 async function work() {
   busy = true;
-  let faces = 0, done = 0;
+  let faces = 0, done = 0, failed = 0;
   while (waiting.length) {
     const { file, place } = waiting.shift();
     say(waiting.length ? `Looking at ${file.name}; ${plural(waiting.length, "photograph")} to go …` : `Looking at ${file.name} …`);
-    faces += await look(file, place);
-    done += 1;
+    const found = await look(file, place);
+    if (found === null) failed += 1;
+    else [done, faces] = [done + 1, faces + found];
   }
   busy = false;
-  say(`${plural(done, "photograph")}, ${plural(faces, "face")}.`);
+  const unread = failed ? `; ${plural(failed, "file")} could not be read` : "";
+  say(`${plural(done, "photograph")}, ${plural(faces, "face")}${unread}.`);
 }
 
+// The number of faces; null if there was no answer.
 async function look(file, place) {
   if (file.size > about.max_bytes) {
     place.fail(`The file is too large: ${about.max_bytes >> 20} MB is the limit.`);
-    return 0;
+    return null;
   }
   try {
     const answer = await ask(file);
@@ -47,7 +50,7 @@ async function look(file, place) {
     return answer.faces.length;
   } catch (error) {
     place.fail(error.message);
-    return 0;
+    return null;
   }
 }
 
