@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..util.errors import UserError
 from ..util.shapes import COUNT, NUMBER, TEXT, mismatch
-from .grid_display import duration
+from .grid_lines import duration
 
 if TYPE_CHECKING:
     from ..data.domains import Domain

@@ -67,7 +67,7 @@ def run(parsed: argparse.Namespace) -> int:
         if len(grids) > 1:
             print(f"grid {number}/{len(grids)}  {grid.title}".rstrip(), flush=True)
         try:
-            done, problems = _train(grid, parsed, team)
+            done, problems = _train(grid, parsed, team, "this pair" if len(grids) > 1 else "")
         except UserError as error:  # in its data or weights: the other grids can still be trained
             if len(grids) == 1:
                 raise
@@ -80,8 +80,14 @@ def run(parsed: argparse.Namespace) -> int:
     return report_failures(failures)
 
 
-def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team) -> tuple[list[Any], list[Any]]:
+def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team, scope: str) -> tuple[list[Any], list[Any]]:
     """Trains a grid's cells on its pair; returns the records, and the failures of the other cells.
+
+    Args:
+        grid: the cells.
+        parsed: compare's flags.
+        team: the workers.
+        scope: see :func:`.run_grid`.
 
     Raises:
         UserError: the data or the weights can't be used.
@@ -98,7 +104,7 @@ def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team) -> tuple[list
     if grid.frozen:
         workers = sized(team, cells, source, target)
         source, target = freeze(cells[0], source, target, parsed.out / "features", workers)
-    return run_grid(cells, source, target, parsed.out, parsed.log, team=team)
+    return run_grid(cells, source, target, parsed.out, parsed.log, team=team, scope=scope)
 
 
 def add_command(out: Path) -> None:
