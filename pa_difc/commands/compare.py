@@ -1,8 +1,8 @@
 """``pa-difc compare``: adaptation methods × classification losses × seeds, on one source → target pair or several.
 
 Each cell is trained once: a cell with a record is not run again, an interrupted grid resumes where it stopped, and a
-cell that fails is reported while the others finish. At the end the command prints the tables of its own pairs, and
-writes those of all runs below its folder to table.csv and table.md.
+cell that fails is reported while the others finish. After each pair the tables of all runs below the folder are written
+to table.csv and table.md, and at the end the command prints those of its own pairs.
 """
 
 from __future__ import annotations
@@ -57,10 +57,11 @@ def run(parsed: argparse.Namespace) -> int:
     from ..training.outcome import Failure
     from .grid import Failures, Record, report_failures
     from .outputs import COMMAND, require_own
-    from .tables import CHOICE_TABLES, TABLES, write_tables
+    from .tables import CHOICE_TABLES, TABLES, Tables
 
     require_own(parsed.out, *TABLES, *CHOICE_TABLES, COMMAND)
     add_command(parsed.out)  # an --out that can't be written fails before training
+    tables = Tables(parsed.out)
     records: list[Record] = []
     failures: Failures = []
     for number, grid in enumerate(grids, 1):
@@ -75,8 +76,10 @@ def run(parsed: argparse.Namespace) -> int:
             done, problems = [], [(name, Failure(str(error), mendable=True))]
             print(f"{grid.pair}  failed", flush=True)
         records, failures = records + done, failures + problems
+        if done and number < len(grids):
+            tables.keep(records)
     if records:
-        write_tables(parsed.out, records)
+        tables.finish(records)
     return report_failures(failures)
 
 
