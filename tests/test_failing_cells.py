@@ -1,5 +1,7 @@
 """Whatever a cell of a grid does, the others finish: a plugin's methods that fail in every way at their third step."""
 
+import re
+
 import pytest
 from processes import start
 from test_commands import flags, table
@@ -84,4 +86,7 @@ def test_the_others_finish_and_each_failure_has_a_line_and_a_file(data_root, tmp
     diverged = "failed: nan · ce: total_loss/total is nan at step 3 of epoch 1. Lower --set lr (now 0.02)"
     assert lines["nan · ce"] == diverged
     assert [row["method"] for row in table(tmp_path / "out")] == ["source_only"]
-    assert "6/6  source_only · ce" in said and "Traceback" not in said + err
+    ended = re.findall(r"(?m)^(\d)/6  (\w+) · ce +(accuracy|failed)", said)
+    assert [number for number, *_ in ended] == list("123456")  # how many have ended by then, in whatever order
+    assert {name: end for _, name, end in ended} == dict.fromkeys(FAILING, "failed") | {"source_only": "accuracy"}
+    assert "Traceback" not in said + err

@@ -213,7 +213,7 @@ def test_lines_without_a_terminal(undisturbed):
     said = undisturbed[2]
     assert "\r" not in said and "\x1b" not in said
     done = [line for line in said.splitlines() if re.match(r"[1-4]/4  ", line)]
-    assert len(done) == 4 and all("accuracy" in line for line in done)
+    assert [line[:3] for line in done] == ["1/4", "2/4", "3/4", "4/4"] and all("accuracy" in line for line in done)
     assert " left" in done[0] and " left" not in done[3]
 
 
@@ -268,7 +268,7 @@ def test_a_terminal_has_a_line_for_the_grid_and_one_for_each_worker(data_root, t
     pieces = [re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", p) for p in re.split(r"[\r\n]+", text)]
     bars = [p for p in pieces if re.match(r" *\d of 4 cells done|  [12]  ", p)]
     assert any(p.startswith("0 of 4 cells done") for p in bars)
-    assert any(re.match(r"  [12]  [1-4]/4  \w+ · \w+ epoch \d+/30 +\d+%", p) for p in bars), bars[:30]
+    assert any(re.match(r"  [12]  \w+ · \w+ epoch \d+/30 +\d+%", p) for p in bars), bars[:30]
     assert {p[:3] for p in bars} >= {"  1", "  2"} and max(map(len, bars)) < 80
 
 

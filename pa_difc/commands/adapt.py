@@ -272,7 +272,7 @@ def _conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain, long
 
 def _scored(chosen: Candidate, selection: Selection, target: Domain) -> list[str]:
     """Lines with the chosen cell's scores by target labels, read after the choice; none if there are no labels."""
-    from .grid import in_brief
+    from .grid_lines import in_brief
 
     if not target.labelled:
         return []

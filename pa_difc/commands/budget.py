@@ -11,7 +11,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from ..util.errors import UserError
-from .grid_display import duration
+from .grid_lines import duration
 
 if TYPE_CHECKING:
     from ..data.domains import Domain

@@ -1,8 +1,8 @@
 """``pa-difc compare``: adaptation methods × classification losses × seeds, on one source → target pair or several.
 
 Each cell is trained once: a cell with a record is not run again, an interrupted grid resumes where it stopped, and a
-cell that fails is reported while the others finish. At the end the command prints the tables of its own pairs, and
-writes those of all runs below its folder to table.csv and table.md.
+cell that fails is reported while the others finish. After each pair the tables of all runs below the folder are written
+to table.csv and table.md, and at the end the command prints those of its own pairs.
 """
 
 from __future__ import annotations
@@ -57,17 +57,18 @@ def run(parsed: argparse.Namespace) -> int:
     from ..training.outcome import Failure
     from .grid import Failures, Record, report_failures
     from .outputs import COMMAND, require_own
-    from .tables import CHOICE_TABLES, TABLES, write_tables
+    from .tables import CHOICE_TABLES, TABLES, Tables
 
     require_own(parsed.out, *TABLES, *CHOICE_TABLES, COMMAND)
     add_command(parsed.out)  # an --out that can't be written fails before training
+    tables = Tables(parsed.out)
     records: list[Record] = []
     failures: Failures = []
     for number, grid in enumerate(grids, 1):
         if len(grids) > 1:
             print(f"grid {number}/{len(grids)}  {grid.title}".rstrip(), flush=True)
         try:
-            done, problems = _train(grid, parsed, team)
+            done, problems = _train(grid, parsed, team, "this pair" if len(grids) > 1 else "")
         except UserError as error:  # in its data or weights: the other grids can still be trained
             if len(grids) == 1:
                 raise
@@ -75,13 +76,21 @@ def run(parsed: argparse.Namespace) -> int:
             done, problems = [], [(name, Failure(str(error), mendable=True))]
             print(f"{grid.pair}  failed", flush=True)
         records, failures = records + done, failures + problems
+        if done and number < len(grids):
+            tables.keep(records)
     if records:
-        write_tables(parsed.out, records)
+        tables.finish(records)
     return report_failures(failures)
 
 
-def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team) -> tuple[list[Any], list[Any]]:
+def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team, scope: str) -> tuple[list[Any], list[Any]]:
     """Trains a grid's cells on its pair; returns the records, and the failures of the other cells.
+
+    Args:
+        grid: the cells.
+        parsed: compare's flags.
+        team: the workers.
+        scope: see :func:`.run_grid`.
 
     Raises:
         UserError: the data or the weights can't be used.
@@ -98,7 +107,7 @@ def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team) -> tuple[list
     if grid.frozen:
         workers = sized(team, cells, source, target)
         source, target = freeze(cells[0], source, target, parsed.out / "features", workers)
-    return run_grid(cells, source, target, parsed.out, parsed.log, team=team)
+    return run_grid(cells, source, target, parsed.out, parsed.log, team=team, scope=scope)
 
 
 def add_command(out: Path) -> None:

@@ -25,6 +25,7 @@ from ..training.worker import train
 from ..util.errors import Stopped
 from ..util.process import command_line, is_news
 from .grid_display import GridDisplay
+from .grid_lines import done_line, in_brief
 
 Record = dict[str, Any]
 Failures = list[tuple[str, Failure]]
@@ -40,6 +41,7 @@ def run_grid(
     *,
     team: Team = ALONE,
     shifted: bool = False,
+    scope: str = "",
 ) -> tuple[list[Record], Failures]:
     """Trains cells; returns their records, and the failures of those that have none.
 
@@ -51,12 +53,13 @@ def run_grid(
         seconds: the expected time of each cell, to estimate the time left; if empty, it is learnt on the way.
         team: the workers that train the cells; without a number of jobs, :func:`.usual_jobs` decides.
         shifted: see :class:`.Pairs`.
+        scope: what the time left is for, such as "this pair", if the command trains more than these cells.
 
     Raises:
         Stopped: by Ctrl-C, or by a signal that counts as such; see :mod:`pa_difc.util.stops`.
         UserError: there is no such cluster, or its workers can't train the cells.
     """
-    grid = _Grid(cells, Expected(cells, seconds), out)
+    grid = _Grid(cells, Expected(cells, seconds), out, scope)
     pairs = Pairs(source, target, shifted=shifted)
     number = None if team.cluster else jobs_for(cells, source, target, team.jobs)
     team = _of_workers(team, number)
@@ -118,20 +121,18 @@ def on_first(cells: Sequence[Settings], devices: Sequence[str]) -> list[Settings
 class _Grid:
     """The records and failures of the cells so far, and the lines that report them."""
 
-    def __init__(self, cells: Sequence[Settings], expected: Expected, out: Path) -> None:
-        self.cells, self.expected, self.out = cells, expected, out
+    def __init__(self, cells: Sequence[Settings], expected: Expected, out: Path, scope: str) -> None:
+        self.cells, self.expected, self.out, self.scope = cells, expected, out, scope
         self.names = [" · ".join(words) for words in _words(cells)]
-        digits = len(str(len(cells)))
-        self.titles = [f"{i:>{digits}}/{len(cells)}  {name}" for i, name in enumerate(self.names, 1)]
-        self.width = max(map(len, self.titles), default=0)
+        self.width = max(map(len, self.names), default=0)
         self.records: dict[int, Record] = {}
         self.failures: Failures = []
 
     def train(self, slots: Slots, *, bars: bool) -> None:
         """Trains all cells; ``bars`` shows a progress line for each worker."""
-        display = GridDisplay(slots, self.expected, len(self.cells), shown=bars)
+        display = GridDisplay(slots, self.expected, len(self.cells), self.scope, shown=bars)
         try:
-            for step in train_cells(self.cells, self.titles, slots, self.out, self.expected, display.watch):
+            for step in train_cells(self.cells, self.names, slots, self.out, self.expected, display.watch):
                 for line in self._lines(step, display):
                     display.print(line)
         finally:
@@ -139,28 +140,34 @@ class _Grid:
 
     def _lines(self, step: Step, display: GridDisplay) -> Iterator[str]:
         """Keeps a step's outcome, and yields the lines that report it."""
-        number, outcome, title = step.number, step.outcome, self.titles[step.number]
+        number, outcome, name = step.number, step.outcome, self.names[step.number]
         for line in step.said.splitlines():
             if is_news(line):  # each worker repeats it, and this process may have printed it before
                 yield line
         if outcome is None:
-            yield f"{title}  its worker was killed; retrying"
+            yield f"{name}  its worker was killed; retrying"
         elif outcome.held is not None:
             if is_news(outcome.held):
-                yield f"{title}  waiting: {outcome.held}"
+                yield f"{name}  waiting: {outcome.held}"
         elif outcome.failure is not None:
-            self.failures.append((self.names[number], self._failure(outcome.failure, title)))
-            yield f"{title}  failed"
+            self.failures.append((name, self._failure(outcome.failure, name)))
+            yield f"{self._finished}  {name}  failed"
         elif outcome.record is not None:
             self.records[number] = outcome.record
             self.expected.learn(number, max(step.seconds, outcome.record["seconds"]["training"]))
-            scores = in_brief(outcome.record)
-            yield f"{title:<{self.width}}  {scores}  {step.seconds:4.0f} s{display.left(step.left)}"
+            head = f"{self._finished}  {name:<{self.width}}"
+            yield done_line(head, in_brief(outcome.record), step.seconds, display.left(step.left), self.scope)
 
-    def _failure(self, failure: Failure, title: str) -> Failure:
+    @property
+    def _finished(self) -> str:
+        """How many cells have finished or failed: " 3/27"."""
+        total = str(len(self.cells))
+        return f"{len(self.records) + len(self.failures):>{len(total)}}/{total}"
+
+    def _failure(self, failure: Failure, name: str) -> Failure:
         """The failure as reported: without a second copy of the cell's name, and with its file's path below --out."""
         file = failure.file and self.out / failure.file.parent.name / failure.file.name
-        return replace(failure, reason=failure.reason.removeprefix(f"{title}: "), file=file)
+        return replace(failure, reason=failure.reason.removeprefix(f"{name}: "), file=file)
 
 
 def _words(cells: Sequence[Settings]) -> Iterator[list[str]]:
@@ -186,16 +193,3 @@ def report_failures(failures: Failures) -> int:
         print(f"failed: {name}: {' '.join(failure.reason.split())}{more}", file=sys.stderr)
     mendable = all(failure.mendable for _, failure in failures)
     return 0 if not failures else 2 if mendable else 1
-
-
-def in_brief(record: Record) -> str:
-    """A run's scores in a few words: on the target, or on held-out source faces if the target has no labels."""
-    scores = record["scores"]
-    if target := scores.get("target"):
-        frequent = target["macro_recall_20"]
-        recall = f"{target['macro_recall']:6.1%}" + ("" if frequent is None else f" (≥ 20 faces {frequent:.1%})")
-        return f"accuracy {target['accuracy']:6.1%}  mean recall {recall}"
-    classes = sum(count > 0 for count in scores["unlabelled_target"]["predicted"])
-    total = len(record["labels"]["names"])
-    recall = f"source recall {scores['source']['macro_recall']:6.1%}  " if "source" in scores else ""
-    return f"{recall}predicts {classes} of {total} classes"

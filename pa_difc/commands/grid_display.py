@@ -9,6 +9,7 @@ from collections.abc import Collection
 from ..training.expected import Expected
 from ..training.slots import Slot, Slots
 from ..util.bars import tqdm
+from .grid_lines import duration, time_left
 
 #: Columns of a line, at most.
 WIDTH = 80
@@ -21,11 +22,12 @@ class GridDisplay:
         slots: the workers, which may come and go.
         expected: how long cells take.
         total: the number of cells.
+        scope: what the time left is for; see :func:`.time_left`.
         shown: False hides the lines.
     """
 
-    def __init__(self, slots: Slots, expected: Expected, total: int, *, shown: bool) -> None:
-        self.slots, self.expected, self.total = slots, expected, total
+    def __init__(self, slots: Slots, expected: Expected, total: int, scope: str = "", *, shown: bool) -> None:
+        self.slots, self.expected, self.total, self.scope = slots, expected, total, scope
         self._bars: list[tqdm] = []
         self._disable = None if shown else True
         self._room()
@@ -51,7 +53,7 @@ class GridDisplay:
         if self._bars[0].disable:
             return
         busy = sum(slot.number is not None for slot in self.slots)
-        lines = [f"{self.total - len(waiting) - busy} of {self.total} cells done{self.left(waiting)}"]
+        lines = [f"{self.total - len(waiting) - busy} of {self.total} cells done  {self.left(waiting)}".rstrip()]
         lines += [line(i, slot, self.expected) for i, slot in enumerate(self.slots, 1)]
         self._room()
         lines += [""] * (len(self._bars) - len(lines))  # of workers that are gone
@@ -60,10 +62,10 @@ class GridDisplay:
             bar.set_description_str(text[:columns])
 
     def left(self, waiting: Collection[int]) -> str:
-        """ "  about 12 min left"; empty if that is unknown or under a second."""
+        """The time left in words; empty if that is unknown or under a second."""
         running = [slot_left(slot, self.expected) for slot in self.slots if slot.number is not None]
         seconds = self.expected.left(waiting, [rest for rest in running if rest is not None], max(1, len(self.slots)))
-        return f"  about {duration(seconds)} left" if seconds and seconds >= 1 else ""
+        return time_left(seconds, self.scope) if seconds and seconds >= 1 else ""
 
 
 def line(number: int, slot: Slot, expected: Expected) -> str:
@@ -85,8 +87,3 @@ def slot_left(slot: Slot, expected: Expected) -> float | None:
     assert slot.number is not None
     whole = expected.of(slot.number)
     return None if whole is None else max(0.0, whole - (time.perf_counter() - slot.began))
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: "40 s" or "12 min"."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

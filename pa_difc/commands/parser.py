@@ -85,12 +85,13 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Name
         UserError: a setting such as lr=0.01 was given without ``--set`` before it.
     """
     parsed, rest = parser.parse_known_args(argv)
+    own: argparse.ArgumentParser = getattr(parsed, "own_parser", parser)  # says the command's usage, not all commands'
     settings = [word for word in rest if _SETTING.fullmatch(word)]
     if settings and hasattr(parsed, "set"):
         words = " ".join(settings)
         raise UserError(f"{words}: settings go after --set, as in --set {words}")
     if rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        own.error(f"unrecognized arguments: {' '.join(rest)}")
     return parsed
 
 
@@ -167,4 +168,4 @@ def _texts(name: str, module: ModuleType) -> dict[str, Any]:
 def _fill(parser: argparse.ArgumentParser, module: ModuleType) -> None:
     module.arguments(parser)
     add_plugin_flag(parser)
-    parser.set_defaults(run=module.run)
+    parser.set_defaults(run=module.run, own_parser=parser)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,50 +28,110 @@ CHOICE_TABLES = ("choice.csv", "choice.md")
 Record = dict[str, Any]
 
 
-def write_tables(out: Path, made: Sequence[Record]) -> None:
-    """Writes the tables of all runs below a folder, and prints those of the grids that some records belong to.
+@dataclass(frozen=True)
+class _Choice:
+    """What a choice among a grid's cells can go by, if the target has no labels: for programs, as Markdown, printed."""
+
+    numbers: list[list[object]]
+    markdown: str
+    text: str
+
+
+class Tables:
+    """The tables of all runs below a folder, and those of the grids that this command's records belong to.
 
     Args:
         out: the folder above ``runs``, which may hold runs of earlier commands.
-        made: this command's records.
-
-    Raises:
-        UserError: a run's outputs are missing or damaged, or a file can't be written.
     """
-    grids = make_grids(_runs(out, made))
-    scored, others = [g for g in grids if g.labelled], [g for g in grids if not g.labelled]
-    if scored:
-        _write(out, TABLES, [_scored_csv(grid) for grid in scored], _scored_markdown(scored))
-    choices = [(grid, _choice(grid, out)) for grid in others]  # after the other tables: missing outputs fail here
-    if others:
-        markdown = "\n".join(_choice_markdown(*choice) for choice in choices)
-        _write(out, CHOICE_TABLES if scored else TABLES, [numbers(choice) for _, choice in choices], markdown)
-    keys = {record["key"] for record in made}
-    mine = [grid for grid in grids if keys & {run.record["key"] for run in grid.runs}]
-    for text in _printed(mine, dict(zip(map(id, others), choices, strict=True))):
-        print(f"\n{text}")
-    written = [*TABLES, *(CHOICE_TABLES if scored and others else ())]
-    print(f"written: {', '.join(str(out / name) for name in written)}")
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self._choices: dict[tuple[Any, ...], _Choice] = {}
+
+    def keep(self, made: Sequence[Record]) -> None:
+        """Writes the tables of what is done so far, as far as possible; :meth:`finish` says what is wrong with it.
+
+        Args:
+            made: this command's records so far.
+        """
+        with suppress(UserError):  # must not cost the training of the other pairs
+            self._write_all(_runs(self.out, made)[0])
+
+    def finish(self, made: Sequence[Record]) -> None:
+        """Writes the tables, and prints those of the grids that some records belong to.
+
+        Args:
+            made: this command's records.
+
+        Raises:
+            UserError: a run's outputs are missing or damaged, or a file can't be written.
+        """
+        runs, damaged = _runs(self.out, made)
+        for error in damaged:
+            print(f"left out of the tables: {error}", flush=True)
+        grids, written = self._write_all(runs)
+        keys = {record["key"] for record in made}
+        mine = [grid for grid in grids if keys & {run.record["key"] for run in grid.runs}]
+        for text in self._printed(mine):
+            print(f"\n{text}")
+        print(f"written: {', '.join(str(self.out / name) for name in written)}")
+
+    def _write_all(self, runs: Sequence[Run]) -> tuple[list[Grid], list[str]]:
+        """Writes the tables of some runs; returns the runs' grids, and the files' names."""
+        grids = make_grids(runs)
+        scored, others = [g for g in grids if g.labelled], [g for g in grids if not g.labelled]
+        if scored:
+            _write(self.out, TABLES, [_scored_csv(grid) for grid in scored], _scored_markdown(scored))
+        choices = [self._choice(grid) for grid in others]  # after the other tables: missing outputs fail here
+        if others:
+            markdown = "\n".join(choice.markdown for choice in choices)
+            _write(self.out, CHOICE_TABLES if scored else TABLES, [choice.numbers for choice in choices], markdown)
+        return grids, [*TABLES, *(CHOICE_TABLES if scored and others else ())]
+
+    def _choice(self, grid: Grid) -> _Choice:
+        """The choice among a grid's cells; made once for the same runs, since it reads all their predictions.
+
+        Raises:
+            UserError: a run's outputs are missing or damaged.
+        """
+        runs = ((run.path, run.record["finished"], run.names) for run in grid.runs)
+        key = (grid.title, *runs)
+        if key not in self._choices:
+            if (selection := select(grid)) is None:
+                about = "outputs.npz of a run is missing; delete its record.json and rerun to write both"
+                raise UserError(f"{self.out}: {about}")
+            texts = _choice_markdown(grid, selection), _choice_text(selection)
+            self._choices[key] = _Choice(numbers(selection), *texts)
+        return self._choices[key]
+
+    def _printed(self, grids: Sequence[Grid]) -> Iterator[str]:
+        several = len(grids) > 1
+        for grid in grids:
+            text = to_terminal(_rows(grid)) if grid.labelled else self._choice(grid).text
+            text = "\n".join([text, *grid.caveats])
+            yield f"{grid.title}\n{text}" if several else text
+        for title, rows in tables_over_targets(grids).items():
+            yield "\n".join([title, *aligned(rows), NOTE])
 
 
-def _runs(out: Path, made: Sequence[Record]) -> list[Run]:
-    """All runs below a folder except those of label shifts, in the order in which they finished.
+def _runs(out: Path, made: Sequence[Record]) -> tuple[list[Run], list[UserError]]:
+    """All runs below a folder except those of label shifts, in the order in which they finished; damaged records.
 
     This command's runs keep its own order among themselves, since parallel workers finish in any order.
     """
     from ..training.record import read_record
 
-    runs = []
+    runs, damaged = [], []
     for path in sorted((out / "runs").glob("*/record.json")):
         try:
             runs.append(Run(path.parent, read_record(path)))
         except UserError as error:  # a damaged record, maybe of another command, must not cost this one's tables
-            print(f"left out of the tables: {error}", flush=True)
+            damaged.append(error)
     runs.sort(key=lambda run: str(run.record["finished"]))
     numbers_of = {record["key"]: number for number, record in enumerate(made)}
     mine = [run for run in runs if run.record["key"] in numbers_of]
     ordered = iter(sorted(mine, key=lambda run: numbers_of[run.record["key"]]))
-    return split_sweeps([next(ordered) if run.record["key"] in numbers_of else run for run in runs])[1]
+    return split_sweeps([next(ordered) if run.record["key"] in numbers_of else run for run in runs])[1], damaged
 
 
 def _write(out: Path, names: Sequence[str], tables: Sequence[Sequence[Sequence[Any]]], markdown: str) -> None:
@@ -98,24 +160,8 @@ def _scored_markdown(grids: Sequence[Grid]) -> str:
 
 
 def _caveats(grid: Grid) -> str:
-    """A grid\'s caveats, as paragraphs below a Markdown table."""
+    """A grid's caveats, as paragraphs below a Markdown table."""
     return "".join(f"\n{line}.\n" for line in grid.caveats)
-
-
-def _printed(grids: Sequence[Grid], choices: dict[int, tuple[Grid, Selection]]) -> Iterator[str]:
-    several = len(grids) > 1
-    for grid in grids:
-        text = to_terminal(_rows(grid)) if grid.labelled else _choice_text(*choices[id(grid)])
-        text = "\n".join([text, *grid.caveats])
-        yield f"{grid.title}\n{text}" if several else text
-    for title, rows in tables_over_targets(grids).items():
-        yield "\n".join([title, *aligned(rows), NOTE])
-
-
-def _choice(grid: Grid, out: Path) -> Selection:
-    if (selection := select(grid)) is None:
-        raise UserError(f"{out}: outputs.npz of a run is missing; delete its record.json and rerun to write both")
-    return selection
 
 
 def _choice_markdown(grid: Grid, selection: Selection) -> str:
@@ -123,7 +169,7 @@ def _choice_markdown(grid: Grid, selection: Selection) -> str:
     return f"# {grid.title}\n\n{markdown_table(candidates_table(selection))}\n\n{notes}\n{_caveats(grid)}"
 
 
-def _choice_text(grid: Grid, selection: Selection) -> str:
+def _choice_text(selection: Selection) -> str:
     """The terminal's table for a target without labels: what a choice can go by, and the chosen cell."""
     export = f"pa-difc export --model {selection.chosen.runs[0].path} --out my_model"
     sure = "chosen" if selection.chosen.eligible else "the least bad; do not rely on it"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pa_difc.commands.parser import main
+from pa_difc.commands.parser import main, run_script
 from pa_difc.util.errors import UserError
 
 
@@ -33,3 +33,21 @@ def test_other_words_that_nobody_asked_for(words, capsys):
         main(words)
     assert ended.value.code == 2
     assert f"unrecognized arguments: {words[-1]}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["search", "--log", "x"], ["report", "runs", "--jobs", "2"], ["doctor", "--out"]])
+def test_a_flag_of_another_command_gets_the_usage_of_the_one_that_was_named(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    usage, _, error = capsys.readouterr().err.rpartition(f"\npa-difc {words[0]}: error: ")
+    assert ended.value.code == 2 and error.startswith("unrecognized arguments: --") and error.count("\n") == 1
+    assert usage.startswith(f"usage: pa-difc {words[0]} [-h]") and "COMMAND" not in usage
+
+
+def test_a_script_of_one_command_names_itself(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["hpo/search.py", "--log", "x"])
+    with pytest.raises(SystemExit) as ended:
+        run_script("search")
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.startswith("usage: search.py [-h]")
+    assert said.endswith("\nsearch.py: error: unrecognized arguments: --log x\n")

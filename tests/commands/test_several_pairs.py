@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from made import class_folders
 
+from pa_difc.commands import tables
 from pa_difc.commands.parser import main
 from pa_difc.data.labels import SEVEN
-from pa_difc.util.errors import UserError
+from pa_difc.training import outcome
+from pa_difc.training.expected import Expected
+from pa_difc.util.errors import Stopped, UserError
 
 SMALL = ["crop_px=32", "batch_size=16"]
 
@@ -130,6 +133,78 @@ def test_a_damaged_record_costs_its_own_row_alone(home, capsys):
     assert compare(*pair, "--losses", "ce", "di") == 0
     assert "left out of the tables: " in capsys.readouterr().out
     assert [row["loss"] for row in table(home)] == ["ce", "di"]
+    assert compare(*pair[:2], "--targets", "folder:b", "folder:c", *pair[4:], "--losses", "ce") == 0
+    assert capsys.readouterr().out.count("left out of the tables: ") == 1  # not after each pair
+
+
+PAIRS = ["--source", "folder:a", "--methods", "source_only", "--losses", "ce", "--targets"]
+
+
+def at_each_cell(monkeypatch, look):
+    """Calls ``look`` with a cell's target before that cell is trained."""
+    run_cell = outcome.run_cell
+
+    def looked(cell, *args, **kwargs):
+        look(cell.data.target)
+        return run_cell(cell, *args, **kwargs)
+
+    monkeypatch.setattr(outcome, "run_cell", looked)
+
+
+def test_a_pair_s_table_lies_there_while_the_next_one_is_trained(home, monkeypatch, capsys):
+    """So that a kill costs no table of pairs that are done."""
+    seen, printed = {}, []
+
+    def look(target):
+        seen[target] = [row["target"] for row in table(home)] if (home / "runs" / "table.csv").exists() else []
+        printed.append(capsys.readouterr().out)
+        if target == "folder:c":
+            raise KeyboardInterrupt
+
+    at_each_cell(monkeypatch, look)
+    with pytest.raises(Stopped):
+        compare(*PAIRS, "folder:b", "folder:c")
+    assert seen == {"folder:b": [], "folder:c": ["folder:b"]}
+    assert "| source_only | ce |" in (home / "runs" / "table.md").read_text().replace(" †", "")
+    assert "written: " not in "".join(printed) and "macro" not in "".join(printed)  # tables are printed at the end
+
+
+def test_the_time_left_is_that_of_a_pair_if_there_are_several(home, monkeypatch, capsys):
+    monkeypatch.setattr(Expected, "left", lambda self, waiting, running, slots: 360.0 * len(waiting))
+    for targets, words in ((["folder:b", "folder:c"], " for this pair"), (["folder:b"], "")):
+        assert compare(*PAIRS, *targets, "--seeds", "0", "1", "2", "--out", targets[-1][-1]) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if re.match("[123]/3  source_only · ce", line)]
+        assert [line[:3] for line in lines] == ["1/3", "2/3", "3/3"] * len(targets)
+        left = [line.rpartition(" s")[2] for line in lines]
+        assert left == [f"  12 min left{words}", f"  6 min left{words}", ""] * len(targets)
+
+
+def test_what_a_choice_goes_by_is_computed_once_for_each_pair(home, monkeypatch):
+    """It reads the predictions of all runs: tables after each of N pairs must not read them N times."""
+    chosen, select = [], tables.select
+    monkeypatch.setattr(tables, "select", lambda grid: (chosen.append(grid.target), select(grid))[1])
+    targets = ["images:a", "images:b", "images:c"]
+    seen = {}
+    at_each_cell(monkeypatch, lambda target: seen.update({target: list(chosen)}))
+    assert compare(*PAIRS, *targets) == 0
+    assert seen == {"images:a": [], "images:b": ["images:a"], "images:c": ["images:a", "images:b"]}
+    assert chosen == targets
+    assert (home / "runs" / "table.md").read_text().count("# folder:a → images:") == 3
+
+
+def test_a_pair_without_a_table_costs_no_other_pair_s_training(home, capsys):
+    assert compare(*PAIRS, "images:b") == 0
+    next((home / "runs" / "runs").glob("*/outputs.npz")).unlink()
+    with pytest.raises(UserError, match=r"^runs: outputs\.npz of a run is missing"):
+        compare(*PAIRS, "images:b", "folder:c")
+    assert set(targets_of_all(home)) == {"images:b", "folder:c"}
+    assert [row["target"] for row in table(home)] == ["folder:c"]
+
+
+def targets_of_all(home):
+    """The targets of all records."""
+    records = [json.loads(path.read_text()) for path in (home / "runs" / "runs").glob("*/record.json")]
+    return [r["settings"]["data"]["target"] for r in records]
 
 
 def test_the_list_says_what_is_done_and_what_is_left_and_trains_nothing(home, capsys):

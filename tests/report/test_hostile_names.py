@@ -17,7 +17,7 @@ from records import flat_scores, outputs, record, write
 
 import pa_difc
 from pa_difc.commands.console import exit_with
-from pa_difc.commands.tables import write_tables
+from pa_difc.commands.tables import Tables
 from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.latex import latex_table
 from pa_difc.report.printed import aligned
@@ -90,7 +90,7 @@ def test_a_report_of_it_is_a_report(runs, tmp_path):
 
 def test_the_tables_of_a_grid_and_what_is_printed(runs, capsys):
     def work():
-        write_tables(runs, [run.record for run in read_runs(runs)])
+        Tables(runs).finish([run.record for run in read_runs(runs)])
 
     with pytest.raises(SystemExit) as stop:
         exit_with(work)

@@ -1,0 +1,79 @@
+"""The line that reports a finished cell of a grid: its scores, its time, and the time left."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..util.terminal import columns, on_one_line
+
+Record = dict[str, Any]
+
+
+class Brief(NamedTuple):
+    """A run's scores in a few words; a narrow terminal may have room for the main one alone."""
+
+    main: str
+    short: str  #: the main one in fewer words
+    before: str = ""  #: what stands before it
+    more: str = ""  #: what adds to it
+
+    def __str__(self) -> str:
+        return _joined(self.before, f"{self.main} {self.more}".rstrip())
+
+
+def in_brief(record: Record) -> Brief:
+    """A run's scores: on the target, or on held-out source faces if the target has no labels."""
+    scores = record["scores"]
+    if target := scores.get("target"):
+        recall, frequent = f"{target['macro_recall']:5.1%}", target["macro_recall_20"]
+        told = frequent is not None and f"{frequent:5.1%}" != recall
+        more = f"(≥ 20 faces {frequent:.1%})" if told else ""
+        return Brief(f"mean recall {recall}", f"recall {recall}", f"accuracy {target['accuracy']:5.1%}", more)
+    classes = sum(count > 0 for count in scores["unlabelled_target"]["predicted"])
+    recall = f"source recall {scores['source']['macro_recall']:5.1%}" if "source" in scores else ""
+    predicted = f"classes {classes} of {len(record['labels']['names'])}"
+    return Brief(predicted, predicted, recall)
+
+
+def done_line(head: str, scores: Brief, seconds: float, left: str, scope: str = "") -> str:
+    """A finished cell's line; on a terminal that is too narrow for it, without its least important parts.
+
+    Args:
+        head: how many cells are finished, and the cell's name.
+        scores: of the cell.
+        seconds: that the cell took.
+        left: the time left in words, or empty.
+        scope: see :func:`time_left`.
+    """
+    left = left.ljust(len(time_left(99 * 60, scope)))  # lines without it, such as the last one, lose the same parts
+    took = f"{duration(seconds):>6}"
+    both = scores._replace(more="")
+    lines = [
+        _joined(head, str(scores), took, left),
+        _joined(head, str(both), took, left),
+        _joined(head, str(both), left),
+        _joined(head, scores.main, left),
+        _joined(head, scores.short, left),
+        _joined(head, scores.short),
+    ]
+    room = columns()
+    return next((line for line in lines if len(on_one_line(line)) <= room), lines[-1]).rstrip()
+
+
+def time_left(seconds: float, scope: str = "") -> str:
+    """The time left in words: "12 min left".
+
+    Args:
+        seconds: the time.
+        scope: what it is for, such as "this pair"; empty if for all that the command does.
+    """
+    return f"{duration(seconds)} left" + (f" for {scope}" if scope else "")
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: "40 s" or "12 min"."""
+    return f"{seconds:.0f} s" if seconds < 99.5 else f"{seconds / 60:.0f} min"
+
+
+def _joined(*parts: str) -> str:
+    return "  ".join(part for part in parts if part)

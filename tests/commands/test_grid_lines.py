@@ -1,0 +1,115 @@
+"""The lines of finished cells: they fit 80 columns, and count what is finished."""
+
+import pytest
+
+from pa_difc.commands.grid import _Grid
+from pa_difc.commands.grid_lines import done_line, duration, in_brief, time_left
+from pa_difc.training.expected import Expected
+from pa_difc.training.grid import Step
+from pa_difc.training.outcome import Failure, Outcome
+from pa_difc.training.settings import Settings
+
+#: As long as a cell's name usually is, and that of one with the longest of the default methods.
+NAME, LONG_NAME = "mean_teacher · di · se", "source_only · difc · seed 0"
+
+
+def record(accuracy=0.393, recall=0.3471, frequent=0.3469):
+    scores = {"target": {"accuracy": accuracy, "macro_recall": recall, "macro_recall_20": frequent}}
+    return {"scores": scores, "seconds": {"training": 35.0}}
+
+
+def unlabelled(**more):
+    return {
+        "scores": {"unlabelled_target": {"predicted": [3, 0, 9, 1, 1, 1, 1]}, **more},
+        "labels": {"names": list("abcdefg")},
+    }
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Sets the width of a terminal that standard output goes to."""
+
+    def set_width(columns):
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+        monkeypatch.setenv("COLUMNS", str(columns))
+
+    return set_width
+
+
+def test_recall_over_frequent_classes_is_told_where_it_differs_as_printed():
+    assert str(in_brief(record())) == "accuracy 39.3%  mean recall 34.7%"
+    assert str(in_brief(record(frequent=None))) == "accuracy 39.3%  mean recall 34.7%"
+    assert str(in_brief(record(frequent=0.3466))) == "accuracy 39.3%  mean recall 34.7%"
+    assert str(in_brief(record(frequent=0.348))) == "accuracy 39.3%  mean recall 34.7% (≥ 20 faces 34.8%)"
+    assert str(in_brief(unlabelled(source={"macro_recall": 0.5}))) == "source recall 50.0%  classes 6 of 7"
+    assert str(in_brief(unlabelled())) == "classes 6 of 7"
+
+
+@pytest.mark.parametrize("name", [NAME, LONG_NAME])
+@pytest.mark.parametrize("scope", ["", "this pair"])
+@pytest.mark.parametrize("seconds", [2, 99, 5900])
+@pytest.mark.parametrize("scores", [record(), record(frequent=0.36), unlabelled(source={"macro_recall": 0.5})])
+def test_a_line_fits_80_columns_with_its_score_and_the_time_left(name, scope, seconds, scores, terminal):
+    terminal(80)
+    left = time_left(seconds, scope)
+    line = done_line(f"10/27  {name}", in_brief(scores), seconds, left, scope)
+    assert len(line) <= 79 and line.startswith(f"10/27  {name}  ") and line.endswith(f"  {left}")
+    assert in_brief(scores).short in line
+
+
+def test_what_a_narrower_terminal_leaves_out_first(terminal):
+    scores = in_brief(record(frequent=0.36))
+    shown = []
+    for width in (200, 103, 82, 75, 60, 56, 30):
+        terminal(width)
+        shown.append(done_line(f"10/27  {NAME}", scores, 35.0, "6 min left").removeprefix(f"10/27  {NAME}  "))
+    assert shown == [
+        "accuracy 39.3%  mean recall 34.7% (≥ 20 faces 36.0%)    35 s  6 min left",
+        "accuracy 39.3%  mean recall 34.7%    35 s  6 min left",
+        "accuracy 39.3%  mean recall 34.7%  6 min left",
+        "mean recall 34.7%  6 min left",
+        "recall 34.7%  6 min left",
+        "recall 34.7%",
+        "recall 34.7%",
+    ]
+
+
+def test_all_lines_of_a_grid_leave_out_the_same(terminal):
+    terminal(80)
+    scores = in_brief(record())
+    lines = [done_line(f"10/27  {NAME}", scores, 35.0, left) for left in ("12 min left", "5 s left", "")]
+    assert {line.partition("34.7%")[0] for line in lines} == {f"10/27  {NAME}  accuracy 39.3%  mean recall "}
+    assert not any(" 35 s" in line for line in lines)
+
+
+def test_a_pipe_gets_whole_lines():
+    line = done_line(f"10/27  {LONG_NAME}", in_brief(record(frequent=0.36)), 35.0, "6 min left for this pair", "pair")
+    assert line.endswith("accuracy 39.3%  mean recall 34.7% (≥ 20 faces 36.0%)    35 s  6 min left for this pair")
+
+
+def test_times_in_words():
+    assert [duration(s) for s in (0.4, 99.4, 99.6, 720)] == ["0 s", "99 s", "2 min", "12 min"]
+    assert time_left(360) == "6 min left" and time_left(40, "this pair") == "40 s left for this pair"
+
+
+class Silent:
+    """A display whose time left is told."""
+
+    def left(self, waiting):
+        return f"{len(waiting)} s left"
+
+
+def test_lines_count_finished_cells_in_whatever_order_they_come(tmp_path):
+    """Of twelve cells the third, first and second finish first, one of them after its worker was killed."""
+    cells = [Settings.of(method="dann", loss="ce", seed=seed) for seed in range(12)]
+    grid = _Grid(cells, Expected(cells), tmp_path, "")
+    done, failed = Outcome(record=record()), Outcome(failure=Failure("dann · ce · seed 0: is nan", mendable=True))
+    steps = [Step(2, done, 35.0, left=(3, 4)), Step(0, None, 1.0), Step(0, failed, 1.0), Step(1, done, 9.0)]
+    lines = [line for step in steps for line in grid._lines(step, Silent())]
+    assert lines == [
+        " 1/12  dann · ce · seed 2   accuracy 39.3%  mean recall 34.7%    35 s  2 s left",
+        "dann · ce · seed 0  its worker was killed; retrying",
+        " 2/12  dann · ce · seed 0  failed",
+        " 3/12  dann · ce · seed 1   accuracy 39.3%  mean recall 34.7%     9 s  0 s left",
+    ]
+    assert [(name, failure.reason) for name, failure in grid.failures] == [("dann · ce · seed 0", "is nan")]
