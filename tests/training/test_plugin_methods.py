@@ -284,3 +284,95 @@ class Lazy(SourceOnly):
 def test_a_lazy_module_is_no_state_that_is_lost(monkeypatch, tmp_path):
     monkeypatch.setitem(METHODS, "lazy", Lazy)
     train(tmp_path, method="lazy", loss="ce")
+
+
+class Kept(torch.nn.Module):
+    """State in a buffer that the first step replaces by another."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.register_buffer("cov", first)
+
+
+class Covariances(SourceOnly):
+    first = staticmethod(lambda d: torch.zeros(0, 0))
+    later = staticmethod(lambda cov: cov)
+
+    def method_state(self):
+        self.kept = Kept(self.first(next(self.models["C"].parameters()).shape[1]))
+        return {"kept": self.kept}
+
+    def training_step(self, batch, **kwargs):
+        self.kept.cov = self.later(torch.cov(self.models["G"](batch["src_imgs"]).detach().T))
+        return super().training_step(batch, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "words"),
+    [
+        (
+            lambda d: torch.zeros(0, 0),
+            None,
+            r"misc.kept.cov changes from float32 of shape \(0, 0\) to float32 of .*128\)",
+        ),
+        (lambda d: None, None, r"misc.kept.cov changes from nothing to float32 of shape \(128, 128\) in training"),
+        (lambda d: torch.zeros(d, d), lambda cov: None, r"from float32 of shape \(128, 128\) to nothing in training"),
+        (lambda d: torch.zeros(d, d, dtype=torch.long), None, "changes from int64 of shape .* to float32 of shape"),
+        (lambda d: torch.zeros(d, d), None, None),
+    ],
+)
+def test_state_whose_shape_changes_could_not_be_loaded(first, later, words, monkeypatch, tmp_path):
+    body = {"first": staticmethod(first), **({"later": staticmethod(later)} if later else {})}
+    monkeypatch.setitem(METHODS, "cov", type("Cov", (Covariances,), body))
+    if words is None:
+        train(tmp_path, method="cov", loss="ce")
+        return
+    with pytest.raises(UserError, match=words) as error:
+        train(tmp_path, method="cov", loss="ce")
+    assert "killed run could not be resumed" in str(error.value) and "\n" not in str(error.value)
+    assert not list(tmp_path.glob("runs/*/checkpoint.pt"))
+
+
+class Resizing(Kept):
+    """Takes the shape of what it loads, so a changed shape is no loss."""
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        self.cov = state_dict[f"{prefix}cov"].clone()
+
+
+class Resized(Covariances):
+    def method_state(self):
+        self.kept = Resizing(torch.zeros(0, 0))
+        return {"kept": self.kept}
+
+
+def resumed(method, folder, epochs, monkeypatch):
+    monkeypatch.setitem(METHODS, "cov", method)
+    cfg = resolve(Settings.of(crop_px=32, epochs=4, batch_size=8, method="cov", loss="ce"))
+    loader = make_loader(cfg, *PAIR)
+    adapter = make_adapter(cfg, PAIR[0], len(loader))
+    history = fit(adapter, loader, epochs=epochs, folder=folder, key="k", progress=False)
+    return [h["losses"] for h in history], adapter.misc.state_dict().get("kept")
+
+
+@pytest.mark.parametrize("method", [Resized, Lazy])
+def test_a_module_that_loads_any_shape_is_resumed(method, monkeypatch, tmp_path):
+    resumed(method, tmp_path, 1, monkeypatch)
+    assert resumed(method, tmp_path, 2, monkeypatch)[0] == resumed(method, None, 2, monkeypatch)[0]
+
+
+def test_a_checkpoint_of_another_form_names_the_entry(monkeypatch, tmp_path):
+    square = type("Square", (Covariances,), {"first": staticmethod(lambda d: torch.zeros(d, d))})
+    resumed(square, tmp_path, 1, monkeypatch)
+    said = (
+        r"checkpoint.pt has misc\.kept\.cov of shape \(128, 128\), and the method has it of shape \(0, 0\); remove it"
+    )
+    with pytest.raises(UserError, match=said):
+        resumed(Covariances, tmp_path, 2, monkeypatch)
+    with pytest.raises(UserError, match=r"has misc\.kept\.cov of shape \(128, 128\), which the method does not have"):
+        resumed(type("None", (Covariances,), {"first": staticmethod(lambda d: None)}), tmp_path, 2, monkeypatch)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=False)
+    del state["misc"]["kept"]["cov"]
+    torch.save(state, tmp_path / "checkpoint.pt")
+    with pytest.raises(UserError, match=r"checkpoint.pt lacks misc\.kept\.cov of shape \(128, 128\); remove it"):
+        resumed(square, tmp_path, 2, monkeypatch)
