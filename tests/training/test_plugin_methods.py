@@ -15,13 +15,13 @@ from pa_difc.training.engine import fit
 from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
 from pa_difc.training.settings import Settings
-from pa_difc.util.errors import UserError
+from pa_difc.util.errors import DivergedError, UserError
 
 PAIR = Domain("s", random_faces(28, 0), random_faces(14, 1)), Domain("t", random_faces(35, 2), random_faces(7, 3))
 
 
 def train(out, **values):
-    return run_cell(resolve(Settings.of(crop_px=32, epochs=1, batch_size=8, **values)), *PAIR, out, progress=False)
+    return run_cell(resolve(Settings.of(**{"crop_px": 32, "epochs": 1, "batch_size": 8, **values})), *PAIR, out, progress=False)
 
 
 class Forgetful(SourceOnly):
@@ -376,3 +376,50 @@ def test_a_checkpoint_of_another_form_names_the_entry(monkeypatch, tmp_path):
     torch.save(state, tmp_path / "checkpoint.pt")
     with pytest.raises(UserError, match=r"checkpoint.pt lacks misc\.kept\.cov of shape \(128, 128\); remove it"):
         resumed(square, tmp_path, 2, monkeypatch)
+
+
+class Poisoned(SourceOnly):
+    """Its weights are NaN from a step on, so that all logits are."""
+
+    def training_step(self, batch, **kwargs):
+        if self.loss.step == self.at:
+            torch.nn.init.constant_(next(self.models["C"].parameters()), float("nan"))
+        return super().training_step(batch, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        (0, r" at step 1 of epoch 1\. It is not finite from the start, .*: check the loss and the data$"),
+        (1, r" at step 2 of epoch 1\. Lower --set lr \(now 0\.02\)$"),
+        (5, r" at step 1 of epoch 2; the checkpoint of epoch 1 is kept\. Lower --set lr \(now .*\)$"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("loss", "what"),
+    [
+        ({}, "target_logits must be finite, not NaN or infinite in .* rows"),
+        ({"epsilon": 0.0}, "total_loss/total is nan"),
+        ({"confusion_from": "evaluation"}, "total_loss/total is nan"),
+    ],
+)
+def test_logits_that_are_not_finite_end_a_run_with_its_step_and_advice(at, said, loss, what, monkeypatch, tmp_path):
+    monkeypatch.setitem(METHODS, "poisoned", type("Of", (Poisoned,), {"at": at}))
+    options = {f"loss.{name}": value for name, value in loss.items()}
+    with pytest.raises(DivergedError, match=f"^poisoned · difc: {what}{said}"):
+        train(tmp_path, method="poisoned", loss="difc", epochs=3, confusion_epoch=1, **options)
+
+
+class PoisonedLast(SourceOnly):
+    """Its weights are NaN after each epoch."""
+
+    def end_epoch(self):
+        torch.nn.init.constant_(next(self.models["C"].parameters()), float("nan"))
+
+
+def test_an_evaluation_that_is_not_finite_ends_a_run_likewise(monkeypatch, tmp_path):
+    monkeypatch.setitem(METHODS, "poisoned", PoisonedLast)
+    said = "^poisoned · difc: probs must be finite, .* at step 1 of epoch 2; the checkpoint of epoch 1 is kept. Lower --set"
+    options = {"epochs": 3, "confusion_epoch": 1, "loss.confusion_from": "evaluation"}
+    with pytest.raises(DivergedError, match=said):
+        train(tmp_path, method="poisoned", loss="difc", **options)
