@@ -6,7 +6,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -18,6 +18,7 @@ import torch
 from ..data.loaders import EvalLoader, PairLoader
 from ..evaluation.inference import predict
 from ..losses.protocols import DescribedLoss, EvaluatedLoss
+from ..methods.checked import checked
 from ..methods.slot import LossSlot
 from ..methods.unchecked import unchecked
 from ..util.bars import tqdm
@@ -141,7 +142,8 @@ def _epoch(
     with ExitStack() as after_first:
         for step, batch in enumerate(batches):
             replicas.share = loader.share(step)
-            with replicas.training(), _told(title, step, epoch, learning_rate):
+            first = checked(adapter) if step == 0 else nullcontext()
+            with first, replicas.training(), _told(title, step, epoch, learning_rate):
                 losses = _flatten(adapter.training_step(batch))
             if step == 0:  # phases change with epochs, so later steps have the same keys
                 after_first.enter_context(unchecked(adapter.hook))
@@ -168,8 +170,7 @@ def _told(title: str, step: int, epoch: int, learning_rate: float) -> Iterator[N
     try:
         yield
     except DivergedError as error:
-        said = str(error).splitlines()[-1].strip()  # below the hooks' names, which pytorch-adapt puts there
-        raise _diverged(said, title, step, epoch, learning_rate) from None
+        raise _diverged(str(error), title, step, epoch, learning_rate) from None
 
 
 def _diverged(what: str, title: str, step: int, epoch: int, learning_rate: float) -> DivergedError:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from made import random_faces
+from pytorch_adapt.hooks import EntropyReducer
 
-from pa_difc import LOSSES, METHODS, SourceOnly, option
+from pa_difc import LOSSES, METHODS, PenaltyMethod, SourceOnly, option
 from pa_difc.data import Domain
 from pa_difc.losses import LossSpec
 from pa_difc.training.build import make_adapter, make_loader
@@ -21,7 +22,8 @@ PAIR = Domain("s", random_faces(28, 0), random_faces(14, 1)), Domain("t", random
 
 
 def train(out, **values):
-    return run_cell(resolve(Settings.of(**{"crop_px": 32, "epochs": 1, "batch_size": 8, **values})), *PAIR, out, progress=False)
+    settings = Settings.of(**{"crop_px": 32, "epochs": 1, "batch_size": 8, **values})
+    return run_cell(resolve(settings), *PAIR, out, progress=False)
 
 
 class Forgetful(SourceOnly):
@@ -419,7 +421,60 @@ class PoisonedLast(SourceOnly):
 
 def test_an_evaluation_that_is_not_finite_ends_a_run_likewise(monkeypatch, tmp_path):
     monkeypatch.setitem(METHODS, "poisoned", PoisonedLast)
-    said = "^poisoned · difc: probs must be finite, .* at step 1 of epoch 2; the checkpoint of epoch 1 is kept. Lower --set"
+    said = "^poisoned · difc: probs must be finite, .* at step 1 of epoch 2; the checkpoint of epoch 1 is kept. Lower"
     options = {"epochs": 3, "confusion_epoch": 1, "loss.confusion_from": "evaluation"}
     with pytest.raises(DivergedError, match=said):
         train(tmp_path, method="poisoned", loss="difc", **options)
+
+
+CE = torch.nn.functional.cross_entropy
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (lambda z, y: CE(z.detach(), y), "^the loss has no gradient, so nothing learns from it: .* without detach"),
+        (lambda z, y: CE(z, y, reduction="none"), r"^the loss returns a tensor of shape \(8,\): must return a scalar"),
+        (lambda z, y: CE(z, y).item(), "^the loss returns a float: must return a tensor, a scalar$"),
+        (lambda z, y: CE(z, y), None),
+    ],
+)
+@pytest.mark.parametrize("method", ["source_only", "safn", "mcd"])
+def test_a_loss_that_is_no_scalar_with_a_gradient(method, loss, said, monkeypatch, tmp_path):
+    monkeypatch.setitem(LOSSES, "mine", LossSpec("x", lambda inputs: loss))
+    if said is None:
+        train(tmp_path, method=method, loss="mine")
+        return
+    with pytest.raises(UserError, match=said):
+        train(tmp_path, method=method, loss="mine")
+
+
+@pytest.mark.parametrize(
+    ("penalty", "said"),
+    [
+        (lambda f: f.square().mean(1), r"^Squares.penalty\(\) returns a tensor of shape \(8,\): must return a sca"),
+        (lambda f: 0.3, r"^Squares.penalty\(\) returns a float: must return a tensor, a scalar$"),
+        (lambda f: f.square().mean(), None),
+    ],
+)
+def test_a_penalty_that_is_no_scalar(penalty, said, monkeypatch, tmp_path):
+    body = {"loss_name": "square_loss", "penalty": lambda self, step: penalty(step.src_features)}
+    monkeypatch.setitem(METHODS, "squares", type("Squares", (PenaltyMethod,), body))
+    if said is None:
+        train(tmp_path, method="squares", loss="ce")
+        return
+    with pytest.raises(UserError, match=said):
+        train(tmp_path, method="squares", loss="ce")
+
+
+class Conditioned(SourceOnly):
+    """Weighs its samples' losses by their certainty, with a reducer of the host's."""
+
+    def init_hook(self, hook_kwargs):
+        super().init_hook({"reducer": EntropyReducer(apply_to=["src_c_loss"], domains=["src"])})
+
+
+def test_samples_losses_may_go_to_a_reducer(monkeypatch, tmp_path):
+    monkeypatch.setitem(LOSSES, "mine", LossSpec("x", lambda inputs: lambda z, y: CE(z, y, reduction="none")))
+    monkeypatch.setitem(METHODS, "conditioned", Conditioned)
+    train(tmp_path, method="conditioned", loss="mine")
