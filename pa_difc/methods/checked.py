@@ -65,6 +65,4 @@ def _require_scalar(what: str, value: Any, reduced: bool) -> None:
     if not isinstance(value, Tensor):
         raise UserError(f"{what} returns a {type(value).__name__}: must return a tensor, a scalar")
     if value.numel() != 1 and not reduced:
-        raise UserError(
-            f"{what} returns a tensor of shape {tuple(value.shape)}: must return a scalar, as its mean"
-        )
+        raise UserError(f"{what} returns a tensor of shape {tuple(value.shape)}: must return a scalar, as its mean")
