@@ -101,7 +101,7 @@ def drw_weights(class_counts: Counts, beta: float = 0.9999) -> Tensor:
         ``(K,)`` weights that sum to K.
 
     Raises:
-        ValueError: a class has no source sample, or ``beta`` lies outside [0, 1].
+        ValueError: a class has no source sample, the counts look like proportions, or ``beta`` lies outside [0, 1].
 
     Example:
         >>> drw_weights([100, 100])
@@ -110,6 +110,8 @@ def drw_weights(class_counts: Counts, beta: float = 0.9999) -> Tensor:
     if not 0.0 <= beta <= 1.0:
         raise ValueError(f"{beta=}: must be in [0, 1]")
     counts, dtype = _counts(class_counts)
+    if len(counts) > 1 and counts.sum() <= 1.0 + 1e-6:
+        raise ValueError(f"class_counts={counts.tolist()}: these look like proportions; give the samples per class")
     if beta == 1.0:
         inverse = 1.0 / counts
     else:

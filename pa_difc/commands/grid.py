@@ -183,13 +183,17 @@ def _words(cells: Sequence[Settings]) -> Iterator[list[str]]:
 
 
 def report_failures(failures: Failures) -> int:
-    """Prints a line for each failed cell, with the file that has details.
+    """Prints a line for each way in which cells failed, with the first of these cells and the file that has details.
 
     Returns:
         The exit code: 0 without failures, 2 if the user can mend all of them, else 1.
     """
+    alike: dict[tuple[str, bool], Failures] = {}
     for name, failure in failures:
+        alike.setdefault((failure.reason, failure.mendable), []).append((name, failure))
+    for (name, failure), *others in alike.values():
         more = f" ({failure.file})" if failure.file and not failure.mendable else ""
+        more += f" … and {len(others)} more cell{'s' * (len(others) > 1)}" if others else ""
         print(f"failed: {name}: {' '.join(failure.reason.split())}{more}", file=sys.stderr)
     mendable = all(failure.mendable for _, failure in failures)
     return 0 if not failures else 2 if mendable else 1

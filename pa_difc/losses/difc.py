@@ -23,7 +23,7 @@ from ..functional import (
 from ..util.distributed import total, whole_mean
 from ..util.names import shown
 from .clock import Clock, Clocked
-from .inputs import check_logits, checked_target
+from .inputs import check_logits, checked_target, require_finite
 from .labelled import IGNORE_INDEX, LabelledLoss
 from .schedule import Phase, Schedule
 
@@ -193,13 +193,16 @@ class DIFCLoss(Clocked, LabelledLoss):
 
         Raises:
             TypeError: ``target_logits`` is neither a tensor nor a list or tuple of tensors.
-            ValueError: a shape is wrong, or target logits are needed and missing.
+            ValueError: a shape is wrong, or target logits are needed and missing, or (as :class:`.DivergedError`) a
+                sample's are NaN or infinite.
         """
         given = None if target_logits is None else checked_target(target_logits, len(self.margins))
         if self.needs_target_logits:
             if given is None:
                 raise ValueError(f"step {self.step}: confusion is being estimated, update() needs target_logits")
-            self._observe(mean_probs(given, self.scale))
+            probs = mean_probs(given, self.scale)
+            require_finite("target_logits", probs)  # -inf, which rules out a class, gives finite probabilities
+            self._observe(probs)
         before = self.clock.epoch
         self.clock.step += 1
         if self.clock.epoch > before:
@@ -227,20 +230,27 @@ class DIFCLoss(Clocked, LabelledLoss):
 
         Raises:
             TypeError: ``probs`` is not a floating-point tensor.
-            ValueError: no evaluation is due (see :attr:`needs_evaluation`), or the shape is wrong.
+            ValueError: no evaluation is due (see :attr:`needs_evaluation`), the shape is wrong, or (as
+                :class:`.DivergedError`) a probability is NaN or infinite.
         """
         check_logits("probs", probs, len(self.margins))
         if not self.needs_evaluation:
             raise ValueError(f"step {self.step}: no evaluation is due (confusion_from={self.confusion_from!r})")
+        require_finite("probs", probs)
         self.gap_sums.zero_()
         self.gap_counts.zero_()
         self._observe(probs)
         self._refresh()
 
     def describe(self) -> dict[str, Any]:
-        """The state as plain values for logs and records; an unknown score is None, an infinite one "inf" or "-inf"."""
+        """The state as plain values for logs and records; an unknown score is None, an infinite one "inf" or "-inf".
+
+        "phase" is "difc" once margins are raised for confusion: before the first estimate, and with an ε of 0, they are
+        those of "di".
+        """
+        raised = self.phase is not Phase.DIFC or not self.confusion.isnan().all()
         return {
-            "phase": self.phase.value,
+            "phase": (self.phase if raised else Phase.DI).value,
             "reweighted": self.reweighted,
             "margins": self.margins.tolist(),
             "confusion": [c if isfinite(c) else None if isnan(c) else str(c) for c in self.confusion.tolist()],

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..util.errors import DivergedError
+
 
 def check_logits(what: str, logits: Any, num_classes: int | None = None) -> None:
     """Checks that logits are an ``(N, K)`` floating-point tensor.
@@ -54,6 +56,20 @@ def checked_target(logits: Any, num_classes: int) -> Tensor | list[Tensor]:
     for z in logits if several else [logits]:
         check_logits("target_logits", z, num_classes)
     return [z.double() for z in logits] if several else logits.double()
+
+
+def require_finite(what: str, probs: Tensor) -> None:
+    """Checks the probabilities that logits give.
+
+    Args:
+        what: the argument that they come from, for errors.
+        probs: ``(N, K)``.
+
+    Raises:
+        DivergedError: a sample's are not finite.
+    """
+    if not (known := probs.isfinite().all(dim=1)).all():
+        raise DivergedError(f"{what} must be finite, not NaN or infinite in {int((~known).sum())} of {len(known)} rows")
 
 
 def without_ignored(logits: Tensor, labels: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:

@@ -129,6 +129,8 @@ class LossSlot:
         except Exception as error:
             if why := explained(self.models, batch, self.classifiers):
                 raise UserError(f"{type(self).__name__}: {why}") from error
+            if isinstance(error, UserError):  # pytorch-adapt puts its hooks' names on lines above it
+                raise type(error)(str(error).splitlines()[-1].strip()) from error
             raise
         if self.average is not None:
             self.average.update(self.models)

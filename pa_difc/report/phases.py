@@ -18,11 +18,18 @@ def never_began(settings: Iterable[Mapping[str, Any]]) -> list[str]:
     late: dict[str, list[str]] = {}
     for one in settings:
         loss, epochs = one["loss"], one["run"]["epochs"]
-        begins = {what: loss.get(key) for option, what, key in _PHASES if option in loss.get("options", {})}
-        never = [f"{what} in epoch {n + 1}" for what, n in begins.items() if n is not None and n >= epochs]
+        first = {what: loss.get(key) for option, what, key in _PHASES if option in loss.get("options", {})}
+        never: dict[int, list[str]] = {}
+        for what, n in first.items():
+            if n is not None and n >= epochs:
+                never.setdefault(n + 1, []).append(what)
         if never:
-            late.setdefault(f"{' and '.join(never)} of {epochs}", []).append(loss["name"])
-    return [
-        f"{', '.join(dict.fromkeys(losses))}: would begin {phases}, after the last; give more epochs"
-        for phases, losses in late.items()
-    ]
+            begins = " and ".join(_begins(what, n) for n, what in never.items())
+            there = f"there is only {epochs} epoch" if epochs == 1 else f"there are only {epochs} epochs"
+            late.setdefault(f"{begins}, but {there}", []).append(loss["name"])
+    return [f"{', '.join(dict.fromkeys(losses))}: {why}; give more epochs" for why, losses in late.items()]
+
+
+def _begins(what: list[str], epoch: int) -> str:
+    verb = "begins" if what == ["confusion"] else "begin"
+    return f"{' and '.join(what)} {verb} in epoch {epoch}"

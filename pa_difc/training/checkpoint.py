@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.parameter import is_lazy
 
 from ..methods.slot import LossSlot
 from ..util.errors import UserError
@@ -44,7 +45,7 @@ def load_checkpoint(path: Path, adapter: LossSlot, *, key: str) -> tuple[int, li
         Epochs done and their history.
 
     Raises:
-        UserError: the file is damaged, or belongs to another run.
+        UserError: the file is damaged, belongs to another run, or has state of another form than the method's.
     """
     state = read_state(path)
     if (then := state["key"]) != key:
@@ -57,9 +58,38 @@ def load_checkpoint(path: Path, adapter: LossSlot, *, key: str) -> tuple[int, li
         if len(history) != epoch:
             raise ValueError(f"{epoch} epochs, {len(history)} in its history")
     except Exception as error:  # containers can raise anything on damaged state
+        if misfit := _misfit(state, adapter):
+            raise UserError(f"checkpoint {path} {misfit}; remove it to start this run again") from None
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise UserError(f"checkpoint {path} is damaged ({reason}); remove it to start this run again") from None
     return epoch, history
+
+
+def _misfit(state: dict[str, Any], adapter: LossSlot) -> str | None:
+    """The first tensor of a readable checkpoint that the method's state has in another shape, or lacks; or the like."""
+    for name in ("models", "misc"):
+        try:
+            saved, own = _shapes(state[name]), _shapes(getattr(adapter, name).state_dict())
+        except Exception:  # not the containers' state at all
+            return None
+        for key in {**saved, **own}:
+            if key not in own:
+                return f"has {name}.{key} of shape {saved[key]}, which the method does not have"
+            if key not in saved:
+                return f"lacks {name}.{key} of shape {own[key]}"
+            if saved[key] != own[key] is not None:
+                return f"has {name}.{key} of shape {saved[key]}, and the method has it of shape {own[key]}"
+    return None
+
+
+def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...] | None]:
+    """Shapes of the tensors in a container's state, None for a lazy module's unknown ones."""
+    return {
+        f"{key}.{entry}": None if is_lazy(value) else tuple(value.shape)
+        for key, entries in state.items()
+        for entry, value in entries.items()
+        if isinstance(value, torch.Tensor)
+    }
 
 
 def read_state(path: Path) -> dict[str, Any]:

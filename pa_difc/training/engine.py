@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -18,6 +18,7 @@ import torch
 from ..data.loaders import EvalLoader, PairLoader
 from ..evaluation.inference import predict
 from ..losses.protocols import DescribedLoss, EvaluatedLoss
+from ..methods.checked import checked
 from ..methods.slot import LossSlot
 from ..methods.unchecked import unchecked
 from ..util.bars import tqdm
@@ -122,10 +123,11 @@ def _epoch(
     adapter: LossSlot, loader: PairLoader, epoch: int, bar: tqdm, title: str, replicas: Replicas
 ) -> dict[str, Any]:
     started = time.perf_counter()
-    predicted = _predict_target(adapter, loader, epoch)
+    learning_rate = next(iter(adapter.optimizers.values())).param_groups[0]["lr"]
+    with _told(title, 0, epoch, learning_rate):
+        predicted = _predict_target(adapter, loader, epoch)
     _own_noise(loader.seed, epoch)
     adapter.models.train()
-    learning_rate = next(iter(adapter.optimizers.values())).param_groups[0]["lr"]
     described = isinstance(adapter.loss, DescribedLoss)
     state: dict[str, Any] = {"state": _described(adapter.loss)} if described else {}
     sums: dict[str, float] = defaultdict(float)
@@ -140,18 +142,15 @@ def _epoch(
     with ExitStack() as after_first:
         for step, batch in enumerate(batches):
             replicas.share = loader.share(step)
-            with replicas.training():
+            first = checked(adapter) if step == 0 else nullcontext()
+            with first, replicas.training(), _told(title, step, epoch, learning_rate):
                 losses = _flatten(adapter.training_step(batch))
             if step == 0:  # phases change with epochs, so later steps have the same keys
                 after_first.enter_context(unchecked(adapter.hook))
             adapter.lr_schedulers.step("per_step")
             for name, value in losses.items():
                 if not isfinite(value):
-                    stays = f"; the checkpoint of epoch {epoch} is kept" if epoch else ""
-                    raise DivergedError(
-                        f"{title}: {name} is {value} at step {step + 1} of epoch {epoch + 1}{stays}. "
-                        f"Lower --set lr (now {learning_rate:g})"
-                    )
+                    raise _diverged(f"{name} is {value}", title, step, epoch, learning_rate)
                 sums[name] += value * replicas.share
             bar.set_postfix_str(f"loss {next(iter(losses.values())):.3f}", refresh=False)
             bar.update()
@@ -163,6 +162,23 @@ def _epoch(
         "losses": means({name: value / len(loader) for name, value in sums.items()}),
         **state,
     }
+
+
+@contextmanager
+def _told(title: str, step: int, epoch: int, learning_rate: float) -> Iterator[None]:
+    """Adds to a loss's own error about values that are not finite when it occurred, and what may help."""
+    try:
+        yield
+    except DivergedError as error:
+        raise _diverged(str(error), title, step, epoch, learning_rate) from None
+
+
+def _diverged(what: str, title: str, step: int, epoch: int, learning_rate: float) -> DivergedError:
+    stays = f"; the checkpoint of epoch {epoch} is kept" if epoch else ""
+    advice = f"Lower --set lr (now {learning_rate:g})"
+    if epoch == step == 0:  # nothing has been learnt yet
+        advice = "It is not finite from the start, whatever the learning rate: check the loss and the data"
+    return DivergedError(f"{title}: {what} at step {step + 1} of epoch {epoch + 1}{stays}. {advice}")
 
 
 def _described(loss: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ..data.domains import Domain
 from ..util.errors import UserError
 from ..util.files import write_text
 from ..util.lock import Held
+from ..util.registry import in_plugin
 from .identity import hash_of
 from .run import run_cell
 from .settings import Settings
@@ -29,7 +30,7 @@ class Failure:
     def of(cls, error: BaseException, file: Path) -> Failure:
         """Makes a failure from a cell's exception, and writes its traceback."""
         story = "".join(traceback.format_exception(error))
-        return cls.told(_one_line(error), story, file, mendable=isinstance(error, UserError))
+        return cls.told(_one_line(error) + in_plugin(error), story, file, mendable=isinstance(error, UserError))
 
     @classmethod
     def told(cls, reason: str, story: str, file: Path, *, mendable: bool = False) -> Failure:

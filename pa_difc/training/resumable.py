@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import is_lazy
 
 from ..methods.slot import LossSlot
 from ..util.errors import UserError
 
 #: Attributes of every module; others were added by its class.
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+_UNKNOWN = "a lazy module's unknown shape"
+#: How modules load their state; another way may change shapes.
+_USUAL = (nn.Module._load_from_state_dict, nn.BatchNorm1d._load_from_state_dict)
 _PLAIN = (bool, int, float, str, list, tuple, dict, set, np.ndarray, np.generic)
 
 
@@ -45,13 +49,23 @@ class Unsaved:
         # A lazy module learns its shape in the first step, which checkpoints include.
         self._lazy = {id(m) for m in _modules(adapter) if isinstance(m, LazyModuleMixin)}
         self._before = self._now()
+        self._forms = _forms(adapter)
 
     def require_unchanged(self) -> None:
-        """Refuses a method or loss whose state outside checkpoints has changed in training.
+        """Refuses a method or loss that its next checkpoint would not restore.
 
         Raises:
-            UserError: an attribute has changed.
+            UserError: state outside checkpoints has changed, or state in them has a new shape or type, which a new
+                method of the same kind could not load.
         """
+        forms = _forms(self._adapter)
+        for name in {**self._forms, **forms}:
+            before, after = self._forms.get(name, "nothing"), forms.get(name, "nothing")
+            if before not in (after, _UNKNOWN):
+                raise UserError(
+                    f"{name} changes from {before} to {after} in training, and a killed run could not be resumed: "
+                    "give it its last shape and type at the start"
+                )
         for key, value in self._now().items():
             if self._before.get(key) != value:
                 raise UserError(
@@ -67,6 +81,32 @@ class Unsaved:
             found[name, number[name]] = value
             number[name] += 1
         return found
+
+
+def _forms(adapter: LossSlot) -> dict[str, str]:
+    """Shape and type of all tensors in checkpoints, by container and name, as in ``models.G.layer.weight``.
+
+    Those of modules that load in a way of their own are left out.
+    """
+    found: dict[str, str] = {}
+    for container, tops in (("models", adapter.models), ("misc", adapter.misc)):
+        for key, top in tops.items():
+            for prefix, module in top.named_modules() if isinstance(top, nn.Module) else ():
+                where = ".".join(filter(None, (container, key, prefix)))
+                found |= {f"{where}.{name}": _form(value) for name, value in _tensors(module)}
+    return found
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    own_way = type(module)._load_from_state_dict not in _USUAL or module._load_state_dict_pre_hooks
+    if not own_way or isinstance(module, LazyModuleMixin):
+        for name, value in {**module._parameters, **module._buffers}.items():
+            if value is not None and name not in module._non_persistent_buffers_set:
+                yield name, value
+
+
+def _form(value: Tensor) -> str:
+    return _UNKNOWN if is_lazy(value) else f"{str(value.dtype).removeprefix('torch.')} of shape {tuple(value.shape)}"
 
 
 def _modules(adapter: LossSlot) -> list[nn.Module]:

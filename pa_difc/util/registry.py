@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from inspect import isclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar, overload
@@ -56,10 +57,12 @@ class Registry(MutableMapping[str, T], Generic[T]):
         """Adds an entry, as a call or as a decorator: ``@METHODS.register("coral")``.
 
         Raises:
-            UserError: the name is taken by a built-in entry, or by one that was registered elsewhere.
+            UserError: the name is taken by a built-in entry, or by one that was registered elsewhere; or the entry is a
+            class that lacks an abstract method.
         """
         if entry is None:
             return lambda given: self.register(name, given)
+        _require_complete(f"{self.kind} {name!r}", entry)
         if name in self._places or self._is_of_family(name):
             raise UserError(f"{self.kind} {name!r} is built in: register yours under another name")
         before = self._loaded.get(name)
@@ -141,6 +144,7 @@ class Registry(MutableMapping[str, T], Generic[T]):
             theirs: T = entry.load()
         except Exception as error:  # another package can raise anything
             raise UserError(f"{self.kind} {name} ({entry.value}) can't be loaded: {_first_line(error)}") from None
+        _require_complete(f"{self.kind} {name!r}", theirs)
         return theirs
 
 
@@ -210,6 +214,22 @@ def _place(entry: Any) -> str:
     name = definition(entry).__module__
     file = getattr(sys.modules.get(name), "__file__", None)
     return str(Path(file).resolve()) if file else str(name)
+
+
+def in_plugin(error: BaseException) -> str:
+    """The innermost line of a ``--plugin`` file that an error comes from, as " (mine.py, line 3)"; empty if none."""
+    found = ""
+    for one in (error, error.__cause__):
+        for frame in traceback.extract_tb(one.__traceback__) if one else ():
+            if Path(frame.filename).resolve() in _plugins:
+                found = f" ({Path(frame.filename).name}, line {frame.lineno})"
+    return found
+
+
+def _require_complete(what: str, entry: Any) -> None:
+    """Refuses a class that can't be instantiated."""
+    if isclass(entry) and (lacking := sorted(getattr(entry, "__abstractmethods__", ()))):
+        raise UserError(f"{what}: {entry.__name__} has no {', '.join(f'{name}()' for name in lacking)}: define it")
 
 
 def _line_of(error: BaseException, path: Path) -> str:

@@ -7,6 +7,7 @@ from made import class_folders
 
 from pa_difc.commands.parser import main
 from pa_difc.data.labels import SEVEN
+from pa_difc.report.phases import never_began
 from pa_difc.util.errors import UserError
 
 
@@ -41,7 +42,7 @@ def test_other_epochs_are_another_table(home, capsys):
 def test_phases_that_never_begin_are_said(home, capsys):
     """With one epoch, class weights and confusion wait for a second one: "difc" is a loss with margins alone."""
     compare("--epochs", "1")
-    said = "difc: would begin class weights in epoch 2 and confusion in epoch 2 of 1, after the last"
+    said = "difc: class weights and confusion begin in epoch 2, but there is only 1 epoch"
     before, table = capsys.readouterr().out.split("method  ")
     assert before.count(said) == table.count(said) == 1  # when more epochs can still be given, and beside the numbers
     assert said in (home / "runs" / "table.md").read_text()
@@ -49,9 +50,20 @@ def test_phases_that_never_begin_are_said(home, capsys):
     for page in ("report.md", "report.html"):
         assert (home / "runs" / "report" / page).read_text().count(said) == 1
     compare("--epochs", "2", out="more")
-    assert "after the last" not in capsys.readouterr().out
+    assert "give more epochs" not in capsys.readouterr().out
     compare("--epochs", "1", "--set", "confusion_epoch=0", out="late")
-    assert "difc: would begin class weights in epoch 2 of 1, after the last" in capsys.readouterr().out
+    assert "difc: class weights begin in epoch 2, but there is only 1 epoch; give" in capsys.readouterr().out
+    phases = {
+        "reweight_epoch": 4,
+        "confusion_epoch": 6,
+        "name": "difc",
+        "options": {"class_weights": None, "epsilon": 1},
+    }
+    assert never_began([{"run": {"epochs": 3}, "loss": phases}, {"run": {"epochs": 5}, "loss": phases}]) == [
+        "difc: class weights begin in epoch 5 and confusion begins in epoch 7, but there are only 3 epochs; "
+        "give more epochs",
+        "difc: confusion begins in epoch 7, but there are only 5 epochs; give more epochs",
+    ]
 
 
 def test_a_phase_that_a_loss_does_not_have_is_not_missed(home, capsys):
@@ -59,8 +71,8 @@ def test_a_phase_that_a_loss_does_not_have_is_not_missed(home, capsys):
     pair = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", ".", "--set", "crop_px=32"]
     grid = ["--methods", "source_only", "--losses", "drw", "focal", "ldam"]
     assert main(["compare", *pair, "--epochs", "1", *grid]) == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if "after the last" in line]
-    assert set(lines) == {"drw: would begin class weights in epoch 2 of 1, after the last; give more epochs"}
+    lines = [line for line in capsys.readouterr().out.splitlines() if "more epochs" in line]
+    assert set(lines) == {"drw: class weights begin in epoch 2, but there is only 1 epoch; give more epochs"}
 
 
 def test_another_option_is_another_row(home, capsys):

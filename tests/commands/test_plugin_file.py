@@ -9,6 +9,7 @@ import pytest
 from made import class_folders
 from PIL import Image
 from processes import apart
+from test_commands import flags
 
 from pa_difc.data.labels import SEVEN
 
@@ -152,3 +153,37 @@ def test_a_file_that_can_t_be_used_is_one_line(home, text, words):
 def test_options_are_checked(home, setting, words):
     code, _, err = pa_difc(home, "train", *FLAGS, *MINE, "--set", setting)
     assert (code, err.count("\n")) == (2, 1) and words in err, err
+
+
+FAILING = """
+from pa_difc import METHODS, PenaltyMethod
+
+
+def scaled(features):
+    return features / "2"
+
+
+@METHODS.register("failing")
+class Failing(PenaltyMethod):
+    about, loss_name = "fails", "failing_loss"
+
+    def penalty(self, step):
+        return scaled(step.src_features).mean()
+"""
+
+
+def test_an_error_in_the_file_comes_with_its_line(data_root, tmp_path):
+    (tmp_path / "mine.py").write_text(FAILING)
+    grid = ["--methods", "failing", "--losses", "ce", "di", "--epochs", "1", "--plugin", str(tmp_path / "mine.py")]
+    code, _, err = apart("compare", *flags(data_root, tmp_path / "out"), *grid)
+    (line,) = err.splitlines()
+    assert code == 1
+    assert line.startswith("failed: failing · ce: TypeError: unsupported operand type(s)")
+    assert " (mine.py, line 6) (" in line and line.endswith("… and 1 more cell")
+
+
+def test_a_class_without_its_penalty_is_refused_when_it_registers(tmp_path):
+    (tmp_path / "lacking.py").write_text(FAILING.replace("penalty", "penalti").replace('"failing"', '"lacking"'))
+    code, _, err = apart("list", "methods", "--plugin", str(tmp_path / "lacking.py"))
+    said = "lacking.py, line 9: UserError: method 'lacking': Failing has no penalty(): define it"
+    assert code == 2 and said in err

@@ -310,3 +310,39 @@ def test_describe_is_strict_json(unseen, score):
     expected = confusion_scores(never_class_2(0).double().softmax(1)).tolist()
     assert told["confusion"] == [*map(pytest.approx, expected[:2]), score, pytest.approx(expected[3])]
     assert told["margins"] == loss.margins.tolist() and told["phase"] == "difc" and told["reweighted"] is True
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("two", [False, True])
+def test_target_logits_that_are_not_finite_are_refused_and_change_nothing(value, two):
+    loss = DIFCLoss(COUNTS, schedule(steps=1, confusion_epoch=1), refresh="epoch")
+    before, wrong = loss.state_dict(), never_class_2(0)
+    wrong[3, 1] = wrong[5, 0] = value
+    with pytest.raises(ValueError, match=rf"^target_logits must be finite, not NaN .* in 2 of {len(wrong)} rows$"):
+        loss.update([never_class_2(0), wrong] if two else wrong)
+    assert loss.step == 0 and str(loss.state_dict()) == str(before)
+    masked = never_class_2(0)
+    masked[:, 2] = -math.inf  # how a class is ruled out
+    loss.update(masked)
+    assert loss.confusion[:2].isfinite().all()
+
+
+def test_probabilities_of_an_evaluation_that_are_not_finite_are_refused():
+    loss = DIFCLoss(COUNTS, schedule(steps=1, confusion_epoch=1), confusion_from="evaluation")
+    loss.update()
+    wrong = never_class_2(0).softmax(1)
+    wrong[3, 1] = math.nan
+    with pytest.raises(ValueError, match=f"^probs must be finite, not NaN or infinite in 1 of {len(wrong)} rows$"):
+        loss.update_from_evaluation(wrong)
+    assert loss.needs_evaluation
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.1])
+def test_the_described_phase_is_difc_only_once_confusion_was_measured(epsilon):
+    loss = DIFCLoss(COUNTS, schedule(steps=2, confusion_epoch=0), epsilon=epsilon)
+    phases = []
+    for logits in (never_class_2(0)[:0], never_class_2(0)[:0], never_class_2(0), never_class_2(0), never_class_2(0)):
+        phases.append(loss.describe()["phase"])
+        loss.update(logits)
+        assert (loss.describe()["phase"] == "difc") == bool((loss.margins > loss.base_margins).any())
+    assert phases == ["di"] * (4 if epsilon else 5) + ["difc"] * bool(epsilon)

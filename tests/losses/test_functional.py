@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pa_difc import DIFCLoss, Schedule
 from pa_difc.functional import (
     class_margins,
     confusion_margins,
@@ -186,3 +187,18 @@ def test_the_spread_is_the_mean_deviation_over_the_classes_and_0_of_no_samples()
     assert logit_spread(z.requires_grad_()).item() == pytest.approx(sum(deviations) / 16)
     assert not logit_spread(z).requires_grad
     assert logit_spread(torch.zeros(0, 5)).equal(torch.tensor(0.0))
+
+
+@pytest.mark.parametrize("proportions", [[0.6, 0.3, 0.1], torch.tensor([0.2, 0.2, 0.6]), [0.1, 0.1]])
+def test_proportions_are_no_counts(proportions):
+    """The effective number of samples is a different one."""
+    for make in (drw_weights, lambda counts: DIFCLoss(counts, Schedule(5))):
+        with pytest.raises(
+            ValueError, match=r"^class_counts=\[0.*\]: these look like proportions; give the samples per"
+        ):
+            make(proportions)
+
+
+def test_counts_may_be_estimates():
+    assert drw_weights([1.5, 20.25])[0] > 1 and drw_weights([0.5, 0.75]).sum() == pytest.approx(2)
+    assert drw_weights([1.0]).tolist() == [1.0]

@@ -174,3 +174,17 @@ def test_a_number_of_jobs_that_is_none(jobs, words):
     assert on_cluster == Team(cluster="tcp://host:8786", devices=[]) and on_cluster.works
     with pytest.raises(UserError, match=r"--devices and --cluster: .* CUDA_VISIBLE_DEVICES, and give --device cuda$"):
         read_jobs(parser.parse_args(["--cluster", "tcp://host:8786", "--devices", "cuda:0"]))
+
+
+def test_a_failure_of_many_cells_is_one_line_with_their_number(capsys, tmp_path):
+    from pa_difc.commands.grid import report_failures
+
+    file = tmp_path / "failed" / "mcd.txt"
+    alike = [(f"mine · {loss}", Failure("KeyError: a", False, file)) for loss in ("ce", "di", "difc")]
+    other = [("dann · ce", Failure("KeyError: b", False, file)), ("safn · ce", Failure("no face", True, file))]
+    assert report_failures([*alike, *other, ("safn · di", Failure("no face", True, file))]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"failed: mine · ce: KeyError: a ({file}) … and 2 more cells",
+        f"failed: dann · ce: KeyError: b ({file})",
+        "failed: safn · ce: no face … and 1 more cell",
+    ]

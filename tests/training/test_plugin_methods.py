@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from made import random_faces
+from pytorch_adapt.hooks import EntropyReducer
 
-from pa_difc import LOSSES, METHODS, SourceOnly, option
+from pa_difc import LOSSES, METHODS, PenaltyMethod, SourceOnly, option
 from pa_difc.data import Domain
 from pa_difc.losses import LossSpec
 from pa_difc.training.build import make_adapter, make_loader
@@ -15,13 +16,14 @@ from pa_difc.training.engine import fit
 from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
 from pa_difc.training.settings import Settings
-from pa_difc.util.errors import UserError
+from pa_difc.util.errors import DivergedError, UserError
 
 PAIR = Domain("s", random_faces(28, 0), random_faces(14, 1)), Domain("t", random_faces(35, 2), random_faces(7, 3))
 
 
 def train(out, **values):
-    return run_cell(resolve(Settings.of(crop_px=32, epochs=1, batch_size=8, **values)), *PAIR, out, progress=False)
+    settings = Settings.of(**{"crop_px": 32, "epochs": 1, "batch_size": 8, **values})
+    return run_cell(resolve(settings), *PAIR, out, progress=False)
 
 
 class Forgetful(SourceOnly):
@@ -284,3 +286,195 @@ class Lazy(SourceOnly):
 def test_a_lazy_module_is_no_state_that_is_lost(monkeypatch, tmp_path):
     monkeypatch.setitem(METHODS, "lazy", Lazy)
     train(tmp_path, method="lazy", loss="ce")
+
+
+class Kept(torch.nn.Module):
+    """State in a buffer that the first step replaces by another."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.register_buffer("cov", first)
+
+
+class Covariances(SourceOnly):
+    first = staticmethod(lambda d: torch.zeros(0, 0))
+    later = staticmethod(lambda cov: cov)
+
+    def method_state(self):
+        self.kept = Kept(self.first(next(self.models["C"].parameters()).shape[1]))
+        return {"kept": self.kept}
+
+    def training_step(self, batch, **kwargs):
+        self.kept.cov = self.later(torch.cov(self.models["G"](batch["src_imgs"]).detach().T))
+        return super().training_step(batch, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "words"),
+    [
+        (
+            lambda d: torch.zeros(0, 0),
+            None,
+            r"misc.kept.cov changes from float32 of shape \(0, 0\) to float32 of .*128\)",
+        ),
+        (lambda d: None, None, r"misc.kept.cov changes from nothing to float32 of shape \(128, 128\) in training"),
+        (lambda d: torch.zeros(d, d), lambda cov: None, r"from float32 of shape \(128, 128\) to nothing in training"),
+        (lambda d: torch.zeros(d, d, dtype=torch.long), None, "changes from int64 of shape .* to float32 of shape"),
+        (lambda d: torch.zeros(d, d), None, None),
+    ],
+)
+def test_state_whose_shape_changes_could_not_be_loaded(first, later, words, monkeypatch, tmp_path):
+    body = {"first": staticmethod(first), **({"later": staticmethod(later)} if later else {})}
+    monkeypatch.setitem(METHODS, "cov", type("Cov", (Covariances,), body))
+    if words is None:
+        train(tmp_path, method="cov", loss="ce")
+        return
+    with pytest.raises(UserError, match=words) as error:
+        train(tmp_path, method="cov", loss="ce")
+    assert "killed run could not be resumed" in str(error.value) and "\n" not in str(error.value)
+    assert not list(tmp_path.glob("runs/*/checkpoint.pt"))
+
+
+class Resizing(Kept):
+    """Takes the shape of what it loads, so a changed shape is no loss."""
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        self.cov = state_dict[f"{prefix}cov"].clone()
+
+
+class Resized(Covariances):
+    def method_state(self):
+        self.kept = Resizing(torch.zeros(0, 0))
+        return {"kept": self.kept}
+
+
+def resumed(method, folder, epochs, monkeypatch):
+    monkeypatch.setitem(METHODS, "cov", method)
+    cfg = resolve(Settings.of(crop_px=32, epochs=4, batch_size=8, method="cov", loss="ce"))
+    loader = make_loader(cfg, *PAIR)
+    adapter = make_adapter(cfg, PAIR[0], len(loader))
+    history = fit(adapter, loader, epochs=epochs, folder=folder, key="k", progress=False)
+    return [h["losses"] for h in history], adapter.misc.state_dict().get("kept")
+
+
+@pytest.mark.parametrize("method", [Resized, Lazy])
+def test_a_module_that_loads_any_shape_is_resumed(method, monkeypatch, tmp_path):
+    resumed(method, tmp_path, 1, monkeypatch)
+    assert resumed(method, tmp_path, 2, monkeypatch)[0] == resumed(method, None, 2, monkeypatch)[0]
+
+
+def test_a_checkpoint_of_another_form_names_the_entry(monkeypatch, tmp_path):
+    square = type("Square", (Covariances,), {"first": staticmethod(lambda d: torch.zeros(d, d))})
+    resumed(square, tmp_path, 1, monkeypatch)
+    said = (
+        r"checkpoint.pt has misc\.kept\.cov of shape \(128, 128\), and the method has it of shape \(0, 0\); remove it"
+    )
+    with pytest.raises(UserError, match=said):
+        resumed(Covariances, tmp_path, 2, monkeypatch)
+    with pytest.raises(UserError, match=r"has misc\.kept\.cov of shape \(128, 128\), which the method does not have"):
+        resumed(type("None", (Covariances,), {"first": staticmethod(lambda d: None)}), tmp_path, 2, monkeypatch)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=False)
+    del state["misc"]["kept"]["cov"]
+    torch.save(state, tmp_path / "checkpoint.pt")
+    with pytest.raises(UserError, match=r"checkpoint.pt lacks misc\.kept\.cov of shape \(128, 128\); remove it"):
+        resumed(square, tmp_path, 2, monkeypatch)
+
+
+class Poisoned(SourceOnly):
+    """Its weights are NaN from a step on, so that all logits are."""
+
+    def training_step(self, batch, **kwargs):
+        if self.loss.step == self.at:
+            torch.nn.init.constant_(next(self.models["C"].parameters()), float("nan"))
+        return super().training_step(batch, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        (0, r" at step 1 of epoch 1\. It is not finite from the start, .*: check the loss and the data$"),
+        (1, r" at step 2 of epoch 1\. Lower --set lr \(now 0\.02\)$"),
+        (5, r" at step 1 of epoch 2; the checkpoint of epoch 1 is kept\. Lower --set lr \(now .*\)$"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("loss", "what"),
+    [
+        ({}, "target_logits must be finite, not NaN or infinite in .* rows"),
+        ({"epsilon": 0.0}, "total_loss/total is nan"),
+        ({"confusion_from": "evaluation"}, "total_loss/total is nan"),
+    ],
+)
+def test_logits_that_are_not_finite_end_a_run_with_its_step_and_advice(at, said, loss, what, monkeypatch, tmp_path):
+    monkeypatch.setitem(METHODS, "poisoned", type("Of", (Poisoned,), {"at": at}))
+    options = {f"loss.{name}": value for name, value in loss.items()}
+    with pytest.raises(DivergedError, match=f"^poisoned · difc: {what}{said}"):
+        train(tmp_path, method="poisoned", loss="difc", epochs=3, confusion_epoch=1, **options)
+
+
+class PoisonedLast(SourceOnly):
+    """Its weights are NaN after each epoch."""
+
+    def end_epoch(self):
+        torch.nn.init.constant_(next(self.models["C"].parameters()), float("nan"))
+
+
+def test_an_evaluation_that_is_not_finite_ends_a_run_likewise(monkeypatch, tmp_path):
+    monkeypatch.setitem(METHODS, "poisoned", PoisonedLast)
+    said = "^poisoned · difc: probs must be finite, .* at step 1 of epoch 2; the checkpoint of epoch 1 is kept. Lower"
+    options = {"epochs": 3, "confusion_epoch": 1, "loss.confusion_from": "evaluation"}
+    with pytest.raises(DivergedError, match=said):
+        train(tmp_path, method="poisoned", loss="difc", **options)
+
+
+CE = torch.nn.functional.cross_entropy
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (lambda z, y: CE(z.detach(), y), "^the loss has no gradient, so nothing learns from it: .* without detach"),
+        (lambda z, y: CE(z, y, reduction="none"), r"^the loss returns a tensor of shape \(8,\): must return a scalar"),
+        (lambda z, y: CE(z, y).item(), "^the loss returns a float: must return a tensor, a scalar$"),
+        (lambda z, y: CE(z, y), None),
+    ],
+)
+@pytest.mark.parametrize("method", ["source_only", "safn", "mcd"])
+def test_a_loss_that_is_no_scalar_with_a_gradient(method, loss, said, monkeypatch, tmp_path):
+    monkeypatch.setitem(LOSSES, "mine", LossSpec("x", lambda inputs: loss))
+    if said is None:
+        train(tmp_path, method=method, loss="mine")
+        return
+    with pytest.raises(UserError, match=said):
+        train(tmp_path, method=method, loss="mine")
+
+
+@pytest.mark.parametrize(
+    ("penalty", "said"),
+    [
+        (lambda f: f.square().mean(1), r"^Squares.penalty\(\) returns a tensor of shape \(8,\): must return a sca"),
+        (lambda f: 0.3, r"^Squares.penalty\(\) returns a float: must return a tensor, a scalar$"),
+        (lambda f: f.square().mean(), None),
+    ],
+)
+def test_a_penalty_that_is_no_scalar(penalty, said, monkeypatch, tmp_path):
+    body = {"loss_name": "square_loss", "penalty": lambda self, step: penalty(step.src_features)}
+    monkeypatch.setitem(METHODS, "squares", type("Squares", (PenaltyMethod,), body))
+    if said is None:
+        train(tmp_path, method="squares", loss="ce")
+        return
+    with pytest.raises(UserError, match=said):
+        train(tmp_path, method="squares", loss="ce")
+
+
+class Conditioned(SourceOnly):
+    """Weighs its samples' losses by their certainty, with a reducer of the host's."""
+
+    def init_hook(self, hook_kwargs):
+        super().init_hook({"reducer": EntropyReducer(apply_to=["src_c_loss"], domains=["src"])})
+
+
+def test_samples_losses_may_go_to_a_reducer(monkeypatch, tmp_path):
+    monkeypatch.setitem(LOSSES, "mine", LossSpec("x", lambda inputs: lambda z, y: CE(z, y, reduction="none")))
+    monkeypatch.setitem(METHODS, "conditioned", Conditioned)
+    train(tmp_path, method="conditioned", loss="mine")
