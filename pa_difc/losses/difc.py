@@ -193,15 +193,16 @@ class DIFCLoss(Clocked, LabelledLoss):
 
         Raises:
             TypeError: ``target_logits`` is neither a tensor nor a list or tuple of tensors.
-            ValueError: a shape is wrong, or target logits are needed and missing, or (as :class:`.DivergedError`) a
-                sample's are NaN or infinite.
+            ValueError: a shape is wrong, or target logits are needed and missing, or (as :class:`.DivergedError`, on
+                a CPU) a sample's are NaN or infinite.
         """
         given = None if target_logits is None else checked_target(target_logits, len(self.margins))
         if self.needs_target_logits:
             if given is None:
                 raise ValueError(f"step {self.step}: confusion is being estimated, update() needs target_logits")
             probs = mean_probs(given, self.scale)
-            require_finite("target_logits", probs)  # -inf, which rules out a class, gives finite probabilities
+            if not probs.is_cuda:  # there it would wait for the device in every step; rows that are not finite don't count
+                require_finite("target_logits", probs)  # -inf, which rules out a class, gives finite probabilities
             self._observe(probs)
         before = self.clock.epoch
         self.clock.step += 1
