@@ -201,7 +201,7 @@ class DIFCLoss(Clocked, LabelledLoss):
             if given is None:
                 raise ValueError(f"step {self.step}: confusion is being estimated, update() needs target_logits")
             probs = mean_probs(given, self.scale)
-            if not probs.is_cuda:  # there it would wait for the device in every step; rows that are not finite don't count
+            if not probs.is_cuda:  # there every step would wait for the device; rows that are not finite don't count
                 require_finite("target_logits", probs)  # -inf, which rules out a class, gives finite probabilities
             self._observe(probs)
         before = self.clock.epoch
