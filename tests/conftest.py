@@ -21,6 +21,15 @@ os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # grids are trained by the tested proces
 torch.set_num_threads(1)  # the batches are tiny; threads would wait for each other
 
 
+@pytest.fixture(autouse=True)
+def handlers():
+    """What a worker of ``prepare`` or an import (dask_jobqueue) does to signals is over with the test."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def pytest_addoption(parser):
     about = "write the kept numbers of tests/golden anew; only when the method itself is meant to change"
     parser.addoption("--regenerate-golden", action="store_true", help=about)

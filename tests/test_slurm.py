@@ -55,15 +55,6 @@ def script():
     return found
 
 
-@pytest.fixture(autouse=True)
-def handlers():
-    """Its import replaces the handler of Ctrl-C for the whole process."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.fixture
 def settings(tmp_path):
     """What a site's own file says for dask-jobqueue; jobs find this package."""
