@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from photographs import content, photographs
-from processes import alive, apart, start
+from processes import alive, run, start
 
 
 def children(pid):
@@ -28,7 +28,7 @@ COMMAND = ("-m", "pa_difc", "prepare", "--dataset", "folder:faces", "--processes
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 def test_killed_at_any_time_the_same_command_gives_the_same_bytes(tmp_path):
     photographs(tmp_path / "faces", n=300)
-    whole = apart(*COMMAND[2:], "--data-root", tmp_path, "--out", tmp_path / "whole")
+    whole = run(*COMMAND, "--data-root", tmp_path, "--out", tmp_path / "whole")
     assert whole[0] == 0, whole[2]
     out = tmp_path / "killed"
     process = start(*COMMAND, "--data-root", tmp_path, "--out", out)
@@ -43,12 +43,12 @@ def test_killed_at_any_time_the_same_command_gives_the_same_bytes(tmp_path):
     while any(alive(pid) for pid in workers):  # nobody works on when the command is gone
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    code, _, error = apart(*COMMAND[2:], "--data-root", tmp_path, "--out", out)
+    code, _, error = run(*COMMAND, "--data-root", tmp_path, "--out", out)
     assert code == 0, error
     assert content(out) == content(tmp_path / "whole")
-    again = apart(*COMMAND[2:], "--data-root", tmp_path, "--out", out)
+    again = run(*COMMAND, "--data-root", tmp_path, "--out", out)
     assert again[0] == 0 and "nothing to do" in again[1]
-    assert apart("prepare", "--check", out)[1].strip().endswith("whole")
+    assert run("-m", "pa_difc", "prepare", "--check", out)[1].strip().endswith("whole")
 
 
 def test_ctrl_c_keeps_what_was_done(tmp_path):
