@@ -55,6 +55,15 @@ def script():
     return found
 
 
+@pytest.fixture(scope="module", autouse=True)
+def jobqueue():
+    """Its import adds defaults to dask's settings, and replaces the handler of Ctrl-C for the whole process."""
+    before = signal.getsignal(signal.SIGINT)
+    import dask_jobqueue  # noqa: F401
+
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def settings(tmp_path):
     """What a site's own file says for dask-jobqueue; jobs find this package."""

@@ -76,7 +76,7 @@ def test_what_a_cell_raised_lies_in_a_file(data_root, tmp_path):
     given = [*flags(data_root, tmp_path / "out"), *grid]
     code, out, err = apart("compare", *given, "--plugin", str(tmp_path / "broken.py"))
     (file,) = (tmp_path / "out" / "failed").iterdir()
-    assert code == 1 and err == f"failed: source_only · di: LookupError: thing ({file})\n"
+    assert code == 1 and err == f"failed: source_only · di: LookupError: thing (broken.py, line 5) ({file})\n"
     assert "2/3  source_only · di  failed\n" in out
     assert "in broken" in file.read_text() and "LookupError: no such\nthing" in file.read_text()
     assert [row["loss"] for row in table(tmp_path / "out")] == ["ce", "difc"]

@@ -9,7 +9,7 @@ from damage import command, refused
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pa_difc.commands.budget import read_plan
+from pa_difc.commands.plan_file import read_plan
 from pa_difc.data.labels import read_label_file
 from pa_difc.data.store import read_manifest
 from pa_difc.training.face_model import load_model

@@ -17,7 +17,7 @@ from pa_difc.losses import DIFCLoss
 from pa_difc.losses.difc import mean_probs
 from pa_difc.losses.schedule import Schedule
 from pa_difc.training.keys import fixed_keys
-from pa_difc.util.errors import UserError
+from pa_difc.util.errors import DivergedError, UserError
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -149,10 +149,15 @@ def test_confusion_of_finite_logits(rows, dtype):
 @QUICK
 @given(st.lists(st.sampled_from([0.0, 1.0, math.nan, math.inf, -math.inf]), min_size=3, max_size=3), DTYPES)
 def test_logits_that_are_not_finite_never_become_margins(row, dtype):
-    """A diverging method's target logits: margins stay as they are and finite, and the loss itself says NaN."""
+    """A diverging method's target logits are refused; margins stay finite, and the loss itself says NaN."""
     loss = DIFCLoss([5, 9, 2], Schedule(steps_per_epoch=2, confusion_epoch=0), epsilon=0.1)
+    logits = torch.tensor([row, [3.0, 1.0, 0.0]], dtype=dtype)
     for _ in range(2):
-        loss.update(torch.tensor([row, [3.0, 1.0, 0.0]], dtype=dtype))
+        if logits.softmax(1).isfinite().all():  # a class may be ruled out by -inf
+            loss.update(logits)
+        else:
+            with pytest.raises(DivergedError, match="target_logits must be finite"):
+                loss.update(logits)
     assert loss.margins.isfinite().all() and not loss.gap_sums.isnan().any()
     value = di_loss(torch.tensor([row], dtype=dtype), torch.tensor([0]), loss.margins)
     assert not value.isfinite() or all(math.isfinite(x) for x in row[:1])
