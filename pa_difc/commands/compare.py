@@ -72,10 +72,11 @@ def run(parsed: argparse.Namespace) -> int:
         except UserError as error:  # in its data or weights: the other grids can still be trained
             if len(grids) == 1:
                 raise
-            name = " · ".join(filter(None, [grid.title, grid.pair]))
-            done, problems = [], [(name, Failure(str(error), mendable=True))]
+            done, problems = [], [("", Failure(str(error), mendable=True))]
             print(f"{grid.pair}  failed", flush=True)
-        records, failures = records + done, failures + problems
+        where = [grid.title, grid.pair] if len(grids) > 1 else []
+        failures += [(" · ".join(filter(None, [*where, name])), failure) for name, failure in problems]
+        records += done
         if done and number < len(grids):
             tables.keep(records)
     if records:

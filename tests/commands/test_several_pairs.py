@@ -278,6 +278,15 @@ def test_one_pair_s_missing_data_is_not_the_others(home, capsys):
     assert [row["target"] for row in table(home)] == ["folder:b"]
 
 
+def test_a_failing_cell_is_named_with_its_pair(home, capsys):
+    given = ["--source", "folder:a", "--targets", "folder:b", "folder:c", "--methods", "source_only", "--losses", "ce"]
+    assert compare(*given, "--set", "lr=1e30") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("failed: folder:a → folder:b · source_only · ce: ") and said.endswith(" … and 1 more cell\n")
+    assert compare(*given[:3], "folder:b", *given[5:], "--set", "lr=1e30") == 2  # of one pair nobody need name it
+    assert capsys.readouterr().err.startswith("failed: source_only · ce: ")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
