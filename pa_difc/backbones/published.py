@@ -124,7 +124,7 @@ def find_published(weights: PublishedWeights, folder: Path) -> tuple[Path | None
 
     Returns:
         The first file, or None if it isn't there; and a line about what is missing or differs from the published file,
-        empty if all is well.
+        empty if there is no problem.
 
     Raises:
         UserError: the folder doesn't exist, or a file can't be read.

@@ -83,7 +83,7 @@ def bdi(text: str) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], title: str) -> str:
-    """An HTML table that scrolls by itself on narrow screens.
+    """An HTML table that scrolls in its own box on narrow screens.
 
     Args:
         rows: plain text; the first row is the header, the first column the row headers. Further lines of a cell are

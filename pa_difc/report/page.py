@@ -44,7 +44,7 @@ def markdown_table(rows: Rows) -> str:
 
 
 def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
-    """An HTML table that scrolls by itself on narrow screens; columns of published numbers are set apart.
+    """An HTML table that scrolls in its own box on narrow screens; columns of published numbers are set apart.
 
     Args:
         rows: plain text; the first one is the header.
@@ -67,7 +67,7 @@ def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
 
 
 def html_figure(title: str, picture: str, caption: str = "") -> str:
-    """An HTML figure; a wide one scrolls by itself on narrow screens.
+    """An HTML figure; a wide one scrolls in its own box on narrow screens.
 
     Args:
         title: what it shows, for screen readers too.

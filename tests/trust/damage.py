@@ -12,9 +12,8 @@ import zlib
 import numpy as np
 from made import store_manifest
 from PIL import Image
+from processes import here
 
-from pa_difc.commands.console import exit_with
-from pa_difc.commands.parser import main
 from pa_difc.data.store import ARRAYS, FILES
 from pa_difc.util.files import file_digest, write_json, write_sealed
 
@@ -109,13 +108,9 @@ def at_most(seconds):
 
 def command(*argv):
     """A command in this process: exit code, output, errors. An exception that gets out would be a traceback."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings(), at_most(60):
+    with warnings.catch_warnings(), at_most(60):
         warnings.simplefilter("ignore")
-        try:
-            exit_with(lambda: main([str(a) for a in argv]))
-        except SystemExit as stop:
-            return stop.code, out.getvalue(), err.getvalue()
+        return here(*argv)
 
 
 def refused(code, err):
