@@ -11,7 +11,7 @@ from PIL import Image
 
 from pa_difc.data.domains import Domain
 from pa_difc.data.labels import SEVEN
-from pa_difc.util import process
+from pa_difc.util import process, registry
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background job; what tests start hears it too
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -39,6 +39,12 @@ def pytest_addoption(parser):
 def _nothing_was_said(monkeypatch):
     """Each test is a process of its own to what is said once in one."""
     monkeypatch.setattr(process, "_said", set())
+
+
+@pytest.fixture(autouse=True)
+def _plugins_are_its_own(monkeypatch):
+    """The plugin files of a command in this process are not those of the next test's workers."""
+    monkeypatch.setattr(registry, "_plugins", list(registry._plugins))
 
 
 @pytest.fixture
