@@ -20,6 +20,9 @@ from ..util.process import machine_name
 #: worker prints a note.
 BREAK_S, SAY_S = 30.0, 3.0
 
+#: The end of a link whose holder doesn't have the system's lock.
+_UNSURE = "-alone"
+
 
 class Journal(JournalFileBackend):
     """optuna's journal file, without the incomplete line that a killed worker may leave.
@@ -45,17 +48,18 @@ class Journal(JournalFileBackend):
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Adds all of the lines, or none."""
         added = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
-        with self._writer, open(self._file_path, "r+b") as file:
-            end = _whole(file)
+        with self._writer, open(self._file_path, "r+b") as whole, open(self._file_path, "ab") as file:
+            end = _whole(whole)
+            if end < file.tell() and self._writer.is_held():
+                whole.truncate(end)
             try:
-                file.truncate(end)
-                file.seek(end)
-                file.write(added)
+                file.write(added)  # at the end, also if another worker broke this one's lock and has added lines
                 file.flush()
                 os.fsync(file.fileno())
             except OSError:  # such as a full disk: leave no incomplete line
-                with suppress(OSError):
-                    os.truncate(self._file_path, end)
+                if self._writer.is_held():
+                    with suppress(OSError):
+                        os.truncate(self._file_path, end)
                 raise
 
 
@@ -72,7 +76,8 @@ class JournalLock:
     def __init__(self, path: str) -> None:
         self._link, self._path = f"{path}.lock", path
         self._local = FileLock(f"{path}.local.lock")
-        self._said = False
+        self._said = self._without_local = False
+        self._me = ""
 
     def __enter__(self) -> None:
         self.acquire()
@@ -83,19 +88,20 @@ class JournalLock:
     def acquire(self) -> None:
         """Waits until this process holds the lock."""
         began = time.monotonic()
+        seen, since = self._holder(), began
         sure = self._acquire_local(began)
         if os.name == "nt":  # on Windows links need special rights, and system locks work on shared folders
             return
-        me, seen, since = f"{machine_name()}/{os.getpid()}-{secrets.token_hex(4)}", "", began
+        self._me = f"{machine_name()}/{os.getpid()}-{secrets.token_hex(4)}{'' if sure else _UNSURE}"
         while True:
             try:
-                os.symlink(me, self._link)
+                os.symlink(self._me, self._link)
                 return
             except FileExistsError:
                 holder = self._holder()
             if holder != seen:
                 seen, since = holder, time.monotonic()
-            stale = sure and holder.rpartition("/")[0] == machine_name()
+            stale = sure and holder.rpartition("/")[0] == machine_name() and not holder.endswith(_UNSURE)
             if holder and (stale or time.monotonic() - since > BREAK_S) and holder == self._holder():
                 with suppress(FileNotFoundError):
                     os.unlink(self._link)
@@ -103,22 +109,27 @@ class JournalLock:
             self._say(began)
             time.sleep(0.01)
 
+    def is_held(self) -> bool:
+        """Whether no other worker has broken the lock, as it may while this one is paused."""
+        return os.name == "nt" or self._holder() == self._me
+
     def release(self) -> None:
-        """Releases the lock, even if another worker broke it while this one was paused."""
-        if os.name != "nt":
+        """Releases the lock, unless another worker has broken it."""
+        if os.name != "nt" and self.is_held():
             with suppress(FileNotFoundError):
                 os.unlink(self._link)
         self._local.release()
 
     def _acquire_local(self, began: float) -> bool:
         """Takes the system's lock; False if the file system has none, or a paused process holds it."""
-        with suppress(Timeout, NotImplementedError):
-            self._local.acquire(timeout=SAY_S, poll_interval=0.005)
-            return True
-        self._say(began)
-        with suppress(Timeout, NotImplementedError):
-            self._local.acquire(timeout=BREAK_S, poll_interval=0.05)
-            return True
+        waits = ((0.0, 0.005),) if self._without_local else ((SAY_S, 0.005), (BREAK_S, 0.05))
+        for timeout, poll in waits:
+            with suppress(Timeout, NotImplementedError):
+                self._local.acquire(timeout=timeout, poll_interval=poll)
+                self._without_local = False
+                return True
+            self._say(began)
+        self._without_local = True  # a process that is paused for long must not delay every line
         return False
 
     def _holder(self) -> str:

@@ -1,5 +1,6 @@
 """Workers that are killed or paused, begin at once, or lose their server: the study ends with all its trials."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -111,3 +112,36 @@ def test_the_lock_of_a_killed_writer_is_broken_at_once(tmp_path):
     began = time.monotonic()
     Journal(tmp_path / "j.log").append_logs([{"a": 1}])
     assert time.monotonic() - began < 2
+
+
+def test_a_writer_that_is_paused_with_the_lock_delays_others_once_and_loses_none_of_their_lines(tmp_path, monkeypatch):
+    """It is paused after it has found an incomplete line, which the others remove before it can."""
+    from pa_difc.tuning import journal
+
+    monkeypatch.setattr(journal, "SAY_S", 0.2)
+    monkeypatch.setattr(journal, "BREAK_S", 0.6)
+    path = tmp_path / "j.log"
+    Journal(path).append_logs([{"a": 0}])
+    with path.open("ab") as file:
+        file.write(b'{"b": ')
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom pa_difc.tuning import journal\n"
+        "whole = journal._whole\n"
+        "def paused(file):\n    end = whole(file)\n    os.kill(os.getpid(), signal.SIGSTOP)\n    return end\n"
+        "journal._whole = paused\njournal.Journal(Path(sys.argv[1])).append_logs([{'paused': 1}])\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(path)], cwd=ROOT)
+    os.waitpid(process.pid, os.WUNTRACED)
+    other, took = Journal(path), []
+    for i in range(3):
+        began = time.monotonic()
+        other.append_logs([{"other": i}])
+        took.append(time.monotonic() - began)
+    assert took[0] > 0.5 and max(took[1:]) < 0.5, took
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(60) == 0
+    lines = [{"a": 0}, {"other": 0}, {"other": 1}, {"other": 2}]
+    assert list(Journal(path).read_logs(0)) == [*lines, {"paused": 1}]
+    other.append_logs([{"other": 3}])
+    assert list(Journal(path).read_logs(0)) == [*lines, {"paused": 1}, {"other": 3}]
+    assert not (tmp_path / "j.log.lock").is_symlink()
