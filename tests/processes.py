@@ -8,11 +8,13 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from multiprocessing import forkserver
 from pathlib import Path
 from unittest import mock
 
 from pa_difc.commands.console import exit_with
 from pa_difc.commands.parser import main
+from pa_difc.training.ready import workers_context
 
 ROOT = Path(__file__).parent.parent
 PYTHON = [sys.executable, "-W", "ignore"]
@@ -56,11 +58,18 @@ def here(*words):
 
 
 def apart(*words, cwd=None):
-    """As :func:`here`, in a child of this process, which has imported all: plugins and folders leave no trace here."""
+    """As :func:`here`, in a child of this process, which has imported all: plugins and folders leave no trace here.
+
+    All of these children have their workers forked from the same process.
+    """
+    if "--jobs" in words:
+        workers_context()
     with tempfile.TemporaryFile() as said:
         pid = os.fork()
         if pid == 0:
             os.chdir(cwd or ".")
+            server = forkserver._forkserver  # it isn't this process's child, which can't look after it
+            forkserver.ensure_running = server.ensure_running = lambda: None
             result = (99, "", "")
             try:
                 result = here(*words)

@@ -80,7 +80,7 @@ def test_packages_have_one_door(path):
     names = set(imports(path))
     top = {name.split(".")[0] for name in names}
     assert "optuna" not in top or part(path) == "tuning"
-    assert "loky" not in top or path.stem == "cores"
+    assert "loky" not in top or path.stem == "ready"
     assert "distributed" not in top or path.stem in {"cluster", "on_cluster"}
     assert "ignite" not in top or path.stem == "distributed"
     assert "facenet_pytorch" not in top or path.stem in {"detect", "facenet"}

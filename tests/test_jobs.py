@@ -1,5 +1,6 @@
 """``compare --jobs``: real workers, real kills, the same numbers to the bit."""
 
+import contextlib
 import json
 import os
 import re
@@ -33,12 +34,6 @@ HURRY = "import pa_difc.training.slots\npa_difc.training.slots.STOP_S = 1.0\n"
 LONG_S = 500
 
 
-def run(*command):
-    process = start(*command)
-    out, err = process.communicate(timeout=LONG_S)
-    return process.returncode, out, err
-
-
 def content(out):
     """Of every run: scores, history, threads; weights and predictions, to the bit."""
     found = {}
@@ -53,18 +48,20 @@ def content(out):
     return found
 
 
-def processes_below(pid):
-    """Children of a process that work on cells, by what they were started as."""
+def children(pid):
+    """The processes that a process has started."""
     found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(status.read_text().rpartition(")")[2].split()[1])
-            line = (status.parent / "cmdline").read_bytes()
-        except (OSError, ValueError):
-            continue
-        if parent == pid and b"popen_loky" in line:
-            found.append(int(status.parent.name))
+        with contextlib.suppress(OSError, ValueError):
+            if int(status.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(status.parent.name))
     return found
+
+
+def workers_of(pid):
+    """The processes that work on a command's cells: they are forked from one that has imported all."""
+    (server,) = [one for one in children(pid) if b"forkserver" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    return children(server)
 
 
 def until(condition, process=None):
@@ -127,7 +124,7 @@ def test_stopped_it_says_how_to_go_on_and_does(stop, data_root, grid, tmp_path, 
     given = [*flags(data_root, out), *grid, "--jobs", "2"]
     process = start(*COMMAND, *given, start_new_session=True)
     until(lambda: list(out.glob("runs/*/checkpoint.pt")), process)
-    workers = processes_below(process.pid)
+    workers = workers_of(process.pid)
     assert len(workers) == 2
     if stop == signal.SIGINT:  # a terminal's Ctrl-C goes to all
         os.killpg(process.pid, stop)
@@ -141,7 +138,7 @@ def test_stopped_it_says_how_to_go_on_and_does(stop, data_root, grid, tmp_path, 
     assert f"resume with: python -m pa_difc compare {' '.join(given)}" in said.replace("'", "")
     until(lambda: not any(map(alive, workers)))
     assert not files_of_processes(out)  # nobody holds anything
-    code, _, err = run(*COMMAND, *given)
+    code, _, err = apart(*COMMAND[2:], *given)
     assert code == 0, err
     assert content(out) == undisturbed[0]
 
@@ -154,13 +151,13 @@ def test_killed_its_workers_end_and_the_same_command_goes_on(data_root, grid, tm
     monkeypatch.setenv("TMPDIR", str(temporary))
     process = start(*COMMAND, *given)
     until(lambda: list(out.glob("runs/*/checkpoint.pt")), process)
-    workers = processes_below(process.pid)
+    workers = workers_of(process.pid)
     assert len(workers) == 2 and list(temporary.glob("pa_difc-*"))
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=LONG_S)  # until the last of them has closed what it prints to
     until(lambda: not any(map(alive, workers)))
     assert not list(temporary.glob("pa_difc-*"))  # the last one has tidied up
-    code, _, err = run(*COMMAND, *given)
+    code, _, err = apart(*COMMAND[2:], *given)
     assert code == 0, err
     assert content(out) == undisturbed[0]
     assert not files_of_processes(out)
@@ -201,7 +198,7 @@ def test_a_worker_that_does_not_stop_is_killed(data_root, tmp_path):
     given = ["--epochs", "100000", "--jobs", "1", "--plugin", str(tmp_path / "hurry.py")]
     process = start(*COMMAND, *flags(data_root, out), *GRID, *given)
     until(lambda: list(out.glob("runs/*/checkpoint.pt")), process)
-    (worker,) = processes_below(process.pid)
+    (worker,) = workers_of(process.pid)
     os.kill(worker, signal.SIGSTOP)  # as one that hangs on a disk
     process.send_signal(signal.SIGINT)
     said, err = process.communicate(timeout=LONG_S)

@@ -93,6 +93,7 @@ def run(parsed: argparse.Namespace) -> int:
     from .budget import read_budget
 
     started, budget, team = time.perf_counter(), read_budget(parsed.budget), read_jobs(parsed)
+    team.get_ready()
     cells = _cells(parsed)  # this checks all settings before anything is read or trained
 
     from ..report.page import require_ours

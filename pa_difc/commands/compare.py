@@ -49,6 +49,8 @@ def run(parsed: argparse.Namespace) -> int:
     from .experiment import listing, planned
 
     team = read_jobs(parsed)
+    if not parsed.list:
+        team.get_ready()
     grids = planned(parsed, METHODS, LOSSES)  # this checks all settings before anything is read or trained
     if parsed.list:
         print("\n".join(listing(grids, parsed.out)))

@@ -48,6 +48,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.draws < 1:
         raise UserError(f"--draws {parsed.draws}: must be at least 1")
     team = read_jobs(parsed)
+    team.get_ready()
     grids = [_cells(parsed, name) for name in _samplers(parsed.target_samplers)]
     cells = [cell for one in zip(*grids, strict=True) for cell in one]  # keeps a method and loss's samplers together
     tasks = list(product(range(parsed.draws), map(_alpha, parsed.alphas)))

@@ -20,8 +20,8 @@ from ..data.shared import files_of
 from ..util.errors import UserError
 from ..util.lock import Held, holding
 from ..util.process import package_digest, say_once
-from .cores import ENVIRONMENT
 from .on_cluster import Seen, in_child, look_around
+from .ready import ENVIRONMENT
 from .slots import Slot, Slots, Work, setup_in, stopped_at_the_end
 from .worker import Setup
 

@@ -14,35 +14,19 @@ from ..losses import LOSSES
 from ..methods import METHODS
 from ..util.code import definition
 from ..util.registry import Registry
+from .ready import THREADS, usable_cores
 from .settings import Settings
-
-#: Threads of a cell that is trained beside others. One, so that results don't depend on the number of jobs, and
-#: processes don't compete for cores.
-THREADS = 1
-
-#: Environment variables of a worker; libraries read them on import.
-ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(THREADS))
 
 
 def usual_jobs(cells: Sequence[Settings]) -> int | None:
     """The default number of workers; None on a GPU, where cells run in turn.
 
-    It is the number of cores that this process may use, at most that of cells. Containers, batch systems and
-    ``LOKY_MAX_CPU_COUNT`` may allow fewer cores than the machine has. If a cell needs an entry that the running script
-    registered, which other processes don't know, the number is 1.
+    It is the number of cores that this process may use, at most that of cells. If a cell needs an entry that the
+    running script registered, which other processes don't know, the number is 1.
     """
-    from loky import cpu_count
-
     if not all(cell.run.device.startswith("cpu") for cell in cells):
         return None
-    return 1 if any(map(_needs_script, cells)) else max(1, min(int(cpu_count()), len(cells)))
-
-
-def worker_process() -> Any:
-    """A loky executor with one process and a worker's environment; it reports if the process dies."""
-    from loky import ProcessPoolExecutor
-
-    return ProcessPoolExecutor(1, env=ENVIRONMENT)
+    return 1 if any(map(_needs_script, cells)) else max(1, min(usable_cores(), len(cells)))
 
 
 def _needs_script(cell: Settings) -> bool:

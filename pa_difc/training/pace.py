@@ -24,8 +24,8 @@ from ..methods.slot import LossSlot
 from ..util.errors import UserError
 from ..util.registry import load_plugin, loaded_plugins
 from .build import make_adapter, make_loader
-from .cores import THREADS, worker_process
 from .other import predicted
+from .ready import THREADS, worker_process
 from .settings import Settings
 
 #: Number of timed steps, after an untimed one that allocates buffers and chooses kernels.

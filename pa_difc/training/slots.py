@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import sys
 import tempfile
 import time
@@ -18,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.shared import share
 from ..util.registry import loaded_plugins
-from ..util.stops import SIGNALS
-from .cores import worker_process
+from ..util.stops import SIGNALS, blocked
 from .outcome import try_cell
 from .progress import Progress, read_progress
+from .ready import worker_process
 from .settings import Settings
 from .worker import Setup
 
@@ -110,14 +109,14 @@ class Here(Executor):
 
 
 class _Worker(Executor):
-    """A loky process that ignores signals sent to the whole process group; its parent tells it when to stop."""
+    """A process that ignores signals sent to the whole process group; its parent tells it when to stop."""
 
     def __init__(self) -> None:
         self._pool = worker_process()
         self._last: Future[Any] | None = None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        with _unheard(*SIGNALS):
+        with blocked(*SIGNALS):
             self._last = self._pool.submit(fn, *args, **kwargs)
         return self._last
 
@@ -196,19 +195,6 @@ def _close(slots: Sequence[Slot]) -> None:
         if busy:
             print("stopping; unfinished epochs are repeated on resuming", flush=True)
         wait(busy, STOP_S)
-    with _unheard(*SIGNALS):
+    with blocked(*SIGNALS):
         for slot in slots:
             slot.close()
-
-
-@contextmanager
-def _unheard(*signals: int) -> Iterator[None]:
-    """Blocks signals inside the block; processes started there inherit that and never get them."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -31,6 +31,13 @@ class Team:
         """Whether there are workers."""
         return self.jobs is not None or self.cluster is not None
 
+    def get_ready(self) -> None:
+        """Starts what this machine's workers are forked from, so that it is ready when the data is."""
+        from .ready import usable_cores, workers_context
+
+        if self.cluster is None and (self.jobs is not None or usable_cores() > 1):
+            workers_context()
+
     def slots(
         self, work: Work, value: Any, out: Path, log: str | None, most: int, files: Collection[Path] = ()
     ) -> AbstractContextManager[Slots]:

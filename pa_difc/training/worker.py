@@ -21,10 +21,11 @@ from typing import Any
 import torch
 
 from ..data.shared import shared
+from ..util.forks import parent_is_gone
 from ..util.registry import load_plugin
-from .cores import THREADS
 from .outcome import Outcome, try_cell
 from .progress import ProgressFile
+from .ready import THREADS
 from .settings import Settings
 
 #: Seconds between two checks of whether a worker should stop.
@@ -140,7 +141,7 @@ def _listen(setup: Setup) -> None:
     """Stops this process's cell when told to, and the process itself once its parent is gone."""
     told = False
     while True:
-        if os.getppid() != setup.parent:
+        if parent_is_gone(setup.parent):
             if setup.tidies:
                 shutil.rmtree(setup.go.parent, ignore_errors=True)  # mapped files stay until they are unmapped
             os._exit(1)

@@ -15,8 +15,8 @@ import optuna
 import torch
 
 from ..data.shared import shared
-from ..training.cores import THREADS
 from ..training.progress import ProgressFile
+from ..training.ready import THREADS
 from ..util.errors import UserError
 from ..util.registry import load_plugin
 from .interrupts import deferred

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 import optuna
 
 from ..data.shared import share
-from ..training.cores import ENVIRONMENT
+from ..training.ready import ENVIRONMENT
 from ..util.errors import UserError
 from ..util.process import PACKAGE, command_line
 from ..util.registry import loaded_plugins

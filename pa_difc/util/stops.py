@@ -79,6 +79,19 @@ def _end(read: socket.socket, write: socket.socket, seconds: float) -> None:
     os._exit(128 + number)
 
 
+@contextmanager
+def blocked(*signals: int) -> Iterator[None]:
+    """Blocks signals inside the block; processes started there inherit that and never get them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def because_of(number: int) -> None:
     """Notes the signal that ends a command, for its exit code."""
     _Came.number = number

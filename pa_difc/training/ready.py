@@ -1,0 +1,36 @@
+"""Worker processes of this machine: single-threaded, and ready to work when the data is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..util.forks import get_ready
+
+#: Threads of a cell that is trained beside others. One, so that results don't depend on the number of jobs, and
+#: processes don't compete for cores.
+THREADS = 1
+
+#: Environment variables of a worker; libraries read them on import.
+ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(THREADS))
+
+#: What the workers of grids and studies import.
+_MODULES = ("worker", "spread", "pace")
+
+
+def workers_context() -> Any:
+    """The context that makes workers, see :func:`.get_ready`; to call it early saves the time of their imports."""
+    return get_ready([f"{__package__}.{module}" for module in _MODULES], ENVIRONMENT)
+
+
+def usable_cores() -> int:
+    """How many cores this process may use; containers, batch systems and ``LOKY_MAX_CPU_COUNT`` may allow few."""
+    from loky import cpu_count
+
+    return max(1, int(cpu_count()))
+
+
+def worker_process() -> Any:
+    """A loky executor with one process and a worker's environment; it reports if the process dies."""
+    from loky import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(1, context=workers_context(), env=ENVIRONMENT)

@@ -1,0 +1,78 @@
+"""Worker processes that are forked from a process which has imported their modules, and so are ready at once.
+
+Only on Linux: elsewhere a process that has imported PyTorch can't be forked safely, and workers import for themselves.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from multiprocessing import parent_process
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from .stops import SIGNALS, blocked
+
+if TYPE_CHECKING or sys.platform == "linux":
+    from multiprocessing import forkserver, resource_tracker
+    from multiprocessing.context import ForkServerContext, ForkServerProcess
+
+    class _Process(ForkServerProcess):
+        """A process that doesn't run the command's script again."""
+
+        @staticmethod
+        def _Popen(process_obj: Any) -> Any:
+            with mock.patch.dict(sys.modules, {"__main__": ModuleType("__main__")}):
+                return ForkServerProcess._Popen(process_obj)
+
+    class _Context(ForkServerContext):
+        Process = _Process  # type: ignore[assignment]
+
+
+def get_ready(modules: Sequence[str], environment: Mapping[str, str]) -> Any:
+    """Starts the process that workers are forked from, unless it runs already; it imports the modules meanwhile.
+
+    Args:
+        modules: what workers import.
+        environment: environment variables of the workers; libraries read some of them on import.
+
+    Returns:
+        The context of multiprocessing that makes workers; None where processes can't be forked safely. Workers ignore
+        the signals sent to the whole process group.
+    """
+    if sys.platform != "linux":
+        return None
+    context = _Context()
+    resource_tracker.ensure_running()  # it ends with an unblocking of signals
+    context.set_forkserver_preload(list(modules))
+    given = {**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with mock.patch.dict(os.environ, given), blocked(*SIGNALS):
+        forkserver.ensure_running()
+    _ends_with(os.getpid(), vars(forkserver._forkserver)["_forkserver_pid"])
+    return context
+
+
+@cache
+def _ends_with(owner: int, pid: int) -> None:
+    """Kills the process at its owner's end: while it imports, it would keep the output's pipe open."""
+
+    def end() -> None:
+        if os.getpid() == owner:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    atexit.register(end)
+
+
+def parent_is_gone(pid: int) -> bool:
+    """Whether the process with this id, which has started the current one, has ended."""
+    parent = parent_process()
+    if parent is not None and isinstance(parent.__dict__.get("_sentinel"), int):
+        return not parent.is_alive()
+    return os.getppid() != pid

@@ -1,0 +1,85 @@
+"""Workers that are forked from a process which has imported all."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from processes import ROOT
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there are workers forked")
+
+#: A script without a guard for its main part, which makes two workers.
+SCRIPT = """
+import json
+from pa_difc.training.ready import worker_process
+print("ran", flush=True)
+
+pools = [worker_process() for _ in range(2)]
+found = [[pool.submit(eval, code).result() for code in (
+    "__import__('os').getpid()", "__import__('os').getppid()", "__import__('torch').get_num_threads()",
+    "'pa_difc.training.worker' in __import__('sys').modules", "dict(__import__('os').environ)['OMP_NUM_THREADS']",
+    "[*map(int, __import__('signal').pthread_sigmask(0, []))]")] for pool in pools]
+print(json.dumps(found), flush=True)
+for pool in pools:
+    pool.shutdown()
+"""
+
+
+def script(tmp_path, text=SCRIPT):
+    (tmp_path / "script.py").write_text(text)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+    command = [sys.executable, str(tmp_path / "script.py")]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200, cwd=tmp_path)
+
+
+def test_workers_share_what_is_imported_and_do_not_run_the_script_again(tmp_path):
+    done = script(tmp_path)
+    assert done.returncode == 0 and done.stdout.count("ran") == 1, done.stdout + done.stderr
+    first, second = json.loads(done.stdout.splitlines()[-1])
+    assert first[0] != second[0] and first[1] == second[1]  # two processes of one parent
+    for _, _, threads, imported, environment, blocked in (first, second):
+        assert threads == 1 and imported and environment == "1"
+        assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= set(blocked)  # they are told to stop by their parent
+
+
+def test_a_command_that_fails_at_once_leaves_nothing_that_keeps_its_output_open(tmp_path):
+    text = "from pa_difc.training.team import Team\nTeam(2).get_ready()\nimport multiprocessing.forkserver as f\n"
+    text += "print(f._forkserver._forkserver_pid, flush=True)\nraise SystemExit(3)\n"
+    began = time.monotonic()
+    done = script(tmp_path, text)
+    assert done.returncode == 3 and not done.stderr
+    assert not Path(f"/proc/{done.stdout.strip()}/fd/1").exists()
+    assert time.monotonic() - began < 60
+
+
+def test_a_cluster_or_one_core_gets_nothing_ready(monkeypatch):
+    from pa_difc.training import ready
+    from pa_difc.training.team import Team
+
+    monkeypatch.setattr(ready, "workers_context", lambda: begun.append(1))
+    for team, cores, expected in (
+        (Team(2), 1, 1), (Team(), 4, 1), (Team(), 1, 0), (Team(3, cluster="tcp://there:1"), 4, 0),
+    ):  # fmt: skip
+        begun = []
+        monkeypatch.setattr("loky.cpu_count", lambda cores=cores: cores)
+        team.get_ready()
+        assert len(begun) == expected, team
+
+
+def test_elsewhere_workers_import_for_themselves(monkeypatch):
+    """The way of macOS and Windows gives the same answers."""
+    from pa_difc.training.ready import worker_process
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    pool = worker_process()
+    try:
+        code = "[*__import__('sys').modules], __import__('os').environ['OMP_NUM_THREADS']"
+        modules, threads = pool.submit(eval, code).result()
+    finally:
+        pool.shutdown()
+    assert "torch" not in modules and threads == "1"
