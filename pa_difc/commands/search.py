@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..evaluation import CRITERIA
+from ..training.ready import workers_context
 from ..tuning import PRUNERS, SAMPLERS
 from ..tuning.space import searched
 from ..util.errors import UserError
@@ -73,6 +74,8 @@ def run(parsed: argparse.Namespace) -> int:
 
     if parsed.jobs is not None and parsed.jobs < 1:
         raise UserError(f"--jobs {parsed.jobs}: must be at least 1")
+    if parsed.jobs is not None:
+        workers_context("pa_difc.tuning.child")
 
     from ..tuning.address import Address
     from ..tuning.plan import StudyPlan

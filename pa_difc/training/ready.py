@@ -13,13 +13,17 @@ THREADS = 1
 #: Environment variables of a worker; libraries read them on import.
 ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(THREADS))
 
-#: What the workers of grids and studies import.
-_MODULES = ("worker", "spread", "pace")
+#: What every worker imports.
+_MODULES = tuple(f"{__package__}.{module}" for module in ("worker", "spread", "pace"))
 
 
-def workers_context() -> Any:
-    """The context that makes workers, see :func:`.get_ready`; to call it early saves the time of their imports."""
-    return get_ready([f"{__package__}.{module}" for module in _MODULES], ENVIRONMENT)
+def workers_context(*more: str) -> Any:
+    """The context that makes workers, see :func:`.get_ready`; to call it early saves the time of their imports.
+
+    Args:
+        more: further modules to import.
+    """
+    return get_ready((*_MODULES, *more), ENVIRONMENT)
 
 
 def usable_cores() -> int:

@@ -1,15 +1,16 @@
-"""A worker process of a study, started by :mod:`.jobs` as ``python -m pa_difc.tuning.child``."""
+"""A worker process of a study, started by :mod:`.jobs`."""
 
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import sys
 import threading
 import time
 from _thread import interrupt_main
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import optuna
 import torch
@@ -18,9 +19,9 @@ from ..data.shared import shared
 from ..training.progress import ProgressFile
 from ..training.ready import THREADS
 from ..util.errors import UserError
+from ..util.forks import parent_is_gone
 from ..util.registry import load_plugin
 from .interrupts import deferred
-from .jobs import Job
 from .objective import Objective, Task
 from .progress import Progress
 from .space import defaults
@@ -29,6 +30,9 @@ from .storage import open_storage
 from .study import attach
 from .trials import run_trials
 from .workers import Worker
+
+if TYPE_CHECKING:
+    from .jobs import Job
 
 #: Seconds between two checks whether to stop.
 _LOOK_S = 0.3
@@ -57,7 +61,7 @@ def _listen(job: Job) -> None:
     """Stops the work when the parent says so, and the process when the parent is gone."""
     told = False
     while True:
-        if os.getppid() != job.parent:
+        if parent_is_gone(job.parent):
             os._exit(1)
         if not told and not job.go.exists():
             told = True
@@ -65,9 +69,22 @@ def _listen(job: Job) -> None:
         time.sleep(_LOOK_S)
 
 
-def main() -> int:
-    """Reads a :class:`.Job` from standard input and runs it; returns the exit code."""
-    job = pickle.load(sys.stdin.buffer)
+def main(job: Job, output: Path, errors: Path) -> None:
+    """Runs a job in this process, and ends the process.
+
+    Args:
+        job: what to do.
+        output, errors: files for standard output and standard error.
+    """
+    if hasattr(os, "setsid"):
+        os.setsid()  # a terminal's Ctrl-C only reaches the parent
+    for file, stream in ((output, sys.stdout), (errors, sys.stderr)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), stream.fileno())
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+    sys.exit(_code(job))
+
+
+def _code(job: Job) -> int:
     sys.argv = list(job.command)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(THREADS)
@@ -83,7 +100,3 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-import pickle
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from unittest import mock
 
 import optuna
 
 from ..data.shared import share
-from ..training.ready import ENVIRONMENT
+from ..training.ready import ENVIRONMENT, workers_context
 from ..util.errors import UserError
-from ..util.process import PACKAGE, command_line
+from ..util.process import command_line
 from ..util.registry import loaded_plugins
+from .child import main
 from .interrupts import deferred
 from .objective import Task
 from .plan import StudyPlan
@@ -76,7 +77,7 @@ def run_in_workers(plan: StudyPlan, study: optuna.Study, task: Task, jobs: int) 
         shared = share(task, folder / "task")
         argv, plugins = tuple(sys.argv), tuple(loaded_plugins())
         crew = [
-            _Process(i, Job(plan, shared, go, folder / f"{i}.json", os.getpid(), argv, plugins), folder / f"{i}.err")
+            _Process(i, Job(plan, shared, go, folder / f"{i}.json", os.getpid(), argv, plugins), folder)
             for i in range(1, jobs + 1)
         ]
         board = Board(study, plan.trials, [one.job.progress for one in crew])
@@ -136,55 +137,52 @@ def _end(crew: list[_Process]) -> None:
 class _Process:
     """A worker process, its output, and its exit code."""
 
-    def __init__(self, number: int, job: Job, errors: Path) -> None:
-        self.number, self.job, self.ended, self._errors = number, job, False, errors
-        self._process: subprocess.Popen[bytes] | None = None
-        self._said: SimpleQueue[str] = SimpleQueue()
+    def __init__(self, number: int, job: Job, folder: Path) -> None:
+        self.number, self.job, self.ended = number, job, False
+        self._output, self._errors = folder / f"{number}.out", folder / f"{number}.err"
+        self._process: BaseProcess | None = None
+        self._shown = 0  # bytes of its output
 
     def start(self) -> None:
-        """Starts the process in its own session, so that a terminal's Ctrl-C only reaches the parent."""
-        paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1"}
-        self.job.progress.unlink(missing_ok=True)
-        with self._errors.open("wb") as errors:
-            self._process = process = subprocess.Popen(
-                [sys.executable, "-m", "pa_difc.tuning.child"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=environment,
-                start_new_session=True,
-            )
-        threading.Thread(target=self._listen, args=(process,), daemon=True).start()
-        assert process.stdin
-        with suppress(OSError), process.stdin:  # the process may have died already
-            process.stdin.write(pickle.dumps(self.job))
+        """Starts the process, which a terminal's Ctrl-C doesn't reach."""
+        self._forget()
+        context = workers_context(main.__module__) or get_context("spawn")
+        work = partial(main, self.job, self._output, self._errors)
+        with mock.patch.dict(os.environ, ENVIRONMENT):
+            self._process = context.Process(target=work)
+            self._process.start()
+
+    def _forget(self) -> None:
+        """Removes the files of a process that was lost."""
+        self._shown = 0
+        for file in (self.job.progress, self._output, self._errors):
+            file.unlink(missing_ok=True)
 
     def code(self) -> int | None:
         """Its exit code; None while it runs, and 0 before it was started."""
-        return self._process.poll() if self._process else 0
+        return self._process.exitcode if self._process else 0
 
     def kill(self) -> None:
         """Kills the process if it is still running."""
-        if self._process and self._process.poll() is None:
+        if self._process and self._process.exitcode is None:
             self._process.kill()
-            self._process.wait()
+            self._process.join()
 
     def say(self, board: Board) -> None:
-        """Prints its new output."""
-        with suppress(Empty):
-            while True:
-                board.print(self._said.get_nowait())
+        """Prints the new lines of its output."""
+        with suppress(FileNotFoundError), self._output.open("rb") as file:
+            file.seek(self._shown)
+            whole, newline, _ = file.read().rpartition(b"\n")
+            self._shown += len(whole + newline)
+            for line in whole.decode(errors="backslashreplace").splitlines():
+                board.print(line.rstrip())
 
     def last_words(self) -> str:
         """The last line of its standard error; for a killed process, the signal."""
         code = self.code() or 0
         if code < 0:
             return f"signal {-code}"
-        lines = self._errors.read_text(encoding="utf-8", errors="backslashreplace").strip().splitlines()
+        lines: list[str] = []
+        with suppress(FileNotFoundError):
+            lines = self._errors.read_text(encoding="utf-8", errors="backslashreplace").strip().splitlines()
         return lines[-1] if lines else f"exit code {code}"
-
-    def _listen(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout
-        for line in process.stdout:
-            self._said.put(line.decode(errors="backslashreplace").rstrip())
