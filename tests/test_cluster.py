@@ -89,7 +89,7 @@ def test_a_killed_worker_costs_its_cell_one_try_and_the_numbers_are_the_same(
 def test_stopped_or_killed_the_same_command_goes_on(data_root, tmp_path, scheduler, undisturbed):
     plugin, trained = witness(tmp_path)
     out = tmp_path / "out"
-    given = [*flags(data_root, out), *GRID, *plugin, "--cluster", str(scheduler)]
+    given = [*flags(data_root, out), *GRID, *plugin, "--jobs", "1", "--cluster", str(scheduler)]
     for stop in (signal.SIGTERM, signal.SIGKILL):
         before = set(out.glob("runs/*/checkpoint.pt"))
         process = start(*COMMAND, *given)

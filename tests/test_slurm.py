@@ -13,9 +13,9 @@ import time
 from importlib.util import find_spec
 
 import pytest
-from processes import ROOT, apart
+from processes import ROOT, apart, run
 from test_commands import flags
-from test_jobs import content, run
+from test_jobs import content
 
 if find_spec("dask_jobqueue") is None:
     pytest.skip("pip install dask-jobqueue", allow_module_level=True)
