@@ -12,13 +12,13 @@ from functools import partial
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from unittest import mock
 
 import optuna
 
 from ..data.shared import share
 from ..training.ready import ENVIRONMENT, workers_context
 from ..util.errors import UserError
+from ..util.forks import replaced
 from ..util.process import command_line
 from ..util.registry import loaded_plugins
 from .child import main
@@ -148,7 +148,7 @@ class _Process:
         self._forget()
         context = workers_context(main.__module__) or get_context("spawn")
         work = partial(main, self.job, self._output, self._errors)
-        with mock.patch.dict(os.environ, ENVIRONMENT):
+        with replaced(os.environ, ENVIRONMENT):
             self._process = context.Process(target=work)
             self._process.start()
 

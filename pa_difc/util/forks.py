@@ -9,15 +9,28 @@ import atexit
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from multiprocessing import parent_process
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 from .stops import SIGNALS, blocked
+
+
+@contextmanager
+def replaced(mapping: MutableMapping[str, Any], values: Mapping[str, Any]) -> Iterator[None]:
+    """Replaces some values of a mapping, such as environment variables, inside the block."""
+    before = {key: mapping[key] for key in values if key in mapping}
+    mapping.update(values)
+    try:
+        yield
+    finally:
+        for key in values:
+            del mapping[key]
+        mapping.update(before)
+
 
 if TYPE_CHECKING or sys.platform == "linux":
     from multiprocessing import forkserver, resource_tracker
@@ -28,7 +41,7 @@ if TYPE_CHECKING or sys.platform == "linux":
 
         @staticmethod
         def _Popen(process_obj: Any) -> Any:
-            with mock.patch.dict(sys.modules, {"__main__": ModuleType("__main__")}):
+            with replaced(sys.modules, {"__main__": ModuleType("__main__")}):
                 return ForkServerProcess._Popen(process_obj)
 
     class _Context(ForkServerContext):
@@ -52,7 +65,7 @@ def get_ready(modules: Sequence[str], environment: Mapping[str, str]) -> Any:
     resource_tracker.ensure_running()  # it ends with an unblocking of signals
     context.set_forkserver_preload(list(modules))
     given = {**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with mock.patch.dict(os.environ, given), blocked(*SIGNALS):
+    with replaced(os.environ, given), blocked(*SIGNALS):
         forkserver.ensure_running()
     _ends_with(os.getpid(), vars(forkserver._forkserver)["_forkserver_pid"])
     return context
