@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,8 +17,8 @@ from ..methods.hooks import eval_mode
 from .build import make_extractor
 from .settings import Settings
 
-#: Bytes that a worker takes before it has a cell: Python, torch, this package.
-WORKER = 500_000_000
+#: Bytes that a worker takes before it has a cell: Python, torch, this package; forked workers share most of them.
+WORKER = 200_000_000 if sys.platform == "linux" else 500_000_000
 
 #: Memory controllers of cgroups v2 and v1, with their files for limit and usage.
 _GROUPS = {"": ("memory.max", "memory.current"), "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes")}
