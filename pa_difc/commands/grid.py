@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from ..training.grid import Step, train_cells
 from ..training.memory import workers_that_fit
 from ..training.outcome import Failure
 from ..training.pairs import Pairs
+from ..training.run import kept_record
 from ..training.settings import Settings
 from ..training.slots import Slots, here
 from ..training.team import ALONE, Team
 from ..training.worker import train
-from ..util.errors import Stopped
+from ..util.errors import Stopped, UserError
 from ..util.process import command_line, is_news
 from .grid_display import GridDisplay
 from .grid_lines import done_line, in_brief
@@ -61,10 +62,13 @@ def run_grid(
     """
     grid = _Grid(cells, Expected(cells, seconds), out, scope)
     pairs = Pairs(source, target, shifted=shifted)
-    number = None if team.cluster else jobs_for(cells, source, target, team.jobs)
-    team = _of_workers(team, number)
-    slots = _workers(team, pairs, cells, out, log) if team.works else here(pairs, out, log)
     try:
+        left = cells if shifted else grid.keep(source, target)
+        if not left:
+            return grid.result()
+        number = None if team.cluster else jobs_for(left, source, target, team.jobs)
+        team = _of_workers(team, number)
+        slots = _workers(team, pairs, left, out, log) if team.works else here(pairs, out, log)
         with threads_of(number), slots as there:
             grid.train(there, bars=team.works)
     except KeyboardInterrupt as stop:
@@ -72,7 +76,7 @@ def run_grid(
         done = f"{len(grid.records)} of {len(cells)} cells are done and kept"
         print(f"resume with: {command_line()}", flush=True)
         raise Stopped(f"{how}; {done}") from None
-    return [grid.records[number] for number in sorted(grid.records)], grid.failures
+    return grid.result()
 
 
 def sized(team: Team, cells: Sequence[Settings], source: Domain, target: Domain) -> Team:
@@ -128,11 +132,26 @@ class _Grid:
         self.records: dict[int, Record] = {}
         self.failures: Failures = []
 
+    def keep(self, source: Domain, target: Domain) -> list[Settings]:
+        """Keeps the records of cells that were trained before, with a line for each; returns the other cells."""
+        for number, cell in enumerate(self.cells):
+            with suppress(UserError):  # reported when the cell is trained
+                if (record := kept_record(cell, source, target, self.out)) is not None:
+                    self.records[number] = record
+                    self.expected.learn(number, record["seconds"]["training"])
+                    print(done_line(self._head(number), in_brief(record), None, "", self.scope), flush=True)
+        return [cell for number, cell in enumerate(self.cells) if number not in self.records]
+
+    def result(self) -> tuple[list[Record], Failures]:
+        """The records in the cells' order, and the failures."""
+        return [self.records[number] for number in sorted(self.records)], self.failures
+
     def train(self, slots: Slots, *, bars: bool) -> None:
-        """Trains all cells; ``bars`` shows a progress line for each worker."""
+        """Trains all cells that have no record; ``bars`` shows a progress line for each worker."""
         display = GridDisplay(slots, self.expected, len(self.cells), self.scope, shown=bars)
         try:
-            for step in train_cells(self.cells, self.names, slots, self.out, self.expected, display.watch):
+            kept = frozenset(self.records)
+            for step in train_cells(self.cells, self.names, slots, self.out, self.expected, display.watch, kept):
                 for line in self._lines(step, display):
                     display.print(line)
         finally:
@@ -155,8 +174,12 @@ class _Grid:
         elif outcome.record is not None:
             self.records[number] = outcome.record
             self.expected.learn(number, max(step.seconds, outcome.record["seconds"]["training"]))
-            head = f"{self._finished}  {name:<{self.width}}"
-            yield done_line(head, in_brief(outcome.record), step.seconds, display.left(step.left), self.scope)
+            left = display.left(step.left)
+            yield done_line(self._head(number), in_brief(outcome.record), step.seconds, left, self.scope)
+
+    def _head(self, number: int) -> str:
+        """The beginning of a finished cell's line."""
+        return f"{self._finished}  {self.names[number]:<{self.width}}"
 
     @property
     def _finished(self) -> str:

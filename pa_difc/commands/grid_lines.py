@@ -35,18 +35,18 @@ def in_brief(record: Record) -> Brief:
     return Brief(predicted, predicted, recall)
 
 
-def done_line(head: str, scores: Brief, seconds: float, left: str, scope: str = "") -> str:
+def done_line(head: str, scores: Brief, seconds: float | None, left: str, scope: str = "") -> str:
     """A finished cell's line; on a terminal that is too narrow for it, without its least important parts.
 
     Args:
         head: how many cells are finished, and the cell's name.
         scores: of the cell.
-        seconds: that the cell took.
+        seconds: that the cell took; None if it was trained before.
         left: the time left in words, or empty.
         scope: see :func:`time_left`.
     """
     left = left.ljust(len(time_left(99 * 60, scope)))  # lines without it, such as the last one, lose the same parts
-    took = f"{duration(seconds):>6}"
+    took = f"{'kept' if seconds is None else duration(seconds):>6}"
     both = scores._replace(more="")
     lines = [
         _joined(head, str(scores), took, left),

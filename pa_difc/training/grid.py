@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +40,7 @@ def train_cells(
     out: Path,
     expected: Expected,
     watch: Callable[[list[int]], None],
+    kept: Collection[int] = (),
 ) -> Iterator[Step]:
     """Trains cells on slots, and yields what becomes of each.
 
@@ -51,9 +52,10 @@ def train_cells(
         out: the folder for the files of failures.
         expected: the expected duration of cells.
         watch: called regularly with the cells that have not started.
+        kept: cells that are not trained, because they have a record.
     """
-    left, not_before, tries = list(range(len(cells))), dict[int, float](), Counter[int]()
-    begun: set[int] = set()
+    left = [number for number in range(len(cells)) if number not in kept]
+    not_before, tries, begun = dict[int, float](), Counter[int](), set[int]()
     while left or any(slot.number is not None for slot in slots):
         slots.look()
         for slot in slots:

@@ -68,13 +68,29 @@ def run_cell(
     """
     settings = for_samples(settings, source)
     folder = RunFolder.of(out, settings, source, target)
-    if (record := from_first(folder.record)) is not None:
-        sweep(folder.path)
+    if (record := _kept(folder)) is not None:
         return record
     with holding(folder.path, "is training this run", wait=wait) if rank() == 0 else nullcontext():
         if (record := from_first(folder.record)) is not None:  # by the process that was waited for
             return record
         return _run(folder, source, target, title, progress, log)
+
+
+def kept_record(settings: Settings, source: Domain, target: Domain, out: Path) -> dict[str, Any] | None:
+    """The record of a cell that was trained before, or None; see :func:`run_cell`.
+
+    Raises:
+        UserError: the record is damaged, or these settings don't fit the data.
+    """
+    return _kept(RunFolder.of(out, for_samples(settings, source), source, target))
+
+
+def _kept(folder: RunFolder) -> dict[str, Any] | None:
+    """A run's record; also removes what a killed process has left beside it."""
+    record = from_first(folder.record)
+    if record is not None:
+        sweep(folder.path)
+    return record
 
 
 @needs_all

@@ -2,11 +2,12 @@
 
 import pytest
 
-from pa_difc.commands.grid import _Grid
+from pa_difc.commands.grid import _Grid, run_grid
 from pa_difc.commands.grid_lines import done_line, duration, in_brief, time_left
 from pa_difc.training.expected import Expected
 from pa_difc.training.grid import Step
 from pa_difc.training.outcome import Failure, Outcome
+from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
 
 #: As long as a cell's name usually is, and that of one with the longest of the default methods.
@@ -113,3 +114,27 @@ def test_lines_count_finished_cells_in_whatever_order_they_come(tmp_path):
         " 3/12  dann · ce · seed 1   accuracy 39.3%  mean recall 34.7%     9 s  0 s left",
     ]
     assert [(name, failure.reason) for name, failure in grid.failures] == [("dann · ce · seed 0", "is nan")]
+
+
+def test_cells_that_have_a_record_are_kept_and_nothing_is_started_for_them(
+    tmp_path, source, target, capsys, monkeypatch
+):
+    """A damaged record is its cell's failure, as if it were trained."""
+    cells = [resolve(Settings.of(method="source_only", loss=loss, crop_px=32, epochs=1)) for loss in ("ce", "di")]
+    shown = lambda: [line.split("  ")[1:] for line in capsys.readouterr().out.splitlines() if "/2" in line]  # noqa: E731
+    first, _ = run_grid(cells[:1], source, target, tmp_path)
+    capsys.readouterr()
+    both, failures = run_grid(cells, source, target, tmp_path)
+    lines = shown()
+    assert both[0] == first[0] and not failures
+    assert [line[0].strip() for line in lines] == ["source_only · ce", "source_only · di"]
+    assert lines[0][-1].strip() == "kept" and lines[1][-1].endswith(" s")
+    monkeypatch.setattr("pa_difc.commands.grid.here", None)
+    monkeypatch.setattr("pa_difc.commands.grid.jobs_for", None)
+    assert run_grid(cells, source, target, tmp_path) == (both, [])
+    assert [line[-1].strip() for line in shown()] == ["kept", "kept"]
+    monkeypatch.undo()
+    damaged = next(tmp_path.glob("runs/source_only-di-*/record.json"))
+    damaged.write_text(damaged.read_text()[:-40])
+    (kept,), ((name, failure),) = run_grid(cells, source, target, tmp_path)
+    assert kept == first[0] and name == "source_only · di" and str(damaged) in failure.reason
