@@ -9,6 +9,7 @@ import atexit
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -17,6 +18,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .stops import SIGNALS, blocked
+
+#: Longest path of a folder for sockets, in bytes: the system allows 107 for a socket, whose name is added.
+_LONGEST = 70
 
 
 @contextmanager
@@ -56,19 +60,37 @@ def get_ready(modules: Sequence[str], environment: Mapping[str, str]) -> Any:
         environment: environment variables of the workers; libraries read some of them on import.
 
     Returns:
-        The context of multiprocessing that makes workers; None where processes can't be forked safely. Workers ignore
-        the signals sent to the whole process group.
+        The context of multiprocessing that makes workers; None where there can be no such process. Workers ignore the
+        signals sent to the whole process group.
     """
     if sys.platform != "linux":
         return None
-    context = _Context()
     resource_tracker.ensure_running()  # it ends with an unblocking of signals
-    context.set_forkserver_preload(list(modules))
     given = {**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with replaced(os.environ, given), blocked(*SIGNALS):
-        forkserver.ensure_running()
+        if not start_server(modules):
+            return None
     _ends_with(os.getpid(), vars(forkserver._forkserver)["_forkserver_pid"])
-    return context
+    return _Context()
+
+
+def start_server(modules: Sequence[str]) -> bool:
+    """Starts multiprocessing's fork server, unless it runs; returns False if it can't, as where sockets can't be made.
+
+    Args:
+        modules: what it imports.
+    """
+    forkserver.set_forkserver_preload(list(modules))
+    before, tempfile.tempdir = tempfile.tempdir, tempfile.gettempdir()
+    if len(os.fsencode(tempfile.tempdir)) > _LONGEST:
+        tempfile.tempdir = "/tmp"
+    try:
+        forkserver.ensure_running()
+    except OSError:
+        return False
+    finally:
+        tempfile.tempdir = before
+    return True
 
 
 @cache

@@ -47,6 +47,26 @@ def test_workers_share_what_is_imported_and_do_not_run_the_script_again(tmp_path
         assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= set(blocked)  # they are told to stop by their parent
 
 
+def test_a_long_temporary_folder_holds_no_socket_and_hinders_nobody(tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 120)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    first, second = json.loads(script(tmp_path).stdout.splitlines()[-1])
+    assert first[1] == second[1] and first[3]
+
+
+def test_where_there_can_be_no_sockets_workers_import_for_themselves(monkeypatch):
+    from pa_difc.data.prepare.work import worker_context
+    from pa_difc.training.ready import workers_context
+
+    def refused():
+        raise PermissionError("no sockets here")
+
+    monkeypatch.setattr("multiprocessing.forkserver.ensure_running", refused)
+    assert workers_context() is None
+    assert worker_context("cpu").get_start_method() == "spawn"
+
+
 def test_a_command_that_fails_at_once_leaves_nothing_that_keeps_its_output_open(tmp_path):
     text = "from pa_difc.training.team import Team\nTeam(2).get_ready()\nimport multiprocessing.forkserver as f\n"
     text += "print(f._forkserver._forkserver_pid, flush=True)\nraise SystemExit(3)\n"
