@@ -11,7 +11,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from pa_difc.backbones import make_backbone
-from pa_difc.commands.flags import add_cell_flags, add_training_flags, settings_of_cell
+from pa_difc.commands.flags import add_cell_flags, add_training_flags
+from pa_difc.commands.given_cells import settings_of_cell
 from pa_difc.data.faces import FaceSet
 from pa_difc.data.labels import SEVEN
 from pa_difc.data.store import FORMAT
@@ -113,7 +114,7 @@ def settings_given(*words):
 def settings_of_adapt(*words):
     """The resolved settings of adapt's cells that start from weights, from a command line's words."""
     from pa_difc.commands.adapt import FROM_CLASSIFIER, arguments
-    from pa_difc.commands.flags import settings_of_rows
+    from pa_difc.commands.given_cells import settings_of_rows
 
     parser = argparse.ArgumentParser()
     arguments(parser)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.protocol import NO_SOURCE
 from ..util.errors import UserError
-from .flags import add_jobs_flags, add_log_flag, read_jobs, settings_of_rows
+from .flags import add_jobs_flags, add_log_flag, read_jobs
+from .given_cells import settings_of_rows
 
 if TYPE_CHECKING:
     from ..data.domains import Domain

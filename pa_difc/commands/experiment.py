@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..util.errors import UserError
-from .flags import settings_of_grid
+from .given_cells import settings_of_grid
 
 if TYPE_CHECKING:
     from ..training.grid_file import Block

@@ -27,7 +27,8 @@ from ..training.settings import Settings
 from ..training.start import make_classifier
 from ..util.registry import load_plugin
 from .console import exit_with
-from .flags import add_cell_flags, add_training_flags, settings_of_cell
+from .flags import add_cell_flags, add_training_flags
+from .given_cells import settings_of_cell
 from .parser import add_plugin_flag, parse, refuse_old_flags
 from .scores import announce, print_scores
 

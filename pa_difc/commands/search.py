@@ -15,7 +15,8 @@ from ..tuning import PRUNERS, SAMPLERS
 from ..tuning.space import searched
 from ..util.errors import UserError
 from ..util.registry import load_module
-from .flags import add_cell_flags, add_features_flag, add_training_flags, settings_of_cell
+from .flags import add_cell_flags, add_features_flag, add_training_flags
+from .given_cells import settings_of_cell
 
 if TYPE_CHECKING:
     from ..data.domains import Domain

@@ -11,14 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ..data.sampling import sampler_names
 from ..util.errors import UserError
 from ..util.names import unknown
-from .flags import (
-    add_features_flag,
-    add_grid_flags,
-    add_jobs_flags,
-    add_training_flags,
-    read_jobs,
-    settings_of_grid,
-)
+from .flags import add_features_flag, add_grid_flags, add_jobs_flags, add_training_flags, read_jobs
+from .given_cells import settings_of_grid
 
 if TYPE_CHECKING:
     from ..training.settings import Settings

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from .flags import add_cell_flags, add_log_flag, add_training_flags, settings_of_cell
+from .flags import add_cell_flags, add_log_flag, add_training_flags
+from .given_cells import settings_of_cell
 
 EXAMPLES = """\
   pa-difc train --method mcd --loss difc

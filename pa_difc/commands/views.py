@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..backbones import BACKBONES
 from ..util.errors import UserError
-from .flags import settings_of_some
+from .given_cells import settings_of_some
 
 if TYPE_CHECKING:
     from ..data.domains import Domain

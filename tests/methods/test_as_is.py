@@ -9,7 +9,7 @@ from made import class_folders, random_faces, settings_given
 from safetensors.torch import load_file, save_file
 
 from pa_difc.backbones import make_backbone
-from pa_difc.commands.flags import expand
+from pa_difc.commands.given_cells import expand
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
 from pa_difc.data.faces import Face

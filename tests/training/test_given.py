@@ -4,7 +4,8 @@ import argparse
 
 import pytest
 
-from pa_difc.commands.flags import add_grid_flags, add_training_flags, settings_of_grid
+from pa_difc.commands.flags import add_grid_flags, add_training_flags
+from pa_difc.commands.given_cells import settings_of_grid
 from pa_difc.training.record import settings_file
 from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
