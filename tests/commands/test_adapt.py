@@ -152,7 +152,7 @@ def test_a_cell_that_is_refused_stops_no_other(home, tmp_path, capsys, monkeypat
     assert len(cells_of(tmp_path)) == 2 and "chosen without labels: " in said.out
     monkeypatch.setattr(outcome, "run_cell", lambda *a, **k: (_ for _ in ()).throw(UserError("no")))
     with pytest.raises(UserError, match="none of the 3 cells could be trained"):
-        main(words(home, tmp_path, *SMALL))
+        main(words(home, tmp_path / "none", *SMALL))
 
 
 @pytest.mark.parametrize(
