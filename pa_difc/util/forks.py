@@ -41,7 +41,20 @@ if TYPE_CHECKING or sys.platform == "linux":
     from multiprocessing.context import ForkServerContext, ForkServerProcess
 
     class _Process(ForkServerProcess):
-        """A process that doesn't run the command's script again."""
+        """A process with this one's environment variables, which doesn't run the command's script again.
+
+        Args:
+            env: further environment variables.
+        """
+
+        def __init__(self, *args: Any, env: Mapping[str, str] | None = None, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._environment = {**os.environ, **(env or {})}
+
+        def run(self) -> None:
+            os.environ.clear()  # those of the process that it was forked from are older
+            os.environ.update(self._environment)
+            super().run()
 
         @staticmethod
         def _Popen(process_obj: Any) -> Any:

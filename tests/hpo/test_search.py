@@ -162,10 +162,11 @@ def test_three_workers_one_killed_and_no_trial_is_lost(data_root, tmp_path, post
     arguments = flags(data_root, tmp_path / "out", *more, trials=budget)
     arguments[arguments.index("--epochs") + 1] = "40"
     processes = [start(SEARCH, *arguments) for _ in range(workers)]
+    storage = optuna.storages.get_storage(postgres)  # one, as each has connections of its own
     states = lambda: Counter(  # noqa: E731
         t.state.name
-        for summary in optuna.get_all_study_summaries(postgres)
-        for t in optuna.load_study(study_name=summary.study_name, storage=postgres).trials
+        for summary in optuna.get_all_study_summaries(storage)
+        for t in optuna.load_study(study_name=summary.study_name, storage=storage).trials
     )
     deadline = time.time() + 200
     while states()["RUNNING"] < workers:
@@ -178,7 +179,7 @@ def test_three_workers_one_killed_and_no_trial_is_lost(data_root, tmp_path, post
     assert end["RUNNING"] == end["WAITING"] == 0, end
     assert budget <= end["COMPLETE"] + end["PRUNED"] <= budget + workers - 1
     assert end["FAIL"] >= 1  # the lost one, whose values were tried again
-    (summary,) = optuna.get_all_study_summaries(postgres)
-    trials = optuna.load_study(study_name=summary.study_name, storage=postgres).trials
+    (summary,) = optuna.get_all_study_summaries(storage)
+    trials = optuna.load_study(study_name=summary.study_name, storage=storage).trials
     complete = [t.params for t in trials if t.state.name == "COMPLETE"]
     assert all(t.params in complete for t in trials if t.state.name == "FAIL" and t.params)

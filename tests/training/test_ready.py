@@ -47,6 +47,21 @@ def test_workers_share_what_is_imported_and_do_not_run_the_script_again(tmp_path
         assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= set(blocked)  # they are told to stop by their parent
 
 
+def test_workers_have_the_environment_of_when_they_start(monkeypatch):
+    from pa_difc.training.ready import worker_process
+
+    for value in ("one", "two"):
+        monkeypatch.setenv("MEANT_FOR_A_PLUGIN", value)
+        monkeypatch.setenv("OMP_NUM_THREADS", "7")
+        pool = worker_process()
+        try:
+            found = pool.submit(eval, "dict(__import__('os').environ)").result()
+        finally:
+            pool.shutdown()
+        assert found["MEANT_FOR_A_PLUGIN"] == value and found["OMP_NUM_THREADS"] == "1"
+        assert found.get("PYTHONPATH") == os.environ.get("PYTHONPATH")
+
+
 def test_a_long_temporary_folder_holds_no_socket_and_hinders_nobody(tmp_path, monkeypatch):
     long = tmp_path / ("x" * 120)
     long.mkdir()
