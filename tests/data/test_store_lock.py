@@ -6,7 +6,7 @@ import os
 
 import pytest
 from photographs import content, photographs
-from processes import apart
+from processes import apart, here
 
 from pa_difc.data.datasets import find_dataset
 from pa_difc.data.prepare import PrepareSettings, prepare_store
@@ -83,9 +83,9 @@ def test_another_command_is_refused_while_one_writes(tmp_path):
         code, _, error = apart(*command, "--out", out)
         assert code == 2 and f"process {os.getpid()} on " in error and error.count("\n") == 1
         assert {p.name for p in out.iterdir()} == {LOCK, OWNER}
-    code, said, error = apart(*command, "--out", out)
+    code, said, error = here(*command, "--out", out)
     assert code == 0 and "faces of 3 images" in said, error
     assert not {LOCK, OWNER} & set(content(out))
     (out / LOCK).mkdir()  # a whole store is looked at, not locked
-    code, said, _ = apart(*command, "--out", out)
+    code, said, _ = here(*command, "--out", out)
     assert code == 0 and "up to date" in said
