@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from pa_difc.backbones import make_backbone
 from pa_difc.commands.flags import add_cell_flags, add_training_flags
 from pa_difc.commands.given_cells import settings_of_cell
+from pa_difc.data.domains import Domain
 from pa_difc.data.faces import FaceSet
 from pa_difc.data.labels import SEVEN
 from pa_difc.data.store import FORMAT
@@ -59,6 +60,12 @@ def random_faces(n, seed, size_px=32, prefix="face", num_classes=7):
     images = rng.integers(0, 120, (n, 3, size_px, size_px)) + 126 // num_classes * labels[:, None, None, None]
     landmarks = rng.uniform(4, size_px - 4, (n, 5, 2)).astype(np.float32)
     return FaceSet(images.astype(np.uint8), landmarks, labels, tuple(f"{prefix}{i}" for i in range(n)))
+
+
+def few_faces():
+    """A source and a target for many short runs: batches of 8 make two steps an epoch, the last one smaller."""
+    source = Domain("bright", random_faces(11, 1), random_faces(14, 2))
+    return source, Domain("dim", random_faces(13, 3), random_faces(21, 4))
 
 
 def classifier_weights(path, bias=True):

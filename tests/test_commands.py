@@ -66,8 +66,9 @@ def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(data_root, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["source_only", "dann", "mcd", "safn"])
-def test_each_recipe_gives_the_numbers_of_the_grid(method, data_root, tmp_path):
-    code, out, err = run(f"recipes/{method}.py", *flags(data_root, tmp_path / "recipe", "beta=0.9"), "--epochs", "2")
+def test_each_recipe_gives_the_numbers_of_the_grid(method, data_root, tmp_path, monkeypatch, capsys):
+    given = flags(data_root, tmp_path / "recipe", "beta=0.9")
+    code, out, err = command(monkeypatch, capsys, f"recipes/{method}.py", *given, "--epochs", "2")
     assert code == 0, err
     assert "mean recall" in out and "last epoch" in out
     grid = ["--methods", method, "--losses", "difc", "--epochs", "2"]
@@ -97,7 +98,7 @@ def command(monkeypatch, capsys, script, *arguments):
     monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(str(ROOT / script), run_name="__main__")
-    return stop.value.code, capsys.readouterr().err
+    return stop.value.code, *capsys.readouterr()
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def command(monkeypatch, capsys, script, *arguments):
 )
 def test_bad_input_gets_one_line_and_exit_code_2(arguments, words, data_root, tmp_path, monkeypatch, capsys):
     given = flags(data_root, tmp_path / "out")
-    code, err = command(monkeypatch, capsys, "recipes/compare.py", *given, "--losses", "difc", *arguments)
+    code, _, err = command(monkeypatch, capsys, "recipes/compare.py", *given, "--losses", "difc", *arguments)
     assert (code, err.count("\n")) == (2, 1), err
     assert err.startswith("error: ") and words in err
 
@@ -132,13 +133,15 @@ def test_an_empty_source_class_is_named(data_root, tmp_path, monkeypatch, capsys
     shutil.copytree(data_root, tmp_path / "data")
     shutil.rmtree(tmp_path / "data" / "bright" / "train" / "fear")
     grid = ["--methods", "source_only", "--losses", "difc"]
-    code, err = command(monkeypatch, capsys, "recipes/compare.py", *flags(tmp_path / "data", tmp_path / "out"), *grid)
+    code, _, err = command(
+        monkeypatch, capsys, "recipes/compare.py", *flags(tmp_path / "data", tmp_path / "out"), *grid
+    )
     assert code == 2 and "class fear has no source sample" in err and err.count("\n") == 1
 
 
 def test_an_output_that_can_t_be_written(data_root, tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("in the way")
-    code, err = command(monkeypatch, capsys, "recipes/compare.py", *flags(data_root, tmp_path / "file" / "out"))
+    code, _, err = command(monkeypatch, capsys, "recipes/compare.py", *flags(data_root, tmp_path / "file" / "out"))
     assert code == 2 and "cannot write" in err and err.count("\n") == 1
 
 
@@ -147,7 +150,7 @@ def test_a_failing_cell_is_reported_and_the_others_finish(data_root, tmp_path, m
     assert command(monkeypatch, capsys, "recipes/compare.py", *flags(data_root, tmp_path), *grid)[0] == 0
     record = next(tmp_path.glob("runs/source_only-ce-*/record.json"))
     record.write_text("{")
-    code, err = command(monkeypatch, capsys, "recipes/compare.py", *flags(data_root, tmp_path), *grid)
+    code, _, err = command(monkeypatch, capsys, "recipes/compare.py", *flags(data_root, tmp_path), *grid)
     assert code == 2 and "source_only · ce" in err and "record.json" in err and "Traceback" not in err
     assert [row["loss"] for row in table(tmp_path)] == ["di"]
     assert record.read_text() == "{"
@@ -155,7 +158,7 @@ def test_a_failing_cell_is_reported_and_the_others_finish(data_root, tmp_path, m
 
 def test_landmark_branches_without_landmarks_say_what_to_do(data_root, tmp_path, monkeypatch, capsys):
     given = [f for f in flags(data_root, tmp_path) if f != "crop_px=32"]
-    code, err = command(monkeypatch, capsys, "recipes/compare.py", *given, "--backbone", "ir18")
+    code, _, err = command(monkeypatch, capsys, "recipes/compare.py", *given, "--backbone", "ir18")
     assert code == 2 and "have no landmarks" in err and "global_only" in err and err.count("\n") == 1
 
 
@@ -170,7 +173,7 @@ def test_landmark_branches_without_landmarks_say_what_to_do(data_root, tmp_path,
 )
 def test_backbone_and_config_files(more, words, data_root, tmp_path, monkeypatch, capsys):
     grid = ["--methods", "source_only", "--losses", "ce"]
-    code, err = command(monkeypatch, capsys, "recipes/compare.py", *flags(data_root, tmp_path), *grid, *more)
+    code, _, err = command(monkeypatch, capsys, "recipes/compare.py", *flags(data_root, tmp_path), *grid, *more)
     assert code == 2 and words in err and "Traceback" not in err and err.count("\n") == 1, err
 
 
@@ -178,5 +181,5 @@ def test_a_config_file_of_keys(data_root, tmp_path, monkeypatch, capsys):
     for text, words in (("epsilo = 1", "unknown key 'epsilo'"), ("[a.b]\nc = 1", "single value"), ("=", "not TOML")):
         (tmp_path / "c.toml").write_text(text)
         given = flags(data_root, tmp_path / "out")
-        code, err = command(monkeypatch, capsys, "recipes/compare.py", *given, "--config", tmp_path / "c.toml")
+        code, _, err = command(monkeypatch, capsys, "recipes/compare.py", *given, "--config", tmp_path / "c.toml")
         assert code == 2 and words in err and err.count("\n") == 1, err

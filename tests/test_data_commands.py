@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from made import random_faces
+from photographs import drawn_faces
 from PIL import Image
 
 from pa_difc.commands.console import exit_with
@@ -12,7 +13,6 @@ from pa_difc.commands.parser import main
 from pa_difc.data import DATASETS, Domain, FaceSet, load_domain
 from pa_difc.data.domains import require_landmarks, require_same_crop
 from pa_difc.data.labels import SEVEN
-from pa_difc.data.toy import toy_dataset
 from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
 from pa_difc.training.settings import Settings
@@ -29,7 +29,7 @@ def call(capsys, *arguments):
 
 @pytest.fixture
 def faces(tmp_path):
-    images, _, labels = toy_dataset("toy_studio", "test", 96)
+    images, _, labels = drawn_faces(40, 96)
     for i, split in [(i, s) for s in ("train", "test") for i in range(20)]:
         path = tmp_path / "faces" / split / SEVEN[labels[i]] / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,16 +119,17 @@ def test_stores_train_the_paper_s_backbones(faces, capsys, backbone, landmark_br
     options = {"source": "toy_studio", "target": "store:store", "root": str(faces), "epochs": 1, "batch_size": 8}
     config = resolve(Settings.of(method="dann", backbone=backbone, landmark_branch=landmark_branch, **options))
     target = load_domain("store:store", faces, size_px=112)
-    drawn, points, labels = draw_toy(14)
-    source = Domain("drawn", *[FaceSet(drawn, points, labels, tuple(map(str, range(14))))] * 2)
+    drawn, points, labels = draw_toy(7)
+    source = Domain("drawn", *[FaceSet(drawn, points, labels, tuple(map(str, range(7))))] * 2)
     require_landmarks(source, target)
-    record = run_cell(config, source, replace(target, train=first(target.train, 14)), faces / "runs", progress=False)
+    few = replace(target, train=first(target.train, 7), test=first(target.test, 7))
+    record = run_cell(config, source, few, faces / "runs", progress=False)
     assert len(record["history"]) == 1 and record["data"]["target"]["store"]["crop"] == "cdfer"
 
 
 def draw_toy(n):
-    images, points, _ = toy_dataset("toy_studio", "test", 112)
-    return images[:n], points[:n], np.arange(n) % 7
+    images, points, _ = drawn_faces(n, 112)
+    return images, points, np.arange(n) % 7
 
 
 def first(faces, n):

@@ -28,7 +28,7 @@ SMALLER = {
     "compare": "--epochs 1 --methods source_only mcd --losses ce difc --seeds 0 --set batch_size=16",
     "label_shift": "--epochs 1 --methods source_only --losses ce difc --draws 1 --alphas none 1 --set batch_size=16",
     "train": "--epochs 1 --set batch_size=16",
-    "search": "--epochs 1 --trials 2 --set batch_size=16",
+    "search": "--epochs 1 --trials 2 --confirm-seeds 0 --set batch_size=16",
     "your_own_method": "--epochs 1 --set batch_size=16",
     "mcd": "--epochs 1 --set batch_size=16",
 }
@@ -76,7 +76,7 @@ def home(tmp_path_factory):
     (home / "data" / "muxspace" / "images").mkdir(parents=True)
     legend = ["image,emotion"]
     for expression in SEVEN:
-        for split, number in (("train", 5), ("test", 2)):
+        for split, number in (("train", 4), ("test", 2)):
             balanced(home / "data" / "fer2013" / split / expression, rng, face, number)
         balanced(home / "my_labelled_faces" / expression, rng, face, 9)
         for file in sorted((home / "my_labelled_faces" / expression).iterdir()):
@@ -103,6 +103,8 @@ def run(words, monkeypatch):
     if any(word.startswith("method.") for word in words):  # an option of the methods that the page compares
         smaller = ["--epochs", "1"]
     words += smaller
+    if "--jobs" in words:  # whose workers draw the whole toy sets
+        words += ["--source", "muxspace", "--target", "fer2013", "--data-root", "data"]
     if "--backbone" in words:
         words += ["--methods", "source_only", "--losses", "difc"]
     if kind == "search":  # one writer to a study's file, and this process is still it
@@ -121,7 +123,7 @@ def test_every_command_runs(page, home, monkeypatch, capsys):
     monkeypatch.chdir(home)
     monkeypatch.setattr(sys, "path", [str(ROOT / "hpo"), *sys.path])
     for name, domain in toy.TOY_DOMAINS.items():
-        monkeypatch.setitem(toy.TOY_DOMAINS, name, dataclasses.replace(domain, train_count=160, test_count=60))
+        monkeypatch.setitem(toy.TOY_DOMAINS, name, dataclasses.replace(domain, train_count=80, test_count=60))
     for words in commands(page):
         said = shlex.join(words)
         if OLD_TORCH:  # which can't write ONNX, and says so

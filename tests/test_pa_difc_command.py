@@ -1,11 +1,13 @@
 """``pa-difc`` as one thing: its commands, doctor, train, search and completion."""
 
 import re
+import runpy
 import subprocess
+import sys
 
 import pytest
 from made import ROOT, TRAINED
-from processes import PYTHON, run
+from processes import PYTHON, here, run
 
 from pa_difc.commands import doctor
 from pa_difc.commands.parser import COMMANDS, main, make_parser
@@ -31,15 +33,18 @@ def test_help_lists_every_command_and_each_has_examples_that_parse(capsys):
             parser.parse_args(words)  # exits if a flag is not there
 
 
-def test_recipes_and_commands_are_the_same_thing(data_root, tmp_path):
+def test_recipes_and_commands_are_the_same_thing(data_root, tmp_path, monkeypatch, capsys):
     given = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", data_root, "--epochs", "1"]
     given += ["--set", "crop_px=32", "batch_size=16"]
     code, out, err = run("-m", "pa_difc", "train", "--method", "dann", *given, "--out", tmp_path / "a")
     assert code == 0 and "mean recall" in out, err
     grid = ["--methods", "dann", "--losses", "difc"]
-    for number, words in enumerate((["-m", "pa_difc", "compare"], ["recipes/compare.py"])):
-        code, _, err = run(*words, *grid, *given, "--out", tmp_path / str(number))
-        assert code == 0, err
+    code, _, err = here("compare", *grid, *given, "--out", tmp_path / "0")
+    assert code == 0, err
+    monkeypatch.setattr(sys, "argv", ["recipes/compare.py", *grid, *map(str, given), "--out", str(tmp_path / "1")])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(ROOT / "recipes" / "compare.py"), run_name="__main__")
+    assert stop.value.code == 0, capsys.readouterr().err
     names = {p.parent.name for p in tmp_path.rglob("record.json")}
     assert len(names) == 1 and len(list(tmp_path.rglob("record.json"))) == 3
     tables = {re.sub(r"\d:\d\d|,\d+\.\d,", "", (tmp_path / n / "table.csv").read_text()) for n in "01"}
@@ -47,13 +52,13 @@ def test_recipes_and_commands_are_the_same_thing(data_root, tmp_path):
 
 
 def test_search_is_the_study(tmp_path):
-    code, _, err = run("-m", "pa_difc", "search", "--trials", "0", "--target", "toy_street", "--out", tmp_path)
+    code, _, err = here("search", "--trials", "0", "--target", "toy_street", "--out", tmp_path)
     assert code == 2 and "--trials 0: must be at least 1" in err and "Traceback" not in err
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_completion_knows_commands_and_flags(shell):
-    code, out, err = run("-m", "pa_difc", "--print-completion", shell)
+    code, out, err = here("--print-completion", shell)
     assert code == 0, err
     assert all(word in out for word in (*COMMANDS, "--target-sampler", "--annotate", "--trials"))
     if shell == "bash":

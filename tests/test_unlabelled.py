@@ -3,11 +3,13 @@
 import csv
 import json
 import re
+import runpy
 import shutil
+import sys
 
 import numpy as np
 import pytest
-from processes import here, run
+from processes import ROOT, here
 
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
@@ -133,9 +135,12 @@ def test_a_study_chooses_and_says_that_it_can_t_be_scored(root, tmp_path):
     assert not list(tmp_path.glob("*/after"))  # nothing was trained to be scored
 
 
-def test_a_recipe_says_what_it_predicted(root, tmp_path):
-    code, text, err = run("recipes/dann.py", *flags(root, tmp_path), "--epochs", "1")
-    assert code == 0, err
+def test_a_recipe_says_what_it_predicted(root, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["dann.py", *map(str, flags(root, tmp_path)), "--epochs", "1"])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(ROOT / "recipes" / "dann.py"), run_name="__main__")
+    text, err = capsys.readouterr()
+    assert stop.value.code == 0, err
     assert "126 faces without labels, predicted to be" in text and "accuracy" not in text
 
 

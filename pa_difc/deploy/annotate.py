@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from math import ceil
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ..data.crops import Box, Picture
@@ -20,6 +23,7 @@ _ROOM = 640  #: pixels that the bars beside a small picture may take
 _BEST, _OTHER, _FRAME = "#D55E00", "#0072B2", "#ff2d55"
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+_Boxes = NDArray[np.float64]
 
 
 def annotated(image: Image.Image | Picture, predictions: Sequence[Prediction], classes: Sequence[str]) -> Image.Image:
@@ -107,31 +111,31 @@ def _labels(
 ) -> None:
     """Writes a number (in a video, the face's track) and a class at each face, where they hide little of the others."""
     boxes = [_scaled(face, scale) for face in faces]
-    placed: list[Box] = []
+    all_boxes, placed = np.array(boxes).reshape(-1, 4), np.empty((len(faces), 4))
     for i, (face, box) in enumerate(zip(faces, boxes, strict=True)):
         assert face.probs is not None
         best, width = int(face.probs.argmax()), box[2] - box[0]
         large = min(max(_LABEL[0], width / 7, max(size) / 100), _LABEL[1])
         words = f"{i + 1 if face.track is None else face.track} {names[best]}"
-        others, tried = boxes[:i] + boxes[i + 1 :], []
+        others, tried = np.delete(all_boxes, i, axis=0), []
         sizes = (large, (large + _LABEL[0]) / 2, _LABEL[0])
         for text, letters in [(text, n) for n in sizes for text in (f"{words} {face.probs[best]:.0%}", words)]:
-            spot, hidden = _spot(draw.textbbox((0, 0), text, _font(letters)), box, size, placed, others)
+            spot, hidden = _spot(draw.textbbox((0, 0), text, _font(letters)), box, size, placed[:i], others)
             tried.append((hidden, text, _font(letters), spot))
             if not hidden:
                 break
         _, text, font, spot = min(tried, key=lambda t: t[0])  # of equally good ones the first, which is the largest
-        placed.append(spot)
+        placed[i] = spot
         draw.rectangle(spot, fill=_FRAME)
         left, top, *_ = draw.textbbox((0, 0), text, font)
         draw.text((spot[0] + _PAD - left, spot[1] + _PAD - top), text, fill="white", font=font)
 
 
-def _spot(text: Box, box: Box, size: tuple[int, int], labels: Sequence[Box], faces: Sequence[Box]) -> tuple[Box, float]:
+def _spot(text: Box, box: Box, size: tuple[int, int], labels: _Boxes, faces: _Boxes) -> tuple[Box, float]:
     """The best place for a text at a face, and how many pixels of other labels and faces it hides there."""
     wide, high = text[2] - text[0] + 2 * _PAD, text[3] - text[1] + 2 * _PAD
     spots = [_inside((x, y, x + wide, y + high), size) for x, y in _corners(box, wide, high)]
-    hidden = [3 * sum(_shared(s, o) for o in labels) + sum(_shared(s, o) for o in faces) for s in spots]
+    hidden = [3 * _shared(s, labels) + _shared(s, faces) for s in spots]
     best = min(range(len(spots)), key=hidden.__getitem__)
     return spots[best], hidden[best]
 
@@ -149,9 +153,10 @@ def _inside(spot: Box, size: tuple[int, int]) -> Box:
     return (x, y, x + spot[2] - spot[0], y + spot[3] - spot[1])
 
 
-def _shared(a: Box, b: Box) -> float:
-    """The area that two boxes share."""
-    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+def _shared(a: Box, others: _Boxes) -> float:
+    """The area that a box shares with others, ``(N, 4)``, in all."""
+    wide, high = (np.minimum(a[k + 2], others[:, k + 2]) - np.maximum(a[k], others[:, k]) for k in (0, 1))
+    return float(wide.clip(0) @ high.clip(0))
 
 
 def _scaled(face: Prediction, scale: float) -> Box:
@@ -193,4 +198,9 @@ class _Panel:
 
 
 def _font(size: float) -> _Font:
-    return ImageFont.load_default(round(size))
+    return _font_of(round(size))
+
+
+@cache  # Pillow decodes its font anew at each call
+def _font_of(size: int) -> _Font:
+    return ImageFont.load_default(size)

@@ -1,9 +1,11 @@
 """Every method × every loss: finite, deterministic, resumed to the bit, the same predictions after save and load."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
-from made import JOINED, TRAINED
+from made import JOINED, TRAINED, few_faces
 
 import pa_difc.training.engine as engine
 from pa_difc.data import EvalLoader
@@ -22,14 +24,27 @@ from pa_difc.util.errors import DivergedError, Stopped, UserError
 EVERY = [(m, loss) for m in TRAINED for loss in LOSSES] + [(m, loss) for m in JOINED for loss in ("ce", "difc")]
 
 
+@pytest.fixture
+def source():
+    return few_faces()[0]
+
+
+@pytest.fixture
+def target():
+    return few_faces()[1]
+
+
 def config(method="mcd", loss="difc", **kwargs):
-    return resolve(Settings.of(method=method, loss=loss, **{"epochs": 4, "batch_size": 16, "crop_px": 32, **kwargs}))
+    return resolve(Settings.of(method=method, loss=loss, **{"epochs": 4, "batch_size": 8, "crop_px": 32, **kwargs}))
 
 
-def train(config, source, target, folder, epochs=None, key="k"):
+def train(config, source, target, folder, epochs=None, key="k", after_epoch=None):
     loader = make_loader(config, source, target)
     adapter = make_adapter(config, source, len(loader))
-    history = fit(adapter, loader, epochs=epochs or config.run.epochs, folder=folder, key=key, progress=False)
+    history = fit(
+        adapter, loader, epochs=epochs or config.run.epochs, folder=folder, key=key, progress=False,
+        after_epoch=after_epoch,
+    )  # fmt: skip
     return adapter, history
 
 
@@ -58,18 +73,32 @@ def assert_same(a, b):
 
 
 @pytest.mark.parametrize(("method", "loss"), EVERY)
-def test_n_and_reload_and_n_is_2n(method, loss, source, target, tmp_path):
-    resumed_as_never_stopped(config(method, loss), source, target, tmp_path)
+def test_it_goes_on_from_the_checkpoint_of_its_second_epoch_as_it_did(method, loss, source, target, tmp_path):
+    def keep(history):
+        if len(history) == 2:
+            shutil.copytree(tmp_path / "straight", tmp_path / "stopped")
+
+    cfg = config(method, loss, epochs=3)
+    straight, history = train(cfg, source, target, tmp_path / "straight", after_epoch=keep)
+    assert_resumed_as_never_stopped(cfg, source, target, tmp_path / "stopped", state(straight), history)
 
 
-def resumed_as_never_stopped(cfg, source, target, tmp_path):
+@pytest.mark.parametrize("method", [*TRAINED, *JOINED])
+def test_n_and_reload_and_n_is_2n_without_any_checkpoint(method, source, target, tmp_path):
+    stopped_and_resumed_as_never_stopped(config(method), source, target, tmp_path)
+
+
+def stopped_and_resumed_as_never_stopped(cfg, source, target, tmp_path):
     straight, history = train(cfg, source, target, None)
+    expected = state(straight)
     train(cfg, source, target, tmp_path, epochs=2)
+    assert_resumed_as_never_stopped(cfg, source, target, tmp_path, expected, history)
+
+
+def assert_resumed_as_never_stopped(cfg, source, target, folder, expected, history):
     torch.manual_seed(99)  # what another process would have
-    resumed, resumed_history = train(cfg, source, target, tmp_path)
-    torch.manual_seed(0)
-    a, b = state(straight), state(resumed)
-    assert_same(a, b)
+    resumed, resumed_history = train(cfg, source, target, folder)
+    assert_same(expected, state(resumed))
     drop = lambda h: [{k: v for k, v in e.items() if k != "seconds"} for e in h]  # noqa: E731
     assert drop(history) == drop(resumed_history)
     assert all(np.isfinite(list(e["losses"].values())).all() for e in history)
@@ -78,7 +107,7 @@ def resumed_as_never_stopped(cfg, source, target, tmp_path):
 @pytest.mark.parametrize("ema", [0.0, 0.9])
 @pytest.mark.parametrize("method", [*TRAINED, *JOINED])
 def test_predictions_after_save_and_load(method, ema, source, target, tmp_path):
-    cfg = config(method, ema=ema)
+    cfg = config(method, ema=ema, epochs=2)
     trained, _ = train(cfg, source, target, tmp_path)
     fresh = make_adapter(cfg, source, len(make_loader(cfg, source, target)))
     load_checkpoint(tmp_path / "checkpoint.pt", fresh, key="k")
@@ -107,7 +136,7 @@ STATEFUL = [
 
 @pytest.mark.parametrize(("method", "options"), STATEFUL)
 def test_means_teachers_and_averages_are_resumed_to_the_bit(method, options, source, target, tmp_path):
-    resumed_as_never_stopped(config(method, **{"loss": "ce", **options}), source, target, tmp_path)
+    stopped_and_resumed_as_never_stopped(config(method, **{"loss": "ce", **options}), source, target, tmp_path)
 
 
 @pytest.mark.parametrize("method", [*TRAINED, *JOINED])

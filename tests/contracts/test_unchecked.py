@@ -4,13 +4,23 @@ from contextlib import nullcontext
 
 import pytest
 from contracts.test_resume import assert_same, config, state
-from made import JOINED, TRAINED
+from made import JOINED, TRAINED, few_faces
 from pytorch_adapt.hooks.base import BaseHook
 
 import pa_difc.training.engine as engine
 from pa_difc.methods.unchecked import unchecked
 from pa_difc.training.build import make_adapter, make_loader
 from pa_difc.training.engine import fit
+
+
+@pytest.fixture
+def source():
+    return few_faces()[0]
+
+
+@pytest.fixture
+def target():
+    return few_faces()[1]
 
 
 def trained(method, source, target):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from photographs import content, photographs
+from photographs import content, drawn_faces, photographs
 from PIL import Image
 
 from pa_difc.commands.prepare import _summary
@@ -20,7 +20,6 @@ from pa_difc.data.prepare import plan as plan_module
 from pa_difc.data.prepare.assemble import Notes, read_notes
 from pa_difc.data.readers.listing import Listing, Sample
 from pa_difc.data.store import FILES, check_store, open_store
-from pa_difc.data.toy import toy_dataset
 from pa_difc.util.errors import UserError
 
 
@@ -218,7 +217,7 @@ def test_boxes_that_are_none_stop_where_asked(tmp_path):
 
 def test_a_given_box_is_the_box_and_its_face_is_taken(tmp_path):
     """Two faces in a picture, each with its line in ExpW's list."""
-    faces, _, labels = toy_dataset("toy_studio", "test", 96)
+    faces, _, labels = drawn_faces(40, 96)
     root = tmp_path / "expw"
     (root / "label").mkdir(parents=True)
     (root / "image" / "origin").mkdir(parents=True)

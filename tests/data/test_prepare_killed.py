@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from photographs import content, photographs
-from processes import alive, run, start
+from processes import alive, here, start
 
 
 def children(pid):
@@ -22,16 +22,16 @@ def children(pid):
     return found
 
 
-COMMAND = ("-m", "pa_difc", "prepare", "--dataset", "folder:faces", "--processes", 2)
+COMMAND = ("prepare", "--dataset", "folder:faces")
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 def test_killed_at_any_time_the_same_command_gives_the_same_bytes(tmp_path):
-    photographs(tmp_path / "faces", n=300)
-    whole = run(*COMMAND, "--data-root", tmp_path, "--out", tmp_path / "whole")
+    photographs(tmp_path / "faces", n=270)
+    whole = here(*COMMAND, "--processes", 1, "--data-root", tmp_path, "--out", tmp_path / "whole")
     assert whole[0] == 0, whole[2]
     out = tmp_path / "killed"
-    process = start(*COMMAND, "--data-root", tmp_path, "--out", out)
+    process = start("-m", "pa_difc", *COMMAND, "--processes", 2, "--data-root", tmp_path, "--out", out)
     deadline = time.monotonic() + 120
     while not list(out.glob(".part/0*.npz")):
         assert process.poll() is None and time.monotonic() < deadline
@@ -43,18 +43,20 @@ def test_killed_at_any_time_the_same_command_gives_the_same_bytes(tmp_path):
     while any(alive(pid) for pid in workers):  # nobody works on when the command is gone
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    code, _, error = run(*COMMAND, "--data-root", tmp_path, "--out", out)
+    code, _, error = here(*COMMAND, "--processes", 1, "--data-root", tmp_path, "--out", out)
     assert code == 0, error
     assert content(out) == content(tmp_path / "whole")
-    again = run(*COMMAND, "--data-root", tmp_path, "--out", out)
+    again = here(*COMMAND, "--processes", 1, "--data-root", tmp_path, "--out", out)
     assert again[0] == 0 and "nothing to do" in again[1]
-    assert run("-m", "pa_difc", "prepare", "--check", out)[1].strip().endswith("whole")
+    assert here("prepare", "--check", out)[1].strip().endswith("whole")
 
 
 def test_ctrl_c_keeps_what_was_done(tmp_path):
-    photographs(tmp_path / "faces", n=400)
+    photographs(tmp_path / "faces", n=300)
     out = tmp_path / "out"
-    process = start(*COMMAND, "--data-root", tmp_path, "--out", out, start_new_session=True)
+    process = start(
+        "-m", "pa_difc", *COMMAND, "--processes", 2, "--data-root", tmp_path, "--out", out, start_new_session=True
+    )
     deadline = time.monotonic() + 120
     while not list(out.glob(".part/0*.npz")):
         assert process.poll() is None and time.monotonic() < deadline

@@ -6,7 +6,7 @@ import os
 
 import pytest
 from photographs import content, photographs
-from processes import run
+from processes import apart, here
 
 from pa_difc.data.datasets import find_dataset
 from pa_difc.data.prepare import PrepareSettings, prepare_store
@@ -77,15 +77,15 @@ def test_what_can_t_be_written_is_said_in_one_line(tmp_path):
 
 def test_another_command_is_refused_while_one_writes(tmp_path):
     photographs(tmp_path / "faces", n=3)
-    command = ("-m", "pa_difc", "prepare", "--dataset", "folder:faces", "--processes", 1, "--data-root", tmp_path)
+    command = ("prepare", "--dataset", "folder:faces", "--processes", 1, "--data-root", tmp_path)
     out = tmp_path / "store"
     with writing(out):
-        code, _, error = run(*command, "--out", out)
+        code, _, error = apart(*command, "--out", out)
         assert code == 2 and f"process {os.getpid()} on " in error and error.count("\n") == 1
         assert {p.name for p in out.iterdir()} == {LOCK, OWNER}
-    code, said, error = run(*command, "--out", out)
+    code, said, error = here(*command, "--out", out)
     assert code == 0 and "faces of 3 images" in said, error
     assert not {LOCK, OWNER} & set(content(out))
     (out / LOCK).mkdir()  # a whole store is looked at, not locked
-    code, said, _ = run(*command, "--out", out)
+    code, said, _ = here(*command, "--out", out)
     assert code == 0 and "up to date" in said

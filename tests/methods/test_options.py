@@ -1,8 +1,6 @@
 """Options of methods: their defaults, what each of them changes, and what is refused."""
 
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -262,31 +260,3 @@ def test_the_code_of_a_plugin_has_a_hash_and_ours_none(monkeypatch):
         monkeypatch.setitem(registry, "mine", entry)
         assert registry.digest("mine") is not None
         assert all(registry.digest(name) is None for name in registry if name != "mine")
-
-
-def clean(code):
-    """What a fresh interpreter prints; a warning of the host's is an error in it."""
-    command = [sys.executable, "-W", "error::UserWarning", "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def test_whichever_method_is_imported_first_the_host_gives_no_advice():
-    for place in ("mcd:MCD", "swd:SWD", "heads:classifier", "_host:BaseHook"):
-        module, _, name = place.partition(":")
-        clean(f"from pa_difc.methods.{module} import {name}; import pytorch_adapt.adapters")
-
-
-def test_names_import_what_they_need_and_nothing_heavier():
-    host = ("pytorch_adapt", "torchvision", "torchmetrics", "pytorch_metric_learning")
-    heavy = (*host, "sklearn", "scipy", "optuna", "ignite", "PIL")
-    code = f"import sys; {{}}; print([m for m in {heavy} if m in sys.modules])"
-    lines = (
-        "import pa_difc.functional; pa_difc.functional.class_margins([3, 1], 0.3)",
-        "from pa_difc import DIFCLoss, Schedule; DIFCLoss([3, 1], Schedule(2))",
-        "from pa_difc.losses import DIFCLoss, make_loss; make_loss('ce')",
-    )
-    for line in lines:
-        assert clean(code.format(line)) == "[]\n"
-    registries = "from pa_difc import LOSSES, METHODS, BACKBONES; print(*LOSSES, *METHODS, *BACKBONES)"
-    names, found = clean(f"{registries}; import sys; print('torch' in sys.modules)").splitlines()
-    assert found == "False" and set(names.split()) > {*LOSSES, *METHODS}
