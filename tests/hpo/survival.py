@@ -1,4 +1,4 @@
-"""Workers of a study that something is done to: `python survival.py WHAT URL …`; see test_survival.py.
+"""Workers of a study that something is done to; see test_survival.py. `python survival.py URL` restarts the server.
 
 Workers are forked from a process that has imported everything, and their trials only take time.
 """
@@ -98,12 +98,9 @@ def restarted(url, folder, stop, start):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
-        if sys.argv[1] == "restarted":
 
-            def ask(word):
-                print(word, flush=True)
-                sys.stdin.readline()
+        def ask(word):
+            print(word, flush=True)
+            sys.stdin.readline()
 
-            restarted(sys.argv[2], temporary, lambda: ask("stop"), lambda: ask("start"))
-        else:
-            globals()[sys.argv[1]](sys.argv[2], temporary)
+        restarted(sys.argv[1], temporary, lambda: ask("stop"), lambda: ask("start"))

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 
+import kills
 import pytest
+import survival
 from processes import ROOT
 from servers import BIN, Postgres
 
@@ -17,9 +19,17 @@ from pa_difc.util.errors import UserError
 COMMAND = [sys.executable, "-W", "ignore", str(ROOT / "tests" / "hpo" / "survival.py")]
 
 
-def run(what, url):
-    done = subprocess.run([*COMMAND, what, url], cwd=ROOT, capture_output=True, text=True, timeout=280)
-    return done.stdout, done.stdout.rpartition("states ")[2].split("\n")[0].split(), done.stderr
+@pytest.fixture
+def run(tmp_path):
+    """Does something to a study's workers in a child of this process; returns what was said, and the trials' states."""
+
+    def run(what, url):
+        said = tmp_path / "said.txt"
+        status = kills.wait(kills.fork(lambda: getattr(survival, what)(url, str(tmp_path)), said), 280)
+        out = said.read_text()
+        return out, out.rpartition("states ")[2].split("\n")[0].split(), f"exit status {status}"
+
+    return run
 
 
 @pytest.fixture
@@ -30,19 +40,19 @@ def server():
         yield server
 
 
-def test_a_killed_worker_of_a_journal_costs_one_try(tmp_path):
+def test_a_killed_worker_of_a_journal_costs_one_try(run, tmp_path):
     out, states, err = run("killed", f"journal:{tmp_path}/j.log")
     assert "exit -9" in out and "exit 0" in out and "its worker was lost; retrying" in out, out + err
     assert states.count("COMPLETE") == 4 and states.count("FAIL") == 1 and len(states) == 5
 
 
-def test_a_paused_worker_gives_its_trial_up(tmp_path):
+def test_a_paused_worker_gives_its_trial_up(run, tmp_path):
     out, states, err = run("paused", f"journal:{tmp_path}/j.log")
     assert "exit 0" in out and "this worker was silent for so long that others were given it" in out, out + err
     assert "Traceback" not in out and states.count("COMPLETE") == 4 and states.count("RUNNING") == 0
 
 
-def test_three_begin_at_once_on_an_empty_database(server):
+def test_three_begin_at_once_on_an_empty_database(run, server):
     out, states, err = run("crowd", server.url())
     assert out.count("exit 0") == 3 and "Traceback" not in out, out + err
     assert 6 <= states.count("COMPLETE") <= 8 and states.count("RUNNING") == 0
@@ -50,7 +60,7 @@ def test_three_begin_at_once_on_an_empty_database(server):
 
 def test_a_server_that_restarts_costs_no_trial(server):
     process = subprocess.Popen(
-        [*COMMAND, "restarted", server.url()],
+        [*COMMAND, server.url()],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     for word, act in (("stop", lambda: server.stop(signal.SIGQUIT)), ("start", server.start)):
