@@ -59,9 +59,7 @@ def fork(job, said=os.devnull):
         out = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(out, 1)
         os.dup2(out, 2)
-        sys.stdout, sys.stderr = (
-            os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2)
-        )  # not pytest's
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
         job()
         code = 0
     except SystemExit as stop:
