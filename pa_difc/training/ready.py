@@ -10,8 +10,12 @@ from ..util.forks import get_ready
 #: processes don't compete for cores.
 THREADS = 1
 
-#: Environment variables of a worker; libraries read them on import.
-ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(THREADS))
+#: Environment variables of a worker; libraries read them on import. loky would replace a worker that has grown by
+#: 300 MB since its first task, as a worker does whose second cell is of a larger method.
+ENVIRONMENT = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(THREADS)),
+    "LOKY_MAX_MEMORY_LEAK_SIZE": "1e15",
+}
 
 #: What every worker imports.
 _MODULES = tuple(f"{__package__}.{module}" for module in ("worker", "spread", "pace"))
