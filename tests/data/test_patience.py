@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -25,17 +26,25 @@ def impatient(monkeypatch):
     monkeypatch.setattr(patience, "PAUSES_S", (0.0, 0.0, 0.0))
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """Images of all formats, large enough to be read in pieces."""
+    root = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     for split in ("train", "test"):
         for word in ("happy", "sad"):
-            (tmp_path / "faces" / split / word).mkdir(parents=True)
+            (root / split / word).mkdir(parents=True)
             for i, kind in enumerate(("png", "jpg", "tif", "webp", "gif", "bmp")):
                 pixels = rng.integers(0, 255, (1100, 1000), dtype=np.uint8)
-                path = tmp_path / "faces" / split / word / f"{i}.{kind}"
+                path = root / split / word / f"{i}.{kind}"
                 how = {"compression": "tiff_lzw"} if kind == "tif" else {}
                 Image.fromarray(pixels).save(path, **how)
+    return root
+
+
+@pytest.fixture
+def folder(faces, tmp_path):
+    shutil.copytree(faces, tmp_path / "faces", copy_function=os.link)
     return tmp_path
 
 
