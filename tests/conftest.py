@@ -42,6 +42,13 @@ def _nothing_was_said(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def _random_numbers_are_the_same():
+    """Whichever tests ran before."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+@pytest.fixture(autouse=True)
 def _plugins_are_its_own(monkeypatch):
     """The plugin files of a command in this process are not those of the next test's workers."""
     monkeypatch.setattr(registry, "_plugins", list(registry._plugins))
