@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from ..util.numbers import signed
+from ..util.numbers import fixed, signed, spread
 from .certainty import learnt_little
 from .compared import evidence
 from .grid import BASE, Grid
 from .run import AS_IS, Run
 from .selection import Selection, select
 from .statistics import Difference, difference, differences, over
-from .tables import spread
 
 #: How sentences name the as_is baseline.
 _AS_IS = f"{AS_IS}, the pretrained classifier without training"
@@ -80,7 +79,7 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
     """A sentence on what the best cell trained on the source gains over the pretrained classifier as it is."""
     if (base := grid.as_is) is None:
         return []
-    recall, accuracy = (f"{100 * base.scores[metric]:.1f} %" for metric in ("macro_recall", "accuracy"))
+    recall, accuracy = (f"{fixed(100 * base.scores[metric])} %" for metric in ("macro_recall", "accuracy"))
     bar = f"{_AS_IS}, which has {recall} mean recall and {accuracy} accuracy"
     no_source = not base.has_source
     with_source = {
@@ -144,8 +143,8 @@ def sentence_of_choice(selection: Selection) -> str:
 
 
 def _scores_of(scores: Sequence[dict[str, Any]]) -> str:
-    recall, accuracy = (100 * mean(s[metric] for s in scores) for metric in ("macro_recall", "accuracy"))
-    return f"has {recall:.1f} % mean recall and {accuracy:.1f} % accuracy"
+    recall, accuracy = (fixed(100 * mean(s[metric] for s in scores)) for metric in ("macro_recall", "accuracy"))
+    return f"has {recall} % mean recall and {accuracy} % accuracy"
 
 
 def _unscored_sentence(grid: Grid, selection: Selection | None) -> str:
