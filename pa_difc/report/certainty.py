@@ -42,7 +42,7 @@ def certainty(selection: Selection) -> list[str]:
     rank, next_rank = selection.rank(chosen), selection.rank(second)
     if rank == next_rank:
         lines.append(
-            f"It is tied with {second.name} at a mean rank of {fixed(rank)}: the first in the table is chosen."
+            f"It is tied with {second.name} at mean rank {fixed(rank)}: the first in the table is chosen."
         )
     else:
         lines.append(
