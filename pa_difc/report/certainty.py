@@ -41,9 +41,8 @@ def certainty(selection: Selection) -> list[str]:
         lines.append("The criteria disagree: the choice is weak.")
     rank, next_rank = selection.rank(chosen), selection.rank(second)
     if rank == next_rank:
-        lines.append(
-            f"It is tied with {second.name} at mean rank {fixed(rank)}: the first in the table is chosen."
-        )
+        tied = f"It is tied with {second.name} at a mean rank of {fixed(rank)}"
+        lines.append(f"{tied}: the first in the table is chosen.")
     else:
         lines.append(
             f"Its mean rank is {fixed(rank)} among {len(selection.candidates)} cells (1 is the best); that of "
