@@ -1,8 +1,8 @@
 """Differences between the cells of a grid, with tests and intervals.
 
-Differences are paired: by seed, on the same test faces. A bootstrap over the test faces gives an interval that says what
-other faces might have given. With three or more seeds, their spread gives a t-test and a second interval, that over
-seeds; with fewer, that spread is unknown.
+Differences are paired: by seed, on the same test faces. A bootstrap over the test faces gives an interval that says
+what other faces might have given. With three or more seeds, their spread gives a t-test and a second interval, that
+over seeds; with fewer, that spread is unknown.
 """
 
 from __future__ import annotations
