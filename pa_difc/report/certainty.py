@@ -7,6 +7,7 @@ from itertools import combinations
 from math import sqrt
 from statistics import mean
 
+from ..util.numbers import fixed
 from .selection import AGAINST_AS_IS, Selection
 from .tables import agreement
 
@@ -40,11 +41,12 @@ def certainty(selection: Selection) -> list[str]:
         lines.append("The criteria disagree: the choice is weak.")
     rank, next_rank = selection.rank(chosen), selection.rank(second)
     if rank == next_rank:
-        lines.append(f"It is tied with {second.name} at a mean rank of {rank:.1f}: the first in the table is chosen.")
+        tied = f"It is tied with {second.name} at a mean rank of {fixed(rank)}"
+        lines.append(f"{tied}: the first in the table is chosen.")
     else:
         lines.append(
-            f"Its mean rank is {rank:.1f} among {len(selection.candidates)} cells (1 is the best); that of "
-            f"{second.name} {next_rank:.1f}."
+            f"Its mean rank is {fixed(rank)} among {len(selection.candidates)} cells (1 is the best); that of "
+            f"{second.name} {fixed(next_rank)}."
         )
     pairs = combinations([c.runs[0] for c in selection.candidates], 2)
     shares = [share for a, b in pairs if (share := agreement(a, b)) is not None]

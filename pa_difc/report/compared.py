@@ -6,17 +6,20 @@ from collections.abc import Sequence
 
 from ..util.numbers import signed
 from .grid import Grid
-from .statistics import TESTED, Cell, Difference, differences
+from .statistics import TESTED, Cell, Difference, Interval, differences
 
 Rows = list[list[str]]
 
+#: Headers of the two intervals.
+OVER_FACES, OVER_SEEDS = "95 % interval over faces", "95 % interval over seeds"
 #: How to read any table of differences.
 NOTE = (
     "Differences are in points, between the losses of one method (also those on pseudo-labels), on the same seeds and "
-    "faces. From three seeds on, p and the 95 % interval are those of a paired t-test over seeds; p (Holm) is "
-    "corrected for all comparisons by that metric. With fewer seeds, the interval is over test faces alone (paired "
-    "bootstrap, not corrected): other seeds may differ by more. Net faces: how many more are predicted right, mean "
-    "over seeds."
+    "faces. The 95 % interval over faces is a paired bootstrap over the test faces; it says what other faces might "
+    "have given. With three or more seeds, p and the 95 % interval over seeds are those of a paired t-test over seeds; "
+    "p (Holm) is corrected for all comparisons by that metric, intervals are not. p and the interval over seeds say "
+    "nothing about other faces or another network, and the interval over faces says nothing about other seeds. Net "
+    "faces: how many more are predicted right, mean over seeds."
 )
 
 
@@ -24,26 +27,27 @@ def differences_table(grid: Grid, metric: str) -> Rows:
     """Every loss compared with each simpler one of the same method, by one metric, in points."""
     found = differences(grid, metric)
     tested = any(d.p is not None for d in found)
-    ps = ["p", "p (Holm)"] if tested else []
-    rows = [["method", "loss", "over", f"Δ {TESTED[metric]}", "95 % interval", *ps, "net faces", "seeds"]]
+    of_seeds = [OVER_SEEDS, "p", "p (Holm)"] if tested else []
+    rows = [["method", "loss", "over", f"Δ {TESTED[metric]}", OVER_FACES, *of_seeds, "net faces", "seeds"]]
     for d in found:
-        shown = [p_text(d.p), p_text(d.holm_p)] if tested else []
-        counts = [f"{d.net_faces:+,.0f}", str(d.seeds)]
-        rows.append([*d.cell, _other(d), signed(d.points), interval(d), *shown, *counts])
+        shown = [interval(d.over_seeds), p_text(d.p), p_text(d.holm_p)] if tested else []
+        counts = [signed(d.net_faces, 0), str(d.seeds)]
+        rows.append([*d.cell, _other(d), signed(d.points), interval(d.over_faces), *shown, *counts])
     return rows
 
 
 def statistics_rows(grid: Grid) -> Rows:
     """The same for all metrics, for programs: shares in [0, 1], empty if there is no value."""
-    head = ["metric", "method", "loss", "over", "seeds", "difference", "low", "high", "interval_over", "p", "p_holm"]
+    ends = [f"{end}_over_{what}" for what in ("faces", "seeds") for end in ("low", "high")]
+    head = ["metric", "method", "loss", "over", "seeds", "difference", *ends, "p", "p_holm"]
     rows = [[*head, "net_faces", "faces"]]
     for metric in TESTED:
         for d in differences(grid, metric):
-            ends = ["", ""] if d.interval is None else [f"{end / 100:.6f}" for end in d.interval]
-            kind = "" if d.interval is None else "faces" if d.p is None else "seeds"
+            values = [end for found in (d.over_faces, d.over_seeds) for end in found or (None, None)]
+            shown = ["" if end is None else f"{end / 100:.6f}" for end in values]
             ps = ["" if p is None else f"{p:.6g}" for p in (d.p, d.holm_p)]
             counts = [f"{d.net_faces:g}", str(d.faces)]
-            rows.append([metric, *d.cell, _other(d), str(d.seeds), f"{d.points / 100:.6f}", *ends, kind, *ps, *counts])
+            rows.append([metric, *d.cell, _other(d), str(d.seeds), f"{d.points / 100:.6f}", *shown, *ps, *counts])
     return rows
 
 
@@ -59,14 +63,14 @@ class Gains:
     def __init__(self, base: str, found: Sequence[Difference], suffix: str = "") -> None:
         self._found = {d.cell: d for d in found}
         self._tested = any(d.p is not None for d in found)
-        kinds = ("p", "p (Holm)") if self._tested else ("95 % interval",)
+        kinds = ("p", "p (Holm)") if self._tested else (OVER_FACES,)
         self.head = [f"Δ recall vs {base}", *(kind + suffix for kind in kinds)]
 
     def row(self, cell: Cell) -> list[str]:
         """A cell's points, with p and Holm's p, or the interval if no cell was tested; empty without a difference."""
         if (d := self._found.get(cell)) is None:
             return [""] * len(self.head)
-        return [signed(d.points), *((p_text(d.p), p_text(d.holm_p)) if self._tested else (interval(d),))]
+        return [signed(d.points), *((p_text(d.p), p_text(d.holm_p)) if self._tested else (interval(d.over_faces),))]
 
 
 def _other(d: Difference) -> str:
@@ -74,9 +78,9 @@ def _other(d: Difference) -> str:
     return d.over[1] if d.over[0] == d.cell[0] else d.over[0]
 
 
-def interval(d: Difference) -> str:
-    """The interval as text, such as "+0.3 to +2.1"; a dash if there is none."""
-    return "–" if d.interval is None else " to ".join(map(signed, d.interval))
+def interval(ends: Interval | None) -> str:
+    """An interval as text, such as "+0.3 to +2.1"; a dash if there is none."""
+    return "–" if ends is None else " to ".join(map(signed, ends))
 
 
 def p_text(p: float | None) -> str:
@@ -86,9 +90,20 @@ def p_text(p: float | None) -> str:
 
 def evidence(d: Difference) -> str:
     """The statistical evidence for a difference, for the brackets in a sentence."""
-    if d.p is None:
-        return "no interval: outputs were not kept" if d.interval is None else f"95 % interval over faces {interval(d)}"
-    return f"{equals(d.p)}, {equals(d.holm_p)} by Holm, {d.seeds} seeds"
+    faces = None if d.over_faces is None else f"over faces {interval(d.over_faces)}"
+    if d.p is not None:
+        both = ", ".join(filter(None, [f"over seeds {interval(d.over_seeds)}", faces]))
+        return f"{equals(d.p)}, {equals(d.holm_p)} by Holm, {d.seeds} seeds; 95 % interval {both}"
+    found = f"95 % interval {faces}" if faces else "no interval: outputs were not kept"
+    return found if d.seeds == 1 else f"{found}; {_each_seed(d)}"
+
+
+def _each_seed(d: Difference) -> str:
+    """What each of a few seeds gains, such as "+11.4 with seed 0 and 0.0 with seed 1"."""
+    values = {signed(gain) for gain in d.by_seed.values()}
+    if len(values) == 1:
+        return f"{d.seeds} seeds with the same difference"
+    return " and ".join(f"{signed(gain)} with seed {seed}" for seed, gain in d.by_seed.items())
 
 
 def equals(p: float | None) -> str:

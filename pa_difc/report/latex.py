@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ..util.files import write_text
-from .compared import NOTE
+from .compared import NOTE, OVER_FACES
 from .grid import Grid, over_seeds
 from .over_targets import NOTE as OVER_TARGETS_NOTE
 from .over_targets import columns, over_targets, sets_over_targets
@@ -18,9 +18,9 @@ from .table import COLLAPSE_MARK, COLLAPSE_NOTE
 from .tables import Rows
 
 _BOLD_NOTE = (
-    "Bold: the best of a column or table, and what can't be told from it: Holm's p of a paired t-test over seeds is at "
-    "least 0.05, or with fewer than three seeds the 95 % interval over faces contains 0. Few seeds tell little apart. "
-    "Macro-F1 is not compared."
+    "Bold: the best value of a column or table, and each value whose difference from it may be chance: Holm's p of a "
+    "paired t-test over seeds is at least 0.05, or the 95 % interval over faces contains 0, or one of two seeds is "
+    "better and the other is not. With few seeds, many values are bold. Macro-F1 is not compared."
 )
 #: Shrinks a table that is wider than the text to the text's width.
 _FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
@@ -57,7 +57,7 @@ def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path) -> None:
     """
     for title, rows in content.items():
         bold = _best(grid, title, rows) if grid.labelled else set()
-        notes = [NOTE] if {"p (Holm)", "95 % interval"} & set(rows[0]) else []
+        notes = [NOTE] if any(name.startswith(("p (Holm)", OVER_FACES)) for name in rows[0]) else []
         notes += [_BOLD_NOTE] if bold else []
         notes += [f"{COLLAPSE_NOTE}."] if any(COLLAPSE_MARK in cell for row in rows for cell in row) else []
         caption = f"{title}: {grid.title}." + (f" In %. {over_seeds(grid.runs)}" if bold else "")
@@ -127,7 +127,7 @@ def _wordy(column: Collection[str]) -> bool:
 
 
 def _best(grid: Grid, title: str, rows: Rows) -> set[tuple[int, int]]:
-    """The cells with the best values, and with values within noise of them."""
+    """The cells with the best values, and with values whose difference from them may be chance."""
     if title in _ACROSS:
         best = best_cells(grid, _ACROSS[title])
         body = enumerate(rows[1:], 1)

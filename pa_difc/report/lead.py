@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from ..util.numbers import signed
+from ..util.numbers import fixed, signed, spread
 from .certainty import learnt_little
 from .compared import evidence
 from .grid import BASE, Grid
 from .run import AS_IS, Run
 from .selection import Selection, select
 from .statistics import Difference, difference, differences, over
-from .tables import spread
 
 #: How sentences name the as_is baseline.
 _AS_IS = f"{AS_IS}, the pretrained classifier without training"
@@ -46,8 +45,19 @@ def sentence(grid: Grid, selection: Selection | None = None) -> str:
     elif loss != BASE:
         text += "; there is no run with cross-entropy to compare it with"
     seeds = max(map(len, cells.values())) if method == AS_IS else len(runs)  # as_is is deterministic: one run only
-    text += ". One seed: an anecdote, not a result." if seeds == 1 else "."
-    return " ".join([*_whether_training_paid(grid, cells), text, *_simplest(grid, best)])
+    few = {1: ["One seed: an anecdote, not a result."], 2: ["Two seeds are too few to say what others would give."]}
+    against = [_collapsed(cells, best, (method, BASE)), *few.get(seeds, _simplest(grid, best))]
+    return " ".join([*_whether_training_paid(grid, cells), f"{text}.", *filter(None, against)])
+
+
+def _collapsed(cells: dict[Cell, dict[int, Run]], *named: Cell) -> str:
+    """A warning of the cells that the main sentence names, if runs of theirs have collapsed; else empty."""
+    found = []
+    for cell in dict.fromkeys(named):
+        runs = cells.get(cell, {}).values()
+        if n := sum(bool(run.scores["collapsed"]) for run in runs):
+            found.append(f"{n} of {len(runs)} run{'s' * (len(runs) > 1)} of {' + '.join(cell)}")
+    return f"Collapsed, predicting fewer than half of the classes: {', '.join(found)}." if found else ""
 
 
 def _over_cross_entropy(grid: Grid, recall: Difference) -> str:
@@ -55,22 +65,29 @@ def _over_cross_entropy(grid: Grid, recall: Difference) -> str:
     tested = next(d for d in differences(grid, "macro_recall") if (d.cell, d.over) == (recall.cell, recall.over))
     accuracy = difference(grid, recall.cell, recall.over, "accuracy")
     assert accuracy is not None  # it has a value wherever mean recall has one
-    faces, turned = round(abs(recall.net_faces)), "right" if recall.net_faces >= 0 else "wrong"
     return (
         f": over cross-entropy {signed(recall.points)} points of mean recall ({evidence(tested)}) and "
-        f"{signed(accuracy.points)} of accuracy, a net {faces:,} of {recall.faces:,} faces turned {turned}"
+        f"{signed(accuracy.points)} of accuracy ({_more_right(recall)})"
     )
 
 
+def _more_right(d: Difference) -> str:
+    """How many more faces are right, such as "22 fewer of 1,500 faces are right"."""
+    n = fixed(abs(d.net_faces), 0)
+    if n == "0":
+        return f"as many of {d.faces:,} faces are right"
+    return f"{n} {'more' if d.net_faces > 0 else 'fewer'} of {d.faces:,} faces {'is' if n == '1' else 'are'} right"
+
+
 def _simplest(grid: Grid, best: Cell) -> list[str]:
-    """A sentence on the simplest loss that is within noise of the best one."""
+    """A sentence on the simplest loss whose difference from the best one may be chance."""
     simpler = [d for d in differences(grid, "macro_recall") if d.cell == best and d.over[0] == best[0]]
     if not simpler or any(d.within_noise is None for d in simpler):
         return []
     near = [d for d in simpler if d.within_noise]
     if not near:
-        return ["No simpler loss is within noise of it."]
-    lead, text = near[0], f"The simplest loss within noise of it is {near[0].over[1]}"
+        return ["Every simpler loss is clearly worse."]
+    lead, text = near[0], f"The simplest loss that is not clearly worse is {near[0].over[1]}"
     if lead.over[1] == BASE:  # which was described before
         return [f"{text}."]
     return [f"{text}: {best[1]} has {signed(lead.points)} points over it ({evidence(lead)})."]
@@ -80,7 +97,7 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
     """A sentence on what the best cell trained on the source gains over the pretrained classifier as it is."""
     if (base := grid.as_is) is None:
         return []
-    recall, accuracy = (f"{100 * base.scores[metric]:.1f} %" for metric in ("macro_recall", "accuracy"))
+    recall, accuracy = (f"{fixed(100 * base.scores[metric])} %" for metric in ("macro_recall", "accuracy"))
     bar = f"{_AS_IS}, which has {recall} mean recall and {accuracy} accuracy"
     no_source = not base.has_source
     with_source = {
@@ -113,7 +130,7 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
 
 
 def _shown(gain: Difference) -> str:
-    return "" if gain.p is None and gain.interval is None else f" ({evidence(gain)})"
+    return "" if gain.p is None and gain.over_faces is None else f" ({evidence(gain)})"
 
 
 def _first(runs: dict[int, Run]) -> Run:
@@ -144,8 +161,8 @@ def sentence_of_choice(selection: Selection) -> str:
 
 
 def _scores_of(scores: Sequence[dict[str, Any]]) -> str:
-    recall, accuracy = (100 * mean(s[metric] for s in scores) for metric in ("macro_recall", "accuracy"))
-    return f"has {recall:.1f} % mean recall and {accuracy:.1f} % accuracy"
+    recall, accuracy = (fixed(100 * mean(s[metric] for s in scores)) for metric in ("macro_recall", "accuracy"))
+    return f"has {recall} % mean recall and {accuracy} % accuracy"
 
 
 def _unscored_sentence(grid: Grid, selection: Selection | None) -> str:

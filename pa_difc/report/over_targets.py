@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from statistics import mean
 from typing import Any
 
+from ..util.numbers import fixed, spread
 from .grid import Grid
 from .groups import differences, key_but_pair
 from .published import published_accuracy
 from .run import AS_IS
 from .seeds import seeds_mark, usual_seeds
-from .tables import Rows, percent, spread
+from .tables import Rows, percent
 
 _FINGERPRINTS = ("train_fingerprint", "test_fingerprint")
 #: The metrics that have such a table, and their names in its title.
@@ -75,7 +76,7 @@ def over_targets(grids: Sequence[Grid], metric: str) -> Rows:
                 number = published_accuracy(grid.source, grid.target, *cell, grid.backbone)
                 row.append("" if number is None else f"{number:.2f}")
         alike = len(means) == len(grids) and (len(seeds) == 1 or _plain(cell[0]) == AS_IS)
-        rows.append([*row, f"{mean(means):.1f}" if alike else ""])
+        rows.append([*row, fixed(mean(means)) if alike else ""])
     return rows
 
 

@@ -9,11 +9,12 @@ from math import isnan
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from ..util.numbers import fixed, spread
 from .drawing import COLORS, GRAY, Figure
 from .grid import BASE, Grid
 from .run import AS_IS
 from .selection import Selection
-from .tables import percent, spread
+from .tables import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -178,4 +179,4 @@ def said(values: Sequence[float], digits: int) -> str:
     """A mean with its spread as in tables, or, with another number of digits, the mean alone."""
     if digits == 1:
         return spread(values)
-    return f"{mean(values):.{digits}f}"
+    return fixed(mean(values), digits)

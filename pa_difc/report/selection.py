@@ -16,10 +16,10 @@ from ..evaluation import CRITERIA
 from ..evaluation.criteria import CONSENSUS_OF_METHODS as CONSENSUS
 from ..evaluation.criteria import SOURCE_TOLERANCE, Evidence, consensus, ensemble_agreement
 from ..evaluation.metrics import prediction_counts
-from ..util.numbers import signed
+from ..util.numbers import fixed, signed
 from .grid import BASE, Grid
 from .run import AS_IS, Array, Run
-from .tables import AGREES, Rows, agreement, percent, spread
+from .tables import AGREES, Rows, agreement
 
 #: The criteria that score each cell by itself; "dev" is left out because it would train a density model for every run.
 ALONE = ("im", "class_ami", "bnm", "snd", "src_macro")
@@ -130,11 +130,11 @@ def candidates_table(selection: Selection) -> Rows:
     for c in selection.candidates:
         marks = [" †"] * c.collapsed + [" §"] * (not c.keeps_source) + [" ¶"] * c.below_as_is
         marks += [" ←"] * (c is selection.chosen)
-        kept = [f"{100 * c.scores['src_macro']:.1f}"] if selection.has_source else []
-        values = [*kept, *(f"{c.scores[name]:.3f}" for name in shown)]
+        kept = [fixed(100 * c.scores["src_macro"])] if selection.has_source else []
+        values = [*kept, *(fixed(c.scores[name], 3) for name in shown)]
         classes = f"{sum(share > 0 for share in c.predicted)} of {len(selection.classes)}"
         time = f"{int(c.seconds) // 60}:{int(c.seconds) % 60:02d}"
-        values += [f"{selection.rank(c):.1f}", *([_share(c.agreement)] if compared else [])]
+        values += [fixed(selection.rank(c)), *([_share(c.agreement)] if compared else [])]
         rows.append([c.method, c.loss + "".join(marks), *values, classes, time])
     return rows
 
@@ -168,7 +168,7 @@ def numbers(selection: Selection) -> list[list[object]]:
 def predicted_table(selection: Selection) -> Rows:
     """The shares of predicted classes on the target in %, mean over seeds."""
     rows = [["method", "loss", *selection.classes]]
-    rows += [[c.method, c.loss, *(f"{100 * share:.1f}" for share in c.predicted)] for c in selection.candidates]
+    rows += [[c.method, c.loss, *(fixed(100 * share) for share in c.predicted)] for c in selection.candidates]
     return rows
 
 
@@ -209,8 +209,9 @@ def judged(selection: Selection | None) -> Rows:
         scores = [c.scores[criterion] for c in selection.candidates]
         rho = signed(spearmanr(scores, values).statistic, 2) if len(set(scores)) > 1 < len(set(values)) else "–"
         recall = recalls[pick.name]
-        frequent = spread([percent(run.scores["macro_recall_20"]) for run in pick.runs]).partition(" ")[0]
-        rows.append([criterion, pick.name, f"{recall:.1f}", frequent, f"{max(values) - recall:.1f}", rho])
+        known = [run.scores["macro_recall_20"] for run in pick.runs]
+        frequent = "–" if None in known else fixed(100 * mean(known))
+        rows.append([criterion, pick.name, fixed(recall), frequent, fixed(max(values) - recall), rho])
     return rows
 
 

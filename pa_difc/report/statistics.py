@@ -1,13 +1,15 @@
 """Differences between the cells of a grid, with tests and intervals.
 
-Differences are paired: by seed, on the same test faces. From three seeds on, the spread over seeds gives a t-test and
-its interval. With fewer seeds that spread is unknown, and the interval is a bootstrap over test faces.
+Differences are paired: by seed, on the same test faces. A bootstrap over the test faces gives an interval that says
+what other faces might have given. With three or more seeds, their spread gives a t-test and a second interval, that
+over seeds; with fewer, that spread is unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import sqrt
 from statistics import mean, stdev
 
@@ -28,6 +30,7 @@ FEWEST_SEEDS = 3
 _DRAWS = 10_000
 
 Cell = tuple[str, str]
+Interval = tuple[float, float]
 Runs = dict[int, Run]
 
 
@@ -39,19 +42,32 @@ class Difference:
     over: Cell  #: the cell that it is compared with
     metric: str
     points: float  #: cell − over, in percentage points
-    interval: tuple[float, float] | None  #: 95 %, in points; None if outputs were not kept
+    by_seed: dict[int, float]  #: the same for each seed
+    over_faces: Interval | None  #: 95 %, in points; None if outputs were not kept
+    over_seeds: Interval | None  #: 95 %, in points; None where p is
     p: float | None  #: of a paired t-test; None for fewer than three seeds, or if all seeds differ by the same
-    seeds: int
     net_faces: float  #: how many more test faces are predicted right, mean over seeds
     faces: int  #: number of test faces
     holm_p: float | None = None  #: p with Holm's correction for all comparisons of its table
 
     @property
+    def seeds(self) -> int:
+        return len(self.by_seed)
+
+    @property
     def within_noise(self) -> bool | None:
-        """Whether chance may explain it: Holm's p ≥ 0.05, or the interval contains 0; None if neither is known."""
-        if self.holm_p is not None:
-            return self.holm_p >= SIGNIFICANT
-        return None if self.interval is None else self.interval[0] <= 0 <= self.interval[1]
+        """Whether chance may explain it, that of the seeds or that of the faces; None if neither is known.
+
+        That of the seeds may if Holm's p ≥ 0.05 or, with too few seeds for p, if one gains and another does not; that
+        of the faces may if the interval over faces contains 0.
+        """
+        if self.holm_p is None and self.over_faces is None:
+            return None
+        if self.holm_p is None:
+            seeds = min(self.by_seed.values()) <= 0 <= max(self.by_seed.values())
+        else:
+            seeds = self.holm_p >= SIGNIFICANT
+        return seeds or (self.over_faces is not None and self.over_faces[0] <= 0 <= self.over_faces[1])
 
 
 def differences(grid: Grid, metric: str) -> list[Difference]:
@@ -92,10 +108,12 @@ def difference(grid: Grid, cell: Cell, over: Cell, metric: str) -> Difference | 
         base = dict.fromkeys(runs, next(iter(base.values())))
     elif cell[0] == AS_IS:
         runs = dict.fromkeys(base, next(iter(runs.values())))
-    pairs = [(runs[seed], base[seed]) for seed in runs if seed in base]
+    shared = {seed: (runs[seed], base[seed]) for seed in runs if seed in base}
+    pairs = list(shared.values())
     if not pairs or any(run.scores[metric] is None for pair in pairs for run in pair):
         return None
-    gains = [100 * (a.scores[metric] - b.scores[metric]) for a, b in pairs]
+    by_seed = {seed: 100 * (a.scores[metric] - b.scores[metric]) for seed, (a, b) in shared.items()}
+    gains = list(by_seed.values())
     p = _paired_p(gains)
     counts = [[np.array(run.scores["confusion"]) for run in pair] for pair in pairs]
     return Difference(
@@ -103,9 +121,10 @@ def difference(grid: Grid, cell: Cell, over: Cell, metric: str) -> Difference | 
         over=over,
         metric=metric,
         points=mean(gains),
-        interval=_over_faces(pairs, metric) if p is None else _over_seeds(gains),
+        by_seed=by_seed,
+        over_faces=_over_faces(pairs, metric),
+        over_seeds=None if p is None else _over_seeds(gains),
         p=p,
-        seeds=len(pairs),
         net_faces=mean(float(a.trace() - b.trace()) for a, b in counts),
         faces=int(counts[0][0].sum()),
     )
@@ -213,5 +232,11 @@ def _over_faces(pairs: Sequence[tuple[Run, Run]], metric: str) -> tuple[float, f
         gained.append(right[0] - right[1])
     outputs = pairs[0][0].outputs
     assert outputs is not None
-    low, high = bootstrap(outputs["target_labels"], np.mean(gained, axis=0), metric)
+    return _bootstrapped(outputs["target_labels"].astype(np.int64).tobytes(), np.mean(gained, axis=0).tobytes(), metric)
+
+
+@lru_cache(maxsize=4096)
+def _bootstrapped(labels: bytes, gained: bytes, metric: str) -> Interval:
+    """The same in points, once for each pair of cells: a page asks several times."""
+    low, high = bootstrap(np.frombuffer(labels, np.int64), np.frombuffer(gained), metric)
     return 100 * low, 100 * high

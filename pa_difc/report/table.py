@@ -12,7 +12,7 @@ from typing import Any
 from ..evaluation.metrics import ENOUGH_NOTE, METRICS
 from ..util.markdown import markdown_cell
 from ..util.names import escaped
-from ..util.numbers import signed
+from ..util.numbers import plus_minus, signed
 from ..util.terminal import wrapped
 from .printed import aligned
 from .seeds import marks_of
@@ -142,9 +142,7 @@ def _cells(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def _percent(value: float | None, std: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{100 * value:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")
+    return "–" if value is None else plus_minus(100 * value, None if std is None else 100 * std)
 
 
 def _marks(row: Row) -> list[str]:

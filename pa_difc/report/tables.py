@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import isnan
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
 
 from ..evaluation.metrics import METRICS
-from ..util.numbers import signed
+from ..util.numbers import signed, spread
 from .compared import Gains
 from .grid import BASE, DIFC, Grid
 from .published import published_accuracy
@@ -200,13 +200,6 @@ def agreement(run: Run, base: Run) -> float | None:
     if not a or not b or len(a["target_labels"]) != len(b["target_labels"]):
         return None
     return float((a["target_probs"].argmax(axis=1) == b["target_probs"].argmax(axis=1)).mean())
-
-
-def spread(values: Sequence[float]) -> str:
-    """Mean ± standard deviation, such as "52.1 ± 0.4"; no spread for one seed, a dash without a value."""
-    if any(map(isnan, values)):
-        return "–"
-    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
 def _which(orders: Sequence[Sequence[int]], names: Sequence[str]) -> str:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from ..evaluation.metrics import METRICS, score
 from ..training.build import load_pair
 from ..training.frozen import source_only
 from ..training.settings import Settings
+from ..util.numbers import spread
 from .objective import Task, unpack
 from .space import Space, candidate, defaults
 from .study import Choice
@@ -39,10 +39,7 @@ class Line:
     note: str = ""
 
     def cell(self, metric: str) -> str:
-        if not (values := self.values[metric]):
-            return "–"
-        spread = f" ± {100 * stdev(values):.1f}" if len(values) > 1 else ""
-        return f"{100 * mean(values):.1f}{spread}"
+        return spread([100 * value for value in self.values[metric]])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ..report.page import html_figure, html_page, html_table, markdown_table
 from ..util.files import write_text
 from ..util.markdown import write_markdown
 from ..util.names import as_utf8
-from ..util.numbers import signed
+from ..util.numbers import fixed, signed
 from .assessment import Assessment, Line
 from .figures import figures
 from .objective import Task
@@ -102,9 +102,9 @@ def sentence(assessment: Assessment, target: str, seeds: int) -> str:
     differences = [100 * (a - b) for a, b in zip(*both, strict=True)]
     within = len(differences) > 1 and abs(gain) <= stdev(differences)
     word = "did not change" if abs(gain) < 0.05 else "raised" if gain > 0 else "lowered"
-    amount = "" if abs(gain) < 0.05 else f" by {abs(gain):.1f} points"
+    amount = "" if abs(gain) < 0.05 else f" by {fixed(abs(gain))} points"
     return (
-        f"Tuning {word} mean recall on {target}{amount}: {100 * selected:.1f} % against {100 * base:.1f} % "
+        f"Tuning {word} mean recall on {target}{amount}: {fixed(100 * selected)} % against {fixed(100 * base)} % "
         f"with the defaults, mean over {seeds} seed{'s' if seeds > 1 else ''}."
         + (" The difference is no larger than its spread over seeds: tuning was not worth it here." if within else "")
     )
@@ -138,7 +138,7 @@ def criteria_table(choice: Choice, assessment: Assessment | None) -> list[list[s
     rows = [["criterion", "picks trial", *(["regret, points", "Spearman"] if assessment else []), "known failure"]]
     for name in choice.scores:
         pick = choice.candidates[choice.pick(name)].number
-        known = [f"{100 * assessment.regret[name]:.1f}", signed(assessment.correlation[name], 2)] if assessment else []
+        known = [fixed(100 * assessment.regret[name]), signed(assessment.correlation[name], 2)] if assessment else []
         rows.append([name, str(pick), *known, SELECTIONS[name]])
     return rows
 
@@ -150,7 +150,7 @@ def trials_table(choice: Choice, assessment: Assessment | None) -> list[list[str
     for i, (trial, ok) in enumerate(zip(choice.candidates, choice.feasible, strict=True)):
         mark = " (chosen)" if trial.number == choice.chosen.number else ""
         values = (f"{v:.3g}" if isinstance(v, float) else str(v) for v in trial.params.values())
-        recall = [f"{100 * assessment.recalls[i]:.1f}"] if assessment else []
+        recall = [fixed(100 * assessment.recalls[i])] if assessment else []
         rows.append([f"{trial.number}{mark}", *values, f"{trial.value:.4f}", "yes" if ok else "no", *recall])
     return rows
 

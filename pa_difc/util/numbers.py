@@ -1,8 +1,40 @@
-"""Formats numbers for people."""
+"""Formats numbers for people: every number is rounded once, from its full value, and halves go away from zero."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from math import isfinite, isnan
+from statistics import mean, stdev
+
+#: Decimals of a computed value that are trusted; the rest is noise, which must not decide how a half is rounded.
+_TRUSTED = 9
+
+
+def fixed(value: float, digits: int = 1) -> str:
+    """A number with so many decimals, such as "55.9" for 55.85; one that rounds to zero has no sign."""
+    return _written(value, digits, "")
+
 
 def signed(value: float, digits: int = 1) -> str:
-    """A number with its sign, such as "+0.3" or "-1.2"; one that rounds to zero is "+0.0"."""
-    return f"{round(value, digits) + 0.0:+.{digits}f}"
+    """A number with its sign, such as "+0.3" or "-1.2"; one that rounds to zero has none, as "0.0"."""
+    return _written(value, digits, "+")
+
+
+def plus_minus(value: float, deviation: float | None, form: Callable[[float], str] = fixed) -> str:
+    """A mean and its spread, such as "52.1 ± 0.4"; the mean alone without a spread."""
+    return form(value) + ("" if deviation is None else f" ± {fixed(deviation)}")
+
+
+def spread(values: Sequence[float], form: Callable[[float], str] = fixed) -> str:
+    """The mean and sample standard deviation of values; no spread for a single one, a dash without a value."""
+    if not values or any(map(isnan, values)):
+        return "–"
+    return plus_minus(mean(values), stdev(values) if len(values) > 1 else None, form)
+
+
+def _written(value: float, digits: int, sign: str) -> str:
+    if not isfinite(value):
+        return f"{value:{sign}}"
+    exact = Decimal(str(round(value, _TRUSTED))).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return f"{exact:{sign},}" if exact else f"{abs(exact)}"

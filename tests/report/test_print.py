@@ -66,7 +66,11 @@ def test_the_best_and_what_is_within_noise_of_it_are_bold_and_a_collapse_has_a_d
     column = head.index("mean recall")
     assert [row[column].startswith(r"\textbf{") for row in body] == [False, True, True]
     assert [row[1] for row in body] == [r"ce $^{\dagger}$", "drw", "di"]
-    assert "collapsed: in at least one run" in tex and "can't be told from it" in tex and "seeds 0, 1, 2, 3" in tex
+    assert (
+        "collapsed: in at least one run" in tex
+        and "whose difference from it may be chance" in tex
+        and "seeds 0, 1, 2, 3" in tex
+    )
     _, (_, _, _, (_, *values), _) = rows_of((folder / "mean-recall-methods-x-losses.tex").read_text())
     assert [value.startswith(r"\textbf{") for value in values] == [False, True, True]
     assert {p.stem for p in folder.glob("*.tex")} == {p.stem for p in folder.glob("*.csv")} - {"runs", "statistics"}

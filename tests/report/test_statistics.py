@@ -58,7 +58,7 @@ def test_every_loss_is_compared_with_each_simpler_one_and_corrected_over_the_tab
     assert [d.p for d in found] == pytest.approx(ps)
     # The smallest, di − ce, times 3; the next, drw − ce, times 2; the last by itself is less, and raised to that.
     assert [d.holm_p for d in found] == pytest.approx([2 * ps[0], 3 * ps[1], 2 * ps[0]]) and ps[2] < 2 * ps[0]
-    low, high = found[0].interval
+    low, high = found[0].over_seeds
     assert (low, high) == pytest.approx((4 - 4.303 * 2 / 3**0.5, 4 + 4.303 * 2 / 3**0.5), abs=1e-3)
 
 
@@ -155,16 +155,20 @@ def test_with_one_seed_the_interval_is_over_faces_and_net_faces_are_counted(tmp_
     (d,) = differences(grid_of(tmp_path), "accuracy")
     assert (d.p, d.holm_p, d.net_faces, d.faces) == (None, None, 18, 60) and d.points == pytest.approx(30)
     # 18 of 60 put right: 30 ± 196 √(0.3 · 0.7 / 60) is 18.4 to 41.6.
-    assert d.interval == pytest.approx((18.4, 41.6), abs=1.8) and d.within_noise is False
+    assert d.over_faces == pytest.approx((18.4, 41.6), abs=1.8) and d.within_noise is False
     head, row = differences_table(grid_of(tmp_path), "accuracy")
     shown = dict(zip(head, row, strict=True))
     assert (shown["Δ accuracy"], shown["net faces"]) == ("+30.0", "+18") and "p" not in shown
     head, *rows = statistics_rows(grid_of(tmp_path))
     (row,) = [r for row in rows if (r := dict(zip(head, row, strict=True)))["metric"] == "accuracy"]
-    assert float(row["difference"]) == pytest.approx(0.3) and row["interval_over"] == "faces" and row["p"] == ""
+    assert float(row["difference"]) == pytest.approx(0.3) and row["low_over_seeds"] == row["p"] == ""
+    assert (float(row["low_over_faces"]), float(row["high_over_faces"])) == pytest.approx((0.184, 0.416), abs=0.018)
     text = sentence(grid_of(tmp_path))
-    assert "+30.0 points of mean recall (95 % interval over faces +" in text and "18 of 60 faces turned right" in text
-    assert text.endswith("One seed: an anecdote, not a result. No simpler loss is within noise of it.")
+    assert (
+        "+30.0 points of mean recall (95 % interval over faces +" in text
+    assert "(18 more of 60 faces are right)" in text
+    )
+    assert text.endswith("One seed: an anecdote, not a result.") and "noise" not in text and "clearly" not in text
 
 
 def test_two_seeds_are_means_over_seeds_face_by_face(tmp_path):
@@ -176,24 +180,77 @@ def test_two_seeds_are_means_over_seeds_face_by_face(tmp_path):
         write_predictions(tmp_path, "ce", labels, np.where(mine, right, wrong), seed)
         write_predictions(tmp_path, "di", labels, np.where(mine, wrong, right), seed)
     (d,) = differences(grid_of(tmp_path), "accuracy")
-    assert d.seeds == 2 and d.interval == (0, 0) and d.within_noise
+    assert d.seeds == 2 and d.over_faces == (0, 0) and d.within_noise
 
 
-def test_the_simplest_loss_within_noise_of_the_best_is_named(tmp_path):
+def write_scored(folder, loss, recalls, collapsed=()):
+    """A run for each recall of 60 faces, whose outputs put that share right; seeds in ``collapsed`` have collapsed."""
+    labels = np.arange(60) % 3
+    for seed, value in enumerate(recalls):
+        said = np.where(np.arange(60) < 60 * value, labels, (labels + 1) % 3)
+        scores = flat_scores(3, value, collapsed=seed in collapsed)
+        one = record("mcd", loss, seed, names=["a", "b", "c"], scores={"source": scores, "target": scores})
+        write(folder, one, outputs(labels, np.eye(3)[said], seed))
+
+
+def test_from_three_seeds_on_there_is_an_interval_over_faces_too_and_noise_of_either_counts(tmp_path):
+    """Gains of 10, 10 and 11.7 points of 60 faces: sure over seeds, t = 19, and over faces 10.6 ± 196 √(0.1 / 60).
+
+    Of 3.3, 3.3 and 5 points the seeds are sure too, t = 7, but two or three of 60 faces may well be none of others.
+    """
+    write_scored(tmp_path, "ce", (0.50, 0.50, 0.50))
+    write_scored(tmp_path, "drw", (32 / 60, 32 / 60, 33 / 60))
+    write_scored(tmp_path, "di", (0.60, 0.60, 0.60 + 1 / 60))
+    (grid,) = load_grids(tmp_path)
+    by_loss = {d.cell[1]: d for d in differences(grid, "macro_recall") if d.over[1] == "ce"}
+    low, high = by_loss["di"].over_seeds
+    assert by_loss["di"].holm_p < 0.01 and (low, high) == pytest.approx((10.556 - 2.39, 10.556 + 2.39), abs=0.01)
+    assert by_loss["di"].over_faces == pytest.approx((10.6 - 7.8, 10.6 + 7.8), abs=1.5)
+    assert by_loss["di"].within_noise is False
+    assert by_loss["drw"].holm_p < 0.05 and by_loss["drw"].over_faces[0] == 0 and by_loss["drw"].within_noise
+    head, *_ = differences_table(grid, "macro_recall")
+    assert {"95 % interval over faces", "95 % interval over seeds", "p (Holm)"} <= set(head)
+    head, first, *_ = statistics_rows(grid)
+    shown = dict(zip(head, first, strict=True))
+    assert all(shown[f"{end}_over_{what}"] for end in ("low", "high") for what in ("faces", "seeds"))
+    text = sentence(grid)
+    assert "3 seeds; 95 % interval over seeds +8.2 to +12.9, over faces +" in text
+
+
+def test_two_seeds_are_shown_each_and_nothing_is_said_of_noise_but_that_of_faces(tmp_path):
+    """One seed gains 20 points and the other none: the interval over faces is above 0, and chance may explain it."""
+    write_scored(tmp_path, "ce", (0.5, 0.5), collapsed=(0, 1))
+    write_scored(tmp_path, "di", (0.7, 0.5), collapsed=(1,))
+    (grid,) = load_grids(tmp_path)
+    (d,) = differences(grid, "macro_recall")
+    assert d.over_faces[0] > 0 and d.within_noise
+    text = sentence(grid)
+    assert "; +20.0 with seed 0 and 0.0 with seed 1)" in text and "noise" not in text and "clearly" not in text
+    assert "Two seeds are too few to say what others would give." in text
+    assert (
+        "Collapsed, predicting fewer than half of the classes: 1 of 2 runs of mcd + di, 2 of 2 runs of mcd + ce."
+        in text
+    )
+
+
+def test_the_simplest_loss_that_is_not_clearly_worse_than_the_best_is_named(tmp_path):
     """ce is 10 points behind in every seed but for noise of 0.1; drw is 1 ± 2 points behind."""
     write_cell(tmp_path, "ce", (0.500, 0.501, 0.499, 0.500))
     write_cell(tmp_path, "drw", (0.61, 0.57, 0.61, 0.57))
     write_cell(tmp_path, "di", (0.60, 0.59, 0.61, 0.58))
     write_cell(tmp_path, "difc", (0.60, 0.60, 0.60, 0.601))
     text = sentence(grid_of(tmp_path))
-    assert text.startswith("mcd + difc") and "within noise of it is drw: difc has +1.0 points over it (p = 0." in text
+    assert (
+        text.startswith("mcd + difc")
+        and "The simplest loss that is not clearly worse is drw: difc has +1.0 points over it (p = 0." in text
+    )
 
 
 def test_without_outputs_of_one_seed_nothing_is_said_of_noise(tmp_path):
     write_cell(tmp_path, "ce", (0.5,))
     write_cell(tmp_path, "di", (0.6,))
     (d,) = differences(grid_of(tmp_path), "macro_recall")
-    assert d.interval is None and d.within_noise is None
+    assert d.over_faces is None and d.within_noise is None
     assert "noise" not in sentence(grid_of(tmp_path))
 
 

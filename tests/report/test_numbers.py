@@ -1,0 +1,63 @@
+"""A number reads the same wherever it stands: rounded once, from its full value, with halves away from zero."""
+
+import re
+
+import pytest
+from records import flat_scores, load_grids, record, write
+
+from pa_difc.report.grid_report import write_grid_report
+from pa_difc.report.over_targets import tables_over_targets
+from pa_difc.report.table import rows_from_records, to_markdown, to_terminal
+from pa_difc.report.tables import ablation, methods_by_losses
+from pa_difc.util.numbers import fixed, signed, spread
+
+_SIDES = ("source", "target")
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text", "with_sign"),
+    [
+        (55.85, 1, "55.9", "+55.9"),
+        (100 * 0.5585, 1, "55.9", "+55.9"),  # 55.849999999999994 in floating point
+        (-0.04, 1, "0.0", "0.0"),
+        (-0.05, 1, "-0.1", "-0.1"),
+        (0.0, 1, "0.0", "0.0"),
+        (-21.5, 0, "-22", "-22"),
+        (-22.5, 0, "-23", "-23"),
+        (21.5, 0, "22", "+22"),
+        (22.5, 0, "23", "+23"),
+        (-0.3, 0, "0", "0"),
+        (1234.5, 0, "1,235", "+1,235"),
+        (0.0625, 3, "0.063", "+0.063"),
+    ],
+)
+def test_halves_go_away_from_zero_and_zero_has_no_sign(value, digits, text, with_sign):
+    assert (fixed(value, digits), signed(value, digits)) == (text, with_sign)
+
+
+def test_a_mean_has_a_spread_from_two_values_on():
+    assert spread([50.0, 52.0]) == "51.0 ± 1.4" and spread([50.0]) == "50.0"
+    assert spread([50.0, float("nan")]) == "–" == spread([])
+    assert spread([-1.0, 3.0], signed) == "+1.0 ± 2.8"
+
+
+def test_one_value_reads_the_same_in_every_table_and_sentence(tmp_path):
+    """Seeds whose mean is 55.85 %: as shares their mean is a little more, as percents a little less, or so."""
+    shares = [0.558, 0.559]
+    for target in ("fer2013", "sfew"):
+        for seed, share in enumerate(shares):
+            for loss in ("ce", "difc"):
+                write(
+                    tmp_path,
+                    record("dann", loss, seed, target=target, scores=dict.fromkeys(_SIDES, flat_scores(7, share))),
+                )
+    grids = load_grids(tmp_path)
+    rows = rows_from_records([run.record for run in grids[0].runs])
+    texts = [to_terminal(rows), to_markdown(rows, "t"), *(str(ablation(g)) for g in grids)]
+    texts += [str(methods_by_losses(grids[0], "accuracy")), str(tables_over_targets(grids))]
+    write_grid_report(tmp_path, tmp_path / "report", latex=True)
+    texts += [file.read_text() for file in (tmp_path / "report").rglob("report.md")]
+    texts += [file.read_text() for file in (tmp_path / "report").rglob("accuracy*.tex")]
+    assert len(texts) > 9
+    for text in texts:
+        assert set(re.findall(r"\b55\.\d\b", text)) == {"55.9"}, text
