@@ -97,7 +97,7 @@ def run(parsed: argparse.Namespace) -> int:
         sampler=parsed.study_sampler,
         pruner=parsed.pruner,
         confirm=parsed.confirm,
-        seeds=parsed.confirm_seeds,
+        seeds=list(dict.fromkeys(parsed.confirm_seeds)),
         must_exist=parsed.resume,
     )
     run_study(plan, partial(_train_all, parsed.jobs))

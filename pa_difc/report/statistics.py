@@ -114,7 +114,7 @@ def difference(grid: Grid, cell: Cell, over: Cell, metric: str) -> Difference | 
         return None
     by_seed = {seed: 100 * (a.scores[metric] - b.scores[metric]) for seed, (a, b) in shared.items()}
     gains = list(by_seed.values())
-    p = _paired_p(gains)
+    p = paired_p(gains)
     counts = [[np.array(run.scores["confusion"]) for run in pair] for pair in pairs]
     return Difference(
         cell=cell,
@@ -123,7 +123,7 @@ def difference(grid: Grid, cell: Cell, over: Cell, metric: str) -> Difference | 
         points=mean(gains),
         by_seed=by_seed,
         over_faces=_over_faces(pairs, metric),
-        over_seeds=None if p is None else _over_seeds(gains),
+        over_seeds=None if p is None else over_seeds(gains),
         p=p,
         net_faces=mean(float(a.trace() - b.trace()) for a, b in counts),
         faces=int(counts[0][0].sum()),
@@ -207,7 +207,8 @@ def _target_loss(run: Run) -> tuple[str | None, str]:
     return options.pop("target_loss", None), canonical([run.method, options])
 
 
-def _paired_p(gains: Sequence[float]) -> float | None:
+def paired_p(gains: Sequence[float]) -> float | None:
+    """p of a paired t-test; None for fewer than three seeds, or if all seeds differ by the same."""
     if len(gains) < FEWEST_SEEDS or len({round(gain, 9) for gain in gains}) == 1:
         return None
     from scipy.stats import ttest_1samp
@@ -215,7 +216,8 @@ def _paired_p(gains: Sequence[float]) -> float | None:
     return float(ttest_1samp(gains, 0).pvalue)
 
 
-def _over_seeds(gains: Sequence[float]) -> tuple[float, float]:
+def over_seeds(gains: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of a mean difference by Student's t, in the unit of ``gains``; for at least two seeds."""
     from scipy.stats import t
 
     reach = float(t.ppf(0.975, len(gains) - 1)) * stdev(gains) / sqrt(len(gains))

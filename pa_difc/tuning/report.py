@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
-from statistics import mean, stdev
 
 import optuna
 
@@ -15,8 +14,10 @@ from ..util.files import write_text
 from ..util.markdown import write_markdown
 from ..util.names import as_utf8
 from ..util.numbers import fixed, signed
+from ..util.terminal import wrapped
 from .assessment import Assessment, Line
 from .figures import figures
+from .gain import gain_sentence
 from .objective import Task
 from .plan import StudyPlan
 from .space import Space, defaults
@@ -39,12 +40,12 @@ def write_report(
         task: the trials' common data.
 
     Returns:
-        The text for the terminal: the main tables, or one sentence without an assessment.
+        The text for the terminal: the main result, and with an assessment the main tables.
     """
     out, target = plan.folder, plan.settings.data.target
     lead, warnings = UNSCORED, []
     if assessment:
-        lead, warnings = sentence(assessment, target, len(plan.seeds)), warn(assessment, plan.select)
+        lead, warnings = gain_sentence(assessment.lines, target), warn(assessment, plan.select)
     tables = [
         *(_scored(assessment, len(plan.seeds)) if assessment else []),
         ("Criteria", criteria_table(choice, assessment)),
@@ -78,7 +79,7 @@ def write_report(
     write_text(out / "report.html", html_page(study.study_name, "\n".join(page)))
     if assessment is None:
         return lead
-    shown = []
+    shown = [*(wrapped(text, indent=0) for text in (lead, *warnings)), ""]
     for title, rows in _scored(assessment, len(plan.seeds)):
         lines = ([f"{row[0]:<28}", *(f"{cell:<15}" for cell in row[1:])] for row in rows)
         shown += [f"{title}:", *("".join(line).rstrip() for line in lines), ""]
@@ -92,22 +93,6 @@ def _scored(assessment: Assessment, seeds: int) -> list[tuple[str, list[list[str
         (f"On the target's test split, trained again: {over}", main_table(assessment.lines)),
         ("Among the trials, on one seed", main_table(assessment.pool)),
     ]
-
-
-def sentence(assessment: Assessment, target: str, seeds: int) -> str:
-    """The main result: how far tuning changed mean recall."""
-    both = [line.values["macro_recall"] for line in assessment.lines[:2]]
-    selected, base = map(mean, both)
-    gain = 100 * (selected - base)
-    differences = [100 * (a - b) for a, b in zip(*both, strict=True)]
-    within = len(differences) > 1 and abs(gain) <= stdev(differences)
-    word = "did not change" if abs(gain) < 0.05 else "raised" if gain > 0 else "lowered"
-    amount = "" if abs(gain) < 0.05 else f" by {fixed(abs(gain))} points"
-    return (
-        f"Tuning {word} mean recall on {target}{amount}: {fixed(100 * selected)} % against {fixed(100 * base)} % "
-        f"with the defaults, mean over {seeds} seed{'s' if seeds > 1 else ''}."
-        + (" The difference is no larger than its spread over seeds: tuning was not worth it here." if within else "")
-    )
 
 
 def warn(assessment: Assessment, select: str) -> list[str]:

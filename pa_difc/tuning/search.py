@@ -27,11 +27,12 @@ from .objective import Objective, Task, blind, show, source_recall, train
 from .plan import StudyPlan
 from .progress import Progress
 from .report import write_report
+from .retries import recover_all
 from .space import REWEIGHT, candidate, defaults
 from .steady import one_line_errors
 from .storage import open_storage
 from .study import ORACLE, choose, complete_trials, objective_criterion, open_study
-from .trials import recover_all, run_trials
+from .trials import run_trials
 from .workers import Worker, sweep
 
 

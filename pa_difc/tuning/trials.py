@@ -1,31 +1,25 @@
-"""Runs trials one by one until a study has enough, and recovers trials of lost workers."""
+"""Runs trials one by one until a study has enough."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from .interrupts import deferred
-from .sampler import FIRST_TRY
+from .retries import AGAIN, begin, give_back, recover
 from .steady import SteadyStorage
 from .workers import WORKER, Beats, TrialLostError, Watch, Worker
 
 #: Seconds between two checks of other workers.
 POLL_S = 1.0
 
-#: A trial that lost more workers than this is given up: its values may be the cause.
-MAX_RETRIES = 2
-
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-
-#: Attributes of a trial: that it failed and is to be retried; how many workers it has lost; which trial it retries.
-_AGAIN, _LOSSES, _AFTER = "again", "losses", "after"
 
 
 class Objective(Protocol):
@@ -82,9 +76,8 @@ def run_trials(
 def _run_trial(
     study: optuna.Study, objective: Objective, defaults: dict[str, Any], worker: Worker, heartbeat_s: float
 ) -> None:
-    if not any(trial.state is not TrialState.FAIL for trial in study.get_trials(deepcopy=False)):
-        study.enqueue_trial(defaults, user_attrs={"origin": "defaults"})  # the first trial, again if it was lost
-    trial = study.ask()
+    if (trial := begin(study, defaults)) is None:
+        return
     value, state = None, None
     try:
         with Beats(study._storage, trial, worker, heartbeat_s) as beats:
@@ -100,73 +93,8 @@ def _run_trial(
             give_back(study, study._storage.get_trial(trial._trial_id), defaults, killed=False)
         raise
     else:
-        if told.state is TrialState.FAIL and WORKER in told.system_attrs and _AGAIN in told.system_attrs:
+        if told.state is TrialState.FAIL and WORKER in told.system_attrs and AGAIN in told.system_attrs:
             _say_lost(trial.number)
-
-
-def give_back(study: optuna.Study, trial: FrozenTrial, space: Collection[str], *, killed: bool) -> bool:
-    """Fails a running trial and queues it again, unless it is given up; it will resume from its folder's checkpoint.
-
-    If this is interrupted, :func:`recover` completes it.
-
-    Args:
-        study: of the trial.
-        trial: the running trial.
-        space: the names of all searched values.
-        killed: whether its worker was killed, perhaps because of the trial.
-
-    Returns:
-        Whether it is retried.
-
-    Raises:
-        UpdateFinishedTrialError: another worker was faster.
-    """
-    storage = study._storage
-    losses = trial.system_attrs.get(_LOSSES, 0) + killed
-    again: bool = losses <= MAX_RETRIES
-    storage.set_trial_system_attr(trial._trial_id, _LOSSES, losses)
-    storage.set_trial_system_attr(trial._trial_id, _AGAIN, again)
-    storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-    if again:
-        _queue(study, storage.get_trial(trial._trial_id), space)
-    return again
-
-
-def recover(study: optuna.Study, watch: Watch, space: Collection[str]) -> None:
-    """Queues the trials of lost workers again, and completes what a killed worker had begun to queue."""
-    for trial in watch.lost():
-        with suppress(UpdateFinishedTrialError):
-            again = give_back(study, trial, space, killed=True)
-            fate = "retrying" if again else f"it lost {MAX_RETRIES + 1} workers and is given up"
-            print(f"trial {trial.number}: its worker was lost; {fate}", flush=True)
-    trials = study.get_trials(deepcopy=False)
-    queued = {trial.system_attrs.get(_AFTER) for trial in trials}
-    for trial in trials:
-        if trial.state is TrialState.FAIL and trial.system_attrs.get(_AGAIN) and trial.number not in queued:
-            _queue(study, trial, space)
-
-
-def recover_all(study: optuna.Study, space: Collection[str]) -> None:
-    """Queues every running trial again; only for use if no other worker can be running."""
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        give_back(study, trial, space, killed=True)
-
-
-def _queue(study: optuna.Study, trial: FrozenTrial, space: Collection[str]) -> None:
-    """Queues a failed trial again; if only some of its values were stored, the sampler will suggest the same ones."""
-    whole = trial.params.keys() >= set(space)
-    attrs = {k: v for k, v in trial.system_attrs.items() if k in ("fixed_params", FIRST_TRY, _LOSSES)}
-    attrs = {FIRST_TRY: trial.number, **attrs, _AFTER: trial.number}
-    kept = {k: v for k, v in trial.user_attrs.items() if k == "origin"}
-    study.add_trial(
-        optuna.create_trial(
-            state=TrialState.WAITING,
-            params=trial.params if whole else {},
-            distributions=trial.distributions if whole else {},
-            user_attrs=kept,
-            system_attrs=attrs,
-        )
-    )
 
 
 def _left(study: optuna.Study, budget: int) -> int:

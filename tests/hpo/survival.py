@@ -28,22 +28,38 @@ def slow_trial(seconds):
     return objective
 
 
-def states(url, name="s"):
-    """Of all trials, read in a process of its own."""
+def ask(url, what, name="s"):
+    """Words about each trial, read in a process of its own."""
     with tempfile.NamedTemporaryFile("r") as file:
 
         def look():
             study = optuna.load_study(study_name=name, storage=kills.open_storage(url, shared=True))
-            print(*(t.state.name for t in study.trials))
+            print(*map(what, study.trials))
 
         kills.wait(kills.fork(look, file.name))
         return file.read().split()
 
 
+def states(url):
+    return ask(url, lambda trial: trial.state.name)
+
+
+def complete(url):
+    """What was trained: the defaults, or another x."""
+    values = ask(url, lambda t: t.state.name == "COMPLETE" and (t.user_attrs.get("origin") or t.params["x"]))
+    return [value for value in values if value != "False"]
+
+
 def begin(url, folder, count, seconds, budget):
-    """Starts workers; their processes, and the files of what they say."""
+    """Starts workers, whose first trials begin at the same time; their processes, and the files of what they say."""
     said = [f"{folder}/{i}.txt" for i in range(count)]
-    job = lambda: kills.study_of(url, "s", Path(folder) / "out", budget, slow_trial(seconds))  # noqa: E731
+
+    def gate():
+        Path(folder, f"{os.getpid()}.ready").touch()
+        while len(list(Path(folder).glob("*.ready"))) < count:
+            pass
+
+    job = lambda: kills.study_of(url, "s", Path(folder) / "out", budget, slow_trial(seconds), gate)  # noqa: E731
     return [kills.fork(job, file) for file in said], said
 
 
@@ -58,6 +74,7 @@ def report(url, pids, said):
     for pid, file in zip(pids, said, strict=True):
         print("exit", kills.wait(pid, 90))
         print(Path(file).read_text(), end="")
+    print("complete", *complete(url))
     print("states", *states(url))
 
 
@@ -82,7 +99,18 @@ def killed(url, folder):
 
 def crowd(url, folder):
     """Three begin at once on an empty database."""
-    pids, said = begin(url, folder, 3, seconds=0, budget=6)
+    pids, said = begin(url, folder, 3, seconds=0.3, budget=6)
+    report(url, pids, said)
+
+
+def crowd_loses_its_first(url, folder):
+    """Of four that begin at once, the one with the defaults is killed; the others see it at the same time."""
+    pids, said = begin(url, folder, 4, seconds=1, budget=8)
+    worker = ""
+    while not worker:
+        first = ask(url, lambda t: t.number == 0 and t.params and t.system_attrs.get("worker"))
+        worker = first[0] if first and first[0].count("/") else ""
+    os.kill(int(worker.rpartition("/")[2].partition("-")[0]), signal.SIGKILL)
     report(url, pids, said)
 
 
@@ -99,8 +127,8 @@ def restarted(url, folder, stop, start):
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
 
-        def ask(word):
+        def order(word):
             print(word, flush=True)
             sys.stdin.readline()
 
-        restarted(sys.argv[1], temporary, lambda: ask("stop"), lambda: ask("start"))
+        restarted(sys.argv[1], temporary, lambda: order("stop"), lambda: order("start"))

@@ -5,11 +5,12 @@ import sys
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 from processes import ROOT
 
+from pa_difc.tuning.retries import MAX_RETRIES, begin, give_back, recover_all
 from pa_difc.tuning.storage import open_storage
 from pa_difc.tuning.study import open_study
-from pa_difc.tuning.trials import MAX_RETRIES, give_back, recover_all
 from pa_difc.util.errors import UserError
 
 
@@ -69,6 +70,33 @@ def test_a_lost_trial_that_was_queued_is_queued_again(tmp_path):
     assert [t.state.name for t in study.trials] == ["FAIL", "WAITING"]
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
     assert study.trials[1].params == {"x": 0.25}
+
+
+def test_a_lost_trial_that_two_workers_queue_is_trained_once(tmp_path):
+    """Both saw it lost before either had queued it, and the copy may be what a worker gets first."""
+    options = {"sampler": "tpe", "pruner": "none", "seed": 3, "must_exist": False}
+    study = open_study(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "s", {}, **options)
+    first = begin(study, {"x": 0.25})
+    first.suggest_float("x", 0, 1)
+    recover_all(study, ["x"])
+    for _ in range(2):
+        study.add_trial(study.trials[1])
+    study._storage.set_trial_state_values(study.trials[1]._trial_id, TrialState.RUNNING)  # another worker's
+    assert begin(study, {"x": 0.25}) is None
+    copy = study.ask()  # by a worker that is killed before it looks
+    recover_all(study, ["x"])
+    assert [t.state.name for t in study.trials] == ["FAIL", "FAIL", "FAIL", "FAIL", "WAITING"], copy
+    values = [begin(study, {"x": 0.25}).suggest_float("x", 0, 1) for _ in range(3)]
+    assert values[0] == 0.25 and len(set(values)) == 3
+
+
+def test_trial_0_has_the_defaults_even_if_its_worker_was_killed_before_it_could_note_them(tmp_path):
+    study = optuna.create_study(storage=open_storage(f"sqlite:///{tmp_path / 'study.db'}"))
+    study.ask()
+    recover_all(study, ["x"])
+    trials = [begin(study, {"x": 0.25}) for _ in range(2)]
+    assert [t.suggest_float("x", 0, 1) == 0.25 for t in trials] == [True, False]
+    assert [t.user_attrs.get("origin") for t in study.trials] == [None, "defaults", None]
 
 
 def test_a_trial_that_kills_its_workers_is_given_up(tmp_path):

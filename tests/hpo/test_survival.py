@@ -52,10 +52,16 @@ def test_a_paused_worker_gives_its_trial_up(run, tmp_path):
     assert "Traceback" not in out and states.count("COMPLETE") == 4 and states.count("RUNNING") == 0
 
 
-def test_three_begin_at_once_on_an_empty_database(run, server):
-    out, states, err = run("crowd", server.url())
+@pytest.mark.parametrize("kind", ["postgres", "journal"])
+@pytest.mark.parametrize("what", ["crowd", "crowd_loses_its_first"])
+def test_workers_that_begin_at_once_train_nothing_twice(run, what, kind, tmp_path, request):
+    url = request.getfixturevalue("server").url() if kind == "postgres" else f"journal:{tmp_path}/j.log"
+    out, states, err = run(what, url)
+    workers, budget = (3, 6) if what == "crowd" else (4, 8)
     assert out.count("exit 0") == 3 and "Traceback" not in out, out + err
-    assert 6 <= states.count("COMPLETE") <= 8 and states.count("RUNNING") == 0
+    assert budget <= states.count("COMPLETE") < budget + workers and not {"RUNNING", "WAITING"} & set(states)
+    trained = out.rpartition("complete ")[2].split("\n")[0].split()
+    assert trained.count("defaults") == 1 and len(set(trained)) == len(trained) == states.count("COMPLETE"), out
 
 
 def test_a_server_that_restarts_costs_no_trial(server):
