@@ -96,14 +96,14 @@ def difference(grid: Grid, cell: Cell, over: Cell, metric: str) -> Difference | 
     if not pairs or any(run.scores[metric] is None for pair in pairs for run in pair):
         return None
     gains = [100 * (a.scores[metric] - b.scores[metric]) for a, b in pairs]
-    p = _paired_p(gains)
+    p = paired_p(gains)
     counts = [[np.array(run.scores["confusion"]) for run in pair] for pair in pairs]
     return Difference(
         cell=cell,
         over=over,
         metric=metric,
         points=mean(gains),
-        interval=_over_faces(pairs, metric) if p is None else _over_seeds(gains),
+        interval=_over_faces(pairs, metric) if p is None else t_interval(gains),
         p=p,
         seeds=len(pairs),
         net_faces=mean(float(a.trace() - b.trace()) for a, b in counts),
@@ -188,7 +188,8 @@ def _target_loss(run: Run) -> tuple[str | None, str]:
     return options.pop("target_loss", None), canonical([run.method, options])
 
 
-def _paired_p(gains: Sequence[float]) -> float | None:
+def paired_p(gains: Sequence[float]) -> float | None:
+    """p of a paired t-test on differences, one for each seed or draw; None if they are too few or all the same."""
     if len(gains) < FEWEST_SEEDS or len({round(gain, 9) for gain in gains}) == 1:
         return None
     from scipy.stats import ttest_1samp
@@ -196,7 +197,8 @@ def _paired_p(gains: Sequence[float]) -> float | None:
     return float(ttest_1samp(gains, 0).pvalue)
 
 
-def _over_seeds(gains: Sequence[float]) -> tuple[float, float]:
+def t_interval(gains: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of the mean difference in the same test."""
     from scipy.stats import t
 
     reach = float(t.ppf(0.975, len(gains) - 1)) * stdev(gains) / sqrt(len(gains))
