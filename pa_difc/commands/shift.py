@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..data.sampling import sampler_names
 from ..util.errors import UserError
 from ..util.names import unknown
+from ..util.terminal import filled
 from .flags import add_features_flag, add_grid_flags, add_jobs_flags, add_training_flags, read_jobs
 from .given_cells import settings_of_grid
 
@@ -87,16 +88,23 @@ def _task(cell: Settings, alpha: float | None, draw: int) -> Settings:
 
 
 def _show(records: list[dict[str, Any]]) -> None:
-    """Prints a table of scores and one of gains for each metric."""
+    """Prints a table of scores and one of differences for each metric, then the main result."""
     from ..report.printed import aligned
-    from ..report.shift import METRICS, gains_table, lines_from_records, table
+    from ..report.shift import METRICS, lines_from_records, over_draws
+    from ..report.shift_lead import FROM, lead
+    from ..report.shift_tables import MARK, gains_table, table
 
     lines = lines_from_records(records)
+    over = f"mean ± standard deviation over {over_draws(lines)}"
     for metric, name in METRICS.items():
-        print(f"\n{name} in %, last epoch; target labels were used to make the shift and to score")
+        if not any(line.values(alpha, metric) for line in lines for alpha in line.scores):
+            continue  # no class has 20 faces
+        print(f"\n{filled(f'{name} in %: {over}, last epoch; target labels are used to shift and to score only')}")
         print("\n".join(aligned(table(lines, metric))))
-        print(f"\n{name}, points gained over the method's plain cross-entropy, paired by draw")
-        print("\n".join(aligned(gains_table(lines, metric))))
+        if len(gains := gains_table(lines, metric)) > 1:
+            print(f"\n{filled(f'{name}, points over {FROM}: {over}, paired by draw; {MARK} Holm p < 0.05')}")
+            print("\n".join(aligned(gains)))
+    print(f"\n{filled(lead(lines))}")
 
 
 def _samplers(names: Sequence[str] | None) -> Sequence[str]:

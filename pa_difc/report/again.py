@@ -46,8 +46,11 @@ def row_commands(grid: Grid) -> list[tuple[str, str]]:
     """A command for each row of a grid's table, with all of its seeds, by the row's name.
 
     Each is made from the records' settings, whichever flags or files those came from, and trains runs of the same
-    identity. A run that settings do not describe, such as a recipe's own method, keeps its original command.
+    identity. A run that settings do not describe, such as a recipe's own method, keeps its original command. Rows of a
+    label-shift sweep have none: no command trains one row on every shift.
     """
+    if any(run.settings["data"].get("target_shift") is not None for run in grid.runs):
+        return []
     found = []
     for method in grid.methods:
         for loss in grid.losses:

@@ -16,8 +16,10 @@ from .over_targets import NOTE, tables_over_targets
 from .page import html_page, html_table, markdown_table
 from .paths import table_file
 from .run import read_runs
-from .shift import gains_table, lead, lines_from_records, table
+from .shift import lines_from_records
+from .shift_lead import FROM, lead
 from .shift_page import write_shift_report
+from .shift_tables import MARK, gains_table, table
 from .sweep import Sweep, split_sweeps
 from .table import csv_text
 
@@ -38,7 +40,7 @@ def write_grid_report(
         data_root: the folder of datasets, to show faces whose prediction DIFC changed (the paper's Table 6); None
             leaves them out.
         formats: of the figures' files, see :data:`.drawing.FORMATS`.
-        latex: also write the grids' tables as LaTeX.
+        latex: also write the tables as LaTeX.
 
     Returns:
         The page to open first, then the pages that it links to.
@@ -50,7 +52,7 @@ def write_grid_report(
     grids = make_grids(plain)
     if len(grids) == 1 and not sweeps:
         return [write_grid(grids[0], out, data_root, formats, latex).page]
-    summaries = [_write_sweep(sweep, out / sweep.folder, formats) for sweep in sweeps]
+    summaries = [_write_sweep(sweep, out / sweep.folder, formats, latex) for sweep in sweeps]
     summaries += [write_grid(grid, out / grid.folder, data_root, formats, latex) for grid in grids]
     for title, rows in tables_over_targets(grids).items():
         write_text(out / "tables" / f"{table_file(title)}.csv", csv_text(rows))
@@ -59,14 +61,14 @@ def write_grid_report(
     return [_write_overview(runs, summaries, grids, out), *(summary.page for summary in summaries)]
 
 
-def _write_sweep(sweep: Sweep, folder: Path, formats: Sequence[str]) -> Summary:
+def _write_sweep(sweep: Sweep, folder: Path, formats: Sequence[str], latex: bool) -> Summary:
     records = [run.record for run in sweep.runs]
-    page, lines = write_shift_report(records, folder, sweep.title, formats), lines_from_records(records)
+    page, lines = write_shift_report(records, folder, sweep.title, formats, latex), lines_from_records(records)
     rows = gains_table(lines, "macro_recall")
     note = "Mean recall in %, mean ± standard deviation over draws."
     if len(rows) == 1:
         return Summary(page, sweep.title, lead(lines), table(lines, "macro_recall"), [note])
-    note = "Mean recall, points gained over the method's plain cross-entropy, mean ± standard deviation over draws."
+    note = f"Mean recall, points over {FROM}, mean ± standard deviation over draws; {MARK} Holm's p < 0.05."
     return Summary(page, sweep.title, lead(lines), rows, [note])
 
 

@@ -3,108 +3,161 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..util.files import write_text
 from ..util.markdown import write_markdown
-from . import shift
-from .drawing import COLORS, Figure
-from .layout import notes_beside
-from .page import html_figure, html_page, html_table, markdown_table
-from .shift import METRICS, Line
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from .again import again_html, again_markdown
+from .grid import Grid
+from .latex import latex_table
+from .layout import facts, notes_beside
+from .page import html_page, html_table, markdown_table, slug
+from .run import Run
+from .shift import METRICS, Alpha, Line, lines_from_records, newest_runs, severities
+from .shift_figures import write_figures
+from .shift_lead import lead, notes
+from .shift_statistics import to_best
+from .shift_tables import Rows, classes_table, evidence_table, gains_table, statistics_csv, table, to_csv
+from .variants import variant_names
 
 #: The files of a sweep's page.
-PAGES = ("label_shift.html", "label_shift.csv", "label_shift.md")
-_STYLES = ("-", "--", ":", "-.")
+PAGES = ("label_shift.html", "label_shift.csv", "label_shift_statistics.csv", "label_shift.md")
+CLASSES = "Classes in each draw"
+_TESTS = ", tests of these differences"  #: ends the titles of long tables, which a page folds
+_BOLD_NOTE = (
+    "Bold: the best of a column, and what can't be told from it: Holm's p of a paired t-test over draws is at least "
+    "0.05, or there are too few draws for a test."
+)
+
+
+@dataclass(frozen=True)
+class _Section:
+    """The tables of one metric."""
+
+    metric: str
+    name: str
+    tables: Mapping[str, Rows]  #: by title: scores first, then differences, then their tests
 
 
 def write_shift_report(
-    records: Sequence[dict[str, Any]], out: Path, title: str | None = None, formats: Sequence[str] = ("svg",)
+    records: Sequence[dict[str, Any]],
+    out: Path,
+    title: str | None = None,
+    formats: Sequence[str] = ("svg",),
+    latex: bool = False,
 ) -> Path:
-    """Writes label_shift.html, .md and .csv and the figures below ``out``; returns the page.
+    """Writes label_shift.html, .md and .csv, tests and figures below ``out``; returns the page.
 
     Args:
         records: of one sweep, in the order in which they finished.
         out: the folder to write to.
         title: of the page; None names the pair of domains.
         formats: of the figures' files.
+        latex: also write tables/*.tex.
 
     Raises:
         UserError: a file can't be written.
     """
-    lines, data = shift.lines_from_records(records), records[0]["data"]
+    lines, data = lines_from_records(records), records[0]["data"]
+    grid = _grid(records)
     title = title or f"{data['source']['name']} → {data['target']['name']} under label shift"
-    lead, notes = shift.lead(lines), _notes(records, lines)
-    page = []
-    markdown = [f"# {title}", lead, *notes]
-    for metric, name in METRICS.items():
-        if not any(line.values(alpha, metric) for line in lines for alpha in line.scores):
-            continue  # for "macro_recall_20": no class has 20 faces
-        tables = {
-            name: shift.table(lines, metric),
-            f"{name}, gained over cross-entropy": shift.gains_table(lines, metric),
-        }
-        page.append(f"<h2>{name.capitalize()}</h2>{html_table(tables[name], name)}")
-        for heading, rows in tables.items():
-            if len(rows) > 1:
-                markdown += [f"## {heading.capitalize()}", markdown_table(rows)]
-                page += [f"<h3>{heading.capitalize()}</h3>{html_table(rows, heading)}"] if heading != name else []
-        page.append(f"<div class='figures'>{''.join(_figures(lines, metric, name, out, formats))}</div>")
-    write_text(out / "label_shift.csv", shift.to_csv(lines))
-    write_markdown(out / "label_shift.md", "\n\n".join(markdown) + "\n")
-    write_text(out / "label_shift.html", html_page(title, _ordered(lead, page, notes)))
+    said, told, classes = _facts(grid, records), lead(lines), classes_table(lines, grid.classes)
+    below = [*notes(lines, grid.classes, records), *(f"{line}." for line in grid.caveats), *_left_out(records)]
+    sections = _sections(lines)
+    page, markdown = [], [f"# {title}", said, told, *below]
+    for section in sections:
+        figures = "".join(write_figures(lines, section.metric, section.name, out, formats))
+        page.append(f"{_section_html(section)}<div class='figures'>{figures}</div>")
+    for heading, rows in _tables(sections, classes).items():
+        markdown += [f"## {heading}", markdown_table(rows)]
+    if latex:
+        _write_latex(lines, sections, classes, title, out)
+    page.append(f"<h2>{CLASSES}</h2>{html_table(classes, CLASSES)}{again_html(grid)}")
+    write_text(out / "label_shift.csv", to_csv(lines))
+    write_text(out / "label_shift_statistics.csv", statistics_csv(lines))
+    write_markdown(out / "label_shift.md", "\n\n".join([*markdown, *again_markdown(grid)]) + "\n")
+    write_text(out / "label_shift.html", html_page(title, _ordered(said, told, page, below)))
     return out / "label_shift.html"
 
 
-def _ordered(lead: str, sections: Sequence[str], notes: Sequence[str]) -> str:
+def _grid(records: Sequence[dict[str, Any]]) -> Grid:
+    """All of a sweep's newest runs, for what pages say about runs of any kind."""
+    newest = list(newest_runs(records).values())
+    runs = [Run(Path(), record, names) for record, names in zip(newest, variant_names(newest), strict=True)]
+    return Grid(*runs[0].pair, runs)
+
+
+def _sections(lines: Sequence[Line]) -> list[_Section]:
+    """The metrics that have a value: there is none for "macro_recall_20" if no class has 20 faces."""
+    found = []
+    for metric, name in METRICS.items():
+        if any(line.values(alpha, metric) for line in lines for alpha in line.scores):
+            title = name.capitalize()
+            tables = {
+                title: table(lines, metric),
+                f"{title}, differences from cross-entropy": gains_table(lines, metric),
+                f"{title}{_TESTS}": evidence_table(lines, metric),
+            }
+            found.append(_Section(metric, name, {key: rows for key, rows in tables.items() if len(rows) > 1}))
+    return found
+
+
+def _tables(sections: Sequence[_Section], classes: Rows) -> dict[str, Rows]:
+    return {title: rows for section in sections for title, rows in section.tables.items()} | {CLASSES: classes}
+
+
+def _section_html(section: _Section) -> str:
+    (first, scores), *others = section.tables.items()
+    shown = [f"<h2>{html.escape(first)}</h2>{html_table(scores, first)}"]
+    for heading, rows in others:
+        inner, title = html_table(rows, heading), html.escape(heading)
+        folded = f"<details class='fold' open><summary>{title}</summary>{inner}</details>"
+        shown.append(folded if heading.endswith(_TESTS) else f"<h3>{title}</h3>{inner}")
+    return "".join(shown)
+
+
+def _ordered(said: str, told: str, sections: Sequence[str], below: Sequence[str]) -> str:
     """The page's body: the main result, the first metric's section, the notes, then the other sections."""
     first, *others = sections
-    return "\n".join([f"<p class='lead'>{html.escape(lead)}</p>", first, notes_beside(notes), *others])
+    top = f"<p class='facts'>{html.escape(said)}</p><p class='lead'>{html.escape(told)}</p>"
+    return "\n".join([top, first, notes_beside(below), *others])
 
 
-def _notes(records: Sequence[dict[str, Any]], lines: Sequence[Line]) -> list[str]:
-    draws = max(len(scores) for line in lines for scores in line.scores.values())
-    notes = [
-        "The target's class proportions are drawn from Dirichlet(α · K · p) around its own p, and both of its splits "
-        f"are resampled to them (RLSbench's protocol). Mean ± standard deviation over up to {draws} draws, each with a "
-        "seed of its own, in %, last epoch. Target labels made the task; none was used in training, selection or "
-        "estimating the prior.",
-    ]
-    if older := len(records) - len(shift.newest_runs(records)):
-        notes.append(f"{older} older run{'s' * (older > 1)} of the same cells left out.")
-    return notes
+def _facts(grid: Grid, records: Sequence[dict[str, Any]]) -> str:
+    """A line on what was run, with which settings, versions and on which days."""
+    settings = grid.runs[0].settings
+    frozen = ["frozen features"] if records[0]["data"]["target"].get("features_of") else []
+    epochs, rate = settings["run"]["epochs"], settings["optimiser"]
+    trained = [f"{epochs} epoch{'s' * (epochs > 1)}", f"{rate['name']}, learning rate {rate['lr']:g}"]
+    versions = dict.fromkeys(f"pa-difc {record['versions']['pa-difc']}" for record in records)
+    days = sorted({str(record["finished"])[:10] for record in records})
+    return " · ".join([facts(grid), *frozen, *trained, *versions, " to ".join(dict.fromkeys([days[0], days[-1]]))])
 
 
-def _figures(lines: Sequence[Line], metric: str, name: str, out: Path, formats: Sequence[str]) -> list[str]:
-    """A figure for each variant as HTML; also writes it to files."""
-    shown = []
-    for variant in dict.fromkeys(line.variant for line in lines):
-        chosen = [line for line in lines if line.variant == variant]
-        draw = partial(_draw, lines=chosen, metric=metric, all_lines=lines)
-        figure = Figure(f"{name}, {variant}", draw, (5.4, 3.6))
-        shown.append(html_figure(figure.title, figure.for_page()))
-        figure.write(out / "figures" / f"{metric}-{variant.replace(' + ', '-')}", formats)
-    return shown
+def _left_out(records: Sequence[dict[str, Any]]) -> list[str]:
+    older = len(records) - len(newest_runs(records))
+    return [f"{older} older run{'s' * (older > 1)} of the same cells left out."] if older else []
 
 
-def _draw(ax: Axes, lines: Sequence[Line], metric: str, all_lines: Sequence[Line]) -> None:
-    """Draws a line per method and loss: colours for losses, dashes for methods, on one scale for all variants."""
-    alphas = shift.severities(all_lines)
-    losses, methods = (list(dict.fromkeys(getattr(x, part) for x in all_lines)) for part in ("loss", "method"))
-    for line in lines:
-        style = _STYLES[methods.index(line.method) % len(_STYLES)]
-        color = COLORS[losses.index(line.loss) % len(COLORS)]
-        known = [i for i, a in enumerate(alphas) if line.values(a, metric)]
-        y = [mean(line.values(alphas[i], metric)) for i in known]
-        ax.plot(known, y, style, marker="o", ms=3, color=color, label=f"{line.method} · {line.loss}")
-    ax.set_xticks(range(len(alphas)), [shift.alpha_name(a) for a in alphas])
-    means = [mean(x.values(a, metric)) for x in all_lines for a in alphas if x.values(a, metric)]
-    ax.set(xlim=(-0.2, len(alphas) - 0.8), ylim=(min(means) - 2, max(means) + 2))
-    ax.set(xlabel="severity of the shift →", ylabel=f"{METRICS[metric]} (%)")
+def _write_latex(lines: Sequence[Line], sections: Sequence[_Section], classes: Rows, title: str, out: Path) -> None:
+    """Writes each table as tables/*.tex, with each column's best scores in bold."""
+    metric_of = {next(iter(section.tables)): section.metric for section in sections}
+    for heading, rows in _tables(sections, classes).items():
+        bold = set[tuple[int, int]]()
+        if heading in metric_of:
+            for j, alpha in enumerate(severities(lines), 3):
+                bold |= {(i, j) for i in _best(lines, alpha, metric_of[heading])}
+        text = latex_table(rows, f"{heading}: {title}.", f"{out.name}-{slug(heading)}", bold, [_BOLD_NOTE] * bool(bold))
+        write_text(out / "tables" / f"{slug(heading)}.tex", text)
+
+
+def _best(lines: Sequence[Line], alpha: Alpha, metric: str) -> set[int]:
+    """The rows of the best line at one α and of those that can't be told from it; the first one is 1."""
+    if (found := to_best(lines, alpha, metric)) is None:
+        return set()
+    best, others = found
+    alike = [best, *(d.over for d in others if not d.told_apart)]
+    return {i for i, line in enumerate(lines, 1) if any(line is x for x in alike)}

@@ -123,7 +123,7 @@ def difference(grid: Grid, cell: Cell, over: Cell, metric: str) -> Difference | 
         points=mean(gains),
         by_seed=by_seed,
         over_faces=_over_faces(pairs, metric),
-        over_seeds=None if p is None else over_seeds(gains),
+        over_seeds=None if p is None else t_interval(gains),
         p=p,
         net_faces=mean(float(a.trace() - b.trace()) for a, b in counts),
         faces=int(counts[0][0].sum()),
@@ -208,7 +208,7 @@ def _target_loss(run: Run) -> tuple[str | None, str]:
 
 
 def paired_p(gains: Sequence[float]) -> float | None:
-    """p of a paired t-test; None for fewer than three seeds, or if all seeds differ by the same."""
+    """p of a paired t-test on differences, one for each seed or draw; None if they are too few or all the same."""
     if len(gains) < FEWEST_SEEDS or len({round(gain, 9) for gain in gains}) == 1:
         return None
     from scipy.stats import ttest_1samp
@@ -216,8 +216,8 @@ def paired_p(gains: Sequence[float]) -> float | None:
     return float(ttest_1samp(gains, 0).pvalue)
 
 
-def over_seeds(gains: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of a mean difference by Student's t, in the unit of ``gains``; for at least two seeds."""
+def t_interval(gains: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of a mean difference by Student's t, in the unit of ``gains``; for at least two of them."""
     from scipy.stats import t
 
     reach = float(t.ppf(0.975, len(gains) - 1)) * stdev(gains) / sqrt(len(gains))

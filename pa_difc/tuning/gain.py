@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import mean
 
 from ..report.compared import equals
-from ..report.statistics import FEWEST_SEEDS, SIGNIFICANT, over_seeds, paired_p
+from ..report.statistics import FEWEST_SEEDS, SIGNIFICANT, paired_p, t_interval
 from ..util.numbers import fixed, signed
 from .assessment import Line
 
@@ -30,7 +30,7 @@ def gain_sentence(lines: Sequence[Line], target: str) -> str:
         few = f"fewer than {FEWEST_SEEDS} seeds" if len(gains) < FEWEST_SEEDS else "the same difference on every seed"
         why = f"This can't be tested with {few}: give more to --confirm-seeds"
         return f"With tuning, mean recall on {target} is {both} ({points}, {seeds}). {why}."
-    low, high = over_seeds(gains)
+    low, high = t_interval(gains)
     tested = f"95 % interval {signed(low)} to {signed(high)}, {equals(p)}, paired t-test over {seeds}"
     if p < SIGNIFICANT:
         word = "raised" if gain > 0 else "lowered"

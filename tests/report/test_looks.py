@@ -267,7 +267,7 @@ def test_a_label_shift_page_shows_numbers_on_a_phone(tab, tmp_path):
     assert tab.complaints() == [] and tab.run("document.documentElement.scrollWidth <= innerWidth")
     cells = "[...t.querySelectorAll('td')].map(c => [c.textContent, c.getBoundingClientRect().right])"
     tables = tab.run(f"[...document.querySelectorAll('table')].map(t => {cells})")
-    assert len(tables) == 4
+    assert len(tables) == 5  # two metrics' scores and differences, and the draws' classes
     for table in tables:
         assert [text for text, right in table if right <= 390 and re.match(r"[+-]?\d", text)], table
     assert tab.run("document.querySelector('tbody tr').getBoundingClientRect().bottom < 844")

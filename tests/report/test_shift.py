@@ -10,8 +10,9 @@ from records import record as any_record
 
 from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.run import read_runs
-from pa_difc.report.shift import gains_table, lines_from_records, table, to_csv
+from pa_difc.report.shift import lines_from_records
 from pa_difc.report.shift_page import write_shift_report
+from pa_difc.report.shift_tables import gains_table, table, to_csv
 from pa_difc.report.sweep import split_sweeps
 from pa_difc.util.errors import UserError
 
@@ -42,10 +43,10 @@ RECORDS = [
 
 def test_an_adjusted_run_gives_two_lines_and_refusals_are_counted():
     head, *rows = table(lines_from_records(RECORDS), "macro_recall")
-    assert head == ["method", "loss", "target", "no shift", "α = 0.3", "refused"]
+    assert head == ["method", "loss", "correction", "no shift", "α = 0.3", "runs not adjusted"]
     assert rows == [
-        ["dann", "ce", "plain", "40.0", "20.0 ± 14.1", ""],
-        ["dann", "difc", "plain", "", "25.0 ± 12.7", ""],
+        ["dann", "ce", "none", "40.0", "20.0 ± 14.1", ""],
+        ["dann", "difc", "none", "", "25.0 ± 12.7", ""],
         ["dann", "difc", "adjusted", "", "35.0 ± 21.2", "1"],
         ["dann", "difc", "pseudo-balanced", "", "12.0", ""],
     ]
@@ -59,7 +60,7 @@ def test_gains_are_paired_by_draw():
 def test_the_csv_holds_every_draw():
     rows = list(csv.DictReader(io.StringIO(to_csv(lines_from_records(RECORDS)))))
     assert len(rows) == 8
-    last = [r for r in rows if (r["loss"], r["target"], r["draw"]) == ("difc", "adjusted", "1")]
+    last = [r for r in rows if (r["loss"], r["correction"], r["draw"]) == ("difc", "adjusted", "1")]
     assert last[0]["alpha"] == "0.3" and float(last[0]["macro_recall"]) == 0.2
 
 
@@ -67,7 +68,7 @@ def test_the_page_stands_alone(tmp_path):
     text = write_shift_report(RECORDS, tmp_path).read_text()
     assert not re.search(r"(src|href)=['\"]http", text) and text.count("<svg") == 6
     assert len(list((tmp_path / "figures").glob("*.svg"))) == 6
-    assert "## Mean recall, gained over cross-entropy" in (tmp_path / "label_shift.md").read_text()
+    assert "## Mean recall, differences from cross-entropy" in (tmp_path / "label_shift.md").read_text()
 
 
 def test_shifted_runs_are_in_no_plain_grid_and_unshifted_ones_are_in_both(tmp_path):
@@ -117,8 +118,8 @@ def test_another_target_sampler_and_other_options_are_other_lines():
     ]
     _, *rows = table(lines_from_records(records), "macro_recall")
     assert [row[1:4] for row in rows] == [
-        ["difc max_margin=0.3", "plain", "30.0"],
-        ["difc max_margin=1", "plain", "40.0"],
+        ["difc max_margin=0.3", "none", "30.0"],
+        ["difc max_margin=1", "none", "40.0"],
         ["difc max_margin=1", "of_a_plugin", "60.0"],
     ]
 
@@ -141,7 +142,7 @@ def test_a_sweep_end_to_end_and_again(data_root, tmp_path, capsys):
     assert main(command) == 0
     out = capsys.readouterr().out
     assert re.search(r"\n32/32  dann · difc · \w+ · α = 1 · seed 1 ", out)
-    assert "gained over the method's plain cross-entropy" in out
+    assert "mean recall, points over the same method with cross-entropy and no correction: mean ± standard" in out
     records = sorted((tmp_path / "runs").glob("*/record.json"))
     assert len(records) == 2 * 2 * 2 * 2 * 2  # methods × losses × samplers × α × draws
     times = [r.stat().st_mtime_ns for r in records]

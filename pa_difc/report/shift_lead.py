@@ -1,0 +1,129 @@
+"""The main result of a label-shift sweep in sentences, and notes on how to read its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import mean
+from typing import Any
+
+from .certainty import listed
+from .compared import equals
+from .shift import BALANCED, CORRECTED, Alpha, Line, alpha_name, draws_of, over_draws, severities
+from .shift_statistics import Gain, over_base, to_best
+from .shift_tables import MARK, gain_text, spread
+from .statistics import FEWEST_SEEDS
+
+METRIC = "macro_recall"
+#: At most so many lines or draws are listed in a sentence.
+_LISTED = 4
+
+#: What all differences are from.
+FROM = "the same method with cross-entropy and no correction"
+
+
+def lead(lines: Sequence[Line]) -> str:
+    """The main result: the best line under the strongest shift, its gain over cross-entropy, and its equals."""
+    alpha = severities(lines)[-1]
+    found = to_best(lines, alpha, METRIC)
+    if found is None:
+        return f"At {alpha_name(alpha)}, nothing was scored."
+    best, others = found
+    values = best.values(alpha, METRIC)
+    text = f"At {alpha_name(alpha)}, {best.name} has the highest mean recall, {spread(values)} % over {_draws(values)}"
+    gains = [d for d in over_base(lines, METRIC) if d.line is best and d.alpha == alpha]
+    text += "".join(f", {gain_text(d.gains)} points over {FROM}{_evidence(d)}" for d in gains)
+    return " ".join([f"{text}.", *_not_told(others, len(values))])
+
+
+def notes(lines: Sequence[Line], names: Sequence[str], records: Sequence[dict[str, Any]]) -> list[str]:
+    """How the tables were made and how to read them, the most important first.
+
+    Args:
+        lines: of the sweep.
+        names: of the classes.
+        records: of its runs.
+    """
+    return [
+        f"In %, target test split, last epoch. ± is the standard deviation over {over_draws(lines)}, each with its own "
+        "seed and its own class proportions. Draws differ a lot, so that bars overlap even where a difference is "
+        f"clear: differences are taken within each draw, from {FROM}.",
+        f"From {_number(FEWEST_SEEDS)} draws on, p and the 95 % interval are those of a paired t-test over draws, unless "
+        "all draws differ by the same. p (Holm) is corrected for all comparisons by that metric, with "
+        f"every α; {MARK} marks those below 0.05. The best line's comparisons have a correction of their own.",
+        _on_classes(lines, len(names)),
+        "Each draw takes the target's class proportions from Dirichlet(α · K · p) around its own p, and resamples both "
+        "of its splits to them (RLSbench's protocol). The smaller α, the stronger the shift. Target labels are used to "
+        "shift and to score, never in training, in selection or for the estimated proportions.",
+        *_on_corrections(lines, records),
+    ]
+
+
+def _draws(values: Sequence[float]) -> str:
+    return f"{len(values)} draw{'s' * (len(values) > 1)}"
+
+
+def _evidence(d: Gain) -> str:
+    return "" if d.p is None else f" ({equals(d.p)}, {equals(d.holm_p)} by Holm)"
+
+
+def _not_told(others: Sequence[Gain], draws: int) -> list[str]:
+    """A sentence on the lines that can't be told from the best one."""
+    if not others:
+        return []
+    if draws < FEWEST_SEEDS:
+        few = f"{_number(draws).capitalize()} draw{'s' * (draws > 1)}"
+        return [f"{few} cannot tell it from the others: that takes {_number(FEWEST_SEEDS)} or more (--draws)."]
+    ranked = sorted(others, key=lambda d: -mean(d.over.values(d.alpha, METRIC)))
+    alike = [d.over.name for d in ranked if not d.told_apart]
+    if not alike:
+        return [f"A paired test tells it from {'all others' if others[1:] else others[0].over.name}."]
+    shown = alike if len(alike) <= _LISTED else [*alike[: _LISTED - 1], f"{len(alike) - _LISTED + 1} more"]
+    if len(alike) == len(others):
+        every = f"any of the {len(others)} others ({', '.join(shown)})" if others[1:] else alike[0]
+        return [f"But it cannot be told from {every}."]
+    return [f"It cannot be told from {len(alike)} of the {len(others)} others: {listed(shown)}."]
+
+
+def _number(n: int) -> str:
+    return ["no", "one", "two", "three"][n] if n <= 3 else str(n)
+
+
+def _on_classes(lines: Sequence[Line], k: int) -> str:
+    """Over how many classes mean recall is taken, which a draw may lack."""
+    there: dict[tuple[Alpha, int], int] = {}
+    for alpha in severities(lines):
+        for (draw, _), counts in draws_of(lines, alpha).items():
+            there[alpha, draw] = sum(map(bool, counts))
+    fewer = [key for key, n in there.items() if n < k]
+    text = "Mean recall is over the classes of a draw's test faces"
+    if not fewer:
+        return f"{text}: all {k} in every draw."
+    if len(fewer) > _LISTED:
+        return f"{text}, which are fewer than {k} in {len(fewer)} of {len(there)} draws: see the table of classes."
+    each = [f"{there[key]} {_in_draw(*key)}" for key in fewer]
+    rest = "" if len(fewer) == len(there) else f"{k}, but "
+    return f"{text}: {rest}{listed(each)}. With fewer classes it is an easier task."
+
+
+def _in_draw(alpha: Alpha, draw: int) -> str:
+    return "without a shift" if alpha is None else f"in draw {draw} at {alpha_name(alpha)}"
+
+
+def _on_corrections(lines: Sequence[Line], records: Sequence[dict[str, Any]]) -> list[str]:
+    """What the names of corrections mean, of those that there are."""
+    found, said = {word for line in lines for word in line.variant.split(" + ")}, []
+    if BALANCED in found:
+        said.append(f"{BALANCED}: target batches are balanced by predicted class (--target-sampler pseudo_balanced)")
+    if CORRECTED in found:
+        how = dict.fromkeys(r["settings"]["run"]["prior_correction"] for r in records if r["model"]["adjustment"])
+        said.append(
+            f"{CORRECTED}: predictions are re-weighted by the target's class proportions, as estimated without its "
+            f"labels (--prior-correction {', '.join(how)})"
+        )
+    text = [f"Corrections for label shift. {'; '.join(said)}."] if said else []
+    if CORRECTED in found:
+        text.append(
+            "Runs not adjusted: the estimate was unusable, as when it has too few classes. Their predictions stayed as "
+            f'they were, and count as such in the rows "{CORRECTED}".'
+        )
+    return text

@@ -1,0 +1,152 @@
+"""What a label-shift page says of chance, of its draws, and of how its runs were made."""
+
+import csv
+import io
+import re
+
+import pytest
+from matplotlib.figure import Figure
+from records import write
+from test_shift import record
+
+from pa_difc.report.grid_report import write_grid_report
+from pa_difc.report.shift import lines_from_records
+from pa_difc.report.shift_figures import draw_scores
+from pa_difc.report.shift_lead import lead
+from pa_difc.report.shift_page import write_shift_report
+from pa_difc.report.shift_statistics import over_base
+from pa_difc.report.shift_tables import evidence_table, gains_table, statistics_csv, to_csv
+
+
+def sweep(*cells, alpha=0.3, **more):
+    """Records of cells, each a loss and its recalls in %, one for each draw."""
+    return [record(loss, alpha, i, recall / 100, **more) for loss, recalls in cells for i, recall in enumerate(recalls)]
+
+
+#: Differences of 2, 3 and 7 points: t = 4 / √(7 / 3); with 2 degrees of freedom p = 1 − t / √(t² + 2) = 0.120.
+UNCLEAR = sweep(("ce", (30, 10, 50)), ("difc", (32, 13, 57)))
+#: 5, 5.1 and 4.9 points: t = 5 / √(0.01 / 3) = 86.6.
+CLEAR = sweep(("ce", (30, 10, 50)), ("difc", (35, 15.1, 54.9)))
+
+
+def test_differences_have_an_interval_and_a_p_paired_by_draw():
+    _, row = evidence_table(lines_from_records(UNCLEAR), "macro_recall")
+    # 4.303 √(7 / 3) = 6.6, with the 97.5 % quantile of t with 2 degrees of freedom
+    assert row == ["dann + difc", "α = 0.3", "+4.0", "-2.6 to +10.6", "0.120", "0.120", "3"]
+
+
+def test_a_p_is_corrected_for_all_comparisons_of_the_page_by_its_metric():
+    records = UNCLEAR + sweep(("ce", (30, 10, 50)), ("difc", (35, 15.1, 54.9)), ("di", (31, 12, 53)), alpha=3.0)
+    found = over_base(lines_from_records(records), "macro_recall")
+    raw = {(d.line.loss, d.alpha): d.p for d in found}
+    assert raw["difc", 3.0] < raw["di", 3.0] < raw["difc", 0.3]  # 86.6, then 2 / √(1 / 3), then 4 / √(7 / 3)
+    holm = {(d.line.loss, d.alpha): d.holm_p for d in found}
+    assert holm["difc", 3.0] == pytest.approx(3 * raw["difc", 3.0])
+    assert holm["di", 3.0] == pytest.approx(2 * raw["di", 3.0])
+    assert holm["difc", 0.3] == pytest.approx(holm["di", 3.0])  # never below an earlier one: 0.120 < 2 · 0.074
+    _, *rows = gains_table(lines_from_records(records), "macro_recall")
+    assert [row[3:] for row in rows if row[1] == "difc"] == [["+5.0 ± 0.1 *", "+4.0 ± 2.6"]]  # one mark
+
+
+def test_the_csv_of_tests_is_in_shares():
+    rows = list(csv.DictReader(io.StringIO(statistics_csv(lines_from_records(UNCLEAR)))))
+    (row,) = [row for row in rows if row["metric"] == "macro_recall"]
+    assert [round(float(row[k]), 3) for k in ("difference", "low", "high", "p")] == [0.04, -0.026, 0.106, 0.12]
+
+
+def test_the_first_sentence_says_that_a_winner_is_within_noise():
+    said = lead(lines_from_records(UNCLEAR))
+    assert "dann + difc has the highest mean recall, 34.0 ± 22.1 % over 3 draws, +4.0 ± 2.6 points over" in said
+    assert "(p = 0.120, p = 0.120 by Holm). But it cannot be told from dann + ce." in said
+
+
+def test_the_first_sentence_names_those_that_cannot_be_told_from_the_best():
+    said = lead(lines_from_records(CLEAR + sweep(("di", (34, 15, 54)))))
+    assert said.endswith("It cannot be told from 1 of the 2 others: dann + di.")  # 1.0, 0.1 and 0.9 points below
+    assert lead(lines_from_records(CLEAR)).endswith("A paired test tells it from dann + ce.")
+
+
+@pytest.mark.parametrize(("draws", "number"), [(1, "One draw"), (2, "Two draws")])
+def test_fewer_than_three_draws_tell_nothing(draws, number, tmp_path):
+    records = [one for one in CLEAR if one["settings"]["run"]["seed"] < draws]
+    assert f"{number} cannot tell it from the others: that takes three or more" in lead(lines_from_records(records))
+    text = write_shift_report(records, tmp_path).read_text()
+    assert "tests of these differences" not in text and " *<" not in text
+
+
+def test_a_cell_with_fewer_draws_is_never_the_best():
+    records = [*CLEAR, record("di", 0.3, 2, 0.90)]  # the draw on which all score highest
+    assert "dann + difc has the highest mean recall" in lead(lines_from_records(records))
+
+
+def test_equal_differences_in_all_draws_are_no_evidence():
+    records = sweep(("ce", (30, 10, 50)), ("difc", (32, 12, 52)))
+    _, row = evidence_table(lines_from_records(records + sweep(("di", (32, 13, 57)))), "macro_recall")[:2]
+    assert row[2:] == ["+2.0", "–", "–", "–", "3"]
+    assert lead(lines_from_records(records)).endswith("But it cannot be told from dann + ce.")
+
+
+def test_bars_are_standard_deviations_over_draws():
+    lines, ax = lines_from_records(UNCLEAR), Figure().subplots()
+    draw_scores(ax, lines, "macro_recall", lines)
+    ((_, low), (_, high)), *_ = ax.containers[0].lines[2][0].get_segments()
+    assert (low, high) == (pytest.approx(10), pytest.approx(50))  # 30 ± 20
+    assert ax.get_ylim()[0] < 10 and ax.get_ylim()[1] > 34 + 22.1
+    x = [container.lines[0].get_xdata()[0] for container in ax.containers]
+    assert x[0] != x[1]  # no bar hides another
+
+
+def lacking(records, draw, *classes):
+    """The records, in which a draw has no test face of some classes."""
+    for one in records:
+        if one["settings"]["run"]["seed"] == draw:
+            for scores in (one["scores"]["target"],):
+                scores["recall"] = [None if k in classes else v for k, v in enumerate(scores["recall"])]
+                scores["confusion"] = [[0] * 7 if k in classes else [30] * 7 for k in range(7)]
+    return records
+
+
+def test_the_page_says_over_how_many_classes_mean_recall_is_taken(tmp_path):
+    records = lacking(sweep(("ce", (30, 10, 50)), ("difc", (32, 13, 57))), 1, 1, 2, 5)
+    text = write_shift_report(records, tmp_path).read_text()
+    assert "Mean recall is over the classes of a draw&#x27;s test faces: 7, but 4 in draw 1 at α = 0.3." in text
+    markdown = (tmp_path / "label_shift.md").read_text()
+    assert "| α = 0.3 | 0 | 56 | 7 | 0 |  |" in markdown and "| 840 | 4 | 4 | fear, disgust, anger |" in markdown
+    rows = csv.DictReader(io.StringIO(to_csv(lines_from_records(records))))
+    assert {(row["draw"], row["classes"]) for row in rows} == {("0", "7"), ("1", "4"), ("2", "7")}
+    assert "all 7 in every draw" in write_shift_report(UNCLEAR, tmp_path / "whole").read_text()
+
+
+def test_the_page_says_how_its_runs_were_made_and_how_to_repeat_them(tmp_path):
+    command = "pa-difc shift --losses ce difc --draws 3"
+    records = sweep(("ce", (30, 10, 50)), ("difc", (32, 13, 57)), command=command, finished="2026-11-26T21:00")
+    for one in records:
+        one["data"]["target"]["features_of"] = "f0"
+    page = write_shift_report(records, tmp_path)
+    for text in (page.read_text(), (tmp_path / "label_shift.md").read_text()):
+        for fact in ("6 runs", "backbone small", "frozen features", "8 epochs", "learning rate 0.02", "pa-difc 0.2.0"):
+            assert fact in text, fact
+        assert "2026-11-26" in text and "Frozen features are of one network" in text
+        assert text.count(command) == 1 and "pa-difc compare" not in text  # no command trains a row on every shift
+
+
+def test_latex_has_the_tables_of_a_sweep_too(tmp_path):
+    for one in CLEAR:
+        write(tmp_path, one)
+    _, page = write_grid_report(tmp_path, tmp_path / "out", latex=True)
+    tables = {path.stem: path.read_text() for path in (page.parent / "tables").glob("*.tex")}
+    assert {"mean-recall", "mean-recall-tests-of-these-differences", "classes-in-each-draw", "accuracy"} <= set(tables)
+    assert r"\textbf{35.0 $\pm$ 19.9}" in tables["mean-recall"] and r"\textbf{30" not in tables["mean-recall"]
+    assert re.search(r"\$\\alpha\$ = 0\.3", tables["mean-recall"])
+
+
+def test_words_on_the_page_are_explained(tmp_path):
+    records = sweep(("ce", (30, 10, 50))) + sweep(("difc", (32, 13, 57)), unadjusted=0.3, refused="collapsed")
+    for one in records:
+        one["settings"]["run"]["prior_correction"] = "bbse"
+    text = write_shift_report(records, tmp_path).read_text()
+    assert "adjusted: predictions are re-weighted" in text and "--prior-correction bbse" in text
+    assert "Runs not adjusted: the estimate was unusable" in text and "pseudo-balanced:" not in text
+    assert "refused" not in text and ">target<" not in text and ">plain<" not in text
+    plain = write_shift_report(UNCLEAR, tmp_path / "none").read_text()
+    assert "not adjusted" not in plain and "Corrections" not in plain
