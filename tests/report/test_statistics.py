@@ -164,10 +164,8 @@ def test_with_one_seed_the_interval_is_over_faces_and_net_faces_are_counted(tmp_
     assert float(row["difference"]) == pytest.approx(0.3) and row["low_over_seeds"] == row["p"] == ""
     assert (float(row["low_over_faces"]), float(row["high_over_faces"])) == pytest.approx((0.184, 0.416), abs=0.018)
     text = sentence(grid_of(tmp_path))
-    assert (
-        "+30.0 points of mean recall (95 % interval over faces +" in text
+    assert "+30.0 points of mean recall (95 % interval over faces +" in text
     assert "(18 more of 60 faces are right)" in text
-    )
     assert text.endswith("One seed: an anecdote, not a result.") and "noise" not in text and "clearly" not in text
 
 
