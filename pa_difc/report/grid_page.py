@@ -47,6 +47,7 @@ class Summary:
     lead: str
     table: tables.Rows
     notes: list[str]  #: how to read the table
+    settings: str = ""  #: a line on how its runs were trained
 
 
 def write_grid(
@@ -77,7 +78,8 @@ def write_grid(
     content, notes = _scored(grid, selection) if grid.labelled else _unscored(grid, selection)
     notes = [*_differences(grid), *_multiplied(grid), *(f"{line}." for line in grid.caveats), *notes]
     content = {title: rows for title, rows in content.items() if len(rows) > 1}
-    markdown = [f"# {grid.title}", lead, *notes]
+    said = [layout.facts(grid), layout.settings(grid)]
+    markdown = [f"# {grid.title}", *said, lead, *notes]
     for title, rows in content.items():
         markdown += [f"## {title}", markdown_table(rows)]
         write_text(out / "tables" / f"{slug(title)}.csv", csv_text(rows))
@@ -91,7 +93,7 @@ def write_grid(
     others = dict(list(content.items())[1:])
     plane = plane_of(grid, selection)
     picture = _picture(plane, out, formats) if plane else ""
-    page = [layout.front(layout.facts(grid), lead, picture, main, notes), layout.tables(others)]
+    page = [layout.front(said, lead, picture, main, notes), layout.tables(others)]
     page.append(_figures(drawn, out, formats))
     markdown += [
         "## Figures",
@@ -110,7 +112,7 @@ def write_grid(
     whole = html_page(grid.title, interactive.for_page(body) if plane else body, needed)
     write_text(out / "report.html", whole)  # before report.md: it marks the folder as ours
     write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
-    return Summary(out / "report.html", grid.title, lead, main[1] if main else [], notes)
+    return Summary(out / "report.html", grid.title, lead, main[1] if main else [], notes, said[-1])
 
 
 def _picture(plane: Plane, out: Path, formats: Sequence[str]) -> str:

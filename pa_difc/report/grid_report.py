@@ -84,12 +84,20 @@ def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid],
     page.append(notes_beside(shared))
     for s in summaries:
         place = s.page.relative_to(out).as_posix()
-        page += [f"<h2 id='{_anchor(s)}'>{html.escape(s.title)}</h2>", f"<p class='lead'>{html.escape(s.lead)}</p>"]
+        page.append(f"<h2 id='{_anchor(s)}'>{html.escape(s.title)}</h2>")
+        page += [f"<p class='facts'>{html.escape(s.settings)}</p>"] if s.settings else []
+        page.append(f"<p class='lead'>{html.escape(s.lead)}</p>")
         own = [note for note in s.notes if note not in shared]
         page += [html_table(s.table, s.title)] if s.table else []
         page.append(notes_beside(own))
         page.append(f"<p><a href='{place}'>Full page: {html.escape(s.title)}</a></p>")
-        markdown += [f"## {s.title}", s.lead, *own, *([markdown_table(s.table)] if s.table else [])]
+        markdown += [
+            f"## {s.title}",
+            *([s.settings] if s.settings else []),
+            s.lead,
+            *own,
+            *([markdown_table(s.table)] if s.table else []),
+        ]
         markdown.append(f"[Full page]({place.removesuffix('.html')}.md)")
     write_text(out / "report.html", html_page(title, "\n".join(page)))  # before report.md: marks the folder as ours
     write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")

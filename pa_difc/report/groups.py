@@ -14,6 +14,10 @@ _DERIVED = ("confusion_epoch", "reweight_epoch", "crop_px", "feature_head", "cla
 _SHORT = 3  #: most differences in a heading, unless more are needed to tell groups apart
 #: The settings that a label-shift sweep varies.
 _SWEPT = ("data.target_shift", "data.shift_draw", "data.target_sampler")
+#: The settings that name a pair of datasets.
+_PAIR = ("data.source", "data.target")
+#: The kinds of plugins whose code a label-shift sweep varies, and that several pairs may differ in.
+_SAMPLER, _DATASETS = ("target_sampler",), ("source", "target")
 #: Identities that are hashes, and the words for them.
 _WORDS = {"package": "code", "fingerprints": "data", "pretrained": "weights"}
 
@@ -29,10 +33,9 @@ def group_key(record: Record) -> str:
 def key_but_pair(record: Record) -> str:
     """A key that is equal for records that differ only in method, loss, seed, and the pair of datasets."""
     settings, identities = _parts(record["common"])
-    fixed = {key: value for key, value in settings.items() if key not in ("data.source", "data.target")}
+    fixed = {key: value for key, value in settings.items() if key not in _PAIR}
     others = {key: value for key, value in identities.items() if _word(key) != "data"}
-    if isinstance(code := others.get("code"), Mapping):  # leaves out the code of plugin datasets
-        others["code"] = {key: value for key, value in code.items() if key not in ("source", "target")}
+    others["code"] = _without(others.get("code"), _DATASETS)
     others["features"] = others.get("features") is not None  # each pair has its own run that extracted them
     return canonical([record["labels"]["names"], fixed, others])
 
@@ -45,35 +48,59 @@ def sweep_key(record: Record) -> str:
     settings, identities = _parts(record["common"])
     data = record["settings"]["data"]
     fixed = {key: value for key, value in settings.items() if key not in _SWEPT}
-    others = {key: _without_sampler(value) for key, value in identities.items() if _word(key) != "data"}
+    others = {key: _without(value, _SAMPLER) for key, value in identities.items() if _word(key) != "data"}
     source = record["data"]["source"].get("train_fingerprint")
     return canonical([data["source"], data["target"], record["labels"]["names"], source, fixed, others])
 
 
-def differences(records: Sequence[Record], *, swept: bool = False) -> list[list[str]]:
+def differences(records: Sequence[Record], *, swept: bool = False, over_pairs: bool = False) -> list[list[str]]:
     """How groups of runs differ: for each group, the settings that are not the same in all, such as "epochs 8".
 
-    Settings come first, then those that follow from others, then "latest code" or "other code", "… data", "… weights".
-    All groups have equally many entries, on the same subjects.
+    "Frozen features" or "the whole network" comes first, then settings, those that follow from others, and "latest
+    code" or "other code", "… data", "… weights". All groups have equally many entries, on the same subjects.
 
     Args:
         records: one of each group; the last group has the newest run.
         swept: whether the groups are label-shift sweeps, within which some settings and the data vary.
+        over_pairs: whether the groups are of several pairs of datasets, so that the data says nothing.
     """
     parts = [_parts(record["common"]) for record in records]
-    without = _SWEPT if swept else ()
+    without = _SWEPT if swept else _PAIR if over_pairs else ()
+    plugins = _SAMPLER if swept else _DATASETS if over_pairs else ()
     identities = [
-        {k: _without_sampler(v) if swept else v for k, v in others.items() if not (swept and _word(k) == "data")}
+        {k: _without(v, plugins) for k, v in others.items() if not (plugins and _word(k) == "data")}
         | {"classes": record["labels"]["names"]}
         for (_, others), record in zip(parts, records, strict=True)
     ]
+    trained = _trained(records, identities, over_pairs)
     if len({canonical(found["classes"]) for found in identities}) > 1:
         identities = [{k: v for k, v in found.items() if k != "labels"} for found in identities]  # it says the same
     settings = [values for values, _ in parts]
     keys = sorted({key for values in settings for key in values if key not in without}, key=_rank)
     keys = [key for key in keys if len({canonical(values.get(key)) for values in settings}) > 1]
-    words = [_different_words(identities, i) for i in range(len(records))]
-    return [[_setting(key, v.get(key)) for key in keys] + more for v, more in zip(settings, words, strict=True)]
+    words = [_different_words(records, identities, i) for i in range(len(records))]
+    settings_words = [[_setting(key, values.get(key)) for key in keys] for values in settings]
+    return [[*one, *two, *three] for one, two, three in zip(trained, settings_words, words, strict=True)]
+
+
+def _trained(records: Sequence[Record], identities: Sequence[dict[str, Any]], over_pairs: bool) -> list[list[str]]:
+    """What was trained in each group, if that differs: heads on frozen features, or the whole network.
+
+    Takes the features out of the identities. The fingerprints of features are not those of their images, so groups with
+    equally many faces of each class count as having the same data.
+    """
+    features = [found.pop("features", None) for found in identities]
+    if over_pairs:  # each pair has its own run that extracted them
+        features = [key and "extracted" for key in features]
+    if len(set(features)) == 1:
+        return [[] for _ in records]
+    counts = [canonical([[side["train_counts"], side["test_counts"]] for side in r["data"].values()]) for r in records]
+    images = {n: found.get("data") for n, found, key in zip(counts, identities, features, strict=True) if not key}
+    for n, found, key in zip(counts, identities, features, strict=True):
+        if key and "data" in found:
+            found["data"] = images.get(n, n)
+    newest = list(dict.fromkeys(key for key in reversed(features) if key))
+    return [[_ranked("frozen features", newest, key) if key else "the whole network"] for key in features]
 
 
 def headings(differs: Sequence[Sequence[str]]) -> list[str]:
@@ -90,9 +117,9 @@ def headings(differs: Sequence[Sequence[str]]) -> list[str]:
     return [", ".join([*(words[c] for c in chosen), *more]) for words in differs]
 
 
-def _without_sampler(value: Any) -> Any:
-    """An identity without the code of a plugin's target sampler, which a sweep may vary."""
-    return {k: v for k, v in value.items() if k != "target_sampler"} if isinstance(value, dict) else value
+def _without(value: Any, kinds: Sequence[str]) -> Any:
+    """An identity without the code of some kinds of plugins."""
+    return {k: v for k, v in value.items() if k not in kinds} if isinstance(value, dict) else value
 
 
 def _parts(common: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -128,7 +155,7 @@ def _word(key: str) -> str:
     return _WORDS.get(key, key)
 
 
-def _different_words(identities: Sequence[Mapping[str, Any]], i: int) -> list[str]:
+def _different_words(records: Sequence[Record], identities: Sequence[Mapping[str, Any]], i: int) -> list[str]:
     """Group i's words for identities that differ: the newest group has "latest code", one with another "other code"."""
     found: list[str] = []
     for key in dict.fromkeys(key for values in identities for key in values):
@@ -142,10 +169,23 @@ def _different_words(identities: Sequence[Mapping[str, Any]], i: int) -> list[st
         if isinstance(value, int | float):
             found.append(f"{_word(key)} {plain_value(value)}")
             continue
-        place = values.index(canonical(value))
-        which = "latest" if place == 0 else "other"
-        found.append(f"{which} {_word(key)}" + (f" {place}" if place and len(values) > 2 else ""))
+        told = f" ({version})" if _word(key) == "code" and (version := code_version(records[i])) else ""
+        found.append(_ranked(_word(key), values, canonical(value)) + told)
     return found
+
+
+def _ranked(word: str, values: Sequence[str], value: str) -> str:
+    """A word for one of several values, the newest first: "latest code", "other code" or, of many, "other code 2"."""
+    place = values.index(value)
+    if len(values) == 1:
+        return word
+    return f"{'latest' if place == 0 else 'other'} {word}" + (f" {place}" if place and len(values) > 2 else "")
+
+
+def code_version(record: Record) -> str:
+    """The package's version and, if known, the commit that a run's code was from; empty for records without either."""
+    version, commit = record.get("versions", {}).get("pa-difc"), record.get("git")
+    return ", ".join([*([str(version)] if version else []), *([f"commit {commit[:7]}"] if commit else [])])
 
 
 def telling(headings: Sequence[str], keys: Sequence[str]) -> list[str]:

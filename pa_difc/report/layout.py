@@ -6,7 +6,10 @@ import html
 from collections.abc import Mapping, Sequence
 
 from .grid import Grid
+from .groups import code_version
 from .page import Rows, html_table, slug
+from .run import AS_IS
+from .variants import plain_value
 
 #: Sections that combine several tables: the section's title, and the tables' titles.
 SECTIONS = {
@@ -41,17 +44,37 @@ def facts(grid: Grid) -> str:
     return " · ".join([*said[:2], seed, said[2], f"backbone {grid.backbone}"])
 
 
-def front(said: str, lead: str, picture: str, main: tuple[str, Rows] | None, notes: Sequence[str]) -> str:
+def settings(grid: Grid) -> str:
+    """A line on how and when the runs were trained: features, epochs, optimiser, rate, code and dates."""
+    trained = [run for run in grid.runs if run.method != AS_IS] or list(grid.runs)
+    frozen = any(side.get("features_of") for run in trained for side in run.record["data"].values())
+    of_runs = {
+        "epochs": [run.settings["run"]["epochs"] for run in trained],
+        "optimiser": [run.settings["optimiser"]["name"] for run in trained],
+        "learning rate": [run.settings["optimiser"]["lr"] for run in trained],
+    }
+    said = [f"{name} {' and '.join(dict.fromkeys(map(plain_value, values)))}" for name, values in of_runs.items()]
+    code = " and ".join(dict.fromkeys(filter(None, (code_version(run.record) for run in trained))))
+    days = sorted({str(run.record["finished"])[:10] for run in trained})
+    said += [f"pa-difc {code}"] if code else []
+    said.append(f"finished {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else ""))
+    return "Settings: " + " · ".join(["heads on frozen features" if frozen else "whole network trained", *said])
+
+
+def front(said: Sequence[str], lead: str, picture: str, main: tuple[str, Rows] | None, notes: Sequence[str]) -> str:
     """The first screen: the main result, the main table, the plot of all cells, and notes on how to read them.
 
     Args:
-        said: a line on what was run.
+        said: lines on what was run, and how.
         lead: the main result in a few sentences.
         picture: the plot's HTML; may be empty.
         main: title and rows of the main table, if there is one.
         notes: how to read them.
     """
-    parts = [f"<p class='facts'>{html.escape(said)}</p><p class='lead'>{html.escape(lead)}</p>"]
+    parts = [
+        *(f"<p class='facts'>{html.escape(line)}</p>" for line in said),
+        f"<p class='lead'>{html.escape(lead)}</p>",
+    ]
     parts.append("<div class='front'>")
     if main:
         title, rows = main

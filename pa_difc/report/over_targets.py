@@ -41,7 +41,7 @@ def sets_over_targets(grids: Sequence[Grid]) -> Iterator[tuple[str, str, list[Gr
             found.append(grid)
     places = {id(grid): place for place, grid in enumerate(grids)}
     several = [sorted(found, key=lambda grid: places[id(grid)]) for found in sets.values() if len(found) > 1]
-    for grids_of_set, words in zip(several, _words(several), strict=True):
+    for grids_of_set, words in zip(several, _words(several, list(sets.values())), strict=True):
         of_what = "target" if len({grid.source for grid in grids_of_set}) == 1 else "pair"
         for metric, name in SHOWN.items():
             title = f"{name[0].upper()}{name[1:]} on every {of_what}"
@@ -110,12 +110,20 @@ def columns(grids: Sequence[Grid]) -> list[str]:
     return [f"{grid.source} → {grid.target}" if several else grid.target for grid in grids]
 
 
-def _words(sets: Sequence[Sequence[Grid]]) -> list[str]:
-    """How each set of grids differs from the others, numbered if that reads the same; empty for a single set."""
-    if len(sets) < 2:
-        return [""] * len(sets)
-    differs = differences([grids[-1].runs[-1].record for grids in sets])
-    found = [", ".join(word for word in words if not word.endswith(" data")) for words in differs]
+def _words(several: Sequence[Sequence[Grid]], every: Sequence[Sequence[Grid]]) -> list[str]:
+    """How each set of several grids differs from every other set, numbered if that reads the same; empty for one set.
+
+    Args:
+        several: the sets that have a table.
+        every: all sets, also those of a single grid, which has no table over pairs.
+    """
+    if len(every) < 2:
+        return [""] * len(several)
+    shown = [grids for grids in every if len(grids) < 2] + list(several)  # the newest set may be any of them
+    shown.sort(key=lambda grids: max(map(_finished, grids)))
+    differs = differences([grids[0].runs[-1].record for grids in shown], over_pairs=True)
+    words_of = {id(grids): ", ".join(words) for grids, words in zip(shown, differs, strict=True)}
+    found = [words_of[id(grids)] for grids in several]
     places = [found[: i + 1].count(words) for i, words in enumerate(found)]
     return [words if n == 1 else f"{words}, {n}" for words, n in zip(found, places, strict=True)]
 

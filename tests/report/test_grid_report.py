@@ -239,3 +239,20 @@ def test_nothing_of_somebody_else_s_is_written_over(name, tmp_path, capsys):
     (tmp_path / "mine" / "table.md").write_text("mine")
     with pytest.raises(UserError, match=r"table.md was not written by this command"):
         main(["compare", "--out", str(tmp_path / "mine")])
+
+
+def test_a_page_says_how_when_and_by_which_code_its_runs_were_trained(tmp_path):
+    """The untrained classifier ran for no epoch, and does not count."""
+    write(tmp_path, record("as_is", "ce", epochs=8, finished="2025-12-31T00:00:00"))
+    for seed, day in enumerate(("2026-01-30T23:00:00", "2026-02-01T08:00:00")):
+        write(tmp_path, record("mcd", "ce", seed, finished=day, git="54bd4c9a7731f27447"))
+    for target in ("fer2013", "sfew"):
+        write(tmp_path, record("mcd", "ce", target=target, optimiser={"lr": 0.1}))
+    write_grid_report(tmp_path, tmp_path / "out")
+    line = (
+        "Settings: whole network trained · epochs 8 · optimiser sgd · learning rate 0.02 · pa-difc 0.2.0, commit 54bd4c9 "
+        "· finished 2026-01-30 to 2026-02-01"
+    )
+    pages = [*(tmp_path / "out").glob("*/report.*"), *(tmp_path / "out").glob("report.*")]
+    assert len(pages) == 8 and sum(line in page.read_text() for page in pages) == 4  # its page and the overview
+    assert sum("learning rate 0.1 · pa-difc 0.2.0 · finished 2026-01-01" in page.read_text() for page in pages) == 6

@@ -5,6 +5,7 @@ from records import flat_scores, load_grids, record, write, write_many_classes
 
 from pa_difc.report.drawing import line_style
 from pa_difc.report.grid_report import write_grid_report
+from pa_difc.report.over_targets import tables_over_targets
 from pa_difc.report.selection import candidates_table, predicted_table, select
 from pa_difc.report.tables import ablation
 
@@ -18,12 +19,12 @@ OTHERS = [
     ({"optimiser": {"lr": 0.1}}, ["lr 0.02"], ["lr 0.1"]),
     ({"optimiser": {"name": "adamw"}}, ["optimiser sgd"], ["optimiser adamw"]),
     ({"data": {"crop_px": 48}}, ["crop_px 32"], ["crop_px 48"]),
-    ({"common_code": "c1"}, ["other code"], ["latest code"]),
+    ({"common_code": "c1"}, ["other code (0.2.0)"], ["latest code (0.2.0)"]),
     ({"fingerprints": ("d2", "d1")}, ["other data"], ["latest data"]),
     (
         {"common_code": "c1", "optimiser": {"lr": 0.1}, "epochs": 1},
-        ["epochs 8", "lr 0.02", "other code"],
-        ["epochs 1", "lr 0.1", "latest code"],
+        ["epochs 8", "lr 0.02", "other code (0.2.0)"],
+        ["epochs 1", "lr 0.1", "latest code (0.2.0)"],
     ),
 ]
 
@@ -72,9 +73,9 @@ def test_a_title_names_as_many_differences_as_tell_grids_apart(tmp_path):
     write(tmp_path, record("mcd", "ce", **changed, common_code="c1", finished="2026-02-02"))
     titles = [grid.title.partition(" · ")[2] for grid in load_grids(tmp_path)]
     assert titles == [
-        "epochs 8, lr 0.02, optimiser sgd, other code, …",
-        "epochs 1, lr 1, optimiser adamw, other code, …",
-        "epochs 1, lr 1, optimiser adamw, latest code, …",
+        "epochs 8, lr 0.02, optimiser sgd, other code (0.2.0), …",
+        "epochs 1, lr 1, optimiser adamw, other code (0.2.0), …",
+        "epochs 1, lr 1, optimiser adamw, latest code (0.2.0), …",
     ]
 
 
@@ -142,3 +143,44 @@ def test_thirty_one_classes_can_be_told_apart_and_seven_by_colour_alone():
     styles = [line_style(k) for k in range(31)]
     assert len({(s["color"], str(s["ls"]), s["marker"]) for s in styles}) == 31
     assert len({s["color"] for s in styles[:7]}) == 7 and len({s["marker"] for s in styles[:7]}) == 1
+
+
+def on_features(key, target="fer2013", **more):
+    """A record of heads on frozen features, whose fingerprints are those of the features."""
+    one = record("mcd", "ce", target=target, fingerprints=(f"{key}0", f"{key}1"), **more)
+    return one | {"common": one["common"] | {"features": key}}
+
+
+def test_heads_on_frozen_features_and_whole_networks_of_the_same_images_are_named_so(tmp_path):
+    write(tmp_path, record("mcd", "ce", epochs=1, finished="2026-01-01"))
+    write(tmp_path, on_features("f", finished="2026-01-02"))
+    assert [list(grid.differs) for grid in load_grids(tmp_path)] == [
+        ["the whole network", "epochs 1"],
+        ["frozen features", "epochs 8"],
+    ]
+    write(tmp_path, on_features("g", finished="2026-01-03"))
+    assert [grid.differs[0] for grid in load_grids(tmp_path)] == [
+        "the whole network",
+        "other frozen features",
+        "latest frozen features",
+    ]
+    write(tmp_path, on_features("h", finished="2026-01-04", counts={"train_counts": [9] * 7, "test_counts": [2] * 7}))
+    assert [grid.differs[-1] for grid in load_grids(tmp_path)] == ["other data"] * 3 + ["latest data"]
+
+
+def test_a_table_over_pairs_names_its_setting_even_if_it_is_the_only_such_table(tmp_path):
+    for target in ("fer2013", "sfew"):
+        write(tmp_path, on_features(target, target))
+    write(tmp_path, record("mcd", "ce", target="sfew"))
+    titles = list(tables_over_targets(load_grids(tmp_path)))
+    assert titles == ["Mean recall on every target (frozen features)", "Accuracy on every target (frozen features)"]
+
+
+def test_other_code_has_its_version_and_commit(tmp_path):
+    for code, version, commit in (("a", "0.3.0", None), ("b", "0.4.0", "54bd4c9a7731f27447")):
+        git = {"git": commit} if commit else {}
+        write(tmp_path, record("mcd", "ce", common_code=code, finished=version, versions={"pa-difc": version}, **git))
+    assert [grid.heading for grid in load_grids(tmp_path)] == [
+        "other code (0.3.0)",
+        "latest code (0.4.0, commit 54bd4c9)",
+    ]
