@@ -89,13 +89,8 @@ def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid],
         page += [html_table(s.table, s.title)] if s.table else []
         page.append(notes_beside(own))
         page.append(f"<p><a href='{place}'>Full page: {html.escape(s.title)}</a></p>")
-        markdown += [
-            f"## {s.title}",
-            *([s.settings] if s.settings else []),
-            s.lead,
-            *own,
-            *([markdown_table(s.table)] if s.table else []),
-        ]
+        table = [markdown_table(s.table)] if s.table else []
+        markdown += [f"## {s.title}", *filter(None, [s.settings]), s.lead, *own, *table]
         markdown.append(f"[Full page]({place.removesuffix('.html')}.md)")
     write_text(out / "report.html", html_page(title, "\n".join(page)))  # before report.md: marks the folder as ours
     write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
