@@ -72,7 +72,7 @@ def _write_sweep(sweep: Sweep, folder: Path, formats: Sequence[str]) -> Summary:
 
 def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid], out: Path) -> Path:
     """Writes the overview: tables over all targets, then each page's lead sentence and main table; returns its path."""
-    title = f"Runs below {runs.name or runs}"
+    title = f"All runs in {runs.name or runs}"
     notes = [note for s in summaries for note in s.notes]
     shared = [note for note in dict.fromkeys(notes) if notes.count(note) > 1]  # shown once, at the top
     page, markdown = [], [f"# {title}", "\n".join(f"- {s.title}" for s in summaries), *shared]
