@@ -31,8 +31,9 @@ _FILE = "settings.toml"
 #: The folder for reproduced runs.
 _OUT = ("--out", "again")
 
-#: Sentences before a page's commands.
-WHERE = "In the folder where they were given, with the same data and weights:"
+#: The heading of a page's commands, and the sentences before them.
+HEADING = "Commands to repeat this"
+WHERE = "Run these in the same folder as before, with the same data and weights:"
 EACH = "One row of the table only, into the folder again/; click a command to select it:"
 THINNED = "The budget decided which faces these cells saw, and plan.json keeps it: the command above trains them."
 
@@ -68,7 +69,7 @@ def again_html(grid: Grid) -> str:
     if not (given := table_commands(grid)):
         return ""
     lines = "\n".join(given)
-    page = f"<h2 id='again'>Again</h2><p>{WHERE}</p>{_block(lines)}"
+    page = f"<h2 id='again'>{HEADING}</h2><p>{WHERE}</p>{_block(lines)}"
     if _thinned(grid):
         return f"{page}<p>{THINNED}</p>"
     rows = "".join(f"<p>{html.escape(name)}</p>{_block(line)}" for name, line in row_commands(grid))
@@ -79,7 +80,7 @@ def again_markdown(grid: Grid) -> list[str]:
     """The same section as Markdown paragraphs."""
     if not (given := table_commands(grid)):
         return []
-    found = ["## Again", WHERE, "```sh\n" + "\n".join(given) + "\n```"]
+    found = [f"## {HEADING}", WHERE, "```sh\n" + "\n".join(given) + "\n```"]
     if _thinned(grid):
         return [*found, THINNED]
     rows = [f"# {name}\n{line}" for name, line in row_commands(grid)]

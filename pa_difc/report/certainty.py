@@ -33,8 +33,8 @@ def certainty(selection: Selection) -> list[str]:
     for name, pick in picks.items():
         if pick is not chosen:
             against.setdefault(pick.name, []).append(name)
-    found = f"Alone, {listed(for_it)} would choose it too" if for_it else "No single criterion would choose it"
-    rivals = listed([f"{listed(names)} would choose {rival}" for rival, names in against.items()])
+    found = f"Used alone, {_pick(for_it)} it too" if for_it else "Used alone, no criterion picks it"
+    rivals = listed([f"{_pick(names)} {rival}" for rival, names in against.items()])
     lines = [*learnt_little(selection), f"{found}{'; ' + rivals if rivals else ''}."]
     second = max(others, key=lambda c: c.scores["consensus"])
     if 2 * len(for_it) < len(picks):
@@ -54,12 +54,16 @@ def certainty(selection: Selection) -> list[str]:
         agree = f"Two cells agree on {mean(shares):.0%} of the faces on average, and on at least {min(shares):.0%}"
         if len(shares) == 1:
             agree = f"The two cells agree on {shares[0]:.0%} of the faces"
-        lines.append(f"{agree}: where they differ, one of them is wrong.")
+        lines.append(f"{agree}; where two differ, at least one is wrong.")
     lines.append(
         f"Only labels can tell: with {_LABELLED} of the faces labelled, accuracy is known to within "
         f"{98 / sqrt(_LABELLED):.0f} points."
     )
     return lines
+
+
+def _pick(names: Sequence[str]) -> str:
+    return f"{listed(names)} pick{'s' * (len(names) == 1)}"
 
 
 def listed(words: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from ..util.bars import tqdm
 from .classes import class_names, label_classes, trajectory
 from .drawing import BLUE, COLORS, GRAY, GREEN, ORANGE, Figure, error_style, line_style
-from .embedding import by_class, by_domain, embed
+from .embedding import by_class, by_domain, caption_of, embed
 from .grid import BASE, DIFC, Grid, over_seeds
 from .matrix import matrix, matrix_size
 from .run import Array, Run
@@ -69,8 +69,9 @@ def _of_run(run: Run, name: str) -> list[Figure]:
             caption = f"{seed} Numbers: faces in a bin, of {len(run.outputs['target_labels']):,}."
             drawn.append(Figure(f"{name}: reliability", partial(reliability, outputs=run.outputs), caption=caption))
         by = partial(by_class, points=points, names=class_names(run))
-        drawn.append(Figure(f"{name}: features by class", by, _TALL, seed))
-        drawn.append(Figure(f"{name}: features by domain", partial(by_domain, points=points), _TALL, seed))
+        of = f"{seed} {caption_of(points)}"
+        drawn.append(Figure(f"{name}: features by class", by, _TALL, of))
+        drawn.append(Figure(f"{name}: features by domain", partial(by_domain, points=points), _TALL, of))
     if run.labelled:
         size = matrix_size(len(run.classes))
         drawn.append(Figure(f"{name}: confusion matrix", partial(matrix, run=run), size, seed))

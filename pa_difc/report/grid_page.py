@@ -150,7 +150,7 @@ def _scored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables.R
         "Accuracy, methods × losses": tables.methods_by_losses(grid, "accuracy"),
         **{f"Differences in {name}": differences_table(grid, metric) for metric, name in DIFFERENCES.items()},
         JUDGED: by_criterion,
-        **({"What the choice goes by": candidates_table(selection)} if selection and is_judged else {}),
+        **({"Criteria of the choice": candidates_table(selection)} if selection and is_judged else {}),
         "Order of confusion on the target": tables.confusion_order(grid),
         "Recall of confused and other classes": tables.confusing_recall(grid),
         "Predictions that DIFC changed": tables.changed_predictions(grid),
@@ -178,7 +178,7 @@ def _unscored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables
 
 def _of_choice(grid: Grid, selection: Selection) -> list[str]:
     """Notes on how to read the candidates' table, and on how certain the choice is."""
-    sure = f"How sure? On {grid.title}: {' '.join(certainty(selection))}"
+    sure = f"How certain is the choice on {grid.title}? {' '.join(certainty(selection))}"
     return [*(f"{note}." for note in selection_notes(selection)), sure]
 
 

@@ -74,7 +74,7 @@ def _write_sweep(sweep: Sweep, folder: Path, formats: Sequence[str], latex: bool
 
 def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid], out: Path) -> Path:
     """Writes the overview: tables over all targets, then each page's lead sentence and main table; returns its path."""
-    title = f"Runs below {runs.name or runs}"
+    title = f"All runs in {runs.name or runs}"
     notes = [note for s in summaries for note in s.notes]
     shared = [note for note in dict.fromkeys(notes) if notes.count(note) > 1]  # shown once, at the top
     page, markdown = [], [f"# {title}", "\n".join(f"- {s.title}" for s in summaries), *shared]
@@ -91,13 +91,8 @@ def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid],
         page += [html_table(s.table, s.title)] if s.table else []
         page.append(notes_beside(own))
         page.append(f"<p><a href='{place}'>Full page: {html.escape(s.title)}</a></p>")
-        markdown += [
-            f"## {s.title}",
-            *([s.settings] if s.settings else []),
-            s.lead,
-            *own,
-            *([markdown_table(s.table)] if s.table else []),
-        ]
+        table = [markdown_table(s.table)] if s.table else []
+        markdown += [f"## {s.title}", *filter(None, [s.settings]), s.lead, *own, *table]
         markdown.append(f"[Full page]({place.removesuffix('.html')}.md)")
     write_text(out / "report.html", html_page(title, "\n".join(page)))  # before report.md: marks the folder as ours
     write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")

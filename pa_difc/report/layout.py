@@ -23,7 +23,7 @@ SECTIONS = {
         "Differences in accuracy",
         "Differences in mean recall of classes with 20 faces",
     ),
-    "Choosing without labels, judged": ("Choosing without target labels", "What the choice goes by"),
+    "How well choosing without labels works": ("Choosing without target labels", "Criteria of the choice"),
     "Confusion": (
         "Order of confusion on the target",
         "Recall of confused and other classes",

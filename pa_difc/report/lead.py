@@ -121,7 +121,7 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
     if tested.within_noise and gains["accuracy"][best].points < 0 and not gains["accuracy"][best].within_noise:
         verdict = "did not help"  # its gain may be chance, and its loss of accuracy is not
     elif verdict != "did not help" and tested.within_noise:
-        doing, verdict = f"That {_lower(doing)} {verdict}", "can't be told from noise"
+        doing, verdict = f"Whether {_lower(doing)} {verdict}", "is unclear"
     more, right = gains["macro_recall"][best], gains["accuracy"][best]
     return [
         f"{doing} {verdict}: {' + '.join(best)} has {signed(more.points)} points of mean recall{_shown(more)} and "

@@ -18,8 +18,8 @@ _FINGERPRINTS = ("train_fingerprint", "test_fingerprint")
 #: The metrics that have such a table, and their names in its title.
 SHOWN = {"macro_recall": "mean recall", "accuracy": "accuracy"}
 NOTE = (
-    "In %, target test split, mean ± standard deviation over seeds; the mean is over the columns, of cells that have "
-    "all, on the same seeds; † collapsed in at least one run"
+    "In %, target test split, mean ± standard deviation over seeds; the last column is the mean of the others, "
+    "for rows that have them all, from the same seeds; † collapsed in at least one run"
 )
 
 

@@ -73,8 +73,8 @@ def write_report(
         ).items()
     )
     page.append(f"<h2>Figures</h2><div class='figures'>{drawn}</div>")
-    page.append(f"<h2>Again</h2><p><code>{html.escape(command)}</code></p><p>{opened}</p>")
-    markdown += ["## Again", f"```sh\n{command}\n```", how]
+    page.append(f"<h2>Commands to repeat this</h2><p><code>{html.escape(command)}</code></p><p>{opened}</p>")
+    markdown += ["## Commands to repeat this", f"```sh\n{command}\n```", how]
     write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
     write_text(out / "report.html", html_page(study.study_name, "\n".join(page)))
     if assessment is None:

@@ -85,7 +85,11 @@ def test_the_chosen_cell_is_exported_and_its_page_says_why(adapted):
     assert text.split("\n\n")[1].startswith("images:loose has no labels: how good a cell is on it is unknown. Take ")
     assert "as_is, the pretrained classifier without training" in text.split("\n\n")[1]
     for shown in (page, text):
-        assert "How sure?" in shown and "Only labels can tell" in shown and "Choosing without labels" in shown
+        assert (
+            "How certain is the choice" in shown
+            and "Only labels can tell" in shown
+            and "Choosing without labels" in shown
+        )
 
 
 def test_all_cells_share_what_the_budget_decided(adapted):
@@ -134,7 +138,11 @@ def test_without_weights_all_is_learnt_from_the_source_and_labels_are_read_after
     chosen = re.search(r"chosen without labels: (\S+) \+ (\S+)", said)
     record = cells_of(tmp_path)[chosen[1], chosen[2]]
     page = (tmp_path / "report.md").read_text()
-    assert "## What the choice goes by" in page and "How sure?" in page and f"| {chosen[1]} | {chosen[2]} ←" in page
+    assert (
+        "## Criteria of the choice" in page
+        and "How certain is the choice" in page
+        and f"| {chosen[1]} | {chosen[2]} ←" in page
+    )
     assert f"read after the choice: accuracy {record['scores']['target']['accuracy']:5.1%}  mean " in said
 
 

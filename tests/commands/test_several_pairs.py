@@ -106,7 +106,7 @@ def test_a_later_command_adds_to_tables_and_commands(home, capsys, monkeypatch):
     commands = (home / "runs" / "command.txt").read_text().splitlines()
     assert [line.rpartition(" ")[2] for line in commands] == ["ce", "di"]
     assert main(["report", "runs"]) == 0
-    again = (home / "runs" / "report" / "report.md").read_text().partition("## Again")[2]
+    again = (home / "runs" / "report" / "report.md").read_text().partition("## Commands to repeat this")[2]
     assert all(command in again for command in commands)
     rows = dict(re.findall(r"^# source_only · (\w+)\n(.*)$", again, re.MULTILINE))
     assert set(rows) == {"ce", "di"}

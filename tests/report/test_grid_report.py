@@ -250,8 +250,8 @@ def test_a_page_says_how_when_and_by_which_code_its_runs_were_trained(tmp_path):
         write(tmp_path, record("mcd", "ce", target=target, optimiser={"lr": 0.1}))
     write_grid_report(tmp_path, tmp_path / "out")
     line = (
-        "Settings: whole network trained · epochs 8 · optimiser sgd · learning rate 0.02 · pa-difc 0.2.0, commit 54bd4c9 "
-        "· finished 2026-01-30 to 2026-02-01"
+        "Settings: whole network trained · epochs 8 · optimiser sgd · learning rate 0.02 · pa-difc 0.2.0, "
+        "commit 54bd4c9 · finished 2026-01-30 to 2026-02-01"
     )
     pages = [*(tmp_path / "out").glob("*/report.*"), *(tmp_path / "out").glob("report.*")]
     assert len(pages) == 8 and sum(line in page.read_text() for page in pages) == 4  # its page and the overview
