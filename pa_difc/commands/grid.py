@@ -43,6 +43,7 @@ def run_grid(
     team: Team = ALONE,
     shifted: bool = False,
     scope: str = "",
+    names: Sequence[str] | None = None,
 ) -> tuple[list[Record], Failures]:
     """Trains cells; returns their records, and the failures of those that have none.
 
@@ -55,12 +56,13 @@ def run_grid(
         team: the workers that train the cells; without a number of jobs, :func:`.usual_jobs` decides.
         shifted: see :class:`.Pairs`.
         scope: what the time left is for, such as "this pair", if the command trains more than these cells.
+        names: of the cells on the screen; None for their methods, losses and what else differs.
 
     Raises:
         Stopped: by Ctrl-C, or by a signal that counts as such; see :mod:`pa_difc.util.stops`.
         UserError: there is no such cluster, or its workers can't train the cells.
     """
-    grid = _Grid(cells, Expected(cells, seconds), out, scope)
+    grid = _Grid(cells, Expected(cells, seconds), out, scope, names)
     pairs = Pairs(source, target, shifted=shifted)
     try:
         left = cells if shifted else grid.keep(source, target)
@@ -125,9 +127,11 @@ def on_first(cells: Sequence[Settings], devices: Sequence[str]) -> list[Settings
 class _Grid:
     """The records and failures of the cells so far, and the lines that report them."""
 
-    def __init__(self, cells: Sequence[Settings], expected: Expected, out: Path, scope: str) -> None:
+    def __init__(
+        self, cells: Sequence[Settings], expected: Expected, out: Path, scope: str, names: Sequence[str] | None = None
+    ) -> None:
         self.cells, self.expected, self.out, self.scope = cells, expected, out, scope
-        self.names = [" · ".join(words) for words in _words(cells)]
+        self.names = names or [" · ".join(words) for words in _words(cells)]
         self.width = max(map(len, self.names), default=0)
         self.records: dict[int, Record] = {}
         self.failures: Failures = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,10 +30,14 @@ EXAMPLES = """\
 
 #: The paper's source dataset.
 PAPERS_SOURCE = "raf_db"
+#: The source dataset of a toy target.
+TOY_SOURCE = "toy_studio"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    add_training_flags(parser, source=PAPERS_SOURCE, target="fer2013", out="runs/search")
+    source = f"{PAPERS_SOURCE}; for a toy target {TOY_SOURCE}"
+    add_training_flags(parser, source=source, target="fer2013", out="runs/search")
+    parser.get_default("command_defaults")["source"] = PAPERS_SOURCE
     add_cell_flags(parser)
     add_features_flag(parser)
     add = parser.add_argument
@@ -69,7 +73,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     if parsed.source is None and (parsed.target or "").startswith("toy_"):
-        parsed.command_defaults["source"] = "toy_studio"
+        parsed.command_defaults["source"] = TOY_SOURCE
     settings = settings_of_cell(parsed)
     space = searched(_space(parsed.space), parsed.tune)
 
@@ -105,9 +109,9 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _train_all(
-    jobs: int | None, cells: Sequence[Settings], source: Domain, target: Domain, out: Path
+    jobs: int | None, cells: Mapping[str, Settings], source: Domain, target: Domain, out: Path
 ) -> list[dict[str, Any]]:
-    """Trains the cells that confirm a study's best trials, as a grid does.
+    """Trains cells by name, as a grid does.
 
     Raises:
         UserError: a cell failed.
@@ -115,7 +119,7 @@ def _train_all(
     from ..training.team import Team
     from .grid import run_grid
 
-    records, failures = run_grid(cells, source, target, out, team=Team(jobs))
+    records, failures = run_grid(list(cells.values()), source, target, out, team=Team(jobs), names=list(cells))
     for name, failure in failures:
         more = f" ({failure.file})" if failure.file else ""
         raise UserError(f"{name}: {failure.reason}{more}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from .objective import Task, unpack
 from .space import Space, candidate, defaults
 from .study import Choice
 
-#: Trains cells on source and target below a folder, in parallel if asked for; returns their records, in order.
-TrainAll = Callable[[Sequence[Settings], Domain, Domain, Path], list[dict[str, Any]]]
+#: Trains cells by name on source and target below a folder, in parallel if asked for; returns their records, in order.
+TrainAll = Callable[[Mapping[str, Settings], Domain, Domain, Path], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def assess(
     hidden: Any = task.target.test  # faces or features, both dataclasses
     labelled = replace(task.target, test=replace(hidden, labels=target.test.labels))
     wanted = {
-        "selected": candidate(task.settings, choice.chosen.params),
-        "defaults (trial 0)": candidate(task.settings, defaults(task.settings, space)),
+        "chosen": candidate(task.settings, choice.chosen.params),
+        "defaults": candidate(task.settings, defaults(task.settings, space)),
         "source-only": source_only(task.settings),
     }
     lines = _lines(wanted, task.source, labelled, task.out, seeds, train_all)
@@ -116,8 +116,12 @@ def _lines(
 ) -> list[Line]:
     """Trains configurations over seeds; identical ones are trained once."""
     cells = {name: [settings.but(seed=seed) for seed in seeds] for name, settings in wanted.items()}
-    different = {_key(cell): cell for name in cells for cell in cells[name]}
-    records = dict(zip(different, train_all(list(different.values()), source, target, out / "after"), strict=True))
+    different: dict[str, tuple[list[str], Settings]] = {}
+    for name in cells:
+        for cell in cells[name]:
+            different.setdefault(_key(cell), ([], cell))[0].append(name)
+    named = {f"{', '.join(names)} · seed {cell.run.seed}": cell for names, cell in different.values()}
+    records = dict(zip(different, train_all(named, source, target, out / "after"), strict=True))
     return [_scored(name, [records[_key(cell)]["scores"]["target"] for cell in cells[name]]) for name in cells]
 
 
@@ -126,13 +130,13 @@ def _key(cell: Settings) -> str:
 
 
 def _pool(choice: Choice, recalls: Sequence[float], target: Domain) -> list[Line]:
-    """The selected, default, worst and best trials, each on one seed, and so apart from means over seeds."""
+    """The chosen, default, worst and best trials, each on one seed, and so apart from means over seeds."""
     worst, oracle = (int(pick(recalls)) for pick in (np.argmin, np.argmax))
-    wanted = {"selected": (choice.chosen, "")}
+    wanted = {"chosen": (choice.chosen, "")}
     if own := next((t for t in choice.candidates if t.user_attrs.get("origin") == "defaults"), None):
         wanted["defaults"] = own, ""
-    wanted["worst of the pool"] = choice.candidates[worst], ""
-    wanted["oracle best"] = choice.candidates[oracle], "uses target labels: for reference only"
+    wanted["worst of all trials"] = choice.candidates[worst], ""
+    wanted["best by target labels"] = choice.candidates[oracle], "uses target labels: for reference only"
     return [_pooled(f"{name} (trial {t.number})", t, target, note) for name, (t, note) in wanted.items()]
 
 

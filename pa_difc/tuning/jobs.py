@@ -19,7 +19,6 @@ from ..data.shared import share
 from ..training.ready import ENVIRONMENT, workers_context
 from ..util.errors import UserError
 from ..util.forks import replaced
-from ..util.process import command_line
 from ..util.registry import loaded_plugins
 from .child import main
 from .interrupts import deferred
@@ -80,11 +79,11 @@ def run_in_workers(plan: StudyPlan, study: optuna.Study, task: Task, jobs: int) 
             _Process(i, Job(plan, shared, go, folder / f"{i}.json", os.getpid(), argv, plugins), folder)
             for i in range(1, jobs + 1)
         ]
-        board = Board(study, plan.trials, [one.job.progress for one in crew])
+        board = Board(study, plan.trials, task.criterion, [one.job.progress for one in crew])
         try:
             _watch(plan, crew, board)
         except KeyboardInterrupt:
-            board.print(f"stopping; resume with: {command_line()}")
+            board.print("stopping")
             raise
         finally:
             go.unlink(missing_ok=True)

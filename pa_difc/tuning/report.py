@@ -5,17 +5,21 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
+from itertools import starmap
 
 import optuna
 
 from ..evaluation.metrics import METRICS
 from ..report.page import html_figure, html_page, html_table, markdown_table
+from ..report.printed import aligned
 from ..util.files import write_text
 from ..util.markdown import write_markdown
 from ..util.names import as_utf8
 from ..util.numbers import fixed, signed
 from ..util.terminal import wrapped
+from ..util.version import VERSION
 from .assessment import Assessment, Line
+from .explained import near_ends, reasons, trained_with
 from .figures import figures
 from .gain import gain_sentence
 from .objective import Task
@@ -42,56 +46,86 @@ def write_report(
     Returns:
         The text for the terminal: the main result, and with an assessment the main tables.
     """
-    out, target = plan.folder, plan.settings.data.target
-    lead, warnings = UNSCORED, []
-    if assessment:
-        lead, warnings = gain_sentence(assessment.lines, target), warn(assessment, plan.select)
-    tables = [
-        *(_scored(assessment, len(plan.seeds)) if assessment else []),
-        ("Criteria", criteria_table(choice, assessment)),
-        ("Trials", trials_table(choice, assessment)),
-        ("Search space", space_table(task, plan.space)),
+    out, settings = plan.folder, plan.settings
+    lead = gain_sentence(assessment.lines, settings.data.target) if assessment else UNSCORED
+    warnings = warn(assessment, plan.select) if assessment else []
+    scored = _scored(assessment, len(plan.seeds)) if assessment else []
+    hints = near_ends(choice, plan.space, settings)
+    names = list(map(as_utf8, task.source.label_set.names))
+    drawn = (html_figure(title, picture) for title, picture in figures(study, choice, assessment, names).items())
+    blocks = [
+        _text(lead, "lead"),
+        *(_text(warning, "warn") for warning in (*warnings, *hints)),
+        _text(" ".join(reasons(choice, plan.select))),
+        _text(_facts(plan, study, choice), "facts"),
+        *starmap(_table, scored),
+        _table("Criteria", criteria_table(choice, assessment)),
+        _failures(choice, assessment),
+        _table("Trials", trials_table(choice, assessment)),
+        _table("Search space", space_table(task, plan.space)),
+        (f"<h2>Figures</h2><div class='figures'>{''.join(drawn)}</div>", ""),
+        _again(plan),
     ]
-    count = len(choice.candidates)
-    facts = (
-        f"{study.study_name}: {count} complete trials, {plan.features} features, "
-        f"final choice by {plan.select} ({SELECTIONS[plan.select]})."
+    pages, texts = zip(*blocks, strict=True)
+    write_markdown(out / "report.md", "\n\n".join([f"# {study.study_name}", *filter(None, texts)]) + "\n")
+    write_text(out / "report.html", html_page(study.study_name, "\n".join(pages)))
+    shown = [wrapped(text, indent=0) for text in (lead, *warnings)]
+    for title, rows in scored:
+        shown += ["", f"{title}:", *aligned(rows)]
+    return "\n".join(shown) + "\n" * bool(scored)
+
+
+#: A piece of the report, as HTML and as Markdown.
+Block = tuple[str, str]
+
+
+def _text(words: str, kind: str = "") -> Block:
+    marked = f"**{words}**" if kind == "warn" else words
+    return f"<p{kind and f' class={kind!r}'}>{html.escape(words)}</p>", marked
+
+
+def _table(title: str, rows: list[list[str]]) -> Block:
+    return f"<h2>{html.escape(title)}</h2>{html_table(rows, title)}", f"## {title}\n\n{markdown_table(rows)}"
+
+
+def _failures(choice: Choice, assessment: Assessment | None) -> Block:
+    """What the columns mean, and how each criterion can fail; folded, as it is the same in every study."""
+    columns = (
+        "Regret: how far the mean recall of a criterion's pick is below that of the best trial. "
+        "Spearman: the rank correlation of the criterion with mean recall over all trials."
     )
+    found = {name: SELECTIONS[name] for name in choice.scores}
+    lines = "".join(f"<p><b>{html.escape(name)}</b>: {html.escape(said)}</p>" for name, said in found.items())
+    title = "What each criterion measures, and how it fails"
+    said = columns if assessment else ""
+    page = (f"<p class='hint'>{said}</p>" if said else "") + f"<details><summary>{title}</summary>{lines}</details>"
+    listed = "\n".join(f"- **{name}**: {words}" for name, words in found.items())
+    return page, "\n\n".join(filter(None, [said, f"{title}:", listed]))
+
+
+def _facts(plan: StudyPlan, study: optuna.Study, choice: Choice) -> str:
+    """The trials' number, settings, date and version, on a line."""
+    ends = [trial.datetime_complete for trial in choice.candidates if trial.datetime_complete]
+    date = f", {max(ends):%Y-%m-%d}" if ends else ""
+    about = trained_with(plan.settings, list(plan.space), plan.features)
+    return f"{study.study_name}: {len(choice.candidates)} complete trials; {about}; pa-difc {VERSION}{date}."
+
+
+def _again(plan: StudyPlan) -> Block:
+    """The command that made the study, and the one that opens it."""
     how = f"`optuna-dashboard {plan.address.url}` opens the study (`pip install optuna-dashboard`)."
     opened = re.sub("`(.+?)`", r"<code>\1</code>", html.escape(how))
-    command = (out / "command.txt").read_text(encoding="utf-8").strip()
-    markdown = [f"# {study.study_name}", lead, *(f"**{w}**" for w in warnings), facts]
-    page = [f"<p class='lead'>{html.escape(lead)}</p>", *(f"<p class='warn'>{html.escape(w)}</p>" for w in warnings)]
-    page.append(f"<p>{html.escape(facts)}</p>")
-    for title, rows in tables:
-        markdown += [f"## {title}", markdown_table(rows)]
-        page.append(f"<h2>{title}</h2>{html_table(rows, title)}")
-    drawn = "".join(
-        html_figure(title, picture)
-        for title, picture in figures(
-            study, choice, assessment, list(map(as_utf8, task.source.label_set.names))
-        ).items()
-    )
-    page.append(f"<h2>Figures</h2><div class='figures'>{drawn}</div>")
-    page.append(f"<h2>Commands to repeat this</h2><p><code>{html.escape(command)}</code></p><p>{opened}</p>")
-    markdown += ["## Commands to repeat this", f"```sh\n{command}\n```", how]
-    write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
-    write_text(out / "report.html", html_page(study.study_name, "\n".join(page)))
-    if assessment is None:
-        return lead
-    shown = [*(wrapped(text, indent=0) for text in (lead, *warnings)), ""]
-    for title, rows in _scored(assessment, len(plan.seeds)):
-        lines = ([f"{row[0]:<28}", *(f"{cell:<15}" for cell in row[1:])] for row in rows)
-        shown += [f"{title}:", *("".join(line).rstrip() for line in lines), ""]
-    return "\n".join(shown)
+    command = (plan.folder / "command.txt").read_text(encoding="utf-8").strip()
+    page = f"<h2>Commands to repeat this</h2><p><code>{html.escape(command)}</code></p><p>{opened}</p>"
+    return page, f"## Commands to repeat this\n\n```sh\n{command}\n```\n\n{how}"
 
 
 def _scored(assessment: Assessment, seeds: int) -> list[tuple[str, list[list[str]]]]:
     """Two tables by title: means over seeds must not be compared with single runs."""
-    over = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
+    over = f"mean and standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
     return [
-        (f"On the target's test split, trained again: {over}", main_table(assessment.lines)),
-        ("Among the trials, on one seed", main_table(assessment.pool)),
+        (f"Trained anew, scores on the target's test faces: {over}", main_table(assessment.lines)),
+        ("The trials themselves, scores on the target's test faces: one seed", main_table(assessment.pool)),
     ]
 
 
@@ -113,18 +147,20 @@ def main_table(lines: Sequence[Line]) -> list[list[str]]:
 
     def row(line: Line) -> list[str]:
         name = line.name + (" †" if line.collapsed else "")
-        return [name, *(line.cell(metric) for metric in METRICS), line.note]
+        return [name, *(line.cell(metric) for metric in METRICS), *([line.note] if noted else [])]
 
-    return [["", *(f"{name}, %" for name in METRICS.values()), ""], *map(row, lines)]
+    noted = any(line.note for line in lines)
+    head = ["settings", *(f"{name}, %" for name in METRICS.values()), *(["note"] if noted else [])]
+    return [head, *map(row, lines)]
 
 
 def criteria_table(choice: Choice, assessment: Assessment | None) -> list[list[str]]:
     """The pick of each criterion and, with labels, its regret against the best trial."""
-    rows = [["criterion", "picks trial", *(["regret, points", "Spearman"] if assessment else []), "known failure"]]
+    rows = [["criterion", "picks trial", *(["regret, points", "Spearman"] if assessment else [])]]
     for name in choice.scores:
         pick = choice.candidates[choice.pick(name)].number
         known = [fixed(100 * assessment.regret[name]), signed(assessment.correlation[name], 2)] if assessment else []
-        rows.append([name, str(pick), *known, SELECTIONS[name]])
+        rows.append([name, str(pick), *known])
     return rows
 
 

@@ -19,8 +19,10 @@ from ..training.memory import workers_that_fit
 from ..util.errors import Stopped
 from ..util.files import write_text
 from ..util.process import command_line
+from ..util.terminal import wrapped
 from ..util.toml import to_toml
 from .assessment import TrainAll, assess, test_recalls
+from .explained import near_ends, reasons
 from .interrupts import deferred
 from .jobs import run_in_workers
 from .objective import Objective, Task, blind, show, source_recall, train
@@ -85,7 +87,7 @@ def _all_trials(plan: StudyPlan, study: optuna.Study, task: Task) -> None:
     """
     try:
         if plan.jobs is None:
-            progress = Progress(study, plan.trials)
+            progress = Progress(study, plan.trials, task.criterion)
             objective = Objective(task, plan.space, progress.title)
             with Worker(plan.folder) as worker:
                 first = defaults(plan.settings, plan.space)
@@ -100,7 +102,8 @@ def _all_trials(plan: StudyPlan, study: optuna.Study, task: Task) -> None:
                 done = f"{len(complete_trials(study))} of {plan.trials} trials done"
         except Exception:  # the storage does not answer, which may be why the study was stopped
             done = ""
-        raise Stopped("; ".join(filter(None, [str(stop), done, command_line()]))) from None
+        print(f"resume with: {command_line()}", flush=True)
+        raise Stopped("; ".join(filter(None, [str(stop), done])) or "stopped") from None
 
 
 def make_task(plan: StudyPlan, source: Domain, target: Domain) -> Task:
@@ -126,6 +129,8 @@ def finish(plan: StudyPlan, study: optuna.Study, task: Task, target: Domain, tra
     write_text(best, best_toml(plan, choice.chosen))
     values = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in choice.chosen.params.items())
     print(f"\nchosen: trial {choice.chosen.number}  " + "  ".join(values), flush=True)
+    for sentence in (*reasons(choice, plan.select), *near_ends(choice, plan.space, plan.settings)):
+        print(wrapped(sentence, indent=0), flush=True)
     found = None
     if target.labelled:
         found = assess(choice, task, target, plan.space, train_all, seeds=plan.seeds, confirm=plan.confirm)

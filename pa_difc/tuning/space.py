@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import log
 from typing import TYPE_CHECKING, Any
 
 from ..util.names import lookup
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 #: Upper end of a dimension that stands for the last epoch of a run.
 LAST_EPOCH = "last epoch"
+
+#: A value in this share of a range next to an end is near that end.
+_OUTER = 0.1
 
 #: A key that is not a setting: whether classes are re-weighted at all.
 REWEIGHT = "reweight"
@@ -55,6 +59,17 @@ class Dimension:
             return centre / self.around, centre * self.around
         assert self.low is not None and self.high is not None
         return self.low, (max(1, epochs - 1) if self.high == LAST_EPOCH else float(self.high))
+
+    def near_end(self, value: Any, own: Any, epochs: int) -> str | None:
+        """ "lower" or "upper" if a value is in the outer tenth of the range at that end, by the scale of the search.
+
+        None elsewhere, and for choices and epochs, whose ranges can't be widened.
+        """
+        if self.choices is not None or self.high == LAST_EPOCH:
+            return None
+        at, low, high = (log(x) if self.log else x for x in (value, *self.bounds(own, epochs)))
+        reach = _OUTER * (high - low)
+        return "lower" if at < low + reach else "upper" if at > high - reach else None
 
     def suggest(self, trial: Trial, key: str, own: Any, epochs: int) -> Any:
         """Suggests a value for a trial."""

@@ -1,9 +1,20 @@
 """A study's report says no more than its numbers do."""
 
+import re
+
+import numpy as np
+import optuna
 import pytest
+from processes import here
+from studies import SPACE, config
+from test_study import fake_study
 
 from pa_difc.tuning.assessment import Line
+from pa_difc.tuning.explained import near_ends, reasons
 from pa_difc.tuning.gain import gain_sentence
+from pa_difc.tuning.progress import Board
+from pa_difc.tuning.space import LAST_EPOCH, Dimension
+from pa_difc.tuning.study import Choice, choose
 
 
 def line(*recalls):
@@ -44,3 +55,82 @@ def test_one_difference_on_all_seeds_is_not_tested_either():
 
 def test_a_choice_of_the_defaults_changes_nothing():
     assert "Tuning changed nothing on dim" in gained(0.0, 0.0, 0.0)
+
+
+def test_a_line_never_has_a_value_above_the_best_beside_it(capsys):
+    """Workers finish between two looks: two trials are new at once, and one more comes while lines are printed."""
+    study = optuna.create_study(direction="maximize")
+    board = Board(study, 4, "im", [])
+
+    def finish(*values):
+        for value in values:
+            study.add_trial(optuna.create_trial(values=[value]))
+
+    print_line = board.print
+    board.print = lambda line: (print_line(line), finish(0.99) if len(study.trials) == 2 else None)
+    finish(0.91, 0.9304)
+    board.look()
+    board.look()
+    lines = capsys.readouterr().out.splitlines()
+    assert [re.sub(" · eta.*", "", line) for line in lines] == [
+        "trial 0  im 0.9100  1 of 4 done · best im 0.9100",
+        "trial 1  im 0.9304  2 of 4 done · best im 0.9304",
+        "trial 2  im 0.9900  3 of 4 done · best im 0.9900",
+    ]
+
+
+def chosen_of(rows, selection):
+    rng = np.random.default_rng(0)
+    good = rng.dirichlet(np.ones(7) * 0.3, 50)
+    return choose(fake_study([(*row, good) for row in rows]), selection)
+
+
+def test_the_choice_names_its_criterion_and_that_of_the_best_value():
+    rows = [(0.9, 0.6, -0.1), (0.95, 0.5, -0.1), (0.8, 0.4, -0.1)]
+    assert reasons(chosen_of(rows, "im"), "im") == ["Trial 1 is chosen by im."]
+    choice = chosen_of(rows, "consensus")
+    choice = Choice(choice.candidates[0], choice.candidates, choice.scores, choice.feasible)
+    said = " ".join(reasons(choice, "consensus"))
+    assert "Trial 0 is chosen by consensus over several criteria: mean rank by im, class_ami and ensv" in said
+    assert said.endswith("The best im is trial 1's: 0.9500 against 0.9000.")
+
+
+def test_a_better_value_that_costs_source_recall_is_explained():
+    said = " ".join(reasons(chosen_of([(0.9, 0.6, -0.1), (0.95, 0.9, 0.1)], "consensus"), "consensus"))
+    assert said.endswith("0.9500 against 0.9000, but that trial does not keep the source's recall.")
+    said = " ".join(reasons(chosen_of([(0.9, 0.6, 0.2), (0.95, 0.9, 0.1)], "consensus"), "consensus"))
+    assert "No trial keeps the source's recall, so all could be chosen." in said
+
+
+@pytest.mark.parametrize(
+    ("value", "end"),
+    [(2.861, "upper"), (1.95, None), (2.05, "upper"), (0.3, None), (0.0762, None), (0.0745, "lower"), (0.05, "lower")],
+)
+def test_the_outer_tenth_of_a_range_by_its_scale(value, end):
+    """0.05 … 3 spans ln 60 = 4.094, a tenth of which is a factor of 1.506: below 0.0753 and above 1.992."""
+    assert SPACE["max_margin"].near_end(value, 0.3, 40) == end
+
+
+def test_ends_on_a_linear_scale_and_ranges_that_can_t_be_wider():
+    linear = Dimension("", low=0.0, high=3.0)
+    assert [linear.near_end(v, 1.0, 40) for v in (0.29, 0.31, 2.69, 2.71)] == ["lower", None, None, "upper"]
+    assert Dimension("", low=0, high=LAST_EPOCH).near_end(0, 5, 40) is None
+    assert Dimension("", choices=(1, 2)).near_end(1, 1, 40) is None
+    assert Dimension("", around=10, log=True).near_end(0.0095, 0.001, 40) == "upper"
+
+
+def test_a_choice_at_the_end_of_its_range_says_how_to_widen_it():
+    trial = optuna.create_trial(
+        values=[0.9],
+        params={"max_margin": 2.861, "epsilon": 0.1},
+        distributions={k: optuna.distributions.FloatDistribution(0.001, 9) for k in ("max_margin", "epsilon")},
+    )
+    space = {key: SPACE[key] for key in ("max_margin", "epsilon")}
+    (said,) = near_ends(Choice(trial, [trial], {}, [True]), space, config())
+    assert "max_margin 2.86 lies at the upper end of 0.05 … 3" in said
+    assert "--space FILE.py" in said and "--study NAME" in said
+
+
+def test_the_help_says_which_source_a_toy_target_has(capsys):
+    _, out, _ = here("search", "--help")
+    assert "(default: raf_db; for a toy target toy_studio)" in " ".join(out.split())

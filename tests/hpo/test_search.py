@@ -1,17 +1,20 @@
 """The search command as people run it: real processes, kills, a real PostgreSQL server."""
 
+import html
 import json
 import os
 import re
 import signal
 import time
 from collections import Counter
+from datetime import date
 
 import optuna
 import pytest
 from processes import apart, here, run, start
 
 from pa_difc.util.toml import read_toml
+from pa_difc.util.version import VERSION
 
 SEARCH = "hpo/search.py"
 
@@ -35,20 +38,29 @@ def test_a_study_ends_in_a_report_and_a_file_that_recipes_take(data_root, tmp_pa
     code, out, err = apart("search", *flags(data_root, tmp_path, "--features", "frozen", "--confirm", "1"))
     assert code == 0, err
     assert "chosen: trial" in out and "defaults (trial 0)" in out and "uses target labels: for reference only" in out
+    assert "is chosen by consensus over several criteria: mean rank by im" in out and "best im " in out
+    assert "can't be tested with fewer than 3 seeds" in out
+    assert {f"{name} · seed {n}" for name in ("source-only", "full network: defaults") for n in (0, 1)} <= names(out)
+    assert {"chosen · seed 0", "chosen, defaults · seed 0"} & names(out)
     (folder,) = tmp_path.iterdir()
     page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
     for word in (
-        "trained again: mean over 2 seeds",
-        "Among the trials, on one seed",
-        "Tuning",
+        "Trained anew, scores on the target's test faces: mean and standard deviation over 2 seeds",
+        "The trials themselves, scores on the target's test faces: one seed",
+        "With tuning",
+        f"epochs 2, learning rate 0.001, seed 0; pa-difc {VERSION}, {date.today():%Y-%m}",
+        "is chosen by consensus",
+        "a pool that mostly fails agrees with the failure",
         "regret",
         "Spearman",
         "source-only",
-        "worst of the pool",
+        "worst of all trials",
+        "best by target labels",
         "dashboard",
         "full network",
     ):
-        assert word in page and word in text
+        assert word in html.unescape(page) and word in text, word
+    assert not re.search(r"<th[^>]*></th>", page) and "<details><summary>What each criterion measures" in page
     assert page.count("<svg") >= 5 and not re.search(r"(src|href)=.https?:", page)  # nothing needs a network
     best = folder / "best.toml"
     assert "No target label was used" in best.read_text()
@@ -60,6 +72,11 @@ def test_a_study_ends_in_a_report_and_a_file_that_recipes_take(data_root, tmp_pa
     record = json.loads(next((tmp_path / "r").glob("runs/*/record.json")).read_text())
     chosen = best.read_text()
     assert f"max_margin = {record['settings']['loss']['options']['max_margin']}" in chosen
+
+
+def names(out):
+    """Of the cells that were trained: "1/6  chosen · seed 0  …"."""
+    return set(re.findall(r"^ *\d+/\d+  (.+? seed \d)", out, re.MULTILINE))
 
 
 def test_killed_and_given_again_it_ends_with_all_trials(data_root, tmp_path):
@@ -109,7 +126,8 @@ def test_stopped_jobs_leave_the_command_that_goes_on(data_root, tmp_path, how):
     process.send_signal(how)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 128 + how and "Traceback" not in out + err, out + err
-    assert "resume with:" in out and "of 400 trials done" in err and "--jobs 2" in err
+    assert len(re.findall("^resume with: .*--jobs 2", out, re.MULTILINE)) == out.count("esume with") == 1
+    assert re.fullmatch(r"(stopped[^;]*; )?\d+ of 400 trials done\. Resume with the same command\.\n", err), err
     assert all(t.state.name in ("COMPLETE", "WAITING", "FAIL") for t in studies(tmp_path).trials)
 
 
@@ -151,9 +169,10 @@ def test_sqlite_takes_one_writer(data_root, tmp_path):
         assert time.time() < deadline and first.poll() is None, first.communicate()
         time.sleep(0.05)
     first.send_signal(signal.SIGINT)
-    _, err = first.communicate(timeout=60)
+    out, err = first.communicate(timeout=60)
     assert first.returncode == 130, err
-    assert "hpo/search.py" in err and "Resume with" in err and "Traceback" not in err
+    assert re.search(r"^resume with: .*hpo/search\.py", out, re.MULTILINE) and out.count("esume with") == 1
+    assert re.search(r"^stopped .*; \d+ of 500 trials done\. Resume with the same command\.$", err, re.MULTILINE), err
 
 
 def test_three_workers_one_killed_and_no_trial_is_lost(data_root, tmp_path, postgres):
