@@ -47,8 +47,8 @@ def notes(lines: Sequence[Line], names: Sequence[str], records: Sequence[dict[st
         f"In %, target test split, last epoch. ± is the standard deviation over {over_draws(lines)}, each with its own "
         "seed and its own class proportions. Draws differ a lot, so that bars overlap even where a difference is "
         f"clear: differences are taken within each draw, from {FROM}.",
-        f"From {_number(FEWEST_SEEDS)} draws on, p and the 95 % interval are those of a paired t-test over draws, unless "
-        "all draws differ by the same. p (Holm) is corrected for all comparisons by that metric, with "
+        f"From {_number(FEWEST_SEEDS)} draws on, p and the 95 % interval are those of a paired t-test over draws, "
+        "unless all draws differ by the same. p (Holm) is corrected for all comparisons by that metric, with "
         f"every α; {MARK} marks those below 0.05. The best line's comparisons have a correction of their own.",
         _on_classes(lines, len(names)),
         "Each draw takes the target's class proportions from Dirichlet(α · K · p) around its own p, and resamples both "
