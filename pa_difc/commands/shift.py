@@ -102,7 +102,8 @@ def _show(records: list[dict[str, Any]]) -> None:
         print(f"\n{filled(f'{name} in %: {over}, last epoch; target labels are used to shift and to score only')}")
         print("\n".join(aligned(table(lines, metric))))
         if len(gains := gains_table(lines, metric)) > 1:
-            print(f"\n{filled(f'{name}, points over {FROM}: {over}, paired by draw; {MARK} Holm p < 0.05')}")
+            marked = f"; {MARK} p < 0.05 by Holm" if any(MARK in cell for row in gains for cell in row) else ""
+            print(f"\n{filled(f'{name}, points over {FROM}: {over}, paired by draw{marked}')}")
             print("\n".join(aligned(gains)))
     print(f"\n{filled(lead(lines))}")
 

@@ -47,9 +47,10 @@ def notes(lines: Sequence[Line], names: Sequence[str], records: Sequence[dict[st
         f"In %, target test split, last epoch. ± is the standard deviation over {over_draws(lines)}, each with its own "
         "seed and its own class proportions. Draws differ a lot, so that bars overlap even where a difference is "
         f"clear: differences are taken within each draw, from {FROM}.",
-        f"From {_number(FEWEST_SEEDS)} draws on, p and the 95 % interval are those of a paired t-test over draws, unless "
-        "all draws differ by the same. p (Holm) is corrected for all comparisons by that metric, with "
+        f"From {_number(FEWEST_SEEDS)} draws on, p and the 95 % interval are those of a paired t-test over draws, "
+        "unless all draws differ by the same. p (Holm) is corrected for all comparisons by that metric, with "
         f"every α; {MARK} marks those below 0.05. The best line's comparisons have a correction of their own.",
+        *_all_alike(lines),
         _on_classes(lines, len(names)),
         "Each draw takes the target's class proportions from Dirichlet(α · K · p) around its own p, and resamples both "
         "of its splits to them (RLSbench's protocol). The smaller α, the stronger the shift. Target labels are used to "
@@ -73,15 +74,33 @@ def _not_told(others: Sequence[Gain], draws: int) -> list[str]:
     if draws < FEWEST_SEEDS:
         few = f"{_number(draws).capitalize()} draw{'s' * (draws > 1)}"
         return [f"{few} cannot tell it from the others: that takes {_number(FEWEST_SEEDS)} or more (--draws)."]
-    ranked = sorted(others, key=lambda d: -mean(d.over.values(d.alpha, METRIC)))
-    alike = [d.over.name for d in ranked if not d.told_apart]
+    alike = _alike(others)
     if not alike:
         return [f"A paired test tells it from {'all others' if others[1:] else others[0].over.name}."]
     shown = alike if len(alike) <= _LISTED else [*alike[: _LISTED - 1], f"{len(alike) - _LISTED + 1} more"]
     if len(alike) == len(others):
-        every = f"any of the {len(others)} others ({', '.join(shown)})" if others[1:] else alike[0]
+        every = f"any of the {len(others)} others ({listed(shown)})" if others[1:] else alike[0]
         return [f"But it cannot be told from {every}."]
     return [f"It cannot be told from {len(alike)} of the {len(others)} others: {listed(shown)}."]
+
+
+def _alike(others: Sequence[Gain]) -> list[str]:
+    """The names of the lines that can't be told from the best one, the highest mean recall first."""
+    ranked = sorted(others, key=lambda d: -mean(d.over.values(d.alpha, METRIC)))
+    return [d.over.name for d in ranked if not d.told_apart]
+
+
+def _all_alike(lines: Sequence[Line]) -> list[str]:
+    """The same in full, where the first sentence names only some of them."""
+    alpha = severities(lines)[-1]
+    found = to_best(lines, alpha, METRIC)
+    if found is None or len(found[0].values(alpha, METRIC)) < FEWEST_SEEDS:
+        return []
+    best, others = found
+    alike = _alike(others)
+    if len(alike) <= _LISTED or len(alike) == len(others):
+        return []
+    return [f"At {alpha_name(alpha)}, {best.name} cannot be told by mean recall from {listed(alike)}."]
 
 
 def _number(n: int) -> str:
@@ -99,7 +118,7 @@ def _on_classes(lines: Sequence[Line], k: int) -> str:
     if not fewer:
         return f"{text}: all {k} in every draw."
     if len(fewer) > _LISTED:
-        return f"{text}, which are fewer than {k} in {len(fewer)} of {len(there)} draws: see the table of classes."
+        return f"{text}, fewer than {k} in {len(fewer)} of {len(there)} draws: the table of classes lists them."
     each = [f"{there[key]} {_in_draw(*key)}" for key in fewer]
     rest = "" if len(fewer) == len(there) else f"{k}, but "
     return f"{text}: {rest}{listed(each)}. With fewer classes it is an easier task."

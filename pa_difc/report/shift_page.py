@@ -16,11 +16,11 @@ from .latex import latex_table
 from .layout import facts, notes_beside
 from .page import html_page, html_table, markdown_table, slug
 from .run import Run
-from .shift import METRICS, Alpha, Line, lines_from_records, newest_runs, severities
+from .shift import METRICS, Alpha, Line, lines_from_records, newest_runs, over_draws, severities
 from .shift_figures import write_figures
-from .shift_lead import lead, notes
+from .shift_lead import FROM, lead, notes
 from .shift_statistics import to_best
-from .shift_tables import Rows, classes_table, evidence_table, gains_table, statistics_csv, table, to_csv
+from .shift_tables import MARK, Rows, classes_table, evidence_table, gains_table, statistics_csv, table, to_csv
 from .variants import variant_names
 
 #: The files of a sweep's page.
@@ -146,17 +146,32 @@ def _write_latex(lines: Sequence[Line], sections: Sequence[_Section], classes: R
     """Writes each table as tables/*.tex, with each column's best scores in bold."""
     metric_of = {next(iter(section.tables)): section.metric for section in sections}
     for heading, rows in _tables(sections, classes).items():
-        bold = set[tuple[int, int]]()
+        bold, notes = set[tuple[int, int]](), [] if heading == CLASSES else [_latex_note(heading, metric_of, lines)]
         if heading in metric_of:
             for j, alpha in enumerate(severities(lines), 3):
                 bold |= {(i, j) for i in _best(lines, alpha, metric_of[heading])}
-        text = latex_table(rows, f"{heading}: {title}.", f"{out.name}-{slug(heading)}", bold, [_BOLD_NOTE] * bool(bold))
+        notes += [_BOLD_NOTE] if bold else []
+        text = latex_table(rows, f"{heading}: {title}.", f"{out.name}-{slug(heading)}", bold, notes)
         write_text(out / "tables" / f"{slug(heading)}.tex", text)
 
 
+def _latex_note(heading: str, metric_of: Mapping[str, str], lines: Sequence[Line]) -> str:
+    """What a table's numbers are."""
+    if heading in metric_of:
+        return f"In %, mean ± standard deviation over {over_draws(lines)}."
+    holm = "corrected by Holm for all comparisons by this metric"
+    if heading.endswith(_TESTS):
+        return f"In points over {FROM}; interval and p of a t-test paired by draw; p (Holm) is {holm}."
+    return f"In points over {FROM}, mean ± standard deviation over {over_draws(lines)}; {MARK} p < 0.05, {holm}."
+
+
 def _best(lines: Sequence[Line], alpha: Alpha, metric: str) -> set[int]:
-    """The rows of the best line at one α and of those that can't be told from it; the first one is 1."""
-    if (found := to_best(lines, alpha, metric)) is None:
+    """The rows of the best line at one α and of those that can't be told from it; the first one is 1.
+
+    None if there are too few draws to test any.
+    """
+    found = to_best(lines, alpha, metric)
+    if found is None or all(d.p is None for d in found[1]):
         return set()
     best, others = found
     alike = [best, *(d.over for d in others if not d.told_apart)]

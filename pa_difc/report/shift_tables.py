@@ -32,10 +32,10 @@ def table(lines: Sequence[Line], metric: str) -> Rows:
 
 
 def gains_table(lines: Sequence[Line], metric: str) -> Rows:
-    """The same as differences in points from the method's uncorrected cross-entropy, paired by draw."""
-    alphas = severities(lines)
-    rows = [[*_HEAD, *map(alpha_name, alphas)]]
+    """Differences in points from the method's uncorrected cross-entropy, paired by draw, for each α that has any."""
     found = {(id(d.line), d.alpha): d for d in over_base(lines, metric)}
+    alphas = [alpha for alpha in severities(lines) if any(alpha == known for _, known in found)]
+    rows = [[*_HEAD, *map(alpha_name, alphas)]]
     for line in lines:
         gains = [found.get((id(line), alpha)) for alpha in alphas]
         if any(gains):

@@ -53,8 +53,9 @@ def test_an_adjusted_run_gives_two_lines_and_refusals_are_counted():
 
 
 def test_gains_are_paired_by_draw():
-    _, *rows = gains_table(lines_from_records(RECORDS), "macro_recall")
-    assert [row[4] for row in rows] == ["+5.0 ± 1.4", "+15.0 ± 7.1", "+2.0"]  # 34 − 30 and 16 − 10; 50 − 30, 20 − 10
+    head, *rows = gains_table(lines_from_records(RECORDS), "macro_recall")
+    assert head[3:] == ["α = 0.3"]  # nothing can be compared without a shift
+    assert [row[3] for row in rows] == ["+5.0 ± 1.4", "+15.0 ± 7.1", "+2.0"]  # 34 − 30 and 16 − 10; 50 − 30, 20 − 10
 
 
 def test_the_csv_holds_every_draw():

@@ -66,6 +66,18 @@ def test_the_first_sentence_names_those_that_cannot_be_told_from_the_best():
     assert lead(lines_from_records(CLEAR)).endswith("A paired test tells it from dann + ce.")
 
 
+def test_the_notes_name_all_of_many_that_cannot_be_told_from_the_best(tmp_path):
+    near = [(f"near{i}", (34 - i, 15, 54)) for i in range(5)]
+    records = CLEAR + sweep(*near)
+    said = lead(lines_from_records(records))
+    assert "from 5 of the 6 others: dann + near0, dann + near1, dann + near2 and 2 more." in said
+    write_shift_report(records, tmp_path)
+    assert (
+        "cannot be told by mean recall from dann + near0, dann + near1, dann + near2, dann + near3 and dann + near4"
+        in ((tmp_path / "label_shift.md").read_text())
+    )
+
+
 @pytest.mark.parametrize(("draws", "number"), [(1, "One draw"), (2, "Two draws")])
 def test_fewer_than_three_draws_tell_nothing(draws, number, tmp_path):
     records = [one for one in CLEAR if one["settings"]["run"]["seed"] < draws]
@@ -137,7 +149,8 @@ def test_latex_has_the_tables_of_a_sweep_too(tmp_path):
     tables = {path.stem: path.read_text() for path in (page.parent / "tables").glob("*.tex")}
     assert {"mean-recall", "mean-recall-tests-of-these-differences", "classes-in-each-draw", "accuracy"} <= set(tables)
     assert r"\textbf{35.0 $\pm$ 19.9}" in tables["mean-recall"] and r"\textbf{30" not in tables["mean-recall"]
-    assert re.search(r"\$\\alpha\$ = 0\.3", tables["mean-recall"])
+    assert re.search(r"\$\\alpha\$ = 0\.3", tables["mean-recall"]) and "over 3 draws" in tables["mean-recall"]
+    assert "paired by draw" in tables["mean-recall-tests-of-these-differences"]
 
 
 def test_words_on_the_page_are_explained(tmp_path):

@@ -24,7 +24,10 @@ ENTRIES = {
 #: Below ``--out``, of each command, the files whose names don't follow from a hash.
 OUTPUTS = {
     "compare": ["table.csv", "table.md", "choice.csv", "choice.md", "command.txt"],
-    "shift": [f"folder.bright-to-folder.dim--label-shift/label_shift.{end}" for end in ("html", "csv", "md")],
+    "shift": [
+        f"folder.bright-to-folder.dim--label-shift/label_shift{end}"
+        for end in (".html", ".csv", "_statistics.csv", ".md")
+    ],
     "adapt": ["report.html", "report.md", "command.txt"],
     "report": ["report.html", "report.md"],
     "export": [
