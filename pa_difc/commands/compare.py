@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..util.errors import UserError
-from .flags import add_features_flag, add_grid_flags, add_jobs_flags, add_log_flag, add_training_flags, read_jobs
+from .flags import (
+    add_features_flag,
+    add_grid_flags,
+    add_jobs_flags,
+    add_log_flag,
+    add_training_flags,
+    check_log,
+    read_jobs,
+)
 
 if TYPE_CHECKING:
     from ..training.team import Team
@@ -49,6 +57,7 @@ def run(parsed: argparse.Namespace) -> int:
     from .experiment import listing, planned
 
     team = read_jobs(parsed)
+    check_log(parsed)
     if not parsed.list:
         team.get_ready()
     grids = planned(parsed, METHODS, LOSSES)  # this checks all settings before anything is read or trained
