@@ -54,7 +54,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    from .experiment import listing, planned
+    from .experiment import keep_grid_file, listing, planned
 
     team = read_jobs(parsed)
     check_log(parsed)
@@ -71,6 +71,8 @@ def run(parsed: argparse.Namespace) -> int:
     from .tables import CHOICE_TABLES, TABLES, Tables
 
     require_own(parsed.out, *TABLES, *CHOICE_TABLES, COMMAND)
+    if parsed.grid:
+        keep_grid_file(parsed.grid, parsed.out)
     add_command(parsed.out)  # an --out that can't be written fails before training
     tables = Tables(parsed.out)
     records: list[Record] = []
