@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from made import random_faces
+from processes import here
 
 from pa_difc.data import Domain
 from pa_difc.training import loggers
@@ -11,6 +12,7 @@ from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
 from pa_difc.training.settings import Settings
 from pa_difc.util.errors import DivergedError, UserError
+from pa_difc.util.version import VERSION
 
 made: list = []
 
@@ -46,10 +48,10 @@ def config(**more):
 
 
 def test_every_epoch_and_then_the_scores(pair, told, tmp_path):
-    record = run_cell(config(), *pair, tmp_path, title="dann · difc", progress=False, log="told")
+    record = run_cell(config(seed=3), *pair, tmp_path, title="dann · difc", progress=False, log="told")
     (logger,) = told
     assert [epoch for epoch, _ in logger.said] == [1, 2, 3, 3] and logger.closed
-    assert logger.title == "dann · difc" and logger.config["loss.epsilon"] == 0.02
+    assert logger.title == "toy_studio → toy_street · dann · difc · seed 3" and logger.config["loss.epsilon"] == 0.02
     for (_, values), entry in zip(logger.said, record["history"], strict=False):
         assert values["lr"] == entry["lr"] and values["margins/fear"] == entry["state"]["margins"][1]
         assert all(isinstance(v, float) for v in values.values())
@@ -125,6 +127,8 @@ def test_other_programs_are_told_settings_epochs_scores_and_the_end(name, pair, 
     called = [call for call, _, _ in program.calls]
     settings, log, end = {"mlflow": ("log_params", "log_metrics", "end_run"), "wandb": ("init", "log", "finish")}[name]
     assert called.count(log) == 4 and called[-1] == end
+    (title,) = (kwargs[key] for _, _, kwargs in program.calls for key in ("run_name", "name") if key in kwargs)
+    assert title == "toy_studio → toy_street · dann · difc · seed 0"
     (kept,) = (kwargs.get("config") or args[0] for call, args, kwargs in program.calls if call == settings)
     assert float(kept["loss.epsilon"]) == 0.02
     epochs = [kwargs.get("step") or args[0]["epoch"] for call, args, kwargs in program.calls if call == log]
@@ -144,6 +148,95 @@ def test_a_resumed_run_is_the_same_one_for_wandb(pair, tmp_path, monkeypatch):
     program = Program()
     monkeypatch.setitem(sys.modules, "wandb", program)
     for folder in (tmp_path / "a", tmp_path / "a", tmp_path / "b"):
-        loggers.make_logger("wandb", folder, "x", config())
+        loggers.make_logger("wandb", folder, config())
     ids = [kwargs["id"] for call, _, kwargs in program.calls if call == "init"]
     assert ids[0] == ids[1] != ids[2]
+
+
+def test_a_tracker_can_select_and_group_by_what_distinguishes_runs(tmp_path, monkeypatch):
+    program = Program()
+    for name in ("mlflow", "wandb"):
+        monkeypatch.setitem(sys.modules, name, program)
+        loggers.make_logger(name, tmp_path, config(seed=3))
+    said = {call: kwargs for call, _, kwargs in program.calls}
+    cell = {"pair": "toy_studio → toy_street", "method": "dann", "loss": "difc", "seed": "3", "pa_difc": VERSION}
+    assert said["start_run"]["tags"].items() >= cell.items()
+    wandb = said["init"]
+    assert wandb["group"] == "toy_studio → toy_street" and wandb["job_type"] == "dann"
+    assert wandb["tags"] == ["dann", "difc", "seed 3"] and wandb["config"]["pa_difc"] == VERSION
+
+
+def test_wandb_is_silent_and_its_own_variables_come_first(tmp_path, monkeypatch):
+    program = Program()
+    monkeypatch.setitem(sys.modules, "wandb", program)
+    for variable in ("WANDB_DIR", "WANDB_RUN_GROUP", "WANDB_SILENT"):
+        monkeypatch.delenv(variable, raising=False)
+    loggers.make_logger("wandb", tmp_path, config())
+    for variable, value in (("WANDB_DIR", "elsewhere"), ("WANDB_RUN_GROUP", "mine"), ("WANDB_SILENT", "false")):
+        monkeypatch.setenv(variable, value)
+    loggers.make_logger("wandb", tmp_path, config())
+    first, second = (kwargs for call, _, kwargs in program.calls if call == "init")
+    assert first["dir"] == str(tmp_path) and first["settings"] == {"silent": True}
+    assert not {"dir", "group", "settings"} & second.keys()
+
+
+def test_long_paths_fit_into_names_of_groups(tmp_path, monkeypatch):
+    program = Program()
+    monkeypatch.setitem(sys.modules, "wandb", program)
+    loggers.make_logger("wandb", tmp_path, config(target=f"folder:{'long/' * 60}faces"))
+    (group,) = (kwargs["group"] for call, _, kwargs in program.calls if call == "init")
+    assert len(group) == 128 and group.endswith("long/faces")
+
+
+@pytest.mark.parametrize("name", ["mlflow", "wandb"])
+def test_a_failed_run_ends_its_log_as_failed(name, pair, tmp_path, monkeypatch):
+    program = Program()
+    monkeypatch.setitem(sys.modules, name, program)
+
+    def diverged(*args, **kwargs):
+        raise DivergedError("not finite")
+
+    monkeypatch.setattr("pa_difc.training.run.fit", diverged)
+    with pytest.raises(DivergedError):
+        run_cell(config(), *pair, tmp_path, progress=False, log=name)
+    last = program.calls[-1]
+    assert last == {"mlflow": ("end_run", ("FAILED",), {}), "wandb": ("finish", (), {"exit_code": 1})}[name]
+
+
+@pytest.mark.parametrize(
+    "command", [["compare", "--methods", "dann"], ["train"], ["adapt", "--source", "toy_studio", "--budget", "9s"]]
+)
+def test_a_missing_package_is_one_line_before_anything_is_read(command, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    code, out, err = here(*command, "--log", "wandb", "--out", tmp_path / "out")
+    assert code == 2 and out == "" and not (tmp_path / "out").exists()
+    assert err == "error: --log wandb needs the package: pip install 'pa-difc[wandb]'\n"
+
+
+def test_a_tracker_that_cannot_be_used_is_one_line(monkeypatch):
+    class Broken(Program):
+        def search_experiments(self, **_):
+            raise RuntimeError("no such server\nmore")
+
+        def login(self, **_):
+            raise RuntimeError("no API key\nmore")
+
+        def get_tracking_uri(self):
+            return "http://there"
+
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
+    for name, line in (("mlflow", "http://there can't be used: no such server"), ("wandb", "no API key")):
+        monkeypatch.setitem(sys.modules, name, Broken())
+        with pytest.raises(UserError, match=f"^--log {name}: {line}$"):
+            loggers.require_logger(name)
+
+
+@pytest.mark.parametrize("cell", [["train", "--method"], ["compare", "--jobs", "1", "--methods"]])
+def test_runs_that_were_trained_before_are_not_logged_and_it_says_so(cell, data_root, tmp_path, told):
+    loss = "--loss" if cell[0] == "train" else "--losses"
+    faces = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", data_root, "--set", "crop_px=32"]
+    words = [*cell, "source_only", loss, "ce", *faces, "--epochs", "1", "--out", tmp_path]
+    code, out, err = here(*words)
+    assert code == 0 and "--log" not in out, err
+    _, out, _ = here(*words, "--log", "told")
+    assert "\n--log told: one run was trained before, and only training is logged\n" in out and not told

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..util.errors import UserError
+from ..util.names import alternatives
 from .extractor import extractor_on
 from .spec import TIMM, BackboneSpec
 from .trunk import Maps, Trunk
@@ -85,7 +86,7 @@ def timm_backbone(name: str) -> BackboneSpec:
     timm = _timm(own)
     if not timm.is_model(own):
         near = get_close_matches(own, timm.list_models(), n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "timm.list_models() lists all"
+        hint = f"did you mean {alternatives(near)}?" if near else "timm.list_models() lists all"
         raise UserError(f"backbone {name!r}: timm has no network {own!r}: {hint}")
     build = partial(extractor_on, partial(TimmTrunk, own))
     return BackboneSpec(build, _INPUT_PX, 0.001, f"timm's {own}", feature_head="global_only", grid=True)

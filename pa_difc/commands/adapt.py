@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.protocol import NO_SOURCE
 from ..util.errors import UserError
-from .flags import add_jobs_flags, add_log_flag, read_jobs
+from .flags import add_jobs_flags, add_log_flag, check_log, read_jobs
 from .given_cells import settings_of_rows
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def run(parsed: argparse.Namespace) -> int:
     from .budget import read_budget
 
     started, budget, team = time.perf_counter(), read_budget(parsed.budget), read_jobs(parsed)
+    check_log(parsed)
     team.get_ready()
     cells = _cells(parsed)  # this checks all settings before anything is read or trained
 

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..util.errors import UserError
-from .flags import add_features_flag, add_grid_flags, add_jobs_flags, add_log_flag, add_training_flags, read_jobs
+from .flags import (
+    add_features_flag,
+    add_grid_flags,
+    add_jobs_flags,
+    add_log_flag,
+    add_training_flags,
+    check_log,
+    read_jobs,
+)
 
 if TYPE_CHECKING:
     from ..training.team import Team
@@ -46,9 +54,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    from .experiment import listing, planned
+    from .experiment import keep_grid_file, listing, planned
 
     team = read_jobs(parsed)
+    check_log(parsed)
     if not parsed.list:
         team.get_ready()
     grids = planned(parsed, METHODS, LOSSES)  # this checks all settings before anything is read or trained
@@ -62,6 +71,8 @@ def run(parsed: argparse.Namespace) -> int:
     from .tables import CHOICE_TABLES, TABLES, Tables
 
     require_own(parsed.out, *TABLES, *CHOICE_TABLES, COMMAND)
+    if parsed.grid:
+        keep_grid_file(parsed.grid, parsed.out)
     add_command(parsed.out)  # an --out that can't be written fails before training
     tables = Tables(parsed.out)
     records: list[Record] = []

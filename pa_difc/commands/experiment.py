@@ -49,6 +49,30 @@ def planned(parsed: argparse.Namespace, methods: Sequence[str], losses: Sequence
     return [made for block in blocks for made in _of_block(parsed, block, methods, losses)]
 
 
+def keep_grid_file(file: Path, out: Path) -> None:
+    """Copies a file of grids to ``grids/NAME-HASH.toml``, which the command line names from now on.
+
+    So the commands in records and command.txt stay true when the file is edited. A pipe, which can't be read twice, is
+    not copied.
+
+    Raises:
+        UserError: the copy can't be written, or was edited.
+    """
+    from ..util.files import file_digest, write_atomic
+    from ..util.process import name_copy
+
+    if not file.is_file():
+        return
+    digest = file_digest(file)
+    name = file.stem if file.stem.endswith(f"-{digest}") else f"{file.stem}-{digest}"
+    copy, content = out / "grids" / f"{name}.toml", file.read_bytes()
+    if not copy.exists():
+        write_atomic(copy, lambda to: to.write(content))
+    elif file_digest(copy) != digest:
+        raise UserError(f"{copy}: this copy of {file} was edited; rename it, and its commands in command.txt")
+    name_copy("--grid", copy)
+
+
 def _of_block(
     parsed: argparse.Namespace, block: Block, methods: Sequence[str], losses: Sequence[str]
 ) -> Iterator[PairGrid]:

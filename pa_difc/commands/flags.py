@@ -13,7 +13,7 @@ from ..data.sampling import sampler_names
 from ..losses import LOSSES
 from ..methods import METHODS
 from ..training.keys import CELL_KEYS, fixed_keys
-from ..training.loggers import LOGGERS
+from ..training.loggers import LOGGERS, require_logger
 from ..training.team import Team
 from ..util.errors import UserError
 from ..util.terminal import wrapped
@@ -141,6 +141,15 @@ def add_log_flag(parser: argparse.ArgumentParser) -> None:
     """Adds ``--log``, for commands that train."""
     about = f"also log the scalars of every epoch to {', '.join(LOGGERS)}"
     parser.add_argument("--log", metavar="NAME", help=about)
+
+
+def check_log(parsed: argparse.Namespace) -> None:
+    """Checks ``--log`` before anything is read or trained.
+
+    Raises:
+        UserError: there is no such logger, or its package is not installed.
+    """
+    require_logger(parsed.log)
 
 
 def add_features_flag(parser: argparse.ArgumentParser) -> None:

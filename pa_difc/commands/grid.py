@@ -15,6 +15,7 @@ from ..training.cores import threads_of, usual_jobs
 from ..training.device import set_device
 from ..training.expected import Expected
 from ..training.grid import Step, train_cells
+from ..training.loggers import not_logged
 from ..training.memory import workers_that_fit
 from ..training.outcome import Failure
 from ..training.pairs import Pairs
@@ -66,6 +67,8 @@ def run_grid(
     pairs = Pairs(source, target, shifted=shifted)
     try:
         left = cells if shifted else grid.keep(source, target)
+        if log and grid.records:
+            print(not_logged(log, len(grid.records)), flush=True)
         if not left:
             return grid.result()
         number = None if team.cluster else jobs_for(left, source, target, team.jobs)

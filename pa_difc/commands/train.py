@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .flags import add_cell_flags, add_log_flag, add_training_flags
+from .flags import add_cell_flags, add_log_flag, add_training_flags, check_log
 from .given_cells import settings_of_cell
 
 EXAMPLES = """\
@@ -21,15 +21,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     settings = settings_of_cell(parsed)
+    check_log(parsed)
 
     from ..training.build import load_pair
+    from ..training.loggers import not_logged
     from ..training.record import RunFolder
-    from ..training.run import run_cell
+    from ..training.run import kept_record, run_cell
     from .scores import announce, announce_phases, print_scores
 
     source, target = load_pair(settings)
     announce(source, target)
     announce_phases([settings])
+    if parsed.log and kept_record(settings, source, target, parsed.out) is not None:
+        print(not_logged(parsed.log, 1))
     record = run_cell(settings, source, target, parsed.out, log=parsed.log)
     print_scores(record, RunFolder.of(parsed.out, settings, source, target).path)
     return 0

@@ -18,8 +18,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ..losses import LOSSES
+from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.names import unknown
+from ..util.registry import Registry
 from ..util.toml import read_toml
 from .given import Given
 from .settings_file import settings_of
@@ -69,12 +72,24 @@ def _block(values: dict[str, Any], where: str) -> Block:
             raise UserError(f"{where}: {key}={value!r}: must be {_WORDS[kind]}")
         if kind is list:
             _check_items(value, int if key == "seeds" else str, f"{where}: {key}")
+        if key in _REGISTRIES:
+            _check_names(value, _REGISTRIES[key], f"{where}: {key}")
     if values.get("features", "full") not in FEATURES:
         raise UserError(f"{where}: features={values['features']!r}: must be {' or '.join(FEATURES)}")
     return Block(**values | {"settings": settings_of(values.get("settings", {}), f"{where}: settings")})
 
 
 _WORDS = {str: "a text", dict: "a table", list: "a list"}
+
+
+#: The registries of named entries; "all" names every one.
+_REGISTRIES: dict[str, Registry[Any]] = {"methods": METHODS, "losses": LOSSES}
+
+
+def _check_names(names: list[str], registry: Registry[Any], where: str) -> None:
+    for name in names:
+        if name != "all" and name not in registry:
+            raise UserError(f"{where}: {unknown(registry.kind, name, registry)}")
 
 
 def _check_items(values: list[Any], kind: type, where: str) -> None:

@@ -37,7 +37,34 @@ RENAMED = {
     "adjust": "run.prior_correction",
     "estimate": "loss.confusion_from",
 }
-
+#: Other programs' words for short keys, for errors.
+SYNONYMS = {
+    "learning_rate": "lr",
+    "learningrate": "lr",
+    "batch": "batch_size",
+    "batchsize": "batch_size",
+    "bs": "batch_size",
+    "num_epochs": "epochs",
+    "n_epochs": "epochs",
+    "max_epochs": "epochs",
+    "epoch": "epochs",
+    "wd": "weight_decay",
+    "optimizer": "optimiser",
+    "optim": "optimiser",
+    "scheduler": "schedule",
+    "lr_schedule": "schedule",
+    "lr_scheduler": "schedule",
+    "grad_clip": "clip_norm",
+    "clip": "clip_norm",
+    "arch": "backbone",
+    "architecture": "backbone",
+    "network": "backbone",
+    "weights": "pretrained",
+    "smoothing": "label_smoothing",
+    "image_size": "crop_px",
+    "img_size": "crop_px",
+    "amp": "precision",
+}
 
 #: The entries whose options are keys, by group.
 _REGISTRIES: dict[str, Registry[Any]] = {"method": METHODS, "loss": LOSSES, "model": BACKBONES}
@@ -85,7 +112,8 @@ def find_key(key: str, named: Mapping[str, Collection[str]]) -> str:
         raise UserError(f"key {key!r} is called {RENAMED[key]} since version 0.2")
     if owners := _owners(key):
         raise UserError(f"key {key!r} is an option of {' and '.join(owners)}, and none of these is used here")
-    raise unknown("key", key, {*short, *fixed_keys(), *options, *(k.partition(".")[2] for k in options)} - SHORT.keys())
+    valid = {*short, *fixed_keys(), *options, *(k.partition(".")[2] for k in options)} - SHORT.keys()
+    raise unknown("key", key, valid, SYNONYMS.get(key.rpartition(".")[2].lower()))
 
 
 def _owners(key: str) -> list[str]:

@@ -24,7 +24,7 @@ from ..util.errors import DivergedError, UserError
 from ..util.lock import holding, sweep
 from .build import check_landmarks, make_adapter, make_loader
 from .engine import fit
-from .loggers import History, final_scores, make_logger
+from .loggers import final_scores, logged
 from .other import predicted, product_of_record
 from .record import SETTINGS, RunFolder
 from .resolve import pool_of
@@ -107,25 +107,22 @@ def _run(
     loader = make_loader(settings, source, target)
     adapter = make_adapter(settings, source, len(loader))
     title = title or f"{settings.method.name} · {settings.loss.name}"
-    logger = make_logger(log, folder.path, title, settings) if log and rank() == 0 else None
-    to_log = History(logger, source.label_set.names) if logger else None
-    history = fit(
-        adapter,
-        loader,
-        epochs=settings.run.epochs if adapter.trains else 0,
-        folder=folder.path,
-        key=folder.key,
-        title=title,
-        progress=progress,
-        after_epoch=to_log,
-    )
-    if rank() == 0 and not (folder.path / SETTINGS).exists():  # the record alone would look like a complete run
-        raise UserError(f"{folder.path} was removed during training; rerun the command to start again")
-    record = finish(adapter, source, target, folder, history)
-    if logger and to_log:
+    with logged(log if rank() == 0 else None, folder.path, settings, source.label_set.names) as to_log:
+        history = fit(
+            adapter,
+            loader,
+            epochs=settings.run.epochs if adapter.trains else 0,
+            folder=folder.path,
+            key=folder.key,
+            title=title,
+            progress=progress,
+            after_epoch=to_log,
+        )
+        if rank() == 0 and not (folder.path / SETTINGS).exists():  # the record alone would look like a complete run
+            raise UserError(f"{folder.path} was removed during training; rerun the command to start again")
+        record = finish(adapter, source, target, folder, history)
         to_log(history)  # logs all epochs if none was left to train
-        logger.log(settings.run.epochs, final_scores(record))
-        logger.close()
+        to_log.end(settings.run.epochs, lambda: final_scores(record))
     return record
 
 

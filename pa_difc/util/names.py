@@ -1,7 +1,7 @@
 """Looks up names that a user gave, with the nearest valid ones in errors, and escapes names for output."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -74,11 +74,24 @@ def address_clause(path: object) -> str:
     return "; addresses are not read: download it, and give the file" if found else ""
 
 
-def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
-    """The error for a name that is not valid: "unknown loss 'dfic': did you mean 'difc'? (ce, di, difc)"."""
+def alternatives(names: Sequence[str]) -> str:
+    """Names as quoted in "did you mean": "'a'", "'a' or 'b'", "'a', 'b' or 'c'"."""
+    *first, last = map(repr, names)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def unknown(kind: str, name: str, valid: Iterable[str], meant: str | None = None) -> UserError:
+    """The error for a name that is not valid: "unknown loss 'dfic': did you mean 'difc'? (ce, di, difc)".
+
+    Args:
+        kind: what it names.
+        name: as given.
+        valid: the valid names.
+        meant: the one that it is another word for, if known; None suggests those that are spelled alike.
+    """
     valid = sorted(valid)
-    near = get_close_matches(name.lower(), valid, n=3, cutoff=0.5)
+    near = [meant] if meant else get_close_matches(name.lower(), valid, n=3, cutoff=0.5)
     names = ", ".join(valid) if len(valid) <= _MOST_LISTED else "--help lists all"
     if not near:
         return UserError(f"unknown {kind} {shown(name)}: valid: {names}")
-    return UserError(f"unknown {kind} {shown(name)}: did you mean {' or '.join(map(repr, near))}? ({names})")
+    return UserError(f"unknown {kind} {shown(name)}: did you mean {alternatives(near)}? ({names})")

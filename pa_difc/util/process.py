@@ -27,6 +27,17 @@ def command_line() -> str:
     return " ".join(_quoted(without_password(word)) for word in words)
 
 
+def name_copy(flag: str, copy: Path) -> None:
+    """Makes the command line name a copy of the file that a flag names, for when that file is edited later."""
+    for number, word in enumerate(sys.argv):
+        name, equals, _ = word.partition("=")
+        if len(name) > len("--") and flag.startswith(name):  # argparse accepts the start of a flag
+            if equals:
+                sys.argv[number] = f"{name}={copy}"
+            elif number + 1 < len(sys.argv):
+                sys.argv[number + 1] = str(copy)
+
+
 def _quoted(word: str) -> str:
     """A word quoted for a shell, on one line; control characters are escaped for bash and zsh."""
     if word.isprintable() or not any(ord(letter) < 32 or ord(letter) == 127 for letter in word):

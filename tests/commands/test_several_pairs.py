@@ -300,6 +300,15 @@ def test_a_failing_cell_is_named_with_its_pair(home, capsys):
         ('[[grid]]\nfeatures = "warm"', "features='warm': must be full or frozen"),
         ("[[grid]]\nsettings = {lr = -1}", "grid 1: settings: lr"),
         ("[[grid]]\nsettings = {lrr = 1}", "grid 1: settings: lrr"),
+        ("[[grid]]\nsettings = {learning_rate = 1}", "unknown key 'learning_rate': did you mean 'lr'? ("),
+        (
+            '[[grid]]\nmethods = ["mcd", "dan"]',
+            "grids.toml: grid 1: methods: unknown method 'dan': did you mean",
+        ),
+        (
+            '[[grid]]\n[[grid]]\nlosses = ["dfic"]',
+            "grids.toml: grid 2: losses: unknown loss 'dfic': did you mean",
+        ),
         ("[[grid]", "not TOML"),
     ],
 )

@@ -5,11 +5,12 @@ from dataclasses import fields
 import pytest
 
 from pa_difc.training.groups import GROUPS
-from pa_difc.training.keys import RENAMED, SHORT, find_key, fixed_keys
+from pa_difc.training.keys import RENAMED, SHORT, SYNONYMS, find_key, fixed_keys, short_keys
 from pa_difc.training.legacy import nested
 from pa_difc.training.resolve import comparable, identity, resolve
 from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
+from pa_difc.util.names import unknown
 from pa_difc.util.options import describe
 
 NAMED = {"method": ["mdd", "mcd"], "loss": ["ce", "focal"], "model": ["small"]}
@@ -54,6 +55,20 @@ def test_a_key_may_be_short_where_it_is_the_only_one(key, whole):
 def test_a_key_that_is_none_says_what_would_be(key, words):
     with pytest.raises(UserError, match=words):
         find_key(key, NAMED)
+
+
+def test_other_programs_words_suggest_the_key():
+    known = {**short_keys(), "optimiser": None}
+    assert set(SYNONYMS.values()) <= set(known) and not set(SYNONYMS) & set(short_keys())
+    for key, meant in (("learning_rate", "lr"), ("optimiser.learning_rate", "lr"), ("Batch", "batch_size")):
+        with pytest.raises(UserError, match=rf"unknown key '{key}': did you mean '{meant}'\?"):
+            find_key(key, NAMED)
+
+
+def test_several_suggestions_are_a_list_with_one_or():
+    said = str(unknown("method", "dan", ["dann", "cdan", "safn", "mcd"]))
+    assert "did you mean 'dann', 'cdan' or 'safn'? (" in said
+    assert "did you mean 'mdd' or 'mcd'? (" in str(unknown("method", "mcdd", ["mcd", "mdd", "safn"]))
 
 
 def test_renamed_keys_lead_somewhere():
