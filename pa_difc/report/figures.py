@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 #: The heading of the figures on the data.
 DATA = "Data"
+
+#: The steps of a method with several optimisers, and the parts of a loss's name, in words.
+_STEPS = {"x_loss": "step 1:", "y_loss": "step 2:", "z_loss": "step 3:"}
+_WORDS = {"src": "source", "c": "classification", "bnm": "BNM"}
 
 _BINS = 10
 _SHOWN = 4  #: most losses in a bar chart
@@ -117,9 +122,18 @@ def losses_by_epoch(ax: Axes, runs: Sequence[Run]) -> None:
     for k, name in enumerate(names):
         values = np.array([[e["losses"].get(name, np.nan) for e in h] for h in histories], dtype=float)  # (S, E)
         spread = values.std(axis=0, ddof=1) if len(values) > 1 else None
-        ax.errorbar(epochs, values.mean(axis=0), spread, ms=3, lw=1.2, label=name, **line_style(k), **error_style())
+        look = {"label": loss_name(name), **line_style(k), **error_style()}
+        ax.errorbar(epochs, values.mean(axis=0), spread, ms=3, lw=1.2, **look)
     ax.set(xlabel="epoch", ylabel="training loss")
     ax.locator_params(axis="x", integer=True)
+
+
+def loss_name(key: str) -> str:
+    """A term of the training loss in words, such as "step 2: source classification, head 1"."""
+    step, _, term = key.rpartition("/")
+    words = [_WORDS.get(word, word) for word in re.sub(r"_loss|\d+$", "", term).split("_")]
+    head = f", head {int(found[0]) + 1}" if (found := re.search(r"\d+$", term)) else ""
+    return " ".join(filter(None, [_STEPS.get(step, ""), *words])) + head
 
 
 def reliability(ax: Axes, outputs: dict[str, Array]) -> None:

@@ -10,6 +10,7 @@ from .groups import differences, group_key, headings, telling
 from .paths import page_folder
 from .run import AS_IS, Run
 from .seeds import marks_of
+from .table import all_frequent
 from .variants import variant_names
 
 #: The baseline loss, and this package's own.
@@ -67,6 +68,11 @@ class Grid:
     def labelled(self) -> bool:
         """Whether every run was scored on the target."""
         return all(run.labelled for run in self.runs)
+
+    @property
+    def frequent(self) -> bool:
+        """Whether all classes on the target have at least 20 test faces."""
+        return self.labelled and all_frequent(run.scores for run in self.runs)
 
     @property
     def as_is(self) -> Run | None:

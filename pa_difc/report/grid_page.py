@@ -32,7 +32,7 @@ from .table import COLLAPSE_NOTE, TRANSDUCTIVE_NOTE, csv_text
 DIFFERENCES = {
     "macro_recall": "mean recall",
     "accuracy": "accuracy",
-    "macro_recall_20": "mean recall of classes with 20 faces",
+    "macro_recall_20": "mean recall of classes with at least 20 faces",
 }
 #: Title of the table that shows how well a choice without target labels would have done.
 JUDGED = "Choosing without target labels"
@@ -146,7 +146,7 @@ def _scored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables.R
     content = {
         "Methods and losses": main,
         "Mean recall, methods × losses": tables.methods_by_losses(grid, "macro_recall"),
-        "Mean recall of classes with 20 faces": tables.methods_by_losses(grid, "macro_recall_20"),
+        "Mean recall of classes with at least 20 faces": tables.methods_by_losses(grid, "macro_recall_20"),
         "Accuracy, methods × losses": tables.methods_by_losses(grid, "accuracy"),
         **{f"Differences in {name}": differences_table(grid, metric) for metric, name in DIFFERENCES.items()},
         JUDGED: by_criterion,
@@ -156,6 +156,8 @@ def _scored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables.R
         "Predictions that DIFC changed": tables.changed_predictions(grid),
         "Samples per class": tables.imbalance(grid),
     }
+    if grid.frequent:  # these would repeat those of mean recall
+        content = {title: rows for title, rows in content.items() if "at least 20 faces" not in title}
     notes = _notes(grid, main, is_judged)
     return content, [*notes, *_of_choice(grid, selection)] if selection and is_judged else notes
 
@@ -209,7 +211,7 @@ def _notes(grid: Grid, main: tables.Rows, is_judged: bool) -> list[str]:
     way = f' ("{JUDGED}" shows what would be one, and how it did)' if is_judged else ""
     notes = [
         "In %, target test split, mean ± standard deviation over seeds, last epoch; no target label was used in "
-        f"training or selection. {ENOUGH_NOTE}.",
+        "training or selection." + ("" if grid.frequent else f" {ENOUGH_NOTE}."),
         DIFFERENCES_NOTE,
         f"Naming the best cell reads test labels: it describes this grid and is not a way to select a model{way}.",
     ]

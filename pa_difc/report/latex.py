@@ -22,12 +22,16 @@ _BOLD_NOTE = (
     "paired t-test over seeds is at least 0.05, or the 95 % interval over faces contains 0, or one of two seeds is "
     "better and the other is not. With few seeds, many values are bold. Macro-F1 is not compared."
 )
+#: Under the other tables.
+_BOLD_IN_SHORT = "Bold: the best value and those not clearly worse."
+#: The title of the table that explains what is bold.
+_MAIN = "Methods and losses"
 #: Shrinks a table that is wider than the text to the text's width.
 _FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 #: Metrics whose best values are bold in tables of methods × losses, by title.
 _ACROSS = {
     "Mean recall, methods × losses": "macro_recall",
-    "Mean recall of classes with 20 faces": "macro_recall_20",
+    "Mean recall of classes with at least 20 faces": "macro_recall_20",
     "Accuracy, methods × losses": "accuracy",
 }
 
@@ -58,7 +62,7 @@ def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path) -> None:
     for title, rows in content.items():
         bold = _best(grid, title, rows) if grid.labelled else set()
         notes = [NOTE] if any(name.startswith(("p (Holm)", OVER_FACES)) for name in rows[0]) else []
-        notes += [_BOLD_NOTE] if bold else []
+        notes += [_BOLD_NOTE if title == _MAIN else _BOLD_IN_SHORT] if bold else []
         notes += [f"{COLLAPSE_NOTE}."] if any(COLLAPSE_MARK in cell for row in rows for cell in row) else []
         caption = f"{title}: {grid.title}." + (f" In %. {over_seeds(grid.runs)}" if bold else "")
         label = f"{grid.folder}-{slug(title)}"
@@ -80,7 +84,8 @@ def write_latex_over_targets(grids: Sequence[Grid], folder: Path) -> None:
         for grid, name in zip(several, columns(several), strict=True):
             best, j = best_cells(grid, metric), rows[0].index(name)
             bold |= {(i, j) for i, row in enumerate(rows[1:], 1) if (row[0], row[1]) in best}
-        notes = [f"{OVER_TARGETS_NOTE}.", _BOLD_NOTE]
+        bold |= _highest(rows)
+        notes = [f"{OVER_TARGETS_NOTE}.", f"{_BOLD_IN_SHORT} Of the means, only the highest."]
         caption = f"{title}. {over_seeds([run for grid in several for run in grid.runs])}"
         name = table_file(title)
         write_text(folder / f"{name}.tex", latex_table(rows, caption, f"targets-{name}", bold, notes))
@@ -122,6 +127,12 @@ def _cell(text: str, bold: bool) -> str:
     return rf"\textbf{{{shown}}}" if bold else shown
 
 
+def _highest(rows: Rows) -> set[tuple[int, int]]:
+    """The cells with the highest value of the last column."""
+    values = {i: float(row[-1]) for i, row in enumerate(rows) if i and row[-1] not in ("", "–")}
+    return {(i, len(rows[0]) - 1) for i, value in values.items() if value == max(values.values())}
+
+
 def _wordy(column: Collection[str]) -> bool:
     return any(cell and cell[0].isalpha() for cell in column)
 
@@ -132,7 +143,7 @@ def _best(grid: Grid, title: str, rows: Rows) -> set[tuple[int, int]]:
         best = best_cells(grid, _ACROSS[title])
         body = enumerate(rows[1:], 1)
         return {(i, j) for i, row in body for j, loss in enumerate(rows[0]) if (row[0], loss) in best}
-    if title != "Methods and losses":
+    if title != _MAIN:
         return set()
     places = set()
     for metric, name in TESTED.items():

@@ -15,13 +15,13 @@ from .variants import plain_value
 SECTIONS = {
     "Methods × losses": (
         "Mean recall, methods × losses",
-        "Mean recall of classes with 20 faces",
+        "Mean recall of classes with at least 20 faces",
         "Accuracy, methods × losses",
     ),
     "Differences between losses": (
         "Differences in mean recall",
         "Differences in accuracy",
-        "Differences in mean recall of classes with 20 faces",
+        "Differences in mean recall of classes with at least 20 faces",
     ),
     "How well choosing without labels works": ("Choosing without target labels", "Criteria of the choice"),
     "Confusion": (

@@ -19,6 +19,7 @@ from ..evaluation.metrics import prediction_counts
 from ..util.numbers import fixed, signed
 from .grid import BASE, Grid
 from .run import AS_IS, Array, Run
+from .table import all_frequent
 from .tables import AGREES, Rows, agreement
 
 #: The criteria that score each cell by itself; "dev" is left out because it would train a density model for every run.
@@ -197,7 +198,9 @@ def judged(selection: Selection | None) -> Rows:
 
     Spearman's correlation is between a criterion and the mean recall on the target, over all cells.
     """
-    rows = [["criterion", "picks", "mean recall %", "≥ 20 faces", "regret, points", "Spearman"]]
+    frequent = selection is not None and all_frequent(run.scores for c in selection.candidates for run in c.runs)
+    of_frequent = [] if frequent else ["≥ 20 faces"]
+    rows = [["criterion", "picks", "mean recall %", *of_frequent, "regret, points", "Spearman"]]
     from scipy.stats import spearmanr
 
     if selection is None or len(selection.candidates) < FEWEST_TO_JUDGE:
@@ -210,8 +213,8 @@ def judged(selection: Selection | None) -> Rows:
         rho = signed(spearmanr(scores, values).statistic, 2) if len(set(scores)) > 1 < len(set(values)) else "–"
         recall = recalls[pick.name]
         known = [run.scores["macro_recall_20"] for run in pick.runs]
-        frequent = "–" if None in known else fixed(100 * mean(known))
-        rows.append([criterion, pick.name, fixed(recall), frequent, fixed(max(values) - recall), rho])
+        shown = [] if frequent else ["–" if None in known else fixed(100 * mean(known))]
+        rows.append([criterion, pick.name, fixed(recall), *shown, fixed(max(values) - recall), rho])
     return rows
 
 

@@ -91,7 +91,7 @@ def to_best(grid: Grid, metric: str) -> tuple[Cell, list[Difference]] | None:
 
 
 def best_cells(grid: Grid, metric: str) -> set[Cell]:
-    """The best cell of a grid and all cells whose difference from it may be chance; empty if the metric has no value."""
+    """The best cell of a grid and all whose difference from it may be chance; empty if the metric has no value."""
     if (found := to_best(grid, metric)) is None:
         return set()
     best, others = found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
-from ..evaluation.metrics import ENOUGH_NOTE, METRICS
+from ..evaluation.metrics import ENOUGH_FACES, ENOUGH_NOTE, METRICS
 from ..util.markdown import markdown_cell
 from ..util.names import escaped
 from ..util.numbers import plus_minus, signed
@@ -47,6 +47,7 @@ class Row:
     collapsed: bool
     transductive: bool  #: scored on the target's training faces
     recall_gain: float | None  #: mean recall minus that of cross-entropy, over shared seeds; None without any
+    frequent: bool = False  #: whether all classes on the target have at least 20 test faces
 
 
 def rows_from_records(records: Sequence[Record]) -> list[Row]:
@@ -118,6 +119,7 @@ def _row(method: str, loss: str, by_seed: Mapping[int, Record], baseline: Mappin
         collapsed=any(s["collapsed"] for s in scores),
         transductive=any(record["data"]["target"]["transductive"] for record in by_seed.values()),
         recall_gain=mean(gains) if gains and loss != BASELINE_LOSS else None,
+        frequent=all_frequent(scores),
     )
 
 
@@ -126,19 +128,35 @@ def _recall(record: Record) -> float:
 
 
 def _cells(rows: Sequence[Row]) -> list[list[str]]:
-    head = ["method", "loss", *METRICS.values(), "Δ recall vs ce", "time"]
+    metrics = _metrics(rows)
+    head = ["method", "loss", *metrics.values(), "Δ recall vs ce", "time"]
     table, seeds = [head], marks_of({(row.method, row.loss): row.seeds for row in rows})
     for row in rows:
         table.append(
             [
                 row.method,
                 " ".join(filter(None, [row.loss, *_marks(row), seeds[row.method, row.loss]])),
-                *(_percent(row.means[metric], row.stds[metric]) for metric in METRICS),
+                *(_percent(row.means[metric], row.stds[metric]) for metric in metrics),
                 "" if row.recall_gain is None else signed(100 * row.recall_gain),
                 f"{int(row.seconds) // 60}:{int(row.seconds) % 60:02d}",
             ]
         )
     return table
+
+
+def all_frequent(scores: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether each class that occurs has at least 20 test faces, so that mean recall over these is that over all."""
+    found = [one.get("confusion") for one in scores]
+    return all(found) and not any(0 < sum(row) < ENOUGH_FACES for matrix in found for row in matrix or [])
+
+
+def shown_metrics(frequent: bool) -> dict[str, str]:
+    """The metrics that tables show, and their names; see :func:`all_frequent`."""
+    return {metric: name for metric, name in METRICS.items() if not (frequent and metric == "macro_recall_20")}
+
+
+def _metrics(rows: Sequence[Row]) -> dict[str, str]:
+    return shown_metrics(all(row.frequent for row in rows))
 
 
 def _percent(value: float | None, std: float | None) -> str:
@@ -153,7 +171,8 @@ def _marks(row: Row) -> list[str]:
 def _notes(rows: Sequence[Row]) -> list[str]:
     marks = {mark for row in rows for mark in _marks(row)}
     notes = {COLLAPSE_MARK: COLLAPSE_NOTE, TRANSDUCTIVE_MARK: TRANSDUCTIVE_NOTE}
-    return [ENOUGH_NOTE, *(note for mark, note in notes.items() if mark in marks)]
+    enough = [ENOUGH_NOTE] if "macro_recall_20" in _metrics(rows) else []
+    return [*enough, *(note for mark, note in notes.items() if mark in marks)]
 
 
 def _markdown_line(cells: Sequence[str]) -> str:

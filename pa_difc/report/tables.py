@@ -16,6 +16,7 @@ from .grid import BASE, DIFC, Grid
 from .published import published_accuracy
 from .run import AS_IS, Array, Run
 from .statistics import Difference, differences, over
+from .table import shown_metrics
 
 AGREES = "agrees with as_is"  #: header of a column: the share of target faces with the same predicted class
 _CONFUSING = 3  #: at most this many classes, and at most half of them, count as most confused
@@ -34,7 +35,8 @@ def ablation(grid: Grid) -> Rows:
     }
     over_ce = Gains(BASE, [d for d in differences(grid, "macro_recall") if d.over == (d.cell[0], BASE)])
     over_as_is = Gains(AS_IS, _over_as_is(grid), f" vs {AS_IS}")
-    head = ["method", "loss", *METRICS.values(), *over_ce.head]
+    metrics = shown_metrics(grid.frequent)
+    head = ["method", "loss", *metrics.values(), *over_ce.head]
     head += [*over_as_is.head, AGREES] if grid.as_is else []
     rows = [[*head, "seeds"] + (["published accuracy"] if published else [])]
     marks = grid.seed_marks
@@ -43,7 +45,7 @@ def ablation(grid: Grid) -> Rows:
             if not (runs := grid.of(method, loss)):
                 continue
             mark = " †" if any(r.scores["collapsed"] for r in runs.values()) else ""
-            values = [spread([percent(r.scores[m]) for r in runs.values()]) for m in METRICS]
+            values = [spread([percent(r.scores[m]) for r in runs.values()]) for m in metrics]
             row = [method, loss + mark, *values, *over_ce.row((method, loss))]
             if grid.as_is:
                 row += [*over_as_is.row((method, loss)), _agreement_with(grid.as_is, runs)]
@@ -103,8 +105,8 @@ def confusing_recall(grid: Grid) -> Rows:
 
 
 def changed_predictions(grid: Grid) -> Rows:
-    """Target test faces whose prediction DIFC turned right or wrong (paper's Table 6), summed over seeds."""
-    rows = [["method", "faces", "changed", "wrong → right", "right → wrong", "wrong → other wrong"]]
+    """Predictions on target test faces that DIFC turned right or wrong (paper's Table 6), summed over seeds."""
+    rows = [["method", "faces × seeds", "changed", "wrong → right", "right → wrong", "wrong → other wrong"]]
     for method, loss in _difc_cells(grid):
         pairs = list(both_outputs(grid, method, loss))
         if not pairs:

@@ -1,4 +1,4 @@
-""" "Commands to repeat this" on a page: what it says is run as it stands, and trains the very runs that the page is about."""
+"""The commands on a page: what it says is run as it stands, and trains the very runs that the page is about."""
 
 import json
 import os

@@ -2,9 +2,11 @@
 
 import re
 
+import numpy as np
 import pytest
 from records import flat_scores, load_grids, record, write
 
+from pa_difc.report.figures import loss_name
 from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.over_targets import tables_over_targets
 from pa_difc.report.table import rows_from_records, to_markdown, to_terminal
@@ -61,3 +63,28 @@ def test_one_value_reads_the_same_in_every_table_and_sentence(tmp_path):
     assert len(texts) > 9
     for text in texts:
         assert set(re.findall(r"\b55\.\d\b", text)) == {"55.9"}, text
+
+
+@pytest.mark.parametrize(("faces", "shown"), [(20, False), (19, True)])
+def test_recall_of_classes_with_20_faces_is_left_out_where_it_repeats_mean_recall(tmp_path, faces, shown):
+    """The last class has as many faces; all others have 25, and one class does not occur."""
+    for loss, right in (("ce", 0.5), ("difc", 0.75), ("di", 0.6)):
+        confusion = np.diag([25] * 5 + [faces, 0]).tolist()
+        scores = flat_scores(7, right) | {"confusion": confusion, "macro_recall_20": right}
+        write(tmp_path, record("dann", loss, scores=dict.fromkeys(_SIDES, scores)))
+    rows = rows_from_records([run.record for run in load_grids(tmp_path)[0].runs])
+    write_grid_report(tmp_path, tmp_path / "report")
+    page = (tmp_path / "report" / "report.md").read_text()
+    assert ("## Mean recall of classes with at least 20 faces" in page) is shown
+    for text in (page, to_terminal(rows), to_markdown(rows, "t")):
+        assert ("≥ 20 faces" in text) is shown
+
+
+def test_terms_of_the_training_loss_are_named_in_words():
+    names = ("total_loss/total", "total_loss/src_c_loss", "y_loss/src_c_loss0", "z_loss/discrepancy_loss")
+    assert [loss_name(name) for name in names] == [
+        "total",
+        "source classification",
+        "step 2: source classification, head 1",
+        "step 3: discrepancy",
+    ]

@@ -77,11 +77,11 @@ def test_the_best_and_what_is_within_noise_of_it_are_bold_and_a_collapse_has_a_d
 
 
 def test_several_targets_are_a_table_of_their_own_with_the_best_of_each_in_bold(tmp_path):
-    """The form of the paper's Table 1: on fer2013 di is far ahead, on jaffe ce; means have no test."""
-    for target, better in (("fer2013", "di"), ("jaffe", "ce")):
+    """The form of the paper's Table 1: on fer2013 di is far ahead, on jaffe ce; of means, the highest is."""
+    for target, better, best in (("fer2013", "di", 0.7), ("jaffe", "ce", 0.6)):
         for loss in ("ce", "di"):
             for seed, noise in enumerate((0.000, 0.001, 0.002)):
-                value = (0.7 if loss == better else 0.5) + noise
+                value = (best if loss == better else 0.5) + noise
                 scores = {"source": flat_scores(7, 0.5), "target": flat_scores(7, value, loss == "ce")}
                 write(tmp_path, record("mcd", loss, seed, scores=scores, target=target))
     folder = report(tmp_path, "--latex") / "tables"
@@ -89,13 +89,13 @@ def test_several_targets_are_a_table_of_their_own_with_the_best_of_each_in_bold(
     columns, (_, head, _, *body, _) = rows_of(tex)
     assert columns == "llrrr" and head == ["method", "loss", "fer2013", "jaffe", "mean"]
     assert body == [
-        ["mcd", "ce", r"50.1 $\pm$ 0.1 $^{\dagger}$", r"\textbf{70.1 $\pm$ 0.1 $^{\dagger}$}", "60.1"],
-        ["", "di", r"\textbf{70.1 $\pm$ 0.1}", r"50.1 $\pm$ 0.1", "60.1"],
+        ["mcd", "ce", r"50.1 $\pm$ 0.1 $^{\dagger}$", r"\textbf{60.1 $\pm$ 0.1 $^{\dagger}$}", "55.1"],
+        ["", "di", r"\textbf{70.1 $\pm$ 0.1}", r"50.1 $\pm$ 0.1", r"\textbf{60.1}"],
     ]
     assert "seeds 0, 1, 2" in tex and "collapsed in at least one run" in tex
     lines = (folder / "mean-recall-on-every-target.csv").read_text().splitlines()
     assert lines == [
-        "method,loss,fer2013,jaffe,mean", "mcd,ce,50.1 ± 0.1 †,70.1 ± 0.1 †,60.1", "mcd,di,70.1 ± 0.1,50.1 ± 0.1,60.1",
+        "method,loss,fer2013,jaffe,mean", "mcd,ce,50.1 ± 0.1 †,60.1 ± 0.1 †,55.1", "mcd,di,70.1 ± 0.1,50.1 ± 0.1,60.1",
     ]  # fmt: skip
     assert (folder / "accuracy-on-every-target.tex").exists()
 
@@ -203,7 +203,7 @@ def test_loss_curves_are_means_over_seeds(tmp_path):
     lines = {
         c.get_label(): c.lines[0].get_xydata().tolist() for c in axes_of(shown, "mcd · ce: training losses").containers
     }
-    assert lines == {"total": [[1, 4.0], [2, 1.5]], "c_loss": [[1, 2.0], [2, 0.75]]}
+    assert lines == {"total": [[1, 4.0], [2, 1.5]], "classification": [[1, 2.0], [2, 0.75]]}
 
 
 def test_heads_of_tables_are_repeated_and_heads_of_sections_stay_with_what_follows():

@@ -389,7 +389,7 @@ def test_two_cells_agree_once(tmp_path):
     write(tmp_path, "mcd", "ce", wrong(0.4, 2))
     share = (wrong(0.2, 1) == wrong(0.4, 2)).mean()
     text = " ".join(certainty(select(grid_of(tmp_path))))
-    assert f"The two cells agree on {share:.0%} of the faces: where they differ" in text and "average" not in text
+    assert f"The two cells agree on {share:.0%} of the faces; where two differ" in text and "average" not in text
     write(tmp_path, "safn", "ce", wrong(0.6, 3))
     assert "Two cells agree on " in (text := " ".join(certainty(select(grid_of(tmp_path))))) and "on average" in text
 
