@@ -36,7 +36,6 @@ class Line:
     recall: list[float | None]  #: per class, of the first seed
     predicted: list[int]  #: per class, of the first seed
     collapsed: bool
-    note: str = ""
 
     def cell(self, metric: str) -> str:
         return spread([100 * value for value in self.values[metric]])
@@ -132,28 +131,27 @@ def _key(cell: Settings) -> str:
 def _pool(choice: Choice, recalls: Sequence[float], target: Domain) -> list[Line]:
     """The chosen, default, worst and best trials, each on one seed, and so apart from means over seeds."""
     worst, oracle = (int(pick(recalls)) for pick in (np.argmin, np.argmax))
-    wanted = {"chosen": (choice.chosen, "")}
+    wanted = {"chosen": choice.chosen}
     if own := next((t for t in choice.candidates if t.user_attrs.get("origin") == "defaults"), None):
-        wanted["defaults"] = own, ""
-    wanted["worst of all trials"] = choice.candidates[worst], ""
-    wanted["best by target labels"] = choice.candidates[oracle], "uses target labels: for reference only"
-    return [_pooled(f"{name} (trial {t.number})", t, target, note) for name, (t, note) in wanted.items()]
+        wanted["defaults"] = own
+    wanted["worst of all trials"] = choice.candidates[worst]
+    wanted["best by target labels"] = choice.candidates[oracle]
+    return [_pooled(f"{name} (trial {t.number})", t, target) for name, t in wanted.items()]
 
 
-def _pooled(name: str, trial: FrozenTrial, target: Domain, note: str) -> Line:
+def _pooled(name: str, trial: FrozenTrial, target: Domain) -> Line:
     """A candidate's line, from the predictions that its trial kept."""
     predicted = unpack(trial.user_attrs["test_predictions"])
-    return _scored(name, [score(target.test.labels, np.eye(len(target.label_set))[predicted])], note)
+    return _scored(name, [score(target.test.labels, np.eye(len(target.label_set))[predicted])])
 
 
-def _scored(name: str, scores: list[dict[str, Any]], note: str = "") -> Line:
+def _scored(name: str, scores: list[dict[str, Any]]) -> Line:
     return Line(
         name=name,
         values={metric: [s[metric] for s in scores if s[metric] is not None] for metric in METRICS},
         recall=scores[0]["recall"],
         predicted=scores[0]["predicted"],
         collapsed=any(s["collapsed"] for s in scores),
-        note=note,
     )
 
 

@@ -24,7 +24,7 @@ def gain_sentence(lines: Sequence[Line], target: str) -> str:
     seeds = f"{len(gains)} seed{'s' * (len(gains) > 1)}"
     both = f"{fixed(100 * mean(chosen))} % against {fixed(100 * mean(defaults))} % with the defaults"
     if not any(gains):
-        return f"Tuning changed nothing on {target}: mean recall is that of the defaults on every seed, {both}."
+        return f"Tuning did not change mean recall on {target}, which is the same on every seed: {both}."
     points = f"{signed(gain)} points"
     if p is None:
         few = f"fewer than {FEWEST_SEEDS} seeds" if len(gains) < FEWEST_SEEDS else "the same difference on every seed"

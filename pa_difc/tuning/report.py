@@ -59,10 +59,11 @@ def write_report(
         _text(" ".join(reasons(choice, plan.select))),
         _text(_facts(plan, study, choice), "facts"),
         *starmap(_table, scored),
+        *([_text(BEST, "hint")] if assessment else []),
         _table("Criteria", criteria_table(choice, assessment)),
         _failures(choice, assessment),
         _table("Trials", trials_table(choice, assessment)),
-        _table("Search space", space_table(task, plan.space)),
+        _space(task, plan.space),
         (f"<h2>Figures</h2><div class='figures'>{''.join(drawn)}</div>", ""),
         _again(plan),
     ]
@@ -72,8 +73,11 @@ def write_report(
     shown = [wrapped(text, indent=0) for text in (lead, *warnings)]
     for title, rows in scored:
         shown += ["", f"{title}:", *aligned(rows)]
-    return "\n".join(shown) + "\n" * bool(scored)
+    return "\n".join([*shown, wrapped(BEST, indent=0), ""] if scored else shown)
 
+
+#: What the last row of the trials' table needs to be read with.
+BEST = "The best by target labels uses target labels: for reference only."
 
 #: A piece of the report, as HTML and as Markdown.
 Block = tuple[str, str]
@@ -88,6 +92,19 @@ def _table(title: str, rows: list[list[str]]) -> Block:
     return f"<h2>{html.escape(title)}</h2>{html_table(rows, title)}", f"## {title}\n\n{markdown_table(rows)}"
 
 
+def _listed(words: dict[str, str]) -> Block:
+    """Names with words, as paragraphs: on a phone a table would break the words into a column of syllables."""
+    page = "".join(f"<p><b>{html.escape(name)}</b>: {html.escape(said)}</p>" for name, said in words.items())
+    return page, "\n".join(f"- **{name}**: {said}" for name, said in words.items())
+
+
+def _space(task: Task, space: Space) -> Block:
+    """Each searched value with its range, unit and default."""
+    own, epochs = defaults(task.settings, space), task.settings.run.epochs
+    page, text = _listed({key: d.describe(own[key], epochs) for key, d in space.items()})
+    return f"<h2>Search space</h2>{page}", f"## Search space\n\n{text}"
+
+
 def _failures(choice: Choice, assessment: Assessment | None) -> Block:
     """What the columns mean, and how each criterion can fail; folded, as it is the same in every study."""
     columns = (
@@ -95,11 +112,10 @@ def _failures(choice: Choice, assessment: Assessment | None) -> Block:
         "Spearman: the rank correlation of the criterion with mean recall over all trials."
     )
     found = {name: SELECTIONS[name] for name in choice.scores}
-    lines = "".join(f"<p><b>{html.escape(name)}</b>: {html.escape(said)}</p>" for name, said in found.items())
+    lines, listed = _listed(found)
     title = "What each criterion measures, and how it fails"
     said = columns if assessment else ""
     page = (f"<p class='hint'>{said}</p>" if said else "") + f"<details><summary>{title}</summary>{lines}</details>"
-    listed = "\n".join(f"- **{name}**: {words}" for name, words in found.items())
     return page, "\n\n".join(filter(None, [said, f"{title}:", listed]))
 
 
@@ -122,10 +138,10 @@ def _again(plan: StudyPlan) -> Block:
 
 def _scored(assessment: Assessment, seeds: int) -> list[tuple[str, list[list[str]]]]:
     """Two tables by title: means over seeds must not be compared with single runs."""
-    over = f"mean and standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
     return [
-        (f"Trained anew, scores on the target's test faces: {over}", main_table(assessment.lines)),
-        ("The trials themselves, scores on the target's test faces: one seed", main_table(assessment.pool)),
+        (f"Trained anew, scored on the target's test faces ({over})", main_table(assessment.lines)),
+        ("The trials themselves, scored on the target's test faces (one seed)", main_table(assessment.pool)),
     ]
 
 
@@ -147,11 +163,9 @@ def main_table(lines: Sequence[Line]) -> list[list[str]]:
 
     def row(line: Line) -> list[str]:
         name = line.name + (" †" if line.collapsed else "")
-        return [name, *(line.cell(metric) for metric in METRICS), *([line.note] if noted else [])]
+        return [name, *(line.cell(metric) for metric in METRICS)]
 
-    noted = any(line.note for line in lines)
-    head = ["settings", *(f"{name}, %" for name in METRICS.values()), *(["note"] if noted else [])]
-    return [head, *map(row, lines)]
+    return [["settings", *(f"{name}, %" for name in METRICS.values())], *map(row, lines)]
 
 
 def criteria_table(choice: Choice, assessment: Assessment | None) -> list[list[str]]:
@@ -174,9 +188,3 @@ def trials_table(choice: Choice, assessment: Assessment | None) -> list[list[str
         recall = [fixed(100 * assessment.recalls[i])] if assessment else []
         rows.append([f"{trial.number}{mark}", *values, f"{trial.value:.4f}", "yes" if ok else "no", *recall])
     return rows
-
-
-def space_table(task: Task, space: Space) -> list[list[str]]:
-    """Each searched value with its range, unit and default."""
-    own, epochs = defaults(task.settings, space), task.settings.run.epochs
-    return [["value", "what it is"], *([key, d.describe(own[key], epochs)] for key, d in space.items())]
