@@ -136,6 +136,15 @@ def test_the_page_says_over_how_many_classes_mean_recall_is_taken(tmp_path):
     assert "all 7 in every draw" in write_shift_report(UNCLEAR, tmp_path / "whole").read_text()
 
 
+def test_the_page_says_that_a_metric_leaves_out_draws(tmp_path):
+    records = sweep(("ce", (30, 10, 50)), ("difc", (32, 13, 57)))
+    for one in records:
+        one["scores"]["target"]["macro_recall_20"] = None if one["settings"]["run"]["seed"] == 1 else 0.4
+    said = "Mean recall of classes with 20 faces leaves out draws in which no class has so many."
+    assert said in write_shift_report(records, tmp_path).read_text()
+    assert said not in write_shift_report(UNCLEAR, tmp_path / "none").read_text()
+
+
 def test_the_page_says_how_its_runs_were_made_and_how_to_repeat_them(tmp_path):
     command = "pa-difc shift --losses ce difc --draws 3"
     records = sweep(("ce", (30, 10, 50)), ("difc", (32, 13, 57)), command=command, finished="2026-11-26T21:00")
