@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
+from ..evaluation.metrics import ENOUGH_FACES
 from .certainty import listed
 from .compared import equals
 from .shift import BALANCED, CORRECTED, Alpha, Line, alpha_name, draws_of, over_draws, severities
@@ -52,6 +53,7 @@ def notes(lines: Sequence[Line], names: Sequence[str], records: Sequence[dict[st
         f"every α; {MARK} marks those below 0.05. The best line's comparisons have a correction of their own.",
         *_all_alike(lines),
         _on_classes(lines, len(names)),
+        *_without_enough(lines),
         "Each draw takes the target's class proportions from Dirichlet(α · K · p) around its own p, and resamples both "
         "of its splits to them (RLSbench's protocol). The smaller α, the stronger the shift. Target labels are used to "
         "shift and to score, never in training, in selection or for the estimated proportions.",
@@ -121,7 +123,15 @@ def _on_classes(lines: Sequence[Line], k: int) -> str:
         return f"{text}, fewer than {k} in {len(fewer)} of {len(there)} draws: the table of classes lists them."
     each = [f"{there[key]} {_in_draw(*key)}" for key in fewer]
     rest = "" if len(fewer) == len(there) else f"{k}, but "
-    return f"{text}: {rest}{listed(each)}. With fewer classes it is an easier task."
+    return f"{text}: {rest}{listed(each)}. Draws with other classes are other tasks."
+
+
+def _without_enough(lines: Sequence[Line]) -> list[str]:
+    """A note on draws that have no class of enough faces, so that one of the metrics leaves them out."""
+    scores = [one["macro_recall_20"] for line in lines for draws in line.scores.values() for one in draws.values()]
+    if None not in scores or not any(score is not None for score in scores):
+        return []
+    return [f"Mean recall of classes with {ENOUGH_FACES} faces leaves out draws in which no class has so many."]
 
 
 def _in_draw(alpha: Alpha, draw: int) -> str:

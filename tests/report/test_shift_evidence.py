@@ -48,6 +48,13 @@ def test_a_p_is_corrected_for_all_comparisons_of_the_page_by_its_metric():
     assert [row[3:] for row in rows if row[1] == "difc"] == [["+5.0 ± 0.1 *", "+4.0 ± 2.6"]]  # one mark
 
 
+def test_the_mark_goes_by_the_corrected_p():
+    cells = ("ce", (30, 10, 50)), ("difc", (33.268, 15, 56.732))  # t = 5: p = 1 − 5 / √27 = 0.038
+    _, once = gains_table(lines_from_records(sweep(*cells)), "macro_recall")
+    _, twice = gains_table(lines_from_records(sweep(*cells) + sweep(*cells, alpha=3.0)), "macro_recall")
+    assert once[3:] == ["+5.0 ± 1.7 *"] and twice[3:] == ["+5.0 ± 1.7", "+5.0 ± 1.7"]
+
+
 def test_the_csv_of_tests_is_in_shares():
     rows = list(csv.DictReader(io.StringIO(statistics_csv(lines_from_records(UNCLEAR)))))
     (row,) = [row for row in rows if row["metric"] == "macro_recall"]
@@ -129,6 +136,15 @@ def test_the_page_says_over_how_many_classes_mean_recall_is_taken(tmp_path):
     assert "all 7 in every draw" in write_shift_report(UNCLEAR, tmp_path / "whole").read_text()
 
 
+def test_the_page_says_that_a_metric_leaves_out_draws(tmp_path):
+    records = sweep(("ce", (30, 10, 50)), ("difc", (32, 13, 57)))
+    for one in records:
+        one["scores"]["target"]["macro_recall_20"] = None if one["settings"]["run"]["seed"] == 1 else 0.4
+    said = "Mean recall of classes with 20 faces leaves out draws in which no class has so many."
+    assert said in write_shift_report(records, tmp_path).read_text()
+    assert said not in write_shift_report(UNCLEAR, tmp_path / "none").read_text()
+
+
 def test_the_page_says_how_its_runs_were_made_and_how_to_repeat_them(tmp_path):
     command = "pa-difc shift --losses ce difc --draws 3"
     records = sweep(("ce", (30, 10, 50)), ("difc", (32, 13, 57)), command=command, finished="2026-11-26T21:00")
@@ -149,6 +165,9 @@ def test_latex_has_the_tables_of_a_sweep_too(tmp_path):
     tables = {path.stem: path.read_text() for path in (page.parent / "tables").glob("*.tex")}
     assert {"mean-recall", "mean-recall-tests-of-these-differences", "classes-in-each-draw", "accuracy"} <= set(tables)
     assert r"\textbf{35.0 $\pm$ 19.9}" in tables["mean-recall"] and r"\textbf{30" not in tables["mean-recall"]
+    write_shift_report(UNCLEAR, tmp_path / "unclear", latex=True)
+    unclear = (tmp_path / "unclear" / "tables" / "mean-recall.tex").read_text()
+    assert r"\textbf{34.0" in unclear and r"\textbf{30.0" in unclear  # neither can be told from the other
     assert re.search(r"\$\\alpha\$ = 0\.3", tables["mean-recall"]) and "over 3 draws" in tables["mean-recall"]
     assert "paired by draw" in tables["mean-recall-tests-of-these-differences"]
 
