@@ -19,7 +19,6 @@ from ..data.shared import share
 from ..training.ready import ENVIRONMENT, workers_context
 from ..util.errors import UserError
 from ..util.forks import replaced
-from ..util.process import command_line
 from ..util.registry import loaded_plugins
 from .child import main
 from .interrupts import deferred
@@ -84,7 +83,7 @@ def run_in_workers(plan: StudyPlan, study: optuna.Study, task: Task, jobs: int) 
         try:
             _watch(plan, crew, board)
         except KeyboardInterrupt:
-            board.print(f"stopping; resume with: {command_line()}")
+            board.print("stopping")
             raise
         finally:
             go.unlink(missing_ok=True)

@@ -99,7 +99,7 @@ def _all_trials(plan: StudyPlan, study: optuna.Study, task: Task) -> None:
                 done = f"{len(complete_trials(study))} of {plan.trials} trials done"
         except Exception:  # the storage does not answer, which may be why the study was stopped
             done = ""
-        raise Stopped("; ".join(filter(None, [str(stop), done, command_line()]))) from None
+        raise Stopped("; ".join(filter(None, [str(stop), done])), hint=f"Resume with: {command_line()}") from None
 
 
 def make_task(plan: StudyPlan, source: Domain, target: Domain) -> Task:
