@@ -47,7 +47,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--seeds", nargs="+", type=int, default=None, metavar="N", help="(default: 0)")
     add("--sources", nargs="+", metavar="NAME", help="several labelled datasets, each paired with every target")
-    add("--targets", nargs="+", metavar="NAME", help="several unlabelled datasets: a column each, and their mean")
+    add(
+        "--targets",
+        nargs="+",
+        metavar="NAME",
+        help="several unlabelled datasets; summaries have a column for each and one for their mean",
+    )
     about = "a TOML file of grids: a whole experiment, such as recipes/paper.toml; flags override it"
     add("--grid", type=Path, metavar="FILE", help=about)
     add("--list", action="store_true", help="list the cells that are done and those that are left; train nothing")

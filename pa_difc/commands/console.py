@@ -36,7 +36,7 @@ def _code_of(main: Callable[[], int | None]) -> int:
         place = f"{error.filename}: " if error.filename is not None else ""
         return _say_error(f"{place}{error.strerror or error}")
     except Stopped as stop:
-        _say(f"{stop}. Resume with the same command.")
+        _say(f"{stop}. {stop.hint}".rstrip())
     except OutputGone:  # as after `pa-difc list | head`: nothing is lost
         pass
     except KeyboardInterrupt:

@@ -26,6 +26,7 @@ from ..training.team import ALONE, Team
 from ..training.worker import train
 from ..util.errors import Stopped, UserError
 from ..util.process import command_line, is_news
+from ..util.stops import OutputGone
 from .grid_display import GridDisplay
 from .grid_lines import done_line, in_brief
 
@@ -79,8 +80,10 @@ def run_grid(
     except KeyboardInterrupt as stop:
         how = str(stop) if isinstance(stop, Stopped) else "stopped"
         done = f"{len(grid.records)} of {len(cells)} cells are done and kept"
+        if isinstance(stop, OutputGone):  # what is printed now is lost
+            raise Stopped(f"{how}; {done}") from None
         print(f"resume with: {command_line()}", flush=True)
-        raise Stopped(f"{how}; {done}") from None
+        raise Stopped(f"{how}; {done}", hint="") from None
     return grid.result()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from ..report.grid import Grid, make_grids
 from ..report.over_targets import NOTE, tables_over_targets
 from ..report.page import markdown_table
-from ..report.printed import aligned
+from ..report.printed import aligned, notes
 from ..report.run import Run
 from ..report.selection import Selection, candidates_table, numbers, select, selection_notes
 from ..report.sweep import split_sweeps
@@ -108,10 +108,10 @@ class Tables:
         several = len(grids) > 1
         for grid in grids:
             text = to_terminal(_rows(grid)) if grid.labelled else self._choice(grid).text
-            text = "\n".join([text, *grid.caveats])
+            text = "\n".join([text, *notes(grid.caveats)])
             yield f"{grid.title}\n{text}" if several else text
         for title, rows in tables_over_targets(grids).items():
-            yield "\n".join([title, *aligned(rows), NOTE])
+            yield "\n".join([title, *aligned(rows), *notes([NOTE])])
 
 
 def _runs(out: Path, made: Sequence[Record]) -> tuple[list[Run], list[UserError]]:
@@ -165,8 +165,8 @@ def _caveats(grid: Grid) -> str:
 
 
 def _choice_markdown(grid: Grid, selection: Selection) -> str:
-    notes = " ".join(f"{note}." for note in selection_notes(selection))
-    return f"# {grid.title}\n\n{markdown_table(candidates_table(selection))}\n\n{notes}\n{_caveats(grid)}"
+    below = " ".join(f"{note}." for note in selection_notes(selection))
+    return f"# {grid.title}\n\n{markdown_table(candidates_table(selection))}\n\n{below}\n{_caveats(grid)}"
 
 
 def _choice_text(selection: Selection) -> str:
@@ -174,4 +174,4 @@ def _choice_text(selection: Selection) -> str:
     export = f"pa-difc export --model {selection.chosen.runs[0].path} --out my_model"
     sure = "chosen" if selection.chosen.eligible else "the least bad; do not rely on it"
     chosen = f"\n{sure}: {selection.chosen.name}; to use it: {export}"
-    return "\n".join([*aligned(candidates_table(selection)), *selection_notes(selection), chosen])
+    return "\n".join([*aligned(candidates_table(selection)), *notes(selection_notes(selection)), chosen])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from ..util.terminal import columns, on_one_line
+from ..util.terminal import columns, on_one_line, wrapped
 
 #: Between two columns.
 _GAP = "  "
@@ -32,6 +32,11 @@ def aligned(rows: Sequence[Sequence[str]], keys: int = 1) -> list[str]:
     for block in blocks:
         lines += [*([""] if lines else []), *_lines(rows, block, widths)]
     return lines
+
+
+def notes(lines: Sequence[str]) -> list[str]:
+    """Notes below a table, which take several lines on a terminal that is too narrow for them."""
+    return [wrapped(line, indent=0) for line in lines]
 
 
 def _width(column: Sequence[str], height: int) -> int:

@@ -13,8 +13,7 @@ from ..evaluation.metrics import ENOUGH_FACES, ENOUGH_NOTE, METRICS
 from ..util.markdown import markdown_cell
 from ..util.names import escaped
 from ..util.numbers import plus_minus, signed
-from ..util.terminal import wrapped
-from .printed import aligned
+from .printed import aligned, notes
 from .seeds import marks_of
 from .variants import variant_names
 
@@ -100,8 +99,7 @@ def to_terminal(rows: Sequence[Row]) -> str:
     head, *body = _cells(rows)
     above = ["", *(cells[0] for cells in body)]
     body = [["" if name == before else name, *cells] for before, (name, *cells) in zip(above, body, strict=False)]
-    notes = [f"in %, {FOOTER}", *_notes(rows)]
-    return "\n".join([*aligned([head, *body], keys=2), *(wrapped(note, indent=0) for note in notes)])
+    return "\n".join([*aligned([head, *body], keys=2), *notes([f"in %, {FOOTER}", *_notes(rows)])])
 
 
 def _row(method: str, loss: str, by_seed: Mapping[int, Record], baseline: Mapping[int, Record]) -> Row:

@@ -102,8 +102,8 @@ def _all_trials(plan: StudyPlan, study: optuna.Study, task: Task) -> None:
                 done = f"{len(complete_trials(study))} of {plan.trials} trials done"
         except Exception:  # the storage does not answer, which may be why the study was stopped
             done = ""
-        print(f"resume with: {command_line()}", flush=True)
-        raise Stopped("; ".join(filter(None, [str(stop), done])) or "stopped") from None
+        told = "; ".join(filter(None, [str(stop), done])) or "stopped"
+        raise Stopped(told, hint=f"Resume with: {command_line()}") from None
 
 
 def make_task(plan: StudyPlan, source: Domain, target: Domain) -> Task:

@@ -26,4 +26,13 @@ def is_of_memory(error: BaseException) -> bool:
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C, or a signal like it, during work that can be resumed."""
+    """Ctrl-C, or a signal like it, during work that can be resumed.
+
+    Args:
+        what: what is done so far.
+        hint: how to resume; empty if it was printed already.
+    """
+
+    def __init__(self, what: str = "", hint: str = "Resume with the same command.") -> None:
+        super().__init__(what)
+        self.hint = hint

@@ -278,6 +278,19 @@ def test_one_pair_s_missing_data_is_not_the_others(home, capsys):
     assert [row["target"] for row in table(home)] == ["folder:b"]
 
 
+def test_notes_below_tables_fit_the_terminal(home, capsys, monkeypatch):
+    given = ["--source", "folder:a", "--targets", "folder:b", "folder:c", "--methods", "source_only", "--losses", "ce"]
+    given += ["--features", "frozen", "--seeds", "0", "1"]
+    assert compare(*given) == 0
+    capsys.readouterr()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert compare(*given) == 0
+    tables = capsys.readouterr().out.partition("\nmethod")[2].splitlines()
+    assert any(line.startswith("Frozen features are of one network") for line in tables)
+    assert max(map(len, tables)) < 60
+
+
 def test_a_failing_cell_is_named_with_its_pair(home, capsys):
     given = ["--source", "folder:a", "--targets", "folder:b", "folder:c", "--methods", "source_only", "--losses", "ce"]
     assert compare(*given, "--set", "lr=1e30") == 2
