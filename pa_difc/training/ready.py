@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from multiprocessing import current_process
 from typing import Any
 
+from ..util.errors import UserError
 from ..util.forks import get_ready
 
 #: Threads of a cell that is trained beside others. One, so that results don't depend on the number of jobs, and
@@ -31,14 +33,23 @@ def workers_context(*more: str) -> Any:
 
 
 def usable_cores() -> int:
-    """How many cores this process may use; containers, batch systems and ``LOKY_MAX_CPU_COUNT`` may allow few."""
+    """How many cores this process may use; containers, batch systems and ``LOKY_MAX_CPU_COUNT`` may allow few.
+
+    A daemonic process can't have workers, and so has one.
+    """
     from loky import cpu_count
 
-    return max(1, int(cpu_count()))
+    return 1 if current_process().daemon else max(1, int(cpu_count()))
 
 
 def worker_process() -> Any:
-    """A loky executor with one process and a worker's environment; it reports if the process dies."""
+    """A loky executor with one process and a worker's environment; it reports if the process dies.
+
+    Raises:
+        UserError: this process must not have children.
+    """
     from loky import ProcessPoolExecutor
 
+    if current_process().daemon:
+        raise UserError("this is a daemonic process, which can't have workers: leave out --jobs")
     return ProcessPoolExecutor(1, context=workers_context(), env=ENVIRONMENT)

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from ..data.shared import shared
-from ..util.forks import parent_is_gone
+from ..util.forks import parent_is_gone, remove_socket
 from ..util.registry import load_plugin
 from .outcome import Outcome, try_cell
 from .progress import ProgressFile
@@ -142,6 +142,7 @@ def _listen(setup: Setup) -> None:
     told = False
     while True:
         if parent_is_gone(setup.parent):
+            remove_socket()
             if setup.tidies:
                 shutil.rmtree(setup.go.parent, ignore_errors=True)  # mapped files stay until they are unmapped
             os._exit(1)

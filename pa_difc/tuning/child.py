@@ -19,7 +19,7 @@ from ..data.shared import shared
 from ..training.progress import ProgressFile
 from ..training.ready import THREADS
 from ..util.errors import UserError
-from ..util.forks import parent_is_gone
+from ..util.forks import parent_is_gone, remove_socket
 from ..util.registry import load_plugin
 from .interrupts import deferred
 from .objective import Objective, Task
@@ -62,6 +62,7 @@ def _listen(job: Job) -> None:
     told = False
     while True:
         if parent_is_gone(job.parent):
+            remove_socket()
             os._exit(1)
         if not told and not job.go.exists():
             told = True

@@ -5,15 +5,18 @@ Only on Linux: elsewhere a process that has imported PyTorch can't be forked saf
 
 from __future__ import annotations
 
-import atexit
 import os
+import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import cache
 from multiprocessing import parent_process
+from multiprocessing.util import Finalize
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +62,10 @@ if TYPE_CHECKING or sys.platform == "linux":
         @staticmethod
         def _Popen(process_obj: Any) -> Any:
             with replaced(sys.modules, {"__main__": ModuleType("__main__")}):
-                return ForkServerProcess._Popen(process_obj)
+                try:
+                    return ForkServerProcess._Popen(process_obj)
+                except (EOFError, ConnectionError) as error:
+                    raise BrokenProcessPool(f"the process that workers are forked from has ended ({error!r})") from None
 
     class _Context(ForkServerContext):
         Process = _Process  # type: ignore[assignment]
@@ -78,11 +84,12 @@ def get_ready(modules: Sequence[str], environment: Mapping[str, str]) -> Any:
     """
     if sys.platform != "linux":
         return None
-    resource_tracker.ensure_running()  # it ends with an unblocking of signals
-    given = {**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with replaced(os.environ, given), blocked(*SIGNALS):
-        if not start_server(modules):
-            return None
+    path = os.pathsep.join(filter(None, sys.path))  # not the working directory, whose files may be named like modules
+    with replaced(os.environ, {**environment, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}):
+        resource_tracker.ensure_running()  # it ends with an unblocking of signals
+        with blocked(*SIGNALS):
+            if not start_server(modules):
+                return None
     _ends_with(os.getpid(), vars(forkserver._forkserver)["_forkserver_pid"])
     return _Context()
 
@@ -109,13 +116,20 @@ def start_server(modules: Sequence[str]) -> bool:
 @cache
 def _ends_with(owner: int, pid: int) -> None:
     """Kills the process at its owner's end: while it imports, it would keep the output's pipe open."""
+    Finalize(None, _kill, (owner, pid), exitpriority=0)
 
-    def end() -> None:
-        if os.getpid() == owner:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
 
-    atexit.register(end)
+def _kill(owner: int, pid: int) -> None:
+    if os.getpid() == owner:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def remove_socket() -> None:
+    """Removes, in a forked worker, the folder of the socket that its parent was killed before it could remove."""
+    address = vars(forkserver._forkserver)["_forkserver_address"] if sys.platform == "linux" else None
+    if address and Path(address).parent.name.startswith("pymp-"):
+        shutil.rmtree(Path(address).parent, ignore_errors=True)
 
 
 def parent_is_gone(pid: int) -> bool:

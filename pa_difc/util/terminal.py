@@ -106,12 +106,13 @@ def guarded() -> Iterator[None]:
     for stream in before:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_ERRORS)
-    sys.stdout = cast(TextIO, _Guarded(before[0], _COMMANDS, stops=True))
-    sys.stderr = cast(TextIO, _Guarded(before[1], _COMMANDS_BESIDE_BARS, stops=False))
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = before
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # where a stream is closed, as by 2>&-
+        sys.stdout = cast(TextIO, _Guarded(before[0] or nowhere, _COMMANDS, stops=True))
+        sys.stderr = cast(TextIO, _Guarded(before[1] or nowhere, _COMMANDS_BESIDE_BARS, stops=False))
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
 
 
 def for_programs(stream: TextIO) -> TextIO:
