@@ -79,7 +79,7 @@ def write_grid(
     notes = [*_differences(grid), *_multiplied(grid), *(f"{line}." for line in grid.caveats), *notes]
     content = {title: rows for title, rows in content.items() if len(rows) > 1}
     said = [layout.facts(grid), layout.settings(grid)]
-    markdown = [f"# {grid.title}", *said, lead, *notes]
+    markdown = [f"# {grid.title}", lead, *said, *notes]
     for title, rows in content.items():
         markdown += [f"## {title}", markdown_table(rows)]
         write_text(out / "tables" / f"{slug(title)}.csv", csv_text(rows))

@@ -147,6 +147,8 @@ def _best(grid: Grid, title: str, rows: Rows) -> set[tuple[int, int]]:
         return set()
     places = set()
     for metric, name in TESTED.items():
+        if name not in rows[0]:  # it would repeat mean recall
+            continue
         best = best_cells(grid, metric)
         cells = [(row[0], row[1].removesuffix(f" {COLLAPSE_MARK}")) for row in rows]
         places |= {(i, rows[0].index(name)) for i, cell in enumerate(cells) if i and cell in best}

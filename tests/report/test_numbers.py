@@ -73,7 +73,7 @@ def test_recall_of_classes_with_20_faces_is_left_out_where_it_repeats_mean_recal
         scores = flat_scores(7, right) | {"confusion": confusion, "macro_recall_20": right}
         write(tmp_path, record("dann", loss, scores=dict.fromkeys(_SIDES, scores)))
     rows = rows_from_records([run.record for run in load_grids(tmp_path)[0].runs])
-    write_grid_report(tmp_path, tmp_path / "report")
+    write_grid_report(tmp_path, tmp_path / "report", latex=True)
     page = (tmp_path / "report" / "report.md").read_text()
     assert ("## Mean recall of classes with at least 20 faces" in page) is shown
     for text in (page, to_terminal(rows), to_markdown(rows, "t")):
