@@ -117,6 +117,8 @@ class WandbLogger(_OfPackage):
             UserError: the package is not installed, or the login fails.
         """
         super().require()
+        if os.environ.get("WANDB_MODE") in ("offline", "disabled", "dryrun"):
+            return
         try:
             import_module("wandb").login()
         except Exception as error:  # also from the network
