@@ -4,7 +4,9 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -241,7 +243,6 @@ def test_a_terminal_has_a_line_for_the_grid_and_one_for_each_worker(data_root, t
     """In a window of 80 columns no line is longer, and in the end only the results are there."""
     import pty
     import struct
-    import subprocess
     from fcntl import ioctl
     from termios import TIOCSWINSZ
 
@@ -281,3 +282,38 @@ def test_shift_is_the_same_with_two_workers(data_root, tmp_path):
     assert found[0] == found[1] and len(found[0]) == 8
     targets = {tuple(outputs["target_labels"]) for *_, outputs in found[0].values()}
     assert len(targets) == 3  # as it is, and two draws
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&-"])
+def test_closed_standard_streams_hinder_no_worker(closed, data_root, tmp_path):
+    """The next pipe would get the number of a closed stream."""
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        *COMMAND,
+        *flags(data_root, tmp_path / "out"),
+        "--methods",
+        "source_only",
+    ]
+    line = f"{shlex.join(map(str, [*command, '--epochs', '1', '--jobs', '1']))} {closed}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, timeout=LONG_S)
+    assert done.returncode == 0 and len(table(tmp_path / "out")) == 3, done.stdout
+
+
+def test_the_working_directory_may_hold_files_that_are_named_like_modules(data_root, tmp_path):
+    for name in ("select", "random", "torch"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit({name!r})")
+    script = tmp_path / "elsewhere" / "pa-difc.py"
+    script.parent.mkdir()
+    script.write_text("import sys\nfrom pa_difc.commands.parser import main\nsys.exit(main(sys.argv[1:]))\n")
+    given = [*flags(data_root, tmp_path / "out"), "--methods", "source_only", "--epochs", "1", "--jobs", "1"]
+    command = [sys.executable, "-W", "ignore", script, "compare", *given]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LONG_S
+    )  # fmt: skip
+    if sys.version_info >= (3, 11):  # Python 3.10 can't leave the directory out
+        assert done.returncode == 0 and len(table(tmp_path / "out")) == 3, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr

@@ -103,6 +103,7 @@ def guarded() -> Iterator[None]:
         OutputGone: from a print, once, when standard output is closed; later output is discarded.
     """
     before = sys.stdout, sys.stderr
+    _open_standard_streams()
     for stream in before:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_ERRORS)
@@ -113,6 +114,20 @@ def guarded() -> Iterator[None]:
             yield
         finally:
             sys.stdout, sys.stderr = before
+
+
+def _open_standard_streams() -> None:
+    """Opens the null device for closed standard streams, whose numbers the next pipes and files would get instead."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened == number:
+                os.set_inheritable(number, True)
+            else:
+                os.dup2(opened, number)
+                os.close(opened)
 
 
 def for_programs(stream: TextIO) -> TextIO:
