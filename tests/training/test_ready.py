@@ -134,3 +134,43 @@ def test_elsewhere_workers_import_for_themselves(monkeypatch):
     finally:
         pool.shutdown()
     assert "torch" not in modules and threads == "1"
+
+
+def test_a_daemonic_process_says_that_it_has_no_workers(tmp_path):
+    text = (
+        "import multiprocessing\nfrom pa_difc.training.ready import usable_cores, worker_process\n"
+        "from pa_difc.commands.console import exit_with\n"
+        "def work():\n    exit_with(lambda: usable_cores() - 1 or worker_process())\n"
+        "p = multiprocessing.get_context('fork').Process(target=work, daemon=True)\np.start()\np.join()\n"
+        "print(p.exitcode)\n"
+    )
+    done = script(tmp_path, text)
+    assert done.stdout == "2\n", done.stdout + done.stderr
+    assert done.stderr == "error: this is a daemonic process, which can't have workers: leave out --jobs\n"
+
+
+def test_a_child_that_ends_ends_what_its_workers_are_forked_from(tmp_path):
+    """Without the interpreter's end, where ``atexit`` is heard."""
+    text = (
+        "import multiprocessing, multiprocessing.forkserver as f\nfrom pa_difc.training.ready import workers_context\n"
+        "def work():\n    workers_context()\n    print(f._forkserver._forkserver_pid, flush=True)\n"
+        "p = multiprocessing.get_context('fork').Process(target=work)\np.start()\np.join()\n"
+    )
+    done = script(tmp_path, text)
+    assert not Path(f"/proc/{int(done.stdout)}/fd/1").exists()
+
+
+def test_a_server_that_is_gone_is_a_broken_executor(monkeypatch):
+    """So that a cell is tried again, and its failure has one line."""
+    from concurrent.futures import BrokenExecutor
+    from multiprocessing.context import ForkServerProcess
+
+    from pa_difc.training.ready import worker_process
+
+    def gone(process):
+        raise EOFError("unexpected EOF")
+
+    monkeypatch.setattr(ForkServerProcess, "_Popen", staticmethod(gone))
+    pool = worker_process()
+    with pytest.raises(BrokenExecutor, match="has ended"):
+        pool.submit(print)
