@@ -302,6 +302,7 @@ def test_closed_standard_streams_hinder_no_worker(closed, data_root, tmp_path):
     assert done.returncode == 0 and len(table(tmp_path / "out")) == 3, done.stdout
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 can't leave the working directory out")
 def test_the_working_directory_may_hold_files_that_are_named_like_modules(data_root, tmp_path):
     for name in ("select", "random", "torch"):
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit({name!r})")
@@ -314,6 +315,4 @@ def test_the_working_directory_may_hold_files_that_are_named_like_modules(data_r
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LONG_S
     )  # fmt: skip
-    if sys.version_info >= (3, 11):  # Python 3.10 can't leave the directory out
-        assert done.returncode == 0 and len(table(tmp_path / "out")) == 3, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == 0 and len(table(tmp_path / "out")) == 3, done.stdout + done.stderr
