@@ -16,6 +16,7 @@ from .flags import add_features_flag, add_grid_flags, add_jobs_flags, add_traini
 from .given_cells import settings_of_grid
 
 if TYPE_CHECKING:
+    from ..data.domains import Domain
     from ..training.settings import Settings
 
 EXAMPLES = """\
@@ -45,7 +46,6 @@ def run(parsed: argparse.Namespace) -> int:
     team = read_jobs(parsed)
     team.get_ready()
     grids = [_cells(parsed, name) for name in _samplers(parsed.target_samplers)]
-    cells = [cell for one in zip(*grids, strict=True) for cell in one]  # keeps a method and loss's samplers together
     tasks = list(product(range(parsed.draws), map(_alpha, parsed.alphas)))
 
     from ..data.domains import require_labels
@@ -58,12 +58,14 @@ def run(parsed: argparse.Namespace) -> int:
     from .outputs import require_own
     from .scores import announce
 
-    folder = page_folder(cells[0].data.source, cells[0].data.target, "label shift")
+    data = grids[0][0].data
+    folder = page_folder(data.source, data.target, "label shift")
     require_own(parsed.out, *(f"{folder}/{name}" for name in PAGES))
-    cells = on_first(cells, parsed.devices)
-    source, target = load_pair(cells[0])
+    grids = [on_first(grid, parsed.devices) for grid in grids]
+    source, target = load_pair(grids[0][0])
     require_labels(target, CANT_SHIFT)
     announce(source, target)
+    cells = [cell for one in zip(*grids, strict=True) for cell in _that_differ(one, source)]
     if parsed.features == "frozen":
         workers = sized(team, cells, source, target)
         source, target = extract(cells[0], source, target, parsed.out / "features", workers)
@@ -79,6 +81,16 @@ def run(parsed: argparse.Namespace) -> int:
 def _cells(parsed: argparse.Namespace, sampler: str) -> list[Settings]:
     """The grid's cells with one target sampler."""
     return settings_of_grid(parsed, methods=METHODS, losses=LOSSES, data__target_sampler=sampler)
+
+
+def _that_differ(cells: Sequence[Settings], source: Domain) -> Sequence[Settings]:
+    """Of a method and loss's cells, one for each target sampler, those whose training differs."""
+    from ..training.build import learns_from_target
+
+    try:
+        return cells if learns_from_target(cells[0], source) else cells[:1]
+    except UserError:  # which training reports for each cell
+        return cells
 
 
 def _task(cell: Settings, alpha: float | None, draw: int) -> Settings:
@@ -109,7 +121,7 @@ def _show(records: list[dict[str, Any]]) -> None:
 
 
 def _samplers(names: Sequence[str] | None) -> Sequence[str]:
-    """The named target samplers, or all.
+    """The named target samplers, or all; the default comes first.
 
     Raises:
         UserError: there is no such sampler.
@@ -118,7 +130,7 @@ def _samplers(names: Sequence[str] | None) -> Sequence[str]:
     for name in names or ():
         if name not in valid:
             raise unknown("target sampler", name, valid)
-    return names or valid
+    return [name for name in valid if name in (names or valid)]
 
 
 def _alpha(text: str) -> float | None:

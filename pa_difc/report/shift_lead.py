@@ -142,7 +142,10 @@ def _on_corrections(lines: Sequence[Line], records: Sequence[dict[str, Any]]) ->
     """What the names of corrections mean, of those that there are."""
     found, said = {word for line in lines for word in line.variant.split(" + ")}, []
     if BALANCED in found:
-        said.append(f"{BALANCED}: target batches are balanced by predicted class (--target-sampler pseudo_balanced)")
+        said.append(
+            f"{BALANCED}: target batches are balanced by predicted class (--target-sampler pseudo_balanced); "
+            "a cell that does not learn from the target has no such row"
+        )
     if CORRECTED in found:
         how = dict.fromkeys(r["settings"]["run"]["prior_correction"] for r in records if r["model"]["adjustment"])
         said.append(

@@ -20,6 +20,7 @@ from ..data.loaders import PairLoader
 from ..data.loading import load_domain
 from ..data.protocol import NO_SOURCE
 from ..losses.make import make_loss
+from ..losses.protocols import SteppedLoss
 from ..losses.spec import ClassificationLoss
 from ..methods import METHODS
 from ..methods.heads import FeatureHead
@@ -144,6 +145,18 @@ def make_slot_loss(settings: Settings, source: Domain, steps_per_epoch: int) -> 
         raise UserError(f"source {source.name}: {error}") from None
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+def learns_from_target(settings: Settings, source: Domain) -> bool:
+    """Whether training depends on target batches, for the method or the loss; if not, neither on their sampler.
+
+    Raises:
+        UserError: see :func:`make_slot_loss`.
+    """
+    if METHODS.lookup(settings.method.name).uses_target:
+        return True
+    loss = make_slot_loss(settings, source, steps_per_epoch=1)
+    return bool(getattr(loss, "uses_target", isinstance(loss, SteppedLoss)))
 
 
 def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> LossSlot:
