@@ -83,6 +83,7 @@ def _of_block(
     if parsed.grid:
         one.block = block.settings
     sources, targets = (_names(parsed, block, side) for side in ("source", "target"))
+    _require_known(parsed, block, [name for name in (*sources, *targets) if name is not None])
     pairs = [(s, t) for s, t in product(sources, targets) if s is None or s != t]
     if not pairs:
         raise UserError(
@@ -105,6 +106,18 @@ def _names(parsed: argparse.Namespace, block: Block, side: str) -> list[str | No
         return [None]
     named = several or getattr(block, f"{side}s")
     return list(dict.fromkeys(map(_plain, named))) if named else [None]
+
+
+def _require_known(parsed: argparse.Namespace, block: Block, names: Sequence[str]) -> None:
+    """Refuses words that name no dataset, before the grids above are trained; folders may still be missing."""
+    from ..data.datasets import require_known
+    from ..training.groups import DataSettings
+
+    for name in names:
+        try:
+            require_known(name, Path(parsed.data_root or DataSettings.root))
+        except UserError as error:
+            raise UserError(f"{block.where}: {error}" if parsed.grid else str(error)) from None
 
 
 def _plain(name: str) -> str:

@@ -52,21 +52,30 @@ def dataset_names() -> list[str]:
     return [*DATASETS, *(f"{kind}:PATH" for kind in (*OWN_DATA, STORE))]
 
 
+def require_known(name: str, data_root: Path) -> None:
+    """Refuses a name that names no dataset, wherever its folder may be.
+
+    Raises:
+        UserError: there is no such dataset.
+    """
+    kind, colon, _ = name.partition(":")
+    if name in DATASETS or (colon and kind in (*OWN_DATA, STORE)):
+        return
+    if Path(name).is_dir() or (data_root / name).is_dir():
+        raise UserError(f"dataset {shown(name)} is a folder: {' or '.join(f'{kind}:{name}' for kind in _OF_A_FOLDER)}?")
+    raise unknown("dataset", name, dataset_names())
+
+
 def find_dataset(name: str, data_root: Path) -> tuple[Reader | None, Path]:
     """The reader of a dataset (None for synthetic faces and for stores) and the folder that holds it.
 
     Raises:
         UserError: there is no such dataset, or no such folder.
     """
-    kind, colon, path = name.partition(":")
-    if colon and kind in (*OWN_DATA, STORE):
-        return _own_data(name, kind, data_root / path)
+    require_known(name, data_root)
     if name not in DATASETS:
-        if Path(name).is_dir() or (data_root / name).is_dir():
-            raise UserError(
-                f"dataset {shown(name)} is a folder: {' or '.join(f'{kind}:{name}' for kind in _OF_A_FOLDER)}?"
-            )
-        raise unknown("dataset", name, dataset_names())
+        kind, _, path = name.partition(":")
+        return _own_data(name, kind, data_root / path)
     spec = DATASETS[name]
     root = data_root / name
     if not root.is_dir():

@@ -35,6 +35,7 @@ FEATURES = ("full", "frozen")
 class Block:
     """One grid of a file; None where flags or defaults apply."""
 
+    where: str = ""  #: the file and the grid's number, for errors
     title: str = ""
     sources: list[str] | None = None
     targets: list[str] | None = None
@@ -63,7 +64,7 @@ def read_grid_file(path: Path) -> list[Block]:
 
 
 def _block(values: dict[str, Any], where: str) -> Block:
-    known = [one.name for one in fields(Block)]
+    known = [one.name for one in fields(Block) if one.name != "where"]
     for key, value in values.items():
         if key not in known:
             raise UserError(f"{where}: {unknown('key', key, known)}")
@@ -76,7 +77,7 @@ def _block(values: dict[str, Any], where: str) -> Block:
             _check_names(value, _REGISTRIES[key], f"{where}: {key}")
     if values.get("features", "full") not in FEATURES:
         raise UserError(f"{where}: features={values['features']!r}: must be {' or '.join(FEATURES)}")
-    return Block(**values | {"settings": settings_of(values.get("settings", {}), f"{where}: settings")})
+    return Block(where, **values | {"settings": settings_of(values.get("settings", {}), f"{where}: settings")})
 
 
 _WORDS = {str: "a text", dict: "a table", list: "a list"}

@@ -79,6 +79,7 @@ class MLflowLogger(_OfPackage):
             UserError: the package is not installed, or the store can't be used.
         """
         super().require()
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # a new store announces itself in two lines
         mlflow, name = import_module("mlflow"), os.environ.get("MLFLOW_EXPERIMENT_NAME")
         try:
             mlflow.set_experiment(name) if name else mlflow.search_experiments(max_results=1)

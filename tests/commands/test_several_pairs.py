@@ -322,6 +322,10 @@ def test_a_failing_cell_is_named_with_its_pair(home, capsys):
             '[[grid]]\n[[grid]]\nlosses = ["dfic"]',
             "grids.toml: grid 2: losses: unknown loss 'dfic': did you mean",
         ),
+        (
+            '[[grid]]\n[[grid]]\ntargets = ["toy_stret"]',
+            "grids.toml: grid 2: unknown dataset 'toy_stret': did you mean 'toy_street'",
+        ),
         ("[[grid]", "not TOML"),
     ],
 )
@@ -351,3 +355,9 @@ def test_one_folder_under_two_names_is_one_dataset(tmp_path, monkeypatch, capsys
     assert [line for line in capsys.readouterr().out.splitlines() if "→" in line] == ["folder:a → folder:b"]
     with pytest.raises(UserError, match="there is no pair of two different datasets"):
         main(["compare", "--sources", "folder:b", "--targets", "folder:./b/", "--list"])
+
+
+def test_a_misspelled_dataset_is_refused_before_other_pairs_are_trained(home):
+    with pytest.raises(UserError, match=r"^unknown dataset 'fer213': did you mean 'fer2013'"):
+        compare("--sources", "folder:bright", "--targets", "folder:dim", "fer213", "--out", "misspelled")
+    assert not (home / "misspelled").exists()
