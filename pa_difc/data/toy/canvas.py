@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
@@ -85,14 +86,33 @@ class Canvas:
         change *= coverage
         self.rgb += change
 
-    def window(self, centre: np.ndarray, half_side: float) -> tuple[slice | np.ndarray, ...]:
-        """An index of the square around a point ``(N, 2)``, in -1..1, of each image; half its side is in face units."""
+    def window(self, centre: np.ndarray, half_side: float) -> tuple[Canvas, Callable[[], None]]:
+        """The square around a point ``(N, 2)``, in -1..1, of each image; half its side is in face units.
+
+        Returns:
+            A canvas of its own, and a function that puts its colours back.
+        """
         side = self.rgb.shape[-1]
         reach = int(np.ceil(half_side / self.step.min()))
         length = min(2 * reach, side)
         start = np.clip(np.rint((centre + 1) * (side / 2)).astype(int) - reach, 0, side - length)
-        columns, rows = (start[:, axis, None] + np.arange(length) for axis in (0, 1))  # (N, length)
-        return slice(None), np.arange(len(centre))[:, None, None], rows[:, :, None], columns[:, None, :]
+        places = [
+            (slice(None), i, slice(y, y + length), slice(x, x + length)) for i, (x, y) in enumerate(start.tolist())
+        ]
+        parts = [np.empty((len(whole), len(places), length, length), whole.dtype) for whole in self._arrays]
+        for whole, part in zip(self._arrays, parts, strict=True):
+            for i, place in enumerate(places):
+                part[:, i] = whole[place]
+
+        def put_back() -> None:
+            for i, place in enumerate(places):
+                self.rgb[place] = parts[0][:, i]
+
+        return Canvas(parts[0], parts[1], self.step), put_back
+
+    @property
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.rgb, self.coordinates
 
 
 def blank_canvas(face: SimpleNamespace, size_px: int) -> Canvas:

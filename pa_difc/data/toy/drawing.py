@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 
@@ -19,8 +20,9 @@ def draw_face(face: SimpleNamespace, size_px: int) -> np.ndarray:
     """Draws faces in full light: images ``(3, N, size_px, size_px)`` in 0..1."""
     canvas = blank_canvas(face, size_px)
     _draw_backdrop(canvas, face)
-    _draw_head(canvas, face)
-    _draw_hair(canvas, face)
+    distance = _head_distance(canvas, face)
+    _draw_head(canvas, face, distance)
+    _draw_hair(canvas, face, distance)
     nose_u, nose_v = nose_tip(face)
     _, mouth_v, _ = mouth_line(face)
     _draw_part(canvas, face, _draw_forehead, (0.0, face.eye_y - face.brow_gap - 0.1), 0.36)
@@ -39,18 +41,28 @@ def _draw_on(canvas: Canvas, face: SimpleNamespace, draw: _Draw, chosen: np.ndar
     index = np.flatnonzero(chosen)
     if index.size:
         part = Canvas(canvas.rgb[:, index], canvas.coordinates[:, index], canvas.step[index])
-        draw(part, SimpleNamespace(**{name: value[..., index, :, :] for name, value in vars(face).items()}))
+        draw(part, cast(SimpleNamespace, _Some(face, index)))
         canvas.rgb[:, index] = part.rgb
+
+
+class _Some:
+    """Some of the faces; their values are looked up when they are used, which is of few."""
+
+    def __init__(self, faces: SimpleNamespace, index: np.ndarray) -> None:
+        self._faces, self._index = faces, index
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        value: np.ndarray = getattr(self._faces, name)[..., self._index, :, :]
+        return value
 
 
 def _draw_part(
     canvas: Canvas, face: SimpleNamespace, draw: _Draw, centre: tuple[np.ndarray | float, np.ndarray], half_side: float
 ) -> None:
     """Draws only in a window around a point (u, v) of the face, for speed."""
-    index = canvas.window(project(face, *centre), half_side)
-    part = Canvas(canvas.rgb[index], canvas.coordinates[index], canvas.step)
+    part, put_back = canvas.window(project(face, *centre), half_side)
     draw(part, face)
-    canvas.rgb[index] = part.rgb
+    put_back()
 
 
 def _draw_backdrop(canvas: Canvas, face: SimpleNamespace) -> None:
@@ -75,7 +87,7 @@ def _head_distance(canvas: Canvas, face: SimpleNamespace) -> np.ndarray:
     return distance
 
 
-def _draw_head(canvas: Canvas, face: SimpleNamespace) -> None:
+def _draw_head(canvas: Canvas, face: SimpleNamespace, distance: np.ndarray) -> None:
     """Hair behind the head, ears, and the head with its rim in shade."""
     x, y, hair = canvas.x, canvas.y, 1.0 - face.bald
     volume = face.hair_volume * np.clip(0.5 + face.hair_length, 0.25, 1)  # short hair lies close
@@ -85,14 +97,14 @@ def _draw_head(canvas: Canvas, face: SimpleNamespace) -> None:
         ear_x = side * (face.head_width + 0.01) - 0.12 * np.sin(face.yaw)
         ear = np.hypot((x - ear_x) / 0.09, (y - face.eye_y - 0.1) / 0.17) - 1
         canvas.paint(canvas.inside(ear * 0.1), face.skin * 0.85)
-    distance = _head_distance(canvas, face)
-    canvas.paint(canvas.inside(distance), face.skin)
-    canvas.paint(0.35 * canvas.inside(distance) * np.clip(1 + distance / 0.3, 0, 1), face.line)
+    inside = canvas.inside(distance)
+    canvas.paint(inside, face.skin)
+    canvas.paint(0.35 * inside * np.clip(1 + distance / 0.3, 0, 1), face.line)
 
 
-def _draw_hair(canvas: Canvas, face: SimpleNamespace) -> None:
+def _draw_hair(canvas: Canvas, face: SimpleNamespace, distance: np.ndarray) -> None:
     """The fringe, which lies on the turned face, and a beard."""
-    u, v, distance = canvas.u, canvas.v, _head_distance(canvas, face)
+    u, v = canvas.u, canvas.v
     fringe = face.hair_line + face.hair_part * u + 1.1 * np.square(u * u)
     canvas.paint((1.0 - face.bald) * canvas.inside(np.maximum(distance - 0.03, v - fringe)), face.hair)
     _, mouth, _ = mouth_line(face)
