@@ -214,6 +214,19 @@ def require_same(what: str, state: dict[str, Any]) -> None:
         raise UserError(f"{what} is no longer the same in all {processes()} processes: train it in one")
 
 
+class _Part:
+    """Scales a process's gradients by its share of the samples; DistributedDataParallel averages processes alike.
+
+    A hook of the parameters, which has no reference to the replica: it would keep it, its buffers and its process
+    group's threads for good.
+    """
+
+    share = 1.0
+
+    def __call__(self, gradient: Tensor) -> Tensor:
+        return gradient if self.share == 1.0 else gradient * self.share
+
+
 class Replicas:
     """Replaces models by replicas while they are trained in several processes, and averages their gradients.
 
@@ -226,11 +239,20 @@ class Replicas:
 
     def __init__(self, models: MutableMapping[str, nn.Module]) -> None:
         self.models = models
-        self.share = 1.0  #: number of this process's samples in the step, relative to an even share
+        self._part = _Part()
         self._replicas: dict[str, nn.Module] = {}
         if processes() > 1:
             trained = {n: m for n, m in models.items() if any(p.requires_grad for p in m.parameters())}
             self._replicas = {name: self._replica(model) for name, model in trained.items()}
+
+    @property
+    def share(self) -> float:
+        """The number of this process's samples in the step, relative to an even share."""
+        return self._part.share
+
+    @share.setter
+    def share(self, share: float) -> None:
+        self._part.share = share
 
     @contextmanager
     def training(self) -> Iterator[None]:
@@ -266,15 +288,10 @@ class Replicas:
             # before MCD's backward passes.
             warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated", category=FutureWarning)
             replica = _Replica(model, broadcast_buffers=False)
-        replica.register_comm_hook(None, self._average)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.register_hook(self._part)
         return replica
-
-    def _average(self, state, bucket):  # type: ignore[no-untyped-def]  # torch checks annotations, and not as strings
-        from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
-
-        if self.share != 1.0:
-            bucket.buffer().mul_(self.share)
-        return allreduce_hook(None, bucket)  # type: ignore[arg-type]  # None: the group of all processes
 
 
 def original(model: nn.Module) -> nn.Module:

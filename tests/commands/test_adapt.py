@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -249,7 +250,12 @@ def test_a_budget_that_is_named_is_rounded_up(seconds, text):
     assert planning.round_budget(seconds) == text and read_budget(text) >= seconds
 
 
-def test_what_was_measured_for_too_short_a_budget_is_kept_for_the_next_call(home, tmp_path, capsys):
+def test_what_was_measured_for_too_short_a_budget_is_kept_for_the_next_call(home, tmp_path, capsys, monkeypatch):
+    def on_a_slow_machine(*args, **kwargs):
+        found = measure(*args, **kwargs)
+        return replace(found, step={method: 100 * seconds for method, seconds in found.step.items()})
+
+    monkeypatch.setattr(planning, "measure", on_a_slow_machine)
     with pytest.raises(UserError, match=r"--budget: too short; .*: give --budget") as refused:
         main(words(home, tmp_path, *SMALL, "--budget", "1s"))
     assert "measuring" in capsys.readouterr().out and not list(tmp_path.glob("runs"))

@@ -1,10 +1,12 @@
 """Several processes on one run give what one gives; real processes over gloo on the CPU."""
 
+import gc
 import json
 import os
 import re
 import signal
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +18,15 @@ from processes import ROOT, start
 
 from pa_difc.data import EvalLoader, PairLoader
 from pa_difc.methods.heads import FeatureHead
+from pa_difc.util import distributed
 from pa_difc.util.distributed import Replicas, _Replica
 from pa_difc.util.errors import UserError
 
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2)
 
 
-def finished(process):
-    out, err = process.communicate(timeout=280)
+def finished(process, timeout_s=280):
+    out, err = process.communicate(timeout=timeout_s)
     assert process.returncode == 0, out + err
     return out, err
 
@@ -120,20 +123,43 @@ def test_one_process_trains_its_own_models():
         assert models["G"] is before
 
 
-def test_a_replica_has_its_models_attributes(tmp_path):
+@pytest.fixture
+def group(tmp_path):
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'group'}", rank=0, world_size=1)
-    try:
-        replica = _Replica(FeatureHead(3))
-        assert replica.num_features == 256
-        with pytest.raises(AttributeError, match="no_such"):
-            replica.no_such  # noqa: B018
-    finally:
-        torch.distributed.destroy_process_group()
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def test_a_replica_has_its_models_attributes(group):
+    replica = _Replica(FeatureHead(3))
+    assert replica.num_features == 256
+    with pytest.raises(AttributeError, match="no_such"):
+        replica.no_such  # noqa: B018
+
+
+def test_gradients_count_by_the_share_of_the_samples_and_no_replica_outlives_its_run(group, monkeypatch):
+    """One that did would keep threads, which may end the process with an abort."""
+    monkeypatch.setattr(distributed, "processes", lambda: 2)
+    model = torch.nn.Linear(3, 2, bias=False)
+    models, found = {"G": model}, []
+    replicas = Replicas(models)
+    for share in (1.0, 0.25):
+        replicas.share = share
+        model.zero_grad()
+        with replicas.training():
+            models["G"](torch.ones(4, 3)).sum().backward()
+        found.append(model.weight.grad.clone())
+    assert found[0].equal(torch.full((2, 3), 4.0)) and found[1].equal(torch.ones(2, 3))
+    alive = [weakref.ref(replica) for replica in replicas._replicas.values()]
+    del replicas
+    gc.collect()
+    assert [one() for one in alive] == [None]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_every_method_trains_on_two_processes_or_says_why_not(tmp_path):
-    finished(start(*TWO, ROOT / "tests" / "several.py", tmp_path, "rest"))
+    finished(start(*TWO, ROOT / "tests" / "several.py", tmp_path, "rest"), timeout_s=1000)
     for case in several.EVERY:
         checkpoint, record = load(tmp_path / case)
         losses = [value for epoch in record["history"] for value in epoch["losses"].values()]
@@ -189,5 +215,5 @@ def workers(launcher):
 
 def timeless(record):
     history = [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in record["history"]]
-    changing = ("seconds", "finished", "digest")  # the digest is of all the rest
+    changing = ("seconds", "finished", "command", "digest")  # the command names --out; the digest is of all the rest
     return {k: v for k, v in record.items() if k not in changing} | {"history": history}
