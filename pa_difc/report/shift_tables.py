@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import mean, stdev
 from typing import Any
 
 from ..evaluation.metrics import ENOUGH_FACES
+from ..util import numbers
 from ..util.numbers import signed
 from .compared import p_text
 from .shift import CORRECTED, METRICS, Line, alpha_name, draws_of, severities
@@ -83,8 +83,8 @@ def to_csv(lines: Sequence[Line]) -> str:
     for line in lines:
         for alpha, scores in line.scores.items():
             for draw, s in scores.items():
-                numbers = ["" if s[m] is None else f"{s[m]:.6f}" for m in METRICS]
-                rows.append([*_names(line), _alpha(alpha), *draw, *numbers, sum(map(any, s["confusion"]))])
+                scored = ["" if s[m] is None else f"{s[m]:.6f}" for m in METRICS]
+                rows.append([*_names(line), _alpha(alpha), *draw, *scored, sum(map(any, s["confusion"]))])
     return csv_text(rows)
 
 
@@ -95,23 +95,19 @@ def statistics_csv(lines: Sequence[Line]) -> str:
         for d in over_base(lines, metric):
             ends = ["", ""] if d.interval is None else [f"{end / 100:.6f}" for end in d.interval]
             ps = ["" if p is None else f"{p:.6g}" for p in (d.p, d.holm_p)]
-            numbers = [str(len(d.gains)), f"{d.points / 100:.6f}", *ends, *ps]
-            rows.append([metric, *_names(d.line), _alpha(d.alpha), *numbers])
+            found = [str(len(d.gains)), f"{d.points / 100:.6f}", *ends, *ps]
+            rows.append([metric, *_names(d.line), _alpha(d.alpha), *found])
     return csv_text(rows)
 
 
 def spread(values: Sequence[float]) -> str:
     """Mean ± standard deviation; empty without a value."""
-    return f"{mean(values):.1f}{_deviation(values)}" if values else ""
+    return numbers.spread(values) if values else ""
 
 
 def gain_text(values: Sequence[float]) -> str:
     """The same for differences, with a sign."""
-    return f"{signed(mean(values))}{_deviation(values)}"
-
-
-def _deviation(values: Sequence[float]) -> str:
-    return f" ± {stdev(values):.1f}" if len(values) > 1 else ""
+    return numbers.spread(values, signed)
 
 
 def _names(line: Line) -> tuple[str, str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from ..evaluation.metrics import ENOUGH_FACES, ENOUGH_NOTE, METRICS
 from ..util.markdown import markdown_cell
 from ..util.names import escaped
-from ..util.numbers import plus_minus, signed
+from ..util.numbers import fixed, plus_minus, signed
 from .printed import aligned, notes
 from .seeds import marks_of
 from .variants import variant_names
@@ -27,6 +27,7 @@ TRANSDUCTIVE_MARK = "‡"
 TRANSDUCTIVE_NOTE = (
     f"{TRANSDUCTIVE_MARK} the target has one split: scored on the faces that it was adapted to, as in CD-FER"
 )
+GAIN_COLUMNS = ("macro_recall_vs_ce", "macro_recall_vs_ce_std")  #: of the CSV
 FOOTER = "target test split, last epoch, no target label used in training or selection"
 
 
@@ -46,6 +47,7 @@ class Row:
     collapsed: bool
     transductive: bool  #: scored on the target's training faces
     recall_gain: float | None  #: mean recall minus that of cross-entropy, over shared seeds; None without any
+    recall_gain_std: float | None = None  #: over these seeds; None for a single one
     frequent: bool = False  #: whether all classes on the target have at least 20 test faces
 
 
@@ -67,14 +69,14 @@ def to_csv(rows: Sequence[Row]) -> str:
 def csv_rows(rows: Sequence[Row]) -> list[list[Any]]:
     """The table for programs: scores in [0, 1]; the spread of a single seed is empty."""
     spread = [f"{metric}_{part}" for metric in METRICS for part in ("mean", "std")]
-    table: list[list[Any]] = [["method", "loss", "seeds", *spread, "seconds", "macro_recall_vs_ce", "collapsed"]]
+    table: list[list[Any]] = [["method", "loss", "seeds", *spread, "seconds", *GAIN_COLUMNS, "collapsed"]]
     for row in rows:
         numbers: list[Any] = []
         for metric in METRICS:
             numbers += ["" if value is None else f"{value:.6f}" for value in (row.means[metric], row.stds[metric])]
-        gain = "" if row.recall_gain is None else f"{row.recall_gain:.6f}"
+        gain = ["" if value is None else f"{value:.6f}" for value in (row.recall_gain, row.recall_gain_std)]
         seeds = " ".join(map(str, row.seeds))
-        table.append([row.method, row.loss, seeds, *numbers, f"{row.seconds:.1f}", gain, row.collapsed])
+        table.append([row.method, row.loss, seeds, *numbers, f"{row.seconds:.1f}", *gain, row.collapsed])
     return table
 
 
@@ -106,7 +108,7 @@ def _row(method: str, loss: str, by_seed: Mapping[int, Record], baseline: Mappin
     scores = [record["scores"]["target"] for record in by_seed.values()]
     values = {metric: [s[metric] for s in scores if s[metric] is not None] for metric in METRICS}
     shared = [seed for seed in by_seed if seed in baseline]
-    gains = [_recall(by_seed[seed]) - _recall(baseline[seed]) for seed in shared]
+    gains = [_recall(by_seed[seed]) - _recall(baseline[seed]) for seed in shared if loss != BASELINE_LOSS]
     return Row(
         method=method,
         loss=loss,
@@ -116,7 +118,8 @@ def _row(method: str, loss: str, by_seed: Mapping[int, Record], baseline: Mappin
         seconds=mean(record["seconds"]["training"] for record in by_seed.values()),
         collapsed=any(s["collapsed"] for s in scores),
         transductive=any(record["data"]["target"]["transductive"] for record in by_seed.values()),
-        recall_gain=mean(gains) if gains and loss != BASELINE_LOSS else None,
+        recall_gain=mean(gains) if gains else None,
+        recall_gain_std=stdev(gains) if len(gains) > 1 else None,
         frequent=all_frequent(scores),
     )
 
@@ -135,7 +138,7 @@ def _cells(rows: Sequence[Row]) -> list[list[str]]:
                 row.method,
                 " ".join(filter(None, [row.loss, *_marks(row), seeds[row.method, row.loss]])),
                 *(_percent(row.means[metric], row.stds[metric]) for metric in metrics),
-                "" if row.recall_gain is None else signed(100 * row.recall_gain),
+                "" if row.recall_gain is None else _percent(row.recall_gain, row.recall_gain_std, signed),
                 f"{int(row.seconds) // 60}:{int(row.seconds) % 60:02d}",
             ]
         )
@@ -157,8 +160,8 @@ def _metrics(rows: Sequence[Row]) -> dict[str, str]:
     return shown_metrics(all(row.frequent for row in rows))
 
 
-def _percent(value: float | None, std: float | None) -> str:
-    return "–" if value is None else plus_minus(100 * value, None if std is None else 100 * std)
+def _percent(value: float | None, std: float | None, form: Callable[[float], str] = fixed) -> str:
+    return "–" if value is None else plus_minus(100 * value, None if std is None else 100 * std, form)
 
 
 def _marks(row: Row) -> list[str]:

@@ -290,7 +290,7 @@ class Replicas:
             replica = _Replica(model, broadcast_buffers=False)
         for parameter in model.parameters():
             if parameter.requires_grad:
-                parameter.register_hook(self._part)
+                parameter.register_hook(self._part)  # type: ignore[no-untyped-call]
         return replica
 
 

@@ -43,6 +43,8 @@ def test_columns_and_numbers():
     assert float(difc["macro_recall_std"]) == pytest.approx(0.0141421, abs=1e-6)
     assert float(difc["accuracy_mean"]) == pytest.approx(0.65)
     assert float(difc["macro_recall_vs_ce"]) == pytest.approx(0.09)
+    assert float(difc["macro_recall_vs_ce_std"]) == pytest.approx(0.0141421, abs=1e-6)  # of 0.10 and 0.08
+    assert "| +9.0 ± 1.4 |" in to_markdown(rows_from_records(RECORDS), "a → b")
     assert rows[2]["accuracy_std"] == "" and rows[2]["macro_recall_vs_ce"] == ""
 
 
@@ -59,7 +61,9 @@ def test_mean_recall_over_frequent_classes_stands_beside_it_or_a_dash():
 
 def test_differences_are_paired_over_shared_seeds():
     rows = rows_from_records([*RECORDS, record("mcd", "difc", 2, 0.99)])
-    assert rows[1].recall_gain == pytest.approx(0.09)
+    assert rows[1].recall_gain == pytest.approx(0.09) and rows[1].recall_gain_std == pytest.approx(0.0141421, abs=1e-6)
+    (one,) = [row for row in rows_from_records(RECORDS[:3]) if row.loss == "difc"]
+    assert one.recall_gain == pytest.approx(0.10) and one.recall_gain_std is None
 
 
 def test_collapsed_cells_are_marked():
