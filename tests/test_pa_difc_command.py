@@ -114,6 +114,13 @@ def test_the_tested_versions_are_the_constraints():
     assert {name: pinned[name] for name in doctor.TESTED} == doctor.TESTED
 
 
+def test_without_a_command_it_lists_them(capsys):
+    assert main([]) == 2
+    shown = capsys.readouterr()
+    assert not shown.out and shown.err.startswith("usage: pa-difc")
+    assert all(name in shown.err for name in COMMANDS)
+
+
 def test_version():
     done = subprocess.run([*PYTHON, "-m", "pa_difc", "--version"], capture_output=True, text=True, cwd=ROOT)
     assert re.fullmatch(r"pa-difc \d+\.\d+\.\d+\n", done.stdout)

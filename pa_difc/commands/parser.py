@@ -55,10 +55,13 @@ _OLD_FLAGS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command that ``argv`` names; returns its exit code."""
+    """Runs the command that ``argv`` names; returns its exit code, 2 if it names none."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    if not argv:
+        make_parser("").print_help(sys.stderr)
+        return 2
     refuse_old_flags(argv)
-    return run_parsed(argv[0], parse(make_parser(argv[0] if argv else ""), argv))
+    return run_parsed(argv[0], parse(make_parser(argv[0]), argv))
 
 
 def run_script(name: str) -> None:
