@@ -12,8 +12,8 @@ demo: env
 	$(BIN)/python recipes/compare.py --source toy_studio --target toy_street \
 	    --methods source_only dann safn mcd --losses ce di difc --out runs/demo
 
-test: env  # a file of tests at a time on each core
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+test: env  # a file of tests at a time
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 matrix:  # the tests with the oldest and the newest supported versions
 	PYTHON=$(PYTHON) .ci/matrix

@@ -30,6 +30,13 @@ def handlers():
         signal.signal(number, handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """``-n auto``: more than there are cores, because many tests wait for processes that they start."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, cores + 1)
+
+
 def pytest_addoption(parser):
     about = "write the kept numbers of tests/golden anew; only when the method itself is meant to change"
     parser.addoption("--regenerate-golden", action="store_true", help=about)
