@@ -1,12 +1,13 @@
 # make demo, make test: on a fresh machine with Python 3.10 or newer, make and git.
 # make bench: what things cost, into runs/benchmarks; ONLY="difc engine" for some sections.
+# make slow: the tests that take minutes or measure speed, before a release.
 # make mutants: whether the tests notice changed formulas; FILES="pa_difc/losses/difc.py", SAMPLE=20 of each, SEED=0.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test env check docs bench mutants matrix
+.PHONY: demo test slow env check docs bench mutants matrix
 
 demo: env
 	$(BIN)/python recipes/compare.py --source toy_studio --target toy_street \
@@ -14,6 +15,9 @@ demo: env
 
 test: env  # a file of tests at a time
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+slow: env
+	$(BIN)/python -m pytest -m slow
 
 matrix:  # the tests with the oldest and the newest supported versions
 	PYTHON=$(PYTHON) .ci/matrix
