@@ -16,7 +16,7 @@ def test_the_plain_loop_runs_and_is_short(capsys):
     assert len(body.splitlines()) <= 20
     exec(compile(loop, "README.md", "exec"), {})
     phases = re.findall(r"'phase': '(\w+)'", capsys.readouterr().out)
-    assert phases == ["di", "difc", "difc", "difc"]
+    assert phases == ["di", "di", "difc", "difc"]
 
 
 def test_the_two_commands_exist():

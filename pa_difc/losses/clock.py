@@ -7,6 +7,9 @@ from dataclasses import replace
 
 from .schedule import Phase, Schedule
 
+#: So many losses without a step, or steps without the end of an epoch, give a warning.
+_CALLS, _STEPS = 100, 2000
+
 
 class Clock:
     """Counts steps and maps them to epochs and phases; until an epoch's length is known, every step is in epoch 0.
@@ -20,6 +23,32 @@ class Clock:
         self.step = 0  #: optimisation steps done
         self._ended: int | None = 0  # the step at which the last pass ended; None after loading a checkpoint
         self._warned = False
+        self._calls = 0  # of the loss in training, since the last step
+
+    def called(self) -> None:
+        """Notes that a loss to train with was computed; warns if nobody counts steps."""
+        self._calls += 1
+        if self._calls > _CALLS and self._waits:
+            self._warn(
+                f"{_CALLS} losses were computed and no step was counted, so neither class weights nor confusion begin: "
+                "call update() once after each training step (in pytorch-adapt: attach(), or a ConfusionHook)"
+            )
+
+    def count(self) -> None:
+        """Counts a step; warns if epochs never end."""
+        self.step += 1
+        self._calls = 0
+        if self.step > _STEPS and self.schedule.steps_per_epoch is None and self._waits:
+            self._warn(
+                f"{_STEPS} steps without the end of an epoch, so neither class weights nor confusion begin: "
+                "call set_steps_per_epoch(len(loader)) before training, or end_epoch() after each epoch"
+            )
+
+    @property
+    def _waits(self) -> bool:
+        """Whether something is to begin in a later epoch."""
+        begin = (self.schedule.reweight_epoch, self.schedule.confusion_epoch)
+        return any(epoch is not None and epoch > self.epoch for epoch in begin)
 
     @property
     def epoch(self) -> int:

@@ -175,6 +175,8 @@ class DIFCLoss(Clocked, LabelledLoss):
 
     def value(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The weighted mean loss of a labelled source batch."""
+        if logits.requires_grad and not torch.compiler.is_compiling():
+            self.clock.called()
         margins, weights = self.margins, self.class_weights if self.reweighted else None
         if self.margin_unit == "spread":
             margins = margins * whole_mean(logit_spread(logits), len(logits))
@@ -205,7 +207,7 @@ class DIFCLoss(Clocked, LabelledLoss):
                 require_finite("target_logits", probs)  # -inf, which rules out a class, gives finite probabilities
             self._observe(probs)
         before = self.clock.epoch
-        self.clock.step += 1
+        self.clock.count()
         if self.clock.epoch > before:
             self.start_epochs_since(before)
         if self.refresh == "step" and self.phase is Phase.DIFC and self._uses_confusion:
@@ -244,8 +246,9 @@ class DIFCLoss(Clocked, LabelledLoss):
         self._refresh()
 
     def describe(self) -> dict[str, Any]:
-        """The state as plain values for logs and records; an unknown score is None, an infinite one "inf" or "-inf".
+        """The state of the next step as plain values for logs and records.
 
+        An unknown score is None, an infinite one "inf" or "-inf".
         "phase" is "difc" once margins are raised for confusion: before the first estimate, and with an ε of 0, they are
         those of "di".
         """

@@ -1,0 +1,71 @@
+"""A loss whose steps or epochs nobody counts says so: it would be a loss with margins alone for good."""
+
+import warnings
+
+import pytest
+import torch
+
+from pa_difc import DIFCLoss, Schedule
+
+COUNTS = [100, 20, 5]
+
+
+def made(**schedule):
+    return DIFCLoss(COUNTS, Schedule(**schedule))
+
+
+def logits(n=6):
+    return torch.randn(n, 3, requires_grad=True), torch.arange(n) % 3
+
+
+def compute(loss, times, update_every=None, grad=True):
+    """The warnings of so many losses, with a step after every few of them."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for call in range(1, times + 1):
+            x, y = logits()
+            (loss(x, y) if grad else loss(x.detach(), y))
+            if update_every and call % update_every == 0:
+                loss.update(x.detach())
+    return [str(one.message) for one in caught]
+
+
+def test_no_update_at_all():
+    (said,) = compute(made(steps_per_epoch=4, confusion_epoch=2, reweight_epoch=1), 400)
+    assert said.startswith("100 losses were computed and no step was counted") and "call update() once" in said
+
+
+def test_pytorch_adapt_s_own_hook_with_the_loss_alone():
+    from pytorch_adapt.hooks import CLossHook
+
+    loss = made(steps_per_epoch=4, confusion_epoch=2, reweight_epoch=1)
+    model, (x, y) = torch.nn.Linear(3, 3), logits()
+    hook = CLossHook(loss_fn=loss)
+    with pytest.warns(UserWarning, match="attach\\(\\), or a ConfusionHook"):
+        for _ in range(120):
+            hook({"src_imgs": x, "src_labels": y, "G": torch.nn.Identity(), "C": model})
+
+
+@pytest.mark.parametrize(
+    ("schedule", "calls", "update_every"),
+    [
+        ({"steps_per_epoch": 4, "confusion_epoch": 2, "reweight_epoch": 1}, 300, 1),
+        ({"steps_per_epoch": 4, "confusion_epoch": 2, "reweight_epoch": 1}, 640, 64),  # a gradient over 64 batches
+        ({"steps_per_epoch": 4, "confusion_epoch": None, "reweight_epoch": None}, 300, None),  # nothing is to begin
+    ],
+)
+def test_what_is_right_warns_of_nothing(schedule, calls, update_every):
+    assert compute(made(**schedule), calls, update_every) == []
+
+
+def test_evaluation_is_no_training():
+    assert compute(made(steps_per_epoch=4, confusion_epoch=2, reweight_epoch=1), 300, grad=False) == []
+
+
+def test_epochs_that_never_end():
+    loss = made(confusion_epoch=2, reweight_epoch=1)
+    said = compute(loss, 2100, update_every=1)
+    assert len(said) == 1 and said[0].startswith("2000 steps without the end of an epoch") and "end_epoch()" in said[0]
+    told = made(confusion_epoch=2, reweight_epoch=1)
+    told.set_steps_per_epoch(700)
+    assert compute(told, 2100, update_every=1) == []
