@@ -79,19 +79,28 @@ def manifest_groups(manifest: Path) -> list[dict[str, Any]]:
     return list(groups)
 
 
+def place_files(place: Path) -> list[Path]:
+    """All files that weights are read from.
+
+    Raises:
+        UserError: the path doesn't exist, or it is a TensorFlow.js network whose manifest can't be read.
+    """
+    if is_model_folder(place):
+        names = EXPORTED if (place / EXPORTED[0]).is_file() else OF_RUN
+        return [place / name for name in names]
+    files = [weights_file(place)]
+    if files[0].name.endswith(MANIFEST):
+        files += [files[0].parent / path for group in manifest_groups(files[0]) for path in group["paths"]]
+    return files
+
+
 def place_digest(place: Path) -> str:
     """A hash of the contents of all files that weights are read from.
 
     Raises:
         UserError: the path doesn't exist, or a file can't be read.
     """
-    if is_model_folder(place):
-        names = EXPORTED if (place / EXPORTED[0]).is_file() else OF_RUN
-        files = [place / name for name in names]
-    else:
-        files = [weights_file(place)]
-        if files[0].name.endswith(MANIFEST):
-            files += [files[0].parent / path for group in manifest_groups(files[0]) for path in group["paths"]]
+    files = place_files(place)
     if len(files) == 1:
         return file_digest(files[0])
     return hashlib.blake2b("".join(map(file_digest, files)).encode(), digest_size=8).hexdigest()

@@ -11,6 +11,7 @@ from ..util.errors import UserError
 from ..util.options import is_path
 from ..util.shapes import COUNT, FLAG, NOTHING, NUMBER, TEXT, Leaf, either, mismatch, one_of
 from . import old_format
+from .origins import SHAPE, named
 
 #: Format 3 marks models with which older versions would make wrong predictions instead of refusing them.
 FORMAT, NEWEST = 2, 3
@@ -52,6 +53,7 @@ _SHAPE: dict[str, Any] = {
     },
     "run": TEXT,
     "calibration?": _CALIBRATION,
+    "origins?": SHAPE,
 }
 
 
@@ -68,6 +70,8 @@ def model_settings(record: dict[str, Any]) -> dict[str, Any]:
     if correction and not correction["refused"]:
         adjustment = {"ratio": correction["ratio"], **correction["calibration"]}
     product = record["model"].get("product")
+    made_from = record["model"].get("origins")  # version 0.3 and older recorded no hashes
+    made_from = named(settings) if made_from is None else made_from
     shown = settings["model"].get("input_scale", 1.0) != 1 or settings.get("eval", {}).get("views", "none") != "none"
     return {
         "format": NEWEST if product or shown else FORMAT,
@@ -86,6 +90,7 @@ def model_settings(record: dict[str, Any]) -> dict[str, Any]:
         },
         "adjustment": adjustment,
         **({"product": product} if product else {}),
+        **({"origins": made_from} if made_from else {}),
         "run": record["key"],
         "versions": record["versions"],
     }
