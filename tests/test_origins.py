@@ -78,12 +78,16 @@ def test_a_model_that_starts_from_a_model_names_all_of_its_origins(tmp_path):
     kept = weights_of(tmp_path)
     middle = trained(tmp_path / "second", pretrained=str(kept))
     exported(middle, tmp_path / "middle")
-    last = trained(
-        tmp_path / "third", "mean_teacher", pretrained=str(tmp_path / "middle"), teacher=f"{tmp_path}/theirs"
-    )
+    first, theirs = (str(tmp_path / name) for name in ("middle", "theirs"))
+    last = trained(tmp_path / "third", "mean_teacher", pretrained=first, teacher=theirs)
     card = exported(last, tmp_path / "out")
-    assert "started from the model middle (source_only + ce, near → far; started from the weights kept.safet" in card
-    assert "taught by the model theirs (source_only + ce, near → far)" in card and str(tmp_path) not in card
+    assert (
+        "started from the model middle (source_only + ce, toy_studio → toy_street; started from the weights kept.s"
+        in card
+    )
+    assert (
+        "taught by the model theirs (source_only + ce, toy_studio → toy_street)" in card and str(tmp_path) not in card
+    )
     assert load_model(tmp_path / "out").settings["origins"][0]["model"]["origins"][0]["name"] == "kept.safetensors"
 
 
@@ -92,7 +96,7 @@ def test_of_a_run_that_recorded_no_origin_the_name_is_given():
     card = model_card(run, model_settings(run))
     assert "started from the weights theirs.pth, of unknown origin, terms and training data" in card
     assert (
-        "/home/me" not in card and "theirs.pth (whose training data is not known) may have seen faces of here" in card
+        "theirs.pth (whose training data is not known) may have seen faces of here" in card and "/home/me" not in card
     )
 
 
