@@ -21,6 +21,7 @@ from ..util.names import address_clause
 from .checkpoint import read_state
 from .model_settings import checked, model_settings
 from .record import read_record
+from .seals import SEALS
 
 
 def settings_file(folder: Path) -> Path:
@@ -84,6 +85,8 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     if settings_file(folder).name == EXPORTED[0]:
         weights = _load(path)
         settings = read_json(folder / EXPORTED[0], others_add=True)
+        if "weights" not in settings and SEALS in settings:
+            raise UserError(f"{folder / EXPORTED[0]}: weights is missing, the hash of {path.name}: export it again")
         if "weights" in settings and file_digest(path) != settings["weights"]:
             raise UserError(f"{path} does not belong to its {EXPORTED[0]}, or is damaged: export it again")
     else:
