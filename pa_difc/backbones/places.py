@@ -12,6 +12,8 @@ from typing import Any
 
 from ..util.errors import UserError
 from ..util.files import file_digest, read_json
+from ..util.names import address_clause, near_clause, written
+from .published import PUBLISHED
 
 #: How the name of a TensorFlow.js manifest ends, and the files of an exported model and of a run.
 MANIFEST = "weights_manifest.json"
@@ -44,8 +46,10 @@ def weights_file(place: Path) -> Path:
     """The weights file at a path that is not a model folder: the path itself, or the only manifest in a folder.
 
     Raises:
-        UserError: the folder has no manifest, or several.
+        UserError: there is nothing, or the folder has no manifest, or several.
     """
+    if not place.exists():
+        raise _missing(place)
     if not place.is_dir():
         return place
     manifests = sorted(place.glob(f"*{MANIFEST}"))
@@ -59,6 +63,18 @@ def weights_file(place: Path) -> Path:
         f"{place}: no weights here (looked for {EXPORTED[0]} of an exported model, {OF_RUN[0]} of a run, and "
         f"…{MANIFEST} of TensorFlow.js)"
     )
+
+
+def _missing(place: Path) -> UserError:
+    """The error for weights that are not there; if a name of public weights was given, with where to get these."""
+    said = f"cannot read weights {written(place)}: no such file or folder{address_clause(place) or near_clause(place)}"
+    named = [n for n, w in PUBLISHED.items() if place.name == n or w.files[0].name.startswith(place.name)]
+    if len(named) == 1:
+        return UserError(
+            f"{said}; {named[0]} are public weights: get them from {PUBLISHED[named[0]].origin}, and give the file "
+            f"{PUBLISHED[named[0]].files[0].name} (`pa-difc weights {named[0]}` says more)"
+        )
+    return UserError(f"{said}; `pa-difc weights` lists public weights")
 
 
 def manifest_groups(manifest: Path) -> list[dict[str, Any]]:

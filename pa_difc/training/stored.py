@@ -17,7 +17,7 @@ from ..methods import METHODS
 from ..methods.heads import classifier
 from ..util.errors import UserError
 from ..util.files import file_digest, read_json
-from ..util.names import address_clause
+from ..util.names import address_clause, near_clause, written
 from .checkpoint import read_state
 from .model_settings import checked, model_settings
 from .record import read_record
@@ -36,6 +36,8 @@ def settings_file(folder: Path) -> Path:
     if clause := near(folder):
         raise UserError(f"{folder}: no model here{clause}")
     if clause := address_clause(folder):
+        raise UserError(f"{written(folder)}: no such folder{clause}")
+    if not folder.exists() and (clause := near_clause(folder)):
         raise UserError(f"{folder}: no such folder{clause}")
     raise UserError(f"{folder}: no model here (looked for {EXPORTED[0]}, and for {OF_RUN[0]} of a finished run)")
 
