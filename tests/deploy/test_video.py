@@ -114,6 +114,8 @@ def test_an_annotated_video_has_the_frames_at_their_times(walk, prepared, predic
     assert predict(prepared["cdfer"], *words)[0] == 0
     stills = list(VideoFile(drawn))
     assert [still.time_s for still in stills] == pytest.approx([0, 0.5, 1.0, 1.5], abs=1e-3)
+    with av.open(str(drawn)) as container:
+        assert next(container.decode(video=0)).time == 0  # players show it from the start
     assert stills[0].image.size == (400, 128)
     before = np.asarray(frames[5]).astype(int)
     assert np.abs(np.asarray(stills[1].image).astype(int) - before)[100:].mean() < 8  # but for what is drawn
