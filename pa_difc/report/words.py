@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..evaluation.metrics import ENOUGH_FACES
-from .group_recall import FEWEST_OF_CLASS, ByGroup, Share, wilson
+from ..util.intervals import Share, wilson
+from .group_recall import FEWEST_OF_CLASS, ByGroup
 from .mistakes import CONFIDENCES, find_pairs
 from .reviewed import Reviewed
 from .statistics import SIGNIFICANT
