@@ -187,13 +187,12 @@ def test_a_model_that_may_hardly_beat_guessing_is_not_recommended_anywhere(home,
 def test_a_phase_that_never_begins_is_said_once_before_training_and_at_the_choice(home, tmp_path, capsys):
     assert main(words(home, tmp_path, *SMALL, "confusion_epoch=30", "reweight_epoch=30")) == 0
     before, table = capsys.readouterr().out.split("\nmethod  ")
-    line = "begin in epoch 31, but there are only 10 epochs; give more epochs than the 10 of adapt"
+    line = "begin in epoch 31, but there are only 5 epochs; give more epochs than the 5 of adapt"
     assert before.count(line) == 1 and table.partition("chosen without")[0].count(line) == 0
     chosen = re.search(r"chosen without labels: (\S+) \+ (\S+)", table)
-    assert table.count(f"Its training lacked a phase: difc: class weights and confusion {line}") == (
-        chosen[2] == "difc"
-    )
-    assert "give more epochs than the 10" in (tmp_path / "report.md").read_text()
+    at_the_choice = f"Its training lacked a phase: difc: class weights and confusion {line}"
+    assert table.count(at_the_choice) == (chosen[2] == "difc")
+    assert "give more epochs than the 5" in (tmp_path / "report.md").read_text()
 
 
 def test_a_cell_that_is_refused_stops_no_other(home, tmp_path, capsys, monkeypatch):
