@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import signal
+import sys
 import time
 from dataclasses import replace
 from unittest import mock
@@ -171,6 +172,17 @@ def test_the_last_line_and_the_card_name_the_crop_of_the_training_images(home, a
     assert crop_said(*adapted) == (True, True)
     settings = {"input": {"prepared": True}}
     assert "--crop" not in card._use(settings) and "photo.jpg" in card._use(settings)
+
+
+def test_what_is_said_at_the_end_fits_a_terminal(home, adapted, tmp_path, capsys, monkeypatch):
+    shutil.copytree(adapted[0], tmp_path / "again")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(words(home, tmp_path / "again", *model_before(home))) == 0
+    said = capsys.readouterr().out
+    end = said[said.index("\nmethod ") :]
+    shown = [line for line in end.splitlines() if not line.startswith(("written: ", "to use it: "))]  # long paths
+    assert len(shown) > 15 and max(map(len, shown)) <= 80 and "decided: 5 cells" in said
 
 
 def test_a_model_that_may_hardly_beat_guessing_is_not_recommended_anywhere(home, adapted, tmp_path, capsys):
