@@ -160,7 +160,7 @@ def test_the_card_counts_epochs(epochs, said):
     assert said in model_card(run, model_settings(run))
 
 
-@pytest.mark.parametrize(("right", "faces", "warned"), [(0.1, 100, True), (0.4, 5, True), (0.4, 100, False)])
+@pytest.mark.parametrize(("right", "faces", "warned"), [(0.1, 100, True), (0.25, 20, True), (0.25, 2000, False)])
 def test_a_card_warns_of_a_model_that_may_hardly_beat_guessing(right, faces, warned):
     """Seven classes: guessing has 14.3 %, and the lower limit has to be above 22.9 %."""
     run = record(EXPRESSIONS)
