@@ -15,6 +15,7 @@ from made import OLD_TORCH, ROOT
 from PIL import Image
 from videos import write_video
 
+from pa_difc.commands import budget
 from pa_difc.commands.console import exit_with as run_command
 from pa_difc.commands.parser import main
 from pa_difc.data import toy
@@ -103,6 +104,7 @@ def run(words, monkeypatch):
     if any(word.startswith("method.") for word in words):  # an option of the methods that the page compares
         smaller = ["--epochs", "1"]
     words += smaller
+    monkeypatch.setattr(budget, "MOST_STEPS", 10)
     if "--jobs" in words:  # whose workers draw the whole toy sets
         words += ["--source", "muxspace", "--target", "fer2013", "--data-root", "data"]
     if "--backbone" in words:

@@ -75,6 +75,11 @@ class PretrainedClassifier:
             )
 
 
+def is_of_classifier(name: str) -> bool:
+    """Whether a tensor's name in a state dict is one of a classifier: below fc, classifier or head."""
+    return _NAME.fullmatch(re.sub(r"\.bias$", ".weight", name)) is not None
+
+
 def find_classifier(tensors: Mapping[str, Tensor], classes: Sequence[str], file: Path | str) -> PretrainedClassifier:
     """Finds the classifier in a state dict: the last linear layer called fc, classifier or head.
 

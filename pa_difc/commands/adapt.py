@@ -23,7 +23,6 @@ from .given_cells import settings_of_rows
 
 if TYPE_CHECKING:
     from ..data.domains import Domain
-    from ..report.selection import Candidate, Selection
     from ..training.settings import Settings
     from .budget import Plan
 
@@ -62,8 +61,8 @@ _FINE_TUNING = {
     "optimiser.schedule": "constant",
     "optimiser.start_share": 0.3,
 }
-#: Epochs at most: more are not worth their time.
-_MOST_EPOCHS = {"fine-tuning": 4, "from scratch": 5}
+#: Epochs that are enough if each has hundreds of steps; with fewer steps more are trained, see :func:`.epochs_at_most`.
+_ENOUGH_EPOCHS = {"fine-tuning": 4, "from scratch": 5}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,8 +102,10 @@ def run(parsed: argparse.Namespace) -> int:
     from ..training.cores import threads_of
     from ..util.files import write_text
     from ..util.process import command_line
-    from .budget import fewer_faces, planned
+    from .adapt_choice import conclude
+    from .budget import epochs_at_most, fewer_faces, planned, steps_per_epoch
     from .grid import on_first, report_failures, run_grid, sized
+    from .grid_lines import in_brief_without_labels
     from .outputs import COMMAND, require_own
     from .scores import announce, announce_phases
 
@@ -118,15 +119,19 @@ def run(parsed: argparse.Namespace) -> int:
     announce(source, target)
     team = sized(team, cells, source, target)
     with threads_of(team.jobs):
-        plan = _plan(parsed, cells, source, target, budget, started, team.jobs or 1)
+        steps = steps_per_epoch(source, target, cells[0].data.batch_size)
+        most_epochs = epochs_at_most(_ENOUGH_EPOCHS["fine-tuning" if parsed.pretrained else "from scratch"], steps)
+        plan = _plan(parsed, cells, source, target, most_epochs, budget, started, team.jobs or 1)
     cells = planned(cells[: len(plan.seconds)], plan)
-    announce_phases(cells)
+    longer = _longer(plan, most_epochs)
+    announce_phases(cells, longer)
     source, target = fewer_faces(source, plan, by_label=True), fewer_faces(target, plan, by_label=False)
-    records, failures = run_grid(cells, source, target, out, parsed.log, plan.seconds, team=team)
+    brief = in_brief_without_labels  # target labels are read after the choice
+    records, failures = run_grid(cells, source, target, out, parsed.log, plan.seconds, team=team, brief=brief)
     report_failures(failures)
     if not records:
         raise UserError(f"none of the {len(cells)} cells could be trained")
-    _conclude(records, out, target, longer=_longer(plan, _most_epochs(parsed)))
+    conclude(records, out, target, longer=longer)
     return 0 if all(failure.mendable for _, failure in failures) else 1
 
 
@@ -180,6 +185,7 @@ def _plan(
     cells: Sequence[Settings],
     source: Domain,
     target: Domain,
+    most_epochs: int,
     budget: float,
     started: float,
     jobs: int,
@@ -191,6 +197,7 @@ def _plan(
     """
     from ..evaluation.crop_choice import SCALES
     from ..training.record import RunFolder
+    from ..util.terminal import wrapped
     from .budget import TooShortError, decide, describe, measure
     from .plan_file import read_pace, read_plan, write_pace, write_plan
 
@@ -211,7 +218,7 @@ def _plan(
             source=source,
             target=target,
             batch_size=cells[0].data.batch_size,
-            most_epochs=_most_epochs(parsed),
+            most_epochs=most_epochs,
             budget=budget,
             spent=time.perf_counter() - started,
             key=key,
@@ -231,59 +238,12 @@ def _plan(
             except TooShortError:
                 raise error from None
             print(f"{error}. Only as_is fits, the pretrained classifier without training.", file=sys.stderr)
-    print(f"{describe(plan, source, target, jobs)}\n", flush=True)
+    print(f"{wrapped(describe(plan, source, target, most_epochs, jobs), indent=2)}\n", flush=True)
     return plan
-
-
-def _most_epochs(parsed: argparse.Namespace) -> int:
-    return _MOST_EPOCHS["fine-tuning" if parsed.pretrained else "from scratch"]
 
 
 def _longer(plan: Plan, most: int) -> str:
     """What would let the cells of a plan train for longer: a larger budget, or another command."""
     if plan.epochs < most:
-        return "more time (--budget)"
+        return "a larger --budget"
     return f"more epochs than the {most} of adapt (pa-difc compare --epochs)"
-
-
-def _conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain, longer: str) -> None:
-    """Chooses a cell without labels, writes the page and the model, and prints the choice and how certain it is."""
-    from ..deploy.export import export_model, run_record
-    from ..deploy.model import load_model
-    from ..report.certainty import certainty
-    from ..report.grid import Grid
-    from ..report.grid_page import write_grid
-    from ..report.printed import aligned, notes
-    from ..report.run import Run
-    from ..report.selection import candidates_table, select, selection_notes
-    from ..training.record import run_path
-
-    grid = Grid.of_runs([Run(run_path(out, record), record) for record in records])
-    selection = select(grid)
-    if selection is None:
-        raise UserError(f"{out}: outputs.npz of a run is missing; delete its record.json and rerun to write both")
-    selection = replace(selection, longer=longer)
-    page = write_grid(grid, out, None, choice=selection).page
-    chosen = selection.chosen
-    folder = chosen.runs[0].path
-    export_model(load_model(folder), out / "model", ("safetensors",), run_record(folder))
-    lines = [*aligned(candidates_table(selection)), *notes([*selection_notes(selection), *grid.caveats]), ""]
-    lines += [f"chosen without labels: {chosen.name}", *(f"  {line}" for line in certainty(selection))]
-    print("\n" + "\n".join(lines + _scored(chosen, selection, target)))
-    print(f"\nwritten: {page}, {out / 'model'}\nto use it: pa-difc predict --model {out / 'model'} photo.jpg")
-
-
-def _scored(chosen: Candidate, selection: Selection, target: Domain) -> list[str]:
-    """Lines with the chosen cell's scores by target labels, read after the choice; none if there are no labels."""
-    from .grid_lines import in_brief
-
-    if not target.labelled:
-        return []
-    lines = [f"  labels of {target.name}, read after the choice: {in_brief(chosen.runs[0].record)}"]
-    if chosen.method != "as_is":
-        lines += [
-            f"  as_is, without training: {in_brief(c.runs[0].record)}"
-            for c in selection.candidates
-            if c.method == "as_is"
-        ]
-    return lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from ..util.errors import Stopped, UserError
 from ..util.process import command_line, is_news
 from ..util.stops import OutputGone
 from .grid_display import GridDisplay
-from .grid_lines import done_line, in_brief
+from .grid_lines import Brief, done_line, in_brief
 
 Record = dict[str, Any]
 Failures = list[tuple[str, Failure]]
@@ -46,6 +46,7 @@ def run_grid(
     shifted: bool = False,
     scope: str = "",
     names: Sequence[str] | None = None,
+    brief: Callable[[Record], Brief] = in_brief,
 ) -> tuple[list[Record], Failures]:
     """Trains cells; returns their records, and the failures of those that have none.
 
@@ -59,12 +60,13 @@ def run_grid(
         shifted: see :class:`.Pairs`.
         scope: what the time left is for, such as "this pair", if the command trains more than these cells.
         names: of the cells on the screen; None for their methods, losses and what else differs.
+        brief: a finished cell's scores in a few words.
 
     Raises:
         Stopped: by Ctrl-C, or by a signal that counts as such; see :mod:`pa_difc.util.stops`.
         UserError: there is no such cluster, or its workers can't train the cells.
     """
-    grid = _Grid(cells, Expected(cells, seconds), out, scope, names)
+    grid = _Grid(cells, Expected(cells, seconds), out, scope, names, brief)
     pairs = Pairs(source, target, shifted=shifted)
     try:
         left = cells if shifted else grid.keep(source, target)
@@ -134,9 +136,15 @@ class _Grid:
     """The records and failures of the cells so far, and the lines that report them."""
 
     def __init__(
-        self, cells: Sequence[Settings], expected: Expected, out: Path, scope: str, names: Sequence[str] | None = None
+        self,
+        cells: Sequence[Settings],
+        expected: Expected,
+        out: Path,
+        scope: str,
+        names: Sequence[str] | None,
+        brief: Callable[[Record], Brief],
     ) -> None:
-        self.cells, self.expected, self.out, self.scope = cells, expected, out, scope
+        self.cells, self.expected, self.out, self.scope, self.brief = cells, expected, out, scope, brief
         self.names = names or [" · ".join(words) for words in _words(cells)]
         self.width = max(map(len, self.names), default=0)
         self.records: dict[int, Record] = {}
@@ -149,7 +157,7 @@ class _Grid:
                 if (record := kept_record(cell, source, target, self.out)) is not None:
                     self.records[number] = record
                     self.expected.learn(number, record["seconds"]["training"])
-                    print(done_line(self._head(number), in_brief(record), None, "", self.scope), flush=True)
+                    print(done_line(self._head(number), self.brief(record), None, "", self.scope), flush=True)
         return [cell for number, cell in enumerate(self.cells) if number not in self.records]
 
     def result(self) -> tuple[list[Record], Failures]:
@@ -185,7 +193,7 @@ class _Grid:
             self.records[number] = outcome.record
             self.expected.learn(number, max(step.seconds, outcome.record["seconds"]["training"]))
             left = display.left(step.left)
-            yield done_line(self._head(number), in_brief(outcome.record), step.seconds, left, self.scope)
+            yield done_line(self._head(number), self.brief(outcome.record), step.seconds, left, self.scope)
 
     def _head(self, number: int) -> str:
         """The beginning of a finished cell's line."""

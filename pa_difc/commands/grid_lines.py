@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..util.terminal import columns, on_one_line
@@ -29,10 +30,23 @@ def in_brief(record: Record) -> Brief:
         told = frequent is not None and f"{frequent:5.1%}" != recall
         more = f"(≥ 20 faces {frequent:.1%})" if told else ""
         return Brief(f"mean recall {recall}", f"recall {recall}", f"accuracy {target['accuracy']:5.1%}", more)
-    classes = sum(count > 0 for count in scores["unlabelled_target"]["predicted"])
+    return _unlabelled(record, scores["unlabelled_target"]["predicted"])
+
+
+def in_brief_without_labels(record: Record) -> Brief:
+    """A run's scores as if the target had no labels: on held-out source faces, and the number of predicted classes."""
+    scores = record["scores"]
+    if target := scores.get("target"):
+        return _unlabelled(record, [sum(column) for column in zip(*target["confusion"], strict=True)])
+    return in_brief(record)
+
+
+def _unlabelled(record: Record, predicted: Sequence[int]) -> Brief:
+    """Source recall, and how many classes are among the target's predictions; ``predicted`` counts them by class."""
+    scores, classes = record["scores"], sum(count > 0 for count in predicted)
     recall = f"source recall {scores['source']['macro_recall']:5.1%}" if "source" in scores else ""
-    predicted = f"classes {classes} of {len(record['labels']['names'])}"
-    return Brief(predicted, predicted, recall)
+    found = f"classes {classes} of {len(record['labels']['names'])}"
+    return Brief(found, found, recall)
 
 
 def done_line(head: str, scores: Brief, seconds: float | None, left: str, scope: str = "") -> str:

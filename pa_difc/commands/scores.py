@@ -12,7 +12,7 @@ from ..data.files import left_out_line
 from ..data.labelling import alone_line
 from ..evaluation.metrics import METRICS
 from ..report.phases import never_began
-from ..util.terminal import filled
+from ..util.terminal import filled, wrapped
 
 if TYPE_CHECKING:
     from ..training.settings import Settings
@@ -38,10 +38,10 @@ def announce(source: Domain, target: Domain) -> None:
     print(flush=True)
 
 
-def announce_phases(cells: Iterable[Settings]) -> None:
-    """Prints which phases of losses never begin because training ends before; the tables note it too."""
-    for line in never_began(cell.to_dict() for cell in cells):
-        print(f"{line}\n", flush=True)
+def announce_phases(cells: Iterable[Settings], longer: str = "more epochs") -> None:
+    """Prints which phases of losses never begin because training ends before, and what would let them begin."""
+    for line in never_began((cell.to_dict() for cell in cells), longer):
+        print(f"{wrapped(line, indent=2)}\n", flush=True)
 
 
 def _remarks(domain: Domain) -> Iterator[str]:

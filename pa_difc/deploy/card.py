@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..data.labels import LabelSet
+from ..training.learnt import learnt_little
 from ..training.model_settings import of_expressions, product_line
 from ..training.origins import origin_lines, seen_before
 from .front_matter import front_matter
@@ -35,7 +36,7 @@ def model_card(record: dict[str, Any], settings: dict[str, Any]) -> str:
 # {method} + {loss}, {data["source"]} → {data["target"]}
 
 A classifier of {len(labels)} classes: {_names(labels)}; for the domain "{data["target"]}", whose labels it never saw.
-
+{_not_yet(record)}
 ## Made from
 
 {_made_from(record, settings)}{_origins(record, settings)}{_views(settings["settings"])}{_changed(settings)}
@@ -56,11 +57,28 @@ Datasets and pretrained weights have their own terms, which may extend to models
 
 ## Use
 
-    pa-difc predict --model . photo.jpg --annotate out
+{_use(settings)}
 
 `preprocessor_config.json` says what the network takes and how a face is cropped from a photograph. If there is a
 `model.onnx`, `python use_onnx.py face.jpg` runs it without pa-difc: with onnxruntime, numpy and pillow.
 """
+
+
+def _not_yet(record: dict[str, Any]) -> str:
+    """A warning if the model may hardly beat guessing on held-out source faces; else empty."""
+    why = learnt_little([record])
+    needs = "longer training, more labelled faces, or other weights to start from"
+    return f"\n**Do not use it yet: {why}.** It needs {needs}.\n" if why else ""
+
+
+def _use(settings: dict[str, Any]) -> str:
+    """The command that predicts with the crop of the training images."""
+    if settings["input"]["prepared"]:
+        return "    pa-difc predict --model . photo.jpg --annotate out"
+    return """    pa-difc predict --model . --crop none face.jpg
+
+for images cut like those that it was trained on, which were taken as they are. Without `--crop none`, faces are
+detected and cropped, which it has not seen in training."""
 
 
 def limits(labels: LabelSet) -> str:
@@ -82,7 +100,8 @@ def _target_scores(record: dict[str, Any]) -> dict[str, Any]:
 def _made_from(record: dict[str, Any], settings: dict[str, Any]) -> str:
     data, run, model = record["data"], record["settings"]["run"], settings["settings"]["model"]
     method, loss = (record["settings"][group]["name"] for group in ("method", "loss"))
-    trained = f"{run['epochs']} epochs, seed {run['seed']}" if record["history"] else "as its weights were: not trained"
+    epochs = f"{run['epochs']} epoch{'s' * (run['epochs'] != 1)}"
+    trained = f"{epochs}, seed {run['seed']}" if record["history"] else "as its weights were: not trained"
     faces = {side: sum(data[side]["train_counts"]) for side in ("source", "target")}
     if "target" not in record["scores"]:  # an unlabelled dataset has a single split, and all of it was predicted
         faces["target"] = sum(_target_scores(record)["predicted"])

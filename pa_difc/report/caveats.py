@@ -14,9 +14,14 @@ from .run import Run
 _PACKAGES = ("pytorch-adapt", "torch", "torchvision", "numpy", "pillow", "scikit-learn", "timm")
 
 
-def caveats(runs: Sequence[Run]) -> list[str]:
-    """Lines without a full stop on a grid's runs."""
-    late = never_began(run.settings for run in runs)
+def caveats(runs: Sequence[Run], longer: str = "more epochs") -> list[str]:
+    """Lines without a full stop on a grid's runs.
+
+    Args:
+        runs: of the grid.
+        longer: what would let them train for longer, in words.
+    """
+    late = never_began((run.settings for run in runs), longer)
     return [*late, *_seen_before(runs), *_mixed_versions(runs), *_shared_features(runs), *_overlapping_splits(runs)]
 
 

@@ -55,7 +55,8 @@ def _of_method(grid: Grid, method: str) -> list[Figure]:
     drawn = [Figure(f"{method}: {what}", draw, size, over)]
     shown = next(loss for loss in (*grid.variants(DIFC), *grid.losses) if grid.of(method, loss))
     runs = list(grid.of(method, shown).values())
-    if any(epoch["losses"] for run in runs for epoch in run.record["history"]):
+    histories = [run.record["history"] for run in runs]
+    if len(histories[0]) > 1 and any(epoch["losses"] for history in histories for epoch in history):
         caption = over_seeds(runs)
         drawn.append(
             Figure(f"{method} · {shown}: training losses", partial(losses_by_epoch, runs=runs), caption=caption)
@@ -66,7 +67,7 @@ def _of_method(grid: Grid, method: str) -> list[Figure]:
 def _of_run(run: Run, name: str) -> list[Figure]:
     drawn, seed = [], f"Seed {run.cell[2]}."
     for key in ("margins", "confusion"):
-        if run.states and all(key in state for _, state in run.states):
+        if len(run.states) > 1 and all(key in state for _, state in run.states):
             drawn.append(Figure(f"{name}: {key}", partial(trajectory, run=run, key=key), caption=seed))
     if run.outputs:
         points = embed(run)

@@ -13,6 +13,7 @@ from ..util.files import write_text
 from ..util.markdown import write_markdown
 from . import interactive, layout, tables
 from .again import again_html, again_markdown
+from .caveats import caveats
 from .certainty import certainty
 from .compared import NOTE as DIFFERENCES_NOTE
 from .compared import differences_table, statistics_rows
@@ -76,7 +77,7 @@ def write_grid(
     if choice is not None and grid.labelled:
         lead = f"{sentence_of_choice(choice)} {lead}"
     content, notes = _scored(grid, selection) if grid.labelled else _unscored(grid, selection)
-    notes = [*_differences(grid), *_multiplied(grid), *(f"{line}." for line in grid.caveats), *notes]
+    notes = [*_differences(grid), *_multiplied(grid), *(f"{line}." for line in _caveats(grid, choice)), *notes]
     content = {title: rows for title, rows in content.items() if len(rows) > 1}
     said = [layout.facts(grid), layout.settings(grid)]
     markdown = [f"# {grid.title}", lead, *said, *notes]
@@ -188,6 +189,10 @@ def _differences(grid: Grid) -> list[str]:
     if not grid.differs:
         return []
     return [f"Other runs of this pair have tables of their own. These have: {', '.join(grid.differs)}."]
+
+
+def _caveats(grid: Grid, choice: Selection | None) -> list[str]:
+    return grid.caveats if choice is None else caveats(grid.runs, choice.longer)
 
 
 def _multiplied(grid: Grid) -> list[str]:

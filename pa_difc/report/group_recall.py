@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
-from statistics import NormalDist
 
 import numpy as np
 
 from ..evaluation.metrics import ENOUGH_FACES
+from ..util.intervals import Share, difference, mean_of, wilson
 from .face_groups import Column
 from .run import Array
 
-_Z = NormalDist().inv_cdf(0.975)
 _SHUFFLES = 2000
 #: A class with fewer faces than this in a compared group is pointed out: its recall moves in steps above 20 points.
 FEWEST_OF_CLASS = 5
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share with its 95 % confidence interval, in [0, 1]."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -73,42 +62,6 @@ class ByGroup:
     groups: Sequence[GroupRecall]
     classes: Sequence[int]  #: the classes that mean recall averages over: those of every group with enough faces
     gap: Gap | None  #: None if fewer than two groups have enough faces, or they share no class
-
-
-def wilson(right: int, n: int) -> Share:
-    """A share and its 95 % score interval (Wilson 1927).
-
-    (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n) with p = right / n and z = 1.96.
-
-    Args:
-        right: number of correct predictions.
-        n: number of faces, at least 1.
-    """
-    p, z2 = right / n, _Z**2 / n
-    centre, half = (p + z2 / 2) / (1 + z2), _Z * sqrt(p * (1 - p) / n + z2 / (4 * n)) / (1 + z2)
-    return Share(p, max(0.0, centre - half), min(1.0, centre + half))
-
-
-def mean_of(shares: Sequence[Share]) -> Share:
-    """The mean of independent shares, and its interval from theirs (MOVER: Zou and Donner 2008).
-
-    The interval goes from the mean − √Σ (pᵢ − lᵢ)² / K to the mean + √Σ (uᵢ − pᵢ)² / K. With thirty faces or more per
-    class, a bootstrap over faces gives the same. With few it is too narrow: if all of three faces are right, it sees no
-    spread at all. In simulations with fewer than ten faces per class, its 95 % intervals covered the truth in only 27
-    to 91 % of cases, and these in 91 to 93 %.
-    """
-    value, k = sum(s.value for s in shares) / len(shares), len(shares)
-    below = sqrt(sum((s.value - s.low) ** 2 for s in shares)) / k
-    above = sqrt(sum((s.high - s.value) ** 2 for s in shares)) / k
-    return Share(value, value - below, value + above)
-
-
-def difference(a: Share, b: Share) -> Share:
-    """The difference a − b of independent shares, and its interval from theirs (Newcombe 1998, method 10)."""
-    value = a.value - b.value
-    below = sqrt((a.value - a.low) ** 2 + (b.high - b.value) ** 2)
-    above = sqrt((a.high - a.value) ** 2 + (b.value - b.low) ** 2)
-    return Share(value, value - below, value + above)
 
 
 def recall_by_group(column: Column, labels: Array, predicted: Array, k: int) -> ByGroup:

@@ -6,8 +6,9 @@ import html
 from collections.abc import Sequence
 
 from ..evaluation.metrics import ENOUGH_FACES
+from ..util.intervals import Share
 from .errors_style import bdi, table
-from .group_recall import ByGroup, GroupRecall, Share
+from .group_recall import ByGroup, GroupRecall
 from .words import gap_sentence, interval, share
 
 _MOST_GROUPS, _MOST_CLASSES = 30, 12  #: most rows and class columns of a table; groups.csv has them all

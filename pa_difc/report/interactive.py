@@ -18,6 +18,7 @@ from .plane import SHAPES, Plane, Point, key, said
 _INK = "currentColor"
 _WIDTH, _HEIGHT = "container", 380
 _LARGE, _SMALL = 130, 26
+_NARROW = 480  #: in plots of fewer pixels labels are short, or they would cover the axis
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 #: The script that draws a page's plots; see :func:`.page.html_page`.
@@ -76,7 +77,8 @@ def chart(plane: Plane) -> Any:
 
     label = alt.Chart(alt.InlineData(values=[row for row in means if row["label"]]))
     label = label.mark_text(align=alt.expr("datum.left ? 'right' : 'left'"), dx=alt.expr("datum.left ? -9 : 9"), dy=-9)
-    label = label.encode(x=x, y=y, text="label:N", color=alt.value(_INK))
+    text = alt.value(alt.expr(f"width < {_NARROW} ? datum.short : datum.label"))
+    label = label.encode(x=x, y=y, text=text, color=alt.value(_INK))
     layers = [*_lines(plane, x, y), points(seeds, _SMALL, 0.5)] if seeds else _lines(plane, x, y)
     layers += [points(means, _LARGE, 0.95, stroke=_INK, strokeWidth=0.9), label]
     drawn = alt.layer(*layers).add_params(method, loss).properties(width=_WIDTH, height=_HEIGHT)
@@ -115,7 +117,13 @@ def _look(plane: Plane, p: Point) -> dict[str, Any]:
 
 def _mean(plane: Plane, p: Point) -> dict[str, Any]:
     """A cell's mean as a row of data; a label in the right half goes to the left of its point."""
-    row = {"x": mean(p.x), "y": mean(p.y), "seeds": " ".join(map(str, sorted(p.seeds))), "label": p.label}
+    row = {
+        "x": mean(p.x),
+        "y": mean(p.y),
+        "seeds": " ".join(map(str, sorted(p.seeds))),
+        "label": p.label,
+        "short": p.short,
+    }
     row["left"] = plane.is_right(p)
     return _look(plane, p) | row | {"x_text": said(p.x, plane.digits), "y_text": said(p.y, plane.digits)}
 

@@ -43,7 +43,7 @@ def sentence(grid: Grid, selection: Selection | None = None) -> str:
     elif loss == BASE and rivals:
         text += "; no loss gained over cross-entropy there"
     elif loss != BASE:
-        text += "; there is no run with cross-entropy to compare it with"
+        text += f"; there is no run of {method} with cross-entropy to compare it with"
     seeds = max(map(len, cells.values())) if method == AS_IS else len(runs)  # as_is is deterministic: one run only
     few = {1: ["One seed: an anecdote, not a result."], 2: ["Two seeds are too few to say what others would give."]}
     against = [_collapsed(cells, best, (method, BASE)), *few.get(seeds, _simplest(grid, best))]

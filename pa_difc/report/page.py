@@ -26,6 +26,9 @@ SCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
 #: Tables with more rows than this scroll under a fixed header.
 _LONG = 25
 
+#: Where the name of joined methods may break, such as "mcc+mean_teacher".
+_BREAKS = re.compile(r"(?<=\w)\+(?=\w)")
+
 _HEADING = re.compile(r"<h2(?: id='([^']*)')?>(.*?)</h2>", re.DOTALL)
 
 Rows = Sequence[Sequence[str]]
@@ -60,6 +63,7 @@ def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
         kind = "published" if name.startswith(published) else "words" if wordy else "text" if text else ""
         kinds.append(f" class='{kind}'" if kind else "")
     top = "<tr>" + "".join(f"<th scope='col'{k}>{c}</th>" for c, k in zip(head, kinds, strict=True)) + "</tr>"
+    body = [[_BREAKS.sub("+<wbr>", first), *rest] for first, *rest in body]
     lines = ["<tr>" + "".join(f"<td{k}>{c}</td>" for c, k in zip(row, kinds, strict=True)) + "</tr>" for row in body]
     long = " long" if len(body) > _LONG else ""
     region = f"<div class='scroll{long}' tabindex='0' role='region' aria-label='{html.escape(title)}'>"

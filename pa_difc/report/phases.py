@@ -9,11 +9,12 @@ from typing import Any
 _PHASES = (("class_weights", "class weights", "reweight_epoch"), ("epsilon", "confusion", "confusion_epoch"))
 
 
-def never_began(settings: Iterable[Mapping[str, Any]]) -> list[str]:
+def never_began(settings: Iterable[Mapping[str, Any]], longer: str = "more epochs") -> list[str]:
     """Lines on losses whose training ended before one of their phases began.
 
     Args:
         settings: of the runs, by group, resolved. Their epochs count from 0; the lines count from 1.
+        longer: what would let them train for longer, in words.
     """
     late: dict[str, list[str]] = {}
     for one in settings:
@@ -27,7 +28,7 @@ def never_began(settings: Iterable[Mapping[str, Any]]) -> list[str]:
             begins = " and ".join(_begins(what, n) for n, what in never.items())
             there = f"there is only {epochs} epoch" if epochs == 1 else f"there are only {epochs} epochs"
             late.setdefault(f"{begins}, but {there}", []).append(loss["name"])
-    return [f"{', '.join(dict.fromkeys(losses))}: {why}; give more epochs" for why, losses in late.items()]
+    return [f"{', '.join(dict.fromkeys(losses))}: {why}; give {longer}" for why, losses in late.items()]
 
 
 def _begins(what: list[str], epoch: int) -> str:

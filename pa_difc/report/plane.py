@@ -43,6 +43,7 @@ class Point:
     x: Sequence[float]  #: by seed
     y: Sequence[float]
     label: str = ""  #: written next to it
+    short: str = ""  #: the same where there is little width
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def _labelled(points: list[Point], best: str) -> list[Point]:
         own = p.label or (best if best and p is top else "")
         name = p.method if base else f"{p.method} + {p.loss}"
         label = f"{name} ({own})" if own else name if base else ""
-        named.append(Point(p.method, p.loss, p.seeds, p.x, p.y, label))
+        named.append(Point(p.method, p.loss, p.seeds, p.x, p.y, label, own or label))
     return named
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..util.files import refuse_foreign, refuse_links, write_text
-from .group_recall import ByGroup, Share
+from ..util.intervals import Share
+from .group_recall import ByGroup
 from .reviewed import Reviewed
 from .table import csv_text
 

@@ -16,6 +16,8 @@ from ..evaluation import CRITERIA
 from ..evaluation.criteria import CONSENSUS_OF_METHODS as CONSENSUS
 from ..evaluation.criteria import SOURCE_TOLERANCE, Evidence, consensus, ensemble_agreement
 from ..evaluation.metrics import prediction_counts
+from ..training.learnt import source_recall
+from ..util.intervals import Share
 from ..util.numbers import fixed, signed
 from .grid import BASE, Grid
 from .run import AS_IS, Array, Run
@@ -63,6 +65,11 @@ class Candidate:
         return float(mean(run.record["seconds"]["training"] for run in self.runs))
 
     @property
+    def source(self) -> Share | None:
+        """Mean recall on all held-out source faces, with its interval; None without a source."""
+        return source_recall([run.record for run in self.runs])
+
+    @property
     def eligible(self) -> bool:
         return self.keeps_source and not self.collapsed and not self.below_as_is
 
@@ -87,10 +94,14 @@ class Selection:
         criteria = "class_ami, ensv and source recall" if self.has_source else "class_ami and ensv"
         return f"consensus (mean rank by {criteria})"
 
+    @property
+    def allowed(self) -> list[Candidate]:
+        """The cells that may be chosen: the eligible ones; if there are none, those that are not below as_is."""
+        return [c for c in self.candidates if c.eligible] or [c for c in self.candidates if not c.below_as_is]
+
     def pick(self, criterion: str) -> Candidate:
-        """The best eligible candidate by a criterion; if none is eligible, the best that is not below as_is."""
-        allowed = [c for c in self.candidates if c.eligible] or [c for c in self.candidates if not c.below_as_is]
-        return max(allowed, key=lambda c: c.scores[criterion])
+        """The best of the cells that may be chosen by a criterion."""
+        return max(self.allowed, key=lambda c: c.scores[criterion])
 
     def rank(self, candidate: Candidate) -> float:
         """The mean rank by the criteria of consensus; 1 means the best by all of them."""
@@ -131,7 +142,7 @@ def candidates_table(selection: Selection) -> Rows:
     for c in selection.candidates:
         marks = [" †"] * c.collapsed + [" §"] * (not c.keeps_source) + [" ¶"] * c.below_as_is
         marks += [" ←"] * (c is selection.chosen)
-        kept = [fixed(100 * c.scores["src_macro"])] if selection.has_source else []
+        kept = [_with_interval(c.source)] if selection.has_source else []
         values = [*kept, *(fixed(c.scores[name], 3) for name in shown)]
         classes = f"{sum(share > 0 for share in c.predicted)} of {len(selection.classes)}"
         time = f"{int(c.seconds) // 60}:{int(c.seconds) % 60:02d}"
@@ -177,7 +188,7 @@ def selection_notes(selection: Selection) -> list[str]:
     """Notes on how to read the candidates' table."""
     notes = [
         f"← chosen by {selection.chosen_by}, where rank 1 is the best; of the criteria themselves, larger is better"
-        + "; source recall: mean recall on held-out source, in %" * selection.has_source
+        + "; source recall: mean recall on held-out source with its 95 % interval, in %" * selection.has_source
     ]
     if any(c.collapsed for c in selection.candidates):
         notes.append("† collapsed: in at least one run fewer than half of the classes were ever predicted; not chosen")
@@ -189,7 +200,7 @@ def selection_notes(selection: Selection) -> list[str]:
     if not selection.has_reference and selection.has_source:
         notes.append(f"{' + '.join(REFERENCE)} is not among the cells, so their source recall is not checked")
     if not any(c.eligible for c in selection.candidates):
-        notes.append("no cell passes these rules: the choice is among all, and unreliable")
+        notes.append("no cell passes these rules: the choice is unreliable")
     return notes
 
 
@@ -259,6 +270,11 @@ def _candidate(
         agreement=mean(same) if same else None,
         below_as_is=bar is not None and method != AS_IS and above < FEWEST_ABOVE_AS_IS,
     )
+
+
+def _with_interval(share: Share | None) -> str:
+    """In %, such as "52.1 (44–60)"."""
+    return "–" if share is None else f"{fixed(100 * share.value)} ({100 * share.low:.0f}–{100 * share.high:.0f})"
 
 
 def _share(value: float | None) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..evaluation.metrics import ENOUGH_FACES
+from ..util.intervals import Share, wilson
 from ..util.numbers import fixed, minus
-from .group_recall import FEWEST_OF_CLASS, ByGroup, Share, wilson
+from .group_recall import FEWEST_OF_CLASS, ByGroup
 from .mistakes import CONFIDENCES, find_pairs
 from .reviewed import Reviewed
 from .statistics import SIGNIFICANT

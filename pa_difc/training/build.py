@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from pytorch_adapt.containers import Models
 from torch import nn
 
+from ..backbones.classifiers import is_of_classifier
 from ..backbones.make import make_backbone
 from ..backbones.scale import show_scaled
 from ..backbones.speed import for_speed, for_training
@@ -205,7 +207,10 @@ def make_extractor(settings: Settings) -> nn.Module:
                 f"head_init=pretrained: {model.backbone} has layers between its features and its classifier; use "
                 "head_init=random"
             )
-        also = "; with their classifier" if model.head_init == "pretrained" else ""
+        also = ""
+        if model.head_init == "pretrained":
+            also = "; their classifier is used"
+            report = replace(report, dropped=tuple(name for name in report.dropped if not is_of_classifier(name)))
         say_once(f"weights {model.pretrained}: {report}{also}")
     on_cpu = settings.run.device == "cpu"
     channels_last = on_cpu if model.channels_last is None else model.channels_last

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision import models
 
-from pa_difc.backbones.classifiers import PretrainedClassifier, find_classifier
+from pa_difc.backbones.classifiers import PretrainedClassifier, find_classifier, is_of_classifier
 from pa_difc.data.labels import EXPRESSIONS, EXPRESSIONS8, VALENCE, LabelSet
 from pa_difc.util.errors import UserError
 
@@ -21,6 +21,11 @@ def test_rows_go_by_name():
     assert torch.equal(chosen.weight, own.weight[[2, 0]]) and torch.equal(chosen.bias, own.bias[[2, 0]])
     assert chosen.classes == ("happy", "anger")
     assert own.left_out(LabelSet(("happy", "anger"))) == ("contempt", "other")
+
+
+@pytest.mark.parametrize(("name", "is_its"), [("fc.weight", True), ("module.head.fc.bias", True), ("bn1.bias", False)])
+def test_tensors_of_a_classifier_are_told_by_name(name, is_its):
+    assert is_of_classifier(name) is is_its
 
 
 def test_synonyms_of_a_label_set_count_and_excluded_words_are_left_out():

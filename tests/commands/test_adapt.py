@@ -4,14 +4,16 @@ import json
 import re
 import shutil
 import signal
+import sys
 import time
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from made import random_faces
-from processes import apart, start
+from processes import apart, here, start
 
 from pa_difc.commands import adapt as command
 from pa_difc.commands import budget as planning
@@ -19,6 +21,7 @@ from pa_difc.commands.adapt import FROM_CLASSIFIER, FROM_SCRATCH
 from pa_difc.commands.budget import Pace, decide, fewer_faces, measure, read_budget
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
+from pa_difc.deploy import card
 from pa_difc.deploy.model import load_model as load
 from pa_difc.training import outcome, pace
 from pa_difc.training.resolve import resolve
@@ -26,6 +29,13 @@ from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
 
 SMALL = ["--set", "crop_px=32", "batch_size=16"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_steps():
+    """Small data is trained on for 5 epochs and not for as many as real small data needs."""
+    with mock.patch.object(planning, "MOST_STEPS", 40):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +71,7 @@ def cells_of(out):
 @pytest.fixture(scope="module")
 def adapted(home):
     out = home / "adapted"
-    code, said, err = apart(*words(home, out, *model_before(home)))
+    code, said, err = here(*words(home, out, *model_before(home)))
     assert code == 0, err
     return out, said
 
@@ -71,7 +81,8 @@ def test_unlabelled_faces_a_pretrained_model_and_one_command(adapted):
     assert set(cells_of(out)) == {row[:2] for row in FROM_CLASSIFIER}
     assert "126 faces without labels" in said and not re.search(r"accuracy +\d", said)
     decided = re.search(r"decided: 5 cells, (\d+) epochs? of (\d+) steps", said)
-    assert int(decided[1]) == 4 and int(decided[2]) == 8  # there is time for all that is worth it
+    assert int(decided[1]) == 5 and int(decided[2]) == 8  # there is time for all 40 steps that are worth it
+    assert "epochs of 8 steps, the most that adapt trains; " in said
     assert "agrees with as_is" in said and re.search(r"  \d+ s left\n", said)
     assert re.findall(r"\n(\d)/5  \w", said) == list("12345") and re.search(r"\n\d/5  mcc\+mean_teacher · difc ", said)
 
@@ -135,7 +146,7 @@ def test_without_weights_all_is_learnt_from_the_source_and_labels_are_read_after
     assert main(words(home, tmp_path, *SMALL, target="folder:dim")) == 0
     said = capsys.readouterr().out
     assert set(cells_of(tmp_path)) == {row[:2] for row in FROM_SCRATCH}
-    assert "as_is" not in said and "decided: 3 cells, 5 epochs of 4 steps" in said
+    assert "as_is" not in said and "decided: 3 cells, 10 epochs of 4 steps" in said
     chosen = re.search(r"chosen without labels: (\S+) \+ (\S+)", said)
     record = cells_of(tmp_path)[chosen[1], chosen[2]]
     page = (tmp_path / "report.md").read_text()
@@ -144,7 +155,56 @@ def test_without_weights_all_is_learnt_from_the_source_and_labels_are_read_after
         and "How certain is the choice" in page
         and f"| {chosen[1]} | {chosen[2]} ←" in page
     )
-    assert f"read after the choice: accuracy {record['scores']['target']['accuracy']:5.1%}  mean " in said
+    before, after = said.split("chosen without labels: ")
+    assert f"read after the choice: accuracy {record['scores']['target']['accuracy']:5.1%}  mean " in after
+    assert "accuracy" not in before and before.count("source recall ") > 3  # of each cell, and in the table
+    assert re.search(r"1/3  \S+ · \S+ +source recall +\d+\.\d%  classes \d of 7 ", before)
+
+
+def crop_said(out, said):
+    """The crop of the last line's command and of the card's; images as they are need --crop none."""
+    last, card = said.strip().splitlines()[-1], (out / "model" / "README.md").read_text()
+    return "--crop none" in last, "--crop none" in card
+
+
+def test_the_last_line_and_the_card_name_the_crop_of_the_training_images(home, adapted, tmp_path):
+    """The target's images are faces as they are; a face store is cropped, and so is what the model will see."""
+    assert crop_said(*adapted) == (True, True)
+    settings = {"input": {"prepared": True}}
+    assert "--crop" not in card._use(settings) and "photo.jpg" in card._use(settings)
+
+
+def test_what_is_said_at_the_end_fits_a_terminal(home, adapted, tmp_path, capsys, monkeypatch):
+    shutil.copytree(adapted[0], tmp_path / "again")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(words(home, tmp_path / "again", *model_before(home))) == 0
+    said = capsys.readouterr().out
+    end = said[said.index("\nmethod ") :]
+    shown = [line for line in end.splitlines() if not line.startswith(("written: ", "to use it: "))]  # long paths
+    assert len(shown) > 15 and max(map(len, shown)) <= 80 and "decided: 5 cells" in said
+
+
+def test_a_model_that_may_hardly_beat_guessing_is_not_recommended_anywhere(home, adapted, tmp_path, capsys):
+    """A learning rate of nothing teaches nothing: the table's notes, the last line, the page and the card say so."""
+    assert main(words(home, tmp_path, *SMALL, "lr=1e-9")) == 0
+    said, warning = capsys.readouterr().out, "mean recall on held-out source is "
+    assert f"yet: its {warning}" in said and said.strip().splitlines()[-1].startswith("do not use it yet: ")
+    assert f"**Do not use it yet: its {warning}" in (tmp_path / "model" / "README.md").read_text()
+    assert "Do not use " in (tmp_path / "report.md").read_text().split("\n\n")[1]
+    out, said = adapted
+    assert "o not use " not in said and "o not use it yet" not in (out / "model" / "README.md").read_text()
+
+
+def test_a_phase_that_never_begins_is_said_once_before_training_and_at_the_choice(home, tmp_path, capsys):
+    assert main(words(home, tmp_path, *SMALL, "confusion_epoch=30", "reweight_epoch=30")) == 0
+    before, table = capsys.readouterr().out.split("\nmethod  ")
+    line = "begin in epoch 31, but there are only 5 epochs; give more epochs than the 5 of adapt"
+    assert before.count(line) == 1 and table.partition("chosen without")[0].count(line) == 0
+    chosen = re.search(r"chosen without labels: (\S+) \+ (\S+)", table)
+    at_the_choice = f"Its training lacked a phase: difc: class weights and confusion {line}"
+    assert table.count(at_the_choice) == (chosen[2] == "difc")
+    assert "give more epochs than the 5" in (tmp_path / "report.md").read_text()
 
 
 def test_a_cell_that_is_refused_stops_no_other(home, tmp_path, capsys, monkeypatch):
@@ -208,19 +268,37 @@ def plan_of(budget, step=(("source_only", 0.5), ("mean_teacher", 1.5)), spent=0.
 
 
 def test_epochs_are_as_many_as_there_is_time_for():
-    """An epoch is 100 steps of 2 s for both cells, scoring 0.6 s a cell. 500 s, 65 % planned: 1 epoch."""
-    plan = plan_of(500)
-    assert (plan.epochs, plan.steps, plan.faces) == (1, 100, 3000)
-    assert plan.seconds == pytest.approx([0.6 + 50, 0.6 + 150])
+    """An epoch is 100 steps of 2 s for both cells, scoring 0.6 s a cell. 700 s, 65 % planned: 2 epochs."""
+    plan = plan_of(700)
+    assert (plan.epochs, plan.steps, plan.faces) == (2, 100, 3000)
+    assert plan.seconds == pytest.approx([0.6 + 100, 0.6 + 300])
     assert plan_of(10_000).epochs == 3  # more are not worth it
-    late = plan_of(10_000, spent=9_500)
-    assert (late.epochs, late.seconds) == (1, plan.seconds)  # what is gone is gone
+    late = plan_of(10_000, spent=9_300)
+    assert (late.epochs, late.seconds) == (2, plan.seconds)  # what is gone is gone
 
 
-def test_where_not_one_epoch_fits_fewer_faces_are_trained_on():
-    """100 s: (65 − 1.2) / 2 = 31.9 steps of 30 faces."""
-    plan = plan_of(100)
-    assert (plan.epochs, plan.steps) == (1, 31) and plan.faces == 31 * 30
+@pytest.mark.parametrize(("budget", "steps"), [(100, 31), (400, 129)])
+def test_where_two_epochs_do_not_fit_fewer_faces_are_trained_on_for_both_phases(budget, steps):
+    """100 s: (65 − 1.2) / 2 = 31.9 steps of 30 faces; 400 s: 129.4 steps, and an epoch of all faces has 100."""
+    plan = plan_of(budget)
+    assert (plan.epochs, plan.steps) == (2, steps // 2) and plan.faces == steps // 2 * 30
+    cell = resolve(Settings.of(method="mean_teacher", loss="difc", crop_px=32))
+    (settings,) = planning.planned([cell], plan)
+    assert settings.loss.confusion_epoch == settings.loss.reweight_epoch == 1
+
+
+@pytest.mark.parametrize(("steps", "epochs"), [(1, 100), (23, 87), (399, 6), (400, 5), (900, 5)])
+def test_small_data_is_trained_on_for_more_epochs(steps, epochs, monkeypatch):
+    """Five epochs of 23 steps taught next to nothing, and five of 400 steps are 2,000."""
+    monkeypatch.setattr(planning, "MOST_STEPS", 2000)
+    assert planning.epochs_at_most(5, steps) == epochs
+
+
+def test_a_plan_says_when_the_budget_is_not_what_limits_it():
+    domain = Domain("s", random_faces(40, 0), random_faces(10, 1))
+    plan = planning.Plan("k", 7, 2, 40, 10, "float32", 1.0, [1.0])
+    assert "7 epochs of 2 steps, the most that adapt trains; " in planning.describe(plan, domain, domain, 7)
+    assert "7 epochs of 2 steps; " in planning.describe(plan, domain, domain, 8)
 
 
 def test_a_budget_that_is_too_short_says_what_is_needed():
@@ -239,7 +317,8 @@ def test_the_budget_that_an_error_names_will_do(spent, most_scored, monkeypatch)
             plan_of(budget, spent=spent)
         except UserError as error:
             named = read_budget(re.search(r"give --budget (\w+)$", str(error))[1])
-            assert plan_of(named, spent=1.1 * spent).steps >= 10
+            plan = plan_of(named, spent=1.1 * spent)
+            assert plan.epochs * plan.steps >= 10
             assert named < 2 * (spent + 40)  # and is no more than that
 
 
@@ -284,7 +363,7 @@ def test_where_no_training_fits_the_pretrained_classifier_alone_is_the_answer(ho
 
 
 @pytest.mark.parametrize(
-    ("epochs", "said"), [(4, "more time (--budget)"), (5, "more epochs than the 5 of adapt (pa-difc compare --epochs)")]
+    ("epochs", "said"), [(4, "a larger --budget"), (5, "more epochs than the 5 of adapt (pa-difc compare --epochs)")]
 )
 def test_more_time_is_advised_only_where_it_is_used(epochs, said):
     plan = planning.Plan("k", epochs, 10, 100, 100, "float32", 1.0, [1.0])

@@ -41,9 +41,9 @@ def test_two_workers_have_time_for_more():
     """65 % of 500 s. One after the other, a step is 2.75 s; two at a time, 0.5 + 1.0 = 1.5 s beside 1.25 s."""
     one, *_ = plan_of(500, 1)
     two, source, target = plan_of(500, 2)
-    assert (325 - 3 * 0.6) / 2.75 > 100 > (325 - 3 * 0.6) / 5.5 and one.epochs == 1
-    assert (325 - 2 * 0.6) / 1.5 > 200 and two.epochs == 2
-    assert "about 5 min in all, 2 cells at a time" in describe(two, source, target, 2)
+    assert 200 > (325 - 3 * 0.6) / 2.75 > 100 and (one.epochs, one.steps) == (2, 58)
+    assert (325 - 2 * 0.6) / 1.5 > 200 and (two.epochs, two.steps) == (2, 100)
+    assert "about 5 min in all, 2 cells at a time" in describe(two, source, target, 5, 2)
 
 
 def test_more_workers_than_cells_help_no_more():
@@ -52,8 +52,8 @@ def test_more_workers_than_cells_help_no_more():
 
 
 def test_the_time_in_which_workers_start_is_gone():
-    """65 % of 200 s are 130: 128.8 / 1.5 = 85 steps; with 31 s until workers are ready 65."""
-    assert [plan_of(200, 2)[0].steps, plan_of(200, 2, start=31.0)[0].steps] == [85, 65]
+    """65 % of 200 s are 130: 128.8 / 1.5 = 85 steps, 42 in each of two epochs; with 31 s until workers are ready 65."""
+    assert [plan_of(200, 2)[0].steps, plan_of(200, 2, start=31.0)[0].steps] == [42, 32]
 
 
 def test_paces_are_those_of_as_many_workers_as_there_will_be(monkeypatch):
@@ -95,6 +95,7 @@ def test_two_workers_end_as_one_does(tmp_path, monkeypatch, capsys):
     for seed, domain in enumerate(("bright", "dim")):
         class_folders(tmp_path / domain, SEVEN, seed, per_class=4)
     monkeypatch.setattr(planning, "FEWEST_SCORED", 10)
+    monkeypatch.setattr(planning, "MOST_STEPS", 10)
     pair = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", ".", "--budget", "30m"]
     chosen = []
     for jobs in ("2", "1"):

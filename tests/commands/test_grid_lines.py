@@ -103,7 +103,7 @@ class Silent:
 def test_lines_count_finished_cells_in_whatever_order_they_come(tmp_path):
     """Of twelve cells the third, first and second finish first, one of them after its worker was killed."""
     cells = [Settings.of(method="dann", loss="ce", seed=seed) for seed in range(12)]
-    grid = _Grid(cells, Expected(cells), tmp_path, "")
+    grid = _Grid(cells, Expected(cells), tmp_path, "", None, in_brief)
     done, failed = Outcome(record=record()), Outcome(failure=Failure("dann · ce · seed 0: is nan", mendable=True))
     steps = [Step(2, done, 35.0, left=(3, 4)), Step(0, None, 1.0), Step(0, failed, 1.0), Step(1, done, 9.0)]
     lines = [line for step in steps for line in grid._lines(step, Silent())]

@@ -236,6 +236,24 @@ def test_the_card_has_the_hub_s_front_matter():
     assert {m["type"]: m["value"] for m in result["metrics"]} == {"accuracy": 0.75, "recall": 0.5, "f1": 0.25}
 
 
+@pytest.mark.parametrize(("epochs", "said"), [(1, "  1 epoch, seed"), (3, "  3 epochs, seed")])
+def test_the_card_counts_epochs(epochs, said):
+    run = record(EXPRESSIONS)
+    run["history"], run["settings"]["run"]["epochs"] = [{}] * epochs, epochs
+    assert said in model_card(run, model_settings(run))
+
+
+@pytest.mark.parametrize(("right", "faces", "warned"), [(0.1, 100, True), (0.25, 20, True), (0.25, 2000, False)])
+def test_a_card_warns_of_a_model_that_may_hardly_beat_guessing(right, faces, warned):
+    """Seven classes: guessing has 14.3 %, and the lower limit has to be above 22.9 %."""
+    run = record(EXPRESSIONS)
+    k = len(EXPRESSIONS)
+    run["scores"]["source"] |= {"recall": [right] * k, "macro_recall": right}
+    run["data"]["source"]["test_counts"] = [faces] * k
+    text = model_card(run, model_settings(run))
+    assert (f"**Do not use it yet: its mean recall on held-out source is {right:.1%} (95 % interval " in text) is warned
+
+
 def test_of_a_target_without_labels_no_score_is_claimed():
     run = record(THREE)
     run["scores"]["unlabelled_target"] = {"predicted": [1, 2, 3], "collapsed": False}

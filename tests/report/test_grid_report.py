@@ -160,7 +160,8 @@ def test_the_sentence_says_who_gained_and_that_one_seed_is_none(folder, tmp_path
 
 def test_the_sentence_compares_with_cross_entropy_only_where_there_is_some(tmp_path):
     write_run(tmp_path, "mcd", "difc", 0)
-    assert "there is no run with cross-entropy to compare it with" in sentence(grid_of(tmp_path))
+    write_run(tmp_path, "dann", "ce", 0)
+    assert "there is no run of mcd with cross-entropy to compare it with" in sentence(grid_of(tmp_path))
 
 
 def test_page_markdown_tables_and_figures_say_the_same(folder):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from pa_difc.report.face_groups import NO_GROUP, Column
-from pa_difc.report.group_recall import Share, difference, mean_of, recall_by_group, wilson
+from pa_difc.report.group_recall import recall_by_group
 from pa_difc.report.words import gap_sentence
+from pa_difc.util.intervals import Share, difference, mean_of, wilson
 
 Z = 1.959963984540054
 

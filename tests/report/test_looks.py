@@ -242,6 +242,33 @@ def test_a_table_sorts_filters_and_goes_back(tab, tmp_path):
     assert tab.run("document.querySelector('th button').tabIndex") == 0
 
 
+@NEEDED
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_table_s_methods_stay_whole_words_and_its_heads_wrap(tab, tmp_path, width):
+    """Nine columns with long heads fit a window of 1,280 pixels; on a phone, joined methods break at the plus alone."""
+    head = ["method", "loss", "source recall", *["a head of four words"] * 5, "time"]
+    rows = [[m, "difc", "52.1 (44–60)", *["0.123"] * 5, "1:23"] for m in ("mean_teacher", "mcc+mean_teacher")]
+    path = tmp_path / "t.html"
+    body = "<h2>a</h2>" + html_table([head, *rows], "t") + "<h2>b</h2>"
+    path.write_text(html_page("t", body), encoding="utf-8")
+    tab.show(path, width=width)
+    box = "document.querySelector('.scroll')"
+    assert width < 600 or tab.run(f"{box}.scrollWidth <= {box}.clientWidth")
+    cells = "[...document.querySelectorAll('tbody td:first-child')]"
+    assert tab.run(f"{cells}.map(c => c.textContent)") == ["mean_teacher", "mcc+mean_teacher"]
+    lines = f"{cells}.map(c => {{const r = document.createRange(); r.selectNodeContents(c); "
+    lines += "return new Set([...r.getClientRects()].filter(b => b.width).map(b => b.top)).size})"
+    assert tab.run(lines) == ([1, 2] if width < 600 else [1, 1])
+
+
+def test_labels_are_short_where_the_plot_is_narrow(folder):
+    """A long label would cover the axis: it keeps what tells the point apart."""
+    plane = plane_of(grid_of(folder), None)
+    (best,) = [p for p in plane.points if "highest mean recall" in p.label]
+    assert best.short == "highest mean recall" != best.label
+    assert "width < 480 ? datum.short : datum.label" in str(chart(plane).to_dict())
+
+
 VALUES = [
     "9.5",
     "1,200",

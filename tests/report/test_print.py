@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from records import flat_scores, load_grids, record, write, write_many_classes
+from records import flat_scores, load_grids, record, state, write, write_many_classes
 
 from pa_difc.commands.parser import main
 from pa_difc.report.drawing import Figure
@@ -204,6 +204,19 @@ def test_loss_curves_are_means_over_seeds(tmp_path):
         c.get_label(): c.lines[0].get_xydata().tolist() for c in axes_of(shown, "mcd · ce: training losses").containers
     }
     assert lines == {"total": [[1, 4.0], [2, 1.5]], "classification": [[1, 2.0], [2, 0.75]]}
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_what_changes_by_epoch_is_drawn_for_more_than_one(tmp_path, epochs):
+    from pa_difc.report.figures import figures
+
+    one = state([0.1] * 7, [0.5] * 7)
+    history = [{"losses": {"total": 1.0}, **one}] * epochs
+    write(tmp_path, record("mcd", "difc", history=history))
+    (grid,) = load_grids(tmp_path)
+    titles = {figure.title for figure in figures(grid)["mcd"]}
+    by_epoch = {f"mcd · difc: {what}" for what in ("training losses", "margins", "confusion")}
+    assert titles & by_epoch == (by_epoch if epochs > 1 else set())
 
 
 def test_heads_of_tables_are_repeated_and_heads_of_sections_stay_with_what_follows():
