@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from records import flat_scores, load_grids, record, write, write_many_classes
+from records import flat_scores, load_grids, outputs, record, write, write_many_classes
 
 from pa_difc.commands.parser import main
 from pa_difc.report.drawing import Figure
@@ -85,11 +85,12 @@ def test_no_value_is_bold_that_is_worse_on_any_test_faces(tmp_path):
             scores = flat_scores(3, value)
             one = record(method, "ce", seed, names=["a", "b", "c"], scores={"source": scores, "target": scores})
             write(tmp_path, one, outputs(labels, np.eye(3)[said], seed))
-    write_cell(tmp_path, "as_is", "ce", (0.3,), names=["a", "b", "c"])
+    poor = dict.fromkeys(("source", "target"), flat_scores(3, 0.3))
+    write(tmp_path, record("as_is", "ce", names=["a", "b", "c"], scores=poor))
     tex = (report(tmp_path, "--latex") / "tables" / "methods-and-losses.tex").read_text()
     _, (_, head, _, *body, _) = rows_of(tex)
     bold = {row[0]: row[head.index("accuracy")].startswith(r"\textbf{") for row in body}
-    assert bold == {"source_only": True, "safn": False, "mcd": True, r"as\_is": False}
+    assert bold == {r"source\_only": True, "safn": False, "mcd": True, r"as\_is": False}
     assert r"over seeds 0, 1, 2. as\_is is deterministic: one run." in tex
 
 
