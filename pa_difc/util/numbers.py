@@ -26,7 +26,7 @@ def signed(value: float, digits: int = 1) -> str:
 
 def signed_points(value: float) -> str:
     """A difference with its sign and one decimal, or with two below 0.1, so that it shows on which side of 0 it is."""
-    return signed(value, 2 if 0 < abs(value) < _SMALL else 1)
+    return signed(value, 2 if 0 < round(abs(value), _TRUSTED) < _SMALL else 1)
 
 
 def plus_minus(value: float, deviation: float | None, form: Callable[[float], str] = fixed) -> str:

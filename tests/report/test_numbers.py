@@ -47,6 +47,8 @@ def test_halves_go_away_from_zero_and_zero_has_no_sign(value, digits, text, with
         (-2.04, "-2.0"),
         (0.004, "0.00"),
         (0.0, "0.0"),
+        (1e-12, "0.0"),
+        (0.3 - 0.2, "+0.1"),
     ],
 )
 def test_a_difference_near_zero_has_two_decimals(value, text):
