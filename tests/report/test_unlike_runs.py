@@ -173,3 +173,11 @@ def test_no_table_of_several_targets_is_lost_to_one_whose_title_reads_alike(opti
         assert len(texts) == 2 and {value for value in ("40.0", "60.0") for text in texts if value in text} == {
             "40.0", "60.0",
         }  # fmt: skip
+
+
+def test_recall_of_confused_classes_names_its_seeds_if_the_row_has_others(tmp_path):
+    write(tmp_path, record("mcd", "ce", 5))
+    for seed in (5, 6):
+        write(tmp_path, record("mcd", "difc", seed, history=[state([0.1] * 7, [7.0, 6, 5, 4, 3, 2, 1])]))
+    (grid,) = make_grids(read_runs(tmp_path))
+    assert confusing_recall(grid)[1][1] == "most confused (surprise, fear, disgust) (seed 5)"
