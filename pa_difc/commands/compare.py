@@ -20,6 +20,7 @@ from .flags import (
     add_training_flags,
     check_log,
     read_jobs,
+    seed,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_features_flag(parser)
     add_jobs_flags(parser)
     add = parser.add_argument
-    add("--seeds", nargs="+", type=int, default=None, metavar="N", help="(default: 0)")
+    add("--seeds", nargs="+", type=seed, default=None, metavar="N", help="(default: 0)")
     add("--sources", nargs="+", metavar="NAME", help="several labelled datasets, each paired with every target")
     add(
         "--targets",

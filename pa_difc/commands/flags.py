@@ -105,6 +105,19 @@ def add_grid_flags(parser: argparse.ArgumentParser, methods: Sequence[str], loss
         parser.add_argument(flag, nargs="+", default=None, metavar="NAME", help=about)
 
 
+def seed(text: str) -> int:
+    """One seed of a flag that takes several.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not a whole number, such as a range.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        about = "must be whole numbers separated by spaces, such as 0 1 2"
+        raise argparse.ArgumentTypeError(f"{text!r}: {about}") from None
+
+
 def add_jobs_flags(parser: argparse.ArgumentParser, *, cluster: bool = True) -> None:
     """Adds ``--jobs``, ``--devices`` and ``--cluster``, for commands that train grids."""
     about = "train N cells in parallel, each in a single-threaded process (default: one per core; 1 on a GPU)"

@@ -15,7 +15,7 @@ from ..tuning import PRUNERS, SAMPLERS
 from ..tuning.space import searched
 from ..util.errors import UserError
 from ..util.registry import load_module
-from .flags import add_cell_flags, add_features_flag, add_training_flags
+from .flags import add_cell_flags, add_features_flag, add_training_flags, seed
 from .given_cells import settings_of_cell
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--confirm-seeds",
         nargs="+",
-        type=int,
+        type=seed,
         default=[0, 1, 2],
         metavar="N",
         help="seeds of retraining (default: 0 1 2)",

@@ -9,7 +9,7 @@ from .caveats import caveats
 from .groups import differences, group_key, headings, telling
 from .paths import page_folder
 from .run import AS_IS, Run
-from .seeds import marks_of
+from .seeds import marks_of, seeds_note
 from .table import all_frequent
 from .variants import variant_names
 
@@ -96,10 +96,19 @@ class Grid:
     @property
     def seed_marks(self) -> dict[tuple[str, str], str]:
         """The marks of cells whose seeds differ from the other cells', by method and loss; see :func:`.marks_of`."""
+        return marks_of(self._seeds)
+
+    @property
+    def seeds_note(self) -> list[str]:
+        """A note on the seeds of cells without such a mark; see :func:`.seeds_note`."""
+        return seeds_note(self._seeds)
+
+    @property
+    def _seeds(self) -> dict[tuple[str, str], list[int]]:
         seeds: dict[tuple[str, str], list[int]] = {}
         for run in self.runs:
             seeds.setdefault(run.cell[:2], []).append(run.cell[2])
-        return marks_of(seeds)
+        return seeds
 
     def base(self, method: str) -> dict[int, Run]:
         """A method's runs with plain cross-entropy, by seed: the baseline of its other losses."""
@@ -108,10 +117,12 @@ class Grid:
 
 def over_seeds(runs: Sequence[Run]) -> str:
     """A caption's sentence on the seeds of runs."""
-    seeds = sorted({run.cell[2] for run in runs})
+    trained = [run for run in runs if run.method != AS_IS]
+    seeds = sorted({run.cell[2] for run in trained or runs})
     if len(seeds) == 1:
         return f"Seed {seeds[0]}."
-    return f"Mean and standard deviation over seeds {', '.join(map(str, seeds))}{_unlike(runs)}."
+    single = f" {AS_IS} is deterministic: one run." if len(trained) < len(runs) else ""
+    return f"Mean and standard deviation over seeds {', '.join(map(str, seeds))}{_unlike(runs)}.{single}"
 
 
 def _unlike(runs: Sequence[Run]) -> str:

@@ -77,7 +77,7 @@ def write_grid(
     if choice is not None and grid.labelled:
         lead = f"{sentence_of_choice(choice)} {lead}"
     content, notes = _scored(grid, selection) if grid.labelled else _unscored(grid, selection)
-    notes = [*_differences(grid), *_multiplied(grid), *(f"{line}." for line in _caveats(grid, choice)), *notes]
+    notes = [*_apart(grid), *_multiplied(grid), *(f"{line}." for line in _caveats(grid, choice)), *notes]
     content = {title: rows for title, rows in content.items() if len(rows) > 1}
     said = [layout.facts(grid), layout.settings(grid)]
     markdown = [f"# {grid.title}", lead, *said, *notes]
@@ -149,7 +149,8 @@ def _scored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables.R
         "Mean recall, methods × losses": tables.methods_by_losses(grid, "macro_recall"),
         "Mean recall of classes with at least 20 faces": tables.methods_by_losses(grid, "macro_recall_20"),
         "Accuracy, methods × losses": tables.methods_by_losses(grid, "accuracy"),
-        **{f"Differences in {name}": differences_table(grid, metric) for metric, name in DIFFERENCES.items()},
+        **_differences(grid, "losses", ""),
+        **_differences(grid, "methods", " between methods"),
         JUDGED: by_criterion,
         **({"Criteria of the choice": candidates_table(selection)} if selection and is_judged else {}),
         "Order of confusion on the target": tables.confusion_order(grid),
@@ -185,7 +186,12 @@ def _of_choice(grid: Grid, selection: Selection) -> list[str]:
     return [*(f"{note}." for note in selection_notes(selection)), sure]
 
 
-def _differences(grid: Grid) -> list[str]:
+def _differences(grid: Grid, between: str, suffix: str) -> dict[str, tables.Rows]:
+    """The tables of differences by title."""
+    return {f"Differences in {name}{suffix}": differences_table(grid, m, between) for m, name in DIFFERENCES.items()}
+
+
+def _apart(grid: Grid) -> list[str]:
     if not grid.differs:
         return []
     return [f"Other runs of this pair have tables of their own. These have: {', '.join(grid.differs)}."]
@@ -217,6 +223,10 @@ def _notes(grid: Grid, main: tables.Rows, is_judged: bool) -> list[str]:
     notes = [
         "In %, target test split, mean ± standard deviation over seeds, last epoch; no target label was used in "
         "training or selection." + ("" if grid.frequent else f" {ENOUGH_NOTE}."),
+        *(
+            f"{line[0].upper()}{line[1:]}. A difference over fewer seeds than its cell has names them."
+            for line in grid.seeds_note
+        ),
         DIFFERENCES_NOTE,
         f"Naming the best cell reads test labels: it describes this grid and is not a way to select a model{way}.",
     ]

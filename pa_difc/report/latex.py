@@ -18,12 +18,12 @@ from .table import COLLAPSE_MARK, COLLAPSE_NOTE
 from .tables import Rows
 
 _BOLD_NOTE = (
-    "Bold: the best value of a column or table, and each value whose difference from it may be chance: Holm's p of a "
-    "paired t-test over seeds is at least 0.05, or the 95 % interval over faces contains 0, or one of two seeds is "
-    "better and the other is not. With few seeds, many values are bold. Macro-F1 is not compared."
+    "Bold: the best value of a column or table, and each value that may equal it by both seeds and faces: Holm's p of "
+    "a paired t-test over seeds is at least 0.05 (with two seeds, one of them is better and the other is not), and the "
+    "95 % interval over faces contains 0. Macro-F1 is not compared."
 )
 #: Under the other tables.
-_BOLD_IN_SHORT = "Bold: the best value and those not clearly worse."
+_BOLD_IN_SHORT = "Bold: the best value and those that may equal it."
 #: The title of the table that explains what is bold.
 _MAIN = "Methods and losses"
 #: Shrinks a table that is wider than the text to the text's width.
@@ -63,6 +63,7 @@ def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path) -> None:
         bold = _best(grid, title, rows) if grid.labelled else set()
         notes = [NOTE] if any(name.startswith(("p (Holm)", OVER_FACES)) for name in rows[0]) else []
         notes += [_BOLD_NOTE if title == _MAIN else _BOLD_IN_SHORT] if bold else []
+        notes += [f"{line[0].upper()}{line[1:]}." for line in grid.seeds_note]
         notes += [f"{COLLAPSE_NOTE}."] if any(COLLAPSE_MARK in cell for row in rows for cell in row) else []
         caption = f"{title}: {grid.title}." + (f" In %. {over_seeds(grid.runs)}" if bold else "")
         label = f"{grid.folder}-{slug(title)}"
@@ -138,7 +139,7 @@ def _wordy(column: Collection[str]) -> bool:
 
 
 def _best(grid: Grid, title: str, rows: Rows) -> set[tuple[int, int]]:
-    """The cells with the best values, and with values whose difference from them may be chance."""
+    """The cells with the best values, and with values that may be equal to them."""
     if title in _ACROSS:
         best = best_cells(grid, _ACROSS[title])
         body = enumerate(rows[1:], 1)

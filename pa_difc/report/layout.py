@@ -23,6 +23,11 @@ SECTIONS = {
         "Differences in accuracy",
         "Differences in mean recall of classes with at least 20 faces",
     ),
+    "Differences between methods": (
+        "Differences in mean recall between methods",
+        "Differences in accuracy between methods",
+        "Differences in mean recall of classes with at least 20 faces between methods",
+    ),
     "How well choosing without labels works": ("Choosing without target labels", "Criteria of the choice"),
     "Confusion": (
         "Order of confusion on the target",

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from ..util.numbers import fixed, signed, spread
+from ..util.numbers import fixed, signed, signed_points, spread
 from .certainty import learnt_little
 from .compared import evidence
 from .grid import BASE, Grid
+from .pairs import SOURCE_ONLY, simpler
 from .run import AS_IS, Run
 from .selection import Selection, select
 from .statistics import Difference, difference, differences, over
@@ -47,7 +48,18 @@ def sentence(grid: Grid, selection: Selection | None = None) -> str:
     seeds = max(map(len, cells.values())) if method == AS_IS else len(runs)  # as_is is deterministic: one run only
     few = {1: ["One seed: an anecdote, not a result."], 2: ["Two seeds are too few to say what others would give."]}
     against = [_collapsed(cells, best, (method, BASE)), *few.get(seeds, _simplest(grid, best))]
-    return " ".join([*_whether_training_paid(grid, cells), f"{text}.", *filter(None, against)])
+    said = [*_whether_training_paid(grid, cells), f"{text}.", *_over_source_only(grid, best)]
+    return " ".join([*said, *filter(None, against)])
+
+
+def _over_source_only(grid: Grid, best: Cell) -> list[str]:
+    """A sentence on what the best cell's method gains over the baseline method with the same loss."""
+    found = [d for d in differences(grid, "macro_recall", "methods") if d.cell == best]
+    return [
+        f"Over {d.over[0]} with {best[1]} it has {signed_points(d.points)} points of mean recall ({evidence(d)})."
+        for d in found
+        if _first(grid.of(*d.over)).method == SOURCE_ONLY
+    ]
 
 
 def _collapsed(cells: dict[Cell, dict[int, Run]], *named: Cell) -> str:
@@ -62,12 +74,13 @@ def _collapsed(cells: dict[Cell, dict[int, Run]], *named: Cell) -> str:
 
 def _over_cross_entropy(grid: Grid, recall: Difference) -> str:
     """What the best cell gains over its method's cross-entropy, in recall, accuracy and faces."""
-    tested = next(d for d in differences(grid, "macro_recall") if (d.cell, d.over) == (recall.cell, recall.over))
+    found = (d for d in differences(grid, "macro_recall") if (d.cell, d.over) == (recall.cell, recall.over))
+    tested = next(found, recall)
     accuracy = difference(grid, recall.cell, recall.over, "accuracy")
     assert accuracy is not None  # it has a value wherever mean recall has one
     return (
-        f": over cross-entropy {signed(recall.points)} points of mean recall ({evidence(tested)}) and "
-        f"{signed(accuracy.points)} of accuracy ({_more_right(recall)})"
+        f": over cross-entropy {signed_points(recall.points)} points of mean recall ({evidence(tested)}) and "
+        f"{signed_points(accuracy.points)} of accuracy ({_more_right(recall)})"
     )
 
 
@@ -81,16 +94,17 @@ def _more_right(d: Difference) -> str:
 
 def _simplest(grid: Grid, best: Cell) -> list[str]:
     """A sentence on the simplest loss whose difference from the best one may be chance."""
-    simpler = [d for d in differences(grid, "macro_recall") if d.cell == best and d.over[0] == best[0]]
-    if not simpler or any(d.within_noise is None for d in simpler):
+    losses = {base for base in simpler(grid, best) if base[0] == best[0]}
+    found = [d for d in differences(grid, "macro_recall") if d.cell == best and d.over in losses]
+    if not found or any(d.within_noise is None for d in found):
         return []
-    near = [d for d in simpler if d.within_noise]
+    near = [d for d in found if d.within_noise]
     if not near:
         return ["Every simpler loss is clearly worse."]
     lead, text = near[0], f"The simplest loss that is not clearly worse is {near[0].over[1]}"
     if lead.over[1] == BASE:  # which was described before
         return [f"{text}."]
-    return [f"{text}: {best[1]} has {signed(lead.points)} points over it ({evidence(lead)})."]
+    return [f"{text}: {best[1]} has {signed_points(lead.points)} points over it ({evidence(lead)})."]
 
 
 def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> list[str]:
@@ -124,8 +138,8 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
         doing, verdict = f"Whether {_lower(doing)} {verdict}", "is unclear"
     more, right = gains["macro_recall"][best], gains["accuracy"][best]
     return [
-        f"{doing} {verdict}: {' + '.join(best)} has {signed(more.points)} points of mean recall{_shown(more)} and "
-        f"{signed(right.points)} of accuracy{_shown(right)} over {bar}."
+        f"{doing} {verdict}: {' + '.join(best)} has {signed_points(more.points)} points of mean recall{_shown(more)} "
+        f"and {signed_points(right.points)} of accuracy{_shown(right)} over {bar}."
     ]
 
 
@@ -185,8 +199,10 @@ def _unscored_sentence(grid: Grid, selection: Selection | None) -> str:
 
 
 def _classes_that_moved(grid: Grid, method: str, loss: str) -> str:
+    shared = grid.of(method, BASE).keys() & grid.of(method, loss).keys()
+
     def average(name: str) -> list[float]:
-        rows = [r.scores["recall"] for r in grid.of(method, name).values()]
+        rows = [run.scores["recall"] for seed, run in grid.of(method, name).items() if seed in shared]
         return [mean(v or 0.0 for v in column) for column in zip(*rows, strict=True)]
 
     change = [100 * (b - a) for a, b in zip(average(BASE), average(loss), strict=True)]

@@ -11,7 +11,7 @@ from .certainty import listed
 from .compared import equals
 from .shift import BALANCED, CORRECTED, Alpha, Line, alpha_name, draws_of, over_draws, severities
 from .shift_statistics import Gain, over_base, to_best
-from .shift_tables import MARK, gain_text, spread
+from .shift_tables import MARK, gain_of, spread
 from .statistics import FEWEST_SEEDS
 
 METRIC = "macro_recall"
@@ -32,7 +32,7 @@ def lead(lines: Sequence[Line]) -> str:
     values = best.values(alpha, METRIC)
     text = f"At {alpha_name(alpha)}, {best.name} has the highest mean recall, {spread(values)} % over {_draws(values)}"
     gains = [d for d in over_base(lines, METRIC) if d.line is best and d.alpha == alpha]
-    text += "".join(f", {gain_text(d.gains)} points over {FROM}{_evidence(d)}" for d in gains)
+    text += "".join(f", {gain_of(d, METRIC)} points over {FROM}{_evidence(d)}" for d in gains)
     return " ".join([f"{text}.", *_not_told(others, len(values))])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import mean
 
 from .shift import Alpha, Line, base_of, severities
-from .statistics import SIGNIFICANT, holm, paired_p, t_interval
+from .statistics import SIGNIFICANT, holm_ps, paired_p, t_interval
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Gain:
     over: Line  #: the line that it is compared with
     alpha: Alpha
     gains: Sequence[float]  #: line − over in percentage points, one for each draw
-    p: float | None  #: of a paired t-test; None for fewer than three draws, or if all draws differ by the same
+    p: float | None  #: of a paired t-test; see :func:`.paired_p`
     holm_p: float | None = None  #: p with Holm's correction for all comparisons of its table
 
     @property
@@ -61,6 +61,5 @@ def _gain(line: Line, over: Line, alpha: Alpha, metric: str) -> Gain:
 
 
 def _corrected(found: Sequence[Gain]) -> list[Gain]:
-    """The differences over at least one draw, with Holm's p over all that have a p."""
-    adjusted = iter(holm([d.p for d in found if d.p is not None]))
-    return [d if d.p is None else replace(d, holm_p=next(adjusted)) for d in found if d.gains]
+    """The differences over at least one draw, with Holm's p over all with enough draws for a test."""
+    return [replace(d, holm_p=p) for d, p in zip(found, holm_ps([d.gains for d in found]), strict=True) if d.gains]

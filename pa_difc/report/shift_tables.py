@@ -7,10 +7,10 @@ from typing import Any
 
 from ..evaluation.metrics import ENOUGH_FACES
 from ..util import numbers
-from ..util.numbers import signed
+from ..util.numbers import signed, signed_points
 from .compared import p_text
-from .shift import CORRECTED, METRICS, Line, alpha_name, draws_of, severities
-from .shift_statistics import over_base
+from .shift import CORRECTED, METRICS, Alpha, Line, alpha_name, draws_of, severities
+from .shift_statistics import Gain, over_base
 from .table import csv_text
 
 #: Marks a difference that Holm's p tells from chance.
@@ -25,9 +25,10 @@ def table(lines: Sequence[Line], metric: str) -> Rows:
     alphas = severities(lines)
     adjusted = ["runs not adjusted"] if any(CORRECTED in line.variant for line in lines) else []
     rows = [[*_HEAD, *map(alpha_name, alphas), *adjusted]]
+    most = {alpha: max(len(line.values(alpha, metric)) for line in lines) for alpha in alphas}
     for line in lines:
         refused = [str(line.refused) if CORRECTED in line.variant else ""] if adjusted else []
-        rows.append([*_names(line), *(spread(line.values(a, metric)) for a in alphas), *refused])
+        rows.append([*_names(line), *(_over_draws(line, a, metric, most[a]) for a in alphas), *refused])
     return rows
 
 
@@ -39,7 +40,7 @@ def gains_table(lines: Sequence[Line], metric: str) -> Rows:
     for line in lines:
         gains = [found.get((id(line), alpha)) for alpha in alphas]
         if any(gains):
-            shown = ["" if d is None else gain_text(d.gains) + f" {MARK}" * d.told_apart for d in gains]
+            shown = ["" if d is None else gain_of(d, metric) + f" {MARK}" * d.told_apart for d in gains]
             rows.append([*_names(line), *shown])
     return rows
 
@@ -51,9 +52,9 @@ def evidence_table(lines: Sequence[Line], metric: str) -> Rows:
     if all(d.p is None for d in found):
         return rows
     for d in found:
-        interval = "–" if d.interval is None else " to ".join(map(signed, d.interval))
+        interval = "–" if d.interval is None else " to ".join(map(signed_points, d.interval))
         ps = [p_text(d.p), p_text(d.holm_p)]
-        rows.append([d.line.name, alpha_name(d.alpha), signed(d.points), interval, *ps, str(len(d.gains))])
+        rows.append([d.line.name, alpha_name(d.alpha), signed_points(d.points), interval, *ps, str(len(d.gains))])
     return rows
 
 
@@ -105,9 +106,20 @@ def spread(values: Sequence[float]) -> str:
     return numbers.spread(values) if values else ""
 
 
-def gain_text(values: Sequence[float]) -> str:
-    """The same for differences, with a sign."""
-    return numbers.spread(values, signed)
+def gain_of(d: Gain, metric: str) -> str:
+    """The same for a difference, with a sign, and the number of its draws if its line has more."""
+    return numbers.spread(d.gains, signed) + _fewer(d.gains, len(d.line.values(d.alpha, metric)))
+
+
+def _over_draws(line: Line, alpha: Alpha, metric: str, most: int) -> str:
+    """A line's scores at α, with the number of draws if other lines have more."""
+    values = line.values(alpha, metric)
+    return spread(values) + _fewer(values, most)
+
+
+def _fewer(values: Sequence[float], most: int) -> str:
+    n = len(values)
+    return f" ({n} draw{'s' * (n > 1)})" if 0 < n < most else ""
 
 
 def _names(line: Line) -> tuple[str, str, str]:

@@ -16,20 +16,20 @@ from statistics import mean, stdev
 import numpy as np
 
 from ..evaluation.metrics import ENOUGH_FACES, METRICS
-from .grid import BASE, Grid
+from .grid import Grid
+from .pairs import Cell, of_losses, of_methods
 from .run import AS_IS, Array, Run
-from .variants import canonical
+from .seeds import named
 
 #: The metrics whose differences are tested: means over test faces, as the bootstrap needs.
 TESTED = {name: METRICS[name] for name in ("macro_recall", "accuracy", "macro_recall_20")}
-#: The baseline losses, the simplest first: each adds a part of DIFC to the one before.
-BASES = (BASE, "drw", "di")
+#: What differs in the pairs of a table of differences, with the cells that are compared.
+BETWEEN = {"losses": of_losses, "methods": of_methods}
 SIGNIFICANT = 0.05
 #: Fewer seeds are too few to estimate their spread.
 FEWEST_SEEDS = 3
 _DRAWS = 10_000
 
-Cell = tuple[str, str]
 Interval = tuple[float, float]
 Runs = dict[int, Run]
 
@@ -45,14 +45,20 @@ class Difference:
     by_seed: dict[int, float]  #: the same for each seed
     over_faces: Interval | None  #: 95 %, in points; None if outputs were not kept
     over_seeds: Interval | None  #: 95 %, in points; None where p is
-    p: float | None  #: of a paired t-test; None for fewer than three seeds, or if all seeds differ by the same
+    p: float | None  #: of a paired t-test; see :func:`paired_p`
     net_faces: float  #: how many more test faces are predicted right, mean over seeds
     faces: int  #: number of test faces
+    partial: bool = False  #: whether the cell also has seeds that the other one lacks
     holm_p: float | None = None  #: p with Holm's correction for all comparisons of its table
 
     @property
     def seeds(self) -> int:
         return len(self.by_seed)
+
+    @property
+    def mark(self) -> str:
+        """A mark such as "(seeds 0, 1)" if it is over fewer seeds than the cell has; else empty."""
+        return named(self.by_seed) if self.partial else ""
 
     @property
     def within_noise(self) -> bool | None:
@@ -63,21 +69,38 @@ class Difference:
         """
         if self.holm_p is None and self.over_faces is None:
             return None
+        return self._seeds_allow_zero or self._faces_allow_zero is True
+
+    @property
+    def may_be_zero(self) -> bool:
+        """Whether all that is known of it allows that there is none: both the seeds and the faces.
+
+        With one seed, only the interval over faces says anything.
+        """
+        known = [] if self.seeds == 1 else [self._seeds_allow_zero]
+        known += [] if self._faces_allow_zero is None else [self._faces_allow_zero]
+        return bool(known) and all(known)
+
+    @property
+    def _seeds_allow_zero(self) -> bool:
         if self.holm_p is None:
-            seeds = min(self.by_seed.values()) <= 0 <= max(self.by_seed.values())
-        else:
-            seeds = self.holm_p >= SIGNIFICANT
-        return seeds or (self.over_faces is not None and self.over_faces[0] <= 0 <= self.over_faces[1])
+            return min(self.by_seed.values()) <= 0 <= max(self.by_seed.values())
+        return self.holm_p >= SIGNIFICANT
+
+    @property
+    def _faces_allow_zero(self) -> bool | None:
+        return None if self.over_faces is None else self.over_faces[0] <= 0 <= self.over_faces[1]
 
 
-def differences(grid: Grid, metric: str) -> list[Difference]:
-    """Every loss compared with each simpler loss of :data:`BASES`, for the same method, with one Holm correction.
+def differences(grid: Grid, metric: str, between: str = "losses") -> list[Difference]:
+    """The differences between losses or between methods, see :data:`BETWEEN`, with one Holm correction.
 
-    The loss on pseudo-labels (``target_loss``) is compared in the same way, between runs that differ in nothing else.
+    Args:
+        grid: the cells.
+        metric: one of :data:`TESTED`.
+        between: a key of :data:`BETWEEN`.
     """
-    cells = [(method, loss) for method in grid.methods for loss in grid.losses if grid.of(method, loss)]
-    pairs = [(cell, base) for cell in cells for base in _simpler(grid, cell)]
-    return corrected([made for pair in pairs if (made := difference(grid, *pair, metric))])
+    return corrected([made for pair in BETWEEN[between](grid) if (made := difference(grid, *pair, metric))])
 
 
 def to_best(grid: Grid, metric: str) -> tuple[Cell, list[Difference]] | None:
@@ -91,11 +114,11 @@ def to_best(grid: Grid, metric: str) -> tuple[Cell, list[Difference]] | None:
 
 
 def best_cells(grid: Grid, metric: str) -> set[Cell]:
-    """The best cell of a grid and all whose difference from it may be chance; empty if the metric has no value."""
+    """The best cell of a grid and all that may be equal to it, by seeds and faces; empty if the metric has no value."""
     if (found := to_best(grid, metric)) is None:
         return set()
     best, others = found
-    return {best} | {d.over for d in others if d.within_noise}
+    return {best} | {d.over for d in others if d.may_be_zero}
 
 
 def difference(grid: Grid, cell: Cell, over: Cell, metric: str) -> Difference | None:
@@ -127,6 +150,7 @@ def difference(grid: Grid, cell: Cell, over: Cell, metric: str) -> Difference | 
         p=p,
         net_faces=mean(float(a.trace() - b.trace()) for a, b in counts),
         faces=int(counts[0][0].sum()),
+        partial=len(shared) < len(runs),
     )
 
 
@@ -136,9 +160,25 @@ def over(grid: Grid, cells: Iterable[Cell], base: Cell, metric: str) -> list[Dif
 
 
 def corrected(found: Sequence[Difference]) -> list[Difference]:
-    """The differences with Holm's p, corrected over all that have a p."""
-    adjusted = iter(holm([d.p for d in found if d.p is not None]))
-    return [d if d.p is None else replace(d, holm_p=next(adjusted)) for d in found]
+    """The differences with Holm's p, corrected over all with enough seeds for a test."""
+    return [
+        replace(d, holm_p=p) for d, p in zip(found, holm_ps([list(d.by_seed.values()) for d in found]), strict=True)
+    ]
+
+
+def holm_ps(found: Sequence[Sequence[float]]) -> list[float | None]:
+    """Holm's p of several paired differences; None for one without a p.
+
+    Each one with enough pairs for a test counts as a comparison. One whose pairs all differ by the same, so that a
+    t-test can't be made, counts with p = 1, which leaves the others the largest correction.
+
+    Args:
+        found: for each comparison its differences, one for each seed or draw.
+    """
+    ps = [paired_p(gains) for gains in found]
+    counted = {i: 1.0 if p is None else p for i, p in enumerate(ps) if len(found[i]) >= FEWEST_SEEDS}
+    adjusted = dict(zip(counted, holm(list(counted.values())), strict=True))
+    return [None if p is None else adjusted[i] for i, p in enumerate(ps)]
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -182,35 +222,16 @@ def bootstrap(labels: Array, gained: Array, metric: str, draws: int = _DRAWS) ->
     return float(low), float(high)
 
 
-def _simpler(grid: Grid, cell: Cell) -> list[Cell]:
-    """The baselines of a cell: those whose loss, or whose loss on pseudo-labels, is simpler."""
-    method, loss = cell
-    first = next(iter(grid.of(*cell).values()))
-    found = [(method, variant) for base in _before(first.loss) for variant in grid.variants(base)]
-    target_loss, rest = _target_loss(first)
-    if target_loss is not None:
-        others = {
-            other: _target_loss(next(iter(runs.values()))) for other in grid.methods if (runs := grid.of(other, loss))
-        }
-        found += [(o, loss) for base in _before(target_loss) for o, its in others.items() if its == (base, rest)]
-    return [base for base in found if grid.of(*base)]
-
-
-def _before(loss: str) -> Sequence[str]:
-    """The losses of :data:`BASES` simpler than a loss; all of them if it is not one itself."""
-    return BASES[: BASES.index(loss)] if loss in BASES else BASES
-
-
-def _target_loss(run: Run) -> tuple[str | None, str]:
-    """The loss on pseudo-labels, if the method has one, and a key of the method without it."""
-    options = dict(run.settings["method"].get("options", {}))
-    return options.pop("target_loss", None), canonical([run.method, options])
-
-
 def paired_p(gains: Sequence[float]) -> float | None:
-    """p of a paired t-test on differences, one for each seed or draw; None if they are too few or all the same."""
-    if len(gains) < FEWEST_SEEDS or len({round(gain, 9) for gain in gains}) == 1:
+    """p of a paired t-test on differences, one for each seed or draw; 1 if all are 0.
+
+    None if they are fewer than three, or all the same but not 0: they have no spread to test against.
+    """
+    values = {round(gain, 9) for gain in gains}
+    if len(gains) < FEWEST_SEEDS:
         return None
+    if len(values) == 1:
+        return None if any(values) else 1.0
     from scipy.stats import ttest_1samp
 
     return float(ttest_1samp(gains, 0).pvalue)

@@ -14,7 +14,7 @@ from ..util.markdown import markdown_cell
 from ..util.names import escaped
 from ..util.numbers import fixed, plus_minus, signed
 from .printed import aligned, notes
-from .seeds import marks_of
+from .seeds import marks_of, named, seeds_note
 from .variants import variant_names
 
 BASELINE_LOSS = "ce"
@@ -27,7 +27,7 @@ TRANSDUCTIVE_MARK = "‡"
 TRANSDUCTIVE_NOTE = (
     f"{TRANSDUCTIVE_MARK} the target has one split: scored on the faces that it was adapted to, as in CD-FER"
 )
-GAIN_COLUMNS = ("macro_recall_vs_ce", "macro_recall_vs_ce_std")  #: of the CSV
+GAIN_COLUMNS = ("macro_recall_vs_ce", "macro_recall_vs_ce_std", "macro_recall_vs_ce_seeds")  #: of the CSV
 FOOTER = "target test split, last epoch, no target label used in training or selection"
 
 
@@ -48,6 +48,7 @@ class Row:
     transductive: bool  #: scored on the target's training faces
     recall_gain: float | None  #: mean recall minus that of cross-entropy, over shared seeds; None without any
     recall_gain_std: float | None = None  #: over these seeds; None for a single one
+    recall_gain_seeds: tuple[int, ...] = ()  #: these seeds
     frequent: bool = False  #: whether all classes on the target have at least 20 test faces
 
 
@@ -75,8 +76,8 @@ def csv_rows(rows: Sequence[Row]) -> list[list[Any]]:
         for metric in METRICS:
             numbers += ["" if value is None else f"{value:.6f}" for value in (row.means[metric], row.stds[metric])]
         gain = ["" if value is None else f"{value:.6f}" for value in (row.recall_gain, row.recall_gain_std)]
-        seeds = " ".join(map(str, row.seeds))
-        table.append([row.method, row.loss, seeds, *numbers, f"{row.seconds:.1f}", *gain, row.collapsed])
+        seeds, shared = (" ".join(map(str, found)) for found in (row.seeds, row.recall_gain_seeds))
+        table.append([row.method, row.loss, seeds, *numbers, f"{row.seconds:.1f}", *gain, shared, row.collapsed])
     return table
 
 
@@ -107,8 +108,8 @@ def to_terminal(rows: Sequence[Row]) -> str:
 def _row(method: str, loss: str, by_seed: Mapping[int, Record], baseline: Mapping[int, Record]) -> Row:
     scores = [record["scores"]["target"] for record in by_seed.values()]
     values = {metric: [s[metric] for s in scores if s[metric] is not None] for metric in METRICS}
-    shared = [seed for seed in by_seed if seed in baseline]
-    gains = [_recall(by_seed[seed]) - _recall(baseline[seed]) for seed in shared if loss != BASELINE_LOSS]
+    shared = [] if loss == BASELINE_LOSS else sorted(seed for seed in by_seed if seed in baseline)
+    gains = [_recall(by_seed[seed]) - _recall(baseline[seed]) for seed in shared]
     return Row(
         method=method,
         loss=loss,
@@ -120,6 +121,7 @@ def _row(method: str, loss: str, by_seed: Mapping[int, Record], baseline: Mappin
         transductive=any(record["data"]["target"]["transductive"] for record in by_seed.values()),
         recall_gain=mean(gains) if gains else None,
         recall_gain_std=stdev(gains) if len(gains) > 1 else None,
+        recall_gain_seeds=tuple(shared),
         frequent=all_frequent(scores),
     )
 
@@ -131,18 +133,30 @@ def _recall(record: Record) -> float:
 def _cells(rows: Sequence[Row]) -> list[list[str]]:
     metrics = _metrics(rows)
     head = ["method", "loss", *metrics.values(), "Δ recall vs ce", "time"]
-    table, seeds = [head], marks_of({(row.method, row.loss): row.seeds for row in rows})
+    table, seeds = [head], marks_of(_seeds(rows))
     for row in rows:
         table.append(
             [
                 row.method,
                 " ".join(filter(None, [row.loss, *_marks(row), seeds[row.method, row.loss]])),
                 *(_percent(row.means[metric], row.stds[metric]) for metric in metrics),
-                "" if row.recall_gain is None else _percent(row.recall_gain, row.recall_gain_std, signed),
+                _gain(row),
                 f"{int(row.seconds) // 60}:{int(row.seconds) % 60:02d}",
             ]
         )
     return table
+
+
+def _gain(row: Row) -> str:
+    """The gain over cross-entropy, with its seeds if the row has others too."""
+    if row.recall_gain is None:
+        return ""
+    mark = [] if row.recall_gain_seeds == row.seeds else [named(row.recall_gain_seeds)]
+    return " ".join([_percent(row.recall_gain, row.recall_gain_std, signed), *mark])
+
+
+def _seeds(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[int, ...]]:
+    return {(row.method, row.loss): row.seeds for row in rows}
 
 
 def all_frequent(scores: Iterable[Mapping[str, Any]]) -> bool:
@@ -173,7 +187,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     marks = {mark for row in rows for mark in _marks(row)}
     notes = {COLLAPSE_MARK: COLLAPSE_NOTE, TRANSDUCTIVE_MARK: TRANSDUCTIVE_NOTE}
     enough = [ENOUGH_NOTE] if "macro_recall_20" in _metrics(rows) else []
-    return [*enough, *(note for mark, note in notes.items() if mark in marks)]
+    return [*enough, *seeds_note(_seeds(rows)), *(note for mark, note in notes.items() if mark in marks)]
 
 
 def _markdown_line(cells: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from .compared import Gains
 from .grid import BASE, DIFC, Grid
 from .published import published_accuracy
 from .run import AS_IS, Array, Run
+from .seeds import named
 from .statistics import Difference, differences, over
 from .table import shown_metrics
 
@@ -99,6 +100,7 @@ def confusing_recall(grid: Grid) -> Rows:
             values = [[_recall(runs[s], order[part]) for s, order in orders.items()] for runs in (before, after)]
             change = mean(b - a for a, b in zip(*values, strict=True))
             label = f"{name} ({_which([order[part] for order in orders.values()], grid.classes)})"
+            label += f" {named(orders)}" if len(orders) < len(after) else ""
             gain = "–" if isnan(change) else signed(change)
             rows.append([_difc_name(method, loss), label, spread(values[0]), spread(values[1]), gain])
     return rows

@@ -51,7 +51,7 @@ def _names(records: Sequence[Record], kind: str) -> list[str]:
     variants: dict[str, list[tuple[dict[str, Any], str]]] = {}
     found = []
     for entry, record in zip(entries, records, strict=True):
-        variant = (entry.get("options", {}), canonical(_code(record, kind)))
+        variant = (entry.get("options", {}), canonical(code_of(record, kind)))
         variants.setdefault(entry["name"], []).append(variant)
         found.append((entry["name"], variant))
     return [_name(name, variant, variants[name]) for name, variant in found]
@@ -68,7 +68,7 @@ def _name(name: str, variant: tuple[dict[str, Any], str], all_variants: list[tup
     return " ".join([name, *words])
 
 
-def _code(record: Record, kind: str) -> Any:
+def code_of(record: Record, kind: str) -> Any:
     """What identifies the code of a method or loss; a recipe counts as part of the method, built-in code as None."""
     code = record["identity"].get("code", {})
     parts = ("method", "recipe") if kind == "method" else ("loss",)

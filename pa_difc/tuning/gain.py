@@ -7,7 +7,7 @@ from statistics import mean
 
 from ..report.compared import equals
 from ..report.statistics import FEWEST_SEEDS, SIGNIFICANT, paired_p, t_interval
-from ..util.numbers import fixed, signed
+from ..util.numbers import fixed, signed_points
 from .assessment import Line
 
 
@@ -25,13 +25,13 @@ def gain_sentence(lines: Sequence[Line], target: str) -> str:
     both = f"{fixed(100 * mean(chosen))} % against {fixed(100 * mean(defaults))} % with the defaults"
     if not any(gains):
         return f"Tuning did not change mean recall on {target}, which is the same on every seed: {both}."
-    points = f"{signed(gain)} points"
+    points = f"{signed_points(gain)} points"
     if p is None:
         few = f"fewer than {FEWEST_SEEDS} seeds" if len(gains) < FEWEST_SEEDS else "the same difference on every seed"
         why = f"This can't be tested with {few}: give more to --confirm-seeds"
         return f"With tuning, mean recall on {target} is {both} ({points}, {seeds}). {why}."
     low, high = t_interval(gains)
-    tested = f"95 % interval {signed(low)} to {signed(high)}, {equals(p)}, paired t-test over {seeds}"
+    tested = f"95 % interval {signed_points(low)} to {signed_points(high)}, {equals(p)}, paired t-test over {seeds}"
     if p < SIGNIFICANT:
         word = "raised" if gain > 0 else "lowered"
         return f"Tuning {word} mean recall on {target} by {fixed(abs(gain))} points ({tested}): {both}."

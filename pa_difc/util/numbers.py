@@ -10,6 +10,9 @@ from statistics import mean, stdev
 #: Decimals of a computed value that are trusted; the rest is noise, which must not decide how a half is rounded.
 _TRUSTED = 9
 
+#: Differences below it have two decimals.
+_SMALL = 0.1
+
 
 def fixed(value: float, digits: int = 1) -> str:
     """A number with so many decimals, such as "55.9" for 55.85; one that rounds to zero has no sign."""
@@ -19,6 +22,11 @@ def fixed(value: float, digits: int = 1) -> str:
 def signed(value: float, digits: int = 1) -> str:
     """A number with its sign, such as "+0.3" or "-1.2"; one that rounds to zero has none, as "0.0"."""
     return _written(value, digits, "+")
+
+
+def signed_points(value: float) -> str:
+    """A difference with its sign and one decimal, or with two below 0.1, so that it shows on which side of 0 it is."""
+    return signed(value, 2 if 0 < round(abs(value), _TRUSTED) < _SMALL else 1)
 
 
 def minus(text: str) -> str:

@@ -11,7 +11,7 @@ from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.over_targets import tables_over_targets
 from pa_difc.report.table import rows_from_records, to_markdown, to_terminal
 from pa_difc.report.tables import ablation, methods_by_losses
-from pa_difc.util.numbers import fixed, signed, spread
+from pa_difc.util.numbers import fixed, signed, signed_points, spread
 
 _SIDES = ("source", "target")
 
@@ -35,6 +35,24 @@ _SIDES = ("source", "target")
 )
 def test_halves_go_away_from_zero_and_zero_has_no_sign(value, digits, text, with_sign):
     assert (fixed(value, digits), signed(value, digits)) == (text, with_sign)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (-0.048, "-0.05"),
+        (0.0994, "+0.10"),
+        (0.1, "+0.1"),
+        (0.3, "+0.3"),
+        (-2.04, "-2.0"),
+        (0.004, "0.00"),
+        (0.0, "0.0"),
+        (1e-12, "0.0"),
+        (0.3 - 0.2, "+0.1"),
+    ],
+)
+def test_a_difference_near_zero_has_two_decimals(value, text):
+    assert signed_points(value) == text
 
 
 def test_a_mean_has_a_spread_from_two_values_on():

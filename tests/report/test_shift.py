@@ -48,7 +48,7 @@ def test_an_adjusted_run_gives_two_lines_and_refusals_are_counted():
         ["dann", "ce", "none", "40.0", "20.0 ± 14.1", ""],
         ["dann", "difc", "none", "", "25.0 ± 12.7", ""],
         ["dann", "difc", "adjusted", "", "35.0 ± 21.2", "1"],
-        ["dann", "difc", "pseudo-balanced", "", "12.0", ""],
+        ["dann", "difc", "pseudo-balanced", "", "12.0 (1 draw)", ""],
     ]
 
 

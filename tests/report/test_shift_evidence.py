@@ -15,7 +15,7 @@ from pa_difc.report.shift_figures import draw_scores
 from pa_difc.report.shift_lead import lead
 from pa_difc.report.shift_page import write_shift_report
 from pa_difc.report.shift_statistics import over_base
-from pa_difc.report.shift_tables import evidence_table, gains_table, statistics_csv, to_csv
+from pa_difc.report.shift_tables import evidence_table, gains_table, statistics_csv, table, to_csv
 
 
 def sweep(*cells, alpha=0.3, **more):
@@ -103,6 +103,22 @@ def test_equal_differences_in_all_draws_are_no_evidence():
     _, row = evidence_table(lines_from_records(records + sweep(("di", (32, 13, 57)))), "macro_recall")[:2]
     assert row[2:] == ["+2.0", "–", "–", "–", "3"]
     assert lead(lines_from_records(records)).endswith("But it cannot be told from dann + ce.")
+
+
+def test_equal_scores_in_all_draws_count_as_a_comparison():
+    records = sweep(("ce", (30, 10, 50)), ("di", (30, 10, 50)), ("difc", (35, 15.1, 54.9)))
+    equal, clear = over_base(lines_from_records(records), "macro_recall")
+    assert (equal.line.loss, equal.p, equal.holm_p) == ("di", 1, 1)
+    assert clear.holm_p == pytest.approx(2 * clear.p)
+
+
+def test_numbers_over_fewer_draws_than_the_rest_say_over_how_many():
+    lines = lines_from_records([*sweep(("ce", (30, 40)), ("difc", (35, 45, 55))), record("di", 0.3, 0, 0.33)])
+    assert [row[3] for row in table(lines, "macro_recall")[1:]] == [
+        "35.0 ± 7.1 (2 draws)", "45.0 ± 10.0", "33.0 (1 draw)",
+    ]  # fmt: skip
+    assert [row[3] for row in gains_table(lines, "macro_recall")[1:]] == ["+5.0 ± 0.0 (2 draws)", "+3.0"]
+    assert "over 3 draws, +5.0 ± 0.0 (2 draws) points over the same method" in lead(lines)
 
 
 def test_bars_are_standard_deviations_over_draws():

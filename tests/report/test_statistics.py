@@ -1,5 +1,6 @@
 """Tests, corrections and intervals of differences, against examples by hand and all cases there are."""
 
+from dataclasses import replace
 from itertools import product
 from math import comb
 
@@ -9,7 +10,16 @@ from records import flat_scores, load_grids, outputs, record, write
 
 from pa_difc.report.compared import differences_table, statistics_rows
 from pa_difc.report.lead import sentence
-from pa_difc.report.statistics import bootstrap, difference, differences, holm, to_best
+from pa_difc.report.statistics import (
+    Difference,
+    bootstrap,
+    difference,
+    differences,
+    holm,
+    paired_p,
+    to_best,
+)
+from pa_difc.report.tables import ablation
 
 
 def write_cell(folder, loss, recalls, method="mcd", **more):
@@ -82,15 +92,148 @@ def test_losses_on_guesses_are_compared_where_nothing_else_differs(tmp_path):
     assert "cross-entropy" not in sentence(grid)
 
 
-def test_variants_of_a_base_are_bases_each_and_other_losses_are_compared_with_all(tmp_path):
+def test_only_cells_that_differ_in_one_thing_are_compared(tmp_path):
+    """A loss is compared with simpler ones of the same options, and its options with each other, one at a time."""
     write_cell(tmp_path, "ce", (0.5,))
-    for cap in (0.5, 1.0):
-        write_cell(tmp_path, "di", (0.5,), loss_options={"max_margin": cap})
+    caps = [{"max_margin": cap, "beta": beta} for cap, beta in ((0.5, 0.9), (2.0, 0.9), (2, 0.99))]
+    for options in caps:
+        write_cell(tmp_path, "di", (0.5,), loss_options=options)
+    for options in caps[:2]:
+        write_cell(tmp_path, "difc", (0.5,), loss_options=options | {"epsilon": 0.1})
+    compared = {(d.cell[1], d.over[1]) for d in differences(grid_of(tmp_path), "accuracy")}
+    low, high, other = (f"di max_margin={cap} beta={beta}" for cap, beta in ((0.5, 0.9), (2, 0.9), (2, 0.99)))
+    difc_low, difc_high = "difc max_margin=0.5", "difc max_margin=2"
+    assert compared == {(loss, "ce") for loss in (low, high, other, difc_low, difc_high)} | {
+        (difc_low, low), (difc_high, high), (high, low), (other, high), (difc_high, difc_low),
+    }  # fmt: skip
+
+
+def test_an_option_is_no_simpler_loss(tmp_path):
+    """The caps differ by 10 points, as clear as can be; of ce nothing is known but that it is as good."""
+    write_cell(tmp_path, "di", (0.40, 0.41, 0.42), loss_options={"max_margin": 0.5})
+    write_cell(tmp_path, "di", (0.50, 0.51, 0.521), loss_options={"max_margin": 2})
+    assert "simple" not in sentence(grid_of(tmp_path))
+    write_cell(tmp_path, "ce", (0.49, 0.52, 0.50))
+    assert "The simplest loss that is not clearly worse is ce." in sentence(grid_of(tmp_path))
+
+
+def test_methods_are_compared_with_source_only_and_corrected_among_themselves(tmp_path):
+    """Gains of dann 2, 4 and 6 points, t = 3.464, and of mcd 5, 5 and 7, t = 8.5, both with drw; p as above."""
+    write_cell(tmp_path, "ce", (0.3,), method="as_is")
+    for method, recalls in (
+        ("source_only", (0.5, 0.5, 0.5)),
+        ("dann", (0.52, 0.54, 0.56)),
+        ("mcd", (0.55, 0.55, 0.57)),
+    ):
+        write_cell(tmp_path, "drw", recalls, method=method)
+    write_cell(tmp_path, "ce", (0.5, 0.5, 0.5), method="mcd")  # which source_only was not run with
+    grid = grid_of(tmp_path)
+    dann, mcd = found = differences(grid, "macro_recall", "methods")
+    assert [(d.cell, d.over) for d in found] == [((m, "drw"), ("source_only", "drw")) for m in ("dann", "mcd")]
+    p = 1 - 3.4641 / (3.4641**2 + 2) ** 0.5
+    assert (dann.points, dann.holm_p) == pytest.approx((4, p), abs=1e-4)
+    assert mcd.holm_p == pytest.approx(2 * (1 - 8.5 / (8.5**2 + 2) ** 0.5))
+    head, *rows = differences_table(grid, "macro_recall", "methods")
+    assert rows[0][: head.index("over") + 2] == ["dann", "drw", "source_only", "+4.0"]
+    head, *rows = statistics_rows(grid)
+    said = [dict(zip(head, row, strict=True)) for row in rows]
+    by_methods = [row for row in said if row["between"] == "methods" and row["metric"] == "macro_recall"]
+    assert [(row["method"], row["over"]) for row in by_methods] == [("dann", "source_only"), ("mcd", "source_only")]
+    assert {(row["method"], row["over"]) for row in said if row["between"] == "losses"} == {("mcd", "ce")}
+    assert "Over source_only with drw it has +5.7 points of mean recall (p = 0.014, p = 0.027 by Holm" in sentence(grid)
+
+
+def test_options_of_a_method_are_compared_one_at_a_time(tmp_path):
+    options = [{"weight": weight, "repeat": n} for weight, n in ((1, 4), (0.1, 4), (0.1, 2))]
+    for one in options:
+        write_cell(tmp_path, "ce", (0.5,), method="mcd", method_options=one)
+    found = differences(grid_of(tmp_path), "accuracy", "methods")
+    assert [(d.cell[0], d.over[0]) for d in found] == [
+        ("mcd weight=0.1 repeat=4", "mcd weight=1 repeat=4"), ("mcd weight=0.1 repeat=2", "mcd weight=0.1 repeat=4"),
+    ]  # fmt: skip
+
+
+def test_identical_runs_count_as_a_comparison(tmp_path):
+    """Three comparisons, of which di − drw is 0 on every seed; drw − ce and di − ce have t = 8.5."""
+    write_cell(tmp_path, "ce", (0.50, 0.50, 0.50))
+    for loss in ("drw", "di"):
+        write_cell(tmp_path, loss, (0.55, 0.55, 0.57))
+    p = 1 - 8.5 / (8.5**2 + 2) ** 0.5
+    found = differences(grid_of(tmp_path), "macro_recall")
+    assert [d.p for d in found] == pytest.approx([p, p, 1]) and [d.holm_p for d in found] == pytest.approx(
+        [3 * p] * 2 + [1]
+    )
+    assert found[2].over_seeds == (0, 0) and found[2].within_noise
+
+
+def test_a_difference_without_a_p_counts_as_a_comparison(tmp_path):
+    """All seeds of drw gain 3 points, which have no spread to test against; there are three comparisons still."""
+    write_cell(tmp_path, "ce", (0.50, 0.51, 0.52))
+    write_cell(tmp_path, "drw", (0.53, 0.54, 0.55))
+    write_cell(tmp_path, "di", (0.55, 0.56, 0.59))  # over ce 5, 5, 7; over drw 2, 2, 4
+    constant, over_ce, over_drw = differences(grid_of(tmp_path), "macro_recall")
+    assert (constant.p, constant.holm_p) == (None, None)
+    assert over_ce.holm_p == pytest.approx(3 * over_ce.p) and over_drw.holm_p == pytest.approx(2 * over_drw.p)
+
+
+def test_with_fewer_seeds_than_its_cell_a_difference_names_them(tmp_path):
+    """DIFC gains 10 points on seed 0, the only one that cross-entropy has; its mean over seeds is 3 points lower."""
+    write_scored(tmp_path, "ce", (0.5,))
+    write_scored(tmp_path, "difc", (0.6, 0.55, 0.55))
+    grid = grid_of(tmp_path)
+    head, row = differences_table(grid, "macro_recall")
+    assert row[head.index("seeds")] == "1 (seed 0)"
+    head, _, row = ablation(grid)
+    assert row[head.index("Δ recall vs ce")] == "+10.0 (seed 0)"
+    assert "over cross-entropy +10.0 points of mean recall (seed 0 only; 95 % interval over faces" in sentence(grid)
+    write_scored(tmp_path / "2", "ce", (0.5, 0.5, 0.5))
+    write_scored(tmp_path / "2", "difc", (0.6, 0.55, 0.65, 0.7))
+    assert "by Holm, seeds 0, 1, 2 only; 95 % interval over seeds" in sentence(grid_of(tmp_path / "2"))
+
+
+def test_classes_that_moved_are_compared_on_the_same_seeds(tmp_path):
+    """On seed 0 every class gains 10 points; the mean over all of DIFC's seeds would be 40."""
+    write_cell(tmp_path, "ce", (0.5,))
+    write_cell(tmp_path, "difc", (0.6, 0.9, 1.0, 1.0))
+    assert "gains most (+10)" in sentence(grid_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("gains", "faces", "equal"),
+    [
+        ((-1.0, 0.5, 0.7), (-2.0, 3.0), True),
+        ((-1.0, 0.5, 0.7), (0.5, 3.0), False),  # other faces would hardly change it
+        ((1.0, 1.1, 1.2), (-2.0, 3.0), False),  # other seeds would hardly
+        ((-1.0, 0.5, 0.7), None, True),
+        ((-1.0, 0.5), (-2.0, 3.0), True),
+        ((1.0, 0.5), (-2.0, 3.0), False),
+        ((1.0,), (-2.0, 3.0), True),
+        ((1.0,), (0.5, 3.0), False),
+        ((1.0,), None, False),
+    ],
+)
+def test_what_may_be_zero_by_seeds_and_by_faces(gains, faces, equal):
+    d = Difference(("a", "ce"), ("b", "ce"), "accuracy", 0.0, dict(enumerate(gains)), faces, None, None, 0.0, 9)
+    d = replace(d, holm_p=paired_p(gains))
+    assert d.may_be_zero is equal
+
+
+def test_numbers_near_zero_have_a_second_decimal(tmp_path):
+    """Gains of −0.03, 0.01 and 0.03 points: the mean is 0.003, and the interval over seeds −0.07 to +0.08."""
+    write_cell(tmp_path, "ce", (0.5, 0.5, 0.5))
+    write_cell(tmp_path, "difc", (0.4997, 0.5001, 0.5003))
+    head, row = differences_table(grid_of(tmp_path), "macro_recall")
+    assert row[head.index("95 % interval over seeds")] == "-0.07 to +0.08"
+
+
+def test_a_focal_loss_is_compared_with_all_baselines(tmp_path):
+    for loss in ("ce", "drw", "di"):
+        write_cell(tmp_path, loss, (0.5,))
     write_cell(tmp_path, "focal", (0.5,))
     write_cell(tmp_path, "difc", (0.5,), method="dann")  # which has nothing to be compared with
     compared = {(d.cell[1], d.over[1]) for d in differences(grid_of(tmp_path), "accuracy")}
-    variants = {"di max_margin=0.5", "di max_margin=1"}
-    assert compared == {(v, "ce") for v in variants} | {("focal", v) for v in {"ce", *variants}}
+    assert {over for loss, over in compared if loss == "focal"} == {"ce", "drw", "di"}
+    assert not [loss for loss, _ in compared if loss == "difc"]
 
 
 def every_test_set(labels, gained, classes):

@@ -1,5 +1,7 @@
 """Tables over cells that are not alike: other seeds, other data of a source, workers that finished in another order."""
 
+import csv
+import io
 import re
 
 import pytest
@@ -9,7 +11,7 @@ from pa_difc.report.grid import make_grids, over_seeds
 from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.over_targets import tables_over_targets
 from pa_difc.report.run import read_runs
-from pa_difc.report.table import rows_from_records, to_markdown, to_terminal
+from pa_difc.report.table import rows_from_records, to_csv, to_markdown, to_terminal
 from pa_difc.report.tables import ablation, confusing_recall, confusion_order, methods_by_losses
 
 RECALL = "Mean recall on every target"
@@ -46,7 +48,27 @@ def test_a_cell_with_other_seeds_than_the_rest_says_so_in_every_table(tmp_path):
     head, *body = ablation(grid)
     assert [row[head.index("seeds")] for row in body] == ["3", "3", "3", "2 (seeds 0, 1)"]
     assert over_seeds(grid.runs).endswith("over seeds 0, 1, 2, of which not every cell has all.")
+    for text in (to_terminal(rows), to_markdown(rows, "a → b")):
+        assert "seeds 0, 1, 2 unless a cell names others" in text
     assert over_seeds(list(grid.of("dann", "ce").values())).endswith("over seeds 0, 1, 2.")
+
+
+def test_a_gain_over_fewer_seeds_than_its_row_names_them(tmp_path):
+    """Three commands with other seeds, into one folder: seed 0 alone is shared by all."""
+    cell(tmp_path, "dann", "ce", {0: 0.50, 1: 0.51, 2: 0.52})
+    cell(tmp_path, "dann", "difc", {0: 0.55, 3: 0.4, 4: 0.4, 6: 0.4})
+    cell(tmp_path, "dann", "drw", {0: 0.51, 1: 0.53, 5: 0.9})
+    (grid,) = make_grids(read_runs(tmp_path))
+    rows = rows_from_records([run.record for run in grid.runs])
+    for text in (to_terminal(rows), to_markdown(rows, "a → b")):
+        assert "+5.0 (seed 0)" in text and "+1.5 ± 0.7 (seeds 0, 1)" in text
+        assert "seeds 0, 3, 4, 6 unless a cell names others" in text and "drw (seeds 0, 1, 5)" in text
+    read = csv.DictReader(io.StringIO(to_csv(rows)))
+    assert [row["macro_recall_vs_ce_seeds"] for row in read] == ["", "0", "0 1"]
+    write_grid_report(tmp_path, tmp_path / "out", latex=True)
+    assert "Seeds 0, 3, 4, 6 unless a cell names others." in (tmp_path / "out" / "report.md").read_text()
+    latex = (tmp_path / "out" / "tables" / "methods-and-losses.tex").read_text()
+    assert "Seeds 0, 3, 4, 6 unless a cell names others." in latex and "+5.0 (seed 0)" in latex
 
 
 def test_as_many_but_other_seeds_are_named_too(tmp_path):
@@ -63,7 +85,8 @@ def test_the_one_run_of_a_classifier_without_training_stands_for_every_seed(tmp_
     cell(tmp_path, "mcd", "ce", {1: 0.5, 2: 0.6})
     (grid,) = make_grids(read_runs(tmp_path))
     assert "(seed" not in to_terminal(rows_from_records([run.record for run in grid.runs]))
-    assert "not every cell" not in over_seeds(grid.runs)
+    said = over_seeds(grid.runs)
+    assert said == "Mean and standard deviation over seeds 1, 2. as_is is deterministic: one run."
 
 
 def test_no_mean_is_taken_over_targets_with_other_seeds(tmp_path):
@@ -150,3 +173,11 @@ def test_no_table_of_several_targets_is_lost_to_one_whose_title_reads_alike(opti
         assert len(texts) == 2 and {value for value in ("40.0", "60.0") for text in texts if value in text} == {
             "40.0", "60.0",
         }  # fmt: skip
+
+
+def test_recall_of_confused_classes_names_its_seeds_if_the_row_has_others(tmp_path):
+    write(tmp_path, record("mcd", "ce", 5))
+    for seed in (5, 6):
+        write(tmp_path, record("mcd", "difc", seed, history=[state([0.1] * 7, [7.0, 6, 5, 4, 3, 2, 1])]))
+    (grid,) = make_grids(read_runs(tmp_path))
+    assert confusing_recall(grid)[1][1] == "most confused (surprise, fear, disgust) (seed 5)"
