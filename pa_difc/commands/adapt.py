@@ -267,7 +267,7 @@ def _conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain, long
     chosen = selection.chosen
     folder = chosen.runs[0].path
     export_model(load_model(folder), out / "model", ("safetensors",), run_record(folder))
-    lines = [*aligned(candidates_table(selection)), *notes([*selection_notes(selection), *grid.caveats]), ""]
+    lines = [*aligned(candidates_table(selection), keys=2), *notes([*selection_notes(selection), *grid.caveats]), ""]
     lines += [f"chosen without labels: {chosen.name}", *(f"  {line}" for line in certainty(selection))]
     print("\n" + "\n".join(lines + _scored(chosen, selection, target)))
     print(f"\nwritten: {page}, {out / 'model'}\nto use it: pa-difc predict --model {out / 'model'} photo.jpg")

@@ -28,6 +28,13 @@ _LONG = 25
 
 _HEADING = re.compile(r"<h2(?: id='([^']*)')?>(.*?)</h2>", re.DOTALL)
 
+#: Places inside a name at which a narrow column may break it: "mcd+|mean_|teacher", "max_|margin=|0.5".
+_JOINT = re.compile(r"(?<=[\w&;][_+=])(?=\w)")
+
+#: Flags in a page's text, which must not break after their hyphens, and what is no text.
+_FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+_MARKUP = re.compile(r"(<(?:script|style|svg)\b.*?</(?:script|style|svg)>|<[^>]*>)", re.DOTALL)
+
 Rows = Sequence[Sequence[str]]
 
 
@@ -52,9 +59,10 @@ def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
         published: the prefix of a published column's name.
     """
     head, *body = ([html.escape(cell) for cell in row] for row in rows)
+    body = [[_JOINT.sub("<wbr>", cell) for cell in row] for row in body]
     kinds = []
     for i, name in enumerate(head):
-        column = [row[i] for row in body]
+        column = [row[i] for row in rows[1:]]
         wordy = i > 0 and any(len(cell) > 20 for cell in column)
         text = all(not cell or cell[0].isalpha() for cell in column)
         kind = "published" if name.startswith(published) else "words" if wordy else "text" if text else ""
@@ -103,7 +111,7 @@ def html_page(title: str, body: str, scripts: Sequence[str] = ()) -> str:
         body: HTML below the title; an ``<h2>`` without an id gets one.
         scripts: further scripts that the page needs; these may compile code, as Vega does.
     """
-    title, (contents, body) = html.escape(title), _with_contents(body)
+    title, (contents, body) = html.escape(title), _with_contents(_with_whole_flags(body))
     scripts = [_script(text) for text in (*scripts, SCRIPT)]
     meta = "<meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>"
     classes = " class='with-contents'" if contents else ""
@@ -127,6 +135,13 @@ def _with_contents(body: str) -> tuple[str, str]:
     if len(links) < 2:
         return "", body
     return f"<nav class='contents' aria-label='Contents'><ul>{''.join(links)}</ul></nav>", body
+
+
+def _with_whole_flags(body: str) -> str:
+    """The page with each flag of a command on one line."""
+    parts = _MARKUP.split(body)
+    parts[::2] = [_FLAG.sub(r"<span class='flag'>\g<0></span>", text) for text in parts[::2]]
+    return "".join(parts)
 
 
 def _script(text: str) -> str:
