@@ -31,9 +31,9 @@ _HEADING = re.compile(r"<h2(?: id='([^']*)')?>(.*?)</h2>", re.DOTALL)
 #: Places inside a name at which a narrow column may break it: "mcd+|mean_|teacher", "max_|margin=|0.5".
 _JOINT = re.compile(r"(?<=[\w&;][_+=])(?=\w)")
 
-#: Flags in a page's text, which must not break after their hyphens, and what is no text.
+#: Flags in a page's text, which must not break after their hyphens, and what is no prose.
 _FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
-_MARKUP = re.compile(r"(<(?:script|style|svg)\b.*?</(?:script|style|svg)>|<[^>]*>)", re.DOTALL)
+_MARKUP = re.compile(r"(<(?:script|style|svg|pre|code)\b.*?</(?:script|style|svg|pre|code)>|<[^>]*>)", re.DOTALL)
 
 Rows = Sequence[Sequence[str]]
 
@@ -138,7 +138,7 @@ def _with_contents(body: str) -> tuple[str, str]:
 
 
 def _with_whole_flags(body: str) -> str:
-    """The page with each flag of a command on one line."""
+    """The page with each flag that its prose names on one line."""
     parts = _MARKUP.split(body)
     parts[::2] = [_FLAG.sub(r"<span class='flag'>\g<0></span>", text) for text in parts[::2]]
     return "".join(parts)

@@ -117,7 +117,7 @@ def _unscored(selection: Selection) -> Plane:
         found.append(Point(c.method, c.loss, [run.cell[2] for run in c.runs], x, y, label))
     caption = (
         "Neither is accuracy: the target has no labels. ClassAMI: how well predictions match the clusters of features. "
-        "EnsV: agreement with the mean of all cells, by mean recall. Large: mean over seeds. Small: each seed."
+        "EnsV: agreement with the mean of all cells. Large: mean over seeds. Small: each seed."
     )
     return Plane("Two criteria without labels", caption, ("class_ami", "ensv"), 3, _labelled(found, ""))
 

@@ -319,11 +319,12 @@ def test_a_phone_breaks_names_at_their_joints_only(tab, wide):
     )
     assert any("mean_" in line for cell in lines for line in cell) and any(len(cell) > 1 for cell in lines)
     whole = {"mcd", "mean", "teacher", "max", "margin", "source", "only", "as", "is", "difc", "drw", "ce", "dann", "di"}
+    whole |= {"class", "ami", "src", "macro", "seed"}
     words = {word for cell in lines for line in cell for word in re.findall("[a-z]+", line)}
     assert words <= whole, words - whole
 
 
 def test_a_flag_in_a_page_s_text_does_not_break_after_its_hyphens():
     page = html_page("t", "<p data-x='--no'>give --seeds 0, a--b</p><pre>x --out y</pre><svg>--z</svg>")
-    assert re.findall("<span class='flag'>(.*?)</span>", page) == ["--seeds", "--out"]
+    assert re.findall("<span class='flag'>(.*?)</span>", page) == ["--seeds"]
     assert "white-space: nowrap" in re.search(r"\.flag \{(.*?)\}", STYLE)[1]
