@@ -5,9 +5,10 @@ import pytest
 import torch
 from made import random_faces
 
+from pa_difc.commands.compare import _other_features
 from pa_difc.data import Domain
 from pa_difc.training.build import make_adapter
-from pa_difc.training.frozen import extract, freeze, network_settings
+from pa_difc.training.frozen import extract, freeze, network_settings, other_seeds
 from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
 
@@ -27,6 +28,21 @@ def test_each_domain_is_standardised_by_its_own_training_set(tmp_path):
         np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-4)
         assert set(np.round(train.std(axis=0), 2)) <= {0.0, 1.0}  # 0: a feature that is the same everywhere
         assert domain.features_of and domain.summary()["features_of"] == domain.features_of
+
+
+def test_a_network_of_another_seed_is_told_of_with_the_seeds_that_add_to_its_runs(tmp_path):
+    assert other_seeds(config(seed=3), SOURCE, TARGET, tmp_path) == []
+    source, _ = extract(config(seed=2), SOURCE, TARGET, tmp_path)
+    assert source.summary()["features_seed"] == 2
+    assert other_seeds(config(seed=3), SOURCE, TARGET, tmp_path) == [2]
+    assert other_seeds(config(seed=3, lr=0.5), SOURCE, TARGET, tmp_path) == []  # differs in more than its seed
+    assert other_seeds(config(seed=2), SOURCE, TARGET, tmp_path) == []
+    cells = [config(seed=seed, loss=loss) for loss in ("ce", "difc") for seed in (3, 4)]
+    (line,) = _other_features(cells, [2], tmp_path)
+    assert line.startswith("features of a network of seed 3; ") and "on the network of seed 2" in line
+    assert "--seeds 2 3 4 to add" in line and not list(_other_features(cells, [], tmp_path))
+    extract(config(seed=3), SOURCE, TARGET, tmp_path)
+    assert other_seeds(config(seed=3), SOURCE, TARGET, tmp_path) == []
 
 
 def test_features_are_those_of_the_network_that_cross_entropy_trains(tmp_path):

@@ -47,7 +47,8 @@ def conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain, longe
     export_model(model, out / "model", ("safetensors",), run_record(chosen.runs[0].path))
     said_before = never_began((run.settings for run in grid.runs), longer)
     others = [line for line in caveats(grid.runs, longer) if line not in said_before]
-    print("", *aligned(candidates_table(selection)), *notes([*selection_notes(selection), *others]), "", sep="\n")
+    table = aligned(candidates_table(selection), keys=2)
+    print("", *table, *notes([*selection_notes(selection), *others]), "", sep="\n")
     print(f"chosen without labels: {chosen.name}")
     for line in [*certainty(selection), *_scored(chosen, selection, target)]:
         print(wrapped(f"  {line}", indent=2))

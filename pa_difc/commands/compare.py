@@ -8,6 +8,7 @@ to table.csv and table.md, and at the end the command prints those of its own pa
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from .flags import (
 )
 
 if TYPE_CHECKING:
+    from ..training.settings import Settings
     from ..training.team import Team
     from .experiment import PairGrid
 
@@ -116,7 +118,7 @@ def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team, scope: str) -
         UserError: the data or the weights can't be used.
     """
     from ..training.build import load_pair
-    from ..training.frozen import freeze
+    from ..training.frozen import freeze, other_seeds
     from .grid import on_first, run_grid, sized
     from .scores import announce, announce_phases
 
@@ -126,8 +128,23 @@ def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team, scope: str) -
     announce_phases(cells)
     if grid.frozen:
         workers = sized(team, cells, source, target)
+        for line in _other_features(cells, other_seeds(cells[0], source, target, parsed.out / "features"), parsed.out):
+            print(line, flush=True)
         source, target = freeze(cells[0], source, target, parsed.out / "features", workers)
     return run_grid(cells, source, target, parsed.out, parsed.log, team=team, scope=scope)
+
+
+def _other_features(cells: Sequence[Settings], others: Sequence[int], out: Path) -> Iterator[str]:
+    """A line on runs whose features are another network's, so that they are not pooled with these, and on how to add.
+
+    The network is that of a command's first seed.
+    """
+    if others:
+        seeds = " ".join(map(str, dict.fromkeys([others[0], *(cell.run.seed for cell in cells)])))
+        yield (
+            f"features of a network of seed {cells[0].run.seed}; {out} has runs on the network of seed {others[0]}: "
+            f"give --seeds {seeds} to add to them"
+        )
 
 
 def add_command(out: Path) -> None:

@@ -144,7 +144,7 @@ def listing(grids: Sequence[PairGrid], out: Path) -> Iterator[str]:
             seeds[_key(cell, grid.frozen) not in done].append(str(cell.run.seed))
         shown = [["method", "loss", "seeds done", "seeds left"]]
         shown += [[*names, " ".join(there) or "–", " ".join(rest) or "–"] for names, (there, rest) in rows.items()]
-        yield from (f"  {line}" for line in aligned(shown))
+        yield from (f"  {line}" for line in aligned(shown, keys=2))
         yield ""
         total += len(grid.cells)
         left += sum(len(rest) for _, rest in rows.values())

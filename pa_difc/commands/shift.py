@@ -104,7 +104,7 @@ def _show(records: list[dict[str, Any]]) -> None:
     from ..report.printed import aligned
     from ..report.shift import METRICS, lines_from_records, over_draws
     from ..report.shift_lead import FROM, lead
-    from ..report.shift_tables import MARK, gains_table, table
+    from ..report.shift_tables import KEYS, MARK, gains_table, table
 
     lines = lines_from_records(records)
     over = f"mean ± standard deviation over {over_draws(lines)}"
@@ -112,11 +112,11 @@ def _show(records: list[dict[str, Any]]) -> None:
         if not any(line.values(alpha, metric) for line in lines for alpha in line.scores):
             continue  # no class has 20 faces
         print(f"\n{filled(f'{name} in %: {over}, last epoch; target labels are used to shift and to score only')}")
-        print("\n".join(aligned(table(lines, metric))))
+        print("\n".join(aligned(table(lines, metric), keys=len(KEYS))))
         if len(gains := gains_table(lines, metric)) > 1:
             marked = f"; {MARK} p < 0.05 by Holm" if any(MARK in cell for row in gains for cell in row) else ""
             print(f"\n{filled(f'{name}, points over {FROM}: {over}, paired by draw{marked}')}")
-            print("\n".join(aligned(gains)))
+            print("\n".join(aligned(gains, keys=len(KEYS))))
     print(f"\n{filled(lead(lines))}")
 
 

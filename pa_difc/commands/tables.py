@@ -111,7 +111,7 @@ class Tables:
             text = "\n".join([text, *notes(grid.caveats)])
             yield f"{grid.title}\n{text}" if several else text
         for title, rows in tables_over_targets(grids).items():
-            yield "\n".join([title, *aligned(rows), *notes([NOTE])])
+            yield "\n".join([title, *aligned(rows, keys=2), *notes([NOTE])])
 
 
 def _runs(out: Path, made: Sequence[Record]) -> tuple[list[Run], list[UserError]]:
@@ -174,4 +174,4 @@ def _choice_text(selection: Selection) -> str:
     export = f"pa-difc export --model {selection.chosen.runs[0].path} --out my_model"
     sure = "chosen" if selection.chosen.eligible else "the least bad; do not rely on it"
     chosen = f"\n{sure}: {selection.chosen.name}; to use it: {export}"
-    return "\n".join([*aligned(candidates_table(selection)), *notes(selection_notes(selection)), chosen])
+    return "\n".join([*aligned(candidates_table(selection), keys=2), *notes(selection_notes(selection)), chosen])

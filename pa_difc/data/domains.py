@@ -34,6 +34,7 @@ class Domain:
     duplicates: Duplicates | None = None  #: exact duplicates that were left out; None if that was not asked for
     store: dict[str, Any] | None = None  #: how a store's faces were detected and cropped
     features_of: str | None = None  #: key of the run whose network extracted these features; None for faces
+    features_seed: int | None = None  #: seed of that run; None for faces, or if the network is a pretrained one
     left_out: dict[str, int] = field(default_factory=dict)  #: files that are not samples, by reason
     copies: Duplicates | None = None  #: exact duplicates that are still in the dataset
     near_duplicates: dict[str, Any] | None = None  #: near duplicates and their treatment; None if not searched for
@@ -92,6 +93,7 @@ class Domain:
             "near_duplicates": self.near_duplicates,
             "store": self.store,
             "features_of": self.features_of,
+            "features_seed": self.features_seed,
             "label_shift": self.label_shift,
             "part_of": self.part_of,
         }

@@ -100,7 +100,12 @@ def _trained(records: Sequence[Record], identities: Sequence[dict[str, Any]], ov
         if key and "data" in found:
             found["data"] = images.get(n, n)
     newest = list(dict.fromkeys(key for key in reversed(features) if key))
-    return [[_ranked("frozen features", newest, key) if key else "the whole network"] for key in features]
+    seeds = {key: r["data"]["source"].get("features_seed") for key, r in zip(features, records, strict=True) if key}
+    if len(seeds) > 1 and None not in seeds.values() and len(set(seeds.values())) == len(seeds):
+        said = {key: f"features of the network of seed {seed}" for key, seed in seeds.items()}
+    else:
+        said = {key: _ranked("frozen features", newest, key) for key in newest}
+    return [[said[key] if key else "the whole network"] for key in features]
 
 
 def headings(differs: Sequence[Sequence[str]]) -> list[str]:

@@ -26,10 +26,14 @@ SCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
 #: Tables with more rows than this scroll under a fixed header.
 _LONG = 25
 
-#: Where the name of joined methods may break, such as "mcc+mean_teacher".
-_BREAKS = re.compile(r"(?<=\w)\+(?=\w)")
-
 _HEADING = re.compile(r"<h2(?: id='([^']*)')?>(.*?)</h2>", re.DOTALL)
+
+#: Places inside a name at which a narrow column may break it: "mcd+|mean_|teacher", "max_|margin=|0.5".
+_JOINT = re.compile(r"(?<=[\w&;][_+=])(?=\w)")
+
+#: Flags in a page's text, which must not break after their hyphens, and what is no prose.
+_FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+_MARKUP = re.compile(r"(<(?:script|style|svg|pre|code)\b.*?</(?:script|style|svg|pre|code)>|<[^>]*>)", re.DOTALL)
 
 Rows = Sequence[Sequence[str]]
 
@@ -55,15 +59,15 @@ def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
         published: the prefix of a published column's name.
     """
     head, *body = ([html.escape(cell) for cell in row] for row in rows)
+    body = [[_JOINT.sub("<wbr>", cell) for cell in row] for row in body]
     kinds = []
     for i, name in enumerate(head):
-        column = [row[i] for row in body]
+        column = [row[i] for row in rows[1:]]
         wordy = i > 0 and any(len(cell) > 20 for cell in column)
         text = all(not cell or cell[0].isalpha() for cell in column)
         kind = "published" if name.startswith(published) else "words" if wordy else "text" if text else ""
         kinds.append(f" class='{kind}'" if kind else "")
     top = "<tr>" + "".join(f"<th scope='col'{k}>{c}</th>" for c, k in zip(head, kinds, strict=True)) + "</tr>"
-    body = [[_BREAKS.sub("+<wbr>", first), *rest] for first, *rest in body]
     lines = ["<tr>" + "".join(f"<td{k}>{c}</td>" for c, k in zip(row, kinds, strict=True)) + "</tr>" for row in body]
     long = " long" if len(body) > _LONG else ""
     region = f"<div class='scroll{long}' tabindex='0' role='region' aria-label='{html.escape(title)}'>"
@@ -107,7 +111,7 @@ def html_page(title: str, body: str, scripts: Sequence[str] = ()) -> str:
         body: HTML below the title; an ``<h2>`` without an id gets one.
         scripts: further scripts that the page needs; these may compile code, as Vega does.
     """
-    title, (contents, body) = html.escape(title), _with_contents(body)
+    title, (contents, body) = html.escape(title), _with_contents(_with_whole_flags(body))
     scripts = [_script(text) for text in (*scripts, SCRIPT)]
     meta = "<meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>"
     classes = " class='with-contents'" if contents else ""
@@ -131,6 +135,13 @@ def _with_contents(body: str) -> tuple[str, str]:
     if len(links) < 2:
         return "", body
     return f"<nav class='contents' aria-label='Contents'><ul>{''.join(links)}</ul></nav>", body
+
+
+def _with_whole_flags(body: str) -> str:
+    """The page with each flag that its prose names on one line."""
+    parts = _MARKUP.split(body)
+    parts[::2] = [_FLAG.sub(r"<span class='flag'>\g<0></span>", text) for text in parts[::2]]
+    return "".join(parts)
 
 
 def _script(text: str) -> str:

@@ -188,7 +188,8 @@ def selection_notes(selection: Selection) -> list[str]:
     """Notes on how to read the candidates' table."""
     notes = [
         f"← chosen by {selection.chosen_by}, where rank 1 is the best; of the criteria themselves, larger is better"
-        + "; source recall: mean recall on held-out source with its 95 % interval, in %" * selection.has_source
+        + "; source recall: mean recall on held-out source with its 95 % interval, in %" * selection.has_source,
+        "ensv: agreement with the mean of all cells, by mean recall (in the paper by accuracy)",
     ]
     if any(c.collapsed for c in selection.candidates):
         notes.append("† collapsed: in at least one run fewer than half of the classes were ever predicted; not chosen")

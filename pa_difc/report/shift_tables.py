@@ -15,7 +15,8 @@ from .table import csv_text
 
 #: Marks a difference that Holm's p tells from chance.
 MARK = "*"
-_HEAD = ["method", "loss", "correction"]
+#: The columns that name a row.
+KEYS = ["method", "loss", "correction"]
 
 Rows = list[list[str]]
 
@@ -24,7 +25,7 @@ def table(lines: Sequence[Line], metric: str) -> Rows:
     """A row per line, a column per α; mean ± standard deviation over draws, in %."""
     alphas = severities(lines)
     adjusted = ["runs not adjusted"] if any(CORRECTED in line.variant for line in lines) else []
-    rows = [[*_HEAD, *map(alpha_name, alphas), *adjusted]]
+    rows = [[*KEYS, *map(alpha_name, alphas), *adjusted]]
     most = {alpha: max(len(line.values(alpha, metric)) for line in lines) for alpha in alphas}
     for line in lines:
         refused = [str(line.refused) if CORRECTED in line.variant else ""] if adjusted else []
@@ -36,7 +37,7 @@ def gains_table(lines: Sequence[Line], metric: str) -> Rows:
     """Differences in points from the method's uncorrected cross-entropy, paired by draw, for each α that has any."""
     found = {(id(d.line), d.alpha): d for d in over_base(lines, metric)}
     alphas = [alpha for alpha in severities(lines) if any(alpha == known for _, known in found)]
-    rows = [[*_HEAD, *map(alpha_name, alphas)]]
+    rows = [[*KEYS, *map(alpha_name, alphas)]]
     for line in lines:
         gains = [found.get((id(line), alpha)) for alpha in alphas]
         if any(gains):
@@ -80,7 +81,7 @@ def classes_table(lines: Sequence[Line], names: Sequence[str]) -> Rows:
 
 def to_csv(lines: Sequence[Line]) -> str:
     """One row for each line, α and draw; scores in [0, 1], and the number of classes that mean recall is over."""
-    rows: list[list[Any]] = [[*_HEAD, "alpha", "draw", "seed", *METRICS, "classes"]]
+    rows: list[list[Any]] = [[*KEYS, "alpha", "draw", "seed", *METRICS, "classes"]]
     for line in lines:
         for alpha, scores in line.scores.items():
             for draw, s in scores.items():
@@ -91,7 +92,7 @@ def to_csv(lines: Sequence[Line]) -> str:
 
 def statistics_csv(lines: Sequence[Line]) -> str:
     """One row for each metric and difference from the method's uncorrected cross-entropy; shares in [0, 1]."""
-    rows = [["metric", *_HEAD, "alpha", "draws", "difference", "low", "high", "p", "p_holm"]]
+    rows = [["metric", *KEYS, "alpha", "draws", "difference", "low", "high", "p", "p_holm"]]
     for metric in METRICS:
         for d in over_base(lines, metric):
             ends = ["", ""] if d.interval is None else [f"{end / 100:.6f}" for end in d.interval]

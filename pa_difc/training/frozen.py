@@ -6,6 +6,7 @@ Features are extracted once, stored in a file, and replace the faces; a method t
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -81,7 +82,27 @@ def extract(settings: Settings, source: Domain, target: Domain, out: Path, team:
                 if store.exists():
                     print(f"{store} has no {lacks}: extracting again", flush=True)
                 _fill(store, parts, settings, source, target, folder.key, team)
+    seed = settings.run.seed if settings.model.pretrained is None else None
+    source, target = (replace(domain, features_seed=seed) for domain in (source, target))
     return _domain(source, "source", store, folder.key, parts), _domain(target, "target", store, folder.key, parts)
+
+
+def other_seeds(settings: Settings, source: Domain, target: Domain, out: Path) -> list[int]:
+    """Seeds with which the same network was trained below ``out``, if it was not with the settings' own; else empty.
+
+    Args:
+        settings, source, target, out: see :func:`freeze`.
+    """
+    network = network_settings(settings)
+    if network.model.pretrained is not None or source.empty:
+        return []
+
+    def made(seed: int) -> bool:
+        return (RunFolder.of(out, network.but(seed=seed), source, target).path / "features.npz").exists()
+
+    found = (re.search(r"-seed(\d+)-", store.parent.name) for store in out.glob("runs/*/features.npz"))
+    seeds = sorted({int(match[1]) for match in found if match})
+    return [] if made(network.run.seed) else [seed for seed in seeds if made(seed)]
 
 
 def _lacks(store: Path, parts: dict[str, Part]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,32 @@ from ..report.drawing import BLUE, GRAY, ORANGE, svg
 from .assessment import Assessment
 from .study import Choice
 
+#: The share of trials that PED-ANOVA takes as the best, and how many of them Optuna's documentation asks for.
+_BEST, _ENOUGH = 0.1, 5
+
 
 def figures(
     study: optuna.Study, choice: Choice, assessment: Assessment | None, classes: Sequence[str]
-) -> dict[str, str]:
-    """All figures that the study has data for, as SVG by title."""
-    drawn = {"History": svg(lambda ax: history(ax, study))}
+) -> list[tuple[str, str, str]]:
+    """All figures that the study has data for: title, SVG and caption."""
+    drawn = [("History", svg(lambda ax: history(ax, study)), "")]
     if {"max_margin", "epsilon"} <= choice.chosen.params.keys():
-        drawn["Margin cap × ε"] = svg(lambda ax: surface(ax, choice))
-    drawn["Parallel coordinates"] = svg(lambda ax: parallel(ax, choice))
+        drawn.append(("Margin cap × ε", svg(lambda ax: surface(ax, choice)), ""))
+    drawn.append(("Parallel coordinates", svg(lambda ax: parallel(ax, choice)), ""))
     if assessment:
-        drawn["Target predictions"] = svg(lambda ax: predictions(ax, assessment, classes))
-        drawn["Recall per class on the target"] = svg(lambda ax: recalls(ax, assessment, classes))
+        drawn.append(("Target predictions", svg(lambda ax: predictions(ax, assessment, classes)), ""))
+        drawn.append(("Recall per class on the target", svg(lambda ax: recalls(ax, assessment, classes)), ""))
     weights = importance(study)
     if weights:
-        drawn["Importance"] = svg(lambda ax: bars(ax, weights))
+        drawn.append(("Importance", svg(lambda ax: bars(ax, weights)), doubt(len(choice.candidates))))
     return drawn
+
+
+def doubt(trials: int) -> str:
+    """How far the bars of importance can be relied on, by the number of complete trials."""
+    best = ceil(_BEST * trials)
+    few = f": {best} trial{'s are' if best > 1 else ' is'} too few to rank settings by" if best < _ENOUGH else ""
+    return f"Compares the best {_BEST:.0%} of {trials} trials with all{few}."
 
 
 def history(ax: Axes, study: optuna.Study) -> None:

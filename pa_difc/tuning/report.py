@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
 from itertools import starmap
 
 import optuna
 
-from ..evaluation.metrics import METRICS
 from ..report.page import html_figure, html_page, html_table, markdown_table
 from ..report.printed import aligned
+from ..report.table import csv_text
 from ..util.files import write_text
 from ..util.markdown import write_markdown
 from ..util.names import as_utf8
-from ..util.numbers import fixed, signed
 from ..util.terminal import wrapped
 from ..util.version import VERSION
-from .assessment import Assessment, Line
+from .assessment import Assessment
 from .explained import near_ends, reasons, trained_with
 from .figures import figures
 from .gain import gain_sentence
 from .objective import Task
 from .plan import StudyPlan
 from .space import Space, defaults
-from .study import ORACLE, SELECTIONS, Choice
+from .study import ENSV, ORACLE, SELECTIONS, Choice, objective_criterion
+from .tables import criteria_table, gain_table, main_table, trials_csv, trials_table
 
 #: The main result if the target has no labels.
 UNSCORED = "The target has no labels: whether the chosen values beat the defaults on it is unknown."
@@ -34,7 +33,7 @@ UNSCORED = "The target has no labels: whether the chosen values beat the default
 def write_report(
     plan: StudyPlan, study: optuna.Study, choice: Choice, assessment: Assessment | None, task: Task
 ) -> str:
-    """Writes report.html and report.md to the study's folder.
+    """Writes report.html, report.md and trials.csv to the study's folder.
 
     Args:
         plan: of the study.
@@ -52,7 +51,7 @@ def write_report(
     scored = _scored(assessment, len(plan.seeds)) if assessment else []
     hints = near_ends(choice, plan.space, settings)
     names = list(map(as_utf8, task.source.label_set.names))
-    drawn = (html_figure(title, picture) for title, picture in figures(study, choice, assessment, names).items())
+    drawn = (html_figure(*figure) for figure in figures(study, choice, assessment, names))
     blocks = [
         _text(lead, "lead"),
         *(_text(warning, "warn") for warning in (*warnings, *hints)),
@@ -62,14 +61,17 @@ def write_report(
         *([_text(BEST, "hint")] if assessment else []),
         _table("Criteria", criteria_table(choice, assessment)),
         _failures(choice, assessment),
-        _table("Trials", trials_table(choice, assessment)),
+        _table("Trials", trials_table(choice, objective_criterion(plan.select), assessment)),
+        _text(RANK, "hint"),
         _space(task, plan.space),
         (f"<h2>Figures</h2><div class='figures'>{''.join(drawn)}</div>", ""),
         _again(plan),
     ]
     pages, texts = zip(*blocks, strict=True)
-    write_markdown(out / "report.md", "\n\n".join([f"# {study.study_name}", *filter(None, texts)]) + "\n")
-    write_text(out / "report.html", html_page(study.study_name, "\n".join(pages)))
+    title = title_of(plan)
+    write_markdown(out / "report.md", "\n\n".join([f"# {title}", *filter(None, texts)]) + "\n")
+    write_text(out / "report.html", html_page(title, "\n".join(pages)))
+    write_text(out / "trials.csv", csv_text(trials_csv(choice, assessment)))
     shown = [wrapped(text, indent=0) for text in (lead, *warnings)]
     for title, rows in scored:
         shown += ["", f"{title}:", *aligned(rows)]
@@ -79,8 +81,24 @@ def write_report(
 #: What the last row of the trials' table needs to be read with.
 BEST = "The best by target labels uses target labels: for reference only."
 
+#: How to read the criteria in the trials' table.
+RANK = (
+    "rank: the mean rank by im, class_ami and ensv; 1 is the best by all three. Of the criteria, larger is better. "
+    f"{ENSV} All criteria and unrounded values: trials.csv."
+)
+
 #: A piece of the report, as HTML and as Markdown.
 Block = tuple[str, str]
+
+
+def title_of(plan: StudyPlan) -> str:
+    """The page's title: what was tuned on which pair, the study's name if it was given one, and a mark of an oracle."""
+    settings = plan.settings
+    pair = as_utf8(f"{settings.data.source} → {settings.data.target}")
+    words = [f"Tuning {settings.method.name} + {settings.loss.name}, {pair}"]
+    words += [as_utf8(plan.study)] if plan.study is not None else []
+    words += ["CHOSEN BY TARGET LABELS"] if plan.select == ORACLE else []
+    return " · ".join(words)
 
 
 def _text(words: str, kind: str = "") -> Block:
@@ -137,10 +155,11 @@ def _again(plan: StudyPlan) -> Block:
 
 
 def _scored(assessment: Assessment, seeds: int) -> list[tuple[str, list[list[str]]]]:
-    """Two tables by title: means over seeds must not be compared with single runs."""
+    """Tables by title: means over seeds must not be compared with single runs."""
     over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
     return [
         (f"Trained anew, scored on the target's test faces ({over})", main_table(assessment.lines)),
+        ("What tuning changed (paired by seed)", gain_table(assessment.lines)),
         ("The trials themselves, scored on the target's test faces (one seed)", main_table(assessment.pool)),
     ]
 
@@ -156,35 +175,3 @@ def warn(assessment: Assessment, select: str) -> list[str]:
         if line.collapsed
     ]
     return warnings
-
-
-def main_table(lines: Sequence[Line]) -> list[list[str]]:
-    """Scores of configurations, with standard deviations if there are several seeds."""
-
-    def row(line: Line) -> list[str]:
-        name = line.name + (" †" if line.collapsed else "")
-        return [name, *(line.cell(metric) for metric in METRICS)]
-
-    return [["settings", *(f"{name}, %" for name in METRICS.values())], *map(row, lines)]
-
-
-def criteria_table(choice: Choice, assessment: Assessment | None) -> list[list[str]]:
-    """The pick of each criterion and, with labels, its regret against the best trial."""
-    rows = [["criterion", "picks trial", *(["regret, points", "Spearman"] if assessment else [])]]
-    for name in choice.scores:
-        pick = choice.candidates[choice.pick(name)].number
-        known = [fixed(100 * assessment.regret[name]), signed(assessment.correlation[name], 2)] if assessment else []
-        rows.append([name, str(pick), *known])
-    return rows
-
-
-def trials_table(choice: Choice, assessment: Assessment | None) -> list[list[str]]:
-    """Every complete trial, with its recall on the target if there are labels, read after the choice."""
-    keys = list(choice.chosen.params)
-    rows = [["trial", *keys, "objective", "keeps source recall", *(["target mean recall %"] if assessment else [])]]
-    for i, (trial, ok) in enumerate(zip(choice.candidates, choice.feasible, strict=True)):
-        mark = " (chosen)" if trial.number == choice.chosen.number else ""
-        values = (f"{v:.3g}" if isinstance(v, float) else str(v) for v in trial.params.values())
-        recall = [fixed(100 * assessment.recalls[i])] if assessment else []
-        rows.append([f"{trial.number}{mark}", *values, f"{trial.value:.4f}", "yes" if ok else "no", *recall])
-    return rows

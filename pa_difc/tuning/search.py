@@ -22,7 +22,7 @@ from ..util.process import command_line
 from ..util.terminal import wrapped
 from ..util.toml import to_toml
 from .assessment import TrainAll, assess, test_recalls
-from .explained import near_ends, reasons
+from .explained import near_ends, reasons, trained_with
 from .interrupts import deferred
 from .jobs import run_in_workers
 from .objective import Objective, Task, blind, show, source_recall, train
@@ -135,13 +135,15 @@ def finish(plan: StudyPlan, study: optuna.Study, task: Task, target: Domain, tra
     if target.labelled:
         found = assess(choice, task, target, plan.space, train_all, seeds=plan.seeds, confirm=plan.confirm)
     report = write_report(plan, study, choice, found, task)
-    print(f"{report}\nwritten: {best}, {plan.folder / 'report.html'}, {plan.folder / 'report.md'}")
+    written = (best, *(plan.folder / name for name in ("report.html", "report.md", "trials.csv")))
+    print(f"{report}\nwritten: {', '.join(map(str, written))}")
 
 
 def best_toml(plan: StudyPlan, trial: optuna.trial.FrozenTrial) -> str:
     """The chosen values as TOML for ``--config``."""
     lines = [
-        f"# Trial {trial.number}, chosen by {plan.select} from {plan.trials} ({plan.features}).",
+        f"# {trained_with(plan.settings, list(plan.space), plan.features)}",
+        f"# Study {plan.name}: trial {trial.number}, chosen by {plan.select} from {plan.trials}.",
         "# USES TARGET LABELS: an upper bound, for reference only."
         if plan.select == ORACLE
         else "# No target label was used.",

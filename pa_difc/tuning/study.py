@@ -19,11 +19,17 @@ from .sampler import make_sampler
 #: The choice by target labels.
 ORACLE = "oracle"
 
+#: How this package's EnsV differs from the published one.
+ENSV = "EnsV differs from the paper (Hu et al. 2024): it measures agreement by mean recall, not by accuracy."
+
 #: The ways to make the final choice, with their known weaknesses.
 SELECTIONS: dict[str, str] = {
     "consensus": "mean rank by im, class_ami and ensv, among trials that keep the source's recall",
     **{name: criterion.about for name, criterion in CRITERIA.items()},
-    "ensv": "agreement with the mean of all trials; a pool that mostly fails agrees with the failure",
+    "ensv": (
+        "agreement with the mean of all trials, by mean recall (in the paper by accuracy); a pool that mostly fails "
+        "agrees with the failure"
+    ),
     ORACLE: "target test labels: FOR REFERENCE ONLY, an upper bound (needs --allow-target-labels)",
 }
 
@@ -93,6 +99,10 @@ class Choice:
     def pick(self, criterion: str) -> int:
         """The index of a criterion's pick, among the candidates that keep the source's recall."""
         return best(self.scores[criterion], self.feasible)
+
+    def rank(self, candidate: int) -> float:
+        """The mean rank of a candidate, by its index, over the criteria of consensus; 1 is the best by all of them."""
+        return len(self.candidates) + 1 - self.scores["consensus"][candidate]
 
 
 def choose(study: optuna.Study, selection: str, oracle_scores: Sequence[float] | None = None) -> Choice:

@@ -5,16 +5,23 @@ import re
 import numpy as np
 import optuna
 import pytest
+import scipy.stats
 from processes import here
 from studies import SPACE, config
 from test_study import fake_study
 
+from pa_difc.evaluation import CRITERIA
 from pa_difc.tuning.assessment import Line
 from pa_difc.tuning.explained import near_ends, reasons
+from pa_difc.tuning.figures import doubt
 from pa_difc.tuning.gain import gain_sentence
+from pa_difc.tuning.plan import StudyPlan
 from pa_difc.tuning.progress import Board
+from pa_difc.tuning.report import RANK, title_of
+from pa_difc.tuning.search import best_toml
 from pa_difc.tuning.space import LAST_EPOCH, Dimension
-from pa_difc.tuning.study import Choice, choose
+from pa_difc.tuning.study import SELECTIONS, Choice, choose
+from pa_difc.tuning.tables import gain_table, trials_csv, trials_table
 
 
 def line(*recalls):
@@ -134,3 +141,57 @@ def test_a_choice_at_the_end_of_its_range_says_how_to_widen_it():
 def test_the_help_says_which_source_a_toy_target_has(capsys):
     _, out, _ = here("search", "--help")
     assert "(default: raf_db; for a toy target toy_studio)" in " ".join(out.split())
+
+
+def test_the_trials_table_has_what_the_choice_goes_by():
+    rows = [(0.9, 0.6, -0.1), (0.95, 0.5, -0.1), (0.8, 0.4, 0.2)]
+    choice = chosen_of(rows, "consensus")
+    head, *body = trials_table(choice, "im", None)
+    assert head == ["trial", "im (objective)", "class_ami", "ensv", "rank", "keeps source recall"]
+    assert [row[1] for row in body] == ["0.9000", "0.9500", "0.8000"] and [row[-1] for row in body] == [
+        "yes",
+        "yes",
+        "no",
+    ]
+    places = np.array([scipy.stats.rankdata([-v for v in choice.scores[name]]) for name in ("im", "class_ami", "ensv")])
+    assert [float(row[4]) for row in body] == [pytest.approx(value, abs=0.005) for value in places.mean(axis=0)]
+    assert trials_table(choice, "bnm", None)[0][1:3] == ["bnm (objective)", "im"]
+    name, *numbers = trials_csv(choice, None)
+    assert set(CRITERIA) | {"ensv", "rank", "chosen"} <= set(name)
+    assert [row[name.index("chosen")] for row in numbers].count(True) == 1
+
+
+def test_the_gain_is_a_row_of_a_table_too():
+    def table(*points):
+        base = (40.0, 50.0, 45.0)[: len(points)]
+        lines = [line(*(b + g for b, g in zip(base, points, strict=True))), line(*base)]
+        head, row = gain_table(lines)
+        return dict(zip(head, row, strict=True))
+
+    found = table(1.8, 2.0, 2.2)
+    assert (found["Δ, points"], found["95 % interval"], found["p"], found["seeds"]) == (
+        "+2.0",
+        "+1.5 to +2.5",
+        "0.003",
+        "3",
+    )
+    assert table(1.0, 2.0)["p"] == table(1.0, 2.0)["95 % interval"] == "–"
+
+
+def test_importance_of_few_trials_has_a_caveat():
+    assert "2 trials are too few to rank settings by" in doubt(12) and "1 trial is too few" in doubt(4)
+    assert "too few" not in doubt(50)
+
+
+@pytest.mark.parametrize(("given", "end"), [({}, ""), ({"study": "mine"}, " · mine")])
+def test_a_study_s_title_is_words_and_best_toml_says_whose_values_it_has(given, end, tmp_path):
+    settings = config(source="toy_studio", target="toy_street")
+    plan = StudyPlan(settings, {key: SPACE[key] for key in ("max_margin", "epsilon")}, tmp_path, **given)
+    assert title_of(plan) == f"Tuning dann + difc, toy_studio → toy_street{end}"
+    written = best_toml(plan, optuna.create_trial(values=[0.9], params={}, distributions={}))
+    for words in ("toy_studio → toy_street", "method dann", "loss difc", f"Study {plan.name}"):
+        assert words in written.partition("[")[0], words
+
+
+def test_what_differs_from_the_published_ensv_is_said():
+    assert "not by accuracy" in RANK and "in the paper by accuracy" in SELECTIONS["ensv"]

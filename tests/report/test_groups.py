@@ -168,6 +168,22 @@ def test_heads_on_frozen_features_and_whole_networks_of_the_same_images_are_name
     assert [grid.differs[-1] for grid in load_grids(tmp_path)] == ["other data"] * 3 + ["latest data"]
 
 
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ((0, 3), ["features of the network of seed 0", "features of the network of seed 3"]),
+        ((4, 4), ["other frozen features", "latest frozen features"]),  # networks that differ in something else
+        ((0, None), ["other frozen features", "latest frozen features"]),  # an older record
+    ],
+)
+def test_features_are_named_by_the_seed_of_their_network(seeds, said, tmp_path):
+    for day, seed in enumerate(seeds, 1):
+        one = on_features(f"f{day}", finished=f"2026-01-0{day}")
+        one["data"]["source"]["features_seed"] = seed
+        write(tmp_path, one)
+    assert [grid.differs[0] for grid in load_grids(tmp_path)] == said
+
+
 def test_a_table_over_pairs_names_its_setting_even_if_it_is_the_only_such_table(tmp_path):
     for target in ("fer2013", "sfew"):
         write(tmp_path, on_features(target, target))

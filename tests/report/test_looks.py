@@ -298,3 +298,60 @@ def test_a_label_shift_page_shows_numbers_on_a_phone(tab, tmp_path):
     for table in tables:
         assert [text for text, right in table if right <= 390 and re.match(r"[+-]?\d", text)], table
     assert tab.run("document.querySelector('tbody tr').getBoundingClientRect().bottom < 844")
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """A grid with all columns: several seeds, the pretrained classifier, a long method's name and a loss's option."""
+    folder = tmp_path_factory.mktemp("wide")
+    write_many_classes(folder, 7, losses=("ce", "drw", "difc"), methods=("source_only", "mcd+mean_teacher"))
+    rng, labels = np.random.default_rng(3), np.arange(140) % 7
+    counts = {"train_counts": (400 // (1 + np.arange(7)) + 3).tolist(), "test_counts": [20] * 7}
+    both = {side: flat_scores(7, 0.4) | {"macro_recall_20": 0.4} for side in ("source", "target")}
+    write(folder, record("as_is", "ce", scores=both, counts=counts), outputs(labels, rng.dirichlet(np.ones(7), 140)))
+    for seed in range(3):
+        options = {"scores": both, "counts": counts, "loss_options": {"max_margin": 0.5}}
+        write(folder, record("dann", "difc", seed, **options), outputs(labels, rng.dirichlet(np.ones(7), 140)))
+        options["loss_options"] = {"max_margin": 2.0}
+        write(folder, record("dann", "difc", seed, **options), outputs(labels, rng.dirichlet(np.ones(7), 140)))
+    write_grid_report(folder, folder / "out")
+    return folder / "out" / "report.html"
+
+
+@NEEDED
+def test_tables_fit_a_desktop_with_the_contents_in_sight(tab, wide):
+    tab.show(wide, 1280)
+    assert tab.run("document.querySelector('.contents').getBoundingClientRect().right > 100")
+    sizes = "[...document.querySelectorAll('.scroll')].map(s => [s.ariaLabel, s.scrollWidth - s.clientWidth])"
+    found = tab.run(sizes)
+    assert len(found) > 6 and [name for name, more in found if more > 1] == []
+
+
+@NEEDED
+def test_a_phone_breaks_names_at_their_joints_only(tab, wide):
+    """The lines of a cell, by the positions of its letters, have whole words."""
+    tab.show(wide, 390, 844)
+    lines = tab.run(
+        """[...document.querySelectorAll('td')].filter(c => /[_=]/.test(c.textContent)).map(c => {
+        const lines = [], range = document.createRange(); let last = null;
+        for (const node of [...c.childNodes].filter(n => n.nodeType === 3))
+            for (let i = 0; i < node.length; i++) {
+                range.setStart(node, i); range.setEnd(node, i + 1);
+                const box = range.getBoundingClientRect();
+                if (!box.width) continue;
+                if (last === null || box.top > last + 3) { lines.push(''); last = box.top; }
+                lines[lines.length - 1] += node.data[i];
+            }
+        return lines; })"""
+    )
+    assert any("mean_" in line for cell in lines for line in cell) and any(len(cell) > 1 for cell in lines)
+    whole = {"mcd", "mean", "teacher", "max", "margin", "source", "only", "as", "is", "difc", "drw", "ce", "dann", "di"}
+    whole |= {"class", "ami", "src", "macro", "seed"}
+    words = {word for cell in lines for line in cell for word in re.findall("[a-z]+", line)}
+    assert words <= whole, words - whole
+
+
+def test_a_flag_in_a_page_s_text_does_not_break_after_its_hyphens():
+    page = html_page("t", "<p data-x='--no'>give --seeds 0, a--b</p><pre>x --out y</pre><svg>--z</svg>")
+    assert re.findall("<span class='flag'>(.*?)</span>", page) == ["--seeds"]
+    assert "white-space: nowrap" in re.search(r"\.flag \{(.*?)\}", STYLE)[1]

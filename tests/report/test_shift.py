@@ -8,6 +8,7 @@ import pytest
 from records import flat_scores, load_grids, write, write_many_classes
 from records import record as any_record
 
+from pa_difc.commands.shift import _show
 from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.run import read_runs
 from pa_difc.report.shift import lines_from_records
@@ -170,3 +171,13 @@ def test_values_that_do_not_fit(flags, word, tmp_path):
 
     with pytest.raises(UserError, match=word):
         main(["shift", *flags, "--out", str(tmp_path)])
+
+
+def test_a_table_in_parts_repeats_every_column_that_names_a_row(monkeypatch, capsys):
+    """Of a label shift: method, loss and correction."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    records = [record(loss, a, d, 0.3) for loss in ("ce", "difc") for a in (None, 0.1, 0.3, 1.0) for d in (0, 1)]
+    _show([*records, record("difc", 0.3, 0, 0.5, unadjusted=0.34)])
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("method")]
+    assert len(heads) > 2 and all(head.split()[:3] == ["method", "loss", "correction"] for head in heads), heads
