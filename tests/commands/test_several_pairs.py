@@ -340,7 +340,7 @@ def test_files_that_are_none(home, text, said):
     ("words", "said"),
     [
         (["--source", "x", "--sources", "y"], "--source x and --sources y: give one of them"),
-        (["--sources", "x", "--targets", "x"], "no pair of two different datasets"),
+        (["--sources", "expw", "--targets", "expw"], "no pair of two different datasets"),
         (["--grid", "g.toml", "--config", "c.toml"], "--grid and --config"),
     ],
 )
