@@ -114,6 +114,11 @@ def test_every_format_gives_the_same_probabilities(which, request, tmp_path):
         assert np.abs(session.run(None, moved)[0] - expected).max() > 1e-4
 
 
+def test_no_warning_of_torch_s_own_shows_through(run_folder, tmp_path, recwarn):
+    export_model(load_model(run_folder), tmp_path, ("pt2",), None)
+    assert not [str(w.message) for w in recwarn if "tensor" in str(w.message)]
+
+
 def test_an_older_torch_makes_no_onnx_and_says_so(plain, tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "__version__", "2.4.1+cu121")
     with pytest.raises(UserError, match=r"ONNX needs torch 2\.6 or newer, and this is 2\.4\.1"):

@@ -12,6 +12,8 @@ from typing import Any
 
 from ..util.errors import UserError
 from ..util.files import file_digest, read_json
+from ..util.names import address_clause, near_clause, written
+from .published import PUBLISHED
 
 #: How the name of a TensorFlow.js manifest ends, and the files of an exported model and of a run.
 MANIFEST = "weights_manifest.json"
@@ -44,8 +46,10 @@ def weights_file(place: Path) -> Path:
     """The weights file at a path that is not a model folder: the path itself, or the only manifest in a folder.
 
     Raises:
-        UserError: the folder has no manifest, or several.
+        UserError: there is nothing, or the folder has no manifest, or several.
     """
+    if not place.exists():
+        raise _missing(place)
     if not place.is_dir():
         return place
     manifests = sorted(place.glob(f"*{MANIFEST}"))
@@ -59,6 +63,18 @@ def weights_file(place: Path) -> Path:
         f"{place}: no weights here (looked for {EXPORTED[0]} of an exported model, {OF_RUN[0]} of a run, and "
         f"…{MANIFEST} of TensorFlow.js)"
     )
+
+
+def _missing(place: Path) -> UserError:
+    """The error for weights that are not there; if a name of public weights was given, with where to get these."""
+    said = f"cannot read weights {written(place)}: no such file or folder{address_clause(place) or near_clause(place)}"
+    named = [n for n, w in PUBLISHED.items() if place.name == n or w.files[0].name.startswith(place.name)]
+    if len(named) == 1:
+        return UserError(
+            f"{said}; {named[0]} are public weights: get them from {PUBLISHED[named[0]].origin}, and give the file "
+            f"{PUBLISHED[named[0]].files[0].name} (`pa-difc weights {named[0]}` says more)"
+        )
+    return UserError(f"{said}; `pa-difc weights` lists public weights")
 
 
 def manifest_groups(manifest: Path) -> list[dict[str, Any]]:
@@ -79,19 +95,28 @@ def manifest_groups(manifest: Path) -> list[dict[str, Any]]:
     return list(groups)
 
 
+def place_files(place: Path) -> list[Path]:
+    """All files that weights are read from.
+
+    Raises:
+        UserError: the path doesn't exist, or it is a TensorFlow.js network whose manifest can't be read.
+    """
+    if is_model_folder(place):
+        names = EXPORTED if (place / EXPORTED[0]).is_file() else OF_RUN
+        return [place / name for name in names]
+    files = [weights_file(place)]
+    if files[0].name.endswith(MANIFEST):
+        files += [files[0].parent / path for group in manifest_groups(files[0]) for path in group["paths"]]
+    return files
+
+
 def place_digest(place: Path) -> str:
     """A hash of the contents of all files that weights are read from.
 
     Raises:
         UserError: the path doesn't exist, or a file can't be read.
     """
-    if is_model_folder(place):
-        names = EXPORTED if (place / EXPORTED[0]).is_file() else OF_RUN
-        files = [place / name for name in names]
-    else:
-        files = [weights_file(place)]
-        if files[0].name.endswith(MANIFEST):
-            files += [files[0].parent / path for group in manifest_groups(files[0]) for path in group["paths"]]
+    files = place_files(place)
     if len(files) == 1:
         return file_digest(files[0])
     return hashlib.blake2b("".join(map(file_digest, files)).encode(), digest_size=8).hexdigest()

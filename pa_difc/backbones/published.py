@@ -5,6 +5,7 @@ Nothing is downloaded, as users must accept the licences themselves. This module
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +116,22 @@ PUBLISHED: dict[str, PublishedWeights] = {
         **_IMAGENET,
     ),
 }
+
+
+def recognised(files: Mapping[str, str]) -> str | None:
+    """The published weights that files are; None if they are none of them.
+
+    Args:
+        files: SHA-256 by file name. Weights whose published hash is unknown are recognised by name.
+    """
+    for name, weights in PUBLISHED.items():
+        same = (
+            any(sha256.startswith(file.sha256) for sha256 in files.values()) if file.sha256 else file.name in files
+            for file in weights.files
+        )
+        if all(same):
+            return name
+    return None
 
 
 def find_published(weights: PublishedWeights, folder: Path) -> tuple[Path | None, str]:

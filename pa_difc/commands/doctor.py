@@ -46,6 +46,8 @@ _EXTRAS = {
     "tensorboard": ("tensorboard", "--log tensorboard"),
     "postgres": ("psycopg2-binary", "studies on many machines"),
     "timm": ("timm", "--backbone timm:NAME"),
+    "grpc": ("grpcio", "studies on many machines"),
+    "heif": ("pillow-heif", "photographs of iPhones"),
     "parquet": ("pyarrow", "parquet:PATH"),
     "duplicates": ("imagehash", "--near-duplicates"),
     "cluster": ("distributed", "compare --cluster"),

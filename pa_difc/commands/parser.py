@@ -7,9 +7,10 @@ import importlib
 import re
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from ..util.errors import UserError
 from ..util.registry import load_plugin
@@ -71,7 +72,7 @@ def run_script(name: str) -> None:
         name: of the command.
     """
     module = _module(name)
-    parser = argparse.ArgumentParser(prog=Path(sys.argv[0]).name, **_texts(name, module))
+    parser = CommandParser(prog=Path(sys.argv[0]).name, **_texts(name, module))
     _fill(parser, module)
 
     def run() -> int:
@@ -96,6 +97,24 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Name
     if rest:
         own.error(f"unrecognized arguments: {' '.join(rest)}")
     return parsed
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose errors name the flags most like unknown ones."""
+
+    _argv: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._argv = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
+        given = [word.partition("=")[0] for word in self._argv if word.startswith("--") and len(word) > 2]
+        unknown = [word for word in given if not any(flag.startswith(word) for flag in flags)]
+        near = [(word, get_close_matches(word, flags, n=2, cutoff=0.8)) for word in unknown]
+        hints = [f"{word} is unknown: did you mean {' or '.join(found)}?" for word, found in near if found]
+        super().error("; ".join([message, *hints]))
 
 
 def refuse_old_flags(argv: Sequence[str]) -> None:
@@ -127,7 +146,7 @@ def run_parsed(name: str, parsed: argparse.Namespace) -> int:
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     """The parser of all commands, with the arguments of the command ``only``, or of every one if None."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="pa-difc", description=ABOUT, epilog="pa-difc COMMAND --help shows the options of a command."
     )
     parser.add_argument("--version", action="version", version=f"pa-difc {VERSION}")

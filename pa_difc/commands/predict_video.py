@@ -111,13 +111,28 @@ def _write(faces: FilmedFaces, table: Table, out: VideoOut | None) -> None:
 
 
 def _said(faces: FilmedFaces, table: Table, seconds: float) -> str:
-    """ "250 frames in 20.1 s: 12.4 a second (the video has 25.0); 2 faces"."""
+    """ "250 frames in 20.1 s: 12.4 a second (the video has 25.0); 2 faces", and a warning if they were not followed."""
     video = faces.video
     has = f" (the video has {video.rate:.1f})" if video.rate and not video.is_camera else ""
     rate = table.done / max(seconds, 1e-9)
     line = f"{_number(table.done, 'frame')} in {seconds:.1f} s: {rate:.1f} a second{has}"
-    line += f"; {_number(faces.tracker.given, 'face')}"
-    return line + (f"; {_number(video.damaged, 'damaged part')} left out" if video.damaged else "")
+    far = faces.tracker.far_apart
+    line += f"; {_number(faces.tracker.given, 'face number' if far else 'face')}"
+    if video.damaged:
+        line += f"; {_number(video.damaged, 'damaged part')} left out"
+    if far:
+        line += f"\n{_far_apart_line(far)}"
+    return line
+
+
+def _far_apart_line(frames: int) -> str:
+    """A warning that faces could not be followed, for a number of frames that came too late after the one before."""
+    from ..deploy.tracking import KEPT_S
+
+    return (
+        f"{_number(frames, 'frame')} came more than {KEPT_S:g} s after the one before: each face there has a new "
+        "number, so the numbers don't count people (a smaller --every keeps them)"
+    )
 
 
 def _number(number: int, what: str) -> str:

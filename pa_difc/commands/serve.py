@@ -64,9 +64,14 @@ def run(parsed: argparse.Namespace) -> int:
             import webbrowser
 
             webbrowser.open(address)
-        _serve(page_of(model, parsed.model.resolve().name, port), listener)
+        _serve(page_of(model, _name(parsed.model.resolve()), port), listener)
     print("ended")
     return 0
+
+
+def _name(folder: Path) -> str:
+    """A model's name on the page: its folder's, and where adapt put it, that of the folder around it too."""
+    return f"{folder.parent.name}/{folder.name}" if folder.name == "model" else folder.name
 
 
 def _listening(port: int) -> socket.socket:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..util.errors import UserError
-from ..util.names import shown, unknown
+from ..util.names import near_clause, shown, unknown
 from ..util.registry import Registry
 from .dataset_spec import DatasetSpec
 
@@ -91,7 +91,7 @@ def find_dataset(name: str, data_root: Path) -> tuple[Reader | None, Path]:
 
 def _own_data(name: str, kind: str, root: Path) -> tuple[Reader | None, Path]:
     if not (root.is_dir() or (kind == "parquet" and root.is_file())):
-        raise UserError(f"dataset {name}: no folder {root}")
+        raise UserError(f"dataset {name}: no folder {root}{near_clause(root)}")
     if kind == STORE:
         return None, root
     from .specs import OWN_READERS

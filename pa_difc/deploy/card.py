@@ -6,6 +6,7 @@ from typing import Any
 
 from ..data.labels import LabelSet
 from ..training.model_settings import of_expressions, product_line
+from ..training.origins import origin_lines, seen_before
 from .front_matter import front_matter
 from .temperature import temperature_line
 
@@ -37,7 +38,7 @@ A classifier of {len(labels)} classes: {_names(labels)}; for the domain "{data["
 
 ## Made from
 
-{_made_from(record, settings)}{_views(settings["settings"])}{_product(settings)}{_temperature(settings)}
+{_made_from(record, settings)}{_origins(record, settings)}{_views(settings["settings"])}{_changed(settings)}
 - selection: {record["selection"]}; target labels used in training or selection: {record["target_labels"]}
 - run {record["key"]}, {record["finished"]}, {_versions(record)}
 
@@ -51,7 +52,7 @@ A classifier of {len(labels)} classes: {_names(labels)}; for the domain "{data["
 Its errors are not spread evenly over age, sex, skin and pose, and this record does not measure that. Do not use it to
 judge people: not in employment, policing, education or health. Faces that the detector misses get no prediction.
 
-The datasets have their own terms, which may extend to models made from them.
+Datasets and pretrained weights have their own terms, which may extend to models made from them.
 
 ## Use
 
@@ -95,6 +96,18 @@ def _made_from(record: dict[str, Any], settings: dict[str, Any]) -> str:
   {trained}"""
 
 
+def _origins(record: dict[str, Any], settings: dict[str, Any]) -> str:
+    """Lines on the weights and models that the model was made from, their hashes, and what they may have seen."""
+    found = settings.get("origins", [])
+    lines = []
+    for one, line in zip(found, origin_lines(found), strict=True):
+        lines += [f"- {line}", *(f"  - `{file['name']}`, sha256 {file['sha256']}" for file in one["files"])]
+    scored = [record["data"][side]["name"] for side in ("source", "target") if sum(record["data"][side]["test_counts"])]
+    if warning := seen_before(found, scored):
+        lines.append(f"- **{warning}**")
+    return "".join(f"\n{line}" for line in lines)
+
+
 def _views(settings: dict[str, Any]) -> str:
     """Lines on input scale and views, if they differ from the plain face."""
     views, scale = settings.get("eval", {}).get("views", "none"), settings["model"].get("input_scale", 1.0)
@@ -102,16 +115,9 @@ def _views(settings: dict[str, Any]) -> str:
     return shown + (f"\n- a prediction is the mean over views of the face: {views}" if views != "none" else "")
 
 
-def _product(settings: dict[str, Any]) -> str:
-    """A line on the model whose probabilities multiply the predictions, if any."""
-    line = product_line(settings)
-    return f"\n- {line}" if line else ""
-
-
-def _temperature(settings: dict[str, Any]) -> str:
-    """A line on the model's temperature, if it was calibrated."""
-    line = temperature_line(settings)
-    return f"\n- {line}" if line else ""
+def _changed(settings: dict[str, Any]) -> str:
+    """Lines on the model whose probabilities multiply the predictions, and on a calibrated temperature, if any."""
+    return "".join(f"\n- {line}" for line in (product_line(settings), temperature_line(settings)) if line)
 
 
 def _versions(record: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +100,10 @@ def _pt2(model: FaceModel, path: Path) -> str:
     batch = torch.export.Dim("batch", min=1, max=4096)
     axes = {"image": {0: batch}, "landmarks": {0: batch}}
     buffer = io.BytesIO()
-    torch.export.save(torch.export.export(model, example(model, 3), dynamic_shapes=axes), buffer)
+    program = torch.export.export(model, example(model, 3), dynamic_shapes=axes)
+    with warnings.catch_warnings():  # on shared weights; the file is checked below
+        warnings.filterwarnings("ignore", "No complete tensor found")
+        torch.export.save(program, buffer)
     write_atomic(path, lambda file: file.write(buffer.getbuffer()))
     loaded = torch.export.load(io.BytesIO(path.read_bytes())).module()
     return checked(model, path, lambda image, points: loaded(image, points).detach().numpy())

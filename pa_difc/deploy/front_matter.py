@@ -8,6 +8,7 @@ from typing import Any
 
 from ..data.labels import LabelSet
 from ..training.model_settings import of_expressions
+from ..training.origins import base_model
 
 #: Dataset names that the hub accepts; it excludes users' own folders, whose paths should not be published.
 _DATASET = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -38,6 +39,8 @@ def front_matter(record: dict[str, Any], settings: dict[str, Any]) -> str:
         "pipeline_tag: image-classification",
         *_listed("tags", tags),
     ]
+    if (base := base_model(settings.get("origins", []))) is not None:
+        lines.append(f"base_model: {_quoted(base)}")
     datasets = [record["data"][side]["name"] for side in ("source", "target")]
     lines += _listed("datasets", [name for name in dict.fromkeys(datasets) if _DATASET.fullmatch(name)])
     if "target" in record["scores"]:

@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 
 from ..util.errors import UserError
-from ..util.names import address_clause
+from ..util.names import address_clause, written
 from .images import find_images
 
-_ONE = (str, os.PathLike, Image.Image, np.ndarray, torch.Tensor, bytes)
+_ONE = (str, os.PathLike, Image.Image, np.ndarray, torch.Tensor, bytes, bytearray, memoryview)
 _KINDS = "a path, a PIL image, an array (H, W, 3) or (H, W) of uint8, or a list or iterator of these"
 
 
@@ -40,7 +40,7 @@ class Given:
             if path.is_dir():
                 raise UserError(f"{path} is a folder: give it alone, or a list of its images")
             if (clause := address_clause(path)) and not path.exists():
-                raise UserError(f"{path}: no such file{clause}")
+                raise UserError(f"{written(path)}: no such file{clause}")
             return cls.of_file(path)
         if isinstance(x, Image.Image):
             return cls(os.fsdecode(getattr(x, "filename", "") or unnamed), x)
@@ -48,6 +48,10 @@ class Given:
             return cls(unnamed, _of_tensor(x))
         if isinstance(x, np.ndarray):
             return cls(unnamed, _of_array(x))
+        if isinstance(x, bytes | bytearray | memoryview):
+            raise UserError(
+                f"{unnamed} is of type {type(x).__name__}: give Image.open(io.BytesIO(…)), with PIL's Image"
+            )
         raise UserError(f"{unnamed} is of type {type(x).__name__}: give {_KINDS}")
 
     @classmethod

@@ -17,7 +17,7 @@ from ..data import files
 from ..data.foreign import SOFTWARE
 from ..util.errors import UserError
 from ..util.files import refuse_foreign, refuse_links, write_atomic
-from ..util.names import address_clause
+from ..util.names import address_clause, near_clause, written
 
 _LONGEST = 255  #: most bytes of a file's name
 _TWICE = "given twice"
@@ -44,7 +44,7 @@ def find_images(given: Sequence[Path]) -> Images:
     folders = [path for path in given if path.is_dir()]
     for path in given:
         if path not in folders and not path.exists():
-            raise UserError(f"{path}: no such file or folder{address_clause(path)}")
+            raise UserError(f"{written(path)}: no such file or folder{address_clause(path) or near_clause(path)}")
         for file in _below(path, left_out) if path in folders else [path]:
             if paths.setdefault(os.path.realpath(file), file) is not file:
                 left_out[_TWICE] += 1

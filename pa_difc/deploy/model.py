@@ -10,6 +10,7 @@ from safetensors.torch import save
 from ..backbones.places import EXPORTED
 from ..training.face_model import FaceModel, load_model
 from ..training.model_settings import names_by_id
+from ..training.seals import SEALS, digests
 from ..util.files import file_digest, read_json, write_atomic, write_json
 
 __all__ = ["DERIVED", "SETTINGS", "WEIGHTS", "FaceModel", "load_model", "save_model"]
@@ -44,7 +45,8 @@ def save_model(model: FaceModel, folder: Path) -> None:
         for name in DERIVED:  # of another model: they must not stay beside this one's weights
             (folder / name).unlink(missing_ok=True)
     write_atomic(folder / WEIGHTS, lambda file: file.write(weights))
-    own = model.settings | names_by_id(model.labels) | {"weights": file_digest(folder / WEIGHTS)}
+    sealed = {"weights": file_digest(folder / WEIGHTS), SEALS: digests(model.settings)}
+    own = model.settings | names_by_id(model.labels) | sealed
     write_json(folder / SETTINGS, own | {key: value for key, value in (before or {}).items() if key not in own})
 
 

@@ -13,7 +13,7 @@ from ..data.crops import Box
 
 #: Least overlap of a face's box with a track's expected box, as in SORT; and of one with a track seen only once.
 _OVERLAP, _OVERLAP_OF_NEW = 0.3, 0.1
-_KEPT_S = 1.0  #: seconds for which a lost face keeps its number
+KEPT_S = 1.0  #: seconds for which a lost face keeps its number
 _MEMORY_S = 0.5  #: seconds over which speed is measured: over two frames the detector's jitter would dominate
 
 
@@ -54,11 +54,15 @@ class Tracker:
     Differs from the paper: the speed is the mean over half a second instead of a Kalman filter's, a track counts from
     its first frame, and a lost one is kept for a second instead of a frame. Appearance is not compared: a face that
     comes back later, or elsewhere, is a new one.
+
+    Attributes:
+        far_apart: how many frames came more than a second after the one before, where all faces got new numbers.
     """
 
     def __init__(self) -> None:
         self._tracks: list[_Track] = []
-        self._given = 0
+        self._given, self._last_s = 0, 0.0
+        self.far_apart = 0
 
     @property
     def numbers(self) -> set[int]:
@@ -77,7 +81,9 @@ class Tracker:
             boxes: of its faces.
             time_s: the frame's time in seconds, later than the frame before.
         """
-        self._tracks = [track for track in self._tracks if time_s - track.seen[-1][0] <= _KEPT_S]
+        self.far_apart += time_s - self._last_s > KEPT_S
+        self._last_s = time_s
+        self._tracks = [track for track in self._tracks if time_s - track.seen[-1][0] <= KEPT_S]
         found = [np.array(box, dtype=np.float64) for box in boxes]
         overlaps = np.array([[_overlap(track.expected(time_s), box) for box in found] for track in self._tracks])
         known: dict[int, _Track] = {}

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ..data.photograph import MAX_PIXELS
 from ..util.errors import UserError
-from ..util.names import address_clause
+from ..util.names import address_clause, near_clause, written
 
 #: How cameras are opened, by operating system: FFmpeg's format, the device's name, and options.
 _CAMERAS: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -118,8 +118,12 @@ class VideoFile:
 
     def _opened(self, path: Path) -> Any:
         if path.is_dir() or not path.exists():
-            why = "is a folder, not a video" if path.is_dir() else f"no such file{address_clause(path)}"
-            raise UserError(f"{path}: {why}")
+            why = (
+                "is a folder, not a video"
+                if path.is_dir()
+                else f"no such file{address_clause(path) or near_clause(path)}"
+            )
+            raise UserError(f"{written(path)}: {why}")
         if not path.is_file():
             raise UserError(f"{path}: not a regular file")
         try:

@@ -20,9 +20,9 @@ _FORMATS: dict[str, tuple[str, dict[str, str]]] = {
     ".mkv": ("matroska", {}),
 }
 _CODECS: dict[str, dict[str, str]] = {
-    "libx264": {"preset": "veryfast", "crf": "20"},
+    "libx264": {"preset": "veryfast", "crf": "20", "bf": "0"},
     "mpeg4": {},
-}  #: the first one available is used
+}  #: the first one available is used; without B frames, which would delay the first one
 _CLOCK = Fraction(1, 60000)  #: seconds; fine enough to show each frame when it was filmed, at any frame rate
 
 

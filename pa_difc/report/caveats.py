@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from ..data.protocol import NO_SOURCE
+from ..training.origins import seen_before
 from .phases import never_began
 from .run import Run
 
@@ -15,7 +17,15 @@ _PACKAGES = ("pytorch-adapt", "torch", "torchvision", "numpy", "pillow", "scikit
 def caveats(runs: Sequence[Run]) -> list[str]:
     """Lines without a full stop on a grid's runs."""
     late = never_began(run.settings for run in runs)
-    return [*late, *_mixed_versions(runs), *_shared_features(runs), *_overlapping_splits(runs)]
+    return [*late, *_seen_before(runs), *_mixed_versions(runs), *_shared_features(runs), *_overlapping_splits(runs)]
+
+
+def _seen_before(runs: Sequence[Run]) -> list[str]:
+    """On faces of the test splits that the weights of a grid may have been trained on."""
+    record = runs[0].record
+    names = [record["data"][side]["name"] for side in ("source", "target")]
+    line = seen_before(record.get("model", {}).get("origins", []), [name for name in names if name != NO_SOURCE])
+    return [line] if line else []
 
 
 def _mixed_versions(runs: Sequence[Run]) -> list[str]:

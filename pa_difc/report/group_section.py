@@ -23,7 +23,7 @@ def group_section(groups: Sequence[ByGroup], classes: Sequence[str], notes: Sequ
         notes: on parts of the file that did not fit.
     """
     said = [
-        f"<p>Each share has its 95 % interval (Wilson; of a mean, from those of its recalls). {_FEW}: fewer than "
+        f"<p>Each share has its 95% interval (Wilson; of a mean, from those of its recalls). {_FEW}: fewer than "
         f"{ENOUGH_FACES} faces, too few to conclude anything; such a group has no part in a gap.</p>"
     ]
     said.append(f"<ul class='note'>{''.join(f'<li>{html.escape(note)}</li>' for note in notes)}</ul>" if notes else "")

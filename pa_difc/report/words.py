@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..evaluation.metrics import ENOUGH_FACES
+from ..util.numbers import fixed, minus
 from .group_recall import FEWEST_OF_CLASS, ByGroup, Share, wilson
 from .mistakes import CONFIDENCES, find_pairs
 from .reviewed import Reviewed
@@ -37,7 +38,7 @@ def gap_sentence(one: ByGroup) -> str:
     values = {group.name: group.mean_recall for group in one.groups}
     best, worst = values[gap.best], values[gap.worst]
     assert best is not None and worst is not None
-    size, low, high = (round(100 * value, 1) + 0.0 for value in (gap.size.value, gap.size.low, gap.size.high))
+    size, low, high = (minus(fixed(100 * value)) for value in (gap.size.value, gap.size.low, gap.size.high))
     chance = f"with groups assigned at random it is as large in {share(gap.by_chance)} of cases"
     chance += ", so it may be chance" if gap.by_chance > SIGNIFICANT else ""
     compared = [group for group in one.groups if not group.few]
@@ -47,7 +48,7 @@ def gap_sentence(one: ByGroup) -> str:
         chance += f"{'have' if thin > 1 else 'has'} fewer than {FEWEST_OF_CLASS} in a group"
     return (
         f"By {one.column}, mean recall is {best.value:.1%} for {gap.best} and {worst.value:.1%} for {gap.worst}: "
-        f"{size} points apart (95 % interval {low} to {high}); {chance}."
+        f"{size} points apart (95% interval {low} to {high}); {chance}."
     )
 
 
@@ -60,7 +61,7 @@ def _labelled(r: Reviewed) -> list[str]:
     first = find_pairs(r.labels, r.probs)[0]
     pair = f"{r.classes[first.true]} → {r.classes[first.predicted]}"
     said = [
-        f"Of {n:,} faces {share(found.value)} are wrong ({wrong:,}; 95 % interval {interval(found)}).",
+        f"Of {n:,} faces {share(found.value)} are wrong ({wrong:,}; 95% interval {interval(found)}).",
         f"{share(first.of_errors)} of all errors are {pair}: {share(first.of_true)} of the {r.classes[first.true]} "
         f"faces are predicted as {r.classes[first.predicted]}.",
     ]

@@ -11,6 +11,8 @@ from ..util.errors import UserError
 from ..util.options import is_path
 from ..util.shapes import COUNT, FLAG, NOTHING, NUMBER, TEXT, Leaf, either, mismatch, one_of
 from . import old_format
+from .origins import SHAPE, named
+from .seals import SEALS, changed
 
 #: Format 3 marks models with which older versions would make wrong predictions instead of refusing them.
 FORMAT, NEWEST = 2, 3
@@ -23,7 +25,7 @@ _LEFT_OUT = {
 }
 
 #: Further keys in a folder's file.
-_OF_THE_FOLDER = ("weights", "id2label", "label2id")
+_OF_THE_FOLDER = ("weights", SEALS, "id2label", "label2id")
 
 _POSITIVE = Leaf("a finite number above 0", lambda v: NUMBER.fits(v) and v > 0)
 _INPUT_SCALE = Leaf("a number from 0.5 to 2", lambda v: NUMBER.fits(v) and 0.5 <= v <= 2)
@@ -52,6 +54,8 @@ _SHAPE: dict[str, Any] = {
     },
     "run": TEXT,
     "calibration?": _CALIBRATION,
+    "origins?": SHAPE,
+    f"{SEALS}?": {},
 }
 
 
@@ -68,6 +72,8 @@ def model_settings(record: dict[str, Any]) -> dict[str, Any]:
     if correction and not correction["refused"]:
         adjustment = {"ratio": correction["ratio"], **correction["calibration"]}
     product = record["model"].get("product")
+    made_from = record["model"].get("origins")  # version 0.3 and older recorded no hashes
+    made_from = named(settings) if made_from is None else made_from
     shown = settings["model"].get("input_scale", 1.0) != 1 or settings.get("eval", {}).get("views", "none") != "none"
     return {
         "format": NEWEST if product or shown else FORMAT,
@@ -86,6 +92,7 @@ def model_settings(record: dict[str, Any]) -> dict[str, Any]:
         },
         "adjustment": adjustment,
         **({"product": product} if product else {}),
+        **({"origins": made_from} if made_from else {}),
         "run": record["key"],
         "versions": record["versions"],
     }
@@ -116,6 +123,11 @@ def checked(settings: Any) -> dict[str, Any]:
         raise UserError(f"not the settings of a model of format {found} ({problem}); export the run again")
     if "product" in settings:
         settings = settings | {"product": settings["product"] | {"model": checked(settings["product"]["model"])}}
+    if names := changed(settings, settings.get(SEALS, {})):
+        raise UserError(
+            f"{' and '.join(names)} changed since the export, and so would predictions: export the model again, or, if "
+            f'it is on purpose, delete {" and ".join(map(repr, names))} from "{SEALS}" there'
+        )
     return {"adjustment": None, **{key: value for key, value in settings.items() if key not in _OF_THE_FOLDER}}
 
 

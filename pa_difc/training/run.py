@@ -25,6 +25,7 @@ from ..util.lock import holding, sweep
 from .build import check_landmarks, make_adapter, make_loader
 from .engine import fit
 from .loggers import final_scores, logged
+from .made_from import origins
 from .other import predicted, product_of_record
 from .record import SETTINGS, RunFolder
 from .resolve import pool_of
@@ -172,6 +173,7 @@ def finish(
     if source.empty:
         outputs |= {f"source_{name}": outputs[f"target_{name}"][:0] for name in ("labels", "probs", "kept", "features")}
     summary["parameters"] = {n: sum(p.numel() for p in model.parameters()) for n, model in adapter.models.items()}
+    summary["origins"] = origins(folder.settings.to_dict(), folder.identity["weights"])
     summary["pool"] = pool_of(folder.settings)
     summary["product"] = product_of_record(folder.settings, adapter)
     summary["adjustment"] = adjustment and adjustment.to_dict()

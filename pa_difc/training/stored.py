@@ -17,10 +17,11 @@ from ..methods import METHODS
 from ..methods.heads import classifier
 from ..util.errors import UserError
 from ..util.files import file_digest, read_json
-from ..util.names import address_clause
+from ..util.names import address_clause, near_clause, written
 from .checkpoint import read_state
 from .model_settings import checked, model_settings
 from .record import read_record
+from .seals import SEALS
 
 
 def settings_file(folder: Path) -> Path:
@@ -35,6 +36,8 @@ def settings_file(folder: Path) -> Path:
     if clause := near(folder):
         raise UserError(f"{folder}: no model here{clause}")
     if clause := address_clause(folder):
+        raise UserError(f"{written(folder)}: no such folder{clause}")
+    if not folder.exists() and (clause := near_clause(folder)):
         raise UserError(f"{folder}: no such folder{clause}")
     raise UserError(f"{folder}: no model here (looked for {EXPORTED[0]}, and for {OF_RUN[0]} of a finished run)")
 
@@ -84,6 +87,8 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     if settings_file(folder).name == EXPORTED[0]:
         weights = _load(path)
         settings = read_json(folder / EXPORTED[0], others_add=True)
+        if "weights" not in settings and SEALS in settings:
+            raise UserError(f"{folder / EXPORTED[0]}: weights is missing, the hash of {path.name}: export it again")
         if "weights" in settings and file_digest(path) != settings["weights"]:
             raise UserError(f"{path} does not belong to its {EXPORTED[0]}, or is damaged: export it again")
     else:

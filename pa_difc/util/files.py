@@ -153,7 +153,8 @@ def read_json(path: Path, *, others_add: bool = False) -> Any:
 
     Args:
         path: the file.
-        others_add: users may add keys to the file, so its seal is not verified; the caller checks what it needs.
+        others_add: of an exported model: users may add keys to it, so its seal is not verified; the caller checks what
+            it needs.
 
     Raises:
         UserError: the file can't be read, is incomplete, or was changed since it was sealed.
@@ -161,10 +162,13 @@ def read_json(path: Path, *, others_add: bool = False) -> Any:
     if path.exists() and not path.is_file():  # reading a pipe would block
         raise UserError(f"cannot read {path}: it is not a file")
     try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
+        content = path.read_bytes()
+        text = content.decode(json.detect_encoding(content))  # UTF-8, or what an editor on Windows may have made of it
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a whole JSON file"
-        raise UserError(f"cannot read {path}: {reason}; remove it to have it written again") from None
+        remedy = "export the run again" if others_add else "remove it to have it written again"
+        raise UserError(f"cannot read {path}: {reason}; {remedy}") from None
     if isinstance(value, dict) and _SEAL in value and value.pop(_SEAL) != _seal(value) and not others_add:
         raise UserError(f"{path} was changed or damaged since it was written; remove it to have it written again")
     return value

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TypeVar
 
 from .errors import UserError
@@ -72,6 +74,20 @@ def address_clause(path: object) -> str:
     """
     found = _ADDRESS.match(str(path))
     return "; addresses are not read: download it, and give the file" if found else ""
+
+
+def written(path: object) -> str:
+    """A path as text; of a web address, with the second slash that :class:`~pathlib.Path` has dropped."""
+    text = str(path)
+    return re.sub(r":[/\\]+", "://", text, count=1) if _ADDRESS.match(text) else text
+
+
+def near_clause(path: Path) -> str:
+    """A clause for errors on a path that does not exist: the names most like it beside it; else empty."""
+    with suppress(OSError):
+        if near := get_close_matches(path.name, [beside.name for beside in path.parent.iterdir()], n=3, cutoff=0.7):
+            return f"; did you mean {alternatives([str(path.with_name(name)) for name in near])}?"
+    return ""
 
 
 def alternatives(names: Sequence[str]) -> str:

@@ -21,6 +21,11 @@ def signed(value: float, digits: int = 1) -> str:
     return _written(value, digits, "+")
 
 
+def minus(text: str) -> str:
+    """A number as text with a minus sign in place of a hyphen, for pages."""
+    return text.replace("-", "−")
+
+
 def plus_minus(value: float, deviation: float | None, form: Callable[[float], str] = fixed) -> str:
     """A mean and its spread, such as "52.1 ± 0.4"; the mean alone without a spread."""
     return form(value) + ("" if deviation is None else f" ± {fixed(deviation)}")

@@ -150,4 +150,4 @@ def test_files_that_are_no_weights(name, tmp_path):
         torch.save({"epoch": 3, "model": {"a": torch.ones(3)}}, file)
     message = one_line_error(make_backbone("small"), file)
     assert message.startswith(("cannot read weights", f"{file} is not a state dict"))
-    assert ("No such file" in message) is (name == "none.pth")
+    assert ("no such file" in message) is (name == "none.pth")

@@ -20,7 +20,7 @@ from pa_difc.commands.parser import main
 from pa_difc.data.labels import EXPRESSIONS, LabelSet
 from pa_difc.deploy.card import model_card
 from pa_difc.deploy.export import export_model
-from pa_difc.deploy.model import load_model, save_model
+from pa_difc.deploy.model import FaceModel, load_model, save_model
 from pa_difc.deploy.predict import predict_images
 from pa_difc.deploy.temperature import temperature
 from pa_difc.training.model_settings import model_settings
@@ -36,6 +36,15 @@ def refused(folder):
         load_model(folder)
     assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
     return str(caught.value)
+
+
+def refusals(folder):
+    """The error of loading a folder, in a list; an empty one if it is loaded."""
+    try:
+        load_model(folder)
+    except UserError as error:
+        return [str(error)]
+    return []
 
 
 def edited(folder, **changes):
@@ -89,6 +98,80 @@ def test_what_is_needed_is_checked(changes, words, tmp_path):
     save_model(untrained(THREE), tmp_path)
     edited(tmp_path, **changes)
     assert words in refused(tmp_path)
+
+
+def nested(folder, *keys, value):
+    """Changes a value deep in the settings; None removes it."""
+    path = folder / "config.json"
+    settings = place = json.loads(path.read_text())
+    for key in keys[:-1]:
+        place = place[key]
+    place.pop(keys[-1], None)
+    if value is not None:
+        place[keys[-1]] = value
+    path.write_text(json.dumps(settings))
+
+
+ADJUSTED = {"ratio": [1.0, 2.0, 1.0], "scale": 0.5, "bias": [0.0] * 3}
+
+
+@pytest.mark.parametrize(
+    ("part", "keys", "value"),
+    [
+        ("settings.eval", ["settings", "eval", "views"], "none"),
+        ("settings.eval", ["settings", "eval"], None),
+        ("settings.model", ["settings", "model", "input_scale"], 1.1),
+        ("settings.model", ["settings", "model", "input_scale"], None),
+        ("settings.method", ["settings", "method", "name"], "source_only"),
+        ("input", ["input", "prepared"], True),
+        ("adjustment", ["adjustment", "scale"], 0.25),
+        ("adjustment", ["adjustment"], None),
+        ("product", ["product"], None),
+        ("product", ["product", "power"], 0.75),
+        ("product", ["product", "model", "labels", "names"], ["cat", "dog", 'a "quoted" bird']),
+    ],
+)
+def test_what_would_change_predictions_is_refused_by_name_unless_it_is_on_purpose(part, keys, value, tmp_path):
+    model = untrained(THREE, views="flip", input_scale=0.9)
+    product = {"power": 0.5, "model": untrained(THREE, seed=2).settings}
+    sealed = FaceModel(model.settings | {"adjustment": ADJUSTED, "product": product}).eval()
+    save_model(sealed, tmp_path)
+    nested(tmp_path, "settings", "eval", "note", value="of somebody else")
+    nested(tmp_path, "adjustment", "bias", value=[0, 0, 0])  # as JavaScript writes 0.0
+    load_model(tmp_path)
+    nested(tmp_path, *keys, value=value)
+    assert f"{part} changed since the export" in refused(tmp_path)
+    nested(tmp_path, "digests", part, value=None)
+    assert all("since the export" not in said for said in refusals(tmp_path))  # but some don't fit the weights
+
+
+def test_classes_in_another_order_are_refused_unless_they_are_renamed_on_purpose(tmp_path):
+    save_model(untrained(THREE), tmp_path)
+    names = ["cat", "dog", "bird"]
+    edited(tmp_path, labels={"names": names, "synonyms": {}, "excluded": []})
+    edited(tmp_path, id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)})
+    said = refused(tmp_path)
+    assert "labels.names changed since the export" in said and """delete 'labels.names' from "digests" there""" in said
+    nested(tmp_path, "digests", "labels.names", value=None)
+    assert load_model(tmp_path).classes == ("cat", "dog", "bird")
+
+
+def test_without_their_hash_weights_are_refused(tmp_path):
+    save_model(untrained(THREE, seed=1), tmp_path)
+    nested(tmp_path, "weights", value=None)
+    assert "weights is missing, the hash of model.safetensors: export it again" in refused(tmp_path)
+    nested(tmp_path, "digests", value=None)  # as older versions wrote it
+    load_model(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_settings_that_an_editor_encoded_otherwise_are_read(encoding, tmp_path):
+    save_model(untrained(THREE), tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(path.read_text(), encoding=encoding)
+    assert load_model(tmp_path).classes == THREE.names
+    path.write_text(path.read_text(encoding)[:-9], encoding=encoding)
+    assert refused(tmp_path).endswith("not a whole JSON file; export the run again")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

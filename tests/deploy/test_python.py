@@ -149,14 +149,18 @@ def test_arrays_and_tensors_are_as_their_file(model, small, tmp_path):
         (torch.zeros(3, 8, 9), "a tensor of shape (3, 8, 9) and type torch.float32: must be uint8"),
         (torch.zeros(8, 9, 3, dtype=torch.uint8), "must be (3, H, W), RGB"),
         (torch.zeros(2, 3, 8, 9, dtype=torch.uint8), "list(tensor)"),
-        (b"\xff\xd8", "image 0 is of type bytes: give a path, a PIL image, an array"),
+        (b"\xff\xd8", "image 0 is of type bytes: give Image.open(io.BytesIO(…))"),
+        (bytearray(b"\xff\xd8"), "image 0 is of type bytearray: give Image.open(io.BytesIO(…))"),
         (None, "NoneType can't be predicted: give a path, a PIL image, an array"),
         (7, "int can't be predicted"),
         ({"image": "a.jpg"}, "dict can't be predicted"),
         ([7], "image 0 is of type int"),
         (["."], ". is a folder: give it alone, or a list of its images"),
         ("nowhere.jpg", "nowhere.jpg: no such file"),
-        ("https://a.b/c.jpg", "c.jpg: no such file; addresses are not read: download it, and give the file"),
+        (
+            "https://a.b/c.jpg",
+            "https://a.b/c.jpg: no such file; addresses are not read: download it, and give the file",
+        ),
         (io.BytesIO(b"\xff\xd8"), "an open file (BytesIO) can't be predicted: give its path, or Image.open(file)"),
     ],
 )
@@ -179,7 +183,7 @@ def test_an_address_is_no_path(where, model):
     """On the command line too, where it comes as a path, and two slashes are one."""
     address = Path("https://example.org/a")
     read = {"image": lambda a: find_images([a]), "video": model.video, "model": pa_difc.load}[where]
-    with pytest.raises(UserError, match=r"https:/example.org/a: no such .*; addresses are not read: download it"):
+    with pytest.raises(UserError, match=r"https://example.org/a: no such .*; addresses are not read: download it"):
         read(address)
 
 

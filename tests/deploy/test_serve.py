@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from PIL import Image
 
 from pa_difc.commands.console import exit_with
 from pa_difc.commands.parser import main
+from pa_difc.commands.serve import _name
 from pa_difc.data.labels import LabelSet
 from pa_difc.deploy.model import save_model
 from pa_difc.deploy.predictor import Predictor
@@ -171,6 +173,10 @@ def refused(capsys, *arguments):
     return err
 
 
+def test_a_model_that_adapt_exported_is_named_with_its_folder():
+    assert _name(Path("/runs/net/model")) == "net/model" and _name(Path("/home/my_model")) == "my_model"
+
+
 def test_a_port_that_cannot_be_is_said_in_a_line(tmp_path, capsys):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -233,6 +239,18 @@ def test_a_photograph_that_is_dropped_in_a_browser_gets_a_label(served, portrait
             page.size(width)
             assert page.run("document.documentElement.scrollWidth <= innerWidth")
         assert page.complaints() == [] and page.asked() and all(url.startswith(address) for url in page.asked())
+        # A tiny picture is enlarged, in its proportions.
+        portrait.crop((150, 30, 300, 230)).resize((48, 64)).save(tmp_path / "tiny.png")
+        page.drop("#drop", [tmp_path / "tiny.png"])
+        page.until("[...document.querySelectorAll('.picture img')].some(i => i.naturalWidth === 48)")
+        for width in (390, 1280):
+            page.size(width)
+            shown = page.run(
+                "(b => [b.width, b.height])([...document.querySelectorAll('.picture img')]"
+                ".find(i => i.naturalWidth === 48).getBoundingClientRect())"
+            )
+            assert shown == pytest.approx([240, 320], abs=1)
+            assert page.run("document.documentElement.scrollWidth <= innerWidth")
         page.run("document.getElementById('clear').click()")
         assert page.run("document.querySelectorAll('.photograph').length") == 0
 

@@ -80,6 +80,18 @@ def test_faces_that_cross_keep_their_numbers(walk, prepared, predict):
     assert faces[0].track is None and "track" not in faces[0].as_dict()
 
 
+@pytest.mark.parametrize(("every", "numbers", "warned"), [(3, {"1"}, 0), (7, {"1", "2", "3"}, 2)])
+def test_frames_too_far_apart_to_follow_faces_are_counted(
+    every, numbers, warned, portrait, prepared, predict, tmp_path
+):
+    face = portrait.crop((120, 10, 330, 220))
+    path = write_video(tmp_path / "still.mp4", [np.asarray(face)] * 15, rate=5)
+    _, rows, err = predict(prepared["cdfer"], "--video", path, "--every", every)
+    assert {row["track"] for row in rows} == numbers
+    assert (f"{warned} frames came more than 1 s after the one before" in err) is bool(warned)
+    assert ("; 1 face\n" in err) is (not warned) and ("3 face numbers" in err) is bool(warned)
+
+
 def test_probabilities_are_smoothed_if_asked_for(walk, prepared):
     model = pa_difc.load(prepared["cdfer"])
     plain, smooth = (list(model.video(walk[0], every=4, smooth=s)) for s in (None, "ema:0.5"))
@@ -102,6 +114,8 @@ def test_an_annotated_video_has_the_frames_at_their_times(walk, prepared, predic
     assert predict(prepared["cdfer"], *words)[0] == 0
     stills = list(VideoFile(drawn))
     assert [still.time_s for still in stills] == pytest.approx([0, 0.5, 1.0, 1.5], abs=1e-3)
+    with av.open(str(drawn)) as container:
+        assert next(container.decode(video=0)).time == 0  # players show it from the start
     assert stills[0].image.size == (400, 128)
     before = np.asarray(frames[5]).astype(int)
     assert np.abs(np.asarray(stills[1].image).astype(int) - before)[100:].mean() < 8  # but for what is drawn

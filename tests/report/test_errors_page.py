@@ -1,6 +1,7 @@
 """``pa-difc errors``: pages of runs whose truth is known, read as a browser and a spreadsheet would."""
 
 import csv
+import json
 import os
 import sys
 from html.parser import HTMLParser
@@ -9,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made import picture
+from made_models import untrained
 from records import SEVEN, flat_scores, outputs, record, write
 
 from pa_difc.commands.parser import main
+from pa_difc.data.labels import EXPRESSIONS
 from pa_difc.data.loading import load_domain
+from pa_difc.deploy.model import save_model
 from pa_difc.report.reviewed import Reviewed
 from pa_difc.report.words import lead
 from pa_difc.util.errors import UserError
@@ -339,6 +343,20 @@ def test_a_folder_of_runs_has_a_page_for_each(unlabelled, tmp_path, capsys):
     assert capsys.readouterr().out.count("written: ") == 4
     with pytest.raises(UserError, match="there are 4 runs"):
         main(["errors", str(tmp_path / "out"), "--out", str(tmp_path / "page")])
+
+
+def test_the_run_that_was_exported_comes_first_and_says_so(unlabelled, tmp_path, capsys):
+    runs, *_ = unlabelled
+    model = untrained(EXPRESSIONS)
+    model.settings["run"] = json.loads((runs[2] / "record.json").read_text())["key"]
+    save_model(model, tmp_path / "out" / "model")
+    for given, number in (("out", 4), ("out/model", 1)):
+        assert main(["errors", str(tmp_path / given)]) == 0
+        said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("mcd + ")]
+        marked = [line.endswith(f"{runs[2].name}: the run of the exported model") for line in said]
+        assert marked == [True] + [False] * (number - 1)
+        pages = [Page(run / "errors" / "errors.html").text for run in runs]
+        assert ["the run of the exported model" in text for text in pages] == [False, False, True, False]
 
 
 def test_what_has_no_predictions_says_so(unlabelled, tmp_path):

@@ -1,5 +1,6 @@
 """Recall by group: intervals against published numbers and closed forms, gaps against exact ones."""
 
+import re
 from math import comb
 
 import numpy as np
@@ -151,3 +152,10 @@ def test_a_gap_that_rests_on_a_handful_of_faces_says_so(few, thin):
     groups = np.array([0] * 60 + [1] * (30 + few) + [2] * 2)
     said = gap_sentence(recall_by_group(column(groups, "abc"), labels, np.zeros_like(labels), 2))
     assert ("It rests on few faces: 1 of the 2 classes compared has fewer than 5 in a group." in said) is thin
+
+
+def test_a_gap_that_may_be_none_has_a_minus_sign_and_percent_signs_of_one_form():
+    labels, groups = np.arange(80) % 2, np.repeat([0, 1], 40)
+    predicted = np.where(np.arange(80) % 7 == 0, 1 - labels, labels)
+    said = gap_sentence(recall_by_group(column(groups, "ab"), labels, predicted, 2))
+    assert re.search(r"\(95% interval −\d+\.\d to \d+\.\d\)", said) and " %" not in said

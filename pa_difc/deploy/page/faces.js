@@ -1,6 +1,7 @@
 // What is said of a picture: boxes on it, and bars for each face beside it.
 
 const SVG = "http://www.w3.org/2000/svg";
+const SMALLEST = 320; // pixels of a picture's longer side; smaller ones are enlarged
 const ALL = 10, MOST = 8; // up to 10 classes have a bar each; of more, the 8 most probable ones
 
 export const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
@@ -49,6 +50,8 @@ export async function show(place, answer, file, about) {
   image.src = URL.createObjectURL(file);
   try {
     await image.decode();
+    const longer = Math.max(image.naturalWidth, image.naturalHeight);
+    if (longer < SMALLEST) image.width = Math.round(image.naturalWidth * SMALLEST / longer);
     place.picture.replaceChildren(image);
   } catch {
     place.fail("Your browser can't show this format; what was found in it is listed all the same.");
