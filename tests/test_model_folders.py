@@ -1,6 +1,8 @@
 """Folders of models: any number of classes, those of version 0.1, and what is refused in one line."""
 
 import json
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,16 +11,17 @@ from made_models import record
 from PIL import Image
 from safetensors.torch import save_file
 
-from pa_difc.backbones import make_backbone
+from pa_difc.backbones import BACKBONES, make_backbone
 from pa_difc.backbones.places import weights_file
 from pa_difc.data.labels import EXPRESSIONS, VALENCE, LabelSet
 from pa_difc.deploy.annotate import annotated
 from pa_difc.deploy.card import model_card
 from pa_difc.deploy.model import FaceModel, load_model, save_model
 from pa_difc.deploy.prediction import Prediction, columns
+from pa_difc.methods import METHODS
 from pa_difc.methods.heads import classifier
 from pa_difc.training.model_settings import checked, model_settings
-from pa_difc.util.errors import UserError
+from pa_difc.util.errors import ModelWarning, UserError
 from pa_difc.util.files import file_digest
 
 SETS = [
@@ -32,6 +35,11 @@ SETS = [
 def faces(n=4):
     generator = torch.Generator().manual_seed(0)
     return torch.rand(n, 3, 32, 32, generator=generator), 32 * torch.rand(n, 5, 2, generator=generator)
+
+
+def theirs(**options):
+    """A plugin's backbone."""
+    return make_backbone("small", **options)
 
 
 def said(model):
@@ -144,8 +152,26 @@ def test_a_plugin_s_model_says_that_it_needs_the_plugin(kind, change, tmp_path):
     save_model(FaceModel(model_settings(record(EXPRESSIONS))), tmp_path)
     settings = model_settings(record(EXPRESSIONS, **change))
     (tmp_path / "config.json").write_text(json.dumps(settings))
-    with pytest.raises(UserError, match=rf"{kind} '\w+' is unknown: .*--plugin FILE\.py"):
+    with pytest.raises(UserError, match=rf"{kind} '\w+' is unknown: .*--plugin FILE\.py, or in Python import it"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize(("kind", "change"), [("method", {"method": "theirs"}), ("backbone", {"backbone": "theirs"})])
+def test_code_that_was_edited_after_the_training_is_named(kind, change, tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS._loaded, "theirs", type("Theirs", (METHODS["dann"],), {"__module__": __name__}))
+    monkeypatch.setitem(BACKBONES._loaded, "theirs", replace(BACKBONES["small"], build=theirs))
+    registry = {"method": METHODS, "backbone": BACKBONES}[kind]
+    for digest, warned in ((registry.digest("theirs"), 0), ("of before", 1)):
+        run = record(EXPRESSIONS, **change) | {"identity": {"code": {kind: digest, "loss": "of another kind"}}}
+        save_model(FaceModel(model_settings(run)), tmp_path / str(warned))
+        other = model_settings(record(EXPRESSIONS)) | {"product": {"power": 2.0, "model": model_settings(run)}}
+        save_model(FaceModel(other), tmp_path / f"in {warned}")  # a second model's code counts as well
+        for folder in (tmp_path / str(warned), tmp_path / f"in {warned}"):
+            with warnings.catch_warnings(record=True) as seen:
+                warnings.simplefilter("always")
+                load_model(folder)
+            said = [str(one.message) for one in seen if issubclass(one.category, ModelWarning)]
+            assert len(said) == warned and all(f"{kind} 'theirs': {__file__}, or a file" in line for line in said)
 
 
 @pytest.mark.parametrize("labels", SETS, ids=len)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
-from ..util.errors import Stopped, UserError, is_of_memory
+from ..util.errors import ModelWarning, Stopped, UserError, is_of_memory
 from ..util.stops import OutputGone, exit_code, like_ctrl_c
 from ..util.terminal import guarded
 
@@ -17,8 +19,25 @@ def exit_with(main: Callable[[], int | None]) -> None:
     An error that the user can mend is printed on one line and gives 2. A command ended by a signal gives 128 + the
     signal's number: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. A closed output pipe gives 141.
     """
-    with guarded(), like_ctrl_c():
+    with guarded(), like_ctrl_c(), _warnings_on_one_line():
         sys.exit(_code_of(main))
+
+
+@contextmanager
+def _warnings_on_one_line() -> Iterator[None]:
+    """Shows warnings about a model always, and without the line of code that they come from."""
+    before = warnings.showwarning
+
+    def shown(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, ModelWarning):
+            _say(f"warning: {message}")
+        else:
+            before(message, category, *where, **more)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ModelWarning)
+        warnings.showwarning = shown
+        yield
 
 
 def _code_of(main: Callable[[], int | None]) -> int:

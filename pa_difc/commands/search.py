@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..evaluation import CRITERIA
 from ..training.ready import workers_context
 from ..tuning import PRUNERS, SAMPLERS
-from ..tuning.space import searched
+from ..tuning.space import not_of, searched
 from ..util.errors import UserError
 from ..util.registry import load_module
 from .flags import add_cell_flags, add_features_flag, add_training_flags, seed
@@ -75,7 +75,10 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.source is None and (parsed.target or "").startswith("toy_"):
         parsed.command_defaults["source"] = TOY_SOURCE
     settings = settings_of_cell(parsed)
-    space = searched(_space(parsed.space), parsed.tune)
+    all_dimensions = _space(parsed.space)
+    space = searched(all_dimensions, settings, parsed.tune)
+    if left_out := [key for key in not_of(all_dimensions, settings) if all_dimensions[key].always]:
+        print(f"not searched: {', '.join(left_out)}; no option of {settings.method.name} or {settings.loss.name}")
 
     if parsed.jobs is not None and parsed.jobs < 1:
         raise UserError(f"--jobs {parsed.jobs}: must be at least 1")

@@ -10,7 +10,7 @@ from ..util.errors import UserError
 from ..util.options import make
 from . import LOSSES
 from .labelled import IGNORE_INDEX
-from .protocols import SteppedLoss
+from .protocols import SteppedLoss, require_whole_protocols
 from .schedule import Schedule
 from .spec import CLASSIFIERS, ClassificationLoss, LossInputs
 
@@ -52,8 +52,9 @@ def make_loss(
         float64; half precision is cast first.
 
     Raises:
-        UserError: the name or an option is unknown, a value is out of range, counts or schedule are missing, or a
-            class has no source sample and the loss needs one.
+        UserError: the name or an option is unknown, a value is out of range, counts or schedule are missing, a class
+            has no source sample and the loss needs one, or the loss has only a part of a protocol of
+            :mod:`.protocols`.
     """
     if not isinstance(loss, str):
         if label_smoothing:
@@ -64,6 +65,7 @@ def make_loss(
         options |= {name: value for name, value in given.items() if value is not None}
         if options:
             raise UserError(f"a loss that is not given by name takes no options: {', '.join(options)}")
+        require_whole_protocols(loss, type(loss).__name__)
         return loss
     spec = LOSSES.lookup(loss)
     if not 0.0 <= label_smoothing <= 1.0:
@@ -81,6 +83,7 @@ def make_loss(
         made = spec.build(inputs)
     except ValueError as error:
         raise UserError(f"loss {loss!r}: {error}") from None
+    require_whole_protocols(made, loss)
     if ignore_index not in (IGNORE_INDEX, getattr(made, "ignore_index", None)):
         raise UserError(f"loss {loss!r} has no ignore_index: it must be {IGNORE_INDEX}")
     return made

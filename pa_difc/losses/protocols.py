@@ -6,6 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from ..util.errors import UserError
+
 
 @runtime_checkable
 class SteppedLoss(Protocol):
@@ -59,3 +61,36 @@ class EvaluatedLoss(Protocol):
 
     def update_from_evaluation(self, probs: Tensor) -> None:
         """Updates the loss from the class probabilities ``(N, K)`` of such a pass."""
+
+
+#: The parts of each protocol that has several. One of the first two belongs to the protocol alone and tells that it is
+#: meant; a loss may have ``steps_per_epoch`` for itself.
+_PARTS = (
+    ("update()", "needs_target_logits"),
+    ("set_steps_per_epoch()", "end_epoch()", "steps_per_epoch"),
+    ("update_from_evaluation()", "needs_evaluation"),
+)
+
+
+def require_whole_protocols(loss: object, name: str) -> None:
+    """Refuses a loss with a part of a protocol only, which would never be called.
+
+    Args:
+        loss: the loss.
+        name: its name, for errors.
+
+    Raises:
+        UserError: a part is missing, or should be a method and is none.
+    """
+    for parts in _PARTS:
+        has = [part for part in parts if _has(loss, part)]
+        if set(has) & set(parts[:2]) and (lacking := [part for part in parts if part not in has]):
+            needed = " and ".join(lacking)
+            raise UserError(
+                f"loss {name!r} has {' and '.join(has)} but no {needed}, so it would never be called: add it"
+            )
+
+
+def _has(loss: object, part: str) -> bool:
+    name = part.removesuffix("()")
+    return callable(getattr(loss, name, None)) if part.endswith("()") else hasattr(loss, name)

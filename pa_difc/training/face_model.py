@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,9 @@ from ..data.faces import Face
 from ..data.labels import LabelSet
 from ..data.views import views_of
 from ..methods.heads import classifier
-from ..util.errors import UserError
+from ..util.errors import ModelWarning, UserError
 from .stored import of_network, read_settings, read_weights, settings_file
+from .used_code import edits
 
 
 class FaceModel(nn.Module):
@@ -137,6 +139,8 @@ class OtherModel(nn.Module):
 def load_model(folder: Path) -> FaceModel:
     """Loads the model from a run's folder or one that ``export`` wrote, in eval mode.
 
+    Warns if the code of a plugin that it needs has changed since the training.
+
     Raises:
         UserError: there is no model, it is damaged, or it needs a plugin.
     """
@@ -151,6 +155,8 @@ def load_model(folder: Path) -> FaceModel:
         own = {f"models.{n}.{key}": value for n in model.models for key, value in of_network(weights, n).items()}
         weights = own | {key: value for key, value in weights.items() if key.startswith("product.")}
     _fill(model, weights, file)
+    for sentence in edits(settings):
+        warnings.warn(f"{folder}: {sentence}", ModelWarning, stacklevel=2)
     return model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # as in training
 
 
@@ -163,7 +169,7 @@ def _networks(settings: Mapping[str, Any], k: int) -> tuple[dict[str, nn.Module]
     chosen, entry = settings["model"], settings["method"]
     for registry, name in ((METHODS, entry["name"]), (BACKBONES, chosen["backbone"])):
         if name not in registry:
-            hint = "a plugin's model needs the same --plugin FILE.py that it was trained with, or its package"
+            hint = "its plugin is missing: give --plugin FILE.py, or in Python import it first; or install its package"
             raise UserError(f"{registry.kind} {name!r} is unknown: {hint}")
     method = METHODS.lookup(entry["name"])
     backbone = make_backbone(

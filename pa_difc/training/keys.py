@@ -110,14 +110,14 @@ def find_key(key: str, named: Mapping[str, Collection[str]]) -> str:
         return meant[0]
     if key in RENAMED:
         raise UserError(f"key {key!r} is called {RENAMED[key]} since version 0.2")
-    if owners := _owners(key):
-        raise UserError(f"key {key!r} is an option of {' and '.join(owners)}, and none of these is used here")
+    if elsewhere := owners(key):
+        raise UserError(f"key {key!r} is an option of {' and '.join(elsewhere)}, and none of these is used here")
     valid = {*short, *fixed_keys(), *options, *(k.partition(".")[2] for k in options)} - SHORT.keys()
     raise unknown("key", key, valid, SYNONYMS.get(key.rpartition(".")[2].lower()))
 
 
-def _owners(key: str) -> list[str]:
-    """The methods, losses and backbones that have an option of this name, for errors."""
+def owners(key: str) -> list[str]:
+    """The methods, losses and backbones that have an option of this name: ["losses di, difc"]; [] if none has."""
     group, dot, name = key.partition(".")
     found = []
     for kind, registry in _REGISTRIES.items():

@@ -13,6 +13,7 @@ from ..util.shapes import COUNT, FLAG, NOTHING, NUMBER, TEXT, Leaf, either, mism
 from . import old_format
 from .origins import SHAPE, named
 from .seals import SEALS, changed
+from .used_code import used_code
 
 #: Format 3 marks models with which older versions would make wrong predictions instead of refusing them.
 FORMAT, NEWEST = 2, 3
@@ -53,6 +54,7 @@ _SHAPE: dict[str, Any] = {
         "eval?": {"views": one_of(*VIEWS)},
     },
     "run": TEXT,
+    "code?": {},
     "calibration?": _CALIBRATION,
     "origins?": SHAPE,
     f"{SEALS}?": {},
@@ -74,6 +76,7 @@ def model_settings(record: dict[str, Any]) -> dict[str, Any]:
     product = record["model"].get("product")
     made_from = record["model"].get("origins")  # version 0.3 and older recorded no hashes
     made_from = named(settings) if made_from is None else made_from
+    code = used_code(record)
     shown = settings["model"].get("input_scale", 1.0) != 1 or settings.get("eval", {}).get("views", "none") != "none"
     return {
         "format": NEWEST if product or shown else FORMAT,
@@ -93,6 +96,7 @@ def model_settings(record: dict[str, Any]) -> dict[str, Any]:
         "adjustment": adjustment,
         **({"product": product} if product else {}),
         **({"origins": made_from} if made_from else {}),
+        **({"code": code} if code else {}),
         "run": record["key"],
         "versions": record["versions"],
     }

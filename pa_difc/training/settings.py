@@ -61,6 +61,14 @@ class Settings:
         groups = {group: _changed(getattr(self, group), group, new) for group, new in changes.items()}
         return replace(self, **groups, follows=self.follows - whole.keys())
 
+    def whole_key(self, key: str) -> str:
+        """The whole key of a setting or of an option of this method, loss or backbone; see :func:`find_key`.
+
+        Raises:
+            UserError: there is no such key, or it is ambiguous.
+        """
+        return find_key(key, named=_named(self, {}))
+
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """All values in plain types, as stored in records."""
         return {group: asdict(getattr(self, group)) for group in GROUPS}

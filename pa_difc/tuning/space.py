@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING, Any
 
+from ..training.keys import owners
+from ..util.errors import UserError
 from ..util.names import lookup
 
 if TYPE_CHECKING:
@@ -93,18 +95,48 @@ class Dimension:
 Space = Mapping[str, Dimension]
 
 
-def searched(space: Space, tune: Sequence[str] = ()) -> dict[str, Dimension]:
-    """The dimensions of a study: those that are always searched, and the asked-for ones.
+def searched(space: Space, settings: Settings, tune: Sequence[str] = ()) -> dict[str, Dimension]:
+    """The dimensions of a study: those that are always searched and that the run has, and the asked-for ones.
 
     Args:
         space: all dimensions.
+        settings: of the run, resolved.
         tune: further keys to search.
 
     Raises:
-        UserError: a key can't be tuned.
+        UserError: a key can't be tuned, the run lacks an asked-for one, or it has none of those always searched.
     """
+    asked = {key: lookup("key to tune", key, space) for key in tune}
+    lacking = not_of(space, settings)
+    for key in asked:
+        if key in lacking:
+            settings.whole_key(key)  # fails, and says whose option it is
     always = [key for key, dimension in space.items() if dimension.always]
-    return {key: lookup("key to tune", key, space) for key in dict.fromkeys((*always, *tune))}
+    found = {key: space[key] for key in always if key not in lacking} | asked
+    if not found:
+        run = f"method {settings.method.name} with loss {settings.loss.name}"
+        what = f"{run} has none of {', '.join(always)}" if always else "the space has no dimension with always=True"
+        others = " ".join(key for key in space if key not in lacking)
+        tuned = f"--tune with some of: {others}; or " if others else ""
+        own = ", ".join([*settings.method.options, *settings.loss.options])
+        raise UserError(f"{what}: give {tuned}--space FILE.py with other keys{own and ', such as '}{own}")
+    return found
+
+
+def not_of(space: Space, settings: Settings) -> list[str]:
+    """The keys of a space that are options of other methods, losses and backbones than the run's.
+
+    Raises:
+        UserError: a key is no setting and nobody's option, or it is ambiguous.
+    """
+    lacking = []
+    own = {name for whole in settings.flat() for name in (whole, whole.partition(".")[2])} | {REWEIGHT}
+    for key in space:
+        if key not in own and owners(key):
+            lacking.append(key)
+        elif key != REWEIGHT:
+            settings.whole_key(key)
+    return lacking
 
 
 def suggest(trial: Trial, space: Space, settings: Settings) -> dict[str, Any]:

@@ -7,6 +7,10 @@ _NO_MEMORY = (
 )
 
 
+class ModelWarning(UserWarning):
+    """Something about a model that its user should know; commands show it on one line."""
+
+
 class UserError(ValueError):
     """A problem outside the program; the message says what is wrong, and what would be right."""
 

@@ -106,6 +106,10 @@ class Registry(MutableMapping[str, T], Generic[T]):
             digest.update(file.name.encode() + file.read_bytes())
         return digest.hexdigest()
 
+    def place(self, name: str) -> str:
+        """The file, or else the module, in which an entry was defined."""
+        return _place(self[name])
+
     def __getitem__(self, name: str) -> T:
         if self._is_of_family(name):
             if name not in self._of_family:

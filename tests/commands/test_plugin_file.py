@@ -108,8 +108,14 @@ def test_trained_changed_exported_and_used(home):
     from skimage.data import astronaut
 
     Image.fromarray(astronaut()).save(home / "photo.png")
-    code, out, err = pa_difc(home, "predict", "--model", "model", "photo.png", "--plugin", "mine.py")
-    assert code == 0 and next(csv.DictReader(io.StringIO(out)))["label"] in SEVEN, err
+    use = ["predict", "--model", "model", "photo.png", "--plugin", "mine.py"]
+    code, out, err = pa_difc(home, *use)
+    assert code == 0 and next(csv.DictReader(io.StringIO(out)))["label"] in SEVEN and "warning" not in err, err
+    (home / "mine.py").write_text(PLUGIN)
+    for words in (use, ["export", *model, "--plugin", "mine.py"], use):  # an export changes nothing about it
+        code, _, err = pa_difc(home, *words)
+        assert code == 0 and err.count("warning: ") == 2 and "UserWarning" not in err, err
+        assert f"backbone 'flat': {home.resolve() / 'mine.py'}, or a file that it imports, has changed since" in err
 
 
 def test_beside_ours_in_a_table_and_in_the_list(home):

@@ -21,7 +21,7 @@ def config(method="dann", **kwargs):
 def ready(source, target, out, base, *, storage=None, select="consensus", tune=(), prune=False, **how):
     """A study, its objective and its defaults, as :func:`study.run_trials` takes them."""
     task = Task(base, source, blind(target), out, objective_criterion(select), prune=prune)
-    space = searched(SPACE, tune)
+    space = searched(SPACE, base, tune)
     storage = storage or optuna.storages.InMemoryStorage()
     how = {"sampler": "tpe", "pruner": "none", "seed": 0, **how}
     study = open_study(storage, "s", {}, **how, must_exist=False)

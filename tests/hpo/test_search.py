@@ -139,6 +139,7 @@ def test_one_line_for_what_can_t_work(data_root, tmp_path):
         "must be sqlite:///FILE": ["--storage", "redis://x"],
         "can't be opened": ["--storage", "postgresql+psycopg2://me:secret@127.0.0.1:9/none"],
         "no study": ["--resume"],
+        "has none of max_margin, epsilon": ["--loss", "focal"],
         "--jobs 0: must be at least 1": ["--jobs", "0"],
         "--heartbeat 0: must be at least 1": ["--heartbeat", "0"],
         "--study '..': must be a name": ["--study", ".."],

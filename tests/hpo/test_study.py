@@ -7,8 +7,11 @@ from studies import SPACE, config, ready
 
 from pa_difc.data import EvalLoader
 from pa_difc.evaluation import CRITERIA, predict
+from pa_difc.training.resolve import resolve
+from pa_difc.training.settings import Settings
+from pa_difc.tuning import Dimension
 from pa_difc.tuning.objective import blind, pack, show, source_recall, thin, train, unpack
-from pa_difc.tuning.space import candidate, searched, suggest
+from pa_difc.tuning.space import candidate, not_of, searched, suggest
 from pa_difc.tuning.study import choose, open_study
 from pa_difc.tuning.trials import run_trials
 from pa_difc.util.errors import UserError
@@ -29,7 +32,7 @@ def test_trial_0_is_the_defaults_and_the_ranges_span_decades(source, target, tmp
     assert first.user_attrs["origin"] == "defaults"
     assert (first.params["max_margin"], first.params["epsilon"]) == (0.3, 0.02)
     assert first.params["lr"] == task.settings.optimiser.lr and first.params["reweight"] is True
-    space = searched(SPACE)
+    space = searched(SPACE, config())
     assert list(space) == ["max_margin", "epsilon"]
     assert (space["max_margin"].low, space["max_margin"].high, space["max_margin"].log) == (0.05, 3.0, True)
     assert (space["epsilon"].low, space["epsilon"].high, space["epsilon"].log) == (0.005, 1.0, True)
@@ -149,11 +152,44 @@ def test_packing_is_lossless_and_thinning_even():
 
 def test_unknown_keys_to_tune():
     with pytest.raises(UserError, match="unknown key to tune 'epsilom': did you mean 'epsilon'"):
-        searched(SPACE, ["epsilom"])
+        searched(SPACE, config(), ["epsilom"])
+
+
+def of(method, loss):
+    return resolve(Settings.of(method=method, loss=loss, epochs=3))
+
+
+def test_what_a_loss_or_method_lacks_is_not_searched():
+    assert list(searched(SPACE, of("mdd", "di"))) == ["max_margin"]
+    assert list(searched(SPACE, of("dann", "focal"), ["scale", "lr"])) == ["scale", "lr"]
+    assert not_of(SPACE, of("source_only", "drw")) == ["max_margin", "epsilon", "weight"]
+
+
+def test_with_nothing_left_the_keys_that_exist_are_named():
+    with pytest.raises(UserError, match="dann with loss focal has none of max_margin, epsilon: give --tune") as found:
+        searched(SPACE, of("dann", "focal"))
+    assert all(word in str(found.value) for word in ("scale classifier", "--space FILE.py", "gamma"))
+    assert "beta" not in str(found.value).replace("beta1", "") and "\n" not in str(found.value)
+    with pytest.raises(UserError, match=r"key 'beta' is an option of losses .*drw.*none of these is used here"):
+        searched(SPACE, of("dann", "focal"), ["beta"])
+
+
+def test_keys_that_nobody_has_are_refused_before_anything_is_trained():
+    space = {"gama": Dimension("γ", low=1, high=3, always=True)}
+    with pytest.raises(UserError, match="unknown key 'gama': did you mean 'gamma'"):
+        searched(space, of("dann", "focal"))
+
+
+def test_whole_keys_are_searched_too():
+    space = searched({"loss.gamma": Dimension("γ", low=1, high=3, always=True)}, of("dann", "focal"))
+    made = candidate(
+        of("dann", "focal"), suggest(optuna.trial.FixedTrial({"loss.gamma": 1.5}), space, of("dann", "focal"))
+    )
+    assert made.loss.options["gamma"] == 1.5
 
 
 def test_suggestions_are_config_values():
-    space = searched(SPACE, ["classifier", "beta"])
+    space = searched(SPACE, config(), ["classifier", "beta"])
     trial = optuna.trial.FixedTrial({"max_margin": 1.0, "epsilon": 0.1, "classifier": "cosine", "beta": 0.99})
     made = candidate(config(), suggest(trial, space, config()))
     assert (made.loss.options["max_margin"], made.model.classifier, made.loss.options["beta"]) == (1.0, "cosine", 0.99)

@@ -1,5 +1,6 @@
 """Methods and losses of others: what can't be resumed or recorded is refused before it costs anything."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from pytorch_adapt.hooks import EntropyReducer
 
 from pa_difc import LOSSES, METHODS, PenaltyMethod, SourceOnly, option
 from pa_difc.data import Domain
-from pa_difc.losses import LossSpec
+from pa_difc.losses import LossSpec, make_loss
 from pa_difc.training.build import make_adapter, make_loader
 from pa_difc.training.engine import fit
 from pa_difc.training.resolve import resolve
@@ -478,3 +479,41 @@ def test_samples_losses_may_go_to_a_reducer(monkeypatch, tmp_path):
     monkeypatch.setitem(LOSSES, "mine", LossSpec("x", lambda inputs: lambda z, y: CE(z, y, reduction="none")))
     monkeypatch.setitem(METHODS, "conditioned", Conditioned)
     train(tmp_path, method="conditioned", loss="mine")
+
+
+def part_of_a_loss(**parts):
+    """A loss with these attributes beside ``forward``."""
+
+    def forward(self, logits, labels):
+        return torch.nn.functional.cross_entropy(logits, labels)
+
+    return type("Partial", (torch.nn.Module,), {"forward": forward, **parts})()
+
+
+def method(self, *args):
+    """Any method."""
+
+
+@pytest.mark.parametrize(
+    ("parts", "lacking"),
+    [
+        ({"update": method}, "has update() but no needs_target_logits"),
+        ({"needs_target_logits": True}, "has needs_target_logits but no update()"),
+        ({"update": "weekly", "needs_target_logits": True}, "has needs_target_logits but no update()"),
+        ({"end_epoch": method}, "has end_epoch() but no set_steps_per_epoch() and steps_per_epoch"),
+        ({"end_epoch": method, "steps_per_epoch": 3}, "but no set_steps_per_epoch()"),
+        ({"update_from_evaluation": method}, "has update_from_evaluation() but no needs_evaluation"),
+    ],
+)
+def test_a_loss_with_a_part_of_a_protocol_is_refused_when_it_is_made(parts, lacking, tmp_path, monkeypatch):
+    monkeypatch.setitem(LOSSES._loaded, "partial", LossSpec("partial", lambda inputs: part_of_a_loss(**parts)))
+    for made in (lambda: make_loss("partial"), lambda: train(tmp_path, method="dann", loss="partial")):
+        with pytest.raises(UserError, match=f"loss 'partial' .*{re.escape(lacking)}"):
+            made()
+    with pytest.raises(UserError, match=f"loss 'Partial' .*{re.escape(lacking)}"):
+        make_loss(part_of_a_loss(**parts))
+
+
+def test_a_loss_may_know_its_steps_per_epoch_for_itself():
+    loss = part_of_a_loss(steps_per_epoch=3)
+    assert make_loss(loss) is loss
