@@ -20,7 +20,7 @@ from ..util.names import unknown
 from .augment import zoom_faces
 from .faces import Face, Samples
 from .features import FeatureSet
-from .sampling import SAMPLERS, Sampler, sampler_names
+from .sampling import SAMPLERS, drawn, require_pure, sampler_names
 from .strong_views import DRAWS, strong_views
 from .views import views_of
 
@@ -44,7 +44,8 @@ class PairLoader:
 
     Raises:
         ValueError: a domain is empty, or ``batch_size`` is below 2.
-        UserError: there are too few samples for so many processes, or a side has no such sampler.
+        UserError: there are too few samples for so many processes, or a side has no such sampler; or its sampler is no
+            pure function or returns no valid indices, see :func:`.sampling.require_pure`.
     """
 
     def __init__(
@@ -76,8 +77,11 @@ class PairLoader:
         self.source, self.target = source, target
         self.batch_size, self.seed, self.device = batch_size, seed, torch.device(device)
         self.flip, self.zoom = flip, zoom
-        self._samplers = _sampler(sampler, "source"), _sampler(target_sampler, "target")
+        self._samplers = _named(sampler, "source"), _named(target_sampler, "target")
         self.samples_per_epoch = max(sizes)
+        if source is not None:
+            require_pure(sampler, len(source), self.samples_per_epoch, [seed, 0], source.labels)
+        require_pure(target_sampler, len(target), self.samples_per_epoch, [seed, 1])
         self.rank, self.processes = rank, processes
         self._sizes = _batch_sizes(self.samples_per_epoch, batch_size, least=2 * processes)
 
@@ -93,7 +97,7 @@ class PairLoader:
 
     def needs_predictions(self, epoch: int) -> bool:
         """Whether an epoch is drawn by predicted classes; never the first one, before anything is learnt."""
-        return self._samplers[1].by == "predictions" and epoch > 0
+        return SAMPLERS[self._samplers[1]].by == "predictions" and epoch > 0
 
     def epoch(
         self,
@@ -122,12 +126,12 @@ class PairLoader:
             key for target labels.
         """
         sampler, target_sampler = self._samplers
-        if target_sampler.by == "predictions" and not self.needs_predictions(epoch):
-            target_sampler, predicted = SAMPLERS["shuffled"], None
+        if SAMPLERS[target_sampler].by == "predictions" and not self.needs_predictions(epoch):
+            target_sampler = "shuffled"
         args = self.samples_per_epoch, epoch
         if (source := self.source) is not None:
-            src = sampler.draw(len(source), *args, [self.seed, 0], source.labels if sampler.by else None)
-        target = target_sampler.draw(len(self.target), *args, [self.seed, 1], predicted if target_sampler.by else None)
+            src = drawn(sampler, len(source), *args, [self.seed, 0], source.labels)
+        target = drawn(target_sampler, len(self.target), *args, [self.seed, 1], predicted)
         coins, views, chances = (np.random.default_rng([self.seed, epoch, stream]) for stream in (2, 3, 4))
         start = 0
         for size in self._sizes:
@@ -231,12 +235,11 @@ class EvalLoader:
         return range(self.part.start, self.part.stop, self.batch_size)
 
 
-def _sampler(name: str, side: str) -> Sampler:
-    """The sampler of this name; refuses one that can't draw the side."""
-    sampler = SAMPLERS.lookup(name)
-    if side not in sampler.sides:
+def _named(name: str, side: str) -> str:
+    """The name of a sampler; refuses one that can't draw the side."""
+    if side not in SAMPLERS.lookup(name).sides:
         raise unknown(f"sampler of the {side}", name, sampler_names(side))
-    return sampler
+    return name
 
 
 def part_of(size: int, rank: int, processes: int) -> slice:

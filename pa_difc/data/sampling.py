@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from ..util.errors import UserError
 from ..util.registry import Registry
 
 if TYPE_CHECKING:
@@ -73,6 +74,59 @@ SAMPLERS: Registry[Sampler] = Registry(
 def sampler_names(side: str) -> list[str]:
     """The samplers that can draw a side, "source" or "target"."""
     return [name for name, sampler in SAMPLERS.loaded().items() if side in sampler.sides]
+
+
+def drawn(
+    name: str, length: int, per_epoch: int, epoch: int, key: Sequence[int], classes: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """Draws an epoch with the sampler of this name, and checks what it returns; see :class:`Draw`.
+
+    Raises:
+        UserError: it returns another number of indices, indices out of range, or no whole numbers.
+    """
+    import numpy as np
+
+    sampler = SAMPLERS[name]
+    found = np.asarray(sampler.draw(length, per_epoch, epoch, key, classes if sampler.by else None))
+    if found.shape != (per_epoch,):
+        number = f"{len(found):,} indices" if found.ndim == 1 else f"an array of shape {found.shape}"
+        raise UserError(f"sampler {name!r} returns {number} for an epoch: must be {per_epoch:,} (per_epoch)")
+    if not np.issubdtype(found.dtype, np.integer):
+        raise UserError(f"sampler {name!r} returns {found.dtype} values: must be whole numbers (np.int64)")
+    if (wrong := found[(found < 0) | (found >= length)]).size:
+        raise UserError(f"sampler {name!r} returns index {wrong[0]}: must be from 0 to {length - 1:,} (length - 1)")
+    return found.astype(np.int64)  # a copy, as the sampler may write into its own array again
+
+
+def require_pure(
+    name: str, length: int, per_epoch: int, key: Sequence[int], classes: NDArray[np.int64] | None = None
+) -> None:
+    """Refuses a sampler whose draws differ if it is called twice, because no run could be repeated or resumed.
+
+    Built-in samplers are not called, which takes long in large domains.
+
+    Args:
+        name: of the sampler.
+        length, per_epoch, key: see :class:`Draw`.
+        classes: the labels, for a sampler that needs them; for one by predictions, of which there are none yet, two
+            classes in turn are used.
+
+    Raises:
+        UserError: it is not a pure function, or see :func:`drawn`.
+    """
+    import numpy as np
+
+    if SAMPLERS.is_built_in(name):
+        return
+    epoch = 0
+    if SAMPLERS[name].by == "predictions":
+        epoch, classes = 1, np.arange(length) % 2
+    first, second = (drawn(name, length, per_epoch, epoch, key, classes) for _ in range(2))
+    if not np.array_equal(first, second):
+        raise UserError(
+            f"sampler {name!r} returns other indices when it is called again with the same values: "
+            "must depend on these alone, as with np.random.default_rng([key[0], epoch, *key[1:]])"
+        )
 
 
 def shuffled(

@@ -63,7 +63,7 @@ class Registry(MutableMapping[str, T], Generic[T]):
         if entry is None:
             return lambda given: self.register(name, given)
         _require_complete(f"{self.kind} {name!r}", entry)
-        if name in self._places or self._is_of_family(name):
+        if self.is_built_in(name):
             raise UserError(f"{self.kind} {name!r} is built in: register yours under another name")
         before = self._loaded.get(name)
         if before is not None and _place(before) != _place(entry):
@@ -105,6 +105,10 @@ class Registry(MutableMapping[str, T], Generic[T]):
         for file in files:
             digest.update(file.name.encode() + file.read_bytes())
         return digest.hexdigest()
+
+    def is_built_in(self, name: str) -> bool:
+        """Whether an entry is one of the package's own."""
+        return name in self._places or self._is_of_family(name)
 
     def place(self, name: str) -> str:
         """The file, or else the module, in which an entry was defined."""

@@ -94,3 +94,67 @@ def test_registries_are_listed_without_numpy():
     )
     done = subprocess.run([sys.executable, "-c", code, str(ROOT / "pa_difc")], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def once_more(length, per_epoch, epoch, key, classes=None):
+    return np.random.default_rng().integers(length, size=per_epoch)
+
+
+KEPT = np.arange(12) % 9
+
+
+def in_place(length, per_epoch, epoch, key, classes=None):
+    np.random.default_rng().shuffle(KEPT)
+    return KEPT
+
+
+def of(found):
+    """A sampler that always returns the same."""
+    return lambda length, per_epoch, epoch, key, classes=None: found
+
+
+@pytest.mark.parametrize("by", [None, "predictions"])
+@pytest.mark.parametrize(
+    ("draw", "words"),
+    [
+        (once_more, "returns other indices when it is called again with the same values"),
+        (in_place, "returns other indices when it is called again with the same values"),
+        (of(np.arange(5)), r"returns 5 indices for an epoch: must be 12 \(per_epoch\)"),
+        (of(np.zeros((12, 1), dtype=int)), r"returns an array of shape \(12, 1\) for an epoch"),
+        (of(np.zeros(12)), r"returns float64 values: must be whole numbers"),
+        (of(np.zeros(12, dtype=bool)), r"returns bool values: must be whole numbers"),
+        (of([*range(8), 9, 0, 0, 0]), r"returns index 9: must be from 0 to 8 \(length - 1\)"),
+        (of([0] * 11 + [-1]), r"returns index -1: must be from 0 to 8"),
+    ],
+)
+def test_a_sampler_whose_epochs_cannot_be_used_or_repeated_is_refused_at_the_start(draw, words, by, monkeypatch):
+    monkeypatch.setitem(SAMPLERS._loaded, "odd", Sampler("odd", draw, by=by))
+    with pytest.raises(UserError, match=f"^sampler 'odd' {words}") as refused:
+        PairLoader(random_faces(12, 0), random_faces(9, 1), batch_size=4, target_sampler="odd")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_sampler_of_the_source_is_checked_with_its_labels_and_without_a_source_not_at_all(monkeypatch):
+    source, target = random_faces(12, 0), random_faces(9, 1)
+    seen = []
+
+    def draw(length, per_epoch, epoch, key, classes=None):
+        seen.append(classes)
+        return np.random.default_rng().integers(length, size=per_epoch)
+
+    monkeypatch.setitem(SAMPLERS._loaded, "odd", Sampler("odd", draw, by="labels"))
+    assert len(PairLoader(None, target, batch_size=4, sampler="odd")) == 2 and not seen
+    with pytest.raises(UserError, match="sampler 'odd' returns other indices"):
+        PairLoader(source, target, batch_size=4, sampler="odd")
+    assert all(np.array_equal(classes, source.labels) for classes in seen)
+
+
+def test_later_epochs_are_checked_too(monkeypatch):
+    def draw(length, per_epoch, epoch, key, classes=None):
+        return np.arange(per_epoch if epoch < 2 else 7)
+
+    monkeypatch.setitem(SAMPLERS._loaded, "odd", Sampler("odd", draw))
+    loader = PairLoader(random_faces(9, 0), random_faces(9, 1), batch_size=4, sampler="odd")
+    assert len(list(loader.epoch(1))) == 2
+    with pytest.raises(UserError, match="sampler 'odd' returns 7 indices for an epoch: must be 9"):
+        next(loader.epoch(2))
