@@ -93,9 +93,9 @@ def other_seeds(settings: Settings, source: Domain, target: Domain, out: Path) -
     Args:
         settings, source, target, out: see :func:`freeze`.
     """
-    network = network_settings(settings)
-    if network.model.pretrained is not None or source.empty:
+    if settings.model.pretrained is not None or source.empty:
         return []
+    network = network_settings(settings)
 
     def made(seed: int) -> bool:
         return (RunFolder.of(out, network.but(seed=seed), source, target).path / "features.npz").exists()
