@@ -1,7 +1,7 @@
 """Does a method adapt? Four classes of points, turned and shifted in the target; target accuracy, mean of five seeds.
 
 The comparison is source-only with the same extractor and steps. AGRA is left out: these points have no regions, and its
-gain on them is noise (−5 points on one machine, +1 on another).
+gain on them is noise (−5 points when this was first written, +1 later).
 """
 
 from functools import cache
