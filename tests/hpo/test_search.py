@@ -182,7 +182,7 @@ def test_three_workers_one_killed_and_no_trial_is_lost(data_root, tmp_path, post
     budget, workers = 8, 3
     more = ["--storage", postgres, "--heartbeat", "1", "--confirm-seeds", "0"]
     arguments = flags(data_root, tmp_path / "out", *more, trials=budget)
-    arguments[arguments.index("--epochs") + 1] = "40"
+    arguments[arguments.index("--epochs") + 1] = "16"
     processes = [start(SEARCH, *arguments) for _ in range(workers)]
     storage = optuna.storages.get_storage(postgres)  # one, as each has connections of its own
     states = lambda: Counter(  # noqa: E731
@@ -193,7 +193,7 @@ def test_three_workers_one_killed_and_no_trial_is_lost(data_root, tmp_path, post
     deadline = time.time() + 200
     while states()["RUNNING"] < workers:
         assert time.time() < deadline and all(p.poll() is None for p in processes)
-        time.sleep(0.05)
+        time.sleep(0.2)
     processes[0].send_signal(signal.SIGKILL)
     outputs = [p.communicate(timeout=250) for p in processes]
     assert [p.returncode for p in processes[1:]] == [0, 0], outputs
