@@ -56,6 +56,21 @@ def test_no_command_fails_for_its_letters(words, encoding, monkeypatch):
     assert "\\u" not in out, [line for line in out.splitlines() if "\\u" in line]
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (RuntimeError("can't start new thread"), "too little memory or too many processes (ulimit -u): can't start"),
+        (MemoryError(), "too little memory: MemoryError"),
+    ],
+)
+def test_what_the_system_refuses_is_a_line(error, words, monkeypatch):
+    def work():
+        raise error
+
+    code, out, err = printed(monkeypatch, work, "utf-8")
+    assert (code, out) == (2, "") and err.startswith(f"error: {words}") and err.count("\n") == 1
+
+
 @pytest.mark.parametrize("words", [["weights"], ["datasets", "affectnet"], ["datasets", "fer2013"]])
 def test_prose_is_as_wide_as_the_terminal(words, monkeypatch, capsys):
     for given, widest in ((80, 80), (60, 60), (200, 110)):
