@@ -51,7 +51,7 @@ def _code_of(main: Callable[[], int | None]) -> int:
         if not is_of_memory(error):
             raise
         or_else = " or too many processes (ulimit -u)" if "thread" in str(error) else ""
-        return _say_error(f"too little memory{or_else}: {error or type(error).__name__}")
+        return _say_error(f"too little memory{or_else}: {str(error) or type(error).__name__}")
     except OSError as error:  # a full or broken disk, or missing permission
         place = f"{error.filename}: " if error.filename is not None else ""
         return _say_error(f"{place}{error.strerror or error}")
