@@ -204,7 +204,7 @@ class RunSettings(Options):
     seed: int = option(0, "seed of weights, batches and dropout", at_least=0)
     prior_correction: str = option(
         "none",
-        "adjust predictions to an estimated target class prior: none, bbse, rlls or mlls",
+        "correct predictions for an estimated target class prior: none, bbse, rlls or mlls",
         choices=lambda: ("none", *_words("evaluation.prior", "ESTIMATORS")()),
     )
     device: str = option("cpu", "cpu, cuda or cuda:N")
