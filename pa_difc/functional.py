@@ -261,7 +261,7 @@ def confusion_scores(probs: Tensor) -> Tensor:
 def confusion_margins(margins: Tensor, confusion: Tensor, epsilon: float = 0.02) -> Tensor:
     """Raises the margins of the classes that target predictions confuse most.
 
-    Δ'_{C[j]} = Δ_{C[j]} + ε / 2^(j−1), C the classes sorted by confusion, largest first (Sreenivas et al. 2022,
+    ``Δ'_C[j] = Δ_C[j] + ε / 2^(j−1)``, C the classes sorted by confusion, largest first (Sreenivas et al. 2022,
     eq. 6). The result may exceed the cap of :func:`class_margins`.
 
     The paper leaves the order of equal scores open; here such classes share the increments of their ranks equally, so

@@ -42,7 +42,18 @@ def test_all_places_say_the_same_version():
     found = {
         "pyproject.toml": r'^version = "(.+)"$',
         "CITATION.cff": r"^version: (.+)$",
-        "docs/changelog.md": r"^## (\d.+)$",
+        "docs/changelog.md": r"^## Version (.+), ",
     }
-    versions = {re.search(line, (ROOT / name).read_text(), re.MULTILINE)[1] for name, line in found.items()}
-    assert versions == {VERSION}
+    assert {first(line, name) for name, line in found.items()} == {VERSION}
+
+
+def test_every_version_has_a_date_and_the_citation_the_last_one():
+    heads = re.findall(r"^## (.+)$", (ROOT / "docs" / "changelog.md").read_text(), re.MULTILINE)
+    dates = [re.fullmatch(r"Version \d+\.\d+\.\d+, (\d{4}-\d\d-\d\d)", head)[1] for head in heads]
+    assert dates == sorted(dates, reverse=True)
+    assert first(r"^date-released: (.+)$", "CITATION.cff") == dates[0]
+
+
+def first(pattern, name):
+    """What the group of a pattern has found in a line of a file."""
+    return re.search(pattern, (ROOT / name).read_text(), re.MULTILINE)[1]

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   pa-difc adapt                                       # on synthetic faces: a few minutes
   pa-difc adapt --source folder:my_labelled_faces --target images:my_other_faces --data-root .
-  pa-difc adapt --source muxspace --target images:holiday --data-root data --pretrained face_expression --budget 40m
-  pa-difc adapt --source none --target images:holiday --data-root . --pretrained face_expression"""
+  pa-difc adapt --source muxspace --target images:holiday --data-root data --pretrained downloads/face_api --budget 40m
+  pa-difc adapt --source none --target images:holiday --data-root . --pretrained downloads/face_api"""
 
 #: Method, loss and options of each cell, when the pretrained weights include a classifier.
 FROM_CLASSIFIER: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -74,13 +74,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder that holds the datasets, each in a folder of its name (default: data)",
     )
-    add("--labels", metavar="SET", help="the classes: expressions, expressions8, valence, folders or FILE.toml")
+    add(
+        "--labels",
+        metavar="SET",
+        help="the classes: expressions, expressions8, valence, folders or FILE.toml (default: expressions)",
+    )
     about = "weights to start from, ideally of an expression network; see pa-difc weights (default: none)"
     add("--pretrained", metavar="PLACE", help=about)
     about = "feature extractor (default: a model folder's own; expression with other weights; else small)"
     add("--backbone", metavar="NAME", help=about)
     add("--budget", default="20m", metavar="TIME", help="such as 90s, 20m or 1h30m (default: %(default)s)")
-    add("--device", metavar="NAME", help="cpu, cuda or cuda:N")
+    add("--device", metavar="NAME", help="cpu, cuda or cuda:N (default: cpu)")
     about = "where the runs, report.html and model/ go (default: %(default)s)"
     add("--out", type=Path, default=Path("runs/adapt"), metavar="DIR", help=about)
     about = "any other key for all cells, such as lr=0.002 or target_loss=difc; pa-difc compare --help lists them"

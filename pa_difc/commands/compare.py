@@ -48,7 +48,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_features_flag(parser)
     add_jobs_flags(parser)
     add = parser.add_argument
-    add("--seeds", nargs="+", type=seed, default=None, metavar="N", help="(default: 0)")
+    add(
+        "--seeds",
+        nargs="+",
+        type=seed,
+        default=None,
+        metavar="N",
+        help="seeds of weights, batches and dropout (default: 0)",
+    )
     add("--sources", nargs="+", metavar="NAME", help="several labelled datasets, each paired with every target")
     add(
         "--targets",

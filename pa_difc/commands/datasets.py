@@ -34,7 +34,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help=f"one of them, or {own}")
     about = "show which of a dataset's labels are classes of this label set (default: %(default)s)"
     parser.add_argument("--labels", default="expressions", metavar="SET", help=about)
-    parser.add_argument("--data-root", type=Path, default=Path("data"), metavar="DIR", help="(default: %(default)s)")
+    parser.add_argument(
+        "--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of datasets (default: %(default)s)"
+    )
     parser.add_argument("--deduplicate", action="store_true", help="drop exact duplicates, and report them")
     add_arrangement_flags(parser)
 

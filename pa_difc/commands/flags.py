@@ -51,7 +51,7 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None
         metavar="NAME",
     )
     add("--maps", "feature maps under the grid, such as mid, late or mid+late+last", metavar="NAMES")
-    add("--pretrained", "weights for the backbone", metavar="FILE")
+    add("--pretrained", "weights for the backbone: a file, a model folder, or hub with timm:NAME", metavar="FILE")
     add("--device", "cpu, cuda or cuda:N", metavar="NAME")
     add("--sampler", f"how source samples are drawn: {', '.join(sampler_names('source'))}", metavar="NAME")
     add("--target-sampler", f"how target samples are drawn: {', '.join(sampler_names('target'))}", metavar="NAME")
@@ -60,7 +60,9 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None
     add("--deduplicate", "drop exact duplicates, also across splits, and report them", action="store_true")
     add_arrangement_flags(parser)
     add("--deterministic", "deterministic algorithms only (slower on CUDA)", action="store_true")
-    add("--on-bad-image", "images that can't be read: skip them, or stop with error", metavar="WHAT")
+    add(
+        "--on-bad-image", "images that can't be read: skip leaves them out and counts them, error stops", metavar="WHAT"
+    )
     out = "where records, checkpoints and tables go (default: %(default)s)"
     parser.add_argument("--out", type=Path, default=Path(defaults.get("out", "runs")), metavar="DIR", help=out)
     about = "a TOML file of settings, such as the settings.toml of a run or the best.toml of a study; flags override it"
@@ -173,6 +175,11 @@ def add_features_flag(parser: argparse.ArgumentParser) -> None:
 
 def describe_keys() -> str:
     """A line for each settings key, for help texts."""
-    lines = [f"  {key}={about.default}: {about.about}" for key, about in fixed_keys().items() if key not in CELL_KEYS]
-    lines = [wrapped(line, 6) for line in lines]
+    keys = {key: about for key, about in fixed_keys().items() if key not in CELL_KEYS}
+    lines = [wrapped(f"  {key}={_as_typed(about.default)}: {about.about}", 6) for key, about in keys.items()]
     return "\n".join([*lines, "and the options of methods, losses and backbones: pa-difc list methods"])
+
+
+def _as_typed(default: object) -> str:
+    """A default as ``--set`` takes it: none, true or false for Python's."""
+    return str(default).lower() if default is None or isinstance(default, bool) else str(default)

@@ -41,7 +41,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             metavar = _METAVARS.get(name, "P" if kind is int else "NAME")
             add(flag, type=kind, default=about.default, metavar=metavar, help=text + shown)
     cores = os.cpu_count() or 1
-    add("--processes", type=int, default=cores, metavar="N", help="(default: all cores, %(default)s)")
+    add(
+        "--processes",
+        type=int,
+        default=cores,
+        metavar="N",
+        help="worker processes (default: one per core, %(default)s)",
+    )
     add("--device", default="cpu", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")
 
 

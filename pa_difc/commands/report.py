@@ -12,8 +12,8 @@ EXAMPLES = """\
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", type=Path, help="a folder with runs below it, such as the --out of compare.py")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="(default: the folder's own report/)")
+    parser.add_argument("runs", type=Path, help="a folder with runs below it, such as the --out of pa-difc compare")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the page (default: report/ in the folder)")
     about = "write each table as LaTeX too, for booktabs and graphicx: best values in bold"
     parser.add_argument("--latex", action="store_true", help=about)
     about = "formats of the files in figures/, black on white (default: svg)"

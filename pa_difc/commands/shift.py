@@ -34,7 +34,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_jobs_flags(parser)
     add = parser.add_argument
     about = "α of the Dirichlet distributions; smaller is more severe, none leaves the target unchanged"
-    add("--alphas", nargs="+", default=[NONE, "10", "3", "1", "0.3"], metavar="A", help=f"{about} (default: all five)")
+    add(
+        "--alphas",
+        nargs="+",
+        default=[NONE, "10", "3", "1", "0.3"],
+        metavar="A",
+        help=f"{about} (default: none 10 3 1 0.3)",
+    )
     add("--draws", type=int, default=3, metavar="N", help="draws per α; draw n has seed n (default: %(default)s)")
     about = "samplers of the target to compare (default: all)"
     add("--target-samplers", nargs="+", default=None, metavar="NAME", help=about)

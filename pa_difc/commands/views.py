@@ -34,8 +34,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder that holds the datasets, each in a folder of its name (default: data)",
     )
-    add("--labels", metavar="SET", help="the classes: expressions, expressions8, valence, folders or FILE.toml")
-    add("--device", metavar="NAME", help="cpu, cuda or cuda:N")
+    add(
+        "--labels",
+        metavar="SET",
+        help="the classes: expressions, expressions8, valence, folders or FILE.toml (default: expressions)",
+    )
+    add("--device", metavar="NAME", help="cpu, cuda or cuda:N (default: cpu)")
     add("--faces", type=int, default=2000, metavar="N", help="use at most this many faces (default: %(default)s)")
     about = "read the labels after the choice, to show what each crop would have scored; not for choosing"
     add("--oracle", action="store_true", help=about)

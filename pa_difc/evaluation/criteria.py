@@ -109,7 +109,7 @@ def class_ami(evidence: Evidence, most: int = 5000) -> float:
 
 
 def source_macro_recall(evidence: Evidence) -> float:
-    """Mean per-class recall on the source's held-out set. Blind to the target."""
+    """Mean recall on the source's held-out set. Blind to the target."""
     predicted = evidence.source_probs.argmax(axis=1)
     return macro_recall(evidence.source_labels, predicted)
 
@@ -156,7 +156,7 @@ SRC_MACRO = Criterion(source_macro_recall, "mean recall on held-out source; blin
 
 
 def ensemble_agreement(candidates: Sequence[Array], weights: Sequence[float] | None = None) -> list[float]:
-    """How well each candidate's predictions agree with the ensemble of all candidates, by mean per-class recall.
+    """How well each candidate's predictions agree with the ensemble of all candidates, by mean recall.
 
     EnsV (Hu et al. 2024, "Towards Reliable Model Selection for UDA", NeurIPS). Differs from the paper: mean recall
     instead of accuracy. If most candidates fail alike, it rewards the failure.

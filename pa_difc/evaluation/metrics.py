@@ -21,7 +21,7 @@ ENOUGH_NOTE = f"≥ {ENOUGH_FACES} faces: mean recall over the classes with at l
 
 
 def score(labels: npt.NDArray[Any], probs: npt.NDArray[Any]) -> dict[str, Any]:
-    """Accuracy, mean per-class recall, macro-F1 and the underlying counts.
+    """Accuracy, mean recall over classes, macro-F1 and the underlying counts.
 
     Classes without samples are left out of the means (CK+48 has no neutral); predicting them still counts as an error.
 

@@ -37,7 +37,7 @@ class DIFCLoss(Clocked, LabelledLoss):
     """Cross-entropy with class margins against source imbalance, raised for the classes the target confuses.
 
     L_DI with margins Δ_k = γ / N_k^(1/4) until ``schedule.confusion_epoch``, then L_DIFC with margins
-    Δ'_{C[j]} = Δ_{C[j]} + ε / 2^(j−1) (Sreenivas et al. 2022, eqs. 3 to 6); class weights join at
+    ``Δ'_C[j] = Δ_C[j] + ε / 2^(j−1)`` (Sreenivas et al. 2022, eqs. 3 to 6); class weights join at
     ``schedule.reweight_epoch`` (deferred re-weighting, Cao et al. 2019, arXiv:1906.07413).
 
     In a training step, call the loss once or more, then ``update`` once::

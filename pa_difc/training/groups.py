@@ -47,7 +47,7 @@ class DataSettings(Options):
     flip: bool = option(True, "mirror training faces at random")
     zoom: float = option(
         0.0,
-        "zoom into training faces at random by up to this share of a side; the benchmark: 0.083",
+        "zoom into training faces at random by up to this share of a side; the CD-FER benchmark: 0.083",
         at_least=0,
         below=0.5,
     )
@@ -66,7 +66,9 @@ class DataSettings(Options):
         None, "find near duplicates, and keep, group or drop them", choices=NEAR_DUPLICATES
     )
     on_bad_image: str = option(
-        "skip", "images that can't be read: skip them, or stop with error", choices=("skip", "error")
+        "skip",
+        "images that can't be read: skip leaves them out and counts them, error stops",
+        choices=("skip", "error"),
     )
 
 
@@ -82,7 +84,7 @@ class ModelSettings(Options):
     )
     landmark_branch: str = option(
         "conv",
-        "branch for each landmark: conv (the paper's text) or ir (the benchmark's)",
+        "branch for each landmark: conv (the paper's text) or ir (the CD-FER benchmark's)",
         choices=LANDMARK_BRANCHES,
     )
     pool: str = option(
@@ -159,9 +161,9 @@ class OptimiserSettings(Options):
         1.0, "factor on the learning rate of a trunk's layer for each layer above it", above=0, at_most=1
     )
     new_lr_multiplier: float = option(
-        1.0, "learning rate of layers that pretraining did not fill; the benchmark: 10", above=0
+        1.0, "learning rate of layers that pretraining did not fill; the CD-FER benchmark: 10", above=0
     )
-    new_decay_multiplier: float = option(1.0, "weight decay of these layers; the benchmark: 2", above=0)
+    new_decay_multiplier: float = option(1.0, "weight decay of these layers; the CD-FER benchmark: 2", above=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -202,7 +204,7 @@ class RunSettings(Options):
     seed: int = option(0, "seed of weights, batches and dropout", at_least=0)
     prior_correction: str = option(
         "none",
-        "adjust predictions to an estimated target class prior: none, bbse, rlls or mlls",
+        "correct predictions for an estimated target class prior: none, bbse, rlls or mlls",
         choices=lambda: ("none", *_words("evaluation.prior", "ESTIMATORS")()),
     )
     device: str = option("cpu", "cpu, cuda or cuda:N")

@@ -26,8 +26,8 @@ class PrepareSettings(Options):
     crop_px: int = option(112, "side of a stored face", unit="pixels", at_least=16, at_most=1024)
     on_missing: str = option(
         "drop",
-        "images without a face: drop leaves them out and lists them, as the benchmark does silently; whole takes the "
-        "image (or the box that the dataset gives) and typical points; error stops",
+        "images without a face: drop leaves them out and lists them (the CD-FER benchmark drops them silently); whole "
+        "takes the image (or the box that the dataset gives) and typical points; error stops",
         choices=("drop", "whole", "error"),
     )
     on_bad_image: str = option(
