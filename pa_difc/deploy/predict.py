@@ -58,7 +58,7 @@ def predict_images(
         batch_size: number of images whose faces are classified together.
         at_once: number of images that are searched for faces together; large images are searched in smaller groups.
     """
-    search, cut = search or FaceSearch(device, detect_px, model.size_px), Cut(model, crop)
+    search, cut = search or FaceSearch(device, detect_px, model.crop_px), Cut(model, crop)
     model = model.to(device)
     looks = look(images, search, cut, max(at_once, batch_size), draws=annotate is not None)
     for number, (image, probs) in enumerate(asked(model, looks, device, 1 if annotate else batch_size)):
