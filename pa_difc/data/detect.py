@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,20 +33,27 @@ class Detection(NamedTuple):
 
 
 class FaceDetector:
-    """MTCNN on batches of images of any size, each scaled and padded to a square of the batch's size.
+    """MTCNN on images of any size, each scaled and padded to a square.
+
+    On a CPU, images go through the network one by one and in one thread: batches and threads change the order of its
+    sums, hence the last bits of a box, and a few pixels of the crop. So the faces of an image depend neither on other
+    images nor on the process, and predictions see the very pixels that ``prepare`` stores. On a GPU, batches are
+    needed for speed, and equal only up to rounding.
 
     Args:
         device: where it runs.
         detect_px: longer side to which images are scaled; small images are enlarged at most fourfold.
-        tight: add less gray around images, which is faster, but misses faces nearly as large as their image.
+        tight: add less gray around images, which is faster, but misses faces nearly as large as their image; on a CPU,
+            use all threads, since the images are large.
     """
 
     def __init__(self, device: torch.device | str = "cpu", detect_px: int = DETECT_PX, *, tight: bool = False) -> None:
         self.detect_px = detect_px
         self._tight = tight
         where = torch.device(device)
+        self._on_cpu = where.type == "cpu"
         self._mtcnn = MTCNN(keep_all=True, select_largest=False, device=where)
-        if where.type == "cpu":  # makes its pooling vectorised
+        if self._on_cpu:  # makes its pooling vectorised
             self._mtcnn.to(memory_format=torch.channels_last)
 
     def detect(self, images: Sequence[Image.Image], close: Sequence[bool]) -> list[list[Detection]]:
@@ -63,7 +71,7 @@ class FaceDetector:
         found: list[list[Detection]] = [[] for _ in images]
         for (side, near), members in groups.items():
             self._mtcnn.min_face_size = max(20, int(side * _CLOSE if near else min(side / 10, _FAR_PX)))
-            at_once = max(1, int(_AT_ONCE_PX / ((1 + 2 * _MARGIN) * side) ** 2))
+            at_once = 1 if self._on_cpu else max(1, int(_AT_ONCE_PX / ((1 + 2 * _MARGIN) * side) ** 2))
             for start in range(0, len(members), at_once):
                 part = members[start : start + at_once]
                 for index, faces in zip(part, self._batch([images[i] for i in part], side), strict=True):
@@ -77,7 +85,8 @@ class FaceDetector:
         room = (max(w for w, _ in sizes), max(h for _, h in sizes)) if self._tight else (side, side)
         canvases = [_canvas(image, size, room, margin) for image, size in zip(images, sizes, strict=True)]
         try:
-            boxes, probs, points = self._mtcnn.detect(canvases, landmarks=True)
+            with _threads(1 if self._on_cpu and not self._tight else torch.get_num_threads()):
+                boxes, probs, points = self._mtcnn.detect(canvases, landmarks=True)
         except RuntimeError:
             # facenet-pytorch concatenates an empty list if all candidates of a batch lie outside their images. For a
             # single image that means no face.
@@ -86,6 +95,17 @@ class FaceDetector:
             return [self._batch([image], side)[0] for image in images]
         found = zip(boxes, probs, points, scales, strict=True)
         return [list(_faces(b, p, five, margin, scale)) for b, p, five, scale in found]
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Runs PyTorch with a number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _scaled(image: Image.Image, scale: float) -> tuple[int, int]:

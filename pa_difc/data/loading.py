@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch.nn.functional import interpolate
 
 from ..util.errors import UserError
 from .arrange import Arrangement, arrange
@@ -21,6 +19,7 @@ from .files import left_out_line
 from .labelling import Labelling, empty_line, label_words
 from .labels import EXPRESSIONS, SEVEN, LabelSet
 from .readers.listing import BOTH, Listing, Sample
+from .rescaling import rescaled
 from .store import Store, is_store, open_store
 from .toy import toy_dataset
 
@@ -202,9 +201,7 @@ def _resized(faces: FaceSet, size_px: int) -> FaceSet:
     images = np.empty((len(faces), 3, size_px, size_px), dtype=np.uint8)
     for start in range(0, len(faces), 256):
         indices = np.arange(start, min(start + 256, len(faces)))
-        part = torch.from_numpy(faces.pixels(indices)).float()
-        part = interpolate(part, size=(size_px, size_px), mode="bilinear", antialias=True)
-        images[start : start + 256] = part.round_().clamp_(0, 255).byte().numpy()
+        images[start : start + 256] = rescaled(faces.pixels(indices), size_px)
     scale = np.float32(size_px / faces.size_px)
     fingerprint = faces.known_fingerprint and f"{faces.known_fingerprint}-{size_px}px"
     points = faces.landmarks * scale

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..data.crops import Box, Crop, centre_square, typical_points, whole_image
 from ..data.photograph import BrokenImageError, Photograph
+from ..data.rescaling import rescaled
 from ..util.errors import DiskError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Cut:
 
     def __init__(self, model: FaceModel, crop: str) -> None:
         given = model.settings["input"]
-        self._size_px = model.size_px
+        self._size_px, self._crop_px = model.size_px, model.crop_px
         self._prepared, self._trained = bool(given["prepared"]), str(given["crop"])
         self._whole = crop == "none"
         self.mode = self._trained if crop == "model" else crop
@@ -85,13 +86,20 @@ class Cut:
         shown = []
         for face in found:
             try:
-                crop = image.face(face.box, face.points, self.mode, self._size_px)
+                crop = self._scaled(image.face(face.box, face.points, self.mode, self._crop_px))
             except (BrokenImageError, DiskError):
                 raise
             except ValueError:
                 continue  # a box that only touches the image
             shown.append(Shown(crop, face.box, face.points))
         return shown
+
+    def _scaled(self, crop: Crop) -> Crop:
+        """A crop at the model's size, scaled as a store's faces are."""
+        if self._crop_px == self._size_px:
+            return crop
+        factor = np.float32(self._size_px / self._crop_px)
+        return Crop(rescaled(crop.image[None], self._size_px)[0], crop.landmarks * factor)
 
     def _all_of(self, image: Photograph, points: np.ndarray | None) -> Shown:
         region = whole_image(image) if self._prepared else centre_square(image)

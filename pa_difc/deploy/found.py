@@ -68,7 +68,9 @@ class Face:
 
 
 class Faces(list[Face]):
-    """The faces of an image, in the order of :class:`.FaceSearch`: roughly the largest and most probable first.
+    """The faces of an image from left to right, by the left edges of their boxes.
+
+    Their numbers, from 1, in annotated pictures and on the page of ``pa-difc serve`` follow this order.
 
     Attributes:
         source: the file, or "image" and its number.

@@ -58,7 +58,7 @@ def predict_images(
         batch_size: number of images whose faces are classified together.
         at_once: number of images that are searched for faces together; large images are searched in smaller groups.
     """
-    search, cut = search or FaceSearch(device, detect_px, model.size_px), Cut(model, crop)
+    search, cut = search or FaceSearch(device, detect_px, model.crop_px), Cut(model, crop)
     model = model.to(device)
     looks = look(images, search, cut, max(at_once, batch_size), draws=annotate is not None)
     for number, (image, probs) in enumerate(asked(model, looks, device, 1 if annotate else batch_size)):
@@ -72,7 +72,7 @@ def predict_images(
 
 @dataclass
 class Looked:
-    """An image's crops, or why there are none."""
+    """An image's crops from left to right, or why there are none."""
 
     source: str
     faces: list[Shown] = field(default_factory=list)
@@ -102,7 +102,8 @@ def look(
             looked = Looked(image.source, problem=image.problem, picture=image.picture if draws else None)
             if image.photograph is not None:
                 try:
-                    looked.faces = cut.faces(image.photograph, next(found) if image.picture is not None else [])
+                    shown = cut.faces(image.photograph, next(found) if image.picture is not None else [])
+                    looked.faces = sorted(shown, key=lambda face: face.box)  # by the left edge, as they are numbered
                     looked.problem = "" if looked.faces else NO_FACE
                 except BrokenImageError as error:
                     looked.problem, looked.picture = str(error), None

@@ -225,7 +225,7 @@ class Predictor:
     @cached_property
     def search(self) -> FaceSearch:
         """The face detector, made on first use."""
-        return FaceSearch(self.device, self.detect_px, self.model.size_px)
+        return FaceSearch(self.device, self.detect_px, self.model.crop_px)
 
     def __getstate__(self) -> dict[str, Any]:
         """State for pickling, without the face detector: another process makes its own."""

@@ -61,6 +61,8 @@ def _face_crop(model: FaceModel) -> dict[str, Any]:
         crop["margin"] = 0.1
     if given["crop"] == "arcface":
         crop["points"] = _rounded(ALIGNED_POINTS * (p / _TEMPLATE_PX))
+    if model.crop_px != p:
+        crop["stored_px"] = model.crop_px  # cropped at this side first, then scaled
     return crop
 
 

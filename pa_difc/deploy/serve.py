@@ -136,7 +136,7 @@ def _faces(model: Predictor, content: bytes) -> dict[str, Any]:
         raise BrokenImageError(faces.problem)
     found = [
         {"box": face.box, "label": face.label, "probabilities": [round(p, 5) for p in face.probs.values()]}
-        for face in sorted(faces, key=lambda face: face.box[0])  # from left to right, as they are numbered
+        for face in faces
     ]
     return {"width": width, "height": height, "faces": found}
 

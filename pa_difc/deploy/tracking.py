@@ -53,7 +53,8 @@ class Tracker:
 
     Differs from the paper: the speed is the mean over half a second instead of a Kalman filter's, a track counts from
     its first frame, and a lost one is kept for a second instead of a frame. Appearance is not compared: a face that
-    comes back later, or elsewhere, is a new one.
+    comes back later, or elsewhere, is a new one, and one that appears within a second where another was takes over its
+    number.
 
     Attributes:
         far_apart: how many frames came more than a second after the one before, where all faces got new numbers.

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
@@ -54,7 +55,8 @@ def read_groups(path: Path, names: Sequence[str], elsewhere: Iterable[str] = ())
     """Reads the groups of faces.
 
     An image is identified by its name in the dataset, as in predictions.csv, by a longer path that ends in that name,
-    or by an end of the name that no other image shares. Case is ignored unless two names differ only in case.
+    or by an end of the name that no other image of the dataset shares. Case is ignored unless two names differ only in
+    case.
 
     Args:
         path: a CSV with commas, semicolons or tabs, a column of images and one or more columns of groups.
@@ -66,15 +68,14 @@ def read_groups(path: Path, names: Sequence[str], elsewhere: Iterable[str] = ())
     """
     table = _read(path)
     place = {name: i for i, name in enumerate(dict.fromkeys(names))}  # a shifted target has faces twice
-    here, there = Names(place), Names(elsewhere)
+    known = Names(dict.fromkeys((*place, *elsewhere)))
     found: dict[int, str] = {}
     missing, beside = [], 0
     for image in table.cells:
-        if (i := here.find(image)) is None:
-            if there.find(image) is None:
-                missing.append(image)
-            else:
-                beside += 1
+        if (i := known.find(image)) is None:
+            missing.append(image)
+        elif i >= len(place):
+            beside += 1
         elif i in found:
             raise UserError(f"{path}: {shown(found[i])} and {shown(image)} are one image: give it one row")
         else:
@@ -139,7 +140,7 @@ def _read(path: Path) -> _Table:
 
 def _merged(path: Path, line: int, name: str, old: str, new: str) -> str:
     """A cell merged from two rows of one image."""
-    if old and new and old.casefold() != new.casefold():
+    if old and new and _key(old) != _key(new):
         raise UserError(f"{path}:{line}: {shown(name)} is in {shown(old)} and in {shown(new)}: give it one group")
     return old or new
 
@@ -174,7 +175,8 @@ def _listed(header: Sequence[str]) -> str:
 
 
 def _column(name: str, words: Mapping[int, str], of_face: Array) -> Column:
-    """A column whose groups are its distinct words; spellings that differ only in case are one group.
+    """A column whose groups are its distinct words; spellings that differ only in case, or
+    in how accents are encoded, are one group.
 
     Args:
         name: of the column.
@@ -184,11 +186,16 @@ def _column(name: str, words: Mapping[int, str], of_face: Array) -> Column:
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
     for word in words.values():
         if word:
-            spellings[word.casefold()][word] += 1
+            spellings[_key(word)][word] += 1
     groups = {key: spellings[key].most_common(1)[0][0] for key in sorted(spellings, key=_order)}
     index = {key: i for i, key in enumerate(groups)}
-    found = {i: index.get(word.casefold(), NO_GROUP) for i, word in words.items()}
+    found = {i: index.get(_key(word), NO_GROUP) for i, word in words.items()}
     return Column(name, list(groups.values()), np.array([found.get(i, NO_GROUP) for i in of_face.tolist()]))
+
+
+def _key(word: str) -> str:
+    """The same for all spellings of a group."""
+    return normalize("NFC", word.casefold())
 
 
 def _order(word: str) -> tuple[float, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
+from unicodedata import normalize
 
 from ..util.names import as_utf8, escaped
 
@@ -13,24 +14,27 @@ class Names:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._exact: dict[str, int] = {}
-        self._ends: dict[str, int | None] = {}  # None: ambiguous
+        self._whole: dict[str, int | None] = {}  # None: ambiguous
+        self._ends: dict[str, int | None] = {}
         for i, name in enumerate(names):
             for spelling in {name, as_utf8(name), escaped(name)}:
                 self._exact[spelling] = i
-                for end in _ends(spelling):
-                    self._ends[end] = i if self._ends.get(end, i) == i else None
+                for place, end in enumerate(_ends(spelling)):
+                    for index in (self._whole, self._ends)[place > 0 :]:
+                        index[end] = i if index.get(end, i) == i else None
 
     def find(self, written: str) -> int | None:
         """The index of a face; None if there is none, or the name is ambiguous."""
         if (found := self._exact.get(written)) is not None:
             return found
-        for end in _ends(written):  # a longer path ends in a face's name; a shorter one is the end of a name
-            if end in self._ends:
-                return self._ends[end]
-        return None
+        ends = _ends(written)
+        if (shorter := self._whole.get(ends[0], self._ends.get(ends[0])) if ends else None) is not None:
+            return shorter  # the end of a name, or all of it
+        longer = (self._whole[end] for end in ends[1:] if end in self._whole)  # a path that ends in a name
+        return next(longer, None)
 
 
 def _ends(name: str) -> list[str]:
-    """A path's trailing parts in lower case, the longest first: "a/b.jpg", "b.jpg"."""
-    parts = PurePosixPath(name.replace("\\", "/").casefold()).parts
+    """A path's trailing parts in lower case and one spelling of accents, the longest first: "a/b.jpg", "b.jpg"."""
+    parts = PurePosixPath(normalize("NFC", name.replace("\\", "/").casefold())).parts
     return ["/".join(parts[i:]) for i in range(len(parts))]

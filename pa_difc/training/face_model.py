@@ -62,6 +62,11 @@ class FaceModel(nn.Module):
         """The side of the faces it takes, in pixels."""
         return int(self.settings["input"]["size_px"])
 
+    @property
+    def crop_px(self) -> int:
+        """Side at which faces are cropped from photographs: that of the training store, from which they are scaled."""
+        return int(self.settings["input"].get("stored_px", self.size_px))
+
     def forward(self, image: Tensor, landmarks: Tensor) -> Tensor:
         """Class probabilities, averaged over the model's views of each face.
 

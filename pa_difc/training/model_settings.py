@@ -34,7 +34,10 @@ _SIDE = Leaf("a whole number from 32 to 1024", lambda v: COUNT.fits(v) and 32 <=
 _CALIBRATION: dict[str, Any] = {"temperature": _POSITIVE, "faces": COUNT, "nll": (NUMBER, 2)}
 _SHAPE: dict[str, Any] = {
     "labels": {"names": [TEXT], "synonyms": {}, "excluded": [TEXT]},
-    "input": {"size_px": _SIDE, "crop": one_of("cdfer", "arcface", "none"), "prepared": FLAG, "landmarks": FLAG},
+    "input": {
+        **{"size_px": _SIDE, "crop": one_of("cdfer", "arcface", "none"), "prepared": FLAG, "landmarks": FLAG},
+        "stored_px?": Leaf("a whole number from 16 to 1024", lambda v: COUNT.fits(v) and 16 <= v <= 1024),
+    },
     "settings": {
         "data": {"source": TEXT, "target": TEXT, "crop_px": COUNT},
         "model": {
@@ -76,16 +79,17 @@ def model_settings(record: dict[str, Any]) -> dict[str, Any]:
     product = record["model"].get("product")
     made_from = record["model"].get("origins")  # version 0.3 and older recorded no hashes
     made_from = named(settings) if made_from is None else made_from
-    code = used_code(record)
+    code, size_px = used_code(record), settings["data"]["crop_px"]
     shown = settings["model"].get("input_scale", 1.0) != 1 or settings.get("eval", {}).get("views", "none") != "none"
     return {
         "format": NEWEST if product or shown else FORMAT,
         "labels": record["labels"],
         "input": {
-            "size_px": settings["data"]["crop_px"],
+            "size_px": size_px,
             "crop": store.get("crop", "cdfer"),
             "prepared": bool(store),
             "landmarks": settings["model"]["feature_head"] == "global_local",
+            **({"stored_px": store["crop_px"]} if store.get("crop_px", size_px) != size_px else {}),
         },
         "settings": {
             group: {key: value for key, value in values.items() if key not in _LEFT_OUT.get(group, ())}

@@ -38,13 +38,18 @@ def _parts(settings: Mapping[str, Any]) -> dict[str, Any]:
     chosen, adjustment, product = settings["settings"], settings.get("adjustment"), settings.get("product")
     return {
         "labels.names": settings["labels"]["names"],
-        "input": _of(settings["input"], ("size_px", "crop", "prepared", "landmarks")),
+        "input": _of(settings["input"], ("size_px", "crop", "prepared", "landmarks")) | _stored_px(settings["input"]),
         "settings.model": _of(chosen["model"], _NETWORK),
         "settings.method": _of(chosen["method"], ("name", "options")),
         "settings.eval": _of(chosen.get("eval", {}), ("views",)),
         "adjustment": adjustment and _of(adjustment, ("scale", "bias", "ratio")),
         "product": product and [product["power"], _parts(product["model"])],
     }
+
+
+def _stored_px(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The size of the stored faces, if the folder names one: digests of older folders have no place for it."""
+    return {"stored_px": given["stored_px"]} if "stored_px" in given else {}
 
 
 def _of(values: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:

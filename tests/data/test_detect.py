@@ -26,3 +26,21 @@ def test_faces_are_those_of_the_library_in_its_own_layout():
         np.testing.assert_allclose(face.box, boxes[i][0] - 45, atol=1e-3)
         np.testing.assert_allclose(face.points, points[i][0] - 45, atol=1e-3)
         assert abs(face.confidence - probs[i][0]) < 1e-5
+
+
+def test_a_face_does_not_depend_on_other_images_or_on_threads():
+    face = Image.fromarray(astronaut()).crop((160, 40, 290, 200))
+    images = [face.crop((i, i, 100 + 3 * i, 128)).resize((100 + i, 120)).rotate(i) for i in range(10)]
+    detector, threads = FaceDetector("cpu"), torch.get_num_threads()
+    alone = [detector.detect([image], [True])[0] for image in images]
+    try:
+        torch.set_num_threads(3)
+        together = detector.detect(images, [True] * 10)
+        assert torch.get_num_threads() == 3  # for whatever else runs
+    finally:
+        torch.set_num_threads(threads)
+    assert sum(map(len, alone)) >= 8
+    for one, other in zip(alone, together, strict=True):
+        assert [(f.box, f.points.tolist(), f.confidence) for f in one] == [
+            (f.box, f.points.tolist(), f.confidence) for f in other
+        ]

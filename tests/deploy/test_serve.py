@@ -21,6 +21,7 @@ from pa_difc.commands.console import exit_with
 from pa_difc.commands.parser import main
 from pa_difc.commands.serve import _name
 from pa_difc.data.labels import LabelSet
+from pa_difc.data.photograph import Photograph
 from pa_difc.deploy.model import save_model
 from pa_difc.deploy.predictor import Predictor
 
@@ -70,13 +71,21 @@ def test_boxes_are_in_the_photograph_as_browsers_show_it(client, portrait):
     assert abs(said["faces"][0]["box"][1] - 70) < 10
 
 
-def test_faces_are_numbered_from_left_to_right(client, model, portrait):
+def test_faces_are_numbered_from_left_to_right_everywhere(client, model, portrait, tmp_path, monkeypatch):
     sheet, face = Image.new("RGB", (1400, 800), "gray"), portrait.crop((120, 0, 330, 210))
     for i, side in enumerate((210, 300, 380)):
         sheet.paste(face.resize((side, side)), (60 + 430 * i, 150))
-    lefts = [face.box[0] for face in model(sheet)]
-    said = [face["box"][0] for face in client.post("/predict", content=encoded(sheet)).json()["faces"]]
-    assert len(said) == 3 and said == pytest.approx(sorted(lefts)) and lefts != sorted(lefts)  # they come otherwise
+    sheet.save(tmp_path / "sheet.png")
+    drawn = []
+    monkeypatch.setattr("pa_difc.deploy.predict.annotated", lambda image, faces, _: drawn.extend(faces) or image.image)
+    (faces,) = model.each([tmp_path / "sheet.png"], annotate=[tmp_path / "annotated.png"])
+    found = model.search.detect([model.search.picture(Photograph(sheet))])[0]
+    lefts = [face.box[0] for face in found]
+    assert len(lefts) == 3 and lefts != sorted(lefts)  # the detector has another order
+    page = client.post("/predict", content=encoded(sheet)).json()["faces"]
+    orders = [[face.box[0] for face in those] for those in (faces, drawn, model(sheet), faces.predictions)]
+    for order in (*orders, [face["box"][0] for face in page], [row["left"] for row in faces.rows()]):
+        assert order == pytest.approx(sorted(lefts), abs=0.06)
 
 
 @pytest.mark.parametrize(

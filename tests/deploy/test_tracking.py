@@ -147,3 +147,12 @@ def test_other_filters_are_refused(words, said):
     with pytest.raises(UserError) as error:
         smoother_of(words)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(("gap_s", "same"), [(0.9, True), (1.1, False)])
+def test_a_face_where_another_was_takes_over_its_number_for_a_second(gap_s, same):
+    """Appearance is not compared, as docs/using.md says of cuts."""
+    tracker = Tracker()
+    first = [tracker.update([(100, 80, 180, 170)], i / 25)[0] for i in range(10)]
+    (later,) = tracker.update([(104, 82, 183, 175)], 9 / 25 + gap_s)
+    assert set(first) == {1} and (later == 1) is same

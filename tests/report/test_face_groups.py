@@ -45,6 +45,8 @@ def test_however_the_file_was_saved(tmp_path, delimiter, encoding, head, newline
         ("=SUM(A1).png", 4),
         ("1.jpg", None),  # of two
         ("elsewhere/3.jpg", None),
+        ("gone/2.jpg", None),  # another folder's
+        ("/home/me/train/sad/2.jpg", None),
         ("py/1.jpg", None),  # no whole part of a path
     ],
 )
@@ -53,6 +55,21 @@ def test_an_image_is_known_by_its_name_and_by_what_is_plainly_the_same(tmp_path,
     found = read_groups(path, NAMES)
     assert [i for i, word in enumerate(words(found.columns[0])) if word] == sorted({2, face} - {None})
     assert any("Not in the dataset: 1 image of people.csv" in note for note in found.notes) == (face is None)
+
+
+def test_a_training_face_is_not_taken_for_a_test_face_of_another_folder(tmp_path):
+    path = csv(tmp_path, "image,age\ntrain/sad/2.jpg,young\ntest/sad/7.jpg,old\n3.jpg,young\n2.jpg,young\n")
+    names = ["test/happy/2.jpg", "test/sad/7.jpg", "test/sad/3.jpg"]
+    found = read_groups(path, names, ["train/sad/2.jpg", "train/sad/3.jpg"])
+    assert words(found.columns[0]) == ["", "old", ""]
+    assert found.notes[0].startswith("Training faces, which are not scored here: 1 image")
+    assert "2 images of people.csv, such as '3.jpg'" in found.notes[1]  # it may be either
+
+
+def test_accents_are_the_same_however_they_are_encoded(tmp_path):
+    path = csv(tmp_path, "image,who\nZoe\u0301.jpg,Rene\u0301\nb.jpg,Ren\u00e9\n")
+    (column,) = read_groups(path, ["Zo\u00e9.jpg", "b.jpg"]).columns
+    assert column.of_face.tolist() == [0, 0] and len(column.groups) == 1
 
 
 def test_names_that_differ_in_case_alone_are_two_images(tmp_path):
