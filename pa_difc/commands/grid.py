@@ -25,6 +25,7 @@ from ..training.slots import Slots, here
 from ..training.team import ALONE, Team
 from ..training.worker import train
 from ..util.errors import Stopped, UserError
+from ..util.lock import LOCK, sweep
 from ..util.process import command_line, is_news
 from ..util.stops import OutputGone
 from .grid_display import GridDisplay
@@ -80,6 +81,7 @@ def run_grid(
         with threads_of(number), slots as there:
             grid.train(there, bars=team.works)
     except KeyboardInterrupt as stop:
+        _sweep(out)
         how = str(stop) if isinstance(stop, Stopped) else "stopped"
         done = f"{len(grid.records)} of {len(cells)} cells are done and kept"
         if isinstance(stop, OutputGone):  # what is printed now is lost
@@ -87,6 +89,12 @@ def run_grid(
         print(f"resume with: {command_line()}", flush=True)
         raise Stopped(f"{how}; {done}", hint="") from None
     return grid.result()
+
+
+def _sweep(out: Path) -> None:
+    """Removes the lock files of cells whose workers were killed because they did not stop in time."""
+    for file in (out / "runs").glob(f"*/{LOCK}"):
+        sweep(file.parent)
 
 
 def sized(team: Team, cells: Sequence[Settings], source: Domain, target: Domain) -> Team:

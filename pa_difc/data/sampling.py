@@ -161,7 +161,8 @@ def class_balanced(
     by_class, firsts = np.argsort(kinds, kind="stable"), np.cumsum(counts) - counts
     blocks = np.tile(np.arange(len(counts)), (-(-per_epoch // len(counts)), 1))
     order = random.permuted(blocks, axis=1).ravel()[:per_epoch]
-    return by_class[firsts[order] + random.integers(counts[order])]
+    found: NDArray[np.int64] = by_class[firsts[order] + random.integers(counts[order])]
+    return found
 
 
 SHUFFLED = Sampler("shuffled passes, every sample equally often", shuffled)
