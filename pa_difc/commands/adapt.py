@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   pa-difc adapt                                       # on synthetic faces: a few minutes
   pa-difc adapt --source folder:my_labelled_faces --target images:my_other_faces --data-root .
-  pa-difc adapt --source muxspace --target images:holiday --data-root data --pretrained face_expression --budget 40m
-  pa-difc adapt --source none --target images:holiday --data-root . --pretrained face_expression"""
+  pa-difc adapt --source muxspace --target images:holiday --data-root data --pretrained downloads/face_api --budget 40m
+  pa-difc adapt --source none --target images:holiday --data-root . --pretrained downloads/face_api"""
 
 #: Method, loss and options of each cell, when the pretrained weights include a classifier.
 FROM_CLASSIFIER: tuple[tuple[str, str, dict[str, Any]], ...] = (

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from ..util.durations import duration
 from ..util.errors import UserError
-from .grid_lines import duration
 
 if TYPE_CHECKING:
     from ..data.domains import Domain

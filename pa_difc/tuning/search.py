@@ -91,7 +91,9 @@ def _all_trials(plan: StudyPlan, study: optuna.Study, task: Task) -> None:
             objective = Objective(task, plan.space, progress.title)
             with Worker(plan.folder) as worker:
                 first = defaults(plan.settings, plan.space)
-                run_trials(study, objective, first, plan.trials, worker, heartbeat_s=plan.heartbeat_s)
+                run_trials(
+                    study, objective, first, plan.trials, worker, heartbeat_s=plan.heartbeat_s, after=progress.say
+                )
         else:
             jobs = workers_that_fit(plan.jobs, plan.settings, task.source, task.target)
             run_in_workers(plan, study, task, jobs)

@@ -24,7 +24,7 @@ def command_line() -> str:
         words.insert(0, "python")
     else:
         words[0] = Path(words[0]).name
-    return " ".join(_quoted(without_password(word)) for word in words)
+    return " ".join(quoted(without_password(word)) for word in words)
 
 
 def name_copy(flag: str, copy: Path) -> None:
@@ -38,7 +38,7 @@ def name_copy(flag: str, copy: Path) -> None:
                 sys.argv[number + 1] = str(copy)
 
 
-def _quoted(word: str) -> str:
+def quoted(word: str) -> str:
     """A word quoted for a shell, on one line; control characters are escaped for bash and zsh."""
     if word.isprintable() or not any(ord(letter) < 32 or ord(letter) == 127 for letter in word):
         return shlex.quote(word)
