@@ -149,6 +149,7 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
         return settings_of_rows(parsed, FROM_SCRATCH, {"model.backbone": "small", **_BOTH})
     from ..training.identity import weights_digest
     from ..training.stored import network_of
+    from ..util.terminal import wrapped
 
     made = network_of(parsed.pretrained) or {"model.backbone": "expression"}
     defaults = {**made, **_BOTH, **_FINE_TUNING}
@@ -159,7 +160,8 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
     (probe,) = settings_of_rows(parsed, [("source_only", "ce", {})], defaults)
     weights_digest(probe)  # missing weights fail here, before any data is read
     if probe.model.head_init != "pretrained":
-        print(f"{parsed.pretrained}: classifiers start random, so as_is and source_free are left out", flush=True)
+        said = f"{parsed.pretrained}: classifiers start random, so as_is and source_free are left out"
+        print(wrapped(said, indent=2), flush=True)
         rows = FROM_SCRATCH
     return settings_of_rows(parsed, rows, defaults)
 

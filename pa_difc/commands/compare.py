@@ -125,6 +125,7 @@ def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team, course: Cours
     """
     from ..training.build import load_pair
     from ..training.frozen import freeze, other_seeds
+    from ..util.terminal import wrapped
     from .grid import on_first, run_grid, sized
     from .scores import announce, announce_phases
 
@@ -135,7 +136,7 @@ def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team, course: Cours
     if grid.frozen:
         workers = sized(team, cells, source, target)
         for line in _other_features(cells, other_seeds(cells[0], source, target, parsed.out / "features"), parsed.out):
-            print(line, flush=True)
+            print(wrapped(line, indent=2), flush=True)
         source, target = freeze(cells[0], source, target, parsed.out / "features", workers)
     return run_grid(cells, source, target, parsed.out, parsed.log, team=team, course=course)
 

@@ -28,6 +28,7 @@ from ..util.errors import Stopped, UserError
 from ..util.lock import LOCK, sweep
 from ..util.process import command_line, is_news
 from ..util.stops import OutputGone
+from ..util.terminal import wrapped
 from .grid_display import GridDisplay
 from .grid_lines import Brief, done_line, in_brief
 
@@ -187,7 +188,7 @@ class _Grid:
         number, outcome, name = step.number, step.outcome, self.names[step.number]
         for line in step.said.splitlines():
             if is_news(line):  # each worker repeats it, and this process may have printed it before
-                yield line
+                yield wrapped(line, indent=2)
         if outcome is None:
             yield f"{name}  its worker was killed; retrying"
         elif outcome.held is not None:

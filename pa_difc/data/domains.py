@@ -168,7 +168,8 @@ def cut_differently(source: Domain, target: Domain) -> str | None:
         if raw.cut is not None and other.store and raw.cut != (crop := other.store["crop"]):
             return (
                 f"warning: {raw.name}'s raw images are cropped as {raw.cut}, and {other.name}'s store as {crop}: a "
-                f"method adapts to that difference too (pa-difc prepare --dataset {quoted(raw.name)} --crop {crop} --out …)"
+                "method adapts to that difference too (pa-difc prepare "
+                f"--dataset {quoted(raw.name)} --crop {crop} --out …)"
             )
     return None
 

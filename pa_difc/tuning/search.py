@@ -132,7 +132,7 @@ def finish(plan: StudyPlan, study: optuna.Study, task: Task, target: Domain, tra
     values = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in choice.chosen.params.items())
     print(f"\nchosen: trial {choice.chosen.number}  " + "  ".join(values), flush=True)
     for sentence in (*reasons(choice, plan.select), *near_ends(choice, plan.space, plan.settings)):
-        print(wrapped(sentence, indent=0), flush=True)
+        print(wrapped(sentence, indent=2), flush=True)
     found = None
     if target.labelled:
         found = assess(choice, task, target, plan.space, train_all, seeds=plan.seeds, confirm=plan.confirm)

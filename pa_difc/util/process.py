@@ -12,6 +12,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from .terminal import wrapped
+
 PACKAGE = Path(__file__).parent.parent
 
 
@@ -52,7 +54,7 @@ _said: set[str] = set()
 def say_once(line: str) -> None:
     """Prints a line unless this process has printed it before, such as a note that applies to many runs."""
     if is_news(line):
-        print(line, flush=True)
+        print(wrapped(line, indent=2), flush=True)
 
 
 def is_news(line: str) -> bool:

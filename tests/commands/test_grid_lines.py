@@ -4,7 +4,7 @@ import pytest
 
 from pa_difc.commands.grid import _Grid, run_grid
 from pa_difc.commands.grid_lines import done_line, in_brief
-from pa_difc.training.expected import Course, Expected, kind_of
+from pa_difc.training.expected import Expected
 from pa_difc.training.grid import Step
 from pa_difc.training.outcome import Failure, Outcome
 from pa_difc.training.resolve import resolve

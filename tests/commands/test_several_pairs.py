@@ -194,7 +194,9 @@ def test_the_time_left_is_that_of_all_pairs(home, monkeypatch, capsys):
         assert compare(*PAIRS, *targets, "--seeds", "0", "1", "2", "--out", out, "--jobs", "1") == 0
         lines = [line for line in capsys.readouterr().out.splitlines() if re.match("[123]/3  source_only · ce", line)]
         assert [line[:3] for line in lines] == ["1/3", "2/3", "3/3"] * len(targets)
-        return [found[1] if (found := re.search("(\\d+) min left$", line)) else "" for line in lines if "kept" not in line]
+        return [
+            found[1] if (found := re.search("(\\d+) min left$", line)) else "" for line in lines if "kept" not in line
+        ]
 
     assert left("folder:b", out="one") == ["12", "6", ""]
     assert left("folder:b", "folder:c", out="both") == ["30", "24", "18", "12", "6", ""]
