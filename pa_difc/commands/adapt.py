@@ -200,7 +200,8 @@ def _plan(
     from ..evaluation.crop_choice import SCALES
     from ..training.record import RunFolder
     from ..util.terminal import wrapped
-    from .budget import TooShortError, decide, describe, measure
+    from .budget import TooShortError, decide, describe
+    from .measuring import measure
     from .plan_file import read_pace, read_plan, write_pace, write_plan
 
     keys = [RunFolder.of(parsed.out, cell, source, target).key for cell in cells]
