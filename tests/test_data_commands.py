@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made import random_faces
+from made import ROOT, random_faces
 from photographs import drawn_faces
 from PIL import Image
 
 from pa_difc.commands.console import exit_with
 from pa_difc.commands.parser import main
 from pa_difc.data import DATASETS, Domain, FaceSet, load_domain
-from pa_difc.data.domains import require_landmarks, require_same_crop
+from pa_difc.data.domains import cut_differently, require_landmarks, require_same_crop
 from pa_difc.data.labels import SEVEN
 from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
@@ -104,6 +104,19 @@ def test_stores_cut_out_differently_are_not_compared():
     require_same_crop(*crops[:2], Domain("drawn", random_faces(7, 0), random_faces(7, 1)))
     with pytest.raises(UserError, match=r"cut out differently \(cdfer: cdfer, none: none\)"):
         require_same_crop(*crops)
+
+
+def test_the_protocol_says_which_crops_go_together():
+    said = " ".join((ROOT / "docs" / "protocol.md").read_text().split())
+    stored = [Domain(c, random_faces(7, 0), random_faces(7, 1), store={"crop": c}) for c in ("cdfer", "arcface")]
+    raw = Domain("raw", random_faces(7, 0), random_faces(7, 1), cut="the centre square")
+    with pytest.raises(UserError):
+        require_same_crop(*stored)
+    assert "Two stores of one run must have the same `--crop`." in said
+    for one in stored:
+        require_same_crop(raw, one)
+        assert cut_differently(raw, one) and cut_differently(one, raw)
+    assert "Raw images beside a store that is cropped in another way give a warning" in said
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from pa_difc.commands.console import exit_with
 from pa_difc.commands.parser import COMMANDS, main
-from pa_difc.report.printed import aligned
+from pa_difc.report.printed import aligned, notes
 from pa_difc.training.progress import ProgressFile, read_progress
 from pa_difc.util.bars import tqdm
 from pa_difc.util.terminal import columns, for_programs, guarded, harmless, wrapped
@@ -140,6 +140,14 @@ def test_long_lines_are_wrapped_on_a_terminal_and_whole_in_a_pipe(monkeypatch, c
     assert first.startswith("mcd  d") and rest and all(line.startswith("     d") for line in rest)
     assert all(len(line) < 80 for line in (first, *rest))
     assert columns(110) == 79 and columns(40) == 40
+
+
+def test_notes_below_a_table_are_told_apart_by_their_indent(monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    both = ["recall is averaged over the classes that occur", "loss is that of the last epoch of the training"]
+    lines = "\n".join(notes(both)).splitlines()
+    assert [line.split()[0] for line in lines if not line.startswith("  ")] == ["recall", "loss"] and len(lines) == 4
 
 
 def table_of(monkeypatch, width):

@@ -153,6 +153,7 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
         return settings_of_rows(parsed, FROM_SCRATCH, {"model.backbone": "small", **_BOTH})
     from ..training.identity import weights_digest
     from ..training.stored import network_of
+    from ..util.terminal import wrapped
 
     made = network_of(parsed.pretrained) or {"model.backbone": "expression"}
     defaults = {**made, **_BOTH, **_FINE_TUNING}
@@ -163,7 +164,8 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
     (probe,) = settings_of_rows(parsed, [("source_only", "ce", {})], defaults)
     weights_digest(probe)  # missing weights fail here, before any data is read
     if probe.model.head_init != "pretrained":
-        print(f"{parsed.pretrained}: classifiers start random, so as_is and source_free are left out", flush=True)
+        said = f"{parsed.pretrained}: classifiers start random, so as_is and source_free are left out"
+        print(wrapped(said, indent=2), flush=True)
         rows = FROM_SCRATCH
     return settings_of_rows(parsed, rows, defaults)
 
@@ -202,7 +204,8 @@ def _plan(
     from ..evaluation.crop_choice import SCALES
     from ..training.record import RunFolder
     from ..util.terminal import wrapped
-    from .budget import TooShortError, decide, describe, measure
+    from .budget import TooShortError, decide, describe
+    from .measuring import measure
     from .plan_file import read_pace, read_plan, write_pace, write_plan
 
     keys = [RunFolder.of(parsed.out, cell, source, target).key for cell in cells]

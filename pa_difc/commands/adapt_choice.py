@@ -20,6 +20,7 @@ from ..report.run import Run
 from ..report.selection import Candidate, Selection, candidates_table, select, selection_notes
 from ..training.record import run_path
 from ..util.errors import UserError
+from ..util.process import quoted
 from ..util.terminal import wrapped
 from .grid_lines import in_brief
 
@@ -69,7 +70,7 @@ def _scored(chosen: Candidate, selection: Selection, target: Domain) -> list[str
 
 def _to_use(selection: Selection, model: FaceModel, folder: Path) -> str:
     """The last line: the command that uses the model, with the crop of its training images, and whether to use it."""
-    command = f"pa-difc predict --model {folder} "
+    command = f"pa-difc predict --model {quoted(str(folder))} "
     command += "photo.jpg" if model.settings["input"]["prepared"] else "--crop none face.jpg"
     cut = "" if model.settings["input"]["prepared"] else " (for images cut like those of the target)"
     if learnt_little(selection):

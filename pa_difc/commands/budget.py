@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..util.durations import duration
 from ..util.errors import UserError
-from .grid_lines import duration
+from .measuring import Pace, with_values
 
 if TYPE_CHECKING:
     from ..data.domains import Domain
@@ -35,8 +35,6 @@ MOST_STEPS, MOST_EPOCHS = 2000, 100
 SCORING, FEWEST_SCORED = 0.2, 1000
 #: When source faces are left out, each class keeps at least this many samples, or all if it has fewer.
 RARE = 50
-#: The crop is chosen on as many unlabelled faces as this share of the budget has time for, within these limits.
-_CROP_SHARE, _CROP_FACES = 0.05, (100, 1500)
 
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 
@@ -70,79 +68,6 @@ def read_budget(text: str) -> float:
     if not seconds:
         raise UserError(f"--budget {text!r}: must be a time such as 20m, 90s or 1h30m")
     return float(seconds)
-
-
-@dataclass(frozen=True)
-class Pace:
-    """The measured speed of this machine, and the precision and crop to train with."""
-
-    precision: str  #: the fastest one
-    input_scale: float  #: the crop that suits the pretrained classifier best
-    step: dict[str, float]  #: seconds per training step, by method
-    face: float  #: seconds per predicted face
-    start: float = 0.0  #: seconds until workers are ready
-
-
-def measure(
-    cells: Sequence[Settings],
-    source: Domain,
-    target: Domain,
-    *,
-    budget: float,
-    precisions: Sequence[str],
-    scales: Sequence[float],
-    jobs: int = 1,
-) -> Pace:
-    """Times a few throwaway training steps of each cell, and chooses precision and crop.
-
-    If several cells will be trained in parallel, they are timed in parallel: cores that share memory and cooling are
-    slower than one alone.
-
-    Args:
-        cells: resolved; the first one is as_is if there is a choice of crops.
-        source, target: the data.
-        budget: in seconds; decides on how many unlabelled faces the crop is chosen.
-        precisions, scales: the candidates.
-        jobs: how many cells will be trained in parallel.
-
-    Raises:
-        UserError: source_only (or, without a source, the first trained cell) can't be built. For other cells this is
-            reported when they are trained.
-    """
-    from ..methods import METHODS
-    from ..training.pace import prediction_seconds, step_seconds
-
-    print("measuring the speed of this machine …", flush=True)
-    trained = [cell for cell in cells if METHODS.lookup(cell.method.name).trains]
-    usual = next((cell for cell in trained if cell.method.name == "source_only"), trained[0])
-    pace = {p: step_seconds(_with(usual, precision=p), source, target) for p in precisions} if precisions[1:] else {}
-    precision = min(pace, key=lambda p: pace[p]) if pace else precisions[0]
-    face = prediction_seconds(_with(usual, precision=precision), source, target)
-    scale = scales[0]
-    if len(scales) > 1:
-        low, high = _CROP_FACES
-        faces = min(high, max(low, int(_CROP_SHARE * budget / len(scales) / face)))
-        scale = _choose_scale(_with(cells[0], precision=precision), target, scales, faces)
-    usual, *others = (_with(cell, precision=precision, input_scale=scale) for cell in (usual, *trained))
-    if jobs > 1:
-        return _measured_by(jobs, usual, others, source, target)
-    step: dict[str, float] = {usual.method.name: step_seconds(usual, source, target)}
-    for cell in others:
-        with suppress(UserError):  # such as a source without a class that the loss needs: reported in training
-            step[cell.method.name] = step.get(cell.method.name) or step_seconds(cell, source, target)
-    return Pace(precision, scale, step, face)
-
-
-def _measured_by(jobs: int, usual: Settings, others: Sequence[Settings], source: Domain, target: Domain) -> Pace:
-    """The pace of several workers in parallel; if none could build the ``usual`` cell, raises why."""
-    from ..training.pace import measure_side_by_side, step_seconds
-
-    cells = [usual, *(cell for cell in others if cell.method.name != usual.method.name)]  # the first one predicts
-    found = measure_side_by_side(cells, source, target, jobs)
-    step = {cell.method.name: seconds for cell, seconds in zip(cells, found.steps, strict=True) if seconds is not None}
-    if usual.method.name not in step:
-        step_seconds(usual, source, target)
-    return Pace(usual.model.precision, float(usual.model.input_scale or 1), step, found.face, found.start)
 
 
 def decide(
@@ -180,7 +105,12 @@ def decide(
 
     def each(steps: int, scored: int) -> list[float]:
         predicting = pace.face * sum(min(len(domain.test), scored) for domain in (source, target))
-        return [predicting + steps * pace.step.get(method, 0.0) for method in methods]
+        ending = predicting + pace.end
+        trained = epochs_of(steps) * pace.epoch
+        return [ending + (steps * pace.step[m] + trained if m in pace.step else 0.0) for m in methods]
+
+    def epochs_of(steps: int) -> int:
+        return max(FEWEST_EPOCHS, min(most_epochs, steps // whole))
 
     def lasts(steps: int, scored: int) -> float:
         return makespan(each(steps, scored), at_a_time)
@@ -201,7 +131,7 @@ def decide(
             f"cell{'s' * (n > 1)} take at least {duration((lasts(fewest, scored) + pace.start) / PLANNED)} here: give "
             f"--budget {round_budget(_SLACK * enough)}"
         )
-    epochs = max(FEWEST_EPOCHS, min(most_epochs, steps // whole))
+    epochs = epochs_of(steps)
     per_epoch = min(steps // epochs, whole)
     faces = most if per_epoch == whole else per_epoch * batch_size
     seconds = each(epochs * per_epoch, scored)
@@ -261,7 +191,7 @@ def describe(plan: Plan, source: Domain, target: Domain, most_epochs: int, jobs:
 def planned(cells: Sequence[Settings], plan: Plan) -> list[Settings]:
     """The cells with the plan's epochs, precision and crop, resolved."""
     values = {"run.epochs": plan.epochs, "model.precision": plan.precision, "model.input_scale": plan.input_scale}
-    return [_with(cell, **values) for cell in cells]
+    return [with_values(cell, **values) for cell in cells]
 
 
 def fewer_faces(domain: Domain, plan: Plan, *, by_label: bool) -> Domain:
@@ -293,23 +223,3 @@ def _some(faces: Samples, number: int, classes: Iterable[int] | None) -> Samples
         quota = number if classes is None else min(len(group), max(RARE, share))
         kept.append(group[np.linspace(0, len(group) - 1, quota).astype(np.int64)])
     return faces.take(np.sort(np.concatenate(kept)))
-
-
-def _choose_scale(settings: Settings, target: Domain, scales: Sequence[float], number: int) -> float:
-    """The crop that suits the pretrained classifier best on ``number`` target faces; reads no label."""
-    import numpy as np
-
-    from ..data.loaders import EvalLoader
-    from ..evaluation.crop_choice import choose_crop
-    from ..training.pace import quiet_adapter
-
-    faces = target.train
-    faces = faces.take(np.linspace(0, len(faces) - 1, min(len(faces), number)).astype(np.int64))
-    adapter = quiet_adapter(settings, target, 1)
-    return choose_crop(adapter, EvalLoader(faces, batch_size=64, device=settings.run.device), scales).chosen.scale
-
-
-def _with(settings: Settings, **values: Any) -> Settings:
-    from ..training.resolve import resolve
-
-    return resolve(settings.but(**values))

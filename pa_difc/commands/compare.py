@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from .flags import (
 )
 
 if TYPE_CHECKING:
+    from ..training.expected import Course
     from ..training.settings import Settings
     from ..training.team import Team
     from .experiment import PairGrid
@@ -69,7 +71,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    from .experiment import keep_grid_file, listing, planned
+    from .experiment import keep_grid_file, kinds_left, listing, planned
 
     team = read_jobs(parsed)
     check_log(parsed)
@@ -80,6 +82,7 @@ def run(parsed: argparse.Namespace) -> int:
         print("\n".join(listing(grids, parsed.out)))
         return 0
 
+    from ..training.expected import Course
     from ..training.outcome import Failure
     from .grid import Failures, Record, report_failures
     from .outputs import COMMAND, require_own
@@ -92,11 +95,14 @@ def run(parsed: argparse.Namespace) -> int:
     tables = Tables(parsed.out)
     records: list[Record] = []
     failures: Failures = []
+    left = kinds_left(grids, parsed.out) if len(grids) > 1 else [[]]
+    course = Course()
     for number, grid in enumerate(grids, 1):
         if len(grids) > 1:
             print(f"grid {number}/{len(grids)}  {grid.title}".rstrip(), flush=True)
         try:
-            done, problems = _train(grid, parsed, team, "this pair" if len(grids) > 1 else "")
+            course = Course(grid.frozen, list(chain(*left[number:])), course.seen)
+            done, problems = _train(grid, parsed, team, course)
         except UserError as error:  # in its data or weights: the other grids can still be trained
             if len(grids) == 1:
                 raise
@@ -112,20 +118,21 @@ def run(parsed: argparse.Namespace) -> int:
     return report_failures(failures)
 
 
-def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team, scope: str) -> tuple[list[Any], list[Any]]:
+def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team, course: Course) -> tuple[list[Any], list[Any]]:
     """Trains a grid's cells on its pair; returns the records, and the failures of the other cells.
 
     Args:
         grid: the cells.
         parsed: compare's flags.
         team: the workers.
-        scope: see :func:`.run_grid`.
+        course: see :func:`.run_grid`.
 
     Raises:
         UserError: the data or the weights can't be used.
     """
     from ..training.build import load_pair
     from ..training.frozen import freeze, other_seeds
+    from ..util.terminal import wrapped
     from .grid import on_first, run_grid, sized
     from .scores import announce, announce_phases
 
@@ -136,9 +143,9 @@ def _train(grid: PairGrid, parsed: argparse.Namespace, team: Team, scope: str) -
     if grid.frozen:
         workers = sized(team, cells, source, target)
         for line in _other_features(cells, other_seeds(cells[0], source, target, parsed.out / "features"), parsed.out):
-            print(line, flush=True)
+            print(wrapped(line, indent=2), flush=True)
         source, target = freeze(cells[0], source, target, parsed.out / "features", workers)
-    return run_grid(cells, source, target, parsed.out, parsed.log, team=team, scope=scope)
+    return run_grid(cells, source, target, parsed.out, parsed.log, team=team, course=course)
 
 
 def _other_features(cells: Sequence[Settings], others: Sequence[int], out: Path) -> Iterator[str]:

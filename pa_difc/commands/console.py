@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +23,13 @@ def exit_with(main: Callable[[], int | None]) -> None:
     signal's number: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. A closed output pipe gives 141.
     """
     with guarded(), like_ctrl_c(), _warnings_on_one_line():
-        sys.exit(_code_of(main))
+        code = _code_of(main)
+        _at_the_end(signal.signal, signal.SIGINT, signal.SIG_IGN)  # another Ctrl-C would print tracebacks
+        sys.exit(code)
+
+
+#: As ``atexit.register``, for when the interpreter begins to end: before it waits for threads, as loky's do.
+_at_the_end: Callable[..., Any] = getattr(threading, "_register_atexit", atexit.register)
 
 
 @contextmanager

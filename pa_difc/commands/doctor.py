@@ -14,6 +14,7 @@ from ..data.datasets import DATASETS, find_dataset
 from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.installed import installed_version
+from ..util.process import quoted
 
 if TYPE_CHECKING:
     from ..data.faces import FaceSet
@@ -181,7 +182,7 @@ def _dataset(name: str, root: Path) -> tuple[Finding, bool]:
     problems: list[str] = []
     ours: list[str] = []  # a note if pa_difc made the split
     nothing = False
-    advice = f"pa-difc datasets {name} --data-root {root}"
+    advice = f"pa-difc datasets {quoted(name)} --data-root {quoted(str(root))}"
     try:
         reader, path = find_dataset(name, root)
         if is_store(path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -13,6 +14,7 @@ from ..util.errors import UserError
 from .given_cells import settings_of_grid
 
 if TYPE_CHECKING:
+    from ..training.expected import Kind
     from ..training.grid_file import Block
     from ..training.settings import Settings
 
@@ -151,6 +153,14 @@ def listing(grids: Sequence[PairGrid], out: Path) -> Iterator[str]:
     yield f"{total} cells: {total - left} done, {left} left"
 
 
+def kinds_left(grids: Sequence[PairGrid], out: Path) -> list[list[Kind]]:
+    """The kinds of each grid's cells that do not count as done; see :func:`listing`."""
+    from ..training.expected import kind_of
+
+    done = _done(out)
+    return [[kind_of(cell, one.frozen) for cell in one.cells if _key(cell, one.frozen) not in done] for one in grids]
+
+
 def _key(cell: Settings, frozen: bool) -> str:
     from ..training.identity import plugin_digests
     from ..training.resolve import identity
@@ -170,7 +180,10 @@ def _done(out: Path) -> set[str]:
     from ..training.identity import code_digest
     from ..training.record import read_record
 
-    records = [read_record(path) for path in sorted((out / "runs").glob("*/record.json"))]
+    records = []
+    for path in sorted((out / "runs").glob("*/record.json")):
+        with suppress(UserError):  # a damaged one is reported when its cell or the tables need it
+            records.append(read_record(path))
     return {
         _key_of(
             record["identity"]["settings"],

@@ -13,7 +13,7 @@ from ..backbones.spec import HUB
 from ..data.domains import Domain
 from ..training.cores import threads_of, usual_jobs
 from ..training.device import set_device
-from ..training.expected import Expected
+from ..training.expected import Course, Expected
 from ..training.grid import Step, train_cells
 from ..training.loggers import not_logged
 from ..training.memory import workers_that_fit
@@ -25,8 +25,10 @@ from ..training.slots import Slots, here
 from ..training.team import ALONE, Team
 from ..training.worker import train
 from ..util.errors import Stopped, UserError
+from ..util.lock import LOCK, sweep
 from ..util.process import command_line, is_news
 from ..util.stops import OutputGone
+from ..util.terminal import wrapped
 from .grid_display import GridDisplay
 from .grid_lines import Brief, done_line, in_brief
 
@@ -44,7 +46,7 @@ def run_grid(
     *,
     team: Team = ALONE,
     shifted: bool = False,
-    scope: str = "",
+    course: Course | None = None,
     names: Sequence[str] | None = None,
     brief: Callable[[Record], Brief] = in_brief,
 ) -> tuple[list[Record], Failures]:
@@ -58,7 +60,7 @@ def run_grid(
         seconds: the expected time of each cell, to estimate the time left; if empty, it is learnt on the way.
         team: the workers that train the cells; without a number of jobs, :func:`.usual_jobs` decides.
         shifted: see :class:`.Pairs`.
-        scope: what the time left is for, such as "this pair", if the command trains more than these cells.
+        course: what the command trains before and after these cells, for the time left; None for nothing.
         names: of the cells on the screen; None for their methods, losses and what else differs.
         brief: a finished cell's scores in a few words.
 
@@ -66,7 +68,7 @@ def run_grid(
         Stopped: by Ctrl-C, or by a signal that counts as such; see :mod:`pa_difc.util.stops`.
         UserError: there is no such cluster, or its workers can't train the cells.
     """
-    grid = _Grid(cells, Expected(cells, seconds), out, scope, names, brief)
+    grid = _Grid(cells, Expected(cells, seconds, course), out, names, brief)
     pairs = Pairs(source, target, shifted=shifted)
     try:
         left = cells if shifted else grid.keep(source, target)
@@ -80,6 +82,7 @@ def run_grid(
         with threads_of(number), slots as there:
             grid.train(there, bars=team.works)
     except KeyboardInterrupt as stop:
+        _sweep(out)
         how = str(stop) if isinstance(stop, Stopped) else "stopped"
         done = f"{len(grid.records)} of {len(cells)} cells are done and kept"
         if isinstance(stop, OutputGone):  # what is printed now is lost
@@ -87,6 +90,12 @@ def run_grid(
         print(f"resume with: {command_line()}", flush=True)
         raise Stopped(f"{how}; {done}", hint="") from None
     return grid.result()
+
+
+def _sweep(out: Path) -> None:
+    """Removes the lock files of cells whose workers were killed because they did not stop in time."""
+    for file in (out / "runs").glob(f"*/{LOCK}"):
+        sweep(file.parent)
 
 
 def sized(team: Team, cells: Sequence[Settings], source: Domain, target: Domain) -> Team:
@@ -140,11 +149,10 @@ class _Grid:
         cells: Sequence[Settings],
         expected: Expected,
         out: Path,
-        scope: str,
         names: Sequence[str] | None,
         brief: Callable[[Record], Brief],
     ) -> None:
-        self.cells, self.expected, self.out, self.scope, self.brief = cells, expected, out, scope, brief
+        self.cells, self.expected, self.out, self.brief = cells, expected, out, brief
         self.names = names or [" · ".join(words) for words in _words(cells)]
         self.width = max(map(len, self.names), default=0)
         self.records: dict[int, Record] = {}
@@ -157,7 +165,7 @@ class _Grid:
                 if (record := kept_record(cell, source, target, self.out)) is not None:
                     self.records[number] = record
                     self.expected.learn(number, record["seconds"]["training"])
-                    print(done_line(self._head(number), self.brief(record), None, "", self.scope), flush=True)
+                    print(done_line(self._head(number), self.brief(record), None, ""), flush=True)
         return [cell for number, cell in enumerate(self.cells) if number not in self.records]
 
     def result(self) -> tuple[list[Record], Failures]:
@@ -166,7 +174,7 @@ class _Grid:
 
     def train(self, slots: Slots, *, bars: bool) -> None:
         """Trains all cells that have no record; ``bars`` shows a progress line for each worker."""
-        display = GridDisplay(slots, self.expected, len(self.cells), self.scope, shown=bars)
+        display = GridDisplay(slots, self.expected, len(self.cells), shown=bars)
         try:
             kept = frozenset(self.records)
             for step in train_cells(self.cells, self.names, slots, self.out, self.expected, display.watch, kept):
@@ -180,7 +188,7 @@ class _Grid:
         number, outcome, name = step.number, step.outcome, self.names[step.number]
         for line in step.said.splitlines():
             if is_news(line):  # each worker repeats it, and this process may have printed it before
-                yield line
+                yield wrapped(line, indent=2)
         if outcome is None:
             yield f"{name}  its worker was killed; retrying"
         elif outcome.held is not None:
@@ -193,7 +201,7 @@ class _Grid:
             self.records[number] = outcome.record
             self.expected.learn(number, max(step.seconds, outcome.record["seconds"]["training"]))
             left = display.left(step.left)
-            yield done_line(self._head(number), self.brief(outcome.record), step.seconds, left, self.scope)
+            yield done_line(self._head(number), self.brief(outcome.record), step.seconds, left)
 
     def _head(self, number: int) -> str:
         """The beginning of a finished cell's line."""

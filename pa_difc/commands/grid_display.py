@@ -9,7 +9,7 @@ from collections.abc import Collection
 from ..training.expected import Expected
 from ..training.slots import Slot, Slots
 from ..util.bars import tqdm
-from .grid_lines import duration, time_left
+from ..util.durations import duration, time_left
 
 #: Columns of a line, at most.
 WIDTH = 80
@@ -22,12 +22,11 @@ class GridDisplay:
         slots: the workers, which may come and go.
         expected: how long cells take.
         total: the number of cells.
-        scope: what the time left is for; see :func:`.time_left`.
         shown: False hides the lines.
     """
 
-    def __init__(self, slots: Slots, expected: Expected, total: int, scope: str = "", *, shown: bool) -> None:
-        self.slots, self.expected, self.total, self.scope = slots, expected, total, scope
+    def __init__(self, slots: Slots, expected: Expected, total: int, *, shown: bool) -> None:
+        self.slots, self.expected, self.total = slots, expected, total
         self._bars: list[tqdm] = []
         self._disable = None if shown else True
         self._room()
@@ -62,10 +61,10 @@ class GridDisplay:
             bar.set_description_str(text[:columns])
 
     def left(self, waiting: Collection[int]) -> str:
-        """The time left in words; empty if that is unknown or under a second."""
+        """The time that the command has left in words; empty if that is unknown or under a second."""
         running = [slot_left(slot, self.expected) for slot in self.slots if slot.number is not None]
         seconds = self.expected.left(waiting, [rest for rest in running if rest is not None], max(1, len(self.slots)))
-        return time_left(seconds, self.scope) if seconds and seconds >= 1 else ""
+        return time_left(seconds) if seconds and seconds >= 1 else ""
 
 
 def line(number: int, slot: Slot, expected: Expected) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ..util.durations import duration, time_left
 from ..util.terminal import columns, on_one_line
 
 Record = dict[str, Any]
@@ -49,7 +50,7 @@ def _unlabelled(record: Record, predicted: Sequence[int]) -> Brief:
     return Brief(found, found, recall)
 
 
-def done_line(head: str, scores: Brief, seconds: float | None, left: str, scope: str = "") -> str:
+def done_line(head: str, scores: Brief, seconds: float | None, left: str) -> str:
     """A finished cell's line; on a terminal that is too narrow for it, without its least important parts.
 
     Args:
@@ -57,9 +58,8 @@ def done_line(head: str, scores: Brief, seconds: float | None, left: str, scope:
         scores: of the cell.
         seconds: that the cell took; None if it was trained before.
         left: the time left in words, or empty.
-        scope: see :func:`time_left`.
     """
-    left = left.ljust(len(time_left(99 * 60, scope)))  # lines without it, such as the last one, lose the same parts
+    left = left.ljust(len(time_left(99 * 60)))  # lines without it, such as the last one, lose the same parts
     took = f"{'kept' if seconds is None else duration(seconds):>6}"
     both = scores._replace(more="")
     lines = [
@@ -72,21 +72,6 @@ def done_line(head: str, scores: Brief, seconds: float | None, left: str, scope:
     ]
     room = columns()
     return next((line for line in lines if len(on_one_line(line)) <= room), lines[-1]).rstrip()
-
-
-def time_left(seconds: float, scope: str = "") -> str:
-    """The time left in words: "12 min left".
-
-    Args:
-        seconds: the time.
-        scope: what it is for, such as "this pair"; empty if for all that the command does.
-    """
-    return f"{duration(seconds)} left" + (f" for {scope}" if scope else "")
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: "40 s" or "12 min"."""
-    return f"{seconds:.0f} s" if seconds < 99.5 else f"{seconds / 60:.0f} min"
 
 
 def _joined(*parts: str) -> str:

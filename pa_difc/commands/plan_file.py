@@ -9,7 +9,8 @@ from typing import Any
 from ..util.errors import UserError
 from ..util.files import read_json, write_sealed
 from ..util.shapes import COUNT, NUMBER, TEXT, mismatch
-from .budget import Pace, Plan
+from .budget import Plan
+from .measuring import Pace
 
 _PLAN: dict[str, Any] = {
     "key": TEXT,
@@ -28,6 +29,8 @@ _PACE: dict[str, Any] = {
     "step": {},
     "face": NUMBER,
     "start": NUMBER,
+    "epoch": NUMBER,
+    "end": NUMBER,
 }
 
 

@@ -32,9 +32,9 @@ def announce(source: Domain, target: Domain) -> None:
         print(f"  target  {len(target.train):,} faces without labels: nothing can be scored on them")
     for domain in (target,) if source.empty else (source, target):
         for line in _remarks(domain):
-            print(f"  {line}")
+            print(wrapped(f"  {line}", indent=4))
     if warning := cut_differently(source, target):
-        print(f"  {warning}")
+        print(wrapped(f"  {warning}", indent=4))
     print(flush=True)
 
 

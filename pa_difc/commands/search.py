@@ -15,6 +15,7 @@ from ..tuning import PRUNERS, SAMPLERS
 from ..tuning.space import not_of, searched
 from ..util.errors import UserError
 from ..util.registry import load_module
+from ..util.terminal import wrapped
 from .flags import add_cell_flags, add_features_flag, add_training_flags, seed
 from .given_cells import settings_of_cell
 
@@ -78,7 +79,8 @@ def run(parsed: argparse.Namespace) -> int:
     all_dimensions = _space(parsed.space)
     space = searched(all_dimensions, settings, parsed.tune)
     if left_out := [key for key in not_of(all_dimensions, settings) if all_dimensions[key].always]:
-        print(f"not searched: {', '.join(left_out)}; no option of {settings.method.name} or {settings.loss.name}")
+        said = f"not searched: {', '.join(left_out)}; no option of {settings.method.name} or {settings.loss.name}"
+        print(wrapped(said, indent=2))
 
     if parsed.jobs is not None and parsed.jobs < 1:
         raise UserError(f"--jobs {parsed.jobs}: must be at least 1")

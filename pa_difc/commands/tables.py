@@ -19,6 +19,7 @@ from ..report.table import Row, csv_rows, csv_text, rows_from_records, to_markdo
 from ..util.errors import UserError
 from ..util.files import write_text
 from ..util.markdown import write_markdown
+from ..util.process import quoted
 
 #: Written next to the runs: the scores on targets with labels or, without any, what a choice can go by.
 TABLES = ("table.csv", "table.md")
@@ -75,6 +76,7 @@ class Tables:
         for text in self._printed(mine):
             print(f"\n{text}")
         print(f"written: {', '.join(str(self.out / name) for name in written)}")
+        print(f"report: pa-difc report {quoted(str(self.out))}")
 
     def _write_all(self, runs: Sequence[Run]) -> tuple[list[Grid], list[str]]:
         """Writes the tables of some runs; returns the runs' grids, and the files' names."""
@@ -171,7 +173,7 @@ def _choice_markdown(grid: Grid, selection: Selection) -> str:
 
 def _choice_text(selection: Selection) -> str:
     """The terminal's table for a target without labels: what a choice can go by, and the chosen cell."""
-    export = f"pa-difc export --model {selection.chosen.runs[0].path} --out my_model"
+    export = f"pa-difc export --model {quoted(str(selection.chosen.runs[0].path))} --out my_model"
     sure = "chosen" if selection.chosen.eligible else "the least bad; do not rely on it"
     chosen = f"\n{sure}: {selection.chosen.name}; to use it: {export}"
     return "\n".join([*aligned(candidates_table(selection), keys=2), *notes(selection_notes(selection)), chosen])

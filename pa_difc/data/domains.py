@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..util.errors import UserError
+from ..util.process import quoted
 from .decode import BadImage
 from .duplicates import Duplicates
 from .faces import FaceSet, Samples
@@ -142,7 +143,7 @@ def require_landmarks(*domains: Domain) -> None:
         if missing := sum(int(np.isnan(faces.landmarks).any(axis=(1, 2)).sum()) for faces in sets):
             raise UserError(
                 f"{domain.name}: {missing:,} faces have no landmarks, which the backbone's head needs: make a "
-                f"face store (`pa-difc prepare --dataset {domain.name} --out …`) or use "
+                f"face store (`pa-difc prepare --dataset {quoted(domain.name)} --out …`) or use "
                 "--feature-head global_only"
             )
 
@@ -167,7 +168,8 @@ def cut_differently(source: Domain, target: Domain) -> str | None:
         if raw.cut is not None and other.store and raw.cut != (crop := other.store["crop"]):
             return (
                 f"warning: {raw.name}'s raw images are cropped as {raw.cut}, and {other.name}'s store as {crop}: a "
-                f"method adapts to that difference too (pa-difc prepare --dataset {raw.name} --crop {crop} --out …)"
+                "method adapts to that difference too (pa-difc prepare "
+                f"--dataset {quoted(raw.name)} --crop {crop} --out …)"
             )
     return None
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -103,7 +102,7 @@ def require_pure(
 ) -> None:
     """Refuses a sampler whose draws differ if it is called twice, because no run could be repeated or resumed.
 
-    Built-in samplers are not called, which takes long in large domains.
+    Built-in samplers are pure, and are not called.
 
     Args:
         name: of the sampler.
@@ -148,31 +147,22 @@ def shuffled(
 def class_balanced(
     length: int, per_epoch: int, epoch: int, key: Sequence[int], classes: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
-    """Draws every class that occurs equally often, its samples at random (pytorch-metric-learning's MPerClassSampler).
+    """Draws every class that occurs equally often, its samples at random and independently.
 
-    Each block of K consecutive indices has every class once, for K classes that occur. See :class:`Draw`.
+    Each block of K consecutive indices has every class once, in random order, for K classes that occur: the draws of
+    pytorch-metric-learning's ``MPerClassSampler`` with m = 1, which would take a permutation of a class for each
+    sample. See :class:`Draw`.
     """
     import numpy as np
-    from pytorch_metric_learning.samplers import MPerClassSampler
 
     assert classes is not None
-    kinds = len(np.unique(classes))
-    sampler = MPerClassSampler(classes, m=1, length_before_new_iter=per_epoch + kinds)  # rounds down to whole blocks
-    with _library_random(np.random.RandomState([key[0], epoch, *key[1:], 7])):
-        return np.fromiter(sampler, dtype=np.int64)[:per_epoch]
-
-
-@contextmanager
-def _library_random(state: np.random.RandomState) -> Iterator[None]:
-    """Replaces the module-level generator that pytorch-metric-learning draws from."""
-    from pytorch_metric_learning.utils import common_functions
-
-    before = common_functions.NUMPY_RANDOM
-    common_functions.NUMPY_RANDOM = state
-    try:
-        yield
-    finally:
-        common_functions.NUMPY_RANDOM = before
+    random = np.random.default_rng([key[0], epoch, *key[1:], 7])
+    _, kinds, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    by_class, firsts = np.argsort(kinds, kind="stable"), np.cumsum(counts) - counts
+    blocks = np.tile(np.arange(len(counts)), (-(-per_epoch // len(counts)), 1))
+    order = random.permuted(blocks, axis=1).ravel()[:per_epoch]
+    found: NDArray[np.int64] = by_class[firsts[order] + random.integers(counts[order])]
+    return found
 
 
 SHUFFLED = Sampler("shuffled passes, every sample equally often", shuffled)

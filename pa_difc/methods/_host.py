@@ -7,6 +7,9 @@ name is needed.
 # hooks/base.py:11 and :188. The base classes of this package's hooks.
 from pytorch_adapt.hooks.base import BaseHook, BaseWrapperHook
 
+# hooks/losses.py:14. The base class of losses on logits, which expect one classifier.
+from pytorch_adapt.hooks.losses import BaseLossHook
+
 # hooks/optimizer.py:11 and :74. For methods with steps that pytorch-adapt lacks, and to find the step that calls a
 # loss.
 from pytorch_adapt.hooks.optimizer import OptimizerHook, SummaryHook
@@ -23,6 +26,7 @@ from pytorch_adapt.hooks.utils import ApplyFnHook, MultiplierHook
 __all__ = [
     "ApplyFnHook",
     "BaseHook",
+    "BaseLossHook",
     "BaseReducer",
     "BaseWrapperHook",
     "MultiplierHook",

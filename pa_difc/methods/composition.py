@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from pytorch_adapt.weighters import BaseWeighter
 from torch import Tensor
 
 from ..util.errors import UserError
-from ._host import BaseHook
+from ._host import BaseHook, BaseLossHook
 
 #: Arguments that hold hooks: of the only step ("post"), or of one of several ("post_g").
 _SLOT = re.compile(r"(pre|post)(_[a-z])?")
@@ -69,6 +70,30 @@ def added(hook: BaseHook, slot: str, given: Mapping[str, Any]) -> dict[str, Any]
     if given.get(slot) is not None:
         _check_hooks(slot, given[slot])
     return {**given, slot: [hook, *(given.get(slot) or [])]}
+
+
+def for_each_classifier(given: Mapping[str, Any], classifiers: int) -> dict[str, Any]:
+    """Lets pytorch-adapt's losses on logits (MCC, BNM, entropy, diversity) average over several classifiers.
+
+    Args:
+        given: the user's ``hook_kwargs``; hooks in it are copied, not changed.
+        classifiers: how many logits "C" gives, in a list if several.
+    """
+    found = dict(given)
+    for key, hooks in given.items() if classifiers > 1 else ():
+        if _SLOT.fullmatch(key) and isinstance(hooks, (list, tuple)):
+            found[key] = [_averaged(hook) if _is_of_logits(hook) else hook for hook in hooks]
+    return found
+
+
+def _is_of_logits(hook: Any) -> bool:
+    return isinstance(hook, BaseLossHook) and hook.layer == "logits"
+
+
+def _averaged(hook: BaseHook) -> BaseHook:
+    loss, hook = hook.loss_fn, copy.copy(hook)
+    hook.loss_fn = lambda logits: sum(map(loss, logits)) / len(logits)
+    return hook
 
 
 class WeighterOfStep:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +38,15 @@ def explained(models: Mapping[str, nn.Module], batch: Mapping[str, Any], classif
     if given and len(logits) == classifiers:
         return None
     return f"C gives {_what(logits)}: must give a list of logits (N, K) of {classifiers} classifiers"
+
+
+def of_one_classifier(error: Exception) -> str | None:
+    """Says that a hook expects one classifier's logits; None if the error is not that of logits in a list."""
+    *above, last = str(error).splitlines() or [""]
+    hooks = [found[1] for line in above if (found := re.search(r"in (\w+): __call__", line))]
+    if not hooks or not isinstance(error, (TypeError, AttributeError)) or not re.search(r"\blist\b", last):
+        return None
+    return f"{hooks[-1]} expects the logits of one classifier, and C gives a list of several ({last.strip()})"
 
 
 def _what(value: Any) -> str:

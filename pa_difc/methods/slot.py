@@ -22,7 +22,8 @@ from ..util.errors import UserError
 from ._host import BaseHook
 from .attach import install, loss_for
 from .averaged import AveragedModels, in_place_of
-from .diagnosis import explained
+from .composition import for_each_classifier
+from .diagnosis import explained, of_one_classifier
 from .epochs import EpochHook
 from .heads import ClassifierFactory, classifier
 
@@ -109,7 +110,7 @@ class LossSlot:
             optimizers=optimizers,
             lr_schedulers=lr_schedulers,
             misc=misc,
-            hook_kwargs=dict(hook_kwargs or {}),
+            hook_kwargs=for_each_classifier(hook_kwargs or {}, self.classifiers),
             **host_kwargs,
         )
         if self.uses_source:
@@ -119,7 +120,8 @@ class LossSlot:
         """One step of the method, see pytorch-adapt's ``BaseAdapter.training_step``.
 
         Raises:
-            UserError: the batch has no target, or "G" or "C" doesn't give tensors of features or logits.
+            UserError: the batch has no target, "G" or "C" doesn't give tensors of features or logits, or a hook
+                expects the logits of one classifier where "C" gives several.
         """
         if "target_imgs" not in batch and self.reads_target and getattr(self.loss, "uses_target", True):
             what = type(self).__name__ if self.uses_target else type(self.loss).__name__
@@ -128,6 +130,8 @@ class LossSlot:
             losses: dict[str, dict[str, float]] = super().training_step(batch, **kwargs)  # type: ignore[misc]  # its
         except Exception as error:
             if why := explained(self.models, batch, self.classifiers):
+                raise UserError(f"{type(self).__name__}: {why}") from error
+            if self.classifiers > 1 and (why := of_one_classifier(error)):
                 raise UserError(f"{type(self).__name__}: {why}") from error
             if isinstance(error, UserError):  # pytorch-adapt puts its hooks' names on lines above it
                 raise type(error)(str(error).splitlines()[-1].strip()) from error

@@ -35,8 +35,8 @@ def aligned(rows: Sequence[Sequence[str]], keys: int = 1) -> list[str]:
 
 
 def notes(lines: Sequence[str]) -> list[str]:
-    """Notes below a table, which take several lines on a terminal that is too narrow for them."""
-    return [wrapped(line, indent=0) for line in lines]
+    """Notes below a table; on a terminal that is too narrow for one, its further lines are indented."""
+    return [wrapped(line, indent=2) for line in lines]
 
 
 def _width(column: Sequence[str], height: int) -> int:

@@ -32,6 +32,7 @@ from ..util.distributed import join, processes, rank
 from ..util.errors import UserError
 from ..util.options import is_path
 from ..util.process import say_once
+from ..util.terminal import wrapped
 from .checkpoint import seed_everything
 from .device import set_device
 from .keys import other_models
@@ -65,7 +66,7 @@ def load_pair(settings: Settings) -> tuple[Domain, Domain]:
         near_duplicates=data.near_duplicates,
     )
     if said := taken_over(settings):
-        print(said, flush=True)
+        print(wrapped(said, indent=2), flush=True)
     labels = find_label_set(data.labels)
     if data.source == NO_SOURCE:
         if labels is None:
@@ -207,11 +208,10 @@ def make_extractor(settings: Settings) -> nn.Module:
                 f"head_init=pretrained: {model.backbone} has layers between its features and its classifier; use "
                 "head_init=random"
             )
-        also = ""
+        of_trunk = replace(report, dropped=tuple(name for name in report.dropped if not is_of_classifier(name)))
+        say_once(f"weights {model.pretrained}: {of_trunk}")
         if model.head_init == "pretrained":
-            also = "; their classifier is used"
-            report = replace(report, dropped=tuple(name for name in report.dropped if not is_of_classifier(name)))
-        say_once(f"weights {model.pretrained}: {report}{also}")
+            say_once(f"the classifier of {model.pretrained} is used")
     on_cpu = settings.run.device == "cpu"
     channels_last = on_cpu if model.channels_last is None else model.channels_last
     for_speed(backbone, precision=model.precision, channels_last=channels_last, compiled=model.compile)

@@ -12,6 +12,7 @@ import torch
 
 from ..methods.slot import LossSlot
 from ..util.bars import tqdm
+from ..util.durations import time_left
 from ..util.errors import Stopped, UserError
 from ..util.files import read_arrays, write_atomic
 from .extraction import Arrays, Part, extracted
@@ -130,4 +131,4 @@ class _Told:
     def _left(self) -> str:
         made = self.done - self.kept
         seconds = (self.last - self.began) / made * (self.total - self.done) if made else 0.0
-        return f"  about {seconds / 60:.0f} min left" if seconds >= 60 else ""
+        return f"  {time_left(seconds)}" if seconds >= 60 else ""

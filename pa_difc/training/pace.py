@@ -19,11 +19,15 @@ import torch
 
 from ..data.domains import Domain
 from ..data.loaders import PairLoader
+from ..data.sampling import SAMPLERS
 from ..data.shared import share, shared
+from ..evaluation.metrics import score
+from ..evaluation.quality import MOST_SAMPLES, feature_quality
 from ..methods.slot import LossSlot
 from ..util.errors import UserError
 from ..util.registry import load_plugin, loaded_plugins
 from .build import make_adapter, make_loader
+from .checkpoint import save_checkpoint
 from .other import predicted
 from .ready import THREADS, worker_process
 from .settings import Settings
@@ -65,6 +69,38 @@ def prediction_seconds(settings: Settings, source: Domain, target: Domain) -> fl
     return (time.perf_counter() - started) / len(faces)
 
 
+def ends_seconds(settings: Settings, source: Domain, target: Domain) -> tuple[float, float]:
+    """Seconds at the end of an epoch, for its checkpoint, and at the end of a run, for its scores.
+
+    The latter include the imports for them, unless this process has made them, but not the predictions of the end.
+    """
+    loader = make_loader(settings, source, target)
+    adapter = quiet_adapter(settings, source, len(loader))
+    adapter.models.train()
+    adapter.training_step(next(_batches(adapter, loader)))  # allocates the optimisers' state
+    with tempfile.TemporaryDirectory(prefix="pa_difc-") as folder:
+        started = time.perf_counter()
+        save_checkpoint(Path(folder) / "checkpoint.pt", adapter, key="", epoch=1, history=[])
+        epoch = time.perf_counter() - started
+    if predicts_each_epoch(settings):
+        epoch += prediction_seconds(settings, source, target) * len(target.train)
+    few = target.train.take(np.arange(min(len(target.train), 8)))
+    width, classes = predicted(adapter, few, settings).features.shape[1], len(source.label_set)
+    random, number = np.random.default_rng(0), min(len(target.test), MOST_SAMPLES)
+    labels, probs = random.integers(classes, size=number), random.dirichlet(np.ones(classes), size=number)
+    features = torch.from_numpy(random.standard_normal((number, width), dtype=np.float32))
+    started = time.perf_counter()
+    score(labels, probs)
+    feature_quality(features, labels)
+    return epoch, 2 * (time.perf_counter() - started)
+
+
+def predicts_each_epoch(settings: Settings) -> bool:
+    """Whether epochs begin with predictions of the target's training faces, for a sampler or the loss."""
+    by = SAMPLERS.lookup(settings.data.target_sampler).by
+    return by == "predictions" or settings.loss.options.get("confusion_from") == "evaluation"
+
+
 @dataclass(frozen=True)
 class SideBySide:
     """Measurements in several workers in parallel.
@@ -73,11 +109,15 @@ class SideBySide:
         steps: seconds of a step of each cell, averaged over workers; None if a worker could not make the method.
         face: seconds to predict a face.
         start: seconds until the last worker was ready.
+        epoch: seconds at the end of an epoch; see :func:`ends_seconds`.
+        end: seconds at the end of a run.
     """
 
     steps: list[float | None]
     face: float
     start: float
+    epoch: float = 0.0
+    end: float = 0.0
 
 
 def measure_side_by_side(cells: Sequence[Settings], source: Domain, target: Domain, jobs: int) -> SideBySide:
@@ -105,6 +145,8 @@ def measure_side_by_side(cells: Sequence[Settings], source: Domain, target: Doma
         [mean(several) if None not in several else None for several in steps],  # type: ignore[type-var]
         mean(worker.face for worker in found),
         max(worker.start for worker in found) - began,
+        max(worker.epoch for worker in found),
+        max(worker.end for worker in found),
     )
 
 
@@ -120,7 +162,10 @@ def _measured(pair: Path, cells: Sequence[Settings], plugins: Sequence[Path], fi
     for i in ((first + k) % len(cells) for k in range(len(cells))):
         with contextlib.suppress(UserError):  # reported when the cell is trained
             steps[i] = step_seconds(cells[i], source, target)
-    return SideBySide(steps, prediction_seconds(cells[0], source, target), start)
+    face, ends = prediction_seconds(cells[0], source, target), (0.0, 0.0)
+    with contextlib.suppress(UserError):
+        ends = ends_seconds(cells[0], source, target)
+    return SideBySide(steps, face, start, *ends)
 
 
 def quiet_adapter(settings: Settings, source: Domain, steps: int) -> LossSlot:

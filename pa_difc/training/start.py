@@ -22,6 +22,7 @@ from ..methods import METHODS
 from ..methods.heads import classifier
 from ..util.errors import UserError
 from ..util.process import say_once
+from ..util.terminal import wrapped
 from .keys import other_models
 from .resolve import brings_classifier
 from .settings import Settings
@@ -136,7 +137,7 @@ def classifier_of_features(settings: Settings, labels: LabelSet) -> PretrainedCl
     except UserError as error:
         if settings.model.pretrained_classes is not None:
             raise
-        print(f"the pretrained classifier is not used: {error}", flush=True)
+        print(wrapped(f"the pretrained classifier is not used: {error}", indent=2), flush=True)
         return None
 
 

@@ -18,6 +18,7 @@ from ..methods.heads import classifier
 from ..util.errors import UserError
 from ..util.files import file_digest, read_json
 from ..util.names import address_clause, near_clause, written
+from ..util.terminal import wrapped
 from .checkpoint import read_state
 from .model_settings import checked, model_settings
 from .record import read_record
@@ -168,7 +169,7 @@ def stored_classifier(folder: Path) -> PretrainedClassifier:
     settings = read_settings(folder)
     if "product" in settings:
         also = ", and the prior that was estimated with it" if settings["adjustment"] is not None else ""
-        print(f"{folder}: the model that multiplies its predictions is left out{also}", flush=True)
+        print(wrapped(f"{folder}: the model that multiplies its predictions is left out{also}", indent=2), flush=True)
     labels, chosen = LabelSet.from_dict(settings["labels"]), settings["settings"]["model"]
     method = METHODS.lookup(settings["settings"]["method"]["name"])
     name = method.inference_models[-1]

@@ -22,6 +22,7 @@ import torch
 
 from ..data.shared import shared
 from ..util.forks import parent_is_gone, remove_socket
+from ..util.lock import remove_lock_files
 from ..util.registry import load_plugin
 from .outcome import Outcome, try_cell
 from .progress import ProgressFile
@@ -143,6 +144,7 @@ def _listen(setup: Setup) -> None:
     while True:
         if parent_is_gone(setup.parent):
             remove_socket()
+            remove_lock_files()
             if setup.tidies:
                 shutil.rmtree(setup.go.parent, ignore_errors=True)  # mapped files stay until they are unmapped
             os._exit(1)

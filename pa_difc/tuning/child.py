@@ -51,7 +51,7 @@ def work(job: Job) -> None:
         with deferred():
             storage = open_storage(plan.address, shared=True)
             study = attach(storage, plan.name, sampler=plan.sampler, pruner=plan.pruner, seed=plan.settings.run.seed)
-        title = Progress(study, plan.trials, task.criterion, printed=False).title
+        title = Progress(study, plan.trials, task.criterion).title
         objective = Objective(task, plan.space, title, progress=partial(ProgressFile, job.progress))
         first = defaults(plan.settings, plan.space)
         run_trials(study, objective, first, plan.trials, worker, heartbeat_s=plan.heartbeat_s, quiet=True)

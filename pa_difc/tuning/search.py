@@ -91,7 +91,9 @@ def _all_trials(plan: StudyPlan, study: optuna.Study, task: Task) -> None:
             objective = Objective(task, plan.space, progress.title)
             with Worker(plan.folder) as worker:
                 first = defaults(plan.settings, plan.space)
-                run_trials(study, objective, first, plan.trials, worker, heartbeat_s=plan.heartbeat_s)
+                run_trials(
+                    study, objective, first, plan.trials, worker, heartbeat_s=plan.heartbeat_s, after=progress.say
+                )
         else:
             jobs = workers_that_fit(plan.jobs, plan.settings, task.source, task.target)
             run_in_workers(plan, study, task, jobs)
@@ -130,7 +132,7 @@ def finish(plan: StudyPlan, study: optuna.Study, task: Task, target: Domain, tra
     values = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in choice.chosen.params.items())
     print(f"\nchosen: trial {choice.chosen.number}  " + "  ".join(values), flush=True)
     for sentence in (*reasons(choice, plan.select), *near_ends(choice, plan.space, plan.settings)):
-        print(wrapped(sentence, indent=0), flush=True)
+        print(wrapped(sentence, indent=2), flush=True)
     found = None
     if target.labelled:
         found = assess(choice, task, target, plan.space, train_all, seeds=plan.seeds, confirm=plan.confirm)

@@ -37,6 +37,7 @@ def run_trials(
     *,
     heartbeat_s: float = 60,
     quiet: bool = False,
+    after: Callable[[], None] = lambda: None,
 ) -> None:
     """Runs trials until all workers together have finished ``budget``; trial 0 has the defaults.
 
@@ -50,6 +51,7 @@ def run_trials(
         worker: this process.
         heartbeat_s: seconds between a worker's heartbeats.
         quiet: do not print what this worker is waiting for; its parent does.
+        after: called after each trial.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the trial is queued again.
@@ -66,6 +68,7 @@ def run_trials(
             if left > 0:
                 said = quiet
                 _run_trial(study, objective, defaults, worker, heartbeat_s)
+                after()
         if left < 0:
             if not said:
                 _say_waiting(study, watch)

@@ -86,12 +86,22 @@ def get_ready(modules: Sequence[str], environment: Mapping[str, str]) -> Any:
         return None
     path = os.pathsep.join(filter(None, sys.path))  # not the working directory, whose files may be named like modules
     with replaced(os.environ, {**environment, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}):
-        resource_tracker.ensure_running()  # it ends with an unblocking of signals
+        start_tracker()
         with blocked(*SIGNALS):
             if not start_server(modules):
                 return None
     _ends_with(os.getpid(), vars(forkserver._forkserver)["_forkserver_pid"])
     return _Context()
+
+
+def start_tracker() -> None:
+    """Starts multiprocessing's process that removes the semaphores of killed processes; it says nothing of them.
+
+    It unblocks signals.
+    """
+    quiet = filter(None, [os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker:UserWarning"])
+    with replaced(os.environ, {"PYTHONWARNINGS": ",".join(quiet)}):
+        resource_tracker.ensure_running()
 
 
 def start_server(modules: Sequence[str]) -> bool:

@@ -27,6 +27,9 @@ LOOK_S = 1.0
 #: The folders that threads of this process hold, with the threads' ids.
 _held: set[tuple[Path, int]] = set()
 
+#: The locks that this process holds.
+_locks: set[Lock] = set()
+
 #: Errors of file systems without locks; work goes on without one there.
 _NO_LOCKS = frozenset(getattr(errno, name) for name in ("ENOLCK", "ENOTSUP", "EOPNOTSUPP") if hasattr(errno, name))
 
@@ -66,6 +69,7 @@ class Lock:
             if error.errno not in _NO_LOCKS:
                 raise UserError(f"cannot write {where}: {error.strerror or error}") from None
         self._held = True
+        _locks.add(self)
         said = {"process": os.getpid(), "machine": platform.node(), "since": f"{datetime.now():%Y-%m-%d %H:%M}"}
         with suppress(OSError):  # the owner file is only information
             owner.write_text(json.dumps(said))
@@ -75,10 +79,15 @@ class Lock:
         if not self._held:
             return
         self._held = False
+        _locks.discard(self)
+        self.remove_files(keep_file=keep_file)
+        self._lock.release()
+
+    def remove_files(self, *, keep_file: bool = False) -> None:
+        """Removes its files, all or only the one that says who holds it."""
         self._owner.unlink(missing_ok=True)
         if not keep_file:
             self._file.unlink(missing_ok=True)
-        self._lock.release()
 
     def _holder(self) -> str:
         try:
@@ -86,6 +95,13 @@ class Lock:
             return f"process {said['process']} on {said['machine']} (since {said['since']})"
         except (OSError, ValueError, KeyError, TypeError):
             return "another process"
+
+
+def remove_lock_files() -> None:
+    """Removes the files of all locks that this process holds; for one that ends at once, which releases the locks."""
+    for lock in tuple(_locks):
+        with suppress(OSError):
+            lock.remove_files()
 
 
 def is_free(file: Path) -> bool:
@@ -137,7 +153,7 @@ def holding(folder: Path, doing: str, *, wait: bool = False) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> None:
-    """Removes the lock files that a killed process left in a folder whose work is done."""
+    """Removes the lock files that a killed process left in a folder."""
     if (folder / LOCK).exists():
         with suppress(UserError), holding(folder, ""):
             pass

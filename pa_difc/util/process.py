@@ -12,6 +12,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from .terminal import wrapped
+
 PACKAGE = Path(__file__).parent.parent
 
 
@@ -24,7 +26,7 @@ def command_line() -> str:
         words.insert(0, "python")
     else:
         words[0] = Path(words[0]).name
-    return " ".join(_quoted(without_password(word)) for word in words)
+    return " ".join(quoted(without_password(word)) for word in words)
 
 
 def name_copy(flag: str, copy: Path) -> None:
@@ -38,7 +40,7 @@ def name_copy(flag: str, copy: Path) -> None:
                 sys.argv[number + 1] = str(copy)
 
 
-def _quoted(word: str) -> str:
+def quoted(word: str) -> str:
     """A word quoted for a shell, on one line; control characters are escaped for bash and zsh."""
     if word.isprintable() or not any(ord(letter) < 32 or ord(letter) == 127 for letter in word):
         return shlex.quote(word)
@@ -52,7 +54,7 @@ _said: set[str] = set()
 def say_once(line: str) -> None:
     """Prints a line unless this process has printed it before, such as a note that applies to many runs."""
     if is_news(line):
-        print(line, flush=True)
+        print(wrapped(line, indent=2), flush=True)
 
 
 def is_news(line: str) -> bool:

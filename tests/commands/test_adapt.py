@@ -17,8 +17,10 @@ from processes import apart, here, start
 
 from pa_difc.commands import adapt as command
 from pa_difc.commands import budget as planning
+from pa_difc.commands import measuring
 from pa_difc.commands.adapt import FROM_CLASSIFIER, FROM_SCRATCH
-from pa_difc.commands.budget import Pace, decide, fewer_faces, measure, read_budget
+from pa_difc.commands.budget import decide, fewer_faces, read_budget
+from pa_difc.commands.measuring import Pace, measure
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
 from pa_difc.deploy import card
@@ -260,11 +262,11 @@ def test_a_budget_is_a_time(text, seconds):
     assert read_budget(text) == seconds
 
 
-def plan_of(budget, step=(("source_only", 0.5), ("mean_teacher", 1.5)), spent=0.0):
+def plan_of(budget, step=(("source_only", 0.5), ("mean_teacher", 1.5)), spent=0.0, epoch=0.0, end=0.0):
     """A plan for a source of 3,000 faces and a target of 100, at 0.01 s a predicted face, of which there are 60."""
     source = Domain("s", random_faces(3000, 0), random_faces(40, 1))
     target = Domain("t", random_faces(100, 2), random_faces(20, 3))
-    pace = Pace("float32", 0.9, dict(step), 0.01)
+    pace = Pace("float32", 0.9, dict(step), 0.01, 0.0, epoch, end)
     methods = [method for method, _ in step]
     more = {"batch_size": 30, "most_epochs": 3, "key": "k", "budget": budget, "spent": spent}
     return decide(methods, pace, source, target, **more)
@@ -278,6 +280,15 @@ def test_epochs_are_as_many_as_there_is_time_for():
     assert plan_of(10_000).epochs == 3  # more are not worth it
     late = plan_of(10_000, spent=9_300)
     assert (late.epochs, late.seconds) == (2, plan.seconds)  # what is gone is gone
+
+
+def test_checkpoints_and_scores_take_time_too():
+    """Of the 65 % of 700 s, two cells have 4 s less each of two epochs, and 20 s less for their ends."""
+    plan = plan_of(700, epoch=4.0, end=20.0)
+    assert (plan.epochs, plan.steps) == (2, 99)  # (455 − 2 · (0.6 + 2 · 4 + 20)) / 2 = 198.9 steps
+    assert plan.seconds == pytest.approx([0.6 + 8 + 20 + 99, 0.6 + 8 + 20 + 3 * 99])
+    untrained = plan_of(10_000, step=(("source_only", 0.5),), epoch=4.0, end=20.0)
+    assert untrained.seconds == pytest.approx([0.6 + 3 * 4 + 20 + 150])
 
 
 @pytest.mark.parametrize(("budget", "steps"), [(100, 31), (400, 129)])
@@ -337,7 +348,7 @@ def test_what_was_measured_for_too_short_a_budget_is_kept_for_the_next_call(home
         found = measure(*args, **kwargs)
         return replace(found, step={method: 100 * seconds for method, seconds in found.step.items()})
 
-    monkeypatch.setattr(planning, "measure", on_a_slow_machine)
+    monkeypatch.setattr(measuring, "measure", on_a_slow_machine)
     with pytest.raises(UserError, match=r"--budget: too short; .*: give --budget") as refused:
         main(words(home, tmp_path, *SMALL, "--budget", "1s"))
     assert "measuring" in capsys.readouterr().out and not list(tmp_path.glob("runs"))
@@ -351,7 +362,7 @@ def test_what_was_measured_for_too_short_a_budget_is_kept_for_the_next_call(home
 def test_where_no_training_fits_the_pretrained_classifier_alone_is_the_answer(home, tmp_path, capsys, monkeypatch):
     trained = [method for method, *_ in FROM_CLASSIFIER if method != "as_is"]
     slow, fast = (Pace("float32", 1.0, dict.fromkeys(trained, step), 1e-4) for step in (1e4, 1e-4))
-    monkeypatch.setattr(planning, "measure", lambda *_, **__: slow)
+    monkeypatch.setattr(measuring, "measure", lambda *_, **__: slow)
     assert main(words(home, tmp_path, *model_before(home))) == 0
     said = capsys.readouterr()
     assert "too short; " in said.err and "Only as_is fits, the pretrained classifier without training." in said.err
@@ -360,7 +371,7 @@ def test_where_no_training_fits_the_pretrained_classifier_alone_is_the_answer(ho
     page = (tmp_path / "report.md").read_text()
     assert "Take as_is, the pretrained classifier without training, the only cell" in page
     (tmp_path / "pace.json").unlink()
-    monkeypatch.setattr(planning, "measure", lambda *_, **__: fast)
+    monkeypatch.setattr(measuring, "measure", lambda *_, **__: fast)
     assert main(words(home, tmp_path, *model_before(home))) == 0  # nothing was decided for good
     assert set(cells_of(tmp_path)) == {row[:2] for row in FROM_CLASSIFIER}
 
@@ -413,12 +424,13 @@ def test_the_faster_precision_is_taken_and_the_crop_that_the_classifier_knows(mo
     monkeypatch.setattr(pace, "step_seconds", lambda cell, *_: seconds[cell.model.precision])
     monkeypatch.setattr(pace, "prediction_seconds", lambda *_: 0.1)
     looked_at = []
-    monkeypatch.setattr(planning, "_choose_scale", lambda cell, target, *given: looked_at.append(given) or 0.9)
+    monkeypatch.setattr(pace, "ends_seconds", lambda *_: (0.25, 3.0))
+    monkeypatch.setattr(measuring, "_choose_scale", lambda cell, target, *given: looked_at.append(given) or 0.9)
     domain = Domain("s", random_faces(40, 0), random_faces(10, 1))
     cell = resolve(Settings.of(method="source_only", loss="ce", crop_px=32, batch_size=20))
     found = measure([cell], domain, domain, budget=2000, precisions=["bf16", "float32"], scales=[0.8, 0.9])
     assert looked_at == [([0.8, 0.9], 500)]  # a twentieth of 2,000 s, for two scales at 0.1 s a face
-    assert found == Pace("float32", 0.9, {"source_only": 1.0}, 0.1)
+    assert found == Pace("float32", 0.9, {"source_only": 1.0}, 0.1, 0.0, 0.25, 3.0)
     plan = planning.Plan("k", 3, 10, 100, 100, found.precision, found.input_scale, [1.0])
     (settings,) = planning.planned([cell], plan)
     assert (settings.model.precision, settings.model.input_scale, settings.run.epochs) == ("float32", 0.9, 3)
@@ -440,4 +452,7 @@ def test_steps_and_predictions_are_timed_and_nothing_is_said(home, capsys):
     domain = Domain("s", random_faces(40, 0), random_faces(10, 1))
     cell = resolve(Settings.of(method="mcc+mean_teacher", loss="difc", crop_px=32, batch_size=20))
     assert 0 < pace.step_seconds(cell, domain, domain) < 60 and 0 < pace.prediction_seconds(cell, domain, domain) < 60
+    assert all(0 < seconds < 60 for seconds in pace.ends_seconds(cell, domain, domain))
+    each = resolve(cell.but(**{"data.target_sampler": "pseudo_balanced"}))
+    assert pace.predicts_each_epoch(each) and not pace.predicts_each_epoch(cell)
     assert capsys.readouterr().out == ""

@@ -9,7 +9,8 @@ import pytest
 from made import class_folders, random_faces
 
 from pa_difc.commands import budget as planning
-from pa_difc.commands.budget import Pace, decide, describe, makespan, measure
+from pa_difc.commands.budget import decide, describe, makespan
+from pa_difc.commands.measuring import Pace, measure
 from pa_difc.commands.parser import main
 from pa_difc.data import Domain
 from pa_difc.data.labels import SEVEN
@@ -61,7 +62,7 @@ def test_paces_are_those_of_as_many_workers_as_there_will_be(monkeypatch):
 
     def side_by_side(cells, source, target, jobs):
         asked.append(([cell.method.name for cell in cells], jobs))
-        return pace.SideBySide([2.0, None], 0.2, 3.0)
+        return pace.SideBySide([2.0, None], 0.2, 3.0, 0.25, 4.0)
 
     monkeypatch.setattr(pace, "prediction_seconds", lambda *_: 0.1)
     monkeypatch.setattr(pace, "measure_side_by_side", side_by_side)
@@ -69,7 +70,7 @@ def test_paces_are_those_of_as_many_workers_as_there_will_be(monkeypatch):
     cells = [resolve(Settings.of(method=m, loss="ce", crop_px=32, batch_size=20)) for m in ("dann", "source_only")]
     found = measure(cells, domain, domain, budget=2000, precisions=["float32"], scales=[1.0], jobs=2)
     assert asked == [(["source_only", "dann"], 2)]
-    assert found == Pace("float32", 1.0, {"source_only": 2.0}, 0.2, 3.0)  # what can't be made is said later
+    assert found == Pace("float32", 1.0, {"source_only": 2.0}, 0.2, 3.0, 0.25, 4.0)  # what can't be made is said later
 
 
 def test_workers_measure_beside_each_other():
@@ -77,6 +78,7 @@ def test_workers_measure_beside_each_other():
     cells = [resolve(Settings.of(method=m, loss="ce", crop_px=32, batch_size=20)) for m in ("source_only", "dann")]
     found = pace.measure_side_by_side(cells, domain, domain, 2)
     assert all(0 < seconds < 60 for seconds in found.steps) and 0 < found.face < 60 and found.start > 0
+    assert 0 < found.epoch < 60 and 0 < found.end < 60
 
 
 def content(out):

@@ -3,12 +3,13 @@
 import pytest
 
 from pa_difc.commands.grid import _Grid, run_grid
-from pa_difc.commands.grid_lines import done_line, duration, in_brief, time_left
+from pa_difc.commands.grid_lines import done_line, in_brief
 from pa_difc.training.expected import Expected
 from pa_difc.training.grid import Step
 from pa_difc.training.outcome import Failure, Outcome
 from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
+from pa_difc.util.durations import duration, time_left
 
 #: As long as a cell's name usually is, and that of one with the longest of the default methods.
 NAME, LONG_NAME = "mean_teacher · di · se", "source_only · difc · seed 0"
@@ -47,13 +48,12 @@ def test_recall_over_frequent_classes_is_told_where_it_differs_as_printed():
 
 
 @pytest.mark.parametrize("name", [NAME, LONG_NAME])
-@pytest.mark.parametrize("scope", ["", "this pair"])
 @pytest.mark.parametrize("seconds", [2, 99, 5900])
 @pytest.mark.parametrize("scores", [record(), record(frequent=0.36), unlabelled(source={"macro_recall": 0.5})])
-def test_a_line_fits_80_columns_with_its_score_and_the_time_left(name, scope, seconds, scores, terminal):
+def test_a_line_fits_80_columns_with_its_score_and_the_time_left(name, seconds, scores, terminal):
     terminal(80)
-    left = time_left(seconds, scope)
-    line = done_line(f"10/27  {name}", in_brief(scores), seconds, left, scope)
+    left = time_left(seconds)
+    line = done_line(f"10/27  {name}", in_brief(scores), seconds, left)
     assert len(line) <= 79 and line.startswith(f"10/27  {name}  ") and line.endswith(f"  {left}")
     assert in_brief(scores).short in line
 
@@ -84,13 +84,13 @@ def test_all_lines_of_a_grid_leave_out_the_same(terminal):
 
 
 def test_a_pipe_gets_whole_lines():
-    line = done_line(f"10/27  {LONG_NAME}", in_brief(record(frequent=0.36)), 35.0, "6 min left for this pair", "pair")
-    assert line.endswith("accuracy 39.3%  mean recall 34.7% (≥ 20 faces 36.0%)    35 s  6 min left for this pair")
+    line = done_line(f"10/27  {LONG_NAME}", in_brief(record(frequent=0.36)), 35.0, "6 min left")
+    assert line.endswith("accuracy 39.3%  mean recall 34.7% (≥ 20 faces 36.0%)    35 s  6 min left")
 
 
 def test_times_in_words():
     assert [duration(s) for s in (0.4, 99.4, 99.6, 720)] == ["0 s", "99 s", "2 min", "12 min"]
-    assert time_left(360) == "6 min left" and time_left(40, "this pair") == "40 s left for this pair"
+    assert time_left(360) == "6 min left"
 
 
 class Silent:
@@ -103,7 +103,7 @@ class Silent:
 def test_lines_count_finished_cells_in_whatever_order_they_come(tmp_path):
     """Of twelve cells the third, first and second finish first, one of them after its worker was killed."""
     cells = [Settings.of(method="dann", loss="ce", seed=seed) for seed in range(12)]
-    grid = _Grid(cells, Expected(cells), tmp_path, "", None, in_brief)
+    grid = _Grid(cells, Expected(cells), tmp_path, None, in_brief)
     done, failed = Outcome(record=record()), Outcome(failure=Failure("dann · ce · seed 0: is nan", mendable=True))
     steps = [Step(2, done, 35.0, left=(3, 4)), Step(0, None, 1.0), Step(0, failed, 1.0), Step(1, done, 9.0)]
     lines = [line for step in steps for line in grid._lines(step, Silent())]

@@ -169,14 +169,42 @@ def test_a_pair_s_table_lies_there_while_the_next_one_is_trained(home, monkeypat
     assert "written: " not in "".join(printed) and "macro" not in "".join(printed)  # tables are printed at the end
 
 
-def test_the_time_left_is_that_of_a_pair_if_there_are_several(home, monkeypatch, capsys):
-    monkeypatch.setattr(Expected, "left", lambda self, waiting, running, slots: 360.0 * len(waiting))
-    for targets, words in ((["folder:b", "folder:c"], " for this pair"), (["folder:b"], "")):
-        assert compare(*PAIRS, *targets, "--seeds", "0", "1", "2", "--out", targets[-1][-1]) == 0
+def test_the_last_line_is_the_command_that_makes_a_page(home, capsys):
+    assert compare(*PAIRS, "folder:b", "--out", "its runs") == 0
+    said, command = capsys.readouterr().out.splitlines()[-1].split(": ", 1)
+    words = shlex.split(command)
+    assert said == "report" and words[0] == "pa-difc" and main(words[1:]) == 0
+    assert (home / "its runs" / "report" / "report.html").exists()
+
+
+def test_commands_that_a_choice_says_hold_any_path(home, capsys):
+    """Without labels, the table's last line exports the chosen run."""
+    (home / "some faces").symlink_to(home / "b")
+    assert compare(*PAIRS, "images:some faces", "--out", "its runs") == 0
+    (command,) = re.findall("to use it: (.*)", capsys.readouterr().out)
+    assert main([*shlex.split(command)[1:-1], str(home / "exported")]) == 0
+
+
+def test_the_time_left_is_that_of_all_pairs(home, monkeypatch, capsys):
+    """As if every cell took six minutes. At last a run of the first pair and two of the second have to be repeated."""
+    learn = Expected.learn
+    monkeypatch.setattr(Expected, "learn", lambda self, number, seconds: learn(self, number, 360.0))
+
+    def left(*targets, out):
+        assert compare(*PAIRS, *targets, "--seeds", "0", "1", "2", "--out", out, "--jobs", "1") == 0
         lines = [line for line in capsys.readouterr().out.splitlines() if re.match("[123]/3  source_only · ce", line)]
         assert [line[:3] for line in lines] == ["1/3", "2/3", "3/3"] * len(targets)
-        left = [line.rpartition(" s")[2] for line in lines]
-        assert left == [f"  12 min left{words}", f"  6 min left{words}", ""] * len(targets)
+        return [
+            found[1] if (found := re.search("(\\d+) min left$", line)) else "" for line in lines if "kept" not in line
+        ]
+
+    assert left("folder:b", out="one") == ["12", "6", ""]
+    assert left("folder:b", "folder:c", out="both") == ["30", "24", "18", "12", "6", ""]
+    for name, seed in (("b", 0), ("c", 1), ("c", 2)):
+        for path in (home / "both" / "runs").glob(f"*-seed{seed}-*/record.json"):
+            if json.loads(path.read_text())["settings"]["data"]["target"] == f"folder:{name}":
+                path.unlink()
+    assert left("folder:b", "folder:c", out="both") == ["12", "6", ""]
 
 
 def test_what_a_choice_goes_by_is_computed_once_for_each_pair(home, monkeypatch):

@@ -63,6 +63,20 @@ def test_a_model_folder_says_which_network_it_has(home, capsys):
     assert "; 0 missing; " in line  # once, for all cells are alike
 
 
+def test_what_is_said_of_weights_is_said_once_and_fits_the_terminal(home, capsys, monkeypatch):
+    """Whether a cell starts from their classifier, as with cross-entropy, or from another, as with CosFace."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("pa_difc.util.process._said", set())
+    monkeypatch.setenv("COLUMNS", "50")
+    given = ["--pretrained", "model", "--jobs", "1", "--set", "batch_size=16", "feature_head=global_only"]
+    assert compare(*given, losses=("ce", "cosface"), out="told_once") == 0
+    out = capsys.readouterr().out
+    said = out.partition("2/2")[0]
+    assert said.count("weights model: ") == said.count("the classifier of model is used") == 1
+    first, second, *_ = said.partition("weights model: ")[2].splitlines()
+    assert second.startswith("  ") and len("weights model: " + first) < 50 and len(second) < 50
+
+
 def test_one_that_is_asked_for_wins(home):
     with pytest.raises(UserError, match="model has the backbone expression, not small"):
         compare("--pretrained", "model", "--backbone", "small", "--set", *SMALL, out="asked")

@@ -1,13 +1,15 @@
 """The list of public weights, and how files are found to be them."""
 
 import hashlib
+from itertools import pairwise
 
 import pytest
 import torch
+from made import ROOT
 
 from pa_difc.backbones import BACKBONES, published
 from pa_difc.backbones.published import PUBLISHED, PublishedFile, PublishedWeights, find_published
-from pa_difc.commands.parser import main
+from pa_difc.commands.parser import COMMANDS, _module, main
 from pa_difc.util.errors import UserError
 
 CONTENT = {"net.json": b"names", "net.bin": b"bytes"}
@@ -32,6 +34,14 @@ def test_every_entry_is_of_a_backbone_and_says_where_it_comes_from_and_on_which_
         assert weights.origin and weights.terms and weights.trained_on, name
         assert all(len(file.sha256) in (0, 8, 64) for file in weights.files)
     assert PUBLISHED["face_api"].classifier.split(", ") == list(BACKBONES["expression"].classes)
+
+
+def test_examples_start_from_a_model_or_from_weights_that_the_docs_say_to_download():
+    docs, places = (ROOT / "docs" / "using.md").read_text(), set()
+    for name in COMMANDS:
+        words = getattr(_module(name), "EXAMPLES", "").split()
+        places |= {place for flag, place in pairwise(words) if flag == "--pretrained"}
+    assert places == {"my_model", "downloads/face_api"} and "`downloads/face_api`" in docs
 
 
 def test_found_by_name_and_compared(folder):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -20,6 +21,28 @@ def test_every_class_occurs_once_in_each_run():
     assert len(order) == 100
     assert all(set(drawn[i : i + 3]) == {0, 2, 5} for i in range(0, 99, 3))
     assert len(set(order[drawn == 0])) > 20  # and not the same samples again and again
+
+
+def test_orders_of_classes_and_samples_of_a_class_are_equally_likely():
+    order = class_balanced(60, 30_000, 5, [2, 1], CLASSES)
+    places = np.stack([np.bincount(CLASSES[order][k::3], minlength=6)[[0, 2, 5]] for k in range(3)])
+    assert abs(places / 10_000 - 1 / 3).max() < 0.02  # each class comes first, second and third equally often
+    samples = np.bincount(order, minlength=60)
+    assert abs(samples[50:58] / 1250 - 1).max() < 0.15 and abs(samples[58:] / 5000 - 1).max() < 0.05
+    after = order[CLASSES[order] == 5]
+    assert abs((after[1:] == after[:-1]).mean() - 0.5) < 0.03  # a draw does not depend on the one before
+
+
+def test_a_large_domain_takes_time_in_proportion_to_its_size():
+    def seconds(n):
+        classes, took = np.arange(n) % 7, []
+        for _ in range(5):
+            began = time.process_time()
+            class_balanced(n, n, 0, [0, 1], classes)
+            took.append(time.process_time() - began)
+        return min(took)
+
+    assert seconds(200_000) < 25 * seconds(20_000)  # in the square of its size: 100
 
 
 def test_a_seed_gives_the_same_epoch_and_leaves_other_random_numbers_alone():

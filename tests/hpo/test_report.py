@@ -16,7 +16,7 @@ from pa_difc.tuning.explained import near_ends, reasons
 from pa_difc.tuning.figures import doubt
 from pa_difc.tuning.gain import gain_sentence
 from pa_difc.tuning.plan import StudyPlan
-from pa_difc.tuning.progress import Board
+from pa_difc.tuning.progress import Board, Progress
 from pa_difc.tuning.report import RANK, title_of
 from pa_difc.tuning.search import best_toml
 from pa_difc.tuning.space import LAST_EPOCH, Dimension
@@ -79,10 +79,28 @@ def test_a_line_never_has_a_value_above_the_best_beside_it(capsys):
     board.look()
     board.look()
     lines = capsys.readouterr().out.splitlines()
-    assert [re.sub(" · eta.*", "", line) for line in lines] == [
+    assert [re.sub(r" · \d+ (s|min) left$", "", line) for line in lines] == [
         "trial 0  im 0.9100  1 of 4 done · best im 0.9100",
         "trial 1  im 0.9304  2 of 4 done · best im 0.9304",
         "trial 2  im 0.9900  3 of 4 done · best im 0.9900",
+    ]
+
+
+def test_each_finished_trial_is_a_line_wherever_it_is_printed_to(capsys, monkeypatch):
+    """Also in a pipe, whatever standard error is; those that were there at the beginning are not news."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    now = iter([0.0, 60.0, 60.0, 180.0, 180.0])
+    monkeypatch.setattr("pa_difc.tuning.progress.time.monotonic", lambda: next(now))
+    study = optuna.create_study(direction="maximize")
+    study.add_trial(optuna.create_trial(values=[0.5]))
+    progress = Progress(study, 5, "im")
+    assert progress.title(study.ask()) == "trial 1  1 of 5 done · best im 0.5000"
+    for trial in (optuna.create_trial(values=[0.25]), optuna.create_trial(state=optuna.trial.TrialState.PRUNED)):
+        study.add_trial(trial)
+        progress.say()
+    assert capsys.readouterr().out.splitlines() == [
+        "trial 2  im 0.2500  2 of 5 done · best im 0.5000 · 3 min left",
+        "trial 3  stopped early  3 of 5 done · best im 0.5000 · 3 min left",
     ]
 
 

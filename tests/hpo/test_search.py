@@ -41,6 +41,7 @@ def test_a_study_ends_in_a_report_and_a_file_that_recipes_take(data_root, tmp_pa
     assert "is chosen by consensus over several criteria: mean rank by im" in out and "best im " in out
     assert {f"{name} · seed {n}" for name in ("source-only", "full network: defaults") for n in (0, 1)} <= names(out)
     assert "mean recall on folder:dim" in out.partition("written:")[0]
+    assert [line.split()[1] for line in out.splitlines() if re.match(r"trial \d+  im ", line)] == ["0", "1", "2"]
     assert {"chosen · seed 0", "chosen, defaults · seed 0"} & names(out)
     (folder,) = tmp_path.iterdir()
     page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()

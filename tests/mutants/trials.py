@@ -85,7 +85,7 @@ class Trials(Seeded):
             if time.monotonic() > shown + 15 or done == len(jobs):
                 shown = time.monotonic()
                 minutes = (shown - start) / done * (len(jobs) - done) / 60
-                print(f"{done}/{len(jobs)} tried, {survived} survived, about {minutes:.0f} min left", file=sys.stderr)
+                print(f"{done}/{len(jobs)} tried, {survived} survived, {minutes:.0f} min left", file=sys.stderr)
 
     def _place(self, mutant: Mutant) -> Function | None:
         return next((f for f in self.functions[mutant.file] if mutant.line in f.lines), None)

@@ -6,7 +6,7 @@ from concurrent.futures import BrokenExecutor, Future
 import pytest
 
 from pa_difc.training import grid
-from pa_difc.training.expected import Expected
+from pa_difc.training.expected import Course, Expected, kind_of
 from pa_difc.training.grid import TRIES, train_cells
 from pa_difc.training.outcome import Failure, Outcome
 from pa_difc.training.settings import Settings
@@ -48,6 +48,19 @@ def test_what_is_left():
     assert expected.left([1, 2, 3], [], 1) == 10 + 40 + 25
     assert expected.left([], [5.0, 90.0], 3) == 90
     assert expected.left([], [], 3) == 0
+
+
+def test_what_is_left_of_all_grids():
+    """What an earlier grid took counts until this one has a cell of the same kind; frozen features are another kind."""
+    course = Course()
+    Expected(cells("dann", "mcd"), course=course).learn(0, 10.0)
+    ahead = [kind_of(cell, False) for cell in cells("dann", "safn")]
+    expected = Expected(cells("dann", "dann"), course=Course(False, ahead, course.seen))
+    assert expected.of(0) == 10 and expected.left([0, 1], [], 1) == 4 * 10
+    expected.learn(0, 20.0)
+    assert expected.of(1) == 20 and expected.left([1], [4.0], 1) == 4 + 20 + 15 + 35 / 2
+    frozen = Expected(cells("dann"), course=Course(True, [], course.seen))
+    assert frozen.of(0) is None and frozen.left([0], [], 1) is None
 
 
 class Scripted:

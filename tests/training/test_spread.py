@@ -97,4 +97,4 @@ def test_it_says_how_long_it_still_takes(monkeypatch, capsys):
     passed.add(30)
     passed.add(30)
     said = capsys.readouterr().out.splitlines()
-    assert said == ["features of 50 of 100 faces  about 2 min left", "features of 80 of 100 faces  about 1 min left"]
+    assert said == ["features of 50 of 100 faces  2 min left", "features of 80 of 100 faces  60 s left"]

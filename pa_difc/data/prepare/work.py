@@ -22,7 +22,7 @@ import torch
 
 from ...util.errors import DiskError
 from ...util.files import write_atomic
-from ...util.forks import start_server
+from ...util.forks import start_server, start_tracker
 from ...util.stops import SIGNALS
 from ..crops import Box, Picture, pad_box, typical_points, whole_image
 from ..decode import photograph_of
@@ -59,6 +59,8 @@ def worker_context(device: str) -> BaseContext:
     On Linux they are forked from one process that has imported PyTorch, and share its 400 MB. A process that uses a
     GPU, or runs on macOS, can't be forked safely.
     """
+    if sys.platform == "linux":
+        start_tracker()
     forked = device == "cpu" and sys.platform == "linux" and start_server([__name__])
     return multiprocessing.get_context("forkserver" if forked else "spawn")
 
