@@ -45,6 +45,7 @@ def sets_over_targets(grids: Sequence[Grid]) -> Iterator[tuple[str, str, list[Gr
         of_what = "target" if len({grid.source for grid in grids_of_set}) == 1 else "pair"
         for metric, name in SHOWN.items():
             title = f"{name[0].upper()}{name[1:]} on every {of_what}"
+            title = f"{named} · {title}" if (named := _named(grids_of_set)) else title
             yield f"{title} ({words})" if words else title, metric, grids_of_set
 
 
@@ -78,6 +79,12 @@ def over_targets(grids: Sequence[Grid], metric: str) -> Rows:
         alike = len(means) == len(grids) and (len(seeds) == 1 or _plain(cell[0]) == AS_IS)
         rows.append([*row, fixed(mean(means)) if alike else ""])
     return rows
+
+
+def _named(grids: Sequence[Grid]) -> str:
+    """The title that all grids have in a --grid file; empty if they have none, or several."""
+    titles = {grid.named for grid in grids}
+    return titles.pop() if len(titles) == 1 else ""
 
 
 def _plain(method: str) -> str:

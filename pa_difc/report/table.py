@@ -53,9 +53,18 @@ class Row:
 
 
 def rows_from_records(records: Sequence[Record]) -> list[Row]:
-    """One row per method and loss, in the order of their first records; each set of options gets its own row."""
+    """One row per method and loss, in the order of their first records; each set of options gets its own row.
+
+    Args:
+        records: in the order in which they finished.
+    """
+    return rows_of(zip(variant_names(records), records, strict=True))
+
+
+def rows_of(named: Iterable[tuple[tuple[str, str], Record]]) -> list[Row]:
+    """The rows of records with the names of their methods and losses, in the order of each row's first record."""
     cells: dict[tuple[str, str], dict[int, Record]] = {}
-    for names, record in zip(variant_names(records), records, strict=True):
+    for names, record in named:
         cells.setdefault(names, {})[record["settings"]["run"]["seed"]] = record
     return [
         _row(method, loss, by_seed, cells.get((method, BASELINE_LOSS), {})) for (method, loss), by_seed in cells.items()

@@ -156,7 +156,7 @@ def every_run(grid: Grid) -> Rows:
     for run in sorted(grid.runs, key=lambda r: r.cell):
         method, loss, seed = run.cell
         numbers = [*(run.scores[m] for m in METRICS), *run.scores["recall"]]
-        shown = ["" if v is None else f"{v:.4f}" for v in numbers]
+        shown = ["" if v is None else f"{v:.6f}" for v in numbers]
         took = f"{run.record['seconds']['training']:.1f}"
         rows.append([method, loss, str(seed), run.record["key"], *shown, str(run.scores["collapsed"]), took])
     return rows
