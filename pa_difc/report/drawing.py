@@ -11,8 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..util.files import write_atomic
 from ..util.names import as_utf8
+from .run import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,6 +80,18 @@ def error_style() -> dict[str, Any]:
     import matplotlib
 
     return {"ecolor": matplotlib.rcParams["text.color"], "elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8}
+
+
+def within(means: Array, spread: Array, low: float = 0.0, high: float = 100.0) -> Array:
+    """Error bars ``(2, …)``, below and above each mean, cut where they would leave the scale.
+
+    Args:
+        means: in the unit of the scale.
+        spread: how far each bar reaches to both sides.
+        low, high: the ends of the scale.
+    """
+    ends: Array = np.clip([means - spread, means + spread], low, high)
+    return np.asarray(np.abs(ends - means))
 
 
 def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5.4, 3.2)) -> str:

@@ -1,4 +1,4 @@
-"""Tables have their rows in the order in which a command asked for them, and their grid's title, wherever they stand."""
+"""Tables have their rows in the order in which a command asked for them, and their grid's title."""
 
 import csv
 import re
