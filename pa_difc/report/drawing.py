@@ -54,12 +54,13 @@ class Figure:
         """The figure as SVG for a page; see :func:`svg`."""
         return svg(self.draw, self.size)
 
-    def write(self, path: Path, formats: Sequence[str]) -> None:
+    def write(self, path: Path, formats: Sequence[str], done: Callable[[], Any] = lambda: None) -> None:
         """Writes files for print: black on white, text as text; the same data give the same bytes.
 
         Args:
             path: without the suffix, which is the format's name.
             formats: some of :data:`FORMATS`.
+            done: called after each file.
 
         Raises:
             UserError: a file can't be written.
@@ -68,6 +69,7 @@ class Figure:
             for name in formats:
                 save = partial(figure.savefig, format=name, dpi=_DPI, facecolor="white", metadata=_METADATA[name])
                 write_atomic(path.with_name(f"{path.name}.{name}"), save)
+                done()
 
 
 def line_style(k: int) -> dict[str, Any]:

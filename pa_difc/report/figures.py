@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..util.bars import tqdm
+from ..util.names import cell_name
 from .classes import class_names, label_classes, trajectory
 from .drawing import BLUE, COLORS, GRAY, GREEN, ORANGE, Figure, error_style, line_style, within
 from .embedding import by_class, by_domain, caption_of, embed
@@ -61,9 +62,13 @@ def _of_method(grid: Grid, method: str) -> list[Figure]:
     if len(histories[0]) > 1 and any(epoch["losses"] for history in histories for epoch in history):
         caption = over_seeds(runs)
         drawn.append(
-            Figure(f"{method} · {shown}: training losses", partial(losses_by_epoch, runs=runs), caption=caption)
+            Figure(
+                f"{cell_name(method, shown, ' · ')}: training losses",
+                partial(losses_by_epoch, runs=runs),
+                caption=caption,
+            )
         )
-    return drawn + _of_run(runs[0], f"{method} · {shown}")
+    return drawn + _of_run(runs[0], cell_name(method, shown, " · "))
 
 
 def _of_run(run: Run, name: str) -> list[Figure]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from ..util.names import shown_loss
 from .drawing import Figure
 from .plane import SHAPES, Plane, Point, key, said
 
@@ -116,7 +117,7 @@ def _said(plane: Plane) -> list[tuple[str, str]]:
 def _look(plane: Plane, p: Point) -> dict[str, Any]:
     method, loss = key(p.method, plane.colors), key(p.loss, plane.shapes)
     look = {"color": plane.colors[method], "shape": SHAPES[plane.shapes[loss]]}
-    return look | {"method": p.method, "loss": p.loss, "method_key": method, "loss_key": loss}
+    return look | {"method": p.method, "loss": shown_loss(p.method, p.loss), "method_key": method, "loss_key": loss}
 
 
 def _means(plane: Plane) -> list[dict[str, Any]]:

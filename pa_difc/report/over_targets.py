@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import mean
 from typing import Any
 
+from ..util.names import shown_loss
 from ..util.numbers import fixed, spread
 from .grid import Grid
 from .groups import differences, key_but_pair
@@ -64,7 +65,7 @@ def over_targets(grids: Sequence[Grid], metric: str) -> Rows:
     rows[0].append("mean")
     usual = usual_seeds(g.of(*cell) for g in grids for cell in cells if _plain(cell[0]) != AS_IS)
     for cell in cells:
-        row, means, seeds = list(cell), [], set()
+        row, means, seeds = [cell[0], shown_loss(*cell)], [], set()
         for grid, two in zip(grids, beside, strict=True):
             by_seed = grid.of(*cell)
             runs = list(by_seed.values())

@@ -9,6 +9,7 @@ from math import isnan
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from ..util.names import cell_name
 from ..util.numbers import fixed, spread
 from .drawing import COLORS, GRAY, Figure
 from .grid import BASE, Grid
@@ -133,7 +134,7 @@ def _labelled(points: list[Point], best: str) -> list[Point]:
     for p in points:
         base = p.method in (AS_IS, "source_only") and p.loss == BASE
         own = p.label or (best if best and p is top else "")
-        name = p.method if base else f"{p.method} + {p.loss}"
+        name = p.method if base else cell_name(p.method, p.loss)
         label = f"{name} ({own})" if own else name if base else ""
         named.append(Point(p.method, p.loss, p.seeds, p.x, p.y, label, own or label))
     return named

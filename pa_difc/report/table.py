@@ -11,7 +11,7 @@ from typing import Any
 
 from ..evaluation.metrics import ENOUGH_FACES, ENOUGH_NOTE, METRICS
 from ..util.markdown import markdown_cell
-from ..util.names import escaped
+from ..util.names import escaped, shown_loss
 from ..util.numbers import fixed, plus_minus, signed
 from .printed import aligned, notes
 from .seeds import marks_of, named, seeds_note
@@ -147,7 +147,7 @@ def _cells(rows: Sequence[Row]) -> list[list[str]]:
         table.append(
             [
                 row.method,
-                " ".join(filter(None, [row.loss, *_marks(row), seeds[row.method, row.loss]])),
+                " ".join(filter(None, [shown_loss(row.method, row.loss), *_marks(row), seeds[row.method, row.loss]])),
                 *(_percent(row.means[metric], row.stds[metric]) for metric in metrics),
                 _gain(row),
                 f"{int(row.seconds) // 60}:{int(row.seconds) % 60:02d}",

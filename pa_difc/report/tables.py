@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..evaluation.metrics import METRICS
+from ..util.names import shown_loss
 from ..util.numbers import signed, spread
 from .compared import Gains
 from .grid import BASE, DIFC, Grid
@@ -47,7 +48,7 @@ def ablation(grid: Grid) -> Rows:
                 continue
             mark = " †" if any(r.scores["collapsed"] for r in runs.values()) else ""
             values = [spread([percent(r.scores[m]) for r in runs.values()]) for m in metrics]
-            row = [method, loss + mark, *values, *over_ce.row((method, loss))]
+            row = [method, shown_loss(method, loss) + mark, *values, *over_ce.row((method, loss))]
             if grid.as_is:
                 row += [*over_as_is.row((method, loss)), _agreement_with(grid.as_is, runs)]
             row.append(f"{len(runs)} {marks[method, loss]}".rstrip())
