@@ -34,7 +34,7 @@ def write_figures(lines: Sequence[Line], metric: str, name: str, out: Path, form
     """
     shown = []
     several = any(len(scores) > 1 for line in lines for scores in line.scores.values())
-    caption = "bars: ± standard deviation over draws, cut at 0 and 100 %" if several else ""
+    caption = "Bars: ± standard deviation over draws, cut at 0 and 100 %." if several else ""
     for variant in dict.fromkeys(line.variant for line in lines):
         chosen = [line for line in lines if line.variant == variant]
         draw = partial(draw_scores, lines=chosen, metric=metric, all_lines=lines)
