@@ -68,7 +68,9 @@ def in_short(grid: Grid) -> str:
         found += [d for d in over(grid, trained, base.cell[:2], "macro_recall") if d.cell == best]
     gains = [f"{signed_points(d.points)} points over {_baseline(d.over)}{_SURE[d.within_noise]}" for d in found]
     few = {1: "One seed: an anecdote, not a result.", 2: "Two seeds are too few to say what others would give."}
-    said = ": ".join(filter(None, [f"{cell_name(*best)} has the highest mean recall, {recall} %", "; ".join(gains)]))
+    said = ": ".join(
+        filter(None, [f"{cell_name(*best)} has the highest mean recall on {grid.target}, {recall} %", "; ".join(gains)])
+    )
     more = [few.get(max(map(len, cells.values())), ""), _collapsed(cells, best)]
     return " ".join([f"{said}.", *filter(None, more)])
 
