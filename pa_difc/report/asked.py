@@ -19,7 +19,7 @@ FILE = "asked.json"
 class Asked:
     """What is known of a folder's runs by their keys."""
 
-    runs: Sequence[str] = ()  #: in the order of the commands that asked for them, the newest command first
+    runs: Sequence[str] = ()  #: in the order of the commands that asked for them; new ones last
     titles: Mapping[str, Sequence[str]] = field(default_factory=dict)  #: the keys of each title's runs
 
 
@@ -36,7 +36,9 @@ def keep_asked(out: Path, runs: Iterable[str], titles: Mapping[str, Sequence[str
     """
     before = read_asked(out)
     both = {title: [*before.titles.get(title, ()), *titles.get(title, ())] for title in (*before.titles, *titles)}
-    value = {"runs": list(dict.fromkeys([*runs, *before.runs]))}
+    own = dict.fromkeys(runs)
+    ordered = iter(own)  # in the places that they had, in this command's order; new ones last
+    value = {"runs": [*(next(ordered) if key in own else key for key in before.runs), *ordered]}
     write_json(out / FILE, value | {"titles": {title: list(dict.fromkeys(keys)) for title, keys in both.items()}})
 
 

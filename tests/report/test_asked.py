@@ -54,8 +54,8 @@ def test_runs_that_no_command_asked_for_come_last_in_the_order_of_finishing(tmp_
     made = finished_in_reverse(tmp_path)
     keep_asked(tmp_path, [made[1]["key"]], {})
     assert [run.cell[:2] for run in by_asked(read_runs(tmp_path))[0]] == [ASKED[i] for i in (1, 3, 2, 0)]
-    keep_asked(tmp_path, [made[2]["key"]], {})  # the newest command comes first
-    assert [run.cell[:2] for run in by_asked(read_runs(tmp_path))[0]] == [ASKED[i] for i in (2, 1, 3, 0)]
+    keep_asked(tmp_path, [made[2]["key"]], {})  # a later command adds to them
+    assert [run.cell[:2] for run in by_asked(read_runs(tmp_path))[0]] == [ASKED[i] for i in (1, 2, 3, 0)]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"runs": 3, "titles": {}}', '{"runs": [], "titles": []}'])
