@@ -159,7 +159,7 @@ def table_of(monkeypatch, width):
     return aligned([heads, *rows], keys=2)
 
 
-@pytest.mark.parametrize(("width", "tables", "height"), [(60, 1, 1), (52, 1, 2), (46, 1, 3), (36, 2, 2), (30, 3, 1)])
+@pytest.mark.parametrize(("width", "tables", "height"), [(60, 1, 1), (52, 1, 2), (46, 1, 3), (36, 2, 1), (30, 2, 2)])
 def test_a_table_fits_the_terminal_with_heads_no_taller_than_needed(width, tables, height, monkeypatch):
     lines = table_of(monkeypatch, width)
     assert max(map(len, lines)) < width
@@ -169,3 +169,26 @@ def test_a_table_fits_the_terminal_with_heads_no_taller_than_needed(width, table
         assert "method  loss" in text and "\ndann    ce" in text and "\n        difc" in text
     assert all(number in "\n".join(lines) for number in ("41.4 ± 0.4", "39.0 ± 1.2", "45.9 ± 0.3", "47.1", "+6.8"))
     assert Counter("".join(lines).replace(" ", ""))["Δ"] == 1
+
+
+def keyed(monkeypatch, names, room=30):
+    """The heads of the tables that rows with such names and four wide columns are split into."""
+    monkeypatch.setattr("pa_difc.report.printed.columns", lambda: room)
+    lines = aligned([["method", "loss", *["wide"] * 4], *([*name, *["12345678"] * 4] for name in names)], keys=2)
+    return [line.split() for line in lines if "wide" in line]
+
+
+@pytest.mark.parametrize(
+    ("names", "key"),
+    [
+        ([("mcd", "ce"), ("", "difc"), ("", "di")], ["loss"]),
+        ([("mcd", "ce"), ("dann", "ce")], ["method"]),
+        ([("mcd", "ce"), ("", "difc"), ("dann", "ce"), ("", "difc")], ["method", "loss"]),
+        ([("mcd", "ce"), ("mcd", "ce")], ["method", "loss"]),
+    ],
+)
+def test_the_second_part_of_a_wide_table_repeats_only_what_tells_rows_apart(names, key, monkeypatch):
+    first, *others = keyed(monkeypatch, names)
+    assert first[:2] == ["method", "loss"] and others
+    for heads in others:
+        assert [head for head in heads if head != "wide"] == key

@@ -101,6 +101,7 @@ def run(parsed: argparse.Namespace) -> int:
     team.get_ready()
     cells = _cells(parsed)  # this checks all settings before anything is read or trained
 
+    from ..report.asked import keep_asked
     from ..report.page import require_ours
     from ..training.build import load_pair
     from ..training.cores import threads_of
@@ -133,6 +134,7 @@ def run(parsed: argparse.Namespace) -> int:
     brief = in_brief_without_labels  # target labels are read after the choice
     records, failures = run_grid(cells, source, target, out, parsed.log, plan.seconds, team=team, brief=brief)
     report_failures(failures)
+    keep_asked(out, [record["key"] for record in records], {})
     if not records:
         raise UserError(f"none of the {len(cells)} cells could be trained")
     conclude(records, out, target, longer=longer)

@@ -111,6 +111,7 @@ def run(parsed: argparse.Namespace) -> int:
         where = [grid.title, grid.pair] if len(grids) > 1 else []
         failures += [(" · ".join(filter(None, [*where, name])), failure) for name, failure in problems]
         records += done
+        tables.entitle(grid.title, done)
         if done and number < len(grids):
             tables.keep(records)
     if records:

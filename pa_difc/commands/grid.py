@@ -26,6 +26,7 @@ from ..training.team import ALONE, Team
 from ..training.worker import train
 from ..util.errors import Stopped, UserError
 from ..util.lock import LOCK, sweep
+from ..util.names import cell_name
 from ..util.process import command_line, is_news
 from ..util.stops import OutputGone
 from ..util.terminal import wrapped
@@ -225,7 +226,7 @@ def _words(cells: Sequence[Settings]) -> Iterator[list[str]]:
     samplers = len({cell.data.target_sampler for cell in cells}) > 1
     shifts = len({cell.data.target_shift for cell in cells}) > 1
     for cell in cells:
-        words, data = [cell.method.name, cell.loss.name], cell.data
+        words, data = [cell_name(cell.method.name, cell.loss.name, " · ")], cell.data
         words += [data.target_sampler] if samplers else []
         words += ["no shift" if data.target_shift is None else f"α = {data.target_shift:g}"] if shifts else []
         yield [*words, f"seed {cell.run.seed}"] if seeds else words

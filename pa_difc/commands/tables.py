@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..report.asked import keep_asked
 from ..report.grid import Grid, make_grids
 from ..report.over_targets import NOTE, tables_over_targets
 from ..report.page import markdown_table
@@ -15,7 +16,7 @@ from ..report.printed import aligned, notes
 from ..report.run import Run
 from ..report.selection import Selection, candidates_table, numbers, select, selection_notes
 from ..report.sweep import split_sweeps
-from ..report.table import Row, csv_rows, csv_text, rows_from_records, to_markdown, to_terminal
+from ..report.table import Row, csv_rows, csv_text, rows_of, to_markdown, to_terminal
 from ..util.errors import UserError
 from ..util.files import write_text
 from ..util.markdown import write_markdown
@@ -48,6 +49,12 @@ class Tables:
     def __init__(self, out: Path) -> None:
         self.out = out
         self._choices: dict[tuple[Any, ...], _Choice] = {}
+        self._titles: dict[str, list[str]] = {}
+
+    def entitle(self, title: str, made: Sequence[Record]) -> None:
+        """Gives the tables of some records their grid's title in a --grid file."""
+        if title:
+            self._titles.setdefault(title, []).extend(record["key"] for record in made)
 
     def keep(self, made: Sequence[Record]) -> None:
         """Writes the tables of what is done so far, as far as possible; :meth:`finish` says what is wrong with it.
@@ -55,8 +62,9 @@ class Tables:
         Args:
             made: this command's records so far.
         """
-        with suppress(UserError):  # must not cost the training of the other pairs
-            self._write_all(_runs(self.out, made)[0])
+        with suppress(UserError, OSError):  # must not cost the training of the other pairs
+            self._keep_asked(made)
+            self._write_all(_runs(self.out)[0])
 
     def finish(self, made: Sequence[Record]) -> None:
         """Writes the tables, and prints those of the grids that some records belong to.
@@ -67,7 +75,8 @@ class Tables:
         Raises:
             UserError: a run's outputs are missing or damaged, or a file can't be written.
         """
-        runs, damaged = _runs(self.out, made)
+        self._keep_asked(made)
+        runs, damaged = _runs(self.out)
         for error in damaged:
             print(f"left out of the tables: {error}", flush=True)
         grids, written = self._write_all(runs)
@@ -77,6 +86,9 @@ class Tables:
             print(f"\n{text}")
         print(f"written: {', '.join(str(self.out / name) for name in written)}")
         print(f"report: pa-difc report {quoted(str(self.out))}")
+
+    def _keep_asked(self, made: Sequence[Record]) -> None:
+        keep_asked(self.out, [record["key"] for record in made], self._titles)
 
     def _write_all(self, runs: Sequence[Run]) -> tuple[list[Grid], list[str]]:
         """Writes the tables of some runs; returns the runs' grids, and the files' names."""
@@ -111,16 +123,13 @@ class Tables:
         for grid in grids:
             text = to_terminal(_rows(grid)) if grid.labelled else self._choice(grid).text
             text = "\n".join([text, *notes(grid.caveats)])
-            yield f"{grid.title}\n{text}" if several else text
+            yield f"{grid.title}\n{text}" if several or grid.named else text
         for title, rows in tables_over_targets(grids).items():
             yield "\n".join([title, *aligned(rows, keys=2), *notes([NOTE])])
 
 
-def _runs(out: Path, made: Sequence[Record]) -> tuple[list[Run], list[UserError]]:
-    """All runs below a folder except those of label shifts, in the order in which they finished; damaged records.
-
-    This command's runs keep its own order among themselves, since parallel workers finish in any order.
-    """
+def _runs(out: Path) -> tuple[list[Run], list[UserError]]:
+    """All runs below a folder except those of label shifts, in the order in which they finished; damaged records."""
     from ..training.record import read_record
 
     runs, damaged = [], []
@@ -130,10 +139,7 @@ def _runs(out: Path, made: Sequence[Record]) -> tuple[list[Run], list[UserError]
         except UserError as error:  # a damaged record, maybe of another command, must not cost this one's tables
             damaged.append(error)
     runs.sort(key=lambda run: str(run.record["finished"]))
-    numbers_of = {record["key"]: number for number, record in enumerate(made)}
-    mine = [run for run in runs if run.record["key"] in numbers_of]
-    ordered = iter(sorted(mine, key=lambda run: numbers_of[run.record["key"]]))
-    return split_sweeps([next(ordered) if run.record["key"] in numbers_of else run for run in runs])[1], damaged
+    return split_sweeps(runs)[1], damaged
 
 
 def _write(out: Path, names: Sequence[str], tables: Sequence[Sequence[Sequence[Any]]], markdown: str) -> None:
@@ -146,13 +152,13 @@ def _write(out: Path, names: Sequence[str], tables: Sequence[Sequence[Sequence[A
 
 
 def _rows(grid: Grid) -> list[Row]:
-    return rows_from_records([run.record for run in grid.runs])
+    return rows_of((run.cell[:2], run.record) for run in grid.runs)
 
 
 def _scored_csv(grid: Grid) -> list[list[Any]]:
     head, *rows = csv_rows(_rows(grid))
-    own = [grid.source, grid.target, "; ".join(grid.differs)]
-    return [[*head, "source", "target", "settings"], *([*row, *own] for row in rows)]
+    own = [grid.source, grid.target, "; ".join(grid.differs), grid.named]
+    return [[*head, "source", "target", "settings", "grid"], *([*row, *own] for row in rows)]
 
 
 def _scored_markdown(grids: Sequence[Grid]) -> str:

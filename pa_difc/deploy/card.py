@@ -8,6 +8,7 @@ from ..data.labels import LabelSet
 from ..training.learnt import learnt_little
 from ..training.model_settings import of_expressions, product_line
 from ..training.origins import origin_lines, seen_before
+from ..util.names import cell_name
 from .front_matter import front_matter
 from .temperature import temperature_line
 
@@ -33,7 +34,7 @@ def model_card(record: dict[str, Any], settings: dict[str, Any]) -> str:
     warning = "\n**This model has collapsed: it predicts fewer than half of the classes that occur.**\n"
     collapsed = warning if shown["collapsed"] else ""
     return f"""{front_matter(record, settings)}
-# {method} + {loss}, {data["source"]} → {data["target"]}
+# {cell_name(method, loss)}, {data["source"]} → {data["target"]}
 
 A classifier of {len(labels)} classes: {_names(labels)}; for the domain "{data["target"]}", whose labels it never saw.
 {_not_yet(record)}

@@ -9,6 +9,7 @@ import shlex
 from typing import Any
 
 from ..util.errors import UserError
+from ..util.names import cell_name
 from ..util.options import About, describe
 from .grid import Grid
 from .run import Run
@@ -60,7 +61,9 @@ def row_commands(grid: Grid) -> list[tuple[str, str]]:
                 lines.setdefault(_line(run), []).append(seed)
             for line, seeds in lines.items():
                 several = f" · seed {' '.join(map(str, seeds))}" if len(lines) > 1 else ""
-                found.append((f"{method} · {loss}{several}", line.replace(_SEEDS, " ".join(map(str, seeds)))))
+                found.append(
+                    (cell_name(method, loss, " · ") + several, line.replace(_SEEDS, " ".join(map(str, seeds))))
+                )
     return [(name, line) for name, line in found if line]
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from .drawing import ORANGE, line_style
+from .drawing import GRAY, line_style
 from .grid import DIFC
 from .run import Run
 
@@ -43,15 +43,12 @@ def trajectory(ax: Axes, run: Run, key: Literal["margins", "confusion"]) -> None
         values = [np.nan if s[key][k] in (None, "inf", "-inf") else float(s[key][k]) for _, s in run.states]
         ax.plot([epoch for epoch, _ in run.states], values, ms=3, lw=1.2, label=name, **line_style(k))
     switches = {
-        "class weights": next((epoch for epoch, state in run.states if state.get("reweighted")), None),
-        "confusion": next((epoch for epoch, state in run.states if state.get("phase") == DIFC), None),
+        "weights start": next((epoch for epoch, state in run.states if state.get("reweighted")), None),
+        "confusion starts": next((epoch for epoch, state in run.states if state.get("phase") == DIFC), None),
     }
-    for first in sorted({n for n in switches.values() if n is not None}):
-        begun = " and ".join(name for name, n in switches.items() if n == first)
-        place = (first - 0.5, 0.5)
-        ax.axvline(first - 0.5, color=ORANGE, ls="--", lw=1)
-        style: dict[str, Any] = {"fontsize": 7, "rotation": 90, "va": "center", "ha": "right"}
-        ax.annotate(f"{begun} →", place, xycoords=("data", "axes fraction"), **style)
+    for dashes, first in zip(("--", ":"), sorted({n for n in switches.values() if n is not None}), strict=False):
+        begun = [name for name, n in switches.items() if n == first]
+        ax.axvline(first - 0.5, color=GRAY, ls=dashes, lw=1.2, label=begun[0] if len(begun) == 1 else "both start")
     labels = {"margins": "margin (logits)", "confusion": "confusion (1 / mean gap)"}
     epochs = [epoch for epoch, _ in run.states]
     ax.set(xlabel="epoch", ylabel=labels[key], xlim=(epochs[0] - 0.6, epochs[-1] + 0.2))

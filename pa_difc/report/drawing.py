@@ -11,8 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..util.files import write_atomic
 from ..util.names import as_utf8
+from .run import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,12 +54,13 @@ class Figure:
         """The figure as SVG for a page; see :func:`svg`."""
         return svg(self.draw, self.size)
 
-    def write(self, path: Path, formats: Sequence[str]) -> None:
+    def write(self, path: Path, formats: Sequence[str], done: Callable[[], Any] = lambda: None) -> None:
         """Writes files for print: black on white, text as text; the same data give the same bytes.
 
         Args:
             path: without the suffix, which is the format's name.
             formats: some of :data:`FORMATS`.
+            done: called after each file.
 
         Raises:
             UserError: a file can't be written.
@@ -65,6 +69,7 @@ class Figure:
             for name in formats:
                 save = partial(figure.savefig, format=name, dpi=_DPI, facecolor="white", metadata=_METADATA[name])
                 write_atomic(path.with_name(f"{path.name}.{name}"), save)
+                done()
 
 
 def line_style(k: int) -> dict[str, Any]:
@@ -77,6 +82,18 @@ def error_style() -> dict[str, Any]:
     import matplotlib
 
     return {"ecolor": matplotlib.rcParams["text.color"], "elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8}
+
+
+def within(means: Array, spread: Array, low: float = 0.0, high: float = 100.0) -> Array:
+    """Error bars ``(2, …)``, below and above each mean, cut where they would leave the scale.
+
+    Args:
+        means: in the unit of the scale.
+        spread: how far each bar reaches to both sides.
+        low, high: the ends of the scale.
+    """
+    ends: Array = np.clip([means - spread, means + spread], low, high)
+    return np.asarray(np.abs(ends - means))
 
 
 def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5.4, 3.2)) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..util.bars import tqdm
+from ..util.names import cell_name
 from .classes import class_names, label_classes, trajectory
-from .drawing import BLUE, COLORS, GRAY, GREEN, ORANGE, Figure, error_style, line_style
+from .drawing import BLUE, COLORS, GRAY, GREEN, ORANGE, Figure, error_style, line_style, within
 from .embedding import by_class, by_domain, caption_of, embed
 from .grid import BASE, DIFC, Grid, over_seeds
 from .matrix import matrix, matrix_size
@@ -50,7 +51,9 @@ def _of_method(grid: Grid, method: str) -> list[Figure]:
     """
     bars, what = (recalls, "recall per class") if grid.labelled else (predicted, "predicted classes")
     losses = _compared(grid, method)
-    over = over_seeds([run for loss in losses for run in grid.of(method, loss).values()])
+    by_loss = [list(grid.of(method, loss).values()) for loss in losses]
+    over = over_seeds([run for runs in by_loss for run in runs])
+    over += " Deviations are cut at 0 and 100 %." * any(len(runs) > 1 for runs in by_loss)
     draw, size = partial(bars, grid=grid, method=method), _bar_size(grid, len(losses))
     drawn = [Figure(f"{method}: {what}", draw, size, over)]
     shown = next(loss for loss in (*grid.variants(DIFC), *grid.losses) if grid.of(method, loss))
@@ -59,9 +62,13 @@ def _of_method(grid: Grid, method: str) -> list[Figure]:
     if len(histories[0]) > 1 and any(epoch["losses"] for history in histories for epoch in history):
         caption = over_seeds(runs)
         drawn.append(
-            Figure(f"{method} · {shown}: training losses", partial(losses_by_epoch, runs=runs), caption=caption)
+            Figure(
+                f"{cell_name(method, shown, ' · ')}: training losses",
+                partial(losses_by_epoch, runs=runs),
+                caption=caption,
+            )
         )
-    return drawn + _of_run(runs[0], f"{method} · {shown}")
+    return drawn + _of_run(runs[0], cell_name(method, shown, " · "))
 
 
 def _of_run(run: Run, name: str) -> list[Figure]:
@@ -152,8 +159,8 @@ def reliability(ax: Axes, outputs: dict[str, Array]) -> None:
     ax.bar(places, counts / len(bins), 0.09, color=GREEN, alpha=0.3, label="share of faces")
     ax.plot(x, y, "o-", color=BLUE, label=f"ECE {100 * error:.1f} %")
     for b in filled:  # at the top, where a sensible classifier has no bar or line
-        ax.annotate(f"{counts[b]:,}", (places[b], 1.02), ha="center", va="bottom", fontsize=7, annotation_clip=False)
-    ax.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.1), yticks=np.linspace(0, 1, 6))
+        ax.annotate(f"{counts[b]:,}", (places[b], 1.05), ha="center", va="bottom", fontsize=7, annotation_clip=False)
+    ax.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.12), yticks=np.linspace(0, 1, 6))
 
 
 def _compared(grid: Grid, method: str) -> list[str]:
@@ -175,8 +182,10 @@ def _grouped_bars(ax: Axes, grid: Grid, values: dict[str, Array], colors: tuple[
     for i, (name, found) in enumerate(values.items()):
         places = np.arange(len(names)) + (i - (len(values) - 1) / 2) * width
         draw, error = (ax.barh, "xerr") if lying else (ax.bar, "yerr")
-        spread = {error: found.std(axis=0, ddof=1), "error_kw": error_style()} if len(found) > 1 else {}
-        draw(places, found.mean(axis=0), width, color=colors[i], label=name, **spread)
+        means, bars = found.mean(axis=0), dict[str, Any]()
+        if len(found) > 1:
+            bars = {error: within(means, found.std(axis=0, ddof=1)), "error_kw": error_style()}
+        draw(places, means, width, color=colors[i], label=name, **bars)
     label_classes(ax, names, "y" if lying else "x")
     (ax.set_xlabel if lying else ax.set_ylabel)(label)
     if lying:

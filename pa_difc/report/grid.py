@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from .asked import by_asked
 from .caveats import caveats
 from .groups import differences, group_key, headings, telling
 from .paths import page_folder
@@ -23,11 +24,12 @@ class Grid:
 
     source: str
     target: str
-    runs: Sequence[Run]
+    runs: Sequence[Run]  #: in the order in which they were asked for
     replaced: int = 0  #: runs left out because a newer one has the same cell and seed
     differs: Sequence[str] = ()  #: how it differs from the other grids of its pair, in words
     heading: str = ""  #: the same, shortened
     mark: str = ""  #: tells it apart from grids with the same heading
+    named: str = ""  #: the titles of the --grid file's grids that its runs are from
 
     @classmethod
     def of_runs(cls, runs: Sequence[Run], differs: Sequence[str] = (), heading: str = "", mark: str = "") -> Grid:
@@ -35,12 +37,14 @@ class Grid:
         names = variant_names([run.record for run in runs])
         named = [replace(run, names=n) for run, n in zip(runs, names, strict=True)]
         newest = {run.cell: run for run in named}
-        return cls(*runs[0].pair, list(newest.values()), len(named) - len(newest), differs, heading, mark)
+        ordered, titles = by_asked(list(newest.values()))
+        left_out = len(named) - len(newest)
+        return cls(*runs[0].pair, ordered, left_out, differs, heading, mark, ", ".join(titles))
 
     @property
     def title(self) -> str:
-        """The pair, and how the grid differs from the pair's other grids."""
-        return f"{self.source} → {self.target}" + (f" · {self.heading}" if self.heading else "")
+        """Its title in a --grid file, the pair, and how the grid differs from the pair's other grids."""
+        return " · ".join(filter(None, [self.named, f"{self.source} → {self.target}", self.heading]))
 
     @property
     def folder(self) -> str:

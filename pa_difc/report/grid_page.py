@@ -22,7 +22,7 @@ from .examples import changed_faces
 from .figures import DATA, figures
 from .grid import Grid
 from .latex import write_latex
-from .lead import sentence, sentence_of_choice
+from .lead import in_short, sentence, sentence_of_choice
 from .page import html_figure, html_page, markdown_table, slug
 from .plane import Plane, plane_of
 from .published import NOTE
@@ -72,11 +72,13 @@ def write_grid(
     Raises:
         UserError: a run's outputs are damaged, the data is not that of the runs, or a file can't be written.
     """
-    selection = choice or select(grid)
-    lead = sentence(grid, selection)
-    if choice is not None and grid.labelled:
-        lead = f"{sentence_of_choice(choice)} {lead}"
-    content, notes = _scored(grid, selection) if grid.labelled else _unscored(grid, selection)
+    with tqdm(total=2, desc="report: tables", unit="part", leave=False, disable=None) as bar:
+        selection = choice or select(grid)
+        bar.update()
+        lead = sentence(grid, selection)
+        if choice is not None and grid.labelled:
+            lead = f"{sentence_of_choice(choice)} {lead}"
+        content, notes = _scored(grid, selection) if grid.labelled else _unscored(grid, selection)
     notes = [*_apart(grid), *_multiplied(grid), *(f"{line}." for line in _caveats(grid, choice)), *notes]
     content = {title: rows for title, rows in content.items() if len(rows) > 1}
     said = [layout.facts(grid), layout.settings(grid)]
@@ -113,7 +115,8 @@ def write_grid(
     whole = html_page(grid.title, interactive.for_page(body) if plane else body, needed)
     write_text(out / "report.html", whole)  # before report.md: it marks the folder as ours
     write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
-    return Summary(out / "report.html", grid.title, lead, main[1] if main else [], notes, said[-1])
+    short = in_short(grid) if grid.labelled else lead
+    return Summary(out / "report.html", grid.title, short, main[1] if main else [], notes, said[-1])
 
 
 def _picture(plane: Plane, out: Path, formats: Sequence[str]) -> str:
@@ -126,13 +129,14 @@ def _picture(plane: Plane, out: Path, formats: Sequence[str]) -> str:
 def _figures(drawn: dict[str, list[Figure]], out: Path, formats: Sequence[str]) -> str:
     """The section of figures as HTML, folded by method; also writes each figure to files."""
     page = "<h2 id='figures'>Figures</h2>"
-    bar = tqdm(total=sum(map(len, drawn.values())), desc="report: figures", unit="figure", leave=False, disable=None)
+    files = sum(map(len, drawn.values())) * (1 + len(formats))  # with the one in the page
+    bar = tqdm(total=files, desc="report: figures", unit="file", leave=False, disable=None)
     for heading, shown in drawn.items():
         pictures = ""
         for figure in shown:
             pictures += html_figure(figure.title, figure.for_page(), figure.caption)
-            figure.write(out / "figures" / slug(figure.title), formats)
             bar.update()
+            figure.write(out / "figures" / slug(figure.title), formats, bar.update)
         fold = "" if heading == DATA else " class='fold'"
         page += f"<details{fold} open><summary>{html.escape(heading)}</summary>"
         page += f"<div class='figures'>{pictures}</div></details>"

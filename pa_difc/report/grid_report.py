@@ -76,12 +76,11 @@ def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid],
     """Writes the overview: tables over all targets, then each page's lead sentence and main table; returns its path."""
     title = f"All runs in {runs.name or runs}"
     notes = [note for s in summaries for note in s.notes]
-    shared = [note for note in dict.fromkeys(notes) if notes.count(note) > 1]  # shown once, at the top
-    page, markdown = [], [f"# {title}", "\n".join(f"- {s.title}" for s in summaries), *shared]
+    shared = [note for note in dict.fromkeys(notes) if notes.count(note) > 1]  # shown once, at the end
+    page, markdown = [], [f"# {title}", "\n".join(f"- {s.title}" for s in summaries)]
     for name, rows in tables_over_targets(grids).items():
         page.append(f"<h2>{html.escape(name)}</h2>{html_table(rows, name)}<p class='facts'>{html.escape(NOTE)}.</p>")
         markdown += [f"## {name}", f"{NOTE}.", markdown_table(rows)]
-    page.append(notes_beside(shared))
     for s in summaries:
         place = s.page.relative_to(out).as_posix()
         page.append(f"<h2 id='{_anchor(s)}'>{html.escape(s.title)}</h2>")
@@ -92,8 +91,10 @@ def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid],
         page.append(notes_beside(own))
         page.append(f"<p><a href='{place}'>Full page: {html.escape(s.title)}</a></p>")
         table = [markdown_table(s.table)] if s.table else []
-        markdown += [f"## {s.title}", *filter(None, [s.settings]), s.lead, *own, *table]
+        markdown += [f"## {s.title}", *filter(None, [s.settings]), s.lead, *table, *own]
         markdown.append(f"[Full page]({place.removesuffix('.html')}.md)")
+    page.append(notes_beside(shared))
+    markdown += shared
     write_text(out / "report.html", html_page(title, "\n".join(page)))  # before report.md: marks the folder as ours
     write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
     return out / "report.html"

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from ..util.names import shown_loss
 from .drawing import Figure
 from .plane import SHAPES, Plane, Point, key, said
 
@@ -19,6 +20,8 @@ _INK = "currentColor"
 _WIDTH, _HEIGHT = "container", 380
 _LARGE, _SMALL = 130, 26
 _NARROW = 480  #: in plots of fewer pixels labels are short, or they would cover the axis
+_PHONE, _DESKTOP = 290, 900  #: typical widths of narrow and of wide plots
+_PLACED = ("align", "dx", "dy")
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 #: The script that draws a page's plots; see :func:`.page.html_page`.
@@ -58,8 +61,9 @@ def chart(plane: Plane) -> Any:
     alt.data_transformers.disable_max_rows()  # a large grid has more rows than Altair allows by default
     method, loss = (alt.param(name=name, value="") for name in ("only_method", "only_loss"))
     shown = " && ".join(f"(only_{part} == '' || datum.{part}_key == only_{part})" for part in ("method", "loss"))
+    axis = alt.Axis(tickCount=7, labelFlush=False, labelOverlap=True)
     x, y = (
-        channel(f"{place}:Q", title=title, scale=alt.Scale(zero=False, nice=True, padding=18))
+        channel(f"{place}:Q", title=title, scale=alt.Scale(zero=False, padding=18), axis=axis)
         for channel, place, title in zip((alt.X, alt.Y), "xy", plane.axes, strict=True)
     )
     look = {
@@ -68,7 +72,7 @@ def chart(plane: Plane) -> Any:
         "tooltip": [alt.Tooltip(f"{field}:N", title=title) for field, title in _said(plane)],
     }
     seeds = [row for p in plane.points if len(p.x) > 1 for row in _seeds(plane, p)]
-    means = [_mean(plane, p) for p in plane.points]
+    means = _means(plane)
 
     def points(rows: list[dict[str, Any]], size: int, opacity: float, **mark: Any) -> Any:
         visible = alt.condition(shown, alt.value(opacity), alt.value(0.06))
@@ -76,15 +80,16 @@ def chart(plane: Plane) -> Any:
         return drawn.encode(x=x, y=y, opacity=visible, **look)
 
     label = alt.Chart(alt.InlineData(values=[row for row in means if row["label"]]))
-    label = label.mark_text(align=alt.expr("datum.left ? 'right' : 'left'"), dx=alt.expr("datum.left ? -9 : 9"), dy=-9)
+    align, dx, dy = (alt.expr(f"width < {_NARROW} ? datum.narrow.{part} : datum.wide.{part}") for part in _PLACED)
+    label = label.mark_text(baseline="middle", align=align, dx=dx, dy=dy)
     text = alt.value(alt.expr(f"width < {_NARROW} ? datum.short : datum.label"))
     label = label.encode(x=x, y=y, text=text, color=alt.value(_INK))
     layers = [*_lines(plane, x, y), points(seeds, _SMALL, 0.5)] if seeds else _lines(plane, x, y)
     layers += [points(means, _LARGE, 0.95, stroke=_INK, strokeWidth=0.9), label]
     drawn = alt.layer(*layers).add_params(method, loss).properties(width=_WIDTH, height=_HEIGHT)
     drawn = drawn.configure(background="transparent", font="system-ui, sans-serif").configure_view(stroke=None)
-    axis = dict.fromkeys(("labelColor", "titleColor", "tickColor", "domainColor", "gridColor"), _INK)
-    return drawn.configure_axis(**axis, gridOpacity=0.12, labelFontSize=12, titleFontSize=13, titleFontWeight="normal")
+    inked = dict.fromkeys(("labelColor", "titleColor", "tickColor", "domainColor", "gridColor"), _INK)
+    return drawn.configure_axis(**inked, gridOpacity=0.12, labelFontSize=12, titleFontSize=13, titleFontWeight="normal")
 
 
 def _lines(plane: Plane, x: Any, y: Any) -> list[Any]:
@@ -112,11 +117,19 @@ def _said(plane: Plane) -> list[tuple[str, str]]:
 def _look(plane: Plane, p: Point) -> dict[str, Any]:
     method, loss = key(p.method, plane.colors), key(p.loss, plane.shapes)
     look = {"color": plane.colors[method], "shape": SHAPES[plane.shapes[loss]]}
-    return look | {"method": p.method, "loss": p.loss, "method_key": method, "loss_key": loss}
+    return look | {"method": p.method, "loss": shown_loss(p.method, p.loss), "method_key": method, "loss_key": loss}
+
+
+def _means(plane: Plane) -> list[dict[str, Any]]:
+    """The cells' means as rows of data, with their labels' places in a narrow and in a wide plot."""
+    rows = [_mean(plane, p) for p in plane.points]
+    for name, text, width in (("narrow", "short", _PHONE), ("wide", "label", _DESKTOP)):
+        for row, place in zip(rows, plane.places([row[text] for row in rows], (width, _HEIGHT)), strict=True):
+            row[name] = {"align": place.align, "dx": place.dx, "dy": -place.dy}  # Vega's y grows downwards
+    return rows
 
 
 def _mean(plane: Plane, p: Point) -> dict[str, Any]:
-    """A cell's mean as a row of data; a label in the right half goes to the left of its point."""
     row = {
         "x": mean(p.x),
         "y": mean(p.y),
@@ -124,7 +137,6 @@ def _mean(plane: Plane, p: Point) -> dict[str, Any]:
         "label": p.label,
         "short": p.short,
     }
-    row["left"] = plane.is_right(p)
     return _look(plane, p) | row | {"x_text": said(p.x, plane.digits), "y_text": said(p.y, plane.digits)}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ..util.files import write_text
+from ..util.names import shown_loss
 from .compared import NOTE, OVER_FACES
 from .grid import Grid, over_seeds
 from .over_targets import NOTE as OVER_TARGETS_NOTE
@@ -83,7 +84,7 @@ def write_latex_over_targets(grids: Sequence[Grid], folder: Path) -> None:
     for title, metric, several in sets_over_targets(grids):
         rows, bold = over_targets(several, metric), set[tuple[int, int]]()
         for grid, name in zip(several, columns(several), strict=True):
-            best, j = best_cells(grid, metric), rows[0].index(name)
+            best, j = {(m, shown_loss(m, loss)) for m, loss in best_cells(grid, metric)}, rows[0].index(name)
             bold |= {(i, j) for i, row in enumerate(rows[1:], 1) if (row[0], row[1]) in best}
         bold |= _highest(rows)
         notes = [f"{OVER_TARGETS_NOTE}.", f"{_BOLD_IN_SHORT} Of the means, only the highest."]
@@ -150,7 +151,7 @@ def _best(grid: Grid, title: str, rows: Rows) -> set[tuple[int, int]]:
     for metric, name in TESTED.items():
         if name not in rows[0]:  # it would repeat mean recall
             continue
-        best = best_cells(grid, metric)
+        best = {(m, shown_loss(m, loss)) for m, loss in best_cells(grid, metric)}
         cells = [(row[0], row[1].removesuffix(f" {COLLAPSE_MARK}")) for row in rows]
         places |= {(i, rows[0].index(name)) for i, cell in enumerate(cells) if i and cell in best}
     return places

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
+from ..util.names import cell_name
 from ..util.numbers import fixed, signed, signed_points, spread
 from .certainty import learnt_little
 from .compared import evidence
@@ -37,7 +38,7 @@ def sentence(grid: Grid, selection: Selection | None = None) -> str:
     method, loss = best = _best(cells, "macro_recall")
     runs = cells[best]
     recall, accuracy = (spread([100 * r.scores[m] for r in runs.values()]) for m in ("macro_recall", "accuracy"))
-    text = f"{method} + {loss} has the highest mean recall on {grid.target}, {recall} %, with {accuracy} % accuracy"
+    text = f"{cell_name(*best)} has the highest mean recall on {grid.target}, {recall} %, with {accuracy} % accuracy"
     rivals = [other for other in grid.losses if other != loss and grid.of(method, other)]
     if (gain := difference(grid, best, (method, BASE), "macro_recall")) and loss != BASE:
         text += _over_cross_entropy(grid, gain) + _classes_that_moved(grid, method, loss)
@@ -50,6 +51,37 @@ def sentence(grid: Grid, selection: Selection | None = None) -> str:
     against = [_collapsed(cells, best, (method, BASE)), *few.get(seeds, _simplest(grid, best))]
     said = [*_whether_training_paid(grid, cells), f"{text}.", *_over_source_only(grid, best)]
     return " ".join([*said, *filter(None, against)])
+
+
+def in_short(grid: Grid) -> str:
+    """The main result for an overview: the best cell's mean recall, and its gains, without their evidence.
+
+    Args:
+        grid: whose target has labels.
+    """
+    cells = {(m, k): runs for m in grid.methods for k in grid.losses if (runs := grid.of(m, k))}
+    best = _best(cells, "macro_recall")
+    recall = spread([100 * r.scores["macro_recall"] for r in cells[best].values()])
+    found = [d for d in differences(grid, "macro_recall") if d.cell == best and d.over == (best[0], BASE)]
+    if (base := grid.as_is) is not None and best != base.cell[:2]:
+        trained = [cell for cell in cells if cell != base.cell[:2]]
+        found += [d for d in over(grid, trained, base.cell[:2], "macro_recall") if d.cell == best]
+    gains = [f"{signed_points(d.points)} points over {_baseline(d.over)}{_SURE[d.within_noise]}" for d in found]
+    few = {1: "One seed: an anecdote, not a result.", 2: "Two seeds are too few to say what others would give."}
+    said = ": ".join(
+        filter(None, [f"{cell_name(*best)} has the highest mean recall on {grid.target}, {recall} %", "; ".join(gains)])
+    )
+    more = [few.get(max(map(len, cells.values())), ""), _collapsed(cells, best)]
+    return " ".join([f"{said}.", *filter(None, more)])
+
+
+#: What may be said of a difference by whether it is within noise; None: there are too few seeds to tell.
+_SURE = {True: ", which may be chance", False: "", None: ""}
+
+
+def _baseline(cell: Cell) -> str:
+    """What the best cell is compared with: its method's loss, or as_is."""
+    return cell[0] if cell[0].partition(" ")[0] == AS_IS else cell[1]
 
 
 def _over_source_only(grid: Grid, best: Cell) -> list[str]:
@@ -68,7 +100,7 @@ def _collapsed(cells: dict[Cell, dict[int, Run]], *named: Cell) -> str:
     for cell in dict.fromkeys(named):
         runs = cells.get(cell, {}).values()
         if n := sum(bool(run.scores["collapsed"]) for run in runs):
-            found.append(f"{n} of {len(runs)} run{'s' * (len(runs) > 1)} of {' + '.join(cell)}")
+            found.append(f"{n} of {len(runs)} run{'s' * (len(runs) > 1)} of {cell_name(*cell)}")
     return f"Collapsed, predicting fewer than half of the classes: {', '.join(found)}." if found else ""
 
 
@@ -138,7 +170,7 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
         doing, verdict = f"Whether {_lower(doing)} {verdict}", "is unclear"
     more, right = gains["macro_recall"][best], gains["accuracy"][best]
     return [
-        f"{doing} {verdict}: {' + '.join(best)} has {signed_points(more.points)} points of mean recall{_shown(more)} "
+        f"{doing} {verdict}: {cell_name(*best)} has {signed_points(more.points)} points of mean recall{_shown(more)} "
         f"and {signed_points(right.points)} of accuracy{_shown(right)} over {bar}."
     ]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import mean
 from typing import Any
 
+from ..util.names import shown_loss
 from ..util.numbers import fixed, spread
 from .grid import Grid
 from .groups import differences, key_but_pair
@@ -45,6 +46,7 @@ def sets_over_targets(grids: Sequence[Grid]) -> Iterator[tuple[str, str, list[Gr
         of_what = "target" if len({grid.source for grid in grids_of_set}) == 1 else "pair"
         for metric, name in SHOWN.items():
             title = f"{name[0].upper()}{name[1:]} on every {of_what}"
+            title = f"{named} · {title}" if (named := _named(grids_of_set)) else title
             yield f"{title} ({words})" if words else title, metric, grids_of_set
 
 
@@ -63,7 +65,7 @@ def over_targets(grids: Sequence[Grid], metric: str) -> Rows:
     rows[0].append("mean")
     usual = usual_seeds(g.of(*cell) for g in grids for cell in cells if _plain(cell[0]) != AS_IS)
     for cell in cells:
-        row, means, seeds = list(cell), [], set()
+        row, means, seeds = [cell[0], shown_loss(*cell)], [], set()
         for grid, two in zip(grids, beside, strict=True):
             by_seed = grid.of(*cell)
             runs = list(by_seed.values())
@@ -78,6 +80,12 @@ def over_targets(grids: Sequence[Grid], metric: str) -> Rows:
         alike = len(means) == len(grids) and (len(seeds) == 1 or _plain(cell[0]) == AS_IS)
         rows.append([*row, fixed(mean(means)) if alike else ""])
     return rows
+
+
+def _named(grids: Sequence[Grid]) -> str:
+    """The title that all grids have in a --grid file; empty if they have none, or several."""
+    titles = {grid.named for grid in grids}
+    return titles.pop() if len(titles) == 1 else ""
 
 
 def _plain(method: str) -> str:

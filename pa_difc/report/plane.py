@@ -9,9 +9,11 @@ from math import isnan
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from ..util.names import cell_name
 from ..util.numbers import fixed, spread
 from .drawing import COLORS, GRAY, Figure
 from .grid import BASE, Grid
+from .labels import Place, places
 from .run import AS_IS
 from .selection import Selection
 from .tables import percent
@@ -30,6 +32,8 @@ SHAPES = {
     ">": "M0.95,0L-0.75,0.95V-0.95Z",
     "X": "M-1,-0.5L-0.5,-1L0,-0.5L0.5,-1L1,-0.5L0.5,0L1,0.5L0.5,1L0,0.5L-0.5,1L-1,0.5L-0.5,0Z",
 }
+#: Width and height of the figure in inches, and about those of its axes in units of labels' places.
+_SIZE, _INNER = (5.4, 4.0), (440, 300)
 _OTHERS = "others"  #: legend entry for methods or losses without a colour or shape of their own
 
 
@@ -72,10 +76,10 @@ class Plane:
         """The classifier without training, the baseline of the others; None without one."""
         return next((p for p in self.points if p.method == AS_IS and p.loss == BASE), None)
 
-    def is_right(self, point: Point) -> bool:
-        """Whether a point lies in the right half, so that its label goes to its left."""
-        across = [mean(p.x) for p in self.points]
-        return mean(point.x) > (min(across) + max(across)) / 2
+    def places(self, labels: Sequence[str], size: tuple[float, float]) -> list[Place]:
+        """Where the label of each point stands in a plot of so many pixels."""
+        seeds = [(x, y) for p in self.points if len(p.x) > 1 for x, y in zip(p.x, p.y, strict=True)]
+        return places(labels, [(mean(p.x), mean(p.y)) for p in self.points], seeds, size)
 
     @property
     def _ordered(self) -> list[Point]:
@@ -83,7 +87,7 @@ class Plane:
 
     def figure(self) -> Figure:
         """The plot as a static figure, for print and for pages without scripts."""
-        return Figure(self.title, partial(draw, plane=self), (6.6, 4.4), self.caption)
+        return Figure(self.title, partial(draw, plane=self), _SIZE, self.caption)
 
 
 def key(name: str, assigned: dict[str, str]) -> str:
@@ -130,7 +134,7 @@ def _labelled(points: list[Point], best: str) -> list[Point]:
     for p in points:
         base = p.method in (AS_IS, "source_only") and p.loss == BASE
         own = p.label or (best if best and p is top else "")
-        name = p.method if base else f"{p.method} + {p.loss}"
+        name = p.method if base else cell_name(p.method, p.loss)
         label = f"{name} ({own})" if own else name if base else ""
         named.append(Point(p.method, p.loss, p.seeds, p.x, p.y, label, own or label))
     return named
@@ -149,21 +153,17 @@ def draw(ax: Axes, plane: Plane) -> None:
     import matplotlib
 
     ink, colors, shapes = matplotlib.rcParams["text.color"], plane.colors, plane.shapes
-    for p in plane.points:
+    where = plane.places([p.label for p in plane.points], _INNER)
+    points = 72 * _SIZE[0] / _INNER[0] * 0.85  # of a unit
+    for p, place in zip(plane.points, where, strict=True):
         look: dict[str, Any] = {"color": colors[key(p.method, colors)], "marker": shapes[key(p.loss, shapes)]}
         if len(p.x) > 1:
             ax.scatter(p.x, p.y, s=14, alpha=0.5, lw=0, **look)
         ax.scatter([mean(p.x)], [mean(p.y)], s=60, edgecolors=ink, linewidths=0.8, zorder=3, **look)
         if p.label:
-            side, ha = (-6, "right") if plane.is_right(p) else (6, "left")
-            place: dict[str, Any] = {
-                "xytext": (side, 6),
-                "textcoords": "offset points",
-                "fontsize": 8,
-                "ha": ha,
-                "zorder": 4,
-            }
-            ax.annotate(p.label, (mean(p.x), mean(p.y)), **place)
+            text: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8, "va": "center", "zorder": 4}
+            text |= {"xytext": (place.dx * points, place.dy * points), "ha": place.align}
+            ax.annotate(p.label, (mean(p.x), mean(p.y)), **text)
     if bar := plane.bar:
         for line, value in ((ax.axvline, bar.x), (ax.axhline, bar.y)):
             line(mean(value), color=ink, ls="--", lw=0.7, alpha=0.6)

@@ -12,7 +12,7 @@ import numpy as np
 from ..data.faces import FaceSet
 from ..data.labels import UNLABELLED, LabelSet
 from ..util.errors import UserError
-from ..util.names import as_utf8
+from ..util.names import as_utf8, cell_name
 from .groups import group_key
 from .mistakes import Committee, committee
 from .run import Array, Run
@@ -85,7 +85,7 @@ def _reviewed(run: Run, outputs: dict[str, Array], domain: Domain, divided: Comm
     frozen = run.record["data"]["target"].get("features_of") and not run.labelled
     known = "The run saw frozen features: which faces these are is known by their number and order alone."
     return Reviewed(
-        model=f"{method} + {loss}",
+        model=cell_name(method, loss),
         about=f"{source} → {target}, seed {seed}, {as_utf8(run.path.absolute().name)}",
         target=target,
         classes=run.classes,

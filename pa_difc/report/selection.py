@@ -18,6 +18,7 @@ from ..evaluation.criteria import SOURCE_TOLERANCE, Evidence, consensus, ensembl
 from ..evaluation.metrics import prediction_counts
 from ..training.learnt import source_recall
 from ..util.intervals import Share
+from ..util.names import cell_name, shown_loss
 from ..util.numbers import fixed, signed
 from .grid import BASE, Grid
 from .run import AS_IS, Array, Run
@@ -57,7 +58,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        return f"{self.method} + {self.loss}"
+        return cell_name(self.method, self.loss)
 
     @property
     def seconds(self) -> float:
@@ -147,7 +148,7 @@ def candidates_table(selection: Selection) -> Rows:
         classes = f"{sum(share > 0 for share in c.predicted)} of {len(selection.classes)}"
         time = f"{int(c.seconds) // 60}:{int(c.seconds) % 60:02d}"
         values += [fixed(selection.rank(c)), *([_share(c.agreement)] if compared else [])]
-        rows.append([c.method, c.loss + "".join(marks), *values, classes, time])
+        rows.append([c.method, shown_loss(c.method, c.loss) + "".join(marks), *values, classes, time])
     return rows
 
 
@@ -180,7 +181,8 @@ def numbers(selection: Selection) -> list[list[object]]:
 def predicted_table(selection: Selection) -> Rows:
     """The shares of predicted classes on the target in %, mean over seeds."""
     rows = [["method", "loss", *selection.classes]]
-    rows += [[c.method, c.loss, *(fixed(100 * share) for share in c.predicted)] for c in selection.candidates]
+    for c in selection.candidates:
+        rows.append([c.method, shown_loss(c.method, c.loss), *(fixed(100 * share) for share in c.predicted)])
     return rows
 
 

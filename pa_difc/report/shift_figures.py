@@ -8,7 +8,9 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
-from .drawing import COLORS, Figure
+import numpy as np
+
+from .drawing import COLORS, Figure, within
 from .page import html_figure
 from .shift import METRICS, PLAIN, Line, alpha_name, severities
 
@@ -32,7 +34,7 @@ def write_figures(lines: Sequence[Line], metric: str, name: str, out: Path, form
     """
     shown = []
     several = any(len(scores) > 1 for line in lines for scores in line.scores.values())
-    caption = "bars: ± standard deviation over draws" if several else ""
+    caption = "Bars: ± standard deviation over draws, cut at 0 and 100 %." if several else ""
     for variant in dict.fromkeys(line.variant for line in lines):
         chosen = [line for line in lines if line.variant == variant]
         draw = partial(draw_scores, lines=chosen, metric=metric, all_lines=lines)
@@ -50,9 +52,9 @@ def draw_scores(ax: Axes, lines: Sequence[Line], metric: str, all_lines: Sequenc
     for i, line in enumerate(lines):
         known = [(j, values) for j, a in enumerate(alphas) if (values := line.values(a, metric))]
         x = [j + _SPREAD_OUT * ((i + 0.5) / len(lines) - 0.5) for j, _ in known]
-        y, bars = [mean(values) for _, values in known], [_deviation(values) for _, values in known]
+        y, bars = (np.array([of(values) for _, values in known], dtype=float) for of in (mean, _deviation))
         ax.errorbar(
-            x, y, yerr=bars, ls=_STYLES[methods.index(line.method) % len(_STYLES)], marker="o", ms=3,
+            x, y, yerr=within(y, bars), ls=_STYLES[methods.index(line.method) % len(_STYLES)], marker="o", ms=3,
             color=COLORS[losses.index(line.loss) % len(COLORS)], elinewidth=0.8, capsize=1.5, capthick=0.8,
             label=f"{line.method} · {line.loss}",
         )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..evaluation.metrics import ENOUGH_FACES, ENOUGH_NOTE, METRICS
 from ..util.markdown import markdown_cell
-from ..util.names import escaped
+from ..util.names import escaped, shown_loss
 from ..util.numbers import fixed, plus_minus, signed
 from .printed import aligned, notes
 from .seeds import marks_of, named, seeds_note
@@ -53,9 +53,18 @@ class Row:
 
 
 def rows_from_records(records: Sequence[Record]) -> list[Row]:
-    """One row per method and loss, in the order of their first records; each set of options gets its own row."""
+    """One row per method and loss, in the order of their first records; each set of options gets its own row.
+
+    Args:
+        records: in the order in which they finished.
+    """
+    return rows_of(zip(variant_names(records), records, strict=True))
+
+
+def rows_of(named: Iterable[tuple[tuple[str, str], Record]]) -> list[Row]:
+    """The rows of records with the names of their methods and losses, in the order of each row's first record."""
     cells: dict[tuple[str, str], dict[int, Record]] = {}
-    for names, record in zip(variant_names(records), records, strict=True):
+    for names, record in named:
         cells.setdefault(names, {})[record["settings"]["run"]["seed"]] = record
     return [
         _row(method, loss, by_seed, cells.get((method, BASELINE_LOSS), {})) for (method, loss), by_seed in cells.items()
@@ -138,7 +147,7 @@ def _cells(rows: Sequence[Row]) -> list[list[str]]:
         table.append(
             [
                 row.method,
-                " ".join(filter(None, [row.loss, *_marks(row), seeds[row.method, row.loss]])),
+                " ".join(filter(None, [shown_loss(row.method, row.loss), *_marks(row), seeds[row.method, row.loss]])),
                 *(_percent(row.means[metric], row.stds[metric]) for metric in metrics),
                 _gain(row),
                 f"{int(row.seconds) // 60}:{int(row.seconds) % 60:02d}",

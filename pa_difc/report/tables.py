@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..evaluation.metrics import METRICS
+from ..util.names import shown_loss
 from ..util.numbers import signed, spread
 from .compared import Gains
 from .grid import BASE, DIFC, Grid
@@ -47,7 +48,7 @@ def ablation(grid: Grid) -> Rows:
                 continue
             mark = " †" if any(r.scores["collapsed"] for r in runs.values()) else ""
             values = [spread([percent(r.scores[m]) for r in runs.values()]) for m in metrics]
-            row = [method, loss + mark, *values, *over_ce.row((method, loss))]
+            row = [method, shown_loss(method, loss) + mark, *values, *over_ce.row((method, loss))]
             if grid.as_is:
                 row += [*over_as_is.row((method, loss)), _agreement_with(grid.as_is, runs)]
             row.append(f"{len(runs)} {marks[method, loss]}".rstrip())
@@ -156,7 +157,7 @@ def every_run(grid: Grid) -> Rows:
     for run in sorted(grid.runs, key=lambda r: r.cell):
         method, loss, seed = run.cell
         numbers = [*(run.scores[m] for m in METRICS), *run.scores["recall"]]
-        shown = ["" if v is None else f"{v:.4f}" for v in numbers]
+        shown = ["" if v is None else f"{v:.6f}" for v in numbers]
         took = f"{run.record['seconds']['training']:.1f}"
         rows.append([method, loss, str(seed), run.record["key"], *shown, str(run.scores["collapsed"]), took])
     return rows

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..backbones.published import PUBLISHED
 from ..backbones.spec import HUB, TIMM
-from ..util.names import as_utf8
+from ..util.names import as_utf8, cell_name
 from ..util.options import is_path
 from ..util.shapes import ANY, TEXT, one_of
 
@@ -89,7 +89,7 @@ def _described(one: Mapping[str, Any]) -> str:
     if (model := one.get("model")) is not None:
         before = "".join(f"; {line}" for line in origin_lines(model["origins"]))
         data = f"{model['source']} → {model['target']}"
-        return f"the model {one['name']} ({model['method']} + {model['loss']}, {data}{before})"
+        return f"the model {one['name']} ({cell_name(model['method'], model['loss'])}, {data}{before})"
     return f"the weights {one['name']}, of unknown origin, terms and training data"
 
 

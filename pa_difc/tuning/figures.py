@@ -21,16 +21,28 @@ _BEST, _ENOUGH = 0.1, 5
 
 
 def figures(
-    study: optuna.Study, choice: Choice, assessment: Assessment | None, classes: Sequence[str]
+    study: optuna.Study, choice: Choice, assessment: Assessment | None, classes: Sequence[str], objective: str
 ) -> list[tuple[str, str, str]]:
-    """All figures that the study has data for: title, SVG and caption."""
-    drawn = [("History", svg(lambda ax: history(ax, study)), "")]
+    """All figures that the study has data for: title, SVG and caption.
+
+    Args:
+        study: with its trials.
+        choice: the final choice.
+        assessment: scores by target labels, if there are any.
+        classes: their names.
+        objective: the criterion that trials maximised.
+    """
+    drawn = [("History", svg(lambda ax: history(ax, study)), f"The objective, which trials maximise, is {objective}.")]
     if {"max_margin", "epsilon"} <= choice.chosen.params.keys():
-        drawn.append(("Margin cap × ε", svg(lambda ax: surface(ax, choice)), ""))
-    drawn.append(("Parallel coordinates", svg(lambda ax: parallel(ax, choice)), ""))
+        drawn.append(
+            ("Margin cap × ε", svg(lambda ax: surface(ax, choice)), "A point is a trial, coloured by its objective.")
+        )
+    lines = "A line is a trial, the thick one the chosen: each value's rank among all trials, 1 for the largest."
+    drawn.append(("Parallel coordinates", svg(lambda ax: parallel(ax, choice)), lines))
     if assessment:
-        drawn.append(("Target predictions", svg(lambda ax: predictions(ax, assessment, classes)), ""))
-        drawn.append(("Recall per class on the target", svg(lambda ax: recalls(ax, assessment, classes)), ""))
+        first = "Trained anew, the first seed."
+        drawn.append(("Target predictions", svg(lambda ax: predictions(ax, assessment, classes)), first))
+        drawn.append(("Recall per class on the target", svg(lambda ax: recalls(ax, assessment, classes)), first))
     weights = importance(study)
     if weights:
         drawn.append(("Importance", svg(lambda ax: bars(ax, weights)), doubt(len(choice.candidates))))

@@ -51,7 +51,8 @@ def write_report(
     scored = _scored(assessment, len(plan.seeds)) if assessment else []
     hints = near_ends(choice, plan.space, settings)
     names = list(map(as_utf8, task.source.label_set.names))
-    drawn = (html_figure(*figure) for figure in figures(study, choice, assessment, names))
+    objective = objective_criterion(plan.select)
+    drawn = (html_figure(*figure) for figure in figures(study, choice, assessment, names, objective))
     blocks = [
         _text(lead, "lead"),
         *(_text(warning, "warn") for warning in (*warnings, *hints)),
@@ -61,7 +62,7 @@ def write_report(
         *([_text(BEST, "hint")] if assessment else []),
         _table("Criteria", criteria_table(choice, assessment)),
         _failures(choice, assessment),
-        _table("Trials", trials_table(choice, objective_criterion(plan.select), assessment)),
+        _table("Trials", trials_table(choice, objective, assessment)),
         _text(RANK, "hint"),
         _space(task, plan.space),
         (f"<h2>Figures</h2><div class='figures'>{''.join(drawn)}</div>", ""),
@@ -126,7 +127,8 @@ def _space(task: Task, space: Space) -> Block:
 def _failures(choice: Choice, assessment: Assessment | None) -> Block:
     """What the columns mean, and how each criterion can fail; folded, as it is the same in every study."""
     columns = (
-        "Regret: how far the mean recall of a criterion's pick is below that of the best trial. "
+        "Regret: how far the mean recall of a criterion's pick is below that of the best trial; "
+        "criteria that pick one trial have the same. "
         "Spearman: the rank correlation of the criterion with mean recall over all trials."
     )
     found = {name: SELECTIONS[name] for name in choice.scores}

@@ -111,3 +111,17 @@ def unknown(kind: str, name: str, valid: Iterable[str], meant: str | None = None
     if not near:
         return UserError(f"unknown {kind} {shown(name)}: valid: {names}")
     return UserError(f"unknown {kind} {shown(name)}: did you mean {alternatives(near)}? ({names})")
+
+
+def cell_name(method: str, loss: str, between: str = " + ") -> str:
+    """How people name a method with a loss, such as "dann + difc"; ``as_is`` has no loss, since it is not trained."""
+    return method if shown_loss(method, loss) == NO_LOSS else f"{method}{between}{loss}"
+
+
+def shown_loss(method: str, loss: str) -> str:
+    """A loss as a table for people shows it: a dash for ``as_is``, which is not trained."""
+    return NO_LOSS if method.partition(" ")[0] == "as_is" else loss
+
+
+#: Stands for the loss of a method without training.
+NO_LOSS = "–"

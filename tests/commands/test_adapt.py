@@ -366,7 +366,7 @@ def test_where_no_training_fits_the_pretrained_classifier_alone_is_the_answer(ho
     assert main(words(home, tmp_path, *model_before(home))) == 0
     said = capsys.readouterr()
     assert "too short; " in said.err and "Only as_is fits, the pretrained classifier without training." in said.err
-    assert "decided: 1 cell, without training" in said.out and "chosen without labels: as_is + ce" in said.out
+    assert "decided: 1 cell, without training" in said.out and "chosen without labels: as_is\n" in said.out
     assert set(cells_of(tmp_path)) == {("as_is", "ce")} and (tmp_path / "model" / "config.json").exists()
     page = (tmp_path / "report.md").read_text()
     assert "Take as_is, the pretrained classifier without training, the only cell" in page

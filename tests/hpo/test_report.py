@@ -13,7 +13,7 @@ from test_study import fake_study
 from pa_difc.evaluation import CRITERIA
 from pa_difc.tuning.assessment import Line
 from pa_difc.tuning.explained import near_ends, reasons
-from pa_difc.tuning.figures import doubt
+from pa_difc.tuning.figures import doubt, figures
 from pa_difc.tuning.gain import gain_sentence
 from pa_difc.tuning.plan import StudyPlan
 from pa_difc.tuning.progress import Board, Progress
@@ -21,7 +21,7 @@ from pa_difc.tuning.report import RANK, title_of
 from pa_difc.tuning.search import best_toml
 from pa_difc.tuning.space import LAST_EPOCH, Dimension
 from pa_difc.tuning.study import SELECTIONS, Choice, choose
-from pa_difc.tuning.tables import gain_table, trials_csv, trials_table
+from pa_difc.tuning.tables import gain_table, main_table, trials_csv, trials_table
 
 
 def line(*recalls):
@@ -213,3 +213,20 @@ def test_a_study_s_title_is_words_and_best_toml_says_whose_values_it_has(given, 
 
 def test_what_differs_from_the_published_ensv_is_said():
     assert "not by accuracy" in RANK and "in the paper by accuracy" in SELECTIONS["ensv"]
+
+
+def line_of(frequent):
+    values = {"accuracy": [0.5], "macro_recall": [0.4], "macro_recall_20": [frequent], "macro_f1": [0.3]}
+    return Line("chosen", values, [0.4], [1], False)
+
+
+@pytest.mark.parametrize(("frequent", "shown"), [(0.4, False), (0.45, True)])
+def test_recall_of_frequent_classes_is_shown_only_where_it_differs(frequent, shown):
+    head, row = main_table([line_of(frequent)])
+    assert ("≥ 20 faces, %" in head) == shown == ("45.0" in row) and len(head) == len(row)
+
+
+def test_every_figure_says_what_it_shows_and_the_objective_has_its_name():
+    study = fake_study([(0.9, 0.6, -0.1, np.eye(2)), (0.8, 0.5, -0.1, np.eye(2)[::-1])])
+    shown = {title: caption for title, _, caption in figures(study, choose(study, "im"), None, ["a", "b"], "im")}
+    assert shown["History"].endswith("is im.") and all(caption.endswith(".") for caption in shown.values())
