@@ -136,7 +136,7 @@ def test_stopped_it_says_how_to_go_on_and_does(stop, data_root, grid, tmp_path, 
     if process.returncode == 0:
         pytest.skip("it was done before the signal came")
     assert process.returncode == 128 + stop and "Traceback" not in err, err
-    assert re.search(r"stopped; [0-3] of 4 cells are done and kept\.\n$", err), err
+    assert re.search(r"stopped; [0-3] of 4 runs are done and kept\.\n$", err), err
     assert f"resume with: python -m pa_difc compare {' '.join(given)}" in said.replace("'", "")
     until(lambda: not any(map(alive, workers)))
     assert not files_of_processes(out)  # nobody holds anything
@@ -187,7 +187,7 @@ def test_without_workers_it_stops_within_a_cell(stop, data_root, tmp_path):
     process.send_signal(stop)
     said, err = process.communicate(timeout=LONG_S)
     assert process.returncode == 128 + stop, err
-    about = r"^stopped after epoch \d+ of 100000 \(checkpoint \d+ written\); 0 of 4 cells are done and kept\.\n$"
+    about = r"^stopped after epoch \d+ of 100000 \(checkpoint \d+ written\); 0 of 4 runs are done and kept\.\n$"
     assert re.search(about, err) and "\nresume with: python -m pa_difc compare " in said, err
     assert not files_of_processes(out)
 
@@ -203,7 +203,7 @@ def test_a_worker_that_does_not_stop_is_killed(data_root, tmp_path):
     process.send_signal(signal.SIGINT)
     said, err = process.communicate(timeout=LONG_S)
     assert process.returncode == 130 and "Traceback" not in err, err
-    assert "\nstopping; resumed cells begin at the start of their current epoch\n" in said and not alive(worker)
+    assert "\nstopping; resumed runs begin at the start of their current epoch\n" in said and not alive(worker)
 
 
 def test_lines_without_a_terminal(undisturbed):
@@ -262,8 +262,8 @@ def test_a_terminal_has_a_line_for_the_grid_and_one_for_each_worker(data_root, t
     assert process.wait(LONG_S) == 0, shown
     text = shown.decode()
     pieces = [re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", p) for p in re.split(r"[\r\n]+", text)]
-    bars = [p for p in pieces if re.match(r" *\d of 4 cells done|  [12]  ", p)]
-    assert any(p.startswith("0 of 4 cells done") for p in bars)
+    bars = [p for p in pieces if re.match(r" *\d of 4 runs done|  [12]  ", p)]
+    assert any(p.startswith("0 of 4 runs done") for p in bars)
     assert any(re.match(r"  [12]  \w+ · \w+ epoch \d+/30 +\d+%", p) for p in bars), bars[:30]
     assert {p[:3] for p in bars} >= {"  1", "  2"} and max(map(len, bars)) < 80
 

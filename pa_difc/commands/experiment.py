@@ -150,7 +150,7 @@ def listing(grids: Sequence[PairGrid], out: Path) -> Iterator[str]:
         yield ""
         total += len(grid.cells)
         left += sum(len(rest) for _, rest in rows.values())
-    yield f"{total} cells: {total - left} done, {left} left"
+    yield f"{total} run{'s' * (total != 1)}: {total - left} done, {left} left"
 
 
 def kinds_left(grids: Sequence[PairGrid], out: Path) -> list[list[Kind]]:

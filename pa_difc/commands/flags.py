@@ -122,15 +122,15 @@ def seed(text: str) -> int:
 
 def add_jobs_flags(parser: argparse.ArgumentParser, *, cluster: bool = True) -> None:
     """Adds ``--jobs``, ``--devices`` and ``--cluster``, for commands that train grids."""
-    about = "train N cells in parallel, each in a single-threaded process (default: one per core; 1 on a GPU)"
+    about = "train N runs in parallel, each in a single-threaded process (default: one per core; 1 on a GPU)"
     parser.add_argument("--jobs", type=int, default=None, metavar="N", help=about)
-    about = "train cells in parallel on these, such as cuda:0 cuda:1; with more --jobs, several on each"
+    about = "train runs in parallel on these, such as cuda:0 cuda:1; with more --jobs, several on each"
     parser.add_argument("--devices", nargs="+", default=[], metavar="NAME", help=about)
     parser.set_defaults(cluster=None)
     if not cluster:
         return
     about = (
-        "train cells on the workers of a dask scheduler, tcp://host:8786 or the file that it writes: as many at a time "
+        "train runs on the workers of a dask scheduler, tcp://host:8786 or the file that it writes: as many at a time "
         "as they have threads, or --jobs"
     )
     parser.add_argument("--cluster", default=None, metavar="ADDRESS|FILE", help=about)

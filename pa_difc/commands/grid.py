@@ -85,7 +85,7 @@ def run_grid(
     except KeyboardInterrupt as stop:
         _sweep(out)
         how = str(stop) if isinstance(stop, Stopped) else "stopped"
-        done = f"{len(grid.records)} of {len(cells)} cells are done and kept"
+        done = f"{len(grid.records)} of {len(cells)} runs are done and kept"
         if isinstance(stop, OutputGone):  # what is printed now is lost
             raise Stopped(f"{how}; {done}") from None
         print(f"resume with: {command_line()}", flush=True)
@@ -243,7 +243,7 @@ def report_failures(failures: Failures) -> int:
         alike.setdefault((failure.reason, failure.mendable), []).append((name, failure))
     for (name, failure), *others in alike.values():
         more = f" ({failure.file})" if failure.file and not failure.mendable else ""
-        more += f" … and {len(others)} more cell{'s' * (len(others) > 1)}" if others else ""
+        more += f" … and {len(others)} more run{'s' * (len(others) > 1)}" if others else ""
         print(f"failed: {name}: {' '.join(failure.reason.split())}{more}", file=sys.stderr)
     mendable = all(failure.mendable for _, failure in failures)
     return 0 if not failures else 2 if mendable else 1

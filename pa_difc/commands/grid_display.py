@@ -52,7 +52,7 @@ class GridDisplay:
         if self._bars[0].disable:
             return
         busy = sum(slot.number is not None for slot in self.slots)
-        lines = [f"{self.total - len(waiting) - busy} of {self.total} cells done  {self.left(waiting)}".rstrip()]
+        lines = [f"{self.total - len(waiting) - busy} of {self.total} runs done  {self.left(waiting)}".rstrip()]
         lines += [line(i, slot, self.expected) for i, slot in enumerate(self.slots, 1)]
         self._room()
         lines += [""] * (len(self._bars) - len(lines))  # of workers that are gone

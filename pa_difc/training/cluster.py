@@ -54,7 +54,7 @@ def cluster_slots(
     client = _connected(address)
     folder = _folder(out)
     try:
-        with holding(folder, "gives out cells"):
+        with holding(folder, "gives out runs"):
             setup = replace(setup_in(folder, value, out, log), tidies=False)
             word = uuid.uuid4().hex
             setup.go.write_text(word)
@@ -143,7 +143,7 @@ class _OnCluster(Slots):
         if unfit and first:
             raise UserError(min(unfit.values()))
         for line in unfit.values():
-            say_once(f"{line}; it gets no cells")
+            say_once(f"{line}; it gets no runs")
         self._fit |= {address: address not in unfit for address in fresh}
         there = {(thread.number, thread.address) for thread in self._threads_of.values()}
         wanted = {(n, address) for address in threads if self._fit[address] for n in range(threads[address])}

@@ -193,7 +193,7 @@ def _close(slots: Sequence[Slot]) -> None:
     busy = [slot.future for slot in slots if slot.number is not None]
     with suppress(KeyboardInterrupt):  # a second Ctrl-C stops waiting
         if busy:
-            print("stopping; resumed cells begin at the start of their current epoch", flush=True)
+            print("stopping; resumed runs begin at the start of their current epoch", flush=True)
         wait(busy, STOP_S)
     with blocked(*SIGNALS):
         for slot in slots:

@@ -444,7 +444,7 @@ def test_a_source_that_lacks_a_class_still_gets_what_can_be_trained(home, tmp_pa
         shutil.rmtree(tmp_path / "bright" / split / "fear")
     assert main(words(tmp_path, tmp_path / "out", *SMALL)) == 0
     said = capsys.readouterr()
-    assert said.err.count("failed: ") == 1 and "fear" in said.err and said.err.endswith("… and 1 more cell\n")
+    assert said.err.count("failed: ") == 1 and "fear" in said.err and said.err.endswith("… and 1 more run\n")
     assert "chosen without labels: source_only + ce\n  There was nothing to choose from." in said.out
 
 

@@ -74,7 +74,7 @@ def test_its_sets_are_read_and_stand_in_one_table(tmp_path, monkeypatch, capsys)
     capsys.readouterr()
     assert main([*given, "--list"]) == 0
     # 4 targets × 3 losses, 4 targets × 9 other methods, 3 methods × 3 losses on sfew; MCD's of the first and the last
-    assert "57 cells: 15 done, 42 left" in capsys.readouterr().out
+    assert "57 runs: 15 done, 42 left" in capsys.readouterr().out
 
 
 def test_its_choices_are_the_paper_s():

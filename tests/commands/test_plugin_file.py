@@ -185,7 +185,7 @@ def test_an_error_in_the_file_comes_with_its_line(data_root, tmp_path):
     (line,) = err.splitlines()
     assert code == 1
     assert line.startswith("failed: failing · ce: TypeError: unsupported operand type(s)")
-    assert " (mine.py, line 6) (" in line and line.endswith("… and 1 more cell")
+    assert " (mine.py, line 6) (" in line and line.endswith("… and 1 more run")
 
 
 def test_a_class_without_its_penalty_is_refused_when_it_registers(tmp_path):

@@ -239,17 +239,17 @@ def test_the_list_says_what_is_done_and_what_is_left_and_trains_nothing(home, ca
     given = ["--source", "folder:a", "--targets", "folder:b", "folder:c", "--methods", "source_only", "dann"]
     given += ["--losses", "ce", "--seeds", "0", "1"]
     assert compare(*given, "--list") == 0
-    assert "8 cells: 0 done, 8 left" in capsys.readouterr().out and not (home / "runs").exists()
+    assert "8 runs: 0 done, 8 left" in capsys.readouterr().out and not (home / "runs").exists()
     assert compare(*given[:3], "folder:b", *given[5:]) == 0
     next((home / "runs" / "runs").glob("dann-ce-seed1-*/record.json")).unlink()
     capsys.readouterr()
     assert compare(*given, "--list") == 0
     out = capsys.readouterr().out
-    assert "8 cells: 3 done, 5 left" in out
+    assert "8 runs: 3 done, 5 left" in out
     first = out.partition("folder:a → folder:c")[0]
     assert re.search(r"dann +ce +0 +1\n", first) and re.search(r"source_only +ce +0 1 +–", first)
     assert compare(*given, "--list", "--epochs", "2") == 0  # other settings are other cells
-    assert "8 cells: 0 done" in capsys.readouterr().out
+    assert "8 runs: 0 done" in capsys.readouterr().out
 
 
 def test_frozen_cells_are_known_again(home, capsys):
@@ -258,7 +258,7 @@ def test_frozen_cells_are_known_again(home, capsys):
     for frozen, done in ((["--features", "frozen"], 1), ([], 0)):
         capsys.readouterr()
         assert compare(*given, *frozen, "--list") == 0
-        assert f"1 cells: {done} done" in capsys.readouterr().out
+        assert f"1 run: {done} done" in capsys.readouterr().out
 
 
 GRIDS = """
@@ -286,7 +286,7 @@ def test_a_file_holds_an_experiment_and_flags_win(home, capsys):
     assert compare("--grid", "grids.toml", "--list") == 0
     out = capsys.readouterr().out
     assert "First · folder:a → folder:c\n" in out and "Second · folder:b → folder:a · frozen features" in out
-    assert "6 cells: 0 done, 6 left" in out
+    assert "6 runs: 0 done, 6 left" in out
     assert compare("--grid", "grids.toml", "--losses", "di") == 0
     records = [json.loads(path.read_text()) for path in (home / "runs" / "runs").glob("*/record.json")]
     assert len(records) == 2 + 2 and {r["settings"]["loss"]["name"] for r in records} == {"di"}
@@ -323,7 +323,7 @@ def test_a_failing_cell_is_named_with_its_pair(home, capsys):
     given = ["--source", "folder:a", "--targets", "folder:b", "folder:c", "--methods", "source_only", "--losses", "ce"]
     assert compare(*given, "--set", "lr=1e30") == 2
     said = capsys.readouterr().err
-    assert said.startswith("failed: folder:a → folder:b · source_only · ce: ") and said.endswith(" … and 1 more cell\n")
+    assert said.startswith("failed: folder:a → folder:b · source_only · ce: ") and said.endswith(" … and 1 more run\n")
     assert compare(*given[:3], "folder:b", *given[5:], "--set", "lr=1e30") == 2  # of one pair nobody need name it
     assert capsys.readouterr().err.startswith("failed: source_only · ce: ")
 

@@ -114,7 +114,7 @@ def test_ctrl_c_in_a_grid_says_what_is_done(home, monkeypatch):
         return run_cell(cell, *args, **kwargs)
 
     monkeypatch.setattr(outcome, "run_cell", interrupted)
-    with pytest.raises(Stopped, match=r"^stopped; 1 of 3 cells are done and kept$"):
+    with pytest.raises(Stopped, match=r"^stopped; 1 of 3 runs are done and kept$"):
         compare("--set", *SMALL, losses=["ce", "drw", "di"], out="stopped")
     monkeypatch.undo()
     monkeypatch.chdir(home)

@@ -20,4 +20,4 @@ def test_a_cell_of_other_code_is_left(code, done, tmp_path):
     folder.mkdir(parents=True)
     made["common"]["features"] = None
     (folder / "record.json").write_text(json.dumps(made))
-    assert list(listing([PairGrid("", [cell], False)], tmp_path))[-1] == f"1 cells: {done} done, {1 - done} left"
+    assert list(listing([PairGrid("", [cell], False)], tmp_path))[-1] == f"1 run: {done} done, {1 - done} left"

@@ -197,7 +197,7 @@ def test_a_failure_of_many_cells_is_one_line_with_their_number(capsys, tmp_path)
     other = [("dann · ce", Failure("KeyError: b", False, file)), ("safn · ce", Failure("no face", True, file))]
     assert report_failures([*alike, *other, ("safn · di", Failure("no face", True, file))]) == 1
     assert capsys.readouterr().err.splitlines() == [
-        f"failed: mine · ce: KeyError: a ({file}) … and 2 more cells",
+        f"failed: mine · ce: KeyError: a ({file}) … and 2 more runs",
         f"failed: dann · ce: KeyError: b ({file})",
-        "failed: safn · ce: no face … and 1 more cell",
+        "failed: safn · ce: no face … and 1 more run",
     ]

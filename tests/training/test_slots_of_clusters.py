@@ -81,7 +81,7 @@ def test_workers_that_come_later_are_looked_at_and_get_cells(slots, capsys):
     there.look()
     assert places(there) == [("a", 0)] and sorted(scheduler.asked) == ["a", "b"]
     ours = f"{__version__} ({package_digest()})"
-    about = f"worker b on other has pa_difc 0.1 (abc), but this is {ours}: install the same on both; it gets no cells\n"
+    about = f"worker b on other has pa_difc 0.1 (abc), but this is {ours}: install the same on both; it gets no runs\n"
     assert capsys.readouterr().out == about
 
 

@@ -147,5 +147,5 @@ def test_a_learning_rate_after_which_nothing_is_finite(value, pair, tmp_path):
     if value == "lr=1e300":  # which no weight can take
         assert refused(code, err), err
     else:
-        assert code == 2 and err.startswith("failed: source_only · ce: ") and err.endswith(" … and 1 more cell\n"), err
+        assert code == 2 and err.startswith("failed: source_only · ce: ") and err.endswith(" … and 1 more run\n"), err
     assert not list(tmp_path.rglob("record.json"))

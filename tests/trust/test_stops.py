@@ -88,7 +88,7 @@ def test_a_signal_stops_a_command_that_goes_on(name, number, workplace, pair, tm
     grid = name in ("compare", "shift", "adapt")
     assert (out + err).lower().count("resume with") == 1 and ("Resume with the same command." in err) != grid
     if grid:
-        assert "\nresume with: " in out and err.endswith("cells are done and kept.\n")
+        assert "\nresume with: " in out and err.endswith("runs are done and kept.\n")
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # for whatever comes after
     code, _, err = command(*words)
     assert code == 0, err
