@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
@@ -24,6 +25,9 @@ ROOT = Path(__file__).parent.parent
 #: Of the oldest supported versions: it can't write ONNX, and annotates less.
 OLD_TORCH = torch.torch_version.TorchVersion(torch.__version__) < (2, 6)
 
+
+#: Under it, older versions of Ignite load any pickled object, as PyTorch's own default was.
+TRUSTING = pytest.mark.skipif(OLD_TORCH, reason="torch.load and Ignite restrict nothing before torch 2.6")
 
 #: The methods that learn from a labelled source, which is what most contracts are about.
 TRAINED = [name for name, method in METHODS.items() if method.trains and method.uses_source]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from weakref import WeakSet
 
 from filelock import FileLock, Timeout
 
@@ -27,8 +28,8 @@ LOOK_S = 1.0
 #: The folders that threads of this process hold, with the threads' ids.
 _held: set[tuple[Path, int]] = set()
 
-#: The locks that this process holds.
-_locks: set[Lock] = set()
+#: The locks that this process holds; one that nothing refers to any more is released.
+_locks: WeakSet[Lock] = WeakSet()
 
 #: Errors of file systems without locks; work goes on without one there.
 _NO_LOCKS = frozenset(getattr(errno, name) for name in ("ENOLCK", "ENOTSUP", "EOPNOTSUPP") if hasattr(errno, name))

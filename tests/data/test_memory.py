@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image, features
 from skimage.data import astronaut
@@ -82,7 +83,9 @@ def test_decoding_takes_no_more_than_is_counted(kind, tmp_path):
     assert done.returncode == 0, done.stderr
     with Image.open(large) as image:
         counted = needed(image, factor, large.stat().st_size) / 1e6
-    assert counted - 25 < float(done.stdout) < counted + 25  # a strip of it in colours, and what is made of it
+    assert float(done.stdout) < counted + 25  # a strip of it in colours, and what is made of it
+    if kind != "avif" or int(PIL.__version__.partition(".")[0]) >= 12:  # the decoder of Pillow 11 takes less
+        assert counted - 25 < float(done.stdout)
 
 
 @pytest.mark.parametrize(

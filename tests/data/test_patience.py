@@ -57,18 +57,18 @@ class Failing:
         monkeypatch.setattr(os, call, self)
         if call == "read":
             opening = os.open
-            monkeypatch.setattr(os, "open", lambda path, *rest: self.remember(opening(path, *rest), path))
+            monkeypatch.setattr(os, "open", lambda path, *rest, **how: self.remember(opening(path, *rest, **how), path))
 
     def remember(self, handle, path):
         self.names[handle] = path
         return handle
 
-    def __call__(self, what, *rest):
+    def __call__(self, what, *rest, **how):
         name = os.fsdecode(self.names.get(what, what) if not isinstance(what, int) else self.names.get(what, ""))
         if name.endswith(self.ending) and self.left:
             self.left -= 1
             raise OSError(self.code, os.strerror(self.code))
-        return self.real(what, *rest)
+        return self.real(what, *rest, **how)
 
 
 @pytest.mark.parametrize("code", FAULTS)

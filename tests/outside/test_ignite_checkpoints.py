@@ -7,7 +7,7 @@ import pytest
 import torch
 from checkpoints import TYPES, allowed
 from ignite.engine import Events
-from made import OLD_TORCH
+from made import OLD_TORCH, TRUSTING
 from pytorch_adapt.containers import LRSchedulers
 from pytorch_adapt.datasets import DataloaderCreator
 from pytorch_adapt.frameworks.ignite import CheckpointFnCreator, Ignite, IgniteValHookWrapper
@@ -126,6 +126,7 @@ def test_a_checkpoint_without_the_loss_is_refused(tmp_path):
         train(wrapped(theirs("DANN"), tmp_path), 4, resume=2)
 
 
+@TRUSTING
 @pytest.mark.parametrize("make", [lambda: theirs("DANN", "ce"), lambda: ours("dann")], ids=["host's", "ours"])
 def test_without_allowing_anything_loading_fails_as_the_page_says(make, tmp_path):
     """Of the host's adapter alone as well: it is Ignite that loads with weights_only=True, whatever torch's default."""
@@ -141,6 +142,7 @@ def test_without_allowing_anything_loading_fails_as_the_page_says(make, tmp_path
         assert re.search(r"pytorch_adapt\.containers\.\w+\.(Models|Optimizers|Misc|LRSchedulers)", str(error.value))
 
 
+@TRUSTING
 @pytest.mark.parametrize("left_out", range(len(TYPES)), ids=[getattr(t, "__name__", str(t)) for t in TYPES])
 def test_nothing_is_allowed_that_loading_does_not_need(left_out, ended):
     with (
@@ -175,6 +177,7 @@ class Payload:
         return (print, ("executed",))
 
 
+@TRUSTING
 def test_a_forged_checkpoint_stays_refused(tmp_path, capsys):
     train(wrapped(ours("dann"), tmp_path), 1)
     torch.save({"models": Payload()}, tmp_path / "forged.pt")

@@ -8,6 +8,7 @@ import builtins
 import errno
 import io
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,8 @@ import pytest
 CALLS = {"mkdir": 0, "replace": 1, "rename": 1, "fsync": 0, "ftruncate": 0, "truncate": 0, "link": 1, "symlink": 1}
 #: They need no room, so that a full disk does not stop them; a kill does.
 FREEING = {"unlink": 0, "remove": 0, "rmdir": 0}
+#: Where Python 3.10's paths keep the functions that they found when they were imported.
+OF_PATHS = [pathlib._normal_accessor] if hasattr(pathlib, "_normal_accessor") else []
 
 
 def full(where):
@@ -96,11 +99,11 @@ def with_fault(n, fault, folder):
             counter.met(args[place])
             return original(*args, **kwargs)
 
-        return mock.patch.object(os, name, wrapper)
+        return [mock.patch.object(owner, name, wrapper) for owner in (os, *OF_PATHS) if hasattr(owner, name)]
 
-    patches = [counted(name, place) for name, place in calls.items()]
+    patches = [patch for name, place in calls.items() for patch in counted(name, place)]
     opened = opening(io.open, counter)
-    patches += [mock.patch.object(module, "open", opened) for module in (io, builtins)]
+    patches += [mock.patch.object(owner, "open", opened) for owner in (io, builtins, *OF_PATHS)]
     patches += [mock.patch.object(tempfile._io, "open", opened)]
     # NumPy would write files by a descriptor of its own.
     patches += [mock.patch("numpy.lib.format.isfileobj", lambda file: False, create=True)]

@@ -2,6 +2,7 @@
 put in its place, or removed). Says at the end how many there were, if it was not."""
 
 import os
+import pathlib
 import signal
 import sys
 
@@ -22,7 +23,10 @@ def kill_before(number):
         return wrapper
 
     for name in OPERATIONS:
-        setattr(os, name, counted(getattr(os, name)))
+        wrapper = counted(getattr(os, name))
+        setattr(os, name, wrapper)
+        if hasattr(pathlib, "_normal_accessor"):  # Python 3.10 keeps the functions that it found when it was imported
+            setattr(pathlib._normal_accessor, name, wrapper)
     return done
 
 
