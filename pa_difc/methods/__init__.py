@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .self_training import MeanTeacher as MeanTeacher
     from .sentry import Sentry as Sentry
     from .slot import LossSlot as LossSlot
+    from .source_bn import SourceBN as SourceBN
     from .source_free import SourceFree as SourceFree
     from .source_only import SourceOnly as SourceOnly
     from .star import STAR as STAR
@@ -57,6 +58,7 @@ METHODS = Methods(
     {
         "as_is": "pa_difc.methods.as_is:AsIs",
         "source_only": "pa_difc.methods.source_only:SourceOnly",
+        "source_bn": "pa_difc.methods.source_bn:SourceBN",
         "lpl": "pa_difc.methods.lpl:LPL",
         "dann": "pa_difc.methods.dann:DANN",
         "cdan": "pa_difc.methods.cdan:CDAN",
@@ -103,6 +105,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "self_training": ["AdaMatch", "MeanTeacher"],
         "sentry": ["Sentry"],
         "slot": ["LossSlot"],
+        "source_bn": ["SourceBN"],
         "source_free": ["SourceFree"],
         "source_only": ["SourceOnly"],
         "star": ["STAR"],
