@@ -19,6 +19,7 @@ N, K, D = 12, 4, 6
 #: Each option's default, the number that 0.1.0 had in its place, and a value away from it.
 OPTIONS = {
     "source_only": {},
+    "source_bn": {},
     "lpl": {"weight": (0.003, 0.5), "neighbours": (20, 1)},
     "dann": {"weight": (1.0, 0.3)},
     "cdan": {"weight": (1.0, 0.3), "largest_product": (4096, 3), "random_features": (1024, 7)},
