@@ -131,7 +131,7 @@ def _cell(text: str, bold: bool) -> str:
 
 def _highest(rows: Rows) -> set[tuple[int, int]]:
     """The cells with the highest value of the last column."""
-    values = {i: float(row[-1]) for i, row in enumerate(rows) if i and row[-1] not in ("", "–")}
+    values = {i: float(row[-1].partition(" ")[0]) for i, row in enumerate(rows) if i and row[-1] not in ("", "–")}
     return {(i, len(rows[0]) - 1) for i, value in values.items() if value == max(values.values())}
 
 

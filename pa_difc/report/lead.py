@@ -10,7 +10,7 @@ from ..util.names import cell_name
 from ..util.numbers import fixed, signed, signed_points, spread
 from .certainty import learnt_little
 from .compared import evidence
-from .grid import BASE, Grid
+from .grid import BASE, Cell, Grid
 from .pairs import SOURCE_ONLY, simpler
 from .run import AS_IS, Run
 from .selection import Selection, select
@@ -18,8 +18,6 @@ from .statistics import Difference, difference, differences, over
 
 #: How sentences name the as_is baseline.
 _AS_IS = f"{AS_IS}, the pretrained classifier without training"
-
-Cell = tuple[str, str]
 
 
 def sentence(grid: Grid, selection: Selection | None = None) -> str:
