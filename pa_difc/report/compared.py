@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from itertools import product
 
 from ..util.numbers import signed, signed_points
-from .grid import Grid
-from .pairs import Cell
+from .grid import Cell, Grid
 from .statistics import BETWEEN, TESTED, Difference, Interval, differences
 
 Rows = list[list[str]]

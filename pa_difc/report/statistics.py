@@ -16,8 +16,8 @@ from statistics import mean, stdev
 import numpy as np
 
 from ..evaluation.metrics import ENOUGH_FACES, METRICS
-from .grid import Grid
-from .pairs import Cell, of_losses, of_methods
+from .grid import Cell, Grid
+from .pairs import of_losses, of_methods
 from .run import AS_IS, Array, Run
 from .seeds import named
 

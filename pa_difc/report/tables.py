@@ -126,7 +126,8 @@ def imbalance(grid: Grid) -> Rows:
         for split in ("train", "test"):
             counts = data[side][f"{split}_counts"]
             present = [c for c in counts if c]
-            rows.append([f"{side} {split}", *(f"{c:,}" for c in counts), f"{max(present) / min(present):.0f} : 1"])
+            ratio = f"{max(present) / min(present):.0f} : 1" if present else "–"
+            rows.append([f"{side} {split}", *(f"{c:,}" for c in counts), ratio])
     if len(grid.classes) <= _LISTED:
         return rows
     rows[0][0] = "class"
