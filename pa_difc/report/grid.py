@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..util.names import cell_name
 from .asked import by_asked
 from .caveats import caveats
 from .groups import differences, group_key, headings, telling
 from .paths import page_folder
 from .published import published_accuracy
 from .run import AS_IS, Run
-from .seeds import marks_of, seeds_note
+from .seeds import marks_of, named, seeds_note, usual_seeds
 from .table import all_frequent
 from .variants import variant_names
 
@@ -41,8 +42,8 @@ class Grid:
 
         Runs without names get those that tell them apart from each other.
         """
-        named = runs if all(run.names for run in runs) else with_names(runs)
-        newest = {run.cell: run for run in named}
+        told_apart = runs if all(run.names for run in runs) else with_names(runs)
+        newest = {run.cell: run for run in told_apart}
         asked, titles = by_asked(list(newest.values()))
         methods = together([(run.method, run.cell[0]) for run in asked])
         by_method = sorted(asked, key=lambda run: methods.index(run.cell[0]))
@@ -51,7 +52,7 @@ class Grid:
         of_cell: dict[Cell, list[str]] = {}
         for run, own in zip(asked, titles, strict=True):
             of_cell.setdefault(run.cell[:2], []).extend(own)
-        left_out = len(named) - len(newest)
+        left_out = len(told_apart) - len(newest)
         joined = {cell: ", ".join(dict.fromkeys(own)) for cell, own in of_cell.items()}
         return cls(*runs[0].pair, ordered, left_out, differs, heading, mark, joined)
 
@@ -121,6 +122,25 @@ class Grid:
         found = {run.cell[2]: run for run in self.runs if run.cell[:2] == (method, loss)}
         return dict(sorted(found.items()))
 
+    @property
+    def ranked(self) -> dict[Cell, dict[int, Run]]:
+        """The cells that can be ranked, with their runs of the same seeds: those that most cells have.
+
+        A cell that lacks one of these is left out. ``as_is`` is deterministic: its one run stands for all.
+        """
+        seeds = usual_seeds(own for cell, own in self._seeds.items() if not _untrained(cell))
+        runs = {cell: self.of(*cell) for cell in self.cells}
+        return {
+            cell: own if _untrained(cell) else {seed: own[seed] for seed in seeds}
+            for cell, own in runs.items()
+            if _untrained(cell) or own.keys() >= set(seeds)
+        }
+
+    @property
+    def unranked(self) -> list[str]:
+        """The other cells' names with their seeds, such as "mcd + difc (seeds 0, 1)"."""
+        return [f"{cell_name(*cell)} {named(self.of(*cell))}" for cell in self.cells if cell not in self.ranked]
+
     def published(self, method: str, loss: str) -> float | None:
         """The paper's accuracy in % for a cell; None if it has none, or if there are variants to choose from."""
         plain = {run.cell[:2]: (run.method, run.loss) for run in self.runs}
@@ -149,6 +169,10 @@ class Grid:
     def base(self, method: str) -> dict[int, Run]:
         """A method's runs with plain cross-entropy, by seed: the baseline of its other losses."""
         return self.of(method, BASE)
+
+
+def _untrained(cell: Cell) -> bool:
+    return cell[0].partition(" ")[0] == AS_IS
 
 
 def with_names(runs: Sequence[Run]) -> list[Run]:

@@ -64,6 +64,7 @@ def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path) -> None:
         bold = _best(grid, title, rows) if grid.labelled else set()
         notes = [NOTE] if any(name.startswith(("p (Holm)", OVER_FACES)) for name in rows[0]) else []
         notes += [_BOLD_NOTE if title == _MAIN else _BOLD_IN_SHORT] if bold else []
+        notes += [f"Never bold, for lack of seeds: {', '.join(grid.unranked)}."] if bold and grid.unranked else []
         notes += [f"{line[0].upper()}{line[1:]}." for line in grid.seeds_note]
         notes += [f"{COLLAPSE_NOTE}."] if any(COLLAPSE_MARK in cell for row in rows for cell in row) else []
         caption = f"{title}: {grid.title}." + (f" In %. {over_seeds(grid.runs)}" if bold else "")
@@ -130,8 +131,9 @@ def _cell(text: str, bold: bool) -> str:
 
 
 def _highest(rows: Rows) -> set[tuple[int, int]]:
-    """The cells with the highest value of the last column."""
-    values = {i: float(row[-1].partition(" ")[0]) for i, row in enumerate(rows) if i and row[-1] not in ("", "–")}
+    """The cells with the highest value of the last column, of rows with the usual seeds."""
+    usual = {i: row for i, row in enumerate(rows) if i and not any("(seed" in cell for cell in row[2:])}
+    values = {i: float(row[-1].partition(" ")[0]) for i, row in usual.items() if row[-1] not in ("", "–")}
     return {(i, len(rows[0]) - 1) for i, value in values.items() if value == max(values.values())}
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from ..util.names import cell_name
 from ..util.numbers import fixed, signed, signed_points, spread
-from .certainty import learnt_little
+from .certainty import learnt_little, listed
 from .compared import evidence
 from .grid import BASE, Cell, Grid
 from .pairs import SOURCE_ONLY, simpler
 from .run import AS_IS, Run
+from .seeds import named
 from .selection import Selection, select
 from .statistics import Difference, difference, differences, over
 
@@ -32,11 +33,12 @@ def sentence(grid: Grid, selection: Selection | None = None) -> str:
     """
     if not grid.labelled:
         return _unscored_sentence(grid, selection or select(grid))
-    cells = {(m, k): runs for m in grid.methods for k in grid.losses if (runs := grid.of(m, k))}
+    cells = grid.ranked
     method, loss = best = _best(cells, "macro_recall")
     runs = cells[best]
     recall, accuracy = (spread([100 * r.scores[m] for r in runs.values()]) for m in ("macro_recall", "accuracy"))
     text = f"{cell_name(*best)} has the highest mean recall on {grid.target}, {recall} %, with {accuracy} % accuracy"
+    text += _of_seeds(grid, best)
     rivals = [other for other in grid.losses if other != loss and grid.of(method, other)]
     if (gain := difference(grid, best, (method, BASE), "macro_recall")) and loss != BASE:
         text += _over_cross_entropy(grid, gain) + _classes_that_moved(grid, method, loss)
@@ -46,7 +48,7 @@ def sentence(grid: Grid, selection: Selection | None = None) -> str:
         text += f"; there is no run of {method} with cross-entropy to compare it with"
     seeds = max(map(len, cells.values())) if method == AS_IS else len(runs)  # as_is is deterministic: one run only
     few = {1: ["One seed: an anecdote, not a result."], 2: ["Two seeds are too few to say what others would give."]}
-    against = [_collapsed(cells, best, (method, BASE)), *few.get(seeds, _simplest(grid, best))]
+    against = [_collapsed(cells, best, (method, BASE)), *few.get(seeds, _simplest(grid, best)), *_not_ranked(grid)]
     said = [*_whether_training_paid(grid, cells), f"{text}.", *_over_source_only(grid, best)]
     return " ".join([*said, *filter(None, against)])
 
@@ -57,7 +59,7 @@ def in_short(grid: Grid) -> str:
     Args:
         grid: whose target has labels.
     """
-    cells = {(m, k): runs for m in grid.methods for k in grid.losses if (runs := grid.of(m, k))}
+    cells = grid.ranked
     best = _best(cells, "macro_recall")
     recall = spread([100 * r.scores["macro_recall"] for r in cells[best].values()])
     found = [d for d in differences(grid, "macro_recall") if d.cell == best and d.over == (best[0], BASE)]
@@ -67,14 +69,31 @@ def in_short(grid: Grid) -> str:
     gains = [f"{signed_points(d.points)} points over {_baseline(d.over)}{_SURE[d.within_noise]}" for d in found]
     few = {1: "One seed: an anecdote, not a result.", 2: "Two seeds are too few to say what others would give."}
     said = ": ".join(
-        filter(None, [f"{cell_name(*best)} has the highest mean recall on {grid.target}, {recall} %", "; ".join(gains)])
+        filter(
+            None,
+            [
+                f"{cell_name(*best)} has the highest mean recall on {grid.target}, {recall} %{_of_seeds(grid, best)}",
+                "; ".join(gains),
+            ],
+        )
     )
-    more = [few.get(max(map(len, cells.values())), ""), _collapsed(cells, best)]
+    more = [few.get(max(map(len, cells.values())), ""), _collapsed(cells, best), *_not_ranked(grid)]
     return " ".join([f"{said}.", *filter(None, more)])
 
 
 #: What may be said of a difference by whether it is within noise; None: there are too few seeds to tell.
 _SURE = {True: ", which may be chance", False: "", None: ""}
+
+
+def _of_seeds(grid: Grid, cell: Cell) -> str:
+    """The seeds by which a cell is ranked, if it has others too; else empty."""
+    own = grid.ranked[cell]
+    return f" {named(own)}" if len(own) < len(grid.of(*cell)) else ""
+
+
+def _not_ranked(grid: Grid) -> list[str]:
+    """A sentence on cells that have other seeds than the rest."""
+    return [f"Not ranked, for lack of seeds: {listed(grid.unranked)}."] if grid.unranked else []
 
 
 def _baseline(cell: Cell) -> str:

@@ -104,11 +104,14 @@ def differences(grid: Grid, metric: str, between: str = "losses") -> list[Differ
 
 
 def to_best(grid: Grid, metric: str) -> tuple[Cell, list[Difference]] | None:
-    """The best cell of a grid, and its difference from each other one; None if the metric has no value."""
-    cells = [(m, k) for m in grid.methods for k in grid.losses if grid.of(m, k)]
+    """The best of the cells that can be ranked, and its difference from each other one of these.
+
+    None if the metric has no value. See :attr:`.Grid.ranked`.
+    """
+    cells = grid.ranked
     if any(run.scores[metric] is None for run in grid.runs):
         return None
-    best = max(cells, key=lambda cell: mean(run.scores[metric] for run in grid.of(*cell).values()))
+    best = max(cells, key=lambda cell: mean(run.scores[metric] for run in cells[cell].values()))
     others = [difference(grid, best, cell, metric) for cell in cells if cell != best]
     return best, corrected([d for d in others if d])
 
