@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..util.files import write_text
 from ..util.names import shown_loss
-from .compared import NOTE, OVER_FACES
+from .compared import NOTE, OVER_FACES, thin_note
 from .grid import Grid, over_seeds
 from .over_targets import NOTE as OVER_TARGETS_NOTE
 from .over_targets import columns, over_targets, sets_over_targets
@@ -63,6 +63,7 @@ def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path) -> None:
     for title, rows in content.items():
         bold = _best(grid, title, rows) if grid.labelled else set()
         notes = [NOTE] if any(name.startswith(("p (Holm)", OVER_FACES)) for name in rows[0]) else []
+        notes += thin_note(grid) if notes else []
         notes += [_BOLD_NOTE if title == _MAIN else _BOLD_IN_SHORT] if bold else []
         notes += [f"Never bold, for lack of seeds: {', '.join(grid.unranked)}."] if bold and grid.unranked else []
         notes += [f"{line[0].upper()}{line[1:]}." for line in grid.seeds_note]

@@ -66,7 +66,7 @@ def in_short(grid: Grid) -> str:
     if (base := grid.as_is) is not None and best != base.cell[:2]:
         trained = [cell for cell in cells if cell != base.cell[:2]]
         found += [d for d in over(grid, trained, base.cell[:2], "macro_recall") if d.cell == best]
-    gains = [f"{signed_points(d.points)} points over {_baseline(d.over)}{_SURE[d.within_noise]}" for d in found]
+    gains = [f"{_apart(d)} {_baseline(d.over)}{_SURE[d.within_noise]}" for d in found]
     few = {1: "One seed: an anecdote, not a result.", 2: "Two seeds are too few to say what others would give."}
     said = ": ".join(
         filter(
@@ -83,6 +83,13 @@ def in_short(grid: Grid) -> str:
 
 #: What may be said of a difference by whether it is within noise; None: there are too few seeds to tell.
 _SURE = {True: ", which may be chance", False: "", None: ""}
+
+
+def _apart(d: Difference, of_what: str = "") -> str:
+    """A difference before the name of what it is over: "+3.0 points over", "15.8 points below"."""
+    if d.points < 0:
+        return f"{signed_points(d.points)[1:]} points{of_what} below"
+    return f"{signed_points(d.points)} points{of_what} over"
 
 
 def _of_seeds(grid: Grid, cell: Cell) -> str:
@@ -105,7 +112,9 @@ def _over_source_only(grid: Grid, best: Cell) -> list[str]:
     """A sentence on what the best cell's method gains over the baseline method with the same loss."""
     found = [d for d in differences(grid, "macro_recall", "methods") if d.cell == best]
     return [
-        f"Over {d.over[0]} with {best[1]} it has {signed_points(d.points)} points of mean recall ({evidence(d)})."
+        f"It is {_apart(d, ' of mean recall')} {d.over[0]} with {best[1]} ({evidence(d)})."
+        if d.points < 0
+        else f"Over {d.over[0]} with {best[1]} it has {signed_points(d.points)} points of mean recall ({evidence(d)})."
         for d in found
         if _first(grid.of(*d.over)).method == SOURCE_ONLY
     ]
@@ -186,9 +195,11 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
     elif verdict != "did not help" and tested.within_noise:
         doing, verdict = f"Whether {_lower(doing)} {verdict}", "is unclear"
     more, right = gains["macro_recall"][best], gains["accuracy"][best]
+    below = more.points < 0 and right.points <= 0
+    values = [fixed(-d.points) if below else signed_points(d.points) for d in (more, right)]
     return [
-        f"{doing} {verdict}: {cell_name(*best)} has {signed_points(more.points)} points of mean recall{_shown(more)} "
-        f"and {signed_points(right.points)} of accuracy{_shown(right)} over {bar}."
+        f"{doing} {verdict}: {cell_name(*best)} {'is' if below else 'has'} {values[0]} points of mean recall"
+        f"{_shown(more)} and {values[1]} of accuracy{_shown(right)} {'below' if below else 'over'} {bar}."
     ]
 
 

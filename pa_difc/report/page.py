@@ -33,6 +33,8 @@ _JOINT = re.compile(r"(?<=[\w&;][_+=])(?=\w)")
 
 #: Flags in a page's text, which must not break after their hyphens, and what is no prose.
 _FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+#: The hyphen before a negative number, which stands after a space or a bracket, or begins a table's cell.
+_NEGATIVE = re.compile(r"(?:(?<=[\s(])|^)-(?=\d)")
 _MARKUP = re.compile(r"(<(?:script|style|svg|pre|code)\b.*?</(?:script|style|svg|pre|code)>|<[^>]*>)", re.DOTALL)
 
 Rows = Sequence[Sequence[str]]
@@ -111,7 +113,7 @@ def html_page(title: str, body: str, scripts: Sequence[str] = ()) -> str:
         body: HTML below the title; an ``<h2>`` without an id gets one.
         scripts: further scripts that the page needs; these may compile code, as Vega does.
     """
-    title, (contents, body) = html.escape(title), _with_contents(_with_whole_flags(body))
+    title, (contents, body) = html.escape(title), _with_contents(_typeset(body))
     scripts = [_script(text) for text in (*scripts, SCRIPT)]
     meta = "<meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>"
     classes = " class='with-contents'" if contents else ""
@@ -137,10 +139,10 @@ def _with_contents(body: str) -> tuple[str, str]:
     return f"<nav class='contents' aria-label='Contents'><ul>{''.join(links)}</ul></nav>", body
 
 
-def _with_whole_flags(body: str) -> str:
-    """The page with each flag that its prose names on one line."""
+def _typeset(body: str) -> str:
+    """The page with each flag that its prose names on one line, and a minus sign before each negative number."""
     parts = _MARKUP.split(body)
-    parts[::2] = [_FLAG.sub(r"<span class='flag'>\g<0></span>", text) for text in parts[::2]]
+    parts[::2] = [_FLAG.sub(r"<span class='flag'>\g<0></span>", _NEGATIVE.sub("−", text)) for text in parts[::2]]
     return "".join(parts)
 
 

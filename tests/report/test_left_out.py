@@ -3,8 +3,9 @@
 import re
 import shutil
 
+import numpy as np
 import pytest
-from records import flat_scores, record, write
+from records import flat_scores, outputs, record, write
 
 from pa_difc.report import grid_report
 from pa_difc.report.grid import make_grids
@@ -81,3 +82,24 @@ def test_a_page_that_fails_costs_no_other(tmp_path, monkeypatch, capsys, error):
     assert [page.parent.name for page in pages] == ["toy-studio-to-b"]
     said = f"left out: toy_studio → a: {'' if isinstance(error, UserError) else type(error).__name__}"
     assert said in capsys.readouterr().out and said[1:] in overview.read_text()
+
+
+def test_notes_of_an_overview_are_on_its_tables(tmp_path):
+    runs(tmp_path, "a"), runs(tmp_path, "b")
+    labels = np.arange(70) % 7
+    for path in tmp_path.rglob("record.json"):
+        probs = np.random.default_rng(len(str(path))).dirichlet(np.ones(7), len(labels))
+        np.savez(path.parent / "outputs.npz", **outputs(labels, probs))
+    overview, page, _ = write_grid_report(tmp_path, tmp_path / "out")
+    assert "←" not in overview.read_text() and "class='notes'" in overview.read_text()
+
+
+def test_pages_have_minus_signs_and_notes_that_a_phone_folds(tmp_path):
+    for loss, value in (("ce", 0.6), ("di", 0.5)):
+        scores = dict.fromkeys(("source", "target"), flat_scores(7, value))
+        write(tmp_path, record("mcd", loss, scores=scores))
+    (page,) = write_grid_report(tmp_path, tmp_path / "out")
+    text = page.read_text()
+    prose = re.sub("<[^>]*>", "|", re.sub(r"<(script|style|svg).*?</\1>", "", text, flags=re.DOTALL))
+    assert "−10.0" in prose and not re.search(r"[|\s(]-\d", prose)
+    assert "<details class='fold-narrow' open><summary>How to read it</summary>" in text

@@ -58,3 +58,12 @@ def test_the_highest_mean_over_targets_is_of_rows_with_the_usual_seeds(tmp_path)
     assert {line[:4]: line.count(r"\textbf") for line in latex if " & ce & " in line} == {
         "dann": 3, "safn": 0, "mcd ": 0,
     }  # fmt: skip
+
+
+def test_the_lead_says_below_where_a_cell_is_worse_than_the_classifier_without_training(tmp_path):
+    cell(tmp_path, "as_is", "ce", {0: 0.7}), cell(tmp_path, "mcd", "ce", {0: 0.542})
+    (grid,) = load_grids(tmp_path)
+    assert "mcd + ce is 15.8 points of mean recall and 15.8 of accuracy below as_is, " in sentence(grid)
+    cell(tmp_path / "b", "source_only", "ce", {0: 0.6}), cell(tmp_path / "b", "mcd", "di", {0: 0.7})
+    cell(tmp_path / "b", "source_only", "di", {0: 0.8}), cell(tmp_path / "b", "mcd", "ce", {0: 0.9})
+    assert "-" not in in_short(load_grids(tmp_path / "b")[0]).replace("source_only", "")
