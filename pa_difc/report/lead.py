@@ -127,7 +127,7 @@ def _collapsed(cells: dict[Cell, dict[int, Run]], *named: Cell) -> str:
         runs = cells.get(cell, {}).values()
         if n := sum(bool(run.scores["collapsed"]) for run in runs):
             found.append(f"{n} of {len(runs)} run{'s' * (len(runs) > 1)} of {cell_name(*cell)}")
-    return f"Collapsed, predicting fewer than half of the classes: {', '.join(found)}." if found else ""
+    return f"Collapsed: {', '.join(found)}." if found else ""
 
 
 def _over_cross_entropy(grid: Grid, recall: Difference) -> str:

@@ -90,7 +90,7 @@ def test_notes_of_an_overview_are_on_its_tables(tmp_path):
     for path in tmp_path.rglob("record.json"):
         probs = np.random.default_rng(len(str(path))).dirichlet(np.ones(7), len(labels))
         np.savez(path.parent / "outputs.npz", **outputs(labels, probs))
-    overview, page, _ = write_grid_report(tmp_path, tmp_path / "out")
+    overview, *_ = write_grid_report(tmp_path, tmp_path / "out")
     assert "←" not in overview.read_text() and "class='notes'" in overview.read_text()
 
 
