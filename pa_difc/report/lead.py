@@ -20,6 +20,9 @@ from .statistics import Difference, difference, differences, over
 #: How sentences name the as_is baseline.
 _AS_IS = f"{AS_IS}, the pretrained classifier without training"
 
+#: Sentences name at most so many cells that are not ranked.
+_NAMED = 2
+
 
 def sentence(grid: Grid, selection: Selection | None = None) -> str:
     """The main result: the best cell by mean recall, and what its loss gained over cross-entropy.
@@ -100,7 +103,9 @@ def _of_seeds(grid: Grid, cell: Cell) -> str:
 
 def _not_ranked(grid: Grid) -> list[str]:
     """A sentence on cells that have other seeds than the rest."""
-    return [f"Not ranked, for lack of seeds: {listed(grid.unranked)}."] if grid.unranked else []
+    found = grid.unranked
+    many = [f"{len(found)} cells that lack seeds are not ranked; tables name their seeds."]
+    return [f"Not ranked, for lack of seeds: {listed(found)}."] if 0 < len(found) <= _NAMED else many if found else []
 
 
 def _baseline(cell: Cell) -> str:

@@ -26,6 +26,9 @@ SCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
 #: Tables with more rows than this scroll under a fixed header.
 _LONG = 25
 
+#: A column of names has more width on a phone if one is longer than this.
+_NAME = 12
+
 _HEADING = re.compile(r"<h2(?: id='([^']*)')?>(.*?)</h2>", re.DOTALL)
 
 #: Places inside a name at which a narrow column may break it: "mcd+|mean_|teacher", "max_|margin=|0.5".
@@ -67,7 +70,8 @@ def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
         column = [row[i] for row in rows[1:]]
         wordy = i > 0 and any(len(cell) > 20 for cell in column)
         text = all(not cell or cell[0].isalpha() for cell in column)
-        kind = "published" if name.startswith(published) else "words" if wordy else "text" if text else ""
+        text_kind = "text name" if any(len(cell) > _NAME for cell in column) else "text"
+        kind = "published" if name.startswith(published) else "words" if wordy else text_kind if text else ""
         kinds.append(f" class='{kind}'" if kind else "")
     top = "<tr>" + "".join(f"<th scope='col'{k}>{c}</th>" for c, k in zip(head, kinds, strict=True)) + "</tr>"
     lines = ["<tr>" + "".join(f"<td{k}>{c}</td>" for c, k in zip(row, kinds, strict=True)) + "</tr>" for row in body]
