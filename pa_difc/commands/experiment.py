@@ -96,7 +96,21 @@ def _of_block(
         cells = settings_of_grid(
             one, methods=methods, losses=losses, **{key: name for key, name in own.items() if name is not None}
         )
+        _require_two_datasets(cells[0])
         yield PairGrid(block.title, cells, (parsed.features or block.features) == "frozen")
+
+
+def _require_two_datasets(cell: Settings) -> None:
+    """Refuses a pair of a dataset with itself.
+
+    Raises:
+        UserError: the labels that a method learns from would be the target's, which no method may see.
+    """
+    if _plain(cell.data.source) == _plain(cell.data.target):
+        raise UserError(
+            f"source and target are both {cell.data.source}: training would see the target's labels; "
+            "give two different datasets"
+        )
 
 
 def _names(parsed: argparse.Namespace, block: Block, side: str) -> list[str | None]:

@@ -10,7 +10,7 @@ from ..data.arrange import near_line
 from ..data.domains import Domain, cut_differently, describe_counts
 from ..data.files import left_out_line
 from ..data.labelling import alone_line
-from ..evaluation.metrics import METRICS
+from ..evaluation.metrics import COLLAPSED, METRICS
 from ..report.phases import never_began
 from ..util.terminal import filled, wrapped
 
@@ -117,7 +117,7 @@ def _print_target(target: str, scores: dict[str, Any], classes: list[str]) -> No
 
 def _warn(scores: dict[str, Any]) -> None:
     if scores["collapsed"]:
-        print("  collapsed: fewer than half of the classes that occur were ever predicted")
+        print(wrapped(f"  collapsed: {COLLAPSED}", indent=4))
 
 
 def _share(value: float | None) -> str:

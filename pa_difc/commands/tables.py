@@ -156,9 +156,12 @@ def _rows(grid: Grid) -> list[Row]:
 
 
 def _scored_csv(grid: Grid) -> list[list[Any]]:
-    head, *rows = csv_rows(_rows(grid))
-    own = [grid.source, grid.target, "; ".join(grid.differs), grid.named]
-    return [[*head, "source", "target", "settings", "grid"], *([*row, *own] for row in rows)]
+    rows = _rows(grid)
+    head, *numbers = csv_rows(rows)
+    own = [grid.source, grid.target, "; ".join(grid.differs)]
+    titles = [grid.titles[row.method, row.loss] for row in rows]
+    body = ([*row, *own, title] for row, title in zip(numbers, titles, strict=True))
+    return [[*head, "source", "target", "settings", "grid"], *body]
 
 
 def _scored_markdown(grids: Sequence[Grid]) -> str:

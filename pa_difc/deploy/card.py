@@ -31,7 +31,7 @@ def model_card(record: dict[str, Any], settings: dict[str, Any]) -> str:
     method, loss = (record["settings"][group]["name"] for group in ("method", "loss"))
     shown = _target_scores(record)
     quality = _scored(record, labels) if "target" in record["scores"] else _unscored(record, labels)
-    warning = "\n**This model has collapsed: it predicts fewer than half of the classes that occur.**\n"
+    warning = "\n**This model has collapsed: it predicts fewer than half of the classes, or almost only one.**\n"
     collapsed = warning if shown["collapsed"] else ""
     return f"""{front_matter(record, settings)}
 # {cell_name(method, loss)}, {data["source"]} → {data["target"]}

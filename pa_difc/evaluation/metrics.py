@@ -16,6 +16,13 @@ METRICS = {
 }
 #: Classes with fewer test faces are left out of "macro_recall_20", as a single face would change their recall too much.
 ENOUGH_FACES = 20
+#: The share of faces from which on a class that occurs half as often counts as the only one that is predicted.
+ONE_SIDED = 0.8
+#: When the predictions of a run have collapsed, in words.
+COLLAPSED = (
+    "fewer than half of the classes that occur were ever predicted, or one class was predicted for at least "
+    f"{ONE_SIDED:.0%} of the faces and twice as often as it occurs"
+).replace("%", " %")
 #: The note below tables.
 ENOUGH_NOTE = f"≥ {ENOUGH_FACES} faces: mean recall over the classes with at least {ENOUGH_FACES} test faces"
 
@@ -33,7 +40,7 @@ def score(labels: npt.NDArray[Any], probs: npt.NDArray[Any]) -> dict[str, Any]:
         "accuracy", "macro_recall" and "macro_f1" in [0, 1]; "macro_recall_20" likewise, see
         :func:`macro_recall_20`; "recall" ``(K,)`` with None for an absent class;
         "confusion" ``(K, K)`` counts, rows true and columns predicted; "predicted" ``(K,)`` counts; "collapsed":
-        whether fewer than half as many classes are predicted as occur.
+        whether fewer than half as many classes are predicted as occur, or the predictions are :func:`one_sided`.
     """
     from sklearn.metrics import confusion_matrix, f1_score
 
@@ -50,8 +57,24 @@ def score(labels: npt.NDArray[Any], probs: npt.NDArray[Any]) -> dict[str, Any]:
         "macro_f1": float(f1_score(labels, predicted, labels=present, average="macro")),
         "recall": [recall.get(i) for i in range(k)],
         "confusion": matrix.tolist(),
-        **prediction_counts(probs, occurring=len(present)),
+        "predicted": (counts := prediction_counts(probs, occurring=len(present)))["predicted"],
+        "collapsed": counts["collapsed"] or one_sided(matrix),
     }
+
+
+def one_sided(confusion: npt.ArrayLike) -> bool:
+    """Whether one class is predicted for at least 80 % of the faces, and at least twice as often as it occurs.
+
+    A few stray predictions of other classes hide such a collapse from a count of the classes that are ever predicted.
+
+    Args:
+        confusion: ``(K, K)`` counts, rows true and columns predicted.
+    """
+    matrix = np.asarray(confusion)
+    predicted, occurring = matrix.sum(axis=0), matrix.sum(axis=1)
+    most = int(predicted.argmax())
+    n = matrix.sum()
+    return bool(n and predicted[most] / n >= ONE_SIDED and predicted[most] >= 2 * occurring[most])
 
 
 def macro_recall_20(confusion: npt.ArrayLike) -> float | None:

@@ -36,9 +36,7 @@ def keep_asked(out: Path, runs: Iterable[str], titles: Mapping[str, Sequence[str
     """
     before = read_asked(out)
     both = {title: [*before.titles.get(title, ()), *titles.get(title, ())] for title in (*before.titles, *titles)}
-    own = dict.fromkeys(runs)
-    ordered = iter(own)  # in the places that they had, in this command's order; new ones last
-    value = {"runs": [*(next(ordered) if key in own else key for key in before.runs), *ordered]}
+    value = {"runs": list(dict.fromkeys([*before.runs, *runs]))}
     write_json(out / FILE, value | {"titles": {title: list(dict.fromkeys(keys)) for title, keys in both.items()}})
 
 
@@ -51,8 +49,12 @@ def read_asked(out: Path) -> Asked:
         return Asked()
 
 
-def by_asked(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
-    """Runs in the order in which they were asked for, those that no file lists last, and the titles of their grids."""
+def by_asked(runs: Sequence[Run]) -> tuple[list[Run], list[list[str]]]:
+    """Runs in the order in which they were first asked for, those that no file lists last.
+
+    Returns:
+        The runs, and for each the titles of the grids that it is of.
+    """
     known = {out: read_asked(out) for out in dict.fromkeys(map(_out, runs))}
     places = {out: {key: i for i, key in enumerate(asked.runs)} for out, asked in known.items()}
     outs = list(known)
@@ -61,11 +63,9 @@ def by_asked(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
         out = _out(run)
         return outs.index(out), places[out].get(run.record["key"], float("inf"))
 
-    keys = {(_out(run), run.record["key"]) for run in runs}
-    titles = [
-        t for out, asked in known.items() for t, own in asked.titles.items() if any((out, k) in keys for k in own)
-    ]
-    return sorted(runs, key=place), list(dict.fromkeys(titles))
+    of_title = {out: {t: frozenset(keys) for t, keys in asked.titles.items()} for out, asked in known.items()}
+    ordered = sorted(runs, key=place)
+    return ordered, [[t for t, keys in of_title[_out(run)].items() if run.record["key"] in keys] for run in ordered]
 
 
 def _out(run: Run) -> Path:

@@ -57,7 +57,7 @@ def _criteria(selection: Selection) -> list[str]:
         if pick is not chosen:
             against.setdefault(pick.name, []).append(name)
     alone = "Used alone" + ", and among the cells that may be chosen" * barred
-    found = f"{alone}, {_pick(for_it)} it too" if for_it else f"{alone}, no criterion picks it"
+    found = f"{alone}, {_pick(for_it)} {chosen.name} too" if for_it else f"{alone}, no criterion picks {chosen.name}"
     rivals = listed([f"{_pick(names)} {rival}" for rival, names in against.items()])
     lines = [f"{found}{'; ' + rivals if rivals else ''}."]
     if 2 * len(for_it) < len(picks):

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from itertools import product
 
 from ..util.numbers import signed, signed_points
-from .grid import Grid
-from .pairs import Cell
-from .statistics import BETWEEN, TESTED, Difference, Interval, differences
+from .grid import Cell, Grid
+from .statistics import BETWEEN, FEWEST_FACES, TESTED, Difference, Interval, differences
 
 Rows = list[list[str]]
 
@@ -25,6 +24,22 @@ NOTE = (
     "network, and the interval over faces says nothing about other seeds. Net faces: how many more are predicted "
     "right, mean over seeds."
 )
+
+
+#: Stands beside an interval over faces that is too narrow.
+TOO_NARROW = " (too narrow: few faces of a class)"
+
+
+def thin_note(grid: Grid) -> list[str]:
+    """A note on intervals over faces that are too narrow; none if every class has enough faces."""
+    totals = [sum(row) for row in grid.runs[0].scores["confusion"]]
+    few = [f"{name} ({n})" for name, n in zip(grid.classes, totals, strict=True) if 0 < n < FEWEST_FACES]
+    if not few:
+        return []
+    return [
+        f"Intervals over faces are too narrow for mean recall, because of classes with fewer than {FEWEST_FACES} test "
+        f"faces: {', '.join(few)}. Nothing is called better or worse, or set in bold, by them."
+    ]
 
 
 def differences_table(grid: Grid, metric: str, between: str = "losses") -> Rows:
@@ -95,7 +110,7 @@ def p_text(p: float | None) -> str:
 
 def evidence(d: Difference) -> str:
     """The statistical evidence for a difference, for the brackets in a sentence."""
-    faces = None if d.over_faces is None else f"over faces {interval(d.over_faces)}"
+    faces = None if d.over_faces is None else f"over faces {interval(d.over_faces)}{TOO_NARROW * d.thin}"
     only = f"{d.mark[1:-1]} only" if d.partial else ""
     if d.p is not None:
         both = ", ".join(filter(None, [f"over seeds {interval(d.over_seeds)}", faces]))

@@ -16,7 +16,7 @@ from .again import again_html, again_markdown
 from .caveats import caveats
 from .certainty import certainty
 from .compared import NOTE as DIFFERENCES_NOTE
-from .compared import differences_table, statistics_rows
+from .compared import differences_table, statistics_rows, thin_note
 from .drawing import Figure
 from .examples import changed_faces
 from .figures import DATA, figures
@@ -116,7 +116,12 @@ def write_grid(
     write_text(out / "report.html", whole)  # before report.md: it marks the folder as ours
     write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
     short = in_short(grid) if grid.labelled else lead
-    return Summary(out / "report.html", grid.title, short, main[1] if main else [], notes, said[-1])
+    return Summary(out / "report.html", grid.title, short, main[1] if main else [], _on_main(grid, notes), said[-1])
+
+
+def _on_main(grid: Grid, notes: Sequence[str]) -> list[str]:
+    """The notes that an overview needs, without those on the other tables of a target with labels."""
+    return [note for note in notes if not (grid.labelled and note.startswith(("←", "How certain")))]
 
 
 def _picture(plane: Plane, out: Path, formats: Sequence[str]) -> str:
@@ -232,6 +237,7 @@ def _notes(grid: Grid, main: tables.Rows, is_judged: bool) -> list[str]:
             for line in grid.seeds_note
         ),
         DIFFERENCES_NOTE,
+        *thin_note(grid),
         f"Naming the best cell reads test labels: it describes this grid and is not a way to select a model{way}.",
     ]
     if any("†" in row[1] for row in main):

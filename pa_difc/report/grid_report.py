@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from ..util.errors import UserError
 from ..util.files import write_text
 from ..util.markdown import write_markdown
+from ..util.terminal import wrapped
 from .grid import Grid, make_grids
 from .grid_page import Summary, write_grid
 from .latex import write_latex_over_targets
@@ -15,13 +18,16 @@ from .layout import notes_beside
 from .over_targets import NOTE, tables_over_targets
 from .page import html_page, html_table, markdown_table
 from .paths import table_file
-from .run import read_runs
+from .run import PAGE, find_runs, require_runs
 from .shift import lines_from_records
 from .shift_lead import FROM, lead
 from .shift_page import write_shift_report
 from .shift_tables import MARK, gains_table, table
 from .sweep import Sweep, split_sweeps
 from .table import csv_text
+
+#: What a page of odd records may fail with.
+_ODD = (UserError, ArithmeticError, LookupError, TypeError, ValueError)
 
 
 def write_grid_report(
@@ -31,8 +37,9 @@ def write_grid_report(
 
     A single grid gives one page: ``report.html`` with ``report.md``, ``tables/*`` and ``figures/*``. If there are
     several grids (of other pairs, settings, code or data) or label-shift sweeps, each has such a page in its own
-    folder, and ``report.html`` and ``report.md`` at the top show every main table. For a target without labels the page
-    shows predictions, and the cell chosen without labels.
+    folder, and ``report.html`` and ``report.md`` at the top show every main table. Damaged records, searches, and pages
+    that can't be written are left out, with a line that is printed and stands in the overview. For a target without
+    labels the page shows predictions, and the cell chosen without labels.
 
     Args:
         runs: the folder above the runs.
@@ -46,19 +53,45 @@ def write_grid_report(
         The page to open first, then the pages that it links to.
 
     Raises:
-        UserError: there are no runs, a record is damaged, or a file can't be written.
+        UserError: there are no runs, or a file can't be written.
     """
-    sweeps, plain = split_sweeps(read_runs(runs))
+    found = find_runs(runs)
+    require_runs(runs, found)
+    aside = [f"left out: {error}" for error in found.damaged]
+    aside += [f"left out: {study}, a search with a page of its own ({study / PAGE})" for study in found.studies]
+    sweeps, plain = split_sweeps(found.runs)
     grids = make_grids(plain)
     if len(grids) == 1 and not sweeps:
+        _tell(aside)
         return [write_grid(grids[0], out, data_root, formats, latex).page]
-    summaries = [_write_sweep(sweep, out / sweep.folder, formats, latex) for sweep in sweeps]
-    summaries += [write_grid(grid, out / grid.folder, data_root, formats, latex) for grid in grids]
+    pages = [(sweep.title, partial(_write_sweep, sweep, out / sweep.folder, formats, latex)) for sweep in sweeps]
+    pages += [(g.title, partial(write_grid, g, out / g.folder, data_root, formats, latex)) for g in grids]
+    summaries = []
+    for title, write in pages:
+        try:
+            summaries.append(write())
+        except _ODD as error:  # must not cost the other pages
+            aside.append(f"left out: {title}: {_in_words(error)}")
+    if not summaries:
+        raise UserError(f"{runs}: no page can be written ({aside[-1]})")
     for title, rows in tables_over_targets(grids).items():
         write_text(out / "tables" / f"{table_file(title)}.csv", csv_text(rows))
     if latex:
         write_latex_over_targets(grids, out / "tables")
-    return [_write_overview(runs, summaries, grids, out), *(summary.page for summary in summaries)]
+    _tell(aside)
+    return [_write_overview(runs, summaries, grids, out, aside), *(summary.page for summary in summaries)]
+
+
+def _tell(lines: Sequence[str]) -> None:
+    """Prints lines on what a report leaves out."""
+    for line in lines:
+        print(wrapped(line, indent=2), flush=True)
+
+
+def _in_words(error: Exception) -> str:
+    """An error in one line; one that is not meant for users has its kind."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
 def _write_sweep(sweep: Sweep, folder: Path, formats: Sequence[str], latex: bool) -> Summary:
@@ -72,8 +105,13 @@ def _write_sweep(sweep: Sweep, folder: Path, formats: Sequence[str], latex: bool
     return Summary(page, sweep.title, lead(lines), rows, [note])
 
 
-def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid], out: Path) -> Path:
-    """Writes the overview: tables over all targets, then each page's lead sentence and main table; returns its path."""
+def _write_overview(
+    runs: Path, summaries: list[Summary], grids: Sequence[Grid], out: Path, aside: Sequence[str]
+) -> Path:
+    """Writes the overview: tables over all targets, then each page's lead sentence and main table; returns its path.
+
+    ``aside`` are lines on what is left out.
+    """
     title = f"All runs in {runs.name or runs}"
     notes = [note for s in summaries for note in s.notes]
     shared = [note for note in dict.fromkeys(notes) if notes.count(note) > 1]  # shown once, at the end
@@ -93,8 +131,9 @@ def _write_overview(runs: Path, summaries: list[Summary], grids: Sequence[Grid],
         table = [markdown_table(s.table)] if s.table else []
         markdown += [f"## {s.title}", *filter(None, [s.settings]), s.lead, *table, *own]
         markdown.append(f"[Full page]({place.removesuffix('.html')}.md)")
-    page.append(notes_beside(shared))
-    markdown += shared
+    below = [*shared, *(f"{line[0].upper()}{line[1:]}." for line in aside)]
+    page.append(notes_beside(below))
+    markdown += below
     write_text(out / "report.html", html_page(title, "\n".join(page)))  # before report.md: marks the folder as ours
     write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
     return out / "report.html"

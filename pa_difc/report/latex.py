@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..util.files import write_text
 from ..util.names import shown_loss
-from .compared import NOTE, OVER_FACES
+from .compared import NOTE, OVER_FACES, thin_note
 from .grid import Grid, over_seeds
 from .over_targets import NOTE as OVER_TARGETS_NOTE
 from .over_targets import columns, over_targets, sets_over_targets
@@ -63,7 +63,9 @@ def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path) -> None:
     for title, rows in content.items():
         bold = _best(grid, title, rows) if grid.labelled else set()
         notes = [NOTE] if any(name.startswith(("p (Holm)", OVER_FACES)) for name in rows[0]) else []
+        notes += thin_note(grid) if notes else []
         notes += [_BOLD_NOTE if title == _MAIN else _BOLD_IN_SHORT] if bold else []
+        notes += [f"Never bold, for lack of seeds: {', '.join(grid.unranked)}."] if bold and grid.unranked else []
         notes += [f"{line[0].upper()}{line[1:]}." for line in grid.seeds_note]
         notes += [f"{COLLAPSE_NOTE}."] if any(COLLAPSE_MARK in cell for row in rows for cell in row) else []
         caption = f"{title}: {grid.title}." + (f" In %. {over_seeds(grid.runs)}" if bold else "")
@@ -130,8 +132,9 @@ def _cell(text: str, bold: bool) -> str:
 
 
 def _highest(rows: Rows) -> set[tuple[int, int]]:
-    """The cells with the highest value of the last column."""
-    values = {i: float(row[-1]) for i, row in enumerate(rows) if i and row[-1] not in ("", "–")}
+    """The cells with the highest value of the last column, of rows with the usual seeds."""
+    usual = {i: row for i, row in enumerate(rows) if i and not any("(seed" in cell for cell in row[2:])}
+    values = {i: float(row[-1].partition(" ")[0]) for i, row in usual.items() if row[-1] not in ("", "–")}
     return {(i, len(rows[0]) - 1) for i, value in values.items() if value == max(values.values())}
 
 

@@ -89,9 +89,10 @@ def front(said: Sequence[str], lead: str, picture: str, main: tuple[str, Rows] |
 
 
 def notes_beside(notes: Sequence[str]) -> str:
-    """Notes in a box of their own; empty without notes."""
+    """Notes in a box of their own, folded on a phone; empty without notes."""
     shown = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
-    return f"<aside class='notes' aria-label='How to read it'>{shown}</aside>" if shown else ""
+    folded = f"<details class='fold-narrow' open><summary>How to read it</summary>{shown}</details>"
+    return f"<aside class='notes' aria-label='How to read it'>{folded}</aside>" if shown else ""
 
 
 def tables(content: Mapping[str, Rows]) -> str:

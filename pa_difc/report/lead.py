@@ -8,18 +8,20 @@ from typing import Any
 
 from ..util.names import cell_name
 from ..util.numbers import fixed, signed, signed_points, spread
-from .certainty import learnt_little
+from .certainty import learnt_little, listed
 from .compared import evidence
-from .grid import BASE, Grid
+from .grid import BASE, Cell, Grid
 from .pairs import SOURCE_ONLY, simpler
 from .run import AS_IS, Run
+from .seeds import named
 from .selection import Selection, select
 from .statistics import Difference, difference, differences, over
 
 #: How sentences name the as_is baseline.
 _AS_IS = f"{AS_IS}, the pretrained classifier without training"
 
-Cell = tuple[str, str]
+#: Sentences name at most so many cells that are not ranked.
+_NAMED = 2
 
 
 def sentence(grid: Grid, selection: Selection | None = None) -> str:
@@ -34,11 +36,12 @@ def sentence(grid: Grid, selection: Selection | None = None) -> str:
     """
     if not grid.labelled:
         return _unscored_sentence(grid, selection or select(grid))
-    cells = {(m, k): runs for m in grid.methods for k in grid.losses if (runs := grid.of(m, k))}
+    cells = grid.ranked
     method, loss = best = _best(cells, "macro_recall")
     runs = cells[best]
     recall, accuracy = (spread([100 * r.scores[m] for r in runs.values()]) for m in ("macro_recall", "accuracy"))
     text = f"{cell_name(*best)} has the highest mean recall on {grid.target}, {recall} %, with {accuracy} % accuracy"
+    text += _of_seeds(grid, best)
     rivals = [other for other in grid.losses if other != loss and grid.of(method, other)]
     if (gain := difference(grid, best, (method, BASE), "macro_recall")) and loss != BASE:
         text += _over_cross_entropy(grid, gain) + _classes_that_moved(grid, method, loss)
@@ -48,7 +51,7 @@ def sentence(grid: Grid, selection: Selection | None = None) -> str:
         text += f"; there is no run of {method} with cross-entropy to compare it with"
     seeds = max(map(len, cells.values())) if method == AS_IS else len(runs)  # as_is is deterministic: one run only
     few = {1: ["One seed: an anecdote, not a result."], 2: ["Two seeds are too few to say what others would give."]}
-    against = [_collapsed(cells, best, (method, BASE)), *few.get(seeds, _simplest(grid, best))]
+    against = [_collapsed(cells, best, (method, BASE)), *few.get(seeds, _simplest(grid, best)), *_not_ranked(grid)]
     said = [*_whether_training_paid(grid, cells), f"{text}.", *_over_source_only(grid, best)]
     return " ".join([*said, *filter(None, against)])
 
@@ -59,24 +62,50 @@ def in_short(grid: Grid) -> str:
     Args:
         grid: whose target has labels.
     """
-    cells = {(m, k): runs for m in grid.methods for k in grid.losses if (runs := grid.of(m, k))}
+    cells = grid.ranked
     best = _best(cells, "macro_recall")
     recall = spread([100 * r.scores["macro_recall"] for r in cells[best].values()])
     found = [d for d in differences(grid, "macro_recall") if d.cell == best and d.over == (best[0], BASE)]
     if (base := grid.as_is) is not None and best != base.cell[:2]:
         trained = [cell for cell in cells if cell != base.cell[:2]]
         found += [d for d in over(grid, trained, base.cell[:2], "macro_recall") if d.cell == best]
-    gains = [f"{signed_points(d.points)} points over {_baseline(d.over)}{_SURE[d.within_noise]}" for d in found]
+    gains = [f"{_apart(d)} {_baseline(d.over)}{_SURE[d.within_noise]}" for d in found]
     few = {1: "One seed: an anecdote, not a result.", 2: "Two seeds are too few to say what others would give."}
     said = ": ".join(
-        filter(None, [f"{cell_name(*best)} has the highest mean recall on {grid.target}, {recall} %", "; ".join(gains)])
+        filter(
+            None,
+            [
+                f"{cell_name(*best)} has the highest mean recall on {grid.target}, {recall} %{_of_seeds(grid, best)}",
+                "; ".join(gains),
+            ],
+        )
     )
-    more = [few.get(max(map(len, cells.values())), ""), _collapsed(cells, best)]
+    more = [few.get(max(map(len, cells.values())), ""), _collapsed(cells, best), *_not_ranked(grid)]
     return " ".join([f"{said}.", *filter(None, more)])
 
 
 #: What may be said of a difference by whether it is within noise; None: there are too few seeds to tell.
 _SURE = {True: ", which may be chance", False: "", None: ""}
+
+
+def _apart(d: Difference, of_what: str = "") -> str:
+    """A difference before the name of what it is over: "+3.0 points over", "15.8 points below"."""
+    if d.points < 0:
+        return f"{signed_points(d.points)[1:]} points{of_what} below"
+    return f"{signed_points(d.points)} points{of_what} over"
+
+
+def _of_seeds(grid: Grid, cell: Cell) -> str:
+    """The seeds by which a cell is ranked, if it has others too; else empty."""
+    own = grid.ranked[cell]
+    return f" {named(own)}" if len(own) < len(grid.of(*cell)) else ""
+
+
+def _not_ranked(grid: Grid) -> list[str]:
+    """A sentence on cells that have other seeds than the rest."""
+    found = grid.unranked
+    many = [f"{len(found)} cells that lack seeds are not ranked; tables name their seeds."]
+    return [f"Not ranked, for lack of seeds: {listed(found)}."] if 0 < len(found) <= _NAMED else many if found else []
 
 
 def _baseline(cell: Cell) -> str:
@@ -88,7 +117,9 @@ def _over_source_only(grid: Grid, best: Cell) -> list[str]:
     """A sentence on what the best cell's method gains over the baseline method with the same loss."""
     found = [d for d in differences(grid, "macro_recall", "methods") if d.cell == best]
     return [
-        f"Over {d.over[0]} with {best[1]} it has {signed_points(d.points)} points of mean recall ({evidence(d)})."
+        f"It is {_apart(d, ' of mean recall')} {d.over[0]} with {best[1]} ({evidence(d)})."
+        if d.points < 0
+        else f"Over {d.over[0]} with {best[1]} it has {signed_points(d.points)} points of mean recall ({evidence(d)})."
         for d in found
         if _first(grid.of(*d.over)).method == SOURCE_ONLY
     ]
@@ -101,7 +132,7 @@ def _collapsed(cells: dict[Cell, dict[int, Run]], *named: Cell) -> str:
         runs = cells.get(cell, {}).values()
         if n := sum(bool(run.scores["collapsed"]) for run in runs):
             found.append(f"{n} of {len(runs)} run{'s' * (len(runs) > 1)} of {cell_name(*cell)}")
-    return f"Collapsed, predicting fewer than half of the classes: {', '.join(found)}." if found else ""
+    return f"Collapsed: {', '.join(found)}." if found else ""
 
 
 def _over_cross_entropy(grid: Grid, recall: Difference) -> str:
@@ -169,9 +200,11 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
     elif verdict != "did not help" and tested.within_noise:
         doing, verdict = f"Whether {_lower(doing)} {verdict}", "is unclear"
     more, right = gains["macro_recall"][best], gains["accuracy"][best]
+    below = more.points < 0 and right.points <= 0
+    values = [fixed(-d.points) if below else signed_points(d.points) for d in (more, right)]
     return [
-        f"{doing} {verdict}: {cell_name(*best)} has {signed_points(more.points)} points of mean recall{_shown(more)} "
-        f"and {signed_points(right.points)} of accuracy{_shown(right)} over {bar}."
+        f"{doing} {verdict}: {cell_name(*best)} {'is' if below else 'has'} {values[0]} points of mean recall"
+        f"{_shown(more)} and {values[1]} of accuracy{_shown(right)} {'below' if below else 'over'} {bar}."
     ]
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from statistics import mean
 from typing import Any
 
 from ..util.names import shown_loss
-from ..util.numbers import fixed, spread
-from .grid import Grid
+from ..util.numbers import spread
+from .grid import Cell, Grid, together
 from .groups import differences, key_but_pair
-from .published import published_accuracy
 from .run import AS_IS
 from .seeds import seeds_mark, usual_seeds
 from .tables import Rows, percent
@@ -20,7 +20,8 @@ _FINGERPRINTS = ("train_fingerprint", "test_fingerprint")
 SHOWN = {"macro_recall": "mean recall", "accuracy": "accuracy"}
 NOTE = (
     "In %, target test split, mean ± standard deviation over seeds; the last column is the mean of the others, "
-    "for rows that have them all, from the same seeds; † collapsed in at least one run"
+    "for rows that have them all, from the same seeds: its ± is over seeds, of each seed's mean over the columns, not "
+    "over the columns; † collapsed in at least one run"
 )
 
 
@@ -53,11 +54,13 @@ def sets_over_targets(grids: Sequence[Grid]) -> Iterator[tuple[str, str, list[Gr
 def over_targets(grids: Sequence[Grid], metric: str) -> Rows:
     """A row per method and loss, a column per pair, and the mean; for accuracy, published numbers beside ours.
 
+    The mean over pairs is taken seed by seed, and its ± is the standard deviation of these means.
+
     Args:
         grids: with labels, each of another pair, with the same settings.
         metric: one of :data:`SHOWN`.
     """
-    cells = list(dict.fromkeys((m, k) for grid in grids for m in grid.methods for k in grid.losses if grid.of(m, k)))
+    cells = _cells(grids)
     beside = [metric == "accuracy" and _has_published(grid) for grid in grids]
     rows = [["method", "loss"]]
     for name, two in zip(columns(grids), beside, strict=True):
@@ -65,21 +68,38 @@ def over_targets(grids: Sequence[Grid], metric: str) -> Rows:
     rows[0].append("mean")
     usual = usual_seeds(g.of(*cell) for g in grids for cell in cells if _plain(cell[0]) != AS_IS)
     for cell in cells:
-        row, means, seeds = [cell[0], shown_loss(*cell)], [], set()
+        row = [cell[0], shown_loss(*cell)]
         for grid, two in zip(grids, beside, strict=True):
             by_seed = grid.of(*cell)
             runs = list(by_seed.values())
             values = [percent(run.scores[metric]) for run in runs]
             marks = ["†"] * any(run.scores["collapsed"] for run in runs) + [seeds_mark(cell[0], by_seed, usual)]
             row.append(" ".join(filter(None, [spread(values), *marks])) if values else "")
-            seeds.add(tuple(by_seed))
-            means += [mean(values)] if values else []
             if two:
-                number = published_accuracy(grid.source, grid.target, *cell, grid.backbone)
+                number = grid.published(*cell)
                 row.append("" if number is None else f"{number:.2f}")
-        alike = len(means) == len(grids) and (len(seeds) == 1 or _plain(cell[0]) == AS_IS)
-        rows.append([*row, fixed(mean(means)) if alike else ""])
+        rows.append([*row, _mean_over(grids, cell, metric)])
     return rows
+
+
+def _cells(grids: Sequence[Grid]) -> list[Cell]:
+    """The cells of several grids, which have the same names in all, in the order of each one's table."""
+    runs = [run for grid in grids for run in grid.runs]
+    methods = together([(run.method, run.cell[0]) for run in runs])
+    losses = together([(run.loss, run.cell[1]) for run in runs])
+    there = {run.cell[:2] for run in runs}
+    return [cell for cell in product(methods, losses) if cell in there]
+
+
+def _mean_over(grids: Sequence[Grid], cell: Cell, metric: str) -> str:
+    """A cell's mean over all pairs, with its spread over seeds; empty if a pair has no run, or other seeds."""
+    of_grids = [grid.of(*cell) for grid in grids]
+    if _plain(cell[0]) == AS_IS:  # deterministic: any seed's run stands for all
+        of_grids = [dict.fromkeys([0], run) for by_seed in of_grids for run in list(by_seed.values())[:1]]
+    if len([*filter(None, of_grids)]) < len(grids) or len({tuple(by_seed) for by_seed in of_grids}) > 1:
+        return ""
+    values = [[percent(run.scores[metric]) for run in by_seed.values()] for by_seed in of_grids]
+    return spread([mean(of_seed) for of_seed in zip(*values, strict=True)])
 
 
 def _named(grids: Sequence[Grid]) -> str:
@@ -137,5 +157,4 @@ def _words(several: Sequence[Sequence[Grid]], every: Sequence[Sequence[Grid]]) -
 
 
 def _has_published(grid: Grid) -> bool:
-    cells = ((m, k) for m in grid.methods for k in grid.losses)
-    return any(published_accuracy(grid.source, grid.target, *cell, grid.backbone) is not None for cell in cells)
+    return any(grid.published(*cell) is not None for cell in grid.cells)

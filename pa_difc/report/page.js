@@ -73,7 +73,8 @@
   all("table").forEach((table) => { sortable(table); filterable(table); });
   all(".scroll").forEach(hint);
 
-  const folds = all("details.fold");
+  const narrow = matchMedia("(max-width: 600px)").matches;
+  const folds = all(narrow ? "details.fold, details.fold-narrow" : "details.fold");
   folds.forEach((fold) => { fold.open = false; });
   const unfold = () => {
     let place = document.getElementById(decodeURIComponent(location.hash.slice(1)));

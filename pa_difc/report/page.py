@@ -26,6 +26,9 @@ SCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
 #: Tables with more rows than this scroll under a fixed header.
 _LONG = 25
 
+#: A column of names has more width on a phone if one is longer than this.
+_NAME = 12
+
 _HEADING = re.compile(r"<h2(?: id='([^']*)')?>(.*?)</h2>", re.DOTALL)
 
 #: Places inside a name at which a narrow column may break it: "mcd+|mean_|teacher", "max_|margin=|0.5".
@@ -33,6 +36,8 @@ _JOINT = re.compile(r"(?<=[\w&;][_+=])(?=\w)")
 
 #: Flags in a page's text, which must not break after their hyphens, and what is no prose.
 _FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+#: The hyphen before a negative number, which stands after a space or a bracket, or begins a table's cell.
+_NEGATIVE = re.compile(r"(?:(?<=[\s(])|^)-(?=\d)")
 _MARKUP = re.compile(r"(<(?:script|style|svg|pre|code)\b.*?</(?:script|style|svg|pre|code)>|<[^>]*>)", re.DOTALL)
 
 Rows = Sequence[Sequence[str]]
@@ -65,7 +70,8 @@ def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
         column = [row[i] for row in rows[1:]]
         wordy = i > 0 and any(len(cell) > 20 for cell in column)
         text = all(not cell or cell[0].isalpha() for cell in column)
-        kind = "published" if name.startswith(published) else "words" if wordy else "text" if text else ""
+        text_kind = "text name" if any(len(cell) > _NAME for cell in column) else "text"
+        kind = "published" if name.startswith(published) else "words" if wordy else text_kind if text else ""
         kinds.append(f" class='{kind}'" if kind else "")
     top = "<tr>" + "".join(f"<th scope='col'{k}>{c}</th>" for c, k in zip(head, kinds, strict=True)) + "</tr>"
     lines = ["<tr>" + "".join(f"<td{k}>{c}</td>" for c, k in zip(row, kinds, strict=True)) + "</tr>" for row in body]
@@ -111,7 +117,7 @@ def html_page(title: str, body: str, scripts: Sequence[str] = ()) -> str:
         body: HTML below the title; an ``<h2>`` without an id gets one.
         scripts: further scripts that the page needs; these may compile code, as Vega does.
     """
-    title, (contents, body) = html.escape(title), _with_contents(_with_whole_flags(body))
+    title, (contents, body) = html.escape(title), _with_contents(_typeset(body))
     scripts = [_script(text) for text in (*scripts, SCRIPT)]
     meta = "<meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>"
     classes = " class='with-contents'" if contents else ""
@@ -137,10 +143,10 @@ def _with_contents(body: str) -> tuple[str, str]:
     return f"<nav class='contents' aria-label='Contents'><ul>{''.join(links)}</ul></nav>", body
 
 
-def _with_whole_flags(body: str) -> str:
-    """The page with each flag that its prose names on one line."""
+def _typeset(body: str) -> str:
+    """The page with each flag that its prose names on one line, and a minus sign before each negative number."""
     parts = _MARKUP.split(body)
-    parts[::2] = [_FLAG.sub(r"<span class='flag'>\g<0></span>", text) for text in parts[::2]]
+    parts[::2] = [_FLAG.sub(r"<span class='flag'>\g<0></span>", _NEGATIVE.sub("−", text)) for text in parts[::2]]
     return "".join(parts)
 
 

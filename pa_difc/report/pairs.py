@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .grid import BASE, Grid
+from .grid import BASE, Cell, Grid
 from .run import AS_IS, Run
 from .variants import canonical, code_of
 
@@ -14,8 +14,6 @@ BASES = (BASE, "drw", "di")
 #: The baseline method.
 SOURCE_ONLY = "source_only"
 
-#: Method and loss, by their names in the table.
-Cell = tuple[str, str]
 #: A cell and the one that it is compared with.
 Pair = tuple[Cell, Cell]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import isnan
 from statistics import mean
@@ -110,8 +110,12 @@ def _scored(grid: Grid) -> Plane:
             found.append(Point(method, loss, list(runs), x, y))
     caption = "Target test split, last epoch. Large: mean over seeds. Small: each seed."
     caption += f" Dashed: {AS_IS}, without training." * bool(grid.as_is)
+    caption += f" Means over other seeds than the rest: {', '.join(grid.unranked)}." * bool(grid.unranked)
     axes = ("mean recall (%)", "accuracy (%)")
-    return Plane("Accuracy against mean recall", caption, axes, 1, _labelled(found, "highest mean recall"))
+    means = {cell: mean(r.scores["macro_recall"] or 0 for r in runs.values()) for cell, runs in grid.ranked.items()}
+    best = max(means, key=lambda cell: means[cell])
+    found = [replace(p, label="highest mean recall" if (p.method, p.loss) == best else "") for p in found]
+    return Plane("Accuracy against mean recall", caption, axes, 1, _labelled(found))
 
 
 def _unscored(selection: Selection) -> Plane:
@@ -124,19 +128,17 @@ def _unscored(selection: Selection) -> Plane:
         "Neither is accuracy: the target has no labels. ClassAMI: how well predictions match the clusters of features. "
         "EnsV: agreement with the mean of all cells. Large: mean over seeds. Small: each seed."
     )
-    return Plane("Two criteria without labels", caption, ("class_ami", "ensv"), 3, _labelled(found, ""))
+    return Plane("Two criteria without labels", caption, ("class_ami", "ensv"), 3, _labelled(found))
 
 
-def _labelled(points: list[Point], best: str) -> list[Point]:
-    """The points with labels at the baselines, and at the best cell by the first axis if ``best`` names it."""
-    top = max(points, key=lambda p: mean(p.x), default=None)
+def _labelled(points: list[Point]) -> list[Point]:
+    """The points with whole labels: at the baselines, and at those that have one, such as "chosen"."""
     named = []
     for p in points:
         base = p.method in (AS_IS, "source_only") and p.loss == BASE
-        own = p.label or (best if best and p is top else "")
         name = p.method if base else cell_name(p.method, p.loss)
-        label = f"{name} ({own})" if own else name if base else ""
-        named.append(Point(p.method, p.loss, p.seeds, p.x, p.y, label, own or label))
+        label = f"{name} ({p.label})" if p.label else name if base else ""
+        named.append(replace(p, label=label, short=p.label or label))
     return named
 
 

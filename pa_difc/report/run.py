@@ -21,6 +21,11 @@ Array = npt.NDArray[Any]
 #: The method that predicts with the pretrained classifier as it is, and all methods that do not use the source.
 AS_IS, WITHOUT_SOURCE = "as_is", ("as_is", "source_free")
 
+#: The page of a folder of runs, or of a study.
+PAGE = "report.html"
+#: Where a study trains its final runs, and the files of which it has at least one.
+_AFTER, _OF_STUDY = "after", ("study.db", "trials.csv")
+
 _SIDES, _PARTS = ("source", "target"), ("labels", "probs", "kept", "features")
 _OUTPUTS = [f"{side}_{part}" for side in _SIDES for part in _PARTS]
 
@@ -110,8 +115,33 @@ class Run:
         return arrays
 
 
+@dataclass(frozen=True)
+class Found:
+    """What is below a folder."""
+
+    runs: list[Run]  #: in the order in which they finished
+    studies: list[Path]  #: folders of hyper-parameter studies, which have pages of their own
+    damaged: list[UserError]  #: for each record that can't be used
+
+
+def find_runs(folder: Path) -> Found:
+    """All runs below a folder, apart from those that a study trained after its choice."""
+    from ..training.record import read_record
+
+    runs, studies, damaged = [], [], []
+    for path in sorted(folder.rglob("record.json")):
+        if study := _study_of(path):
+            studies.append(study)
+            continue
+        try:
+            runs.append(Run(path.parent, read_record(path)))
+        except UserError as error:
+            damaged.append(error)
+    return Found(sorted(runs, key=lambda run: str(run.record["finished"])), list(dict.fromkeys(studies)), damaged)
+
+
 def read_runs(folder: Path) -> list[Run]:
-    """All runs below a folder, in the order in which they finished.
+    """All runs below a folder, those of studies too, in the order in which they finished.
 
     Raises:
         UserError: there is no run, or a record is damaged.
@@ -119,9 +149,31 @@ def read_runs(folder: Path) -> list[Run]:
     from ..training.record import read_record
 
     runs = [Run(path.parent, read_record(path)) for path in sorted(folder.rglob("record.json"))]
-    if not runs:
-        raise UserError(f"{folder}: no record.json below it; train something first (pa-difc compare --out {folder})")
+    require_runs(folder, Found(runs, [], []))
     return sorted(runs, key=lambda run: str(run.record["finished"]))
+
+
+def require_runs(folder: Path, found: Found) -> None:
+    """Refuses a folder without a run that can be read.
+
+    Raises:
+        UserError: it has none; the error says what it has instead.
+    """
+    if found.runs:
+        return
+    if found.damaged:
+        raise found.damaged[0]
+    if found.studies:
+        pages = ", ".join(str(study / PAGE) for study in found.studies)
+        raise UserError(f"{folder}: its runs are those of a search, which has a page of its own: {pages}")
+    raise UserError(f"{folder}: no record.json below it; train something first (pa-difc compare --out {folder})")
+
+
+def _study_of(record: Path) -> Path | None:
+    """The folder of the study that trained a run, STUDY/after/runs/RUN/record.json; None if none did."""
+    after = record.parent.parent.parent
+    made = any((after.parent / name).exists() for name in _OF_STUDY)
+    return after.parent if after.name == _AFTER and made else None
 
 
 def _fit_together(arrays: Sequence[Array], k: int, labelled: bool) -> bool:

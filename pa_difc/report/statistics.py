@@ -16,8 +16,8 @@ from statistics import mean, stdev
 import numpy as np
 
 from ..evaluation.metrics import ENOUGH_FACES, METRICS
-from .grid import Grid
-from .pairs import Cell, of_losses, of_methods
+from .grid import Cell, Grid
+from .pairs import of_losses, of_methods
 from .run import AS_IS, Array, Run
 from .seeds import named
 
@@ -28,6 +28,8 @@ BETWEEN = {"losses": of_losses, "methods": of_methods}
 SIGNIFICANT = 0.05
 #: Fewer seeds are too few to estimate their spread.
 FEWEST_SEEDS = 3
+#: With fewer faces of a class, a bootstrap interval of mean recall is too narrow; see :func:`.intervals.mean_of`.
+FEWEST_FACES = 10
 _DRAWS = 10_000
 
 Interval = tuple[float, float]
@@ -49,6 +51,7 @@ class Difference:
     net_faces: float  #: how many more test faces are predicted right, mean over seeds
     faces: int  #: number of test faces
     partial: bool = False  #: whether the cell also has seeds that the other one lacks
+    thin: bool = False  #: whether classes have so few faces that the interval over faces is too narrow
     holm_p: float | None = None  #: p with Holm's correction for all comparisons of its table
 
     @property
@@ -69,7 +72,9 @@ class Difference:
         """
         if self.holm_p is None and self.over_faces is None:
             return None
-        return self._seeds_allow_zero or self._faces_allow_zero is True
+        if self._seeds_allow_zero or self._faces_allow_zero:
+            return True
+        return None if self.holm_p is None and self.thin else False
 
     @property
     def may_be_zero(self) -> bool:
@@ -89,7 +94,10 @@ class Difference:
 
     @property
     def _faces_allow_zero(self) -> bool | None:
-        return None if self.over_faces is None else self.over_faces[0] <= 0 <= self.over_faces[1]
+        """None if this isn't known, as when the interval excludes 0 but is too narrow to say so."""
+        if self.over_faces is None:
+            return None
+        return self.over_faces[0] <= 0 <= self.over_faces[1] or (None if self.thin else False)
 
 
 def differences(grid: Grid, metric: str, between: str = "losses") -> list[Difference]:
@@ -104,11 +112,14 @@ def differences(grid: Grid, metric: str, between: str = "losses") -> list[Differ
 
 
 def to_best(grid: Grid, metric: str) -> tuple[Cell, list[Difference]] | None:
-    """The best cell of a grid, and its difference from each other one; None if the metric has no value."""
-    cells = [(m, k) for m in grid.methods for k in grid.losses if grid.of(m, k)]
+    """The best of the cells that can be ranked, and its difference from each other one of these.
+
+    None if the metric has no value. See :attr:`.Grid.ranked`.
+    """
+    cells = grid.ranked
     if any(run.scores[metric] is None for run in grid.runs):
         return None
-    best = max(cells, key=lambda cell: mean(run.scores[metric] for run in grid.of(*cell).values()))
+    best = max(cells, key=lambda cell: mean(run.scores[metric] for run in cells[cell].values()))
     others = [difference(grid, best, cell, metric) for cell in cells if cell != best]
     return best, corrected([d for d in others if d])
 
@@ -151,6 +162,7 @@ def difference(grid: Grid, cell: Cell, over: Cell, metric: str) -> Difference | 
         net_faces=mean(float(a.trace() - b.trace()) for a, b in counts),
         faces=int(counts[0][0].sum()),
         partial=len(shared) < len(runs),
+        thin=metric == "macro_recall" and any(0 < n < FEWEST_FACES for n in counts[0][0].sum(axis=1)),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
-from ..evaluation.metrics import ENOUGH_FACES, ENOUGH_NOTE, METRICS
+from ..evaluation.metrics import COLLAPSED, ENOUGH_FACES, ENOUGH_NOTE, METRICS
 from ..util.markdown import markdown_cell
 from ..util.names import escaped, shown_loss
 from ..util.numbers import fixed, plus_minus, signed
@@ -19,10 +19,7 @@ from .variants import variant_names
 
 BASELINE_LOSS = "ce"
 COLLAPSE_MARK = "†"
-COLLAPSE_NOTE = (
-    f"{COLLAPSE_MARK} collapsed: in at least one run fewer than half of the classes that occur on the target were ever "
-    "predicted"
-)
+COLLAPSE_NOTE = f"{COLLAPSE_MARK} collapsed: in at least one run {COLLAPSED}"
 TRANSDUCTIVE_MARK = "‡"
 TRANSDUCTIVE_NOTE = (
     f"{TRANSDUCTIVE_MARK} the target has one split: scored on the faces that it was adapted to, as in CD-FER"

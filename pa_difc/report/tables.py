@@ -14,7 +14,6 @@ from ..util.names import shown_loss
 from ..util.numbers import signed, spread
 from .compared import Gains
 from .grid import BASE, DIFC, Grid
-from .published import published_accuracy
 from .run import AS_IS, Array, Run
 from .seeds import named
 from .statistics import Difference, differences, over
@@ -29,12 +28,7 @@ Rows = list[list[str]]
 
 def ablation(grid: Grid) -> Rows:
     """Every method and loss (paper's Table 2): mean and spread over seeds, and paired gain over cross-entropy."""
-    published = {
-        (m, k): value
-        for m in grid.methods
-        for k in grid.losses
-        if (value := published_accuracy(grid.source, grid.target, m, k, grid.backbone)) is not None
-    }
+    published = {cell: value for cell in grid.cells if (value := grid.published(*cell)) is not None}
     over_ce = Gains(BASE, [d for d in differences(grid, "macro_recall") if d.over == (d.cell[0], BASE)])
     over_as_is = Gains(AS_IS, _over_as_is(grid), f" vs {AS_IS}")
     metrics = shown_metrics(grid.frequent)
@@ -132,7 +126,8 @@ def imbalance(grid: Grid) -> Rows:
         for split in ("train", "test"):
             counts = data[side][f"{split}_counts"]
             present = [c for c in counts if c]
-            rows.append([f"{side} {split}", *(f"{c:,}" for c in counts), f"{max(present) / min(present):.0f} : 1"])
+            ratio = f"{max(present) / min(present):.0f} : 1" if present else "–"
+            rows.append([f"{side} {split}", *(f"{c:,}" for c in counts), ratio])
     if len(grid.classes) <= _LISTED:
         return rows
     rows[0][0] = "class"
@@ -154,7 +149,7 @@ def every_run(grid: Grid) -> Rows:
         return _unscored_runs(grid)
     recalls = [f"recall_{name}" for name in grid.classes]
     rows = [["method", "loss", "seed", "key", *METRICS, *recalls, "collapsed", "seconds"]]
-    for run in sorted(grid.runs, key=lambda r: r.cell):
+    for run in grid.runs:
         method, loss, seed = run.cell
         numbers = [*(run.scores[m] for m in METRICS), *run.scores["recall"]]
         shown = ["" if v is None else f"{v:.6f}" for v in numbers]
@@ -165,7 +160,7 @@ def every_run(grid: Grid) -> Rows:
 
 def _unscored_runs(grid: Grid) -> Rows:
     rows = [["method", "loss", "seed", "key", *(f"predicted_{name}" for name in grid.classes), "collapsed", "seconds"]]
-    for run in sorted(grid.runs, key=lambda r: r.cell):
+    for run in grid.runs:
         method, loss, seed = run.cell
         said, took = run.record["scores"]["unlabelled_target"], f"{run.record['seconds']['training']:.1f}"
         counts = map(str, said["predicted"])

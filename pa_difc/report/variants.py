@@ -61,11 +61,21 @@ def _name(name: str, variant: tuple[dict[str, Any], str], all_variants: list[tup
     options, code = variant
     keys = dict.fromkeys(key for other, _ in all_variants for key in other)
     differing = [k for k in keys if len({canonical(other.get(k, "no such option")) for other, _ in all_variants}) > 1]
-    words = [f"{key}={plain_value(options[key])}" for key in differing if key in options]
+    words = [
+        f"{key}={_telling(options[key], [o[key] for o, _ in all_variants if key in o])}"
+        for key in differing
+        if key in options
+    ]
     codes = list(dict.fromkeys(c for _, c in reversed(all_variants)))  # the newest first
     if code != codes[0]:
         words.append("other code" if len(codes) == 2 else f"other code {codes.index(code)}")
     return " ".join([name, *words])
+
+
+def _telling(value: Any, values: Sequence[Any]) -> str:
+    """A value as text; all of its digits if another value has the same text."""
+    alike = {canonical(other) for other in values if plain_value(other) == plain_value(value)}
+    return plain_value(value) if len(alike) == 1 else str(value)
 
 
 def code_of(record: Record, kind: str) -> Any:

@@ -14,7 +14,7 @@ import torch
 
 from ..data.domains import Domain
 from ..data.protocol import NO_SOURCE
-from ..evaluation.metrics import macro_recall_20
+from ..evaluation.metrics import macro_recall_20, one_sided
 from ..util.distributed import processes
 from ..util.errors import UserError
 from ..util.files import file_digest, read_json, write_atomic, write_sealed, write_text
@@ -181,6 +181,7 @@ def read_record(path: Path) -> dict[str, Any]:
     for scores in record["scores"].values():
         if "confusion" in scores:
             scores.setdefault("macro_recall_20", macro_recall_20(scores["confusion"]))  # version 0.3 didn't write it
+            scores["collapsed"] = scores["collapsed"] or one_sided(scores["confusion"])  # before 0.4 it didn't count
     return dict(record)
 
 

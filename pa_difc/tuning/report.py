@@ -8,6 +8,7 @@ from itertools import starmap
 
 import optuna
 
+from ..evaluation.metrics import COLLAPSED
 from ..report.page import html_figure, html_page, html_table, markdown_table
 from ..report.printed import aligned
 from ..report.table import csv_text
@@ -172,8 +173,6 @@ def warn(assessment: Assessment, select: str) -> list[str]:
     if select == ORACLE:
         warnings.append("This study chose by TARGET LABELS: an upper bound, for reference only.")
     warnings += [
-        f"{line.name}: collapsed, fewer than half of the classes that occur were ever predicted."
-        for line in (*assessment.lines, *assessment.pool)
-        if line.collapsed
+        f"{line.name}: collapsed, as {COLLAPSED}." for line in (*assessment.lines, *assessment.pool) if line.collapsed
     ]
     return warnings

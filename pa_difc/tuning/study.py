@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,9 @@ SELECTIONS: dict[str, str] = {
     ),
     ORACLE: "target test labels: FOR REFERENCE ONLY, an upper bound (needs --allow-target-labels)",
 }
+
+#: Errors list at most so many differing settings; what a setting that was not there is called.
+_LISTED, _NONE = 8, "not set"
 
 
 def objective_criterion(selection: str) -> str:
@@ -73,11 +76,27 @@ def open_study(
         study.set_user_attr("identity", identity)
     then = study.user_attrs["identity"]  # another worker's, if that was faster
     if then != identity:
-        differing = sorted(k for k in {*then, *identity} if then.get(k) != identity.get(k))
-        what = "; ".join(f"{k} was {then.get(k)}, is {identity.get(k)}" for k in differing)
         how = "give this one a name of its own, --study NAME"
-        raise UserError(f"study {name!r} was made under other settings ({what[:400]}): {how}")
+        raise UserError(f"study {name!r} was made under other settings ({_differing(then, identity)}): {how}")
     return study
+
+
+def _differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The values that differ between two identities, such as "settings.run.epochs was 2, is 3"."""
+    a, b = (dict(_leaves(values)) for values in (then, now))
+    keys = [key for key in sorted({*a, *b}) if a.get(key, _NONE) != b.get(key, _NONE)]
+    shown = [f"{key} was {a.get(key, _NONE)}, is {b.get(key, _NONE)}" for key in keys[:_LISTED]]
+    more = [f"{len(keys) - _LISTED} more"] if len(keys) > _LISTED else []
+    return "; ".join([*shown, *more])
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested mappings by dotted keys."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def attach(storage: optuna.storages.BaseStorage, name: str, *, sampler: str, pruner: str, seed: int) -> optuna.Study:

@@ -385,6 +385,13 @@ def test_one_folder_under_two_names_is_one_dataset(tmp_path, monkeypatch, capsys
         main(["compare", "--sources", "folder:b", "--targets", "folder:./b/", "--list"])
 
 
+@pytest.mark.parametrize("target", ["folder:b", "folder:./b/"])
+def test_a_dataset_is_no_target_of_its_own(tmp_path, monkeypatch, target):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="source and target are both folder:b: training would see the target's labels"):
+        main(["compare", "--source", "folder:b", "--target", target, "--list"])
+
+
 def test_a_misspelled_dataset_is_refused_before_other_pairs_are_trained(home):
     with pytest.raises(UserError, match=r"^unknown dataset 'fer213': did you mean 'fer2013'"):
         compare("--sources", "folder:bright", "--targets", "folder:dim", "fer213", "--out", "misspelled")

@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from pa_difc.evaluation import prediction_counts, score
+from pa_difc.evaluation.metrics import one_sided
 
 
 def onehot(predicted):
@@ -77,3 +78,19 @@ def test_a_target_of_few_classes_has_not_collapsed_where_all_of_them_are_predict
     right, two, one = (np.eye(8)[classes] for classes in (labels, np.minimum(labels, 1), np.zeros(6, dtype=int)))
     assert [score(labels, p)["collapsed"] for p in (right, two, one)] == [False, False, True]
     assert prediction_counts(right)["collapsed"]  # without labels nobody knows which occur
+
+
+@pytest.mark.parametrize(
+    ("said", "occurs", "collapsed"),
+    [(115, 20, True), (108, 54, True), (107, 20, False), (115, 58, False), (130, 120, False)],
+)
+def test_one_class_for_nearly_all_faces_is_a_collapse_unless_it_occurs_as_often(said, occurs, collapsed):
+    """135 faces: ``said`` predicted as class 0, of which there are ``occurs``; the others are predicted in turn."""
+    labels = np.array([0] * occurs + [1 + i % 6 for i in range(135 - occurs)])
+    predicted = np.array([0] * said + [1 + i % 6 for i in range(135 - said)])
+    found = score(labels, np.eye(7)[predicted])
+    assert len(set(predicted)) >= 2 and found["collapsed"] is collapsed is one_sided(found["confusion"])
+
+
+def test_without_faces_nothing_is_one_sided():
+    assert not one_sided(np.zeros((3, 3), dtype=int))

@@ -193,3 +193,25 @@ def test_suggestions_are_config_values():
     trial = optuna.trial.FixedTrial({"max_margin": 1.0, "epsilon": 0.1, "classifier": "cosine", "beta": 0.99})
     made = candidate(config(), suggest(trial, space, config()))
     assert (made.loss.options["max_margin"], made.model.classifier, made.loss.options["beta"]) == (1.0, "cosine", 0.99)
+
+
+def test_another_study_s_error_names_only_what_differs():
+    storage = optuna.storages.InMemoryStorage()
+    how = {"sampler": "tpe", "pruner": "none", "seed": 0, "must_exist": False}
+    long = {f"key{i}": "a" * 50 for i in range(20)}
+    then = {"settings": {"run": {"epochs": 2, **long}, "lr": 0.1}, "select": "im"}
+    open_study(storage, "s", then, **how)
+    now = {"settings": {"run": {"epochs": 13, **long}, "lr": 0.1, "beta": 7}, "select": "im"}
+    with pytest.raises(UserError) as error:
+        open_study(storage, "s", now, **how)
+    assert str(error.value) == (
+        "study 's' was made under other settings (settings.beta was not set, is 7; settings.run.epochs was 2, is 13): "
+        "give this one a name of its own, --study NAME"
+    )
+    with pytest.raises(UserError, match=r"settings\.run\.key15 was a+, is b; 12 more\): give this one"):
+        open_study(
+            storage,
+            "s",
+            {"settings": {"run": {"epochs": 2} | dict.fromkeys(long, "b"), "lr": 0.1}, "select": "im"},
+            **how,
+        )

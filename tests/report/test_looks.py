@@ -355,3 +355,23 @@ def test_a_flag_in_a_page_s_text_does_not_break_after_its_hyphens():
     page = html_page("t", "<p data-x='--no'>give --seeds 0, a--b</p><pre>x --out y</pre><svg>--z</svg>")
     assert re.findall("<span class='flag'>(.*?)</span>", page) == ["--seeds"]
     assert "white-space: nowrap" in re.search(r"\.flag \{(.*?)\}", STYLE)[1]
+
+
+@NEEDED
+def test_notes_are_folded_on_a_phone_only(tab, page):
+    opened = "document.querySelector('.notes details').open"
+    for width, is_open in ((390, False), (1280, True)):
+        tab.show(page, width)
+        assert tab.run(opened) is is_open
+
+
+@NEEDED
+def test_an_option_s_name_is_whole_in_a_table(tab, tmp_path):
+    rows = [["method", "loss", *(f"metric {i}" for i in range(9))]]
+    rows += [["mcd", f"difc max_margin=0.3{mark}", *["55.5 ± 10.0"] * 9] for mark in ("", " (seeds 0, 1, 2)")]
+    path = tmp_path / "page.html"
+    path.write_text(html_page("a page", html_table(rows, "a table")))
+    for width, most in ((390, 3), (1280, 2)):
+        tab.show(path, width)
+        lines = "c => Math.round((c.clientHeight - 8) / parseFloat(getComputedStyle(c).lineHeight))"
+        assert tab.run(f"({lines})(document.querySelector('tbody tr td:nth-child(2)'))") <= most

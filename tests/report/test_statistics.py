@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from records import flat_scores, load_grids, outputs, record, write
 
-from pa_difc.report.compared import differences_table, statistics_rows
+from pa_difc.report.compared import differences_table, evidence, statistics_rows, thin_note
 from pa_difc.report.lead import sentence
 from pa_difc.report.statistics import (
     Difference,
@@ -368,10 +368,7 @@ def test_two_seeds_are_shown_each_and_nothing_is_said_of_noise_but_that_of_faces
     text = sentence(grid)
     assert "; +20.0 with seed 0 and 0.0 with seed 1)" in text and "noise" not in text and "clearly" not in text
     assert "Two seeds are too few to say what others would give." in text
-    assert (
-        "Collapsed, predicting fewer than half of the classes: 1 of 2 runs of mcd + di, 2 of 2 runs of mcd + ce."
-        in text
-    )
+    assert "Collapsed: 1 of 2 runs of mcd + di, 2 of 2 runs of mcd + ce." in text
 
 
 def test_the_simplest_loss_that_is_not_clearly_worse_than_the_best_is_named(tmp_path):
@@ -404,3 +401,26 @@ def test_the_untrained_classifier_stands_for_every_seed_on_either_side(tmp_path)
         assert d.seeds == 3 and d.points == pytest.approx(sign * 8) and d.p == pytest.approx(0.0342, abs=1e-3)
     best, others = to_best(grid, "macro_recall")
     assert best == ("as_is", "ce") and [d.over for d in others] == [("mcd", "ce")]
+
+
+@pytest.mark.parametrize(("few", "sure"), [(9, None), (10, False)])
+def test_an_interval_over_few_faces_of_a_class_is_no_evidence_against_noise(tmp_path, few, sure):
+    """All of a rare class put right: the bootstrap over its faces knows no other outcome."""
+    labels = [0] * 40 + [1] * 40 + [2] * few
+    write_predictions(tmp_path, "ce", labels, [0] * 40 + [1] * 40 + [0] * few)
+    write_predictions(tmp_path, "di", labels, labels)
+    grid = grid_of(tmp_path)
+    (d,) = differences(grid, "macro_recall")
+    assert d.over_faces[0] > 0 and d.within_noise is sure
+    note = [f"fewer than 10 test faces: c ({few})" in line for line in thin_note(grid)]
+    assert note == [True] * (few < 10) and ("too narrow" in evidence(d)) is (few < 10)
+    (by_accuracy,) = differences(grid, "accuracy")
+    assert by_accuracy.within_noise is False and "too narrow" not in evidence(by_accuracy)
+
+
+def test_an_interval_that_is_too_narrow_and_contains_0_still_says_that_it_may_be_noise(tmp_path):
+    labels = [0] * 40 + [1] * 5
+    for loss, wrong in (("ce", 0), ("di", 1)):
+        write_predictions(tmp_path, loss, [*labels, 2], [1, *labels[1:], 2] if wrong else [0, 1, *labels[2:], 2])
+    (d,) = differences(grid_of(tmp_path), "macro_recall")
+    assert d.thin and d.over_faces[0] <= 0 <= d.over_faces[1] and d.within_noise is True and d.may_be_zero

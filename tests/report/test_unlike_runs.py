@@ -96,7 +96,7 @@ def test_no_mean_is_taken_over_targets_with_other_seeds(tmp_path):
     cell(tmp_path, "mcd", "ce", {0: 0.9}, "jaffe")
     assert over_targets(tmp_path)[RECALL] == [
         ["method", "loss", "fer2013", "jaffe", "mean"],
-        ["dann", "ce", "60.0 ± 14.1", "60.0 ± 14.1", "60.0"],
+        ["dann", "ce", "60.0 ± 14.1", "60.0 ± 14.1", "60.0 ± 14.1"],
         ["mcd", "ce", "60.0 ± 14.1", "90.0 (seed 0)", ""],
     ]
 

@@ -1,0 +1,105 @@
+"""A report of a folder writes all that it can: what it can't use is a line."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+from records import flat_scores, outputs, record, write
+
+from pa_difc.report import grid_report
+from pa_difc.report.grid import make_grids
+from pa_difc.report.grid_report import write_grid_report
+from pa_difc.report.run import read_runs
+from pa_difc.report.tables import imbalance
+from pa_difc.util.errors import UserError
+
+
+def runs(folder, target="a"):
+    for loss, value in (("ce", 0.4), ("di", 0.5)):
+        scores = dict.fromkeys(("source", "target"), flat_scores(7, value))
+        write(folder, record("mcd", loss, scores=scores, target=target))
+
+
+def study(folder):
+    """The final runs of a search, which trains with the target's labels taken away."""
+    (folder / "after").mkdir(parents=True)
+    (folder / "trials.csv").write_text("trial\n0\n")
+    (folder / "report.html").write_text("the study's own page")
+    counts = {"train_counts": [0] * 7, "test_counts": [2] * 7}
+    write(folder / "after", record("mcd", "difc", counts=counts, target="a"))
+
+
+def test_a_study_below_a_folder_is_left_out_with_a_line_that_names_its_page(tmp_path, capsys):
+    runs(tmp_path / "grid", "a"), runs(tmp_path / "grid", "b"), study(tmp_path / "search" / "my-study")
+    overview, *pages = write_grid_report(tmp_path, tmp_path / "out")
+    assert len(pages) == 2 and not any(
+        "difc" in re.sub("pa.difc", "", r.read_text()) for r in tmp_path.glob("out/*.md")
+    )
+    line = f"left out: {tmp_path / 'search' / 'my-study'}, a search with a page of its own"
+    assert line in " ".join(capsys.readouterr().out.split())
+    assert line[1:] in overview.read_text()
+
+
+def test_the_report_of_a_study_names_its_own_page(tmp_path):
+    study(tmp_path / "my-study")
+    for folder in (tmp_path, tmp_path / "my-study"):
+        with pytest.raises(UserError, match=r"those of a search, which has a page of its own: .*my-study/report\.html"):
+            write_grid_report(folder, tmp_path / "out")
+
+
+def test_a_split_without_labels_has_no_ratio_of_its_largest_class(tmp_path):
+    counts = {"train_counts": [0] * 7, "test_counts": [3, 1, 0, 0, 0, 0, 0]}
+    write(tmp_path, record("mcd", "difc", counts=counts))
+    (grid,) = make_grids(read_runs(tmp_path))
+    assert [row[-1] for row in imbalance(grid)] == ["largest : smallest", "–", "3 : 1", "–", "3 : 1"]
+
+
+def test_a_damaged_record_is_a_line(tmp_path, capsys):
+    runs(tmp_path)
+    bad = write(tmp_path, record("dann", "ce")) / "record.json"
+    bad.write_text("{")
+    (page,) = write_grid_report(tmp_path, tmp_path / "out")
+    assert "di" in page.read_text() and str(bad) in re.sub(r"\n\s*", " ", capsys.readouterr().out)
+    shutil.rmtree(bad.parent.parent)
+    write(tmp_path, record("dann", "ce")).joinpath("record.json").write_text("{")
+    with pytest.raises(UserError, match=r"record\.json"):  # nothing else is there
+        write_grid_report(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("error", [UserError("outputs are damaged"), KeyError("margins"), ValueError("empty")])
+def test_a_page_that_fails_costs_no_other(tmp_path, monkeypatch, capsys, error):
+    runs(tmp_path, "a"), runs(tmp_path, "b")
+    write_one = grid_report.write_grid
+
+    def failing(grid, *args):
+        if grid.target == "a":
+            raise error
+        return write_one(grid, *args)
+
+    monkeypatch.setattr(grid_report, "write_grid", failing)
+    overview, *pages = write_grid_report(tmp_path, tmp_path / "out")
+    assert [page.parent.name for page in pages] == ["toy-studio-to-b"]
+    said = f"left out: toy_studio → a: {'' if isinstance(error, UserError) else type(error).__name__}"
+    assert said in capsys.readouterr().out and said[1:] in overview.read_text()
+
+
+def test_notes_of_an_overview_are_on_its_tables(tmp_path):
+    runs(tmp_path, "a"), runs(tmp_path, "b")
+    labels = np.arange(70) % 7
+    for path in tmp_path.rglob("record.json"):
+        probs = np.random.default_rng(len(str(path))).dirichlet(np.ones(7), len(labels))
+        np.savez(path.parent / "outputs.npz", **outputs(labels, probs))
+    overview, *_ = write_grid_report(tmp_path, tmp_path / "out")
+    assert "←" not in overview.read_text() and "class='notes'" in overview.read_text()
+
+
+def test_pages_have_minus_signs_and_notes_that_a_phone_folds(tmp_path):
+    for loss, value in (("ce", 0.6), ("di", 0.5)):
+        scores = dict.fromkeys(("source", "target"), flat_scores(7, value))
+        write(tmp_path, record("mcd", loss, scores=scores))
+    (page,) = write_grid_report(tmp_path, tmp_path / "out")
+    text = page.read_text()
+    prose = re.sub("<[^>]*>", "|", re.sub(r"<(script|style|svg).*?</\1>", "", text, flags=re.DOTALL))
+    assert "−10.0" in prose and not re.search(r"[|\s(]-\d", prose)
+    assert "<details class='fold-narrow' open><summary>How to read it</summary>" in text

@@ -1,0 +1,69 @@
+"""The best cell is the best on the same seeds; cells that lack some are not ranked, and named."""
+
+from records import flat_scores, load_grids, record, write
+
+from pa_difc.report.grid_report import write_grid_report
+from pa_difc.report.lead import in_short, sentence
+from pa_difc.report.plane import plane_of
+from pa_difc.report.statistics import best_cells
+
+
+def cell(folder, method, loss, values, target="fer2013"):
+    for seed, value in values.items():
+        scores = dict.fromkeys(("source", "target"), flat_scores(7, value))
+        write(folder, record(method, loss, seed, scores=scores, target=target))
+
+
+def test_a_cell_with_fewer_seeds_is_not_the_best(tmp_path):
+    """Its mean is over two seeds that are easy for all: on these it is 2 points below."""
+    for method in ("dann", "mcd"):
+        cell(tmp_path, method, "ce", {0: 0.50, 1: 0.54, 2: 0.30})
+    cell(tmp_path, "mcd", "difc", {0: 0.48, 1: 0.52})
+    (grid,) = load_grids(tmp_path)
+    assert grid.unranked == ["mcd + difc (seeds 0, 1)"]
+    assert ("mcd", "difc") not in best_cells(grid, "macro_recall")
+    for text in (sentence(grid), in_short(grid)):
+        assert text.startswith("dann + ce has the highest mean recall on fer2013, 44.7 ± 12.9 %")
+        assert text.endswith("Not ranked, for lack of seeds: mcd + difc (seeds 0, 1).")
+    plane = plane_of(grid, None)
+    assert [p.label for p in plane.points if "highest" in p.label] == ["dann + ce (highest mean recall)"]
+    assert "mcd + difc (seeds 0, 1)" in plane.caption
+    write_grid_report(tmp_path, tmp_path / "out", latex=True)
+    latex = (tmp_path / "out" / "tables" / "methods-and-losses.tex").read_text()
+    assert [line.count(r"\textbf") for line in latex.splitlines() if " & difc" in line] == [0]
+    assert "Never bold, for lack of seeds: mcd + difc (seeds 0, 1)." in latex
+
+
+def test_a_cell_with_more_seeds_is_ranked_by_those_that_the_others_have(tmp_path):
+    for method in ("as_is", "dann", "mcd", "cdan"):
+        cell(tmp_path, method, "ce", {0: 0.50} if method == "as_is" else {0: 0.55, 1: 0.54})
+    cell(tmp_path, "safn", "ce", {0: 0.51, 1: 0.52, 2: 0.99})
+    (grid,) = load_grids(tmp_path)
+    assert grid.unranked == []
+    assert sentence(grid).partition(". ")[0].startswith("Training on toy_studio helped: dann + ce")
+    cell(tmp_path, "star", "ce", {0: 0.60, 1: 0.61, 2: 0.01})
+    (grid,) = load_grids(tmp_path)
+    assert (
+        "star + ce has the highest mean recall on fer2013, 60.5 ± 0.7 %, with 60.5 ± 0.7 % accuracy (seeds 0, 1)"
+        in (sentence(grid))
+    )
+
+
+def test_the_highest_mean_over_targets_is_of_rows_with_the_usual_seeds(tmp_path):
+    for target in ("a", "b"):
+        cell(tmp_path, "dann", "ce", {0: 0.5, 1: 0.6}, target), cell(tmp_path, "safn", "ce", {0: 0.4, 1: 0.4}, target)
+        cell(tmp_path, "mcd", "ce", {0: 0.9}, target)
+    write_grid_report(tmp_path, tmp_path / "out", latex=True)
+    latex = (tmp_path / "out" / "tables" / "mean-recall-on-every-target.tex").read_text().splitlines()
+    assert {line[:4]: line.count(r"\textbf") for line in latex if " & ce & " in line} == {
+        "dann": 3, "safn": 0, "mcd ": 0,
+    }  # fmt: skip
+
+
+def test_the_lead_says_below_where_a_cell_is_worse_than_the_classifier_without_training(tmp_path):
+    cell(tmp_path, "as_is", "ce", {0: 0.7}), cell(tmp_path, "mcd", "ce", {0: 0.542})
+    (grid,) = load_grids(tmp_path)
+    assert "mcd + ce is 15.8 points of mean recall and 15.8 of accuracy below as_is, " in sentence(grid)
+    cell(tmp_path / "b", "source_only", "ce", {0: 0.6}), cell(tmp_path / "b", "mcd", "di", {0: 0.7})
+    cell(tmp_path / "b", "source_only", "di", {0: 0.8}), cell(tmp_path / "b", "mcd", "ce", {0: 0.9})
+    assert "-" not in in_short(load_grids(tmp_path / "b")[0]).replace("source_only", "")
