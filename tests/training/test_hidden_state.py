@@ -3,7 +3,7 @@
 import itertools
 import random
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -238,3 +238,50 @@ def test_an_attribute_of_a_backbone(monkeypatch, tmp_path):
     monkeypatch.setitem(BACKBONES, "growing", BackboneSpec(Growing, 32, 0.02, "x", feature_head="global_only"))
     with pytest.raises(UserError, match=r"^Growing\.calls changes in training and would be lost"):
         train(tmp_path, loss="ce", backbone="growing")
+
+
+MADE = []
+
+
+class Leaking(SourceOnly):
+    """Starts from what the last one has left."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        MADE.append(0)
+        self.weight_now = len(MADE)
+
+
+class Numbered(SourceOnly):
+    made = 0
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        type(self).made += 1
+
+
+class Constant(SourceOnly):
+    """Computes something once."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.table = table_of(4)
+
+
+@cache
+def table_of(size):
+    return torch.eye(size)
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [(Leaking, r"the global MADE of test_hidden_state\.py"), (Numbered, r"Numbered\.made"), (Constant, None)],
+)
+def test_what_the_next_run_of_the_process_would_start_from(method, name, monkeypatch, tmp_path):
+    monkeypatch.setitem(METHODS, "leaking", method)
+    for seed in (0, 1) if name is None else ():
+        train(tmp_path, method="leaking", loss="ce", seed=seed)
+    if name is not None:
+        with pytest.raises(UserError, match=f"^{name} changes during a run, so that the next run of the same process"):
+            train(tmp_path, method="leaking", loss="ce")
+    assert len(list(tmp_path.glob("runs/*/record.json"))) == (2 if name is None else 0)
