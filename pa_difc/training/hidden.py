@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import random
 import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
@@ -14,20 +12,19 @@ from types import FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ..methods._host import BaseHook
 from ..util.plugin_code import is_plugin_module
+from .digests import GENERATORS, digest_of_array, hash_of, state_of
 
 #: Attributes of every module; others were added by its class.
 OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 _SCALARS = (bool, int, float, complex, str, bytes, type(None), np.generic, itertools.count)
 _LISTS = (list, tuple, deque)
-_GENERATORS = (np.random.Generator, np.random.RandomState, random.Random, torch.Generator)
-#: At most so many objects are looked at, and so many elements of an array are hashed one by one.
-_MOST_OBJECTS, _MOST_ELEMENTS = 100_000, 2_000_000
+#: At most so many objects are looked at.
+_MOST_OBJECTS = 100_000
 
 
 class Hidden:
@@ -154,9 +151,9 @@ class Hidden:
         if isinstance(value, _SCALARS):
             return hash_of(repr(value))
         if isinstance(value, (Tensor, np.ndarray)):
-            return _of_array(value)
-        if isinstance(value, _GENERATORS):
-            return hash_of(repr(_state(value)))
+            return digest_of_array(value)
+        if isinstance(value, GENERATORS):
+            return hash_of(repr(state_of(value)))
         if type(value) in _LISTS or (isinstance(value, _LISTS) and not self._is_of_plugin(type(value))):
             return self._of_items(enumerate(value), value, path)
         if isinstance(value, (set, frozenset)):
@@ -185,11 +182,6 @@ class Hidden:
         return self._plugins[module or ""]
 
 
-def hash_of(text: str) -> str:
-    """A short hash of a text."""
-    return hashlib.blake2b(text.encode(errors="replace"), digest_size=8).hexdigest()
-
-
 def _vars(value: Any) -> dict[str, Any]:
     return dict(vars(value)) if hasattr(value, "__dict__") else {}
 
@@ -200,37 +192,3 @@ def _as_tuple(names: Any) -> tuple[str, ...]:
 
 def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, dict) else list(value)
-
-
-def _of_array(value: Tensor | np.ndarray) -> str:
-    """A hash of shape, type and values; of a large array, of some values and the sum."""
-    if isinstance(value, Tensor):
-        if is_lazy(value) or value.layout is not torch.strided:
-            return hash_of(f"{value.dtype}{value.layout}")
-        flat: Any = value.detach().reshape(-1)
-        if len(flat) > _MOST_ELEMENTS:
-            sampled = flat[:: len(flat) // _MOST_ELEMENTS + 1]
-            return hash_of(f"{value.dtype}{tuple(value.shape)}{flat.sum().item()}") + _of_array(sampled)
-        flat = flat.cpu().contiguous()
-        raw = (
-            flat.view(torch.uint8).numpy().tobytes() if len(flat) and flat.dtype != torch.bool else repr(flat.tolist())
-        )
-        return hash_of(f"{value.dtype}{tuple(value.shape)}") + _of_bytes(raw)
-    if value.dtype.hasobject:
-        return hash_of(repr(value.tolist()))
-    return hash_of(f"{value.dtype}{value.shape}") + _of_bytes(value.tobytes())
-
-
-def _of_bytes(raw: bytes | str) -> str:
-    return hash_of(raw) if isinstance(raw, str) else hashlib.blake2b(raw, digest_size=8).hexdigest()
-
-
-def _state(generator: Any) -> Any:
-    if isinstance(generator, np.random.Generator):
-        return generator.bit_generator.state
-    if isinstance(generator, torch.Generator):
-        return generator.get_state().tolist()
-    if isinstance(generator, np.random.RandomState):
-        name, keys, *rest = generator.get_state(legacy=True)
-        return name, np.asarray(keys).tolist(), rest
-    return generator.getstate()

@@ -88,7 +88,12 @@ class Unsaved:
         saved = [module for top in kept.values() if isinstance(top, nn.Module) for module in top.modules()]
         containers = (adapter.models, adapter.optimizers, adapter.lr_schedulers, adapter.misc)
         hidden = Hidden(saved, self._lazy, containers)
-        for path, value in {"method": adapter, **kept, "loss": adapter.loss, "hook": adapter.hook}.items():
+        for path, value in {
+            "method": adapter,
+            **kept,
+            "loss": adapter.loss,
+            "hook": getattr(adapter, "hook", None),
+        }.items():
             hidden.walk(value, path)
         return hidden.found
 
