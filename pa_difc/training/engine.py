@@ -97,6 +97,7 @@ def fit(
                     _write_log(checkpoint, history)
                 if after_epoch:
                     after_epoch(history)
+                    unsaved.renew()
         except KeyboardInterrupt:
             kept = f"checkpoint {len(history)} written" if checkpoint and history else "no checkpoint yet"
             raise Stopped(f"stopped after epoch {len(history)} of {epochs} ({kept})") from None

@@ -31,7 +31,7 @@ class Globals:
         self._before = self._now()
 
     def require_unchanged(self) -> None:
-        """Refuses a plugin whose next run in this process would start from what this one has left.
+        """Refuses a plugin whose next run in this process would be made from what this one has left.
 
         Raises:
             UserError: a global, a class attribute or a default argument has changed.
@@ -39,7 +39,7 @@ class Globals:
         for (path, name), value in self._now().items():
             if self._before.get((path, name)) != value:
                 raise UserError(
-                    f"{name} changes during a run, so that the next run of the same process would start from it: make "
+                    f"{name} changes when a run is made, so that the next run of the same process would start from it: make "
                     "it a buffer of a module that method_state() returns, or use functools.cache for constants"
                 )
 

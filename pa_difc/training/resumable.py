@@ -51,6 +51,10 @@ class Unsaved:
         self._hidden = self._hidden_now()
         self._forms = _forms(adapter)
 
+    def renew(self) -> None:
+        """Takes the state of a plugin's objects as it is now, after a caller's own function may have changed some."""
+        self._hidden = self._hidden_now()
+
     def require_unchanged(self) -> None:
         """Refuses a method or loss that its next checkpoint would not restore.
 

@@ -109,7 +109,7 @@ def _run(
     shared = Globals(settings)
     loader = make_loader(settings, source, target)
     adapter = make_adapter(settings, source, len(loader))
-    shared.require_unchanged()
+    shared.require_unchanged()  # :func:`.engine.fit` checks the rest
     title = title or f"{settings.method.name} · {settings.loss.name}"
     with logged(log if rank() == 0 else None, folder.path, settings, source.label_set.names) as to_log:
         history = fit(
@@ -122,7 +122,6 @@ def _run(
             progress=progress,
             after_epoch=to_log,
         )
-        shared.require_unchanged()
         if rank() == 0 and not (folder.path / SETTINGS).exists():  # the record alone would look like a complete run
             raise UserError(f"{folder.path} was removed during training; rerun the command to start again")
         record = finish(adapter, source, target, folder, history)

@@ -22,6 +22,8 @@ from pa_difc.backbones import BackboneSpec
 from pa_difc.data import Domain
 from pa_difc.losses import LossSpec
 from pa_difc.methods.composition import joined
+from pa_difc.training.build import make_adapter, make_loader
+from pa_difc.training.engine import fit
 from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
 from pa_difc.training.settings import Settings
@@ -282,6 +284,20 @@ def test_what_the_next_run_of_the_process_would_start_from(method, name, monkeyp
     for seed in (0, 1) if name is None else ():
         train(tmp_path, method="leaking", loss="ce", seed=seed)
     if name is not None:
-        with pytest.raises(UserError, match=f"^{name} changes during a run, so that the next run of the same process"):
+        with pytest.raises(
+            UserError, match=f"^{name} changes when a run is made, so that the next run of the same process"
+        ):
             train(tmp_path, method="leaking", loss="ce")
     assert len(list(tmp_path.glob("runs/*/record.json"))) == (2 if name is None else 0)
+
+
+HISTORY = []
+
+
+def test_what_the_callers_function_changes_is_no_state_of_the_method(monkeypatch):
+    monkeypatch.setitem(METHODS, "constant", Constant)
+    config = resolve(Settings.of(crop_px=32, epochs=3, batch_size=8, method="constant", loss="ce"))
+    loader = make_loader(config, *PAIR)
+    adapter = make_adapter(config, PAIR[0], len(loader))
+    fit(adapter, loader, epochs=3, progress=False, after_epoch=lambda history: HISTORY.append(len(history)))
+    assert HISTORY == [1, 2, 3]
