@@ -27,7 +27,9 @@ class Globals:
             SAMPLERS.lookup(settings.data.sampler),
             SAMPLERS.lookup(settings.data.target_sampler),
         )
-        self._modules = sorted({str(definition(entry).__module__) for entry in entries})
+        defined = [definition(entry) for entry in entries]
+        classes = [base for one in defined for base in getattr(one, "__mro__", (one,))]  # a joined method has several
+        self._modules = sorted({str(one.__module__) for one in classes})
         self._before = self._now()
 
     def require_unchanged(self) -> None:
@@ -39,8 +41,8 @@ class Globals:
         for (path, name), value in self._now().items():
             if self._before.get((path, name)) != value:
                 raise UserError(
-                    f"{name} changes when a run is made, so that the next run of the same process would start from it: make "
-                    "it a buffer of a module that method_state() returns, or use functools.cache for constants"
+                    f"{name} changes when a run is made, so that the next run of the same process would start from it: "
+                    "make it a buffer of a module that method_state() returns, or use functools.cache for constants"
                 )
 
     def _now(self) -> dict[tuple[str, str], str]:

@@ -277,7 +277,12 @@ def table_of(size):
 
 @pytest.mark.parametrize(
     ("method", "name"),
-    [(Leaking, r"the global MADE of test_hidden_state\.py"), (Numbered, r"Numbered\.made"), (Constant, None)],
+    [
+        (Leaking, r"the global MADE of test_hidden_state\.py"),
+        (type("Joined", (Leaking,), {}), r"the global MADE of test_hidden_state\.py"),
+        (Numbered, r"Numbered\.made"),
+        (Constant, None),
+    ],
 )
 def test_what_the_next_run_of_the_process_would_start_from(method, name, monkeypatch, tmp_path):
     monkeypatch.setitem(METHODS, "leaking", method)
