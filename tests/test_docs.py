@@ -2,6 +2,7 @@
 
 import dataclasses
 import glob
+import importlib
 import json
 import re
 import runpy
@@ -188,3 +189,24 @@ def test_programs_in_the_page_on_adding_run(tmp_path):
     assert make_loss("smooth")(z, y).item() == pytest.approx(expected)
     for registry, name in registered:  # other tests go over the registries
         del registry[name]
+
+
+PUBLIC = ("", ".losses", ".methods", ".data", ".backbones", ".evaluation", ".tuning")
+
+
+def test_everything_public_is_on_the_page_of_the_api():
+    """The names of public modules, and all that the pages for developers import."""
+    text = (ROOT / "docs" / "api.md").read_text()
+    shown = re.findall(r"^::: ([\w.]+)$", text, re.MULTILINE)
+    for place in shown:
+        module, _, name = place.rpartition(".")
+        if place != "pa_difc.functional":
+            assert getattr(importlib.import_module(module), name).__doc__, place
+    named = {place.rpartition(".")[2] for place in shown} | set(re.findall(r"`(?:[\w.]+\.)?(\w+)`", text))
+    wanted = {name for part in PUBLIC for name in importlib.import_module(f"pa_difc{part}").__all__}
+    for page in ("adding.md", "inside.md"):
+        for line in re.findall(r"^from pa_difc[\w.]* import (.+)$", (ROOT / "docs" / page).read_text(), re.MULTILINE):
+            wanted |= set(line.split(", "))
+    in_functional = set(importlib.import_module("pa_difc.functional").__dict__)
+    assert not wanted - named - in_functional - {"__version__"}
+    assert len(shown) == len(set(shown))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..evaluation import CRITERIA
 from ..training.ready import workers_context
 from ..tuning import PRUNERS, SAMPLERS
-from ..tuning.space import not_of, searched
+from ..tuning.space import not_of, own_dimensions, searched
 from ..util.errors import UserError
 from ..util.registry import load_module
 from ..util.terminal import wrapped
@@ -77,10 +77,15 @@ def run(parsed: argparse.Namespace) -> int:
         parsed.command_defaults["source"] = TOY_SOURCE
     settings = settings_of_cell(parsed)
     all_dimensions = _space(parsed.space)
-    space = searched(all_dimensions, settings, parsed.tune)
+    own = own_dimensions(settings)
+    space = searched(all_dimensions, settings, parsed.tune, own)
     if left_out := [key for key in not_of(all_dimensions, settings) if all_dimensions[key].always]:
         said = f"not searched: {', '.join(left_out)}; no option of {settings.method.name} or {settings.loss.name}"
         print(wrapped(said, indent=2))
+    if of_plugin := [f"{key} ({space[key].about})" for key in own if key in space and key not in all_dimensions]:
+        print(
+            wrapped(f"searched, of {settings.method.name} and {settings.loss.name}: {', '.join(of_plugin)}", indent=2)
+        )
 
     if parsed.jobs is not None and parsed.jobs < 1:
         raise UserError(f"--jobs {parsed.jobs}: must be at least 1")

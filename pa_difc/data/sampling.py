@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ..util.errors import UserError
+from ..util.process import say_once
 from ..util.registry import Registry
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+#: An epoch with a smaller share of different samples than this is worth a line.
+_FEWEST = 0.1
 
 
 class Draw(Protocol):
@@ -102,12 +107,13 @@ def require_pure(
 ) -> None:
     """Refuses a sampler whose draws differ if it is called twice, because no run could be repeated or resumed.
 
-    Built-in samplers are pure, and are not called.
+    Prints a line about one whose first epoch has very few different samples, or lacks a class. Built-in samplers are
+    pure, and are not called.
 
     Args:
         name: of the sampler.
         length, per_epoch, key: see :class:`Draw`.
-        classes: the labels, for a sampler that needs them; for one by predictions, of which there are none yet, two
+        classes: the labels, if there are any; for a sampler by predictions, of which there are none yet, two
             classes in turn are used.
 
     Raises:
@@ -126,6 +132,23 @@ def require_pure(
             f"sampler {name!r} returns other indices when it is called again with the same values: "
             "must depend on these alone, as with np.random.default_rng([key[0], epoch, *key[1:]])"
         )
+    if SAMPLERS[name].by == "predictions":
+        classes = None
+    if said := _poor(first, length, classes):
+        say_once(f"sampler {name!r} draws {said} in the first epoch: check it if you don't mean that")
+
+
+def _poor(indices: NDArray[np.int64], length: int, classes: NDArray[np.int64] | None) -> str:
+    """What an epoch lacks: most samples, or all of a class; empty if nothing."""
+    import numpy as np
+
+    different, possible = len(np.unique(indices)), min(length, len(indices))
+    if different < max(_FEWEST * possible, min(2, possible)):
+        return f"only {different:,} different of {length:,} samples"
+    if classes is None:
+        return ""
+    lacking = np.setdiff1d(classes[classes >= 0], classes[indices])
+    return f"no sample of class {', '.join(map(str, lacking))}" if len(lacking) else ""
 
 
 def shuffled(

@@ -21,8 +21,8 @@ from .tree import paths
 def checked(adapter: LossSlot) -> Iterator[None]:
     """Inside the block, a step raises a UserError if its classification loss or penalty is no scalar tensor.
 
-    So does a classification loss without a gradient where its logits have one. A loss for which the hooks have a
-    reducer of samples' losses may be of any shape.
+    So does one without a gradient where what it gets has one, unless it is a penalty of 0. A loss for which the hooks
+    have a reducer of samples' losses may be of any shape.
     """
     hooks = list({id(path[-1]): path[-1] for path in paths(adapter.hook)}.values())
     swapped: list[tuple[BaseHook, str, Any]] = []
@@ -50,15 +50,21 @@ def _is_reduced(hooks: list[BaseHook], loss: BaseHook) -> bool:
 def _loss(loss: Callable[..., Any], reduced: bool, logits: Any, labels: Any) -> Any:
     value = loss(logits, labels)
     _require_scalar("the loss", value, reduced)
-    if isinstance(logits, Tensor) and logits.requires_grad and not value.requires_grad:
-        raise UserError("the loss has no gradient, so nothing learns from it: compute it without detach() or no_grad()")
+    _require_gradient("the loss", value, logits)
     return value
 
 
 def _penalty(penalty: Callable[[Any], Any], reduced: bool, what: str, step: Any) -> Any:
     value = penalty(step)
     _require_scalar(what, value, reduced)
+    if value.any():  # a penalty that begins later may be a constant 0 until then
+        _require_gradient(what, value, *step)
     return value
+
+
+def _require_gradient(what: str, value: Tensor, *given: Any) -> None:
+    if not value.requires_grad and any(isinstance(one, Tensor) and one.requires_grad for one in given):
+        raise UserError(f"{what} has no gradient, so nothing learns from it: compute it without detach() or no_grad()")
 
 
 def _require_scalar(what: str, value: Any, reduced: bool) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from pytorch_adapt.containers import Models
 from torch import nn
 
+from ..backbones import BACKBONES
+from ..backbones.checked import require_features
 from ..backbones.classifiers import is_of_classifier
 from ..backbones.make import make_backbone
 from ..backbones.scale import show_scaled
@@ -197,10 +199,13 @@ def make_extractor(settings: Settings) -> nn.Module:
     """Makes the backbone, with its pretrained weights and settings for speed.
 
     Raises:
-        UserError: the backbone doesn't support an option, or the weights do not fit.
+        UserError: the backbone doesn't support an option, the weights do not fit, or a plugin's backbone fails
+            :func:`.require_features`.
     """
     model = settings.model
     backbone = new_backbone(settings)
+    if not BACKBONES.is_built_in(model.backbone):
+        require_features(model.backbone, backbone, settings.data.crop_px or BACKBONES.lookup(model.backbone).input_px)
     if model.pretrained:
         report = fill_backbone(backbone, settings)
         if model.head_init == "pretrained" and not getattr(getattr(backbone, "trunk", None), "averages", True):

@@ -32,7 +32,7 @@ def save_checkpoint(path: Path, adapter: LossSlot, *, key: str, epoch: int, hist
         UserError: the file can't be written; the previous one is kept.
     """
     state = {name: getattr(adapter, name).state_dict() for name in _CONTAINERS}
-    state |= {"key": key, "epoch": epoch, "history": history, "random": _random_state()}
+    state |= {"key": key, "epoch": epoch, "history": history, "random": random_state()}
     buffer = io.BytesIO()  # torch.save would hide a full disk behind its own error
     torch.save(state, buffer)
     write_atomic(path, lambda file: file.write(buffer.getbuffer()))
@@ -53,7 +53,7 @@ def load_checkpoint(path: Path, adapter: LossSlot, *, key: str) -> tuple[int, li
     try:
         for name in _CONTAINERS:
             getattr(adapter, name).load_state_dict(state[name])
-        _set_random_state(state["random"])
+        set_random_state(state["random"])
         epoch, history = int(state["epoch"]), list(state["history"])
         if len(history) != epoch:
             raise ValueError(f"{epoch} epochs, {len(history)} in its history")
@@ -114,7 +114,8 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _random_state() -> dict[str, Any]:
+def random_state() -> dict[str, Any]:
+    """The state of the generators of Python, NumPy and torch, as plain values and tensors."""
     name, keys, *rest = np.random.get_state(legacy=True)
     assert isinstance(keys, np.ndarray)
     return {
@@ -125,7 +126,8 @@ def _random_state() -> dict[str, Any]:
     }
 
 
-def _set_random_state(state: dict[str, Any]) -> None:
+def set_random_state(state: dict[str, Any]) -> None:
+    """Sets the state that :func:`random_state` returned."""
     random.setstate(state["python"])
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))

@@ -26,6 +26,7 @@ from ..util.distributed import Replicas, from_parts, means, processes, rank, req
 from ..util.errors import DivergedError, Stopped, UserError
 from ..util.files import write_text
 from .checkpoint import load_checkpoint, save_checkpoint, seed_everything
+from .repeatable import Repeated, require_optimised
 from .resumable import Unsaved, require_resumable
 
 
@@ -61,8 +62,8 @@ def fit(
 
     Raises:
         DivergedError: a loss is not finite; the last epoch's checkpoint stays.
-        UserError: the method or its loss has state that no checkpoint includes; it can't be trained on several
-            processes, or these don't share a disk.
+        UserError: the method or its loss has state that no checkpoint includes, random numbers without a seed or
+            weights that nothing updates; it can't be trained on several processes, or these don't share a disk.
         Stopped: Ctrl-C.
     """
     require_resumable(adapter)
@@ -86,7 +87,7 @@ def fit(
                 save_checkpoint(checkpoint, adapter, key=key, epoch=0, history=history)
             for epoch in range(done, epochs):
                 bar.set_description(f"{title} epoch {epoch + 1}/{epochs}")
-                history.append(_epoch(adapter, loader, epoch, bar, title, replicas))
+                history.append(_epoch(adapter, loader, epoch, bar, title, replicas, unsaved if epoch == done else None))
                 if adapter.epochs is not None:
                     adapter.epochs.loss.end_epoch()
                 adapter.end_epoch()
@@ -96,6 +97,7 @@ def fit(
                     _write_log(checkpoint, history)
                 if after_epoch:
                     after_epoch(history)
+                    unsaved.renew()
         except KeyboardInterrupt:
             kept = f"checkpoint {len(history)} written" if checkpoint and history else "no checkpoint yet"
             raise Stopped(f"stopped after epoch {len(history)} of {epochs} ({kept})") from None
@@ -120,7 +122,13 @@ def _replicas(adapter: LossSlot) -> Replicas:
 
 
 def _epoch(
-    adapter: LossSlot, loader: PairLoader, epoch: int, bar: tqdm, title: str, replicas: Replicas
+    adapter: LossSlot,
+    loader: PairLoader,
+    epoch: int,
+    bar: tqdm,
+    title: str,
+    replicas: Replicas,
+    unsaved: Unsaved | None,
 ) -> dict[str, Any]:
     started = time.perf_counter()
     learning_rate = next(iter(adapter.optimizers.values())).param_groups[0]["lr"]
@@ -142,9 +150,13 @@ def _epoch(
     with ExitStack() as after_first:
         for step, batch in enumerate(batches):
             replicas.share = loader.share(step)
-            first = checked(adapter) if step == 0 else nullcontext()
-            with first, replicas.training(), _told(title, step, epoch, learning_rate):
+            repeated = Repeated(adapter) if unsaved and step == 0 else None
+            returned = checked(adapter) if step == 0 else nullcontext()
+            with returned, replicas.training(), _told(title, step, epoch, learning_rate):
                 losses = _flatten(adapter.training_step(batch))
+            if repeated and unsaved:
+                repeated.require_same(batch, losses, _flatten, unsaved.require_unchanged)
+                require_optimised(adapter)
             if step == 0:  # phases change with epochs, so later steps have the same keys
                 after_first.enter_context(unchecked(adapter.hook))
             adapter.lr_schedulers.step("per_step")

@@ -141,6 +141,17 @@ def entry_options(group: str, name: str) -> type[Options]:
     return kind
 
 
+def plugin_options(settings: Settings) -> dict[str, About]:
+    """The options of a run's method and loss by whole key, of those that are a plugin's."""
+    named = {"method": settings.method.name, "loss": settings.loss.name}
+    return {
+        f"{group}.{key}": about
+        for group, name in named.items()
+        if not _REGISTRIES[group].is_built_in(name)
+        for key, about in describe(entry_options(group, name)).items()
+    }
+
+
 def other_models(settings: Settings) -> dict[str, Path]:
     """The folders of other models that options refer to, by whole key."""
     of_method = describe(entry_options("method", settings.method.name))

@@ -14,9 +14,8 @@ from torch.nn.parameter import is_lazy
 
 from ..methods.slot import LossSlot
 from ..util.errors import UserError
+from .hidden import OF_EVERY_MODULE, Hidden
 
-#: Attributes of every module; others were added by its class.
-_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 _UNKNOWN = "a lazy module's unknown shape"
 #: How modules load their state; another way may change shapes.
 _USUAL = (nn.Module._load_from_state_dict, nn.BatchNorm1d._load_from_state_dict)
@@ -47,9 +46,14 @@ class Unsaved:
     def __init__(self, adapter: LossSlot) -> None:
         self._adapter = adapter
         # A lazy module learns its shape in the first step, which checkpoints include.
-        self._lazy = {id(m) for m in _modules(adapter) if isinstance(m, LazyModuleMixin)}
+        self._lazy = {id(m) for m in _all_modules(adapter) if isinstance(m, LazyModuleMixin)}
         self._before = self._now()
+        self._hidden = self._hidden_now()
         self._forms = _forms(adapter)
+
+    def renew(self) -> None:
+        """Takes the state of a plugin's objects as it is now, after a caller's own function may have changed some."""
+        self._hidden = self._hidden_now()
 
     def require_unchanged(self) -> None:
         """Refuses a method or loss that its next checkpoint would not restore.
@@ -72,6 +76,30 @@ class Unsaved:
                     f"{key[0]} changes in training and would be lost when a run is resumed: make it a buffer of a "
                     "module that method_state() returns, or of a loss with update()"
                 )
+
+        for (path, name), value in self._hidden_now().items():
+            if self._hidden.get((path, name)) != value:
+                raise UserError(
+                    f"{name} changes in training and would be lost when a run is resumed: make it a buffer of the "
+                    "method's models, of a module that method_state() returns, or of a loss with update()"
+                )
+
+    def _hidden_now(self) -> dict[tuple[str, str], str]:
+        """State of a plugin's objects, classes, functions and modules that no checkpoint includes."""
+        adapter = self._adapter
+        kept = {f"models.{name}": value for name, value in adapter.models.items()}
+        kept |= {f"misc.{name}": value for name, value in adapter.misc.items()}
+        saved = [module for top in kept.values() if isinstance(top, nn.Module) for module in top.modules()]
+        containers = (adapter.models, adapter.optimizers, adapter.lr_schedulers, adapter.misc)
+        hidden = Hidden(saved, self._lazy, containers)
+        for path, value in {
+            "method": adapter,
+            **kept,
+            "loss": adapter.loss,
+            "hook": getattr(adapter, "hook", None),
+        }.items():
+            hidden.walk(value, path)
+        return hidden.found
 
     def _now(self) -> dict[tuple[str, int], str]:
         """Values by name and number, as several modules may have the same class."""
@@ -107,6 +135,12 @@ def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 def _form(value: Tensor) -> str:
     return _UNKNOWN if is_lazy(value) else f"{str(value.dtype).removeprefix('torch.')} of shape {tuple(value.shape)}"
+
+
+def _all_modules(adapter: LossSlot) -> Iterator[nn.Module]:
+    for value in (*adapter.models.values(), *adapter.misc.values(), adapter.loss):
+        if isinstance(value, nn.Module):
+            yield from value.modules()
 
 
 def _modules(adapter: LossSlot) -> list[nn.Module]:
@@ -150,7 +184,7 @@ def _own(top: nn.Module) -> list[nn.Module]:
 
 def _attributes(module: nn.Module) -> Iterator[tuple[str, str]]:
     transient = {name: module._buffers[name] for name in module._non_persistent_buffers_set}
-    own = {name: value for name, value in vars(module).items() if name not in _OF_EVERY_MODULE}
+    own = {name: value for name, value in vars(module).items() if name not in OF_EVERY_MODULE}
     for name, value in {**own, **transient}.items():
         if isinstance(value, (*_PLAIN, Tensor)):
             yield f"{type(module).__name__}.{name}", _text(value)

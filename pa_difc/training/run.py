@@ -24,6 +24,7 @@ from ..util.errors import DivergedError, UserError
 from ..util.lock import holding, sweep
 from .build import check_landmarks, make_adapter, make_loader
 from .engine import fit
+from .leaks import Globals
 from .loggers import final_scores, logged
 from .made_from import origins
 from .other import predicted, product_of_record
@@ -63,8 +64,8 @@ def run_cell(
         wait: whether to wait for another process that trains this run.
 
     Raises:
-        UserError: see :func:`.engine.fit`; or the logger is unknown, a record or checkpoint is damaged, or a file can't
-            be written.
+        UserError: see :func:`.engine.fit`; or a plugin's code keeps state for the next run, the logger is unknown, a
+            record or checkpoint is damaged, or a file can't be written.
         Held: another process trains this run, and ``wait`` is False.
     """
     settings = for_samples(settings, source)
@@ -105,8 +106,10 @@ def _run(
         source, target = said(source), said(target)
     if rank() == 0:
         folder.write_settings()
+    shared = Globals(settings)
     loader = make_loader(settings, source, target)
     adapter = make_adapter(settings, source, len(loader))
+    shared.require_unchanged()  # :func:`.engine.fit` checks the rest
     title = title or f"{settings.method.name} · {settings.loss.name}"
     with logged(log if rank() == 0 else None, folder.path, settings, source.label_set.names) as to_log:
         history = fit(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING, Any
 
-from ..training.keys import owners
+from ..training.keys import owners, plugin_options
 from ..util.errors import UserError
 from ..util.names import lookup
 
@@ -95,17 +95,54 @@ class Dimension:
 Space = Mapping[str, Dimension]
 
 
-def searched(space: Space, settings: Settings, tune: Sequence[str] = ()) -> dict[str, Dimension]:
+def own_dimensions(settings: Settings) -> dict[str, Dimension]:
+    """Dimensions of the options that a plugin's method and loss declare with a range; none of built-in ones.
+
+    Between two bounds the whole range is searched. Above one bound it is a tenth to ten times the run's own value.
+
+    Args:
+        settings: of the run, resolved.
+    """
+    found, values, options = {}, settings.flat(), plugin_options(settings)
+    for key, about in options.items():
+        if about.hint is float and (span := _span(about.bounds, values[key])):
+            short = key.partition(".")[2]
+            several = sum(other.endswith(f".{short}") for other in values) > 1
+            found[key if several else short] = Dimension(about.about, about.unit or "none", **span)
+    return found
+
+
+def _span(bounds: Mapping[str, float], own: float) -> dict[str, Any] | None:
+    """The arguments of a dimension within an option's bounds; None if they give no range."""
+    low, high = (
+        bounds.get(closed, bounds.get(open_)) for closed, open_ in (("at least", "above"), ("at most", "below"))
+    )
+    if low is None or (high is None and own <= low):
+        return None
+    if high is None:
+        inside = low + (own - low) / 10
+        return {"low": inside, "high": low + (own - low) * 10, "log": inside > 0}
+    margin = (high - low) / 100  # open ends are left out
+    return {"low": low + margin * ("above" in bounds), "high": high - margin * ("below" in bounds)}
+
+
+def searched(
+    space: Space, settings: Settings, tune: Sequence[str] = (), own: Space | None = None
+) -> dict[str, Dimension]:
     """The dimensions of a study: those that are always searched and that the run has, and the asked-for ones.
+
+    If there are none, these are the run's own.
 
     Args:
         space: all dimensions.
         settings: of the run, resolved.
-        tune: further keys to search.
+        tune: further keys to search, of the space or of ``own``.
+        own: see :func:`own_dimensions`.
 
     Raises:
         UserError: a key can't be tuned, the run lacks an asked-for one, or it has none of those always searched.
     """
+    space = {**(own or {}), **space}
     asked = {key: lookup("key to tune", key, space) for key in tune}
     lacking = not_of(space, settings)
     for key in asked:
@@ -113,13 +150,14 @@ def searched(space: Space, settings: Settings, tune: Sequence[str] = ()) -> dict
             settings.whole_key(key)  # fails, and says whose option it is
     always = [key for key, dimension in space.items() if dimension.always]
     found = {key: space[key] for key in always if key not in lacking} | asked
+    found = found or dict(own or {})
     if not found:
         run = f"method {settings.method.name} with loss {settings.loss.name}"
         what = f"{run} has none of {', '.join(always)}" if always else "the space has no dimension with always=True"
         others = " ".join(key for key in space if key not in lacking)
         tuned = f"--tune with some of: {others}; or " if others else ""
-        own = ", ".join([*settings.method.options, *settings.loss.options])
-        raise UserError(f"{what}: give {tuned}--space FILE.py with other keys{own and ', such as '}{own}")
+        options = ", ".join([*settings.method.options, *settings.loss.options])
+        raise UserError(f"{what}: give {tuned}--space FILE.py with other keys{options and ', such as '}{options}")
     return found
 
 

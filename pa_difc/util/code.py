@@ -36,7 +36,7 @@ def code_files(entry: Any) -> list[Path]:
     """
     what = definition(entry)
     module = inspect.getmodule(what)
-    file = _file(module)
+    file = file_of(module)
     if module is None or file is None:
         raise UserError(f"{what.__qualname__} is in no file, so edits to it can't be detected: put it into one")
     if PACKAGE in file.parents:
@@ -68,7 +68,7 @@ def require_own_modules(path: Path) -> None:
         for name in {name.partition(".")[0] for name in _import_names(file, "")} - {""}:
             own = next((f for f in (folder / f"{name}.py", folder / name / "__init__.py") if f.is_file()), None)
             found = None if own is None else _find(name)
-            if own is None or found is None or _is_installed(found):
+            if own is None or found is None or is_installed(found):
                 continue
             if found != own:
                 raise UserError(f"{path}: its module {name} would be that of {found}: rename one of them")
@@ -81,7 +81,7 @@ def _imported(file: Path, package: str, found: dict[Path, None]) -> dict[Path, N
 
     Imports are read from the source text, so that one inside a function counts whether it has been executed or not.
     """
-    if file in found or PACKAGE in file.parents or _is_installed(file):
+    if file in found or PACKAGE in file.parents or is_installed(file):
         return found
     found[file] = None
     for name in _import_names(file, package):
@@ -93,7 +93,7 @@ def _imported(file: Path, package: str, found: dict[Path, None]) -> dict[Path, N
 def _find(name: str) -> Path | None:
     """The file of a module, found without importing it; None for an installed or unknown one."""
     if name in sys.modules:
-        return _file(sys.modules[name])
+        return file_of(sys.modules[name])
     places: Sequence[str] | None = None
     origin = None
     for i, part in enumerate(name.split(".")):
@@ -101,7 +101,7 @@ def _find(name: str) -> Path | None:
             return None
         spec = PathFinder.find_spec(part, places)  # a full name would need the parent's import
         origin = Path(spec.origin).resolve() if spec and spec.origin else None
-        if spec is None or (origin and _is_installed(origin)):
+        if spec is None or (origin and is_installed(origin)):
             return None
         places = None if (inside := spec.submodule_search_locations) is None else list(inside)
     return origin if origin and origin.suffix == ".py" else None
@@ -127,13 +127,14 @@ def _import_names(file: Path, package: str) -> Iterator[str]:
             yield from (".".join(parts[: i + 1]) for i in range(len(parts)))
 
 
-def _file(module: ModuleType | None) -> Path | None:
+def file_of(module: ModuleType | None) -> Path | None:
+    """The Python file of a module; None if it has none."""
     file = getattr(module, "__file__", None)
     path = Path(file).resolve() if file else None
     return path if path is not None and path.is_file() and path.suffix == ".py" else None
 
 
-def _is_installed(file: Path) -> bool:
+def is_installed(file: Path) -> bool:
     """Whether a file belongs to an installed package, in this environment or in another one on its path.
 
     Otherwise a torch that is found through a .pth file or PYTHONPATH would count as the user's code, and be read in

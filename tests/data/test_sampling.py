@@ -181,3 +181,30 @@ def test_later_epochs_are_checked_too(monkeypatch):
     assert len(list(loader.epoch(1))) == 2
     with pytest.raises(UserError, match="sampler 'odd' returns 7 indices for an epoch: must be 9"):
         next(loader.epoch(2))
+
+
+def some(number):
+    return lambda length, per_epoch, epoch, key, classes=None: np.arange(per_epoch) % number
+
+
+def without_class_3(length, per_epoch, epoch, key, classes=None):
+    return np.resize(np.flatnonzero(classes != 3), per_epoch)
+
+
+@pytest.mark.parametrize(
+    ("draw", "by", "side", "said"),
+    [
+        (some(1), None, "sampler", "only 1 different of 140 samples"),
+        (some(13), None, "target_sampler", "only 13 different of 150 samples"),
+        (some(13), "predictions", "target_sampler", "only 13 different of 150 samples"),
+        (without_class_3, "labels", "sampler", "no sample of class 3"),
+        (some(140), "labels", "sampler", None),
+        (some(20), None, "target_sampler", None),
+    ],
+)
+def test_a_line_about_a_sampler_that_draws_very_little(draw, by, side, said, monkeypatch, capsys):
+    monkeypatch.setitem(SAMPLERS._loaded, "odd", Sampler("odd", draw, by=by))
+    for _ in range(2):
+        PairLoader(random_faces(140, 0), random_faces(150, 1), batch_size=4, **{side: "odd"})
+    line = f"sampler 'odd' draws {said} in the first epoch: check it if you don't mean that"
+    assert " ".join(capsys.readouterr().out.split()) == (line if said else "")

@@ -1,17 +1,20 @@
 """A study sees no target label, keeps its identity, and chooses as it says."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import optuna
 import pytest
 from studies import SPACE, config, ready
 
+from pa_difc import METHODS, SourceOnly, option
 from pa_difc.data import EvalLoader
 from pa_difc.evaluation import CRITERIA, predict
 from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
 from pa_difc.tuning import Dimension
 from pa_difc.tuning.objective import blind, pack, show, source_recall, thin, train, unpack
-from pa_difc.tuning.space import candidate, not_of, searched, suggest
+from pa_difc.tuning.space import candidate, not_of, own_dimensions, searched, suggest
 from pa_difc.tuning.study import choose, open_study
 from pa_difc.tuning.trials import run_trials
 from pa_difc.util.errors import UserError
@@ -215,3 +218,32 @@ def test_another_study_s_error_names_only_what_differs():
             {"settings": {"run": {"epochs": 2} | dict.fromkeys(long, "b"), "lr": 0.1}, "select": "im"},
             **how,
         )
+
+
+class Mine(SourceOnly):
+    @dataclass(frozen=True)
+    class Options(SourceOnly.Options):
+        power: float = option(2.0, "p", unit="none", above=0)
+        share: float = option(0.5, "q", at_least=0, below=1)
+        temperature: float = option(3.0, "T", at_least=1)
+        gamma: float = option(0.1, "a name of an option of the loss", above=0)
+        free: float = option(0.1, "without a range")
+        rounds: int = option(3, "whole numbers", at_least=1)
+
+
+def test_a_plugins_options_with_a_range_are_searched_if_nothing_else_is(monkeypatch):
+    monkeypatch.setitem(METHODS, "mine", Mine)
+    settings = of("mine", "focal").but(power=4.0)
+    own = own_dimensions(settings)
+    ranges = {key: (*d.bounds(None, 3), d.log) for key, d in own.items()}
+    assert ranges == {
+        "power": (0.4, 40, True), "share": (0, 0.99, False), "temperature": (1.2, 21, True),
+        "method.gamma": (0.01, 1, True),
+    }  # fmt: skip
+    assert searched(SPACE, settings, own=own) == own
+    assert list(searched(SPACE, settings, ["share"], own)) == ["share"]
+    assert list(searched(SPACE, settings, ["lr", "method.gamma"], own)) == ["lr", "method.gamma"]
+    assert list(searched(SPACE, of("mine", "difc"), own=own)) == ["max_margin", "epsilon"]
+    for key, value in (("power", 7.0), ("method.gamma", 0.2)):
+        assert candidate(settings, {key: value}).method.options[key.rpartition(".")[2]] == value
+    assert own_dimensions(of("dann", "focal")) == {}

@@ -455,6 +455,11 @@ def test_a_loss_that_is_no_scalar_with_a_gradient(method, loss, said, monkeypatc
     [
         (lambda f: f.square().mean(1), r"^Squares.penalty\(\) returns a tensor of shape \(8,\): must return a sca"),
         (lambda f: 0.3, r"^Squares.penalty\(\) returns a float: must return a tensor, a scalar$"),
+        (
+            lambda f: f.detach().square().mean(),
+            r"^Squares.penalty\(\) has no gradient, so nothing learns from it: comp",
+        ),
+        (lambda f: torch.zeros(()), None),  # one that begins later
         (lambda f: f.square().mean(), None),
     ],
 )
