@@ -21,9 +21,10 @@ from ..functional import (
     mean_probs,
 )
 from ..util.distributed import total, whole_mean
+from ..util.errors import UserError
 from ..util.names import shown
 from .clock import Clock, Clocked
-from .inputs import check_logits, checked_target, require_finite
+from .inputs import check_logits, checked_target, require_finite, require_probabilities
 from .labelled import IGNORE_INDEX, LabelledLoss
 from .schedule import Phase, Schedule
 
@@ -82,7 +83,7 @@ class DIFCLoss(Clocked, LabelledLoss):
         refresh: "epoch": at the start of each epoch of the DIFC phase; "once": at the switch only; "step": after each
             step, from sums that decay over about one epoch.
         confusion_from: "training": from the logits passed to :meth:`update`; "evaluation": from the probabilities
-            passed to :meth:`update_from_evaluation` at the start of an epoch.
+            passed to :meth:`update_from_evaluation` at the start of an epoch, from a pass that the caller makes.
         label_smoothing: α of the smoothed target, in [0, 1], see :func:`.make_loss`; the paper has none.
         ignore_index: the label of samples that add nothing, see :func:`.make_loss`.
 
@@ -169,13 +170,17 @@ class DIFCLoss(Clocked, LabelledLoss):
 
     @property
     def needs_evaluation(self) -> bool:
-        """Whether :meth:`update_from_evaluation` must be called before the next step."""
-        due = self.schedule.starts_epoch(self.step) and self._refreshes_in(self.clock.epoch)
-        return self.confusion_from == "evaluation" and self._uses_confusion and due
+        """Whether :meth:`update_from_evaluation` must be called before the next step; False once it was."""
+        return self._evaluation_is_due and not self.gap_counts.any()
 
     def value(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The weighted mean loss of a labelled source batch."""
+        """The weighted mean loss of a labelled source batch.
+
+        Raises:
+            UserError: training needs an evaluation first, see :attr:`needs_evaluation`.
+        """
         if logits.requires_grad and not torch.compiler.is_compiling():
+            self._require_evaluation()
             self.clock.called()
         margins, weights = self.margins, self.class_weights if self.reweighted else None
         if self.margin_unit == "spread":
@@ -195,10 +200,14 @@ class DIFCLoss(Clocked, LabelledLoss):
 
         Raises:
             TypeError: ``target_logits`` is neither a tensor nor a list or tuple of tensors.
-            ValueError: a shape is wrong, or target logits are needed and missing, or (as :class:`.DivergedError`, on
-                a CPU) a sample's are NaN or infinite.
+            ValueError: a shape is wrong, target logits or an evaluation (see :attr:`needs_evaluation`) are needed and
+                missing, or (as :class:`.DivergedError`, on a CPU) a sample's are NaN or infinite.
         """
+        self._require_evaluation()
         given = None if target_logits is None else checked_target(target_logits, len(self.margins))
+        if target_logits is not None:
+            first = target_logits if isinstance(target_logits, Tensor) else target_logits[0]
+            self.first_looks.at("target_logits", first)
         if self.needs_target_logits:
             if given is None:
                 raise ValueError(f"step {self.step}: confusion is being estimated, update() needs target_logits")
@@ -228,18 +237,22 @@ class DIFCLoss(Clocked, LabelledLoss):
     def update_from_evaluation(self, probs: Tensor) -> None:
         """Refreshes the margins from a clean pass over the target training set, at the start of an epoch.
 
+        The caller makes the pass, in eval mode and without gradients, before each step at which
+        :attr:`needs_evaluation` is True; ``pa-difc`` does, pytorch-adapt's frameworks don't.
+
         Args:
             probs: ``(N, K)`` class probabilities.
 
         Raises:
             TypeError: ``probs`` is not a floating-point tensor.
-            ValueError: no evaluation is due (see :attr:`needs_evaluation`), the shape is wrong, or (as
+            ValueError: no evaluation is due, the shape is wrong, a row is no probability distribution, or (as
                 :class:`.DivergedError`) a probability is NaN or infinite.
         """
         check_logits("probs", probs, len(self.margins))
-        if not self.needs_evaluation:
+        if not self._evaluation_is_due:
             raise ValueError(f"step {self.step}: no evaluation is due (confusion_from={self.confusion_from!r})")
         require_finite("probs", probs)
+        require_probabilities("probs", probs)
         self.gap_sums.zero_()
         self.gap_counts.zero_()
         self._observe(probs)
@@ -263,6 +276,20 @@ class DIFCLoss(Clocked, LabelledLoss):
     @property
     def _uses_confusion(self) -> bool:
         return self.schedule.confusion_epoch is not None and self.epsilon > 0
+
+    @property
+    def _evaluation_is_due(self) -> bool:
+        """Whether the next step begins an epoch whose margins follow from an evaluation."""
+        if self.confusion_from != "evaluation" or not self._uses_confusion:
+            return False
+        return self.schedule.starts_epoch(self.step) and self._refreshes_in(self.clock.epoch)
+
+    def _require_evaluation(self) -> None:
+        if self.confusion_from == "evaluation" and self.needs_evaluation:
+            raise UserError(
+                f"step {self.step} begins epoch {self.clock.epoch}, and confusion_from='evaluation' needs the target's "
+                "probabilities first: call update_from_evaluation(probs) wherever needs_evaluation is True"
+            )
 
     def _check_schedule(self) -> None:
         if self.refresh == "step" and self.schedule.steps_per_epoch is None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..util.errors import DivergedError
+from ..util.errors import DivergedError, ModelWarning
 
 
 def check_logits(what: str, logits: Any, num_classes: int | None = None) -> None:
@@ -70,6 +71,53 @@ def require_finite(what: str, probs: Tensor) -> None:
     """
     if not (known := probs.isfinite().all(dim=1)).all():
         raise DivergedError(f"{what} must be finite, not NaN or infinite in {int((~known).sum())} of {len(known)} rows")
+
+
+def require_probabilities(what: str, probs: Tensor) -> None:
+    """Checks that rows are probability distributions.
+
+    Args:
+        what: the argument's name, for errors.
+        probs: ``(N, K)``, all finite.
+
+    Raises:
+        ValueError: a value is negative, or a row doesn't sum to 1.
+    """
+    if len(probs) and not _are_distributions(probs, 0.01):
+        low, high = probs.min().item(), probs.max().item()
+        raise ValueError(
+            f"{what} from {low:.3g} to {high:.3g}: rows must be probabilities, which sum to 1, such as "
+            "logits.softmax(1)"
+        )
+
+
+class FirstLooks:
+    """Warns if the first logits of a kind are probabilities, by all appearances; later ones are not looked at."""
+
+    def __init__(self) -> None:
+        self._done: set[str] = set()
+
+    def at(self, what: str, logits: Tensor) -> None:
+        """Looks at logits ``(N, K)``.
+
+        Args:
+            what: the kind: the argument's name.
+            logits: only the first that are not empty count.
+        """
+        if torch.compiler.is_compiling() or what in self._done or not len(logits):
+            return
+        self._done.add(what)
+        if _are_distributions(logits, max(1e-4, torch.finfo(logits.dtype).eps)):
+            warnings.warn(
+                f"{what} look like probabilities (each row is in 0 … 1 and sums to 1): pass logits, without a softmax",
+                ModelWarning,
+                stacklevel=4,
+            )
+
+
+def _are_distributions(rows: Tensor, tolerance: float) -> bool:
+    rows = rows.detach().double()
+    return bool(((rows.sum(dim=1) - 1).abs() <= tolerance).all() and (rows >= 0).all())
 
 
 def without_ignored(logits: Tensor, labels: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..functional import at_least_float32
 from ..util.distributed import part_of_weighted, processes
-from .inputs import check_labels, check_logits, without_ignored
+from .inputs import FirstLooks, check_labels, check_logits, without_ignored
 
 T = TypeVar("T", bound=nn.Module)
 
@@ -56,6 +56,7 @@ class LabelledLoss(UnroundedBuffers):
         if not 0.0 <= label_smoothing <= 1.0:
             raise ValueError(f"{label_smoothing=}: must be in [0, 1]")
         self.num_classes, self.label_smoothing, self.ignore_index = num_classes, label_smoothing, ignore_index
+        self.first_looks = FirstLooks()
 
     def value(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The mean loss, a scalar; ignored samples have been dropped already.
@@ -78,7 +79,8 @@ class LabelledLoss(UnroundedBuffers):
             labels: ``(N,)`` whole numbers in [0, K), or ``ignore_index``.
 
         Returns:
-            A scalar of at least float32. If all samples are ignored, it is 0 with a gradient of zeros.
+            A scalar of at least float32. If all samples are ignored, it is 0 with a gradient of zeros. As in PyTorch,
+            it is NaN if a logit is.
 
         Raises:
             TypeError: logits or labels are not tensors, or have the wrong dtype.
@@ -86,6 +88,7 @@ class LabelledLoss(UnroundedBuffers):
         """
         check_logits("logits", logits, self.num_classes)
         check_labels(labels, logits)
+        self.first_looks.at("logits", logits)
         size = len(labels)
         logits, labels = without_ignored(at_least_float32(logits), labels, self.ignore_index)
         value = self.value(logits, labels)
