@@ -85,7 +85,7 @@ def run(parsed: argparse.Namespace) -> int:
     from ..training.expected import Course
     from ..training.outcome import Failure
     from .grid import Failures, Record, report_failures
-    from .outputs import COMMAND, require_own
+    from .outputs import COMMAND, add_command, require_own
     from .tables import CHOICE_TABLES, TABLES, Tables
 
     require_own(parsed.out, *TABLES, *CHOICE_TABLES, COMMAND)
@@ -160,17 +160,3 @@ def _other_features(cells: Sequence[Settings], others: Sequence[int], out: Path)
             f"features of a network of seed {cells[0].run.seed}; {out} has runs on the network of seed {others[0]}: "
             f"give --seeds {seeds} to add to them"
         )
-
-
-def add_command(out: Path) -> None:
-    """Adds this command line to command.txt, which lists once each command that made runs of a folder.
-
-    Raises:
-        OSError: the file can't be read or written.
-    """
-    from ..util.files import write_text
-    from ..util.process import command_line
-
-    path, line = out / "command.txt", command_line()
-    there = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    write_text(path, "\n".join([*(one for one in there if one != line), line]) + "\n")

@@ -34,6 +34,16 @@ def in_brief(record: Record) -> Brief:
     return _unlabelled(record, scores["unlabelled_target"]["predicted"])
 
 
+def in_brief_before_adjusting(record: Record) -> Brief:
+    """A run's scores before its predictions are re-weighted; mean recall afterwards, so named, adds to them."""
+    scores = record["scores"]
+    if (before := scores.get("target_unadjusted")) is None:
+        return in_brief(record)
+    plain = in_brief(record | {"scores": scores | {"target": before}})
+    more = "; ".join(filter(None, [f"adjusted {scores['target']['macro_recall']:.1%}", plain.more.strip("()")]))
+    return plain._replace(more=f"({more})")
+
+
 def in_brief_without_labels(record: Record) -> Brief:
     """A run's scores as if the target had no labels: on held-out source faces, and the number of predicted classes."""
     scores = record["scores"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..util.errors import UserError
-from ..util.files import refuse_foreign
+from ..util.files import refuse_foreign, write_text
 from ..util.process import command_line
 
 COMMAND = "command.txt"
@@ -48,6 +48,17 @@ def require_own(out: Path, *names: str) -> None:
         refuse_foreign(
             out / name, ours=lambda path: runs or _is_command(path), writer="this command", instead="another --out"
         )
+
+
+def add_command(out: Path) -> None:
+    """Adds this command line to command.txt, which lists once each command that made runs of a folder.
+
+    Raises:
+        OSError: the file can't be read or written.
+    """
+    path, line = out / COMMAND, command_line()
+    there = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    write_text(path, "\n".join([*(one for one in there if one != line), line]) + "\n")
 
 
 def _is_command(path: Path) -> bool:

@@ -1,4 +1,7 @@
-"""``pa-difc shift``: compares methods × losses on a target under ever stronger label shift."""
+"""``pa-difc shift``: compares methods × losses on a target under ever stronger label shift.
+
+The page and the printed tables are of all runs below ``--out`` that belong to the same sweep, as those of ``report``.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..data.sampling import sampler_names
 from ..util.errors import UserError
@@ -17,6 +21,7 @@ from .given_cells import settings_of_grid
 
 if TYPE_CHECKING:
     from ..data.domains import Domain
+    from ..report.shift import Line
     from ..training.settings import Settings
 
 EXAMPLES = """\
@@ -57,31 +62,60 @@ def run(parsed: argparse.Namespace) -> int:
     from ..data.domains import require_labels
     from ..data.label_shift import CANT_SHIFT
     from ..report.paths import page_folder
-    from ..report.shift_page import PAGES, write_shift_report
+    from ..report.shift_page import PAGES
     from ..training.build import load_pair
     from ..training.frozen import extract
     from .grid import on_first, report_failures, run_grid, sized
-    from .outputs import require_own
+    from .grid_lines import in_brief_before_adjusting
+    from .outputs import COMMAND, add_command, require_own
     from .scores import announce
 
     data = grids[0][0].data
     folder = page_folder(data.source, data.target, "label shift")
-    require_own(parsed.out, *(f"{folder}/{name}" for name in PAGES))
+    require_own(parsed.out, *(f"{folder}/{name}" for name in PAGES), COMMAND)
     grids = [on_first(grid, parsed.devices) for grid in grids]
     source, target = load_pair(grids[0][0])
     require_labels(target, CANT_SHIFT)
     announce(source, target)
+    add_command(parsed.out)  # an --out that can't be written fails before training
     cells = [cell for one in zip(*grids, strict=True) for cell in _that_differ(one, source)]
     if parsed.features == "frozen":
         workers = sized(team, cells, source, target)
         source, target = extract(cells[0], source, target, parsed.out / "features", workers)
     cells = [_task(cell, alpha, draw) for draw, alpha in tasks for cell in cells]
-    records, failures = run_grid(cells, source, target, parsed.out, team=team, shifted=True)
+    brief = in_brief_before_adjusting
+    records, failures = run_grid(cells, source, target, parsed.out, team=team, shifted=True, brief=brief)
     if records:
-        page = write_shift_report(records, parsed.out / folder)
-        _show(records)
-        print(f"written: {page}")
+        _report(parsed.out, [record["key"] for record in records])
     return report_failures(failures)
+
+
+def _report(out: Path, made: Sequence[str]) -> None:
+    """Writes and prints the sweeps that some runs belong to.
+
+    Args:
+        out: the folder above ``runs``, which may hold runs of earlier commands.
+        made: the keys of this command's runs, in its order.
+
+    Raises:
+        UserError: a file can't be written.
+    """
+    from ..report.asked import keep_asked
+    from ..report.shift import lines_from_records
+    from ..report.shift_page import write_shift_report
+    from ..report.sweep import split_sweeps
+    from .tables import sound_runs
+
+    keep_asked(out, made, {})
+    runs, damaged = sound_runs(out)
+    for error in damaged:
+        print(f"left out of the tables: {error}", flush=True)
+    for sweep in split_sweeps(runs, of_shift=made)[0]:
+        records = [run.record for run in sweep.runs]
+        if not {record["key"] for record in records}.isdisjoint(made):
+            page = write_shift_report(records, out / sweep.folder, sweep.title, asked=sweep.asked)
+            _show(lines_from_records(records, sweep.asked))
+            print(f"written: {page}")
 
 
 def _cells(parsed: argparse.Namespace, sampler: str) -> list[Settings]:
@@ -105,14 +139,13 @@ def _task(cell: Settings, alpha: float | None, draw: int) -> Settings:
     return replace(cell, data=data, run=replace(cell.run, seed=draw))
 
 
-def _show(records: list[dict[str, Any]]) -> None:
+def _show(lines: Sequence[Line]) -> None:
     """Prints a table of scores and one of differences for each metric, then the main result."""
     from ..report.printed import aligned
-    from ..report.shift import METRICS, lines_from_records, over_draws
+    from ..report.shift import METRICS, over_draws
     from ..report.shift_lead import FROM, lead
     from ..report.shift_tables import KEYS, MARK, gains_table, table
 
-    lines = lines_from_records(records)
     over = f"mean ± standard deviation over {over_draws(lines)}"
     for metric, name in METRICS.items():
         if not any(line.values(alpha, metric) for line in lines for alpha in line.scores):

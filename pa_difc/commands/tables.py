@@ -64,7 +64,7 @@ class Tables:
         """
         with suppress(UserError, OSError):  # must not cost the training of the other pairs
             self._keep_asked(made)
-            self._write_all(_runs(self.out)[0])
+            self._write_all(_plain(sound_runs(self.out)[0]))
 
     def finish(self, made: Sequence[Record]) -> None:
         """Writes the tables, and prints those of the grids that some records belong to.
@@ -76,10 +76,10 @@ class Tables:
             UserError: a run's outputs are missing or damaged, or a file can't be written.
         """
         self._keep_asked(made)
-        runs, damaged = _runs(self.out)
+        runs, damaged = sound_runs(self.out)
         for error in damaged:
             print(f"left out of the tables: {error}", flush=True)
-        grids, written = self._write_all(runs)
+        grids, written = self._write_all(_plain(runs))
         keys = {record["key"] for record in made}
         mine = [grid for grid in grids if keys & {run.record["key"] for run in grid.runs}]
         for text in self._printed(mine):
@@ -128,8 +128,8 @@ class Tables:
             yield "\n".join([title, *aligned(rows, keys=2), *notes([NOTE])])
 
 
-def _runs(out: Path) -> tuple[list[Run], list[UserError]]:
-    """All runs below a folder except those of label shifts, in the order in which they finished; damaged records."""
+def sound_runs(out: Path) -> tuple[list[Run], list[UserError]]:
+    """All runs below a folder in the order in which they finished, and the errors of damaged records."""
     from ..training.record import read_record
 
     runs, damaged = [], []
@@ -139,7 +139,12 @@ def _runs(out: Path) -> tuple[list[Run], list[UserError]]:
         except UserError as error:  # a damaged record, maybe of another command, must not cost this one's tables
             damaged.append(error)
     runs.sort(key=lambda run: str(run.record["finished"]))
-    return split_sweeps(runs)[1], damaged
+    return runs, damaged
+
+
+def _plain(runs: Sequence[Run]) -> list[Run]:
+    """The runs except those of label shifts."""
+    return split_sweeps(runs)[1]
 
 
 def _write(out: Path, names: Sequence[str], tables: Sequence[Sequence[Sequence[Any]]], markdown: str) -> None:

@@ -96,7 +96,8 @@ def _in_words(error: Exception) -> str:
 
 def _write_sweep(sweep: Sweep, folder: Path, formats: Sequence[str], latex: bool) -> Summary:
     records = [run.record for run in sweep.runs]
-    page, lines = write_shift_report(records, folder, sweep.title, formats, latex), lines_from_records(records)
+    page = write_shift_report(records, folder, sweep.title, formats, latex, sweep.asked)
+    lines = lines_from_records(records, sweep.asked)
     rows = gains_table(lines, "macro_recall")
     note = "Mean recall in %, mean ± standard deviation over draws."
     if len(rows) == 1:

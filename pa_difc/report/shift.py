@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,34 +30,54 @@ class Line:
 
     method: str
     loss: str
-    variant: str
+    variants: tuple[str, ...]  #: corrections for label shift: several if all of them gave the same scores
     scores: dict[Alpha, dict[Draw, dict[str, Any]]] = field(default_factory=dict)  #: on the test split, by α and draw
     refused: int = 0  #: runs whose prior estimate was refused, so that their predictions stayed as they were
 
     @property
+    def variant(self) -> str:
+        """Its corrections in words, such as "none" or "none or pseudo-balanced"."""
+        return " or ".join(self.variants)
+
+    @property
+    def plain(self) -> bool:
+        """Whether these are the scores without a correction."""
+        return PLAIN in self.variants
+
+    @property
     def name(self) -> str:
         """How sentences name it, such as "dann + difc (adjusted)"."""
-        return f"{self.method} + {self.loss}" + ("" if self.variant == PLAIN else f" ({self.variant})")
+        return f"{self.method} + {self.loss}" + ("" if self.plain else f" ({self.variant})")
 
-    def values(self, alpha: Alpha, metric: str) -> list[float]:
-        """The scores at α in %, one for each draw."""
-        return [100 * s[metric] for s in self.scores.get(alpha, {}).values() if s[metric] is not None]
+    def draws(self, alpha: Alpha, metric: str) -> list[Draw]:
+        """The draws with a score at α, in ascending order."""
+        return sorted(draw for draw, s in self.scores.get(alpha, {}).items() if s[metric] is not None)
 
-    def gains(self, base: Line, alpha: Alpha, metric: str) -> list[float]:
-        """Differences from another line in points, one for each draw that both have."""
-        ours, theirs = self.scores.get(alpha, {}), base.scores.get(alpha, {})
-        both = [(ours[draw][metric], theirs[draw][metric]) for draw in ours if draw in theirs]
-        return [100 * (a - b) for a, b in both if a is not None and b is not None]
+    def values(self, alpha: Alpha, metric: str, draws: Iterable[Draw] | None = None) -> list[float]:
+        """The scores at α in %, one for each draw that has one, or for each of some of these draws."""
+        chosen = self.draws(alpha, metric) if draws is None else draws
+        return [100 * self.scores[alpha][draw][metric] for draw in chosen]
+
+    def outcome(self, alpha: Alpha, draw: Draw) -> Hashable:
+        """What is equal for runs with the same scores and confusion matrix."""
+        scores = self.scores[alpha][draw]
+        return (*(scores[metric] for metric in METRICS), tuple(map(tuple, scores["confusion"])))
 
 
-def lines_from_records(records: Iterable[Record]) -> list[Line]:
+def lines_from_records(records: Iterable[Record], asked: Sequence[str] = ()) -> list[Line]:
     """The lines of a sweep by method and loss, those without a correction first.
 
-    A run with prior correction counts in two lines, before and after correction. Of several records of the same
-    experiment, the last one counts.
+    A run with prior correction counts in two lines, before and after correction; corrections that gave the same scores
+    in all runs have one line. Of several records of the same experiment, the last one counts.
+
+    Args:
+        records: in the order in which they finished.
+        asked: the runs' keys in the order in which methods and losses are listed; that of the records if empty.
     """
     lines: dict[tuple[str, str, str], Line] = {}
-    for (method, loss, _, alpha, draw), record in newest_runs(list(records)).items():
+    places = {key: i for i, key in enumerate(asked)}
+    newest = sorted(newest_runs(list(records)).items(), key=lambda found: places.get(found[1]["key"], len(places)))
+    for (method, loss, _, alpha, draw), record in newest:
         scores, correction = record["scores"], record["model"]["adjustment"]
         sampler = record["settings"]["data"]["target_sampler"]
         base = () if sampler == "shuffled" else (BALANCED if sampler == "pseudo_balanced" else sampler,)
@@ -67,17 +87,29 @@ def lines_from_records(records: Iterable[Record]) -> list[Line]:
             found[corrected] = scores["target"]
         for words, score in found.items():
             key = (method, loss, " + ".join(words) or PLAIN)
-            line = lines.setdefault(key, Line(*key))
+            line = lines.setdefault(key, Line(method, loss, key[2:]))
             line.scores.setdefault(alpha, {})[draw] = score
             line.refused += CORRECTED in words and correction["refused"] is not None
     methods, losses = (list(dict.fromkeys(key[i] for key in lines)) for i in (0, 1))
 
     def place(line: Line) -> tuple[int, int, bool, bool, str]:
         corrected = CORRECTED in line.variant
-        sampled = line.variant not in (PLAIN, CORRECTED)
+        sampled = line.variants[0] not in (PLAIN, CORRECTED)
         return methods.index(line.method), losses.index(line.loss), sampled, corrected, line.variant
 
-    return sorted(lines.values(), key=place)
+    return _merged(sorted(lines.values(), key=place))
+
+
+def _merged(lines: Sequence[Line]) -> list[Line]:
+    """The lines, with one for a method and loss's corrections that gave the same scores on every draw."""
+    found: dict[Hashable, Line] = {}
+    for line in lines:
+        runs = {(alpha, draw): line.outcome(alpha, draw) for alpha, draws in line.scores.items() for draw in draws}
+        same = found.setdefault((line.method, line.loss, frozenset(runs.items())), line)
+        if same is not line:
+            same.variants += line.variants
+            same.refused = max(same.refused, line.refused)
+    return list(found.values())
 
 
 def newest_runs(records: Sequence[Record]) -> dict[tuple[str, str, str, Alpha, Draw], Record]:
@@ -107,8 +139,19 @@ def alpha_name(alpha: Alpha) -> str:
 
 def base_of(lines: Sequence[Line], line: Line) -> Line | None:
     """What a line is compared with: its method's uncorrected cross-entropy; None for that one itself."""
-    bases = [x for x in lines if (x.method, x.loss, x.variant) == (line.method, BASE, PLAIN)]
+    bases = [x for x in lines if (x.method, x.loss) == (line.method, BASE) and x.plain]
     return bases[0] if bases and bases[0] is not line else None
+
+
+def every_draw(lines: Iterable[Line], alpha: Alpha, metric: str) -> set[Draw]:
+    """The draws at α on which any line has a score."""
+    return {draw for line in lines for draw in line.draws(alpha, metric)}
+
+
+def named(draws: Iterable[Draw]) -> str:
+    """Draws in words, such as "draws 0, 1"; with its seed where that is not the draw's number."""
+    found = [f"{draw}" if draw == seed else f"{draw} with seed {seed}" for draw, seed in sorted(draws)]
+    return f"draw{'s' * (len(found) > 1)} {', '.join(found)}"
 
 
 def draws_of(lines: Sequence[Line], alpha: Alpha) -> dict[Draw, list[int]]:

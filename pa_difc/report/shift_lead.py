@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import mean
 from typing import Any
 
 from ..evaluation.metrics import ENOUGH_FACES
 from .certainty import listed
 from .compared import equals
-from .shift import BALANCED, CORRECTED, Alpha, Line, alpha_name, draws_of, over_draws, severities
+from .shift import (
+    BALANCED,
+    CORRECTED,
+    METRICS,
+    Alpha,
+    Line,
+    alpha_name,
+    draws_of,
+    every_draw,
+    named,
+    over_draws,
+    severities,
+)
 from .shift_statistics import Gain, over_base, to_best
 from .shift_tables import MARK, gain_of, spread
 from .statistics import FEWEST_SEEDS
@@ -28,12 +39,13 @@ def lead(lines: Sequence[Line]) -> str:
     found = to_best(lines, alpha, METRIC)
     if found is None:
         return f"At {alpha_name(alpha)}, nothing was scored."
-    best, others = found
-    values = best.values(alpha, METRIC)
-    text = f"At {alpha_name(alpha)}, {best.name} has the highest mean recall, {spread(values)} % over {_draws(values)}"
+    best, values = found.line, found.line.values(alpha, METRIC, found.draws)
+    among = f" of the cells with {named(found.draws)}" if found.partial else ""
+    text = f"At {alpha_name(alpha)}, {best.name} has the highest mean recall{among}, {spread(values)} %"
+    text += f" over {_draws(values)}"
     gains = [d for d in over_base(lines, METRIC) if d.line is best and d.alpha == alpha]
-    text += "".join(f", {gain_of(d, METRIC)} points over {FROM}{_evidence(d)}" for d in gains)
-    return " ".join([f"{text}.", *_not_told(others, len(values))])
+    text += "".join(f", {gain_of(d)} points over {FROM}{_evidence(d)}" for d in gains)
+    return " ".join([f"{text}.", *_not_told(found.others, len(values))])
 
 
 def notes(lines: Sequence[Line], names: Sequence[str], records: Sequence[dict[str, Any]]) -> list[str]:
@@ -50,7 +62,10 @@ def notes(lines: Sequence[Line], names: Sequence[str], records: Sequence[dict[st
         f"clear: differences are taken within each draw, from {FROM}.",
         f"From {_number(FEWEST_SEEDS)} draws on, p and the 95 % interval are those of a paired t-test over draws, "
         "unless all draws differ by the same. p (Holm) is corrected for all comparisons by that metric, with "
-        f"every α; {MARK} marks those below 0.05. The best line's comparisons have a correction of their own.",
+        f"every α, of which corrections that gave the same scores count as one; {MARK} marks those below 0.05. The "
+        "best line's comparisons have a correction of their own.",
+        *_on_draws(lines),
+        *_on_rows(lines),
         *_all_alike(lines),
         _on_classes(lines, len(names)),
         *_without_enough(lines),
@@ -87,8 +102,8 @@ def _not_told(others: Sequence[Gain], draws: int) -> list[str]:
 
 
 def _alike(others: Sequence[Gain]) -> list[str]:
-    """The names of the lines that can't be told from the best one, the highest mean recall first."""
-    ranked = sorted(others, key=lambda d: -mean(d.over.values(d.alpha, METRIC)))
+    """The names of the lines that can't be told from the best one, the nearest on the draws that both have first."""
+    ranked = sorted(others, key=lambda d: d.points)
     return [d.over.name for d in ranked if not d.told_apart]
 
 
@@ -96,13 +111,32 @@ def _all_alike(lines: Sequence[Line]) -> list[str]:
     """The same in full, where the first sentence names only some of them."""
     alpha = severities(lines)[-1]
     found = to_best(lines, alpha, METRIC)
-    if found is None or len(found[0].values(alpha, METRIC)) < FEWEST_SEEDS:
+    if found is None or len(found.draws) < FEWEST_SEEDS:
         return []
-    best, others = found
-    alike = _alike(others)
-    if len(alike) <= _LISTED or len(alike) == len(others):
+    alike = _alike(found.others)
+    if len(alike) <= _LISTED or len(alike) == len(found.others):
         return []
-    return [f"At {alpha_name(alpha)}, {best.name} cannot be told by mean recall from {listed(alike)}."]
+    return [f"At {alpha_name(alpha)}, {found.line.name} cannot be told by mean recall from {listed(alike)}."]
+
+
+def _on_draws(lines: Sequence[Line]) -> list[str]:
+    """A note on numbers that are over fewer draws than others."""
+    fewer = any(
+        0 < len(line.draws(alpha, metric)) < len(every)
+        for metric in METRICS
+        for alpha in severities(lines)
+        for every in [every_draw(lines, alpha, metric)]
+        for line in lines
+    )
+    return ["Numbers over fewer draws than others name them: compare them on these draws alone."] if fewer else []
+
+
+def _on_rows(lines: Sequence[Line]) -> list[str]:
+    """A note on rows of several corrections."""
+    several = [line.variant for line in lines if line.variants[1:]]
+    if not several:
+        return []
+    return [f'A row of several corrections, such as "{several[0]}": all of them gave the same scores in every run.']
 
 
 def _number(n: int) -> str:
@@ -140,7 +174,7 @@ def _in_draw(alpha: Alpha, draw: int) -> str:
 
 def _on_corrections(lines: Sequence[Line], records: Sequence[dict[str, Any]]) -> list[str]:
     """What the names of corrections mean, of those that there are."""
-    found, said = {word for line in lines for word in line.variant.split(" + ")}, []
+    found, said = {word for line in lines for variant in line.variants for word in variant.split(" + ")}, []
     if BALANCED in found:
         said.append(
             f"{BALANCED}: target batches are balanced by predicted class (--target-sampler pseudo_balanced); "

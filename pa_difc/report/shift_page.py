@@ -48,6 +48,7 @@ def write_shift_report(
     title: str | None = None,
     formats: Sequence[str] = ("svg",),
     latex: bool = False,
+    asked: Sequence[str] = (),
 ) -> Path:
     """Writes label_shift.html, .md and .csv, tests and figures below ``out``; returns the page.
 
@@ -57,11 +58,12 @@ def write_shift_report(
         title: of the page; None names the pair of domains.
         formats: of the figures' files.
         latex: also write tables/*.tex.
+        asked: see :func:`.lines_from_records`.
 
     Raises:
         UserError: a file can't be written.
     """
-    lines, data = lines_from_records(records), records[0]["data"]
+    lines, data = lines_from_records(records, asked), records[0]["data"]
     grid = _grid(records)
     title = title or f"{data['source']['name']} → {data['target']['name']} under label shift"
     said, told, classes = _facts(grid, records), lead(lines), classes_table(lines, grid.classes)
@@ -171,8 +173,7 @@ def _best(lines: Sequence[Line], alpha: Alpha, metric: str) -> set[int]:
     None if there are too few draws to test any.
     """
     found = to_best(lines, alpha, metric)
-    if found is None or all(d.p is None for d in found[1]):
+    if found is None or all(d.p is None for d in found.others):
         return set()
-    best, others = found
-    alike = [best, *(d.over for d in others if not d.told_apart)]
+    alike = [found.line, *(d.over for d in found.others if not d.told_apart)]
     return {i for i, line in enumerate(lines, 1) if any(line is x for x in alike)}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..evaluation.metrics import ENOUGH_FACES
 from ..util import numbers
 from ..util.numbers import signed, signed_points
 from .compared import p_text
-from .shift import CORRECTED, METRICS, Alpha, Line, alpha_name, draws_of, severities
+from .shift import CORRECTED, METRICS, Alpha, Draw, Line, alpha_name, draws_of, every_draw, named, severities
 from .shift_statistics import Gain, over_base
 from .table import csv_text
 
@@ -26,10 +26,10 @@ def table(lines: Sequence[Line], metric: str) -> Rows:
     alphas = severities(lines)
     adjusted = ["runs not adjusted"] if any(CORRECTED in line.variant for line in lines) else []
     rows = [[*KEYS, *map(alpha_name, alphas), *adjusted]]
-    most = {alpha: max(len(line.values(alpha, metric)) for line in lines) for alpha in alphas}
+    every = {alpha: every_draw(lines, alpha, metric) for alpha in alphas}
     for line in lines:
         refused = [str(line.refused) if CORRECTED in line.variant else ""] if adjusted else []
-        rows.append([*_names(line), *(_over_draws(line, a, metric, most[a]) for a in alphas), *refused])
+        rows.append([*_names(line), *(_over_draws(line, a, metric, every[a]) for a in alphas), *refused])
     return rows
 
 
@@ -41,7 +41,7 @@ def gains_table(lines: Sequence[Line], metric: str) -> Rows:
     for line in lines:
         gains = [found.get((id(line), alpha)) for alpha in alphas]
         if any(gains):
-            shown = ["" if d is None else gain_of(d, metric) + f" {MARK}" * d.told_apart for d in gains]
+            shown = ["" if d is None else gain_of(d) + f" {MARK}" * d.told_apart for d in gains]
             rows.append([*_names(line), *shown])
     return rows
 
@@ -55,7 +55,16 @@ def evidence_table(lines: Sequence[Line], metric: str) -> Rows:
     for d in found:
         interval = "–" if d.interval is None else " to ".join(map(signed_points, d.interval))
         ps = [p_text(d.p), p_text(d.holm_p)]
-        rows.append([d.line.name, alpha_name(d.alpha), signed_points(d.points), interval, *ps, str(len(d.gains))])
+        rows.append(
+            [
+                d.line.name,
+                alpha_name(d.alpha),
+                signed_points(d.points),
+                interval,
+                *ps,
+                f"{len(d.gains)} {d.mark}".strip(),
+            ]
+        )
     return rows
 
 
@@ -107,20 +116,15 @@ def spread(values: Sequence[float]) -> str:
     return numbers.spread(values) if values else ""
 
 
-def gain_of(d: Gain, metric: str) -> str:
-    """The same for a difference, with a sign, and the number of its draws if its line has more."""
-    return numbers.spread(d.gains, signed) + _fewer(d.gains, len(d.line.values(d.alpha, metric)))
+def gain_of(d: Gain) -> str:
+    """The same for a difference, with a sign, and its draws if other lines have more."""
+    return f"{numbers.spread(d.gains, signed)} {d.mark}".strip()
 
 
-def _over_draws(line: Line, alpha: Alpha, metric: str, most: int) -> str:
-    """A line's scores at α, with the number of draws if other lines have more."""
-    values = line.values(alpha, metric)
-    return spread(values) + _fewer(values, most)
-
-
-def _fewer(values: Sequence[float], most: int) -> str:
-    n = len(values)
-    return f" ({n} draw{'s' * (n > 1)})" if 0 < n < most else ""
+def _over_draws(line: Line, alpha: Alpha, metric: str, every: Collection[Draw]) -> str:
+    """A line's scores at α, with their draws if other lines have more."""
+    draws = line.draws(alpha, metric)
+    return spread(line.values(alpha, metric)) + (f" ({named(draws)})" if 0 < len(draws) < len(every) else "")
 
 
 def _names(line: Line) -> tuple[str, str, str]:

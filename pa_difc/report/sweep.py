@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from .asked import by_asked
 from .groups import differences, headings, sweep_key, telling
 from .paths import page_folder
 from .run import Run
@@ -22,6 +23,11 @@ class Sweep:
     mark: str = ""  #: tells it apart from sweeps with the same heading
 
     @property
+    def asked(self) -> list[str]:
+        """The keys of its runs in the order in which they were asked for."""
+        return [run.record["key"] for run in by_asked(self.runs)[0]]
+
+    @property
     def title(self) -> str:
         more = f" · {self.heading}" if self.heading else ""
         return f"{self.source} → {self.target} under label shift{more}"
@@ -32,18 +38,23 @@ class Sweep:
         return page_folder(self.source, self.target, f"label shift {self.heading}".rstrip(), self.mark)
 
 
-def split_sweeps(runs: Sequence[Run]) -> tuple[list[Sweep], list[Run]]:
+def split_sweeps(runs: Sequence[Run], of_shift: Collection[str] = ()) -> tuple[list[Sweep], list[Run]]:
     """Splits runs into label-shift sweeps and the unshifted runs of plain grids.
 
     An unshifted run that shares everything else with shifted ones counts in both: it is the sweep's "no shift" column.
 
     Args:
         runs: in the order in which they finished.
+        of_shift: the keys of runs that are a sweep's even if none of it is shifted.
     """
     members: dict[str, list[Run]] = {}
     for run in runs:
         members.setdefault(sweep_key(run.record), []).append(run)
-    swept = {key: group for key, group in members.items() if any(_shift(run) is not None for run in group)}
+    swept = {
+        key: group
+        for key, group in members.items()
+        if any(_shift(run) is not None or run.record["key"] in of_shift for run in group)
+    }
     plain = [run for run in runs if _shift(run) is None]
     pairs: dict[tuple[str, str], list[list[Run]]] = {}
     for group in swept.values():

@@ -49,14 +49,18 @@ def test_an_adjusted_run_gives_two_lines_and_refusals_are_counted():
         ["dann", "ce", "none", "40.0", "20.0 ± 14.1", ""],
         ["dann", "difc", "none", "", "25.0 ± 12.7", ""],
         ["dann", "difc", "adjusted", "", "35.0 ± 21.2", "1"],
-        ["dann", "difc", "pseudo-balanced", "", "12.0 (1 draw)", ""],
+        ["dann", "difc", "pseudo-balanced", "", "12.0 (draw 1)", ""],
     ]
 
 
 def test_gains_are_paired_by_draw():
     head, *rows = gains_table(lines_from_records(RECORDS), "macro_recall")
     assert head[3:] == ["α = 0.3"]  # nothing can be compared without a shift
-    assert [row[3] for row in rows] == ["+5.0 ± 1.4", "+15.0 ± 7.1", "+2.0"]  # 34 − 30 and 16 − 10; 50 − 30, 20 − 10
+    assert [row[3] for row in rows] == [
+        "+5.0 ± 1.4",
+        "+15.0 ± 7.1",
+        "+2.0 (draw 1)",
+    ]  # 34 − 30 and 16 − 10; 50 − 30, 20 − 10
 
 
 def test_the_csv_holds_every_draw():
@@ -68,8 +72,9 @@ def test_the_csv_holds_every_draw():
 
 def test_the_page_stands_alone(tmp_path):
     text = write_shift_report(RECORDS, tmp_path).read_text()
-    assert not re.search(r"(src|href)=['\"]http", text) and text.count("<svg") == 6
-    assert len(list((tmp_path / "figures").glob("*.svg"))) == 6
+    assert not re.search(r"(src|href)=['\"]http", text) and text.count("<svg") == 2
+    figures = {path.name for path in (tmp_path / "figures").glob("*.svg")}
+    assert figures == {"macro_recall-none.svg", "accuracy-none.svg"}  # the others have scores at one α only
     assert "## Mean recall, differences from cross-entropy" in (tmp_path / "label_shift.md").read_text()
 
 
@@ -157,6 +162,50 @@ def test_a_sweep_end_to_end_and_again(data_root, tmp_path, capsys):
     assert [r.stat().st_mtime_ns for r in records] == times and page.read_text() == text
 
 
+def test_a_second_command_adds_to_the_page_and_each_is_kept(data_root, tmp_path, capsys):
+    from pa_difc.commands.parser import main
+
+    pair = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", str(data_root)]
+    small = ["--methods", "source_only", "--epochs", "1", "--out", str(tmp_path)]
+    options = ["--set", "crop_px=32", "batch_size=16"]
+    sizes = ["--alphas", "3", "1", "--target-samplers", "shuffled"]
+    assert main(["shift", *pair, *small, *sizes, "--draws", "2", "--losses", "difc", "ce", *options]) == 0
+    (page,) = tmp_path.rglob("label_shift.html")
+    capsys.readouterr()
+    more = ["--draws", "1", "--losses", "difc", *options, "loss.max_margin=1"]
+    assert main(["shift", *pair, *small, *sizes, *more]) == 0
+    assert list(tmp_path.rglob("label_shift.html")) == [page]
+    out = capsys.readouterr().out
+    assert "difc max_margin=0.3" in out and "difc max_margin=1" in out
+    assert re.search(r"accuracy [ \d.]+%  mean recall [ \d.]+% \(adjusted [\d.]+%[);]", out)  # that of "none" first
+    rows = list(csv.DictReader(page.with_name("label_shift_statistics.csv").open()))
+    assert {row["loss"] for row in rows} == {"ce", "difc max_margin=0.3", "difc max_margin=1"}
+    assert len((tmp_path / "command.txt").read_text().splitlines()) == 1  # pytest's own command line, twice
+    order = re.findall(r"^\| source_only \| ([^|]+) \| none", page.with_suffix(".md").read_text(), re.M)
+    assert order[:3] == ["difc max_margin=0.3", "ce", "difc max_margin=1"]  # as asked
+    _, reported, *_ = write_grid_report(tmp_path, tmp_path / "report")
+    assert reported.with_suffix(".md").read_text() == page.with_suffix(".md").read_text()
+    assert reported.parent.name == page.parent.name
+
+
+def test_a_sweep_of_other_settings_has_another_page(data_root, tmp_path):
+    from pa_difc.commands.parser import main
+
+    flags = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", str(data_root), "--draws", "1"]
+    grid = ["--methods", "source_only", "--losses", "ce", "--alphas", "1", "--out", str(tmp_path)]
+    for epochs in ("1", "2"):
+        assert main(["shift", *flags, *grid, "--epochs", epochs, "--set", "crop_px=32", "batch_size=16"]) == 0
+    pages = {page.parent.name: page.read_text() for page in tmp_path.rglob("label_shift.html")}
+    assert len(pages) == 2 and sum("1 epoch ·" in text for text in pages.values()) == 1
+
+
+def test_rows_follow_what_was_asked_not_what_finished_first():
+    records = [record(loss, 1.0, 0, 0.3, finished=f"2026-11-2{i}") for i, loss in enumerate(("difc", "di", "ce"))]
+    keys = {one["settings"]["loss"]["name"]: one["key"] for one in records}
+    lines = lines_from_records(records, [keys["ce"], keys["difc"]])
+    assert [line.loss for line in lines] == ["ce", "difc", "di"]  # one that nobody asked for comes last
+
+
 @pytest.mark.parametrize(
     ("flags", "word"),
     [
@@ -178,6 +227,6 @@ def test_a_table_in_parts_repeats_every_column_that_names_a_row(monkeypatch, cap
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "60")
     records = [record(loss, a, d, 0.3) for loss in ("ce", "difc") for a in (None, 0.1, 0.3, 1.0) for d in (0, 1)]
-    _show([*records, record("difc", 0.3, 0, 0.5, unadjusted=0.34)])
+    _show(lines_from_records([*records, record("difc", 0.3, 0, 0.5, unadjusted=0.34)]))
     heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("method")]
     assert len(heads) > 2 and all(head.split()[:3] == ["method", "loss", "correction"] for head in heads), heads

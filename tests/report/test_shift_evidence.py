@@ -115,10 +115,13 @@ def test_equal_scores_in_all_draws_count_as_a_comparison():
 def test_numbers_over_fewer_draws_than_the_rest_say_over_how_many():
     lines = lines_from_records([*sweep(("ce", (30, 40)), ("difc", (35, 45, 55))), record("di", 0.3, 0, 0.33)])
     assert [row[3] for row in table(lines, "macro_recall")[1:]] == [
-        "35.0 ± 7.1 (2 draws)", "45.0 ± 10.0", "33.0 (1 draw)",
+        "35.0 ± 7.1 (draws 0, 1)", "45.0 ± 10.0", "33.0 (draw 0)",
     ]  # fmt: skip
-    assert [row[3] for row in gains_table(lines, "macro_recall")[1:]] == ["+5.0 ± 0.0 (2 draws)", "+3.0"]
-    assert "over 3 draws, +5.0 ± 0.0 (2 draws) points over the same method" in lead(lines)
+    assert [row[3] for row in gains_table(lines, "macro_recall")[1:]] == ["+5.0 ± 0.0 (draws 0, 1)", "+3.0 (draw 0)"]
+    said = (
+        "the highest mean recall of the cells with draws 0, 1, 2, 45.0 ± 10.0 % over 3 draws, +5.0 ± 0.0 (draws 0, 1)"
+    )
+    assert f"{said} points over the same method" in lead(lines)
 
 
 def test_bars_are_standard_deviations_over_draws():
@@ -198,3 +201,90 @@ def test_words_on_the_page_are_explained(tmp_path):
     assert "refused" not in text and ">target<" not in text and ">plain<" not in text
     plain = write_shift_report(UNCLEAR, tmp_path / "none").read_text()
     assert "not adjusted" not in plain and "Corrections" not in plain
+
+
+def numbered(rows, column=3):
+    return {tuple(row[:3]): row[column] for row in rows}
+
+
+def test_differences_over_other_draws_name_them_wherever_they_stand(tmp_path):
+    records = sweep(("ce", (30, 10, 50)), ("difc", (31, 12, 53)), ("di", (31, 12)))
+    lines = lines_from_records(records)
+    gains = numbered(gains_table(lines, "macro_recall"))
+    assert gains["dann", "difc", "none"] == "+2.0 ± 1.0"
+    assert gains["dann", "di", "none"] == "+1.5 ± 0.7 (draws 0, 1)"  # as difc on these
+    assert [row[-1] for row in evidence_table(lines, "macro_recall")[1:]] == ["3", "2 (draws 0, 1)"]
+    page = write_shift_report(records, tmp_path, latex=True).read_text()
+    texts = [page, (tmp_path / "label_shift.md").read_text(), *(p.read_text() for p in tmp_path.rglob("mean-rec*.tex"))]
+    assert len(texts) == 5 and all("(draws 0, 1)" in text for text in texts)
+    assert "compare them on these draws alone" in page
+    assert "compare them" not in write_shift_report(UNCLEAR, tmp_path / "alike").read_text()
+
+
+def test_as_many_draws_are_not_the_same_draws():
+    def over(loss, recalls):
+        return [record(loss, 0.3, draw, recall / 100) for draw, recall in recalls.items()]
+
+    lines = lines_from_records(over("ce", {0: 30, 1: 10, 2: 20}) + over("difc", {1: 16, 2: 26, 3: 99}))
+    assert numbered(table(lines, "macro_recall")[1:]) == {
+        ("dann", "ce", "none"): "20.0 ± 10.0 (draws 0, 1, 2)",
+        ("dann", "difc", "none"): "47.0 ± 45.3 (draws 1, 2, 3)",
+    }
+    assert gains_table(lines, "macro_recall")[1][3] == "+6.0 ± 0.0 (draws 1, 2)"
+    assert "dann + difc has the highest mean recall of the cells with draws 1, 2, 21.0 ± 7.1 % over 2" in lead(lines)
+    lines = lines_from_records(over("ce", {0: 30, 1: 10, 2: 20}) + over("difc", {1: 9, 2: 19, 3: 99}))
+    assert "dann + ce has the highest mean recall" in lead(lines)  # on the draws that both have
+
+
+def test_a_draw_names_its_seed_where_that_is_another_number():
+    records = sweep(("ce", (30, 10)), ("di", (31,)))
+    for one in records:
+        one["settings"]["run"]["seed"] += 5
+    rows = numbered(table(lines_from_records(records), "macro_recall"))
+    assert rows["dann", "di", "none"] == "31.0 (draw 0 with seed 5)"
+
+
+def test_figures_ring_points_over_fewer_draws(tmp_path):
+    whole = UNCLEAR + sweep(("ce", (30, 10, 50)), ("difc", (32, 13, 57)), alpha=3.0)
+    lines = lines_from_records([*whole, *sweep(("di", (30, 11)), alpha=3.0), *sweep(("di", (31, 14, 50)))])
+    ax = Figure().subplots()
+    draw_scores(ax, lines, "macro_recall", lines)
+    rings = [y for line in ax.lines if line.get_markerfacecolor() == "none" for y in line.get_ydata()]
+    assert rings == [pytest.approx(20.5)]
+    records = [*whole, *sweep(("di", (30, 11)), alpha=3.0)]
+    assert "Ringed: over fewer draws" in write_shift_report(records, tmp_path).read_text()
+    assert "Ringed" not in write_shift_report(whole, tmp_path / "whole").read_text()
+
+
+def test_a_figure_of_single_draws_has_no_bars_to_explain(tmp_path):
+    adjusted = [record("difc", alpha, 0, 0.5, unadjusted=0.4) for alpha in (3.0, 0.3)]
+    records = [*sweep(("ce", (30, 10))), *sweep(("ce", (30, 10)), alpha=3.0), *adjusted]
+    text = write_shift_report(records, tmp_path).read_text()
+    captions = re.findall(r"<figure.*?</figure>", text, re.S)
+    assert ["Bars" in caption for caption in captions[:2]] == [True, False]  # no correction, adjusted
+
+
+def test_corrections_with_the_same_scores_are_one_row_and_one_comparison(tmp_path):
+    same = sweep(("difc", (32, 13, 57)), sampler="pseudo_balanced")
+    other = sweep(("difc", (32, 13, 56)), sampler="pseudo_balanced")
+    assert len(over_base(lines_from_records(UNCLEAR + other), "macro_recall")) == 2
+    lines = lines_from_records(UNCLEAR + same)
+    (only,) = over_base(lines, "macro_recall")
+    assert only.holm_p == only.p
+    names = [tuple(row[:3]) for row in table(lines, "macro_recall")[1:]]
+    assert names == [("dann", "ce", "none"), ("dann", "difc", "none or pseudo-balanced")]
+    text = write_shift_report(UNCLEAR + same, tmp_path).read_text()
+    assert "all of them gave the same scores in every run" in text and "pseudo-balanced: target batches" in text
+    assert "A row of several" not in write_shift_report(UNCLEAR + other, tmp_path / "other").read_text()
+
+
+def test_runs_alike_at_one_severity_count_as_one_comparison_there():
+    def both(recalls, adjusted, alpha):
+        pairs = enumerate(zip(recalls, adjusted, strict=True))
+        return [record("difc", alpha, i, b / 100, unadjusted=a / 100) for i, (a, b) in pairs]
+
+    kept = both((32, 13, 57), (32, 13, 57), 0.3)  # no estimate could be used
+    records = [*UNCLEAR[:3], *sweep(("ce", (30, 10, 50)), alpha=3.0), *kept, *both((35, 15.1, 54.9), (31, 12, 53), 3.0)]
+    found = over_base(lines_from_records(records), "macro_recall")
+    assert len(found) == 4  # of which three differ
+    assert min(d.holm_p for d in found) == pytest.approx(3 * min(d.p for d in found))

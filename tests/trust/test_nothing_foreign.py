@@ -25,8 +25,11 @@ ENTRIES = {
 OUTPUTS = {
     "compare": ["table.csv", "table.md", "choice.csv", "choice.md", "command.txt"],
     "shift": [
-        f"folder.bright-to-folder.dim--label-shift/label_shift{end}"
-        for end in (".html", ".csv", "_statistics.csv", ".md")
+        *(
+            f"folder.bright-to-folder.dim--label-shift/label_shift{end}"
+            for end in (".html", ".csv", "_statistics.csv", ".md")
+        ),
+        "command.txt",
     ],
     "adapt": ["report.html", "report.md", "command.txt"],
     "report": ["report.html", "report.md"],
