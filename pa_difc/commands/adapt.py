@@ -11,8 +11,6 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +135,8 @@ def run(parsed: argparse.Namespace) -> int:
     keep_asked(out, [record["key"] for record in records], {})
     if not records:
         raise UserError(f"none of the {len(cells)} cells could be trained")
-    conclude(records, out, target, longer=longer)
+    remarks = [line for line in (plan.why_untrained, plan.crop) if line]
+    conclude(records, out, target, longer=longer, remarks=remarks)
     return 0 if all(failure.mendable for _, failure in failures) else 1
 
 
@@ -200,13 +199,16 @@ def _plan(
 ) -> Plan:
     """The plan of an earlier run for the same cells and budget, or a new one, which is written to plan.json.
 
-    If the budget is too short for all cells, but not for as_is, the plan is for as_is alone and is not written: the
-    measurements are, in pace.json, so that the next call has more time.
+    If the budget is too short for all cells, the plan is for as_is alone and is not written: the measurements are, in
+    pace.json, so that the next call has more time.
+
+    Raises:
+        TooShortError: the budget is too short, and there is no as_is.
     """
     from ..evaluation.crop_choice import SCALES
     from ..training.record import RunFolder
     from ..util.terminal import wrapped
-    from .budget import TooShortError, decide, describe
+    from .budget import TooShortError, decide, describe, untrained
     from .measuring import measure
     from .plan_file import read_pace, read_plan, write_pace, write_plan
 
@@ -215,38 +217,26 @@ def _plan(
     if (plan := read_plan(path, key)) is None:
         own = cells[0].model
         assert own.input_scale is not None
-        precisions = ["bf16", "float32"] if parsed.pretrained else [own.precision]
+        precisions = ["float32", "bf16"] if parsed.pretrained else [own.precision]
         scales = list(SCALES) if cells[0].method.name == "as_is" and own.input_scale == 1 else [own.input_scale]
         kept, same = parsed.out / "pace.json", f"{'-'.join(keys)}-{jobs}-{platform.node()}"
+        spent = time.perf_counter() - started
         pace = read_pace(kept, same) or measure(
-            cells, source, target, budget=budget, precisions=precisions, scales=scales, jobs=jobs
+            cells, source, target, budget=budget, precisions=precisions, scales=scales, jobs=jobs, spent=spent
         )
-        decided = partial(
-            decide,
-            pace=pace,
-            source=source,
-            target=target,
-            batch_size=cells[0].data.batch_size,
-            most_epochs=most_epochs,
-            budget=budget,
-            spent=time.perf_counter() - started,
-            key=key,
-            jobs=jobs,
-        )
-        methods = [cell.method.name for cell in cells]
+        methods, spent = [cell.method.name for cell in cells], time.perf_counter() - started
+        many = {"batch_size": cells[0].data.batch_size, "most_epochs": most_epochs, "jobs": jobs}
         try:
-            plan = decided(methods)
+            plan = decide(methods, pace, source, target, budget=budget, spent=spent, key=key, **many)
             write_plan(path, plan)
             kept.unlink(missing_ok=True)
         except TooShortError as error:
             write_pace(kept, pace, same)
             if methods[0] != "as_is":
                 raise
-            try:
-                plan = replace(decided(methods[:1]), steps=0)
-            except TooShortError:
-                raise error from None
-            print(f"{error}. Only as_is fits, the pretrained classifier without training.", file=sys.stderr)
+            why = f"{error}. Nothing is trained: the model is as_is, the pretrained classifier"
+            plan = untrained(pace, source, target, left=budget - spent, key=key, why=why)
+            print(wrapped(why, indent=2), file=sys.stderr)
     print(f"{wrapped(describe(plan, source, target, most_epochs, jobs), indent=2)}\n", flush=True)
     return plan
 

@@ -25,7 +25,9 @@ from ..util.terminal import wrapped
 from .grid_lines import in_brief
 
 
-def conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain, longer: str) -> None:
+def conclude(
+    records: Sequence[dict[str, Any]], out: Path, target: Domain, longer: str, remarks: Sequence[str] = ()
+) -> None:
     """Chooses a cell, writes the page and the model, and prints the choice, how certain it is and how to use it.
 
     Args:
@@ -33,6 +35,7 @@ def conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain, longe
         out: the folder above their folders.
         target: the data; its labels, if any, are read after the choice.
         longer: what would let the cells train for longer, in words.
+        remarks: sentences without a full stop for the page, on what was decided before training.
 
     Raises:
         UserError: a run's outputs are missing, or a file can't be written.
@@ -41,7 +44,7 @@ def conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain, longe
     selection = select(grid)
     if selection is None:
         raise UserError(f"{out}: outputs.npz of a run is missing; delete its record.json and rerun to write both")
-    selection = replace(selection, longer=longer)
+    selection = replace(selection, longer=longer, remarks=remarks)
     page = write_grid(grid, out, None, choice=selection).page
     chosen = selection.chosen
     model = load_model(chosen.runs[0].path)
@@ -54,7 +57,8 @@ def conclude(records: Sequence[dict[str, Any]], out: Path, target: Domain, longe
     for line in [*certainty(selection), *_scored(chosen, selection, target)]:
         print(wrapped(f"  {line}", indent=2))
     print(f"\nwritten: {page}, {out / 'model'}")
-    print(wrapped(_to_use(selection, model, out / "model"), indent=2))
+    print(wrapped(_whether_to_use(selection, model), indent=2))
+    print(f"  {_command(model, out / 'model')}")  # on a line of its own, not wrapped: it is there to be copied
 
 
 def _scored(chosen: Candidate, selection: Selection, target: Domain) -> list[str]:
@@ -68,13 +72,17 @@ def _scored(chosen: Candidate, selection: Selection, target: Domain) -> list[str
     return lines
 
 
-def _to_use(selection: Selection, model: FaceModel, folder: Path) -> str:
-    """The last line: the command that uses the model, with the crop of its training images, and whether to use it."""
-    command = f"pa-difc predict --model {quoted(str(folder))} "
-    command += "photo.jpg" if model.settings["input"]["prepared"] else "--crop none face.jpg"
-    cut = "" if model.settings["input"]["prepared"] else " (for images cut like those of the target)"
+def _whether_to_use(selection: Selection, model: FaceModel) -> str:
+    """The line before the command that uses the model: whether to use it, and on which images."""
+    cut = "" if model.settings["input"]["prepared"] else " on images cut like those of the target"
     if learnt_little(selection):
-        return f"do not use it yet: it may hardly beat guessing, see above; to try it: {command}{cut}"
+        return f"do not use it yet: it may be little better than guessing, see above. To try it{cut}:"
     if not selection.chosen.eligible:
-        return f"do not rely on it: no cell passes the rules of the choice; to try it: {command}{cut}"
-    return f"to use it: {command}{cut}"
+        return f"do not rely on it: no cell passes the rules of the choice. To try it{cut}:"
+    return f"to use it{cut}:"
+
+
+def _command(model: FaceModel, folder: Path) -> str:
+    """The command that uses the model, with the crop of its training images."""
+    images = "photo.jpg" if model.settings["input"]["prepared"] else "--crop none face.jpg"
+    return f"pa-difc predict --model {quoted(str(folder))} {images}"

@@ -33,6 +33,8 @@ FEWEST_EPOCHS = 2
 MOST_STEPS, MOST_EPOCHS = 2000, 100
 #: At most this share of the budget goes into predicting held-out faces, but at least this many faces per domain.
 SCORING, FEWEST_SCORED = 0.2, 1000
+#: If nothing can be trained, this many held-out faces of each side are scored however little time is left.
+FEWEST_ALONE = 100
 #: When source faces are left out, each class keeps at least this many samples, or all if it has fewer.
 RARE = 50
 
@@ -55,6 +57,8 @@ class Plan:
     precision: str
     input_scale: float
     seconds: list[float]  #: expected time of each cell
+    crop: str = ""  #: how the crop was chosen, in a sentence without a full stop
+    why_untrained: str = ""  #: why nothing is trained, in a sentence without a full stop; empty if something is
 
 
 def read_budget(text: str) -> float:
@@ -126,16 +130,33 @@ def decide(
         enough = budget
         while longest(enough) < fewest:
             enough *= 1.05
+        takes = duration((lasts(fewest, scored) + pace.start) / PLANNED)
         raise TooShortError(
-            f"--budget: too short; reading and measuring took {duration(spent)}, and training and scoring {n} "
-            f"cell{'s' * (n > 1)} take at least {duration((lasts(fewest, scored) + pace.start) / PLANNED)} here: give "
+            f"--budget: too short; {n} cell{'s take' if n > 1 else ' takes'} at least {takes} here: give "
             f"--budget {round_budget(_SLACK * enough)}"
         )
     epochs = epochs_of(steps)
     per_epoch = min(steps // epochs, whole)
     faces = most if per_epoch == whole else per_epoch * batch_size
     seconds = each(epochs * per_epoch, scored)
-    return Plan(key, epochs, per_epoch, faces, scored, pace.precision, pace.input_scale, seconds)
+    return Plan(key, epochs, per_epoch, faces, scored, pace.precision, pace.input_scale, seconds, pace.crop)
+
+
+def untrained(pace: Pace, source: Domain, target: Domain, *, left: float, key: str, why: str) -> Plan:
+    """The plan of as_is alone, which is made however little time is left: a model is better than none.
+
+    Args:
+        pace: from :func:`measure`.
+        source, target: the data.
+        left: seconds of the budget; they decide how many held-out faces are scored, at least :data:`FEWEST_ALONE`.
+        key, why: see :class:`Plan`.
+    """
+    fitting = (PLANNED * left - pace.start - pace.end) / pace.face / 2
+    scored = max(FEWEST_ALONE, int(fitting))
+    faces = max(len(source.train), len(target.train))
+    ends = pace.end + pace.face * sum(min(len(domain.test), scored) for domain in (source, target))
+    shape = pace.precision, pace.input_scale
+    return Plan(key, FEWEST_EPOCHS, 0, faces, scored, *shape, [ends], pace.crop, why)
 
 
 def steps_per_epoch(source: Domain, target: Domain, batch_size: int) -> int:
@@ -180,11 +201,11 @@ def describe(plan: Plan, source: Domain, target: Domain, most_epochs: int, jobs:
     passes = passes if plan.steps else "without training"
     some = f", with at most {plan.faces:,} training faces of each side" * (plan.faces < most("train"))
     some += f", judged by at most {plan.scored:,} held-out ones" * (plan.scored < most("test"))
-    at_a_time = f", {jobs} cells at a time" if jobs > 1 else ""
+    at_a_time = f", {min(jobs, n)} cells at a time" if min(jobs, n) > 1 else ""
     crop = f"; faces at {plan.input_scale:g} of their size" * (plan.input_scale != 1)
     return (
         f"decided: {n} cell{'s' * (n > 1)}, {passes}{some}; {plan.precision}{crop}; about "
-        f"{duration(makespan(plan.seconds, jobs))} in all{at_a_time}"
+        f"{duration(makespan(plan.seconds, jobs))} from here{at_a_time}"
     )
 
 

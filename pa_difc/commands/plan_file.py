@@ -21,6 +21,7 @@ _PLAN: dict[str, Any] = {
     "precision": TEXT,
     "input_scale": NUMBER,
     "seconds": [NUMBER],
+    "crop?": TEXT,
 }
 _PACE: dict[str, Any] = {
     "key": TEXT,
@@ -31,6 +32,7 @@ _PACE: dict[str, Any] = {
     "start": NUMBER,
     "epoch": NUMBER,
     "end": NUMBER,
+    "crop?": TEXT,
 }
 
 

@@ -13,6 +13,7 @@ from ..data.loaders import EvalLoader
 from ..data.views import mirrored, scaled
 from ..methods.hooks import eval_mode
 from ..util.errors import UserError
+from .criteria import SOURCE_TOLERANCE
 from .inference import Adapter
 
 #: The scales to try, from looser crops to tighter ones.
@@ -118,6 +119,49 @@ def score_crops(probs: Tensor, scales: Sequence[float] = SCALES) -> CropChoice:
         confidence = mean.amax(dim=1).mean().item()
         scores.append(CropScore(scale, _agreement(plain, mirror), confidence, tuple(shares.tolist())))
     return CropChoice(tuple(scores))
+
+
+def score_gains(probs: Tensor, scales: Sequence[float] = SCALES, draws: int = 200) -> list[tuple[float, float]]:
+    """The 95 % percentile bootstrap intervals of the crops' scores minus that of the unchanged crop, paired by face.
+
+    Args:
+        probs: ``(S, 2, N, K)``, see :func:`crop_probs`.
+        scales: their scales, with 1 among them.
+        draws: how often N of the N faces are drawn with replacement.
+    """
+    n, plain = probs.shape[2], list(scales).index(1.0)
+    generator = torch.Generator().manual_seed(0)
+    drawn = []
+    for _ in range(draws):
+        again = probs[:, :, torch.randint(n, (n,), generator=generator)]
+        drawn.append(torch.tensor([crop.score for crop in score_crops(again, scales).scores]))
+    gained = torch.stack(drawn)
+    low, high = (gained - gained[:, plain : plain + 1]).quantile(torch.tensor([0.025, 0.975]), dim=0)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def clear_choice(
+    choice: CropChoice, gains: Sequence[tuple[float, float]], source_recall: Sequence[float] | None
+) -> CropScore:
+    """The crop to train with: the unchanged one, unless another is clearly better.
+
+    The score is no accuracy, and looser crops can raise it while recall falls. So another crop must score better than
+    chance may explain, and keep the recall on held-out source faces, as trained cells have to.
+
+    Args:
+        choice: the scores, with one of scale 1.
+        gains: see :func:`score_gains`.
+        source_recall: mean recall in [0, 1] of each crop on held-out source faces; None without a source.
+    """
+    (plain,) = (crop for crop in choice.scores if crop.scale == 1)
+    recalls = source_recall or [0.0] * len(gains)
+    floor = recalls[choice.scores.index(plain)] - SOURCE_TOLERANCE
+    better = [
+        crop
+        for crop, (low, _), recall in zip(choice.scores, gains, recalls, strict=True)
+        if low > 0 and recall >= floor
+    ]
+    return max(better, key=lambda crop: crop.score, default=plain)
 
 
 def _agreement(p: Tensor, q: Tensor) -> float:

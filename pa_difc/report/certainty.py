@@ -27,7 +27,8 @@ def certainty(selection: Selection) -> list[str]:
     """
     lines = [*learnt_little(selection), *_unfinished(selection)]
     if len(selection.candidates) == 1:
-        return [*lines, "There was nothing to choose from."]
+        only = selection.chosen.name
+        return [*lines, f"{only} is the only cell: no choice was made, and nothing was compared with it."]
     lines += [*_criteria(selection), *_by_source(selection)]
     pairs = combinations([c.runs[0] for c in selection.candidates], 2)
     shares = [share for a, b in pairs if (share := agreement(a, b)) is not None]
@@ -116,7 +117,7 @@ def listed(words: Sequence[str]) -> str:
 
 
 def learnt_little(selection: Selection) -> list[str]:
-    """A warning if the chosen cell may hardly beat guessing on held-out source faces; reads source labels only."""
+    """A warning if the chosen cell may be little better than guessing on held-out source; reads source labels only."""
     why = little([run.record for run in selection.chosen.runs])
     if why is None:
         return []

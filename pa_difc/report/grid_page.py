@@ -207,7 +207,7 @@ def _apart(grid: Grid) -> list[str]:
 
 
 def _caveats(grid: Grid, choice: Selection | None) -> list[str]:
-    return grid.caveats if choice is None else caveats(grid.runs, choice.longer)
+    return grid.caveats if choice is None else [*choice.remarks, *caveats(grid.runs, choice.longer)]
 
 
 def _multiplied(grid: Grid) -> list[str]:

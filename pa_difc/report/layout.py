@@ -51,19 +51,24 @@ def facts(grid: Grid) -> str:
 
 def settings(grid: Grid) -> str:
     """A line on how and when the runs were trained: features, epochs, optimiser, rate, code and dates."""
-    trained = [run for run in grid.runs if run.method != AS_IS] or list(grid.runs)
+    trained = [run for run in grid.runs if run.method != AS_IS]
     frozen = any(side.get("features_of") for run in trained for side in run.record["data"].values())
-    of_runs = {
-        "epochs": [run.settings["run"]["epochs"] for run in trained],
-        "optimiser": [run.settings["optimiser"]["name"] for run in trained],
-        "learning rate": [run.settings["optimiser"]["lr"] for run in trained],
-    }
+    how = "heads on frozen features" if frozen else "whole network trained" if trained else "nothing was trained"
+    of_runs = (
+        {}
+        if not trained
+        else {
+            "epochs": [run.settings["run"]["epochs"] for run in trained],
+            "optimiser": [run.settings["optimiser"]["name"] for run in trained],
+            "learning rate": [run.settings["optimiser"]["lr"] for run in trained],
+        }
+    )
     said = [f"{name} {' and '.join(dict.fromkeys(map(plain_value, values)))}" for name, values in of_runs.items()]
-    code = " and ".join(dict.fromkeys(filter(None, (code_version(run.record) for run in trained))))
-    days = sorted({str(run.record["finished"])[:10] for run in trained})
+    code = " and ".join(dict.fromkeys(filter(None, (code_version(run.record) for run in trained or grid.runs))))
+    days = sorted({str(run.record["finished"])[:10] for run in trained or grid.runs})
     said += [f"pa-difc {code}"] if code else []
     said.append(f"finished {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else ""))
-    return "Settings: " + " · ".join(["heads on frozen features" if frozen else "whole network trained", *said])
+    return "Settings: " + " · ".join([how, *said])
 
 
 def front(said: Sequence[str], lead: str, picture: str, main: tuple[str, Rows] | None, notes: Sequence[str]) -> str:

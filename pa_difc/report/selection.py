@@ -32,6 +32,13 @@ ALONE = ("im", "class_ami", "bnm", "snd", "src_macro")
 #: EnsV, the agreement with their mean, prefers each of them to a better classifier that learnt from elsewhere.
 AGAINST_AS_IS = ("im", "class_ami", "bnm", "ensv")
 FEWEST_ABOVE_AS_IS = 2
+#: What each criterion of the choice means, in a line.
+ABOUT = {
+    "class_ami": "how well the predicted classes match groups of similar faces; 1 at most, 0 by chance",
+    "ensv": "agreement with the average prediction of all cells; 1 at most",
+    "im": "information maximisation: how sure each prediction is and how evenly the classes are predicted",
+    "bnm": "nuclear norm of the predictions: large if they are sure and of many classes",
+}
 #: The cell whose recall on held-out source faces the others have to keep.
 REFERENCE = ("source_only", BASE)
 #: Header of the column that decides the choice.
@@ -84,6 +91,7 @@ class Selection:
     has_source: bool  #: whether there was a source dataset
     has_reference: bool  #: whether the grid has the cell :data:`REFERENCE`
     longer: str = "more time"  #: what would let the cells train for longer, in words
+    remarks: Sequence[str] = ()  #: sentences without a full stop on what was decided before training, for the page
 
     @property
     def chosen(self) -> Candidate:
@@ -134,20 +142,24 @@ def select(grid: Grid) -> Selection | None:
 
 
 def candidates_table(selection: Selection) -> Rows:
-    """Every cell with its criteria and mean rank; an arrow marks the chosen one."""
-    shown = [name for name in CONSENSUS if name != "src_macro"]
-    compared = any(c.agreement is not None for c in selection.candidates)
+    """Every cell with its criteria and mean rank; an arrow marks the chosen one.
+
+    A single cell has neither criteria nor rank: these compare cells.
+    """
+    several = len(selection.candidates) > 1
+    shown = [name for name in CONSENSUS if name != "src_macro"] if several else []
+    compared = several and any(c.agreement is not None for c in selection.candidates)
     agrees = [AGREES] if compared else []
     recall = ["source recall"] if selection.has_source else []
-    rows = [["method", "loss", *recall, *shown, RANK, *agrees, "classes", "time"]]
+    rows = [["method", "loss", *recall, *shown, *([RANK] if several else []), *agrees, "classes", "training"]]
     for c in selection.candidates:
         marks = [" †"] * c.collapsed + [" §"] * (not c.keeps_source) + [" ¶"] * c.below_as_is
-        marks += [" ←"] * (c is selection.chosen)
+        marks += [" ←"] * (several and c is selection.chosen)
         kept = [_with_interval(c.source)] if selection.has_source else []
         values = [*kept, *(fixed(c.scores[name], 3) for name in shown)]
         classes = f"{sum(share > 0 for share in c.predicted)} of {len(selection.classes)}"
-        time = f"{int(c.seconds) // 60}:{int(c.seconds) % 60:02d}"
-        values += [fixed(selection.rank(c)), *([_share(c.agreement)] if compared else [])]
+        time = "–" if c.method == AS_IS else f"{int(c.seconds) // 60}:{int(c.seconds) % 60:02d}"
+        values += [*([fixed(selection.rank(c))] if several else []), *([_share(c.agreement)] if compared else [])]
         rows.append([c.method, shown_loss(c.method, c.loss) + "".join(marks), *values, classes, time])
     return rows
 
@@ -188,11 +200,16 @@ def predicted_table(selection: Selection) -> Rows:
 
 def selection_notes(selection: Selection) -> list[str]:
     """Notes on how to read the candidates' table."""
-    notes = [
-        f"← chosen by {selection.chosen_by}, where rank 1 is the best; of the criteria themselves, larger is better"
-        + "; source recall: mean recall on held-out source with its 95 % interval, in %" * selection.has_source,
-        "ensv: agreement with the mean of all cells, by mean recall (in the paper by accuracy)",
-    ]
+    several = len(selection.candidates) > 1
+    notes = []
+    if several:
+        notes += [f"← chosen by {selection.chosen_by}: rank 1 is the best; of the criteria, larger is better"]
+        notes += [f"{name}: {ABOUT[name]}" for name in CONSENSUS if name != "src_macro"]
+    if selection.has_source:
+        notes.append("source recall: mean recall in % on source faces held out from training, with its 95 % interval")
+    ruled_out = [name for name in AGAINST_AS_IS if name not in CONSENSUS]
+    if several and any(c.below_as_is for c in selection.candidates):
+        notes += [f"{name}: {ABOUT[name]}" for name in ruled_out]
     if any(c.collapsed for c in selection.candidates):
         notes.append("† collapsed: in at least one run fewer than half of the classes were ever predicted; not chosen")
     if any(not c.keeps_source for c in selection.candidates):
@@ -200,8 +217,11 @@ def selection_notes(selection: Selection) -> list[str]:
         notes.append(f"§ more than {points} points of source recall below {' + '.join(REFERENCE)}; not chosen")
     if any(c.below_as_is for c in selection.candidates):
         notes.append(f"¶ better than as_is by fewer than two of {', '.join(AGAINST_AS_IS)}; not chosen")
-    if not selection.has_reference and selection.has_source:
-        notes.append(f"{' + '.join(REFERENCE)} is not among the cells, so their source recall is not checked")
+    if several and not selection.has_reference and selection.has_source:
+        notes.append(
+            f"no cell is ruled out for forgetting the source, because {' + '.join(REFERENCE)}, with which the others "
+            "are compared, is missing"
+        )
     if not any(c.eligible for c in selection.candidates):
         notes.append("no cell passes these rules: the choice is unreliable")
     return notes

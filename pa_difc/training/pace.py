@@ -7,9 +7,11 @@ import io
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from math import inf, isinf
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -38,12 +40,14 @@ TIMED_STEPS = 2
 _TIMED_FACES = 128
 
 
-def step_seconds(settings: Settings, source: Domain, target: Domain) -> float:
+def step_seconds(settings: Settings, source: Domain, target: Domain, until: float = inf) -> float:
     """Seconds of a training step including data loading, averaged over a few.
 
     Args:
         settings: resolved, of a method that trains.
         source, target: the data.
+        until: the time of day at which no further step begins. If the first one ends later, its time counts, which
+            includes that of buffers and kernels: the estimate is too long rather than too short.
 
     Raises:
         UserError: the method can't be made with these settings.
@@ -52,11 +56,12 @@ def step_seconds(settings: Settings, source: Domain, target: Domain) -> float:
     adapter = quiet_adapter(settings, source, len(loader))
     adapter.models.train()
     batches = _batches(adapter, loader)
-    adapter.training_step(next(batches))
-    started = time.perf_counter()
-    for _ in range(TIMED_STEPS):
+    ends = [time.perf_counter()]
+    while len(ends) < 2 or (len(ends) < 2 + TIMED_STEPS and time.time() < until):
         adapter.training_step(next(batches))
-    return (time.perf_counter() - started) / TIMED_STEPS
+        ends.append(time.perf_counter())
+    timed = ends[1:] if len(ends) > 2 else ends
+    return (timed[-1] - timed[0]) / (len(timed) - 1)
 
 
 def prediction_seconds(settings: Settings, source: Domain, target: Domain) -> float:
@@ -106,11 +111,12 @@ class SideBySide:
     """Measurements in several workers in parallel.
 
     Attributes:
-        steps: seconds of a step of each cell, averaged over workers; None if a worker could not make the method.
+        steps: seconds of a step of each cell, averaged over workers; None if there was no time to measure it.
         face: seconds to predict a face.
         start: seconds until the last worker was ready.
         epoch: seconds at the end of an epoch; see :func:`ends_seconds`.
         end: seconds at the end of a run.
+        refused: the cells whose method a worker could not make, by their places; their steps are None.
     """
 
     steps: list[float | None]
@@ -118,9 +124,12 @@ class SideBySide:
     start: float
     epoch: float = 0.0
     end: float = 0.0
+    refused: frozenset[int] = frozenset()
 
 
-def measure_side_by_side(cells: Sequence[Settings], source: Domain, target: Domain, jobs: int) -> SideBySide:
+def measure_side_by_side(
+    cells: Sequence[Settings], source: Domain, target: Domain, jobs: int, until: float = inf
+) -> SideBySide | None:
     """Measures steps and predictions while the planned number of workers run in parallel.
 
     Each worker starts with another cell, so that cheap and expensive steps overlap as in a grid.
@@ -129,43 +138,61 @@ def measure_side_by_side(cells: Sequence[Settings], source: Domain, target: Doma
         cells: resolved settings of methods that train; the first one predicts.
         source, target: the data.
         jobs: the number of workers.
+        until: the time of day at which workers begin no other cell. They may take half as long again to finish what
+            they began, and are killed then.
+
+    Returns:
+        The measurements of the workers that finished; None if none did.
     """
     with tempfile.TemporaryDirectory(prefix="pa_difc-") as folder:
-        task = partial(_measured, share((source, target), Path(folder) / "pair"), list(cells), loaded_plugins())
         began = time.time()
+        task = partial(_measured, share((source, target), Path(folder) / "pair"), list(cells), loaded_plugins(), until)
         # One pool per process; in a common pool, a quick worker could take two tasks.
         pools = [worker_process() for _ in range(jobs)]
         try:
-            found = [f.result() for f in [pool.submit(task, i) for i, pool in enumerate(pools)]]
+            futures = [pool.submit(task, i) for i, pool in enumerate(pools)]
+            done, _ = wait(futures, None if isinf(until) else max(0.0, until - began) * 1.5)
+            found = [future.result() for future in futures if future in done]
         finally:
             for pool in pools:
                 pool.shutdown(kill_workers=True)
-    steps = [[worker.steps[i] for worker in found] for i in range(len(cells))]
+    if not found:
+        return None
+    refused = frozenset().union(*(worker.refused for worker in found))
+    timed = [[s for worker in found if (s := worker.steps[i]) is not None] for i in range(len(cells))]
     return SideBySide(
-        [mean(several) if None not in several else None for several in steps],  # type: ignore[type-var]
+        [mean(several) if several and i not in refused else None for i, several in enumerate(timed)],
         mean(worker.face for worker in found),
         max(worker.start for worker in found) - began,
         max(worker.epoch for worker in found),
         max(worker.end for worker in found),
+        refused,
     )
 
 
-def _measured(pair: Path, cells: Sequence[Settings], plugins: Sequence[Path], first: int) -> SideBySide:
-    """Measures in one worker; its ``start`` is the time of day when it was ready."""
+def _measured(pair: Path, cells: Sequence[Settings], plugins: Sequence[Path], until: float, first: int) -> SideBySide:
+    """Measures in one worker; its ``start`` is the time of day when it was ready.
+
+    What every cell needs comes first, so that it is known if there is no time for all cells.
+    """
     torch.set_num_threads(THREADS)
     with contextlib.redirect_stdout(io.StringIO()):
         for plugin in plugins:
             load_plugin(plugin)
     source, target = shared(pair)
     start = time.time()
-    steps: list[float | None] = [None] * len(cells)
-    for i in ((first + k) % len(cells) for k in range(len(cells))):
-        with contextlib.suppress(UserError):  # reported when the cell is trained
-            steps[i] = step_seconds(cells[i], source, target)
     face, ends = prediction_seconds(cells[0], source, target), (0.0, 0.0)
     with contextlib.suppress(UserError):
         ends = ends_seconds(cells[0], source, target)
-    return SideBySide(steps, face, start, *ends)
+    steps, refused = list[float | None]([None] * len(cells)), set[int]()
+    for i in ((first + k) % len(cells) for k in range(len(cells))):
+        if time.time() >= until:
+            break
+        try:
+            steps[i] = step_seconds(cells[i], source, target, until)
+        except UserError:  # reported when the cell is trained
+            refused.add(i)
+    return SideBySide(steps, face, start, *ends, frozenset(refused))
 
 
 def quiet_adapter(settings: Settings, source: Domain, steps: int) -> LossSlot:

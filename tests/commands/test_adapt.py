@@ -17,7 +17,7 @@ from processes import apart, here, start
 
 from pa_difc.commands import adapt as command
 from pa_difc.commands import budget as planning
-from pa_difc.commands import measuring
+from pa_difc.commands import adapt_crop, measuring
 from pa_difc.commands.adapt import FROM_CLASSIFIER, FROM_SCRATCH
 from pa_difc.commands.budget import decide, fewer_faces, read_budget
 from pa_difc.commands.measuring import Pace, measure
@@ -194,7 +194,7 @@ def test_a_model_that_may_hardly_beat_guessing_is_not_recommended_anywhere(home,
     """A learning rate of nothing teaches nothing: the table's notes, the last line, the page and the card say so."""
     assert main(words(home, tmp_path, *SMALL, "lr=1e-9")) == 0
     said, warning = capsys.readouterr().out, "mean recall on held-out source is "
-    assert f"yet: its {warning}" in said and said.strip().splitlines()[-1].startswith("do not use it yet: ")
+    assert f"yet: its {warning}" in said and said.strip().splitlines()[-2].startswith("do not use it yet: ")
     assert f"**Do not use it yet: its {warning}" in (tmp_path / "model" / "README.md").read_text()
     assert "Do not use " in (tmp_path / "report.md").read_text().split("\n\n")[1]
     out, said = adapted
@@ -317,8 +317,9 @@ def test_a_plan_says_when_the_budget_is_not_what_limits_it():
 
 def test_a_budget_that_is_too_short_says_what_is_needed():
     """Ten steps of 2 s and scoring, 21.2 s, are 65 % of 33 s."""
-    with pytest.raises(UserError, match=r"too short; .* 2 cells take at least 33 s here: give --budget 50s$"):
+    with pytest.raises(UserError, match=r"too short; 2 cells take at least 33 s here: give --budget 50s$") as refused:
         plan_of(20)
+    assert len(f"error: {refused.value}") < 80  # an error is one line, and fits a terminal
 
 
 @pytest.mark.parametrize("spent", [0.0, 15.0, 170.0, 2500.0])
@@ -365,11 +366,17 @@ def test_where_no_training_fits_the_pretrained_classifier_alone_is_the_answer(ho
     monkeypatch.setattr(measuring, "measure", lambda *_, **__: slow)
     assert main(words(home, tmp_path, *model_before(home))) == 0
     said = capsys.readouterr()
-    assert "too short; " in said.err and "Only as_is fits, the pretrained classifier without training." in said.err
+    reason = re.search(r"too short; 5 cells take at least .* here: give --budget \w+", said.err)[0]
+    assert "Nothing is trained: the model is as_is, the pretrained classifier" in said.err
     assert "decided: 1 cell, without training" in said.out and "chosen without labels: as_is\n" in said.out
     assert set(cells_of(tmp_path)) == {("as_is", "ce")} and (tmp_path / "model" / "config.json").exists()
     page = (tmp_path / "report.md").read_text()
     assert "Take as_is, the pretrained classifier without training, the only cell" in page
+    html = (tmp_path / "report.html").read_text()
+    for shown in (page, html):  # what the terminal said, and of the training that was not
+        assert reason in shown and "Settings: nothing was trained" in shown
+        assert "learning rate" not in shown.partition("Figures")[0] and "no choice was made" in shown
+        assert not re.search(r"ensv|class_ami|rank", shown.partition("Figures")[0])
     (tmp_path / "pace.json").unlink()
     monkeypatch.setattr(measuring, "measure", lambda *_, **__: fast)
     assert main(words(home, tmp_path, *model_before(home))) == 0  # nothing was decided for good
@@ -424,13 +431,18 @@ def test_the_faster_precision_is_taken_and_the_crop_that_the_classifier_knows(mo
     monkeypatch.setattr(pace, "step_seconds", lambda cell, *_: seconds[cell.model.precision])
     monkeypatch.setattr(pace, "prediction_seconds", lambda *_: 0.1)
     looked_at = []
+
+    def choose_crop(cell, source, target, scales, number, until):
+        looked_at.append((scales, number))
+        return adapt_crop.Crop(0.9, "looser")
+
     monkeypatch.setattr(pace, "ends_seconds", lambda *_: (0.25, 3.0))
-    monkeypatch.setattr(measuring, "_choose_scale", lambda cell, target, *given: looked_at.append(given) or 0.9)
+    monkeypatch.setattr(adapt_crop, "choose_crop", choose_crop)
     domain = Domain("s", random_faces(40, 0), random_faces(10, 1))
     cell = resolve(Settings.of(method="source_only", loss="ce", crop_px=32, batch_size=20))
-    found = measure([cell], domain, domain, budget=2000, precisions=["bf16", "float32"], scales=[0.8, 0.9])
-    assert looked_at == [([0.8, 0.9], 500)]  # a twentieth of 2,000 s, for two scales at 0.1 s a face
-    assert found == Pace("float32", 0.9, {"source_only": 1.0}, 0.1, 0.0, 0.25, 3.0)
+    found = measure([cell], domain, domain, budget=2000, precisions=["bf16", "float32"], scales=[0.9, 1.0])
+    assert looked_at == [([0.9, 1.0], 500)]  # a twentieth of 2,000 s, for two scales at 0.1 s a face
+    assert found == Pace("float32", 0.9, {"source_only": 1.0}, 0.1, 0.0, 0.25, 3.0, "looser")
     plan = planning.Plan("k", 3, 10, 100, 100, found.precision, found.input_scale, [1.0])
     (settings,) = planning.planned([cell], plan)
     assert (settings.model.precision, settings.model.input_scale, settings.run.epochs) == ("float32", 0.9, 3)
@@ -445,7 +457,9 @@ def test_a_source_that_lacks_a_class_still_gets_what_can_be_trained(home, tmp_pa
     assert main(words(tmp_path, tmp_path / "out", *SMALL)) == 0
     said = capsys.readouterr()
     assert said.err.count("failed: ") == 1 and "fear" in said.err and said.err.endswith("… and 1 more run\n")
-    assert "chosen without labels: source_only + ce\n  There was nothing to choose from." in said.out
+    assert (
+        "chosen without labels: source_only + ce\n  source_only + ce is the only cell: no choice was made" in said.out
+    )
 
 
 def test_steps_and_predictions_are_timed_and_nothing_is_said(home, capsys):
@@ -456,3 +470,89 @@ def test_steps_and_predictions_are_timed_and_nothing_is_said(home, capsys):
     each = resolve(cell.but(**{"data.target_sampler": "pseudo_balanced"}))
     assert pace.predicts_each_epoch(each) and not pace.predicts_each_epoch(cell)
     assert capsys.readouterr().out == ""
+
+
+def slow_clock(monkeypatch, step=30.0):
+    """A machine on which every training step takes ``step`` seconds by the clock; returns the clock's seconds so far."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    make = pace.quiet_adapter
+
+    def made(*args):
+        adapter = make(*args)
+        train = adapter.training_step
+        monkeypatch.setattr(
+            adapter, "training_step", lambda batch: (now.__setitem__(0, now[0] + step), train(batch))[1]
+        )
+        return adapter
+
+    monkeypatch.setattr(pace, "quiet_adapter", made)
+    return now
+
+
+def cells_to_measure():
+    domain = Domain("s", random_faces(40, 0), random_faces(10, 1))
+    methods = ("source_only", "mcc", "dann", "mcd")
+    return [resolve(Settings.of(method=m, loss="ce", crop_px=32, batch_size=20)) for m in methods], domain
+
+
+@pytest.mark.parametrize("spent", [0.0, 300.0, 900.0])
+def test_measuring_stops_at_its_share_of_the_budget_and_assumes_that_the_rest_is_slow(spent, monkeypatch, capsys):
+    """Without the limit it would take 16 steps, 480 s. A step that has begun and the ends' single one are finished."""
+    now = slow_clock(monkeypatch)
+    cells, domain = cells_to_measure()
+    found = measure(cells, domain, domain, budget=600, precisions=["float32", "bf16"], scales=[1.0], spent=spent)
+    assert now[0] - 1000 <= measuring.MEASURING * max(0, 600 - spent) + 2 * 30
+    assert found.step.keys() == {cell.method.name for cell in cells}
+    assert found.step["source_only"] == 30 and found.step["mcd"] >= 2.5 * 30
+    assert found.epoch > 0 and found.end > 0  # of which nothing is known is not free
+    assert "measuring the speed of this machine, for " in capsys.readouterr().out
+
+
+def test_with_time_enough_every_cell_is_measured(monkeypatch):
+    slow_clock(monkeypatch, step=1.0)
+    cells, domain = cells_to_measure()
+    found = measure(cells, domain, domain, budget=600, precisions=["float32"], scales=[1.0])
+    assert found.step == {cell.method.name: 1.0 for cell in cells}
+
+
+@pytest.mark.parametrize("left", [-500.0, 0.0, 3.0, 1000.0])
+def test_the_pretrained_classifier_is_planned_however_little_time_is_left(left):
+    domain = Domain("s", random_faces(20, 0), random_faces(400, 1))
+    plan = planning.untrained(Pace("float32", 1.0, {}, 0.5), domain, domain, left=left, key="k", why="too short")
+    assert plan.steps == 0 and plan.scored == max(100, int(0.65 * left)) and plan.why_untrained == "too short"
+
+
+def test_one_cell_is_not_several_at_a_time_and_what_is_past_is_not_planned():
+    domain = Domain("s", random_faces(40, 0), random_faces(10, 1))
+    one, two = (planning.Plan("k", 2, 2, 40, 10, "float32", 1.0, [20.0] * n) for n in (1, 2))
+    assert "at a time" not in planning.describe(one, domain, domain, 7, jobs=2)
+    assert planning.describe(two, domain, domain, 7, jobs=3).endswith("about 20 s from here, 2 cells at a time")
+
+
+def test_the_command_to_copy_has_a_line_of_its_own(adapted):
+    out, said = adapted
+    *_, before, command_line = said.strip("\n").splitlines()
+    assert before == "to use it on images cut like those of the target:"
+    assert command_line == f"  pa-difc predict --model {out / 'model'} --crop none face.jpg"
+
+
+def test_what_each_crop_would_cost_is_printed_and_on_the_page(adapted):
+    out, said = adapted
+    rows = {
+        row[0]: row[1].split()
+        for row in re.findall(r"\n    (size of the face|criterion|source recall).*?((?: +\d\.?\d+\.?\d*| +1)+)\n", said)
+    }
+    assert rows.keys() == {"size of the face", "criterion", "source recall"}
+    assert rows["size of the face"] == ["0.8", "0.9", "1", "1.1", "1.2"]
+    text = (out / "report.md").read_text()
+    for scale, criterion, recall in zip(*rows.values(), strict=True):
+        assert f"{scale}: {criterion} ({recall} %)" in text
+    assert re.search(r"\n    chosen: ", said) and "without labels, with mean recall on" in text
+
+
+def test_each_criterion_of_the_table_is_explained_below_it(adapted):
+    end = adapted[1].partition("\nmethod ")[2]
+    shown = [name for name in ("class_ami", "ensv") if name in end.partition("\n")[0]]
+    assert len(shown) == 2 and all(re.search(rf"\n{name}: \w+", end) for name in shown)

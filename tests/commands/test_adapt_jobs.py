@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_two_workers_have_time_for_more():
     two, source, target = plan_of(500, 2)
     assert 200 > (325 - 3 * 0.6) / 2.75 > 100 and (one.epochs, one.steps) == (2, 58)
     assert (325 - 2 * 0.6) / 1.5 > 200 and (two.epochs, two.steps) == (2, 100)
-    assert "about 5 min in all, 2 cells at a time" in describe(two, source, target, 5, 2)
+    assert "about 5 min from here, 2 cells at a time" in describe(two, source, target, 5, 2)
 
 
 def test_more_workers_than_cells_help_no_more():
@@ -57,12 +58,14 @@ def test_the_time_in_which_workers_start_is_gone():
     assert [plan_of(200, 2)[0].steps, plan_of(200, 2, start=31.0)[0].steps] == [42, 32]
 
 
-def test_paces_are_those_of_as_many_workers_as_there_will_be(monkeypatch):
+@pytest.mark.parametrize(("refused", "steps"), [({1}, {"source_only": 2.0}), ((), {"source_only": 2.0, "dann": 6.0})])
+def test_paces_are_those_of_as_many_workers_as_there_will_be(refused, steps, monkeypatch):
+    """What can't be made is reported later; what there was no time to measure is assumed to be slow."""
     asked = []
 
-    def side_by_side(cells, source, target, jobs):
+    def side_by_side(cells, source, target, jobs, until):
         asked.append(([cell.method.name for cell in cells], jobs))
-        return pace.SideBySide([2.0, None], 0.2, 3.0, 0.25, 4.0)
+        return pace.SideBySide([2.0, None], 0.2, 3.0, 0.25, 4.0, frozenset(refused))
 
     monkeypatch.setattr(pace, "prediction_seconds", lambda *_: 0.1)
     monkeypatch.setattr(pace, "measure_side_by_side", side_by_side)
@@ -70,7 +73,17 @@ def test_paces_are_those_of_as_many_workers_as_there_will_be(monkeypatch):
     cells = [resolve(Settings.of(method=m, loss="ce", crop_px=32, batch_size=20)) for m in ("dann", "source_only")]
     found = measure(cells, domain, domain, budget=2000, precisions=["float32"], scales=[1.0], jobs=2)
     assert asked == [(["source_only", "dann"], 2)]
-    assert found == Pace("float32", 1.0, {"source_only": 2.0}, 0.2, 3.0, 0.25, 4.0)  # what can't be made is said later
+    assert found == Pace("float32", 1.0, steps, 0.2, 3.0, 0.25, 4.0)
+
+
+def test_workers_that_are_not_ready_in_time_are_not_waited_for():
+    """They take seconds to start, and are killed after a tenth of one."""
+    domain = Domain("s", random_faces(40, 0), random_faces(10, 1))
+    cells = [resolve(Settings.of(method=m, loss="ce", crop_px=32, batch_size=20)) for m in ("source_only", "dann")]
+    assert pace.measure_side_by_side(cells, domain, domain, 2, until=time.time() + 0.1) is None
+    found = measure(cells, domain, domain, budget=0.01, precisions=["float32"], scales=[1.0], jobs=2)
+    assert found.step.keys() == {"source_only", "dann"} and all(found.step.values())
+    assert found.face > 0 and found.start > 0 and found.end > 0
 
 
 def test_workers_measure_beside_each_other():

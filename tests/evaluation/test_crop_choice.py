@@ -9,7 +9,16 @@ from pa_difc.data import EvalLoader
 from pa_difc.data.faces import FaceSet
 from pa_difc.data.features import FeatureSet
 from pa_difc.data.views import mirrored, scaled
-from pa_difc.evaluation.crop_choice import SCALES, CropChoice, CropScore, choose_crop, crop_probs, score_crops
+from pa_difc.evaluation.crop_choice import (
+    SCALES,
+    CropChoice,
+    CropScore,
+    choose_crop,
+    clear_choice,
+    crop_probs,
+    score_crops,
+    score_gains,
+)
 from pa_difc.util.errors import UserError
 
 
@@ -71,6 +80,30 @@ def test_the_best_score_is_chosen_and_looser_views_where_they_are_no_worse_than_
 def test_confidence_and_agreement_both_count():
     crops = (CropScore(0.9, 0.9, 0.5, ()), CropScore(1.0, 0.8, 0.8, ()), CropScore(1.1, 0.6, 0.9, ()))
     assert CropChoice(crops).chosen.scale == 1.0
+
+
+@pytest.mark.parametrize(
+    ("gains", "recalls", "scale"),
+    [
+        ([0.01, -0.2, 0.0, -0.3, -0.4], None, 0.8),  # beyond chance
+        ([-0.01, -0.2, 0.0, -0.3, -0.4], None, 1.0),  # may be chance
+        ([0.01, 0.01, 0.0, -0.3, -0.4], [0.541, 0.60, 0.624, 0.5, 0.5], 0.9),  # 0.8 loses 8.3 points on the source
+        ([0.01, 0.01, 0.0, -0.3, -0.4], [0.50, 0.59, 0.624, 0.9, 0.9], 1.0),  # and 0.9 3.4
+        ([0.01, -0.2, 0.0, -0.3, -0.4], [0.60, 0.60, 0.624, 0.5, 0.5], 0.8),  # a little less is allowed
+    ],
+)
+def test_the_crop_stays_unless_another_is_clearly_better_and_keeps_the_source(gains, recalls, scale):
+    scores = choice(0.6, 0.55, 0.5, 0.3, 0.2)
+    assert clear_choice(scores, [(low, low + 0.1) for low in gains], recalls).scale == scale
+
+
+def test_gains_are_paired_by_face_and_uncertain_with_few_faces():
+    """One crop is a little surer of each face: clear over 200 faces. Another differs by chance: 0 is in its interval."""
+    logits = torch.randn(200, 4, generator=torch.Generator().manual_seed(1))
+    other = torch.randn(200, 4, generator=torch.Generator().manual_seed(2))
+    crops = torch.stack([1.3 * logits, logits, other]).softmax(dim=-1)
+    gains = score_gains(torch.stack([crops, crops], dim=1), (0.8, 1.0, 1.2))
+    assert gains[0][0] > 0 and gains[1] == (0, 0) and gains[2][0] < 0 < gains[2][1]
 
 
 class Sized:
