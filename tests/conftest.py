@@ -32,9 +32,9 @@ def handlers():
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
-    """``-n auto``: more than there are cores, because many tests wait for processes that they start."""
+    """``-n auto``: twice as many as there are cores, because many tests wait for processes that they start."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores + 1)
+    return min(8, 2 * cores)
 
 
 def pytest_addoption(parser):
