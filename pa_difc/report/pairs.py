@@ -11,8 +11,8 @@ from .variants import canonical, code_of
 
 #: The baseline losses, the simplest first: each adds a part of DIFC to the one before.
 BASES = (BASE, "drw", "di")
-#: The baseline method.
-SOURCE_ONLY = "source_only"
+#: The baseline methods, the simplest first: without the target, and with its share in BatchNorm's statistics.
+SOURCE_ONLY, SOURCE_BN = "source_only", "source_bn"
 
 #: A cell and the one that it is compared with.
 Pair = tuple[Cell, Cell]
@@ -30,7 +30,7 @@ def of_losses(grid: Grid) -> list[Pair]:
 
 
 def of_methods(grid: Grid) -> list[Pair]:
-    """Each method over source_only with the same loss, and over itself with another option; ``as_is`` is left out."""
+    """Each method over the baseline methods with the same loss, and over itself with another option, without as_is."""
     return [(cell, other) for cell in _cells(grid) for other in _other_methods(grid, cell)]
 
 
@@ -69,11 +69,12 @@ def _other_losses(grid: Grid, cell: Cell) -> Iterator[Cell]:
 
 
 def _other_methods(grid: Grid, cell: Cell) -> Iterator[Cell]:
-    """Source_only, and the same method with one other option, of those that come before it in the table."""
+    """The baseline methods, and the same method with one other option, of those that come before it in the table."""
     method, loss = cell
     name = _first(grid, cell).method
-    bases = [] if name in (SOURCE_ONLY, AS_IS) else [other for other in grid.methods if grid.of(other, loss)]
-    yield from ((base, loss) for base in bases if _first(grid, (base, loss)).method == SOURCE_ONLY)
+    simpler = {AS_IS: (), SOURCE_ONLY: (), SOURCE_BN: (SOURCE_ONLY,)}.get(name, (SOURCE_ONLY, SOURCE_BN))
+    others = [other for other in grid.methods if grid.of(other, loss)]
+    yield from ((o, loss) for base in simpler for o in others if _first(grid, (o, loss)).method == base)
     for other in grid.methods[: grid.methods.index(method)]:
         if grid.of(other, loss):
             apart = _apart(grid, cell, (other, loss), "method")

@@ -143,6 +143,15 @@ def test_methods_are_compared_with_source_only_and_corrected_among_themselves(tm
     assert "Over source_only with drw it has +5.7 points of mean recall (p = 0.014, p = 0.027 by Holm" in sentence(grid)
 
 
+def test_methods_are_compared_with_the_control_of_batchnorm_too(tmp_path):
+    for method in ("source_only", "source_bn", "dann"):
+        write_cell(tmp_path, "ce", (0.5,), method=method)
+    found = differences(grid_of(tmp_path), "accuracy", "methods")
+    assert [(d.cell[0], d.over[0]) for d in found] == [
+        ("source_bn", "source_only"), ("dann", "source_only"), ("dann", "source_bn"),
+    ]  # fmt: skip
+
+
 def test_options_of_a_method_are_compared_one_at_a_time(tmp_path):
     options = [{"weight": weight, "repeat": n} for weight, n in ((1, 4), (0.1, 4), (0.1, 2))]
     for one in options:
