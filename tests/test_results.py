@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pa_difc.report.compared import p_text
-from pa_difc.report.statistics import holm_ps
+from pa_difc.report.statistics import holm_ps, paired_p, t_interval
+from pa_difc.util.numbers import fixed, minus
 
 DOCS = Path(__file__).parent.parent / "docs"
 #: Each grid's scores, the words before its table, and the column of p, which may follow a difference and a comma.
@@ -58,3 +59,34 @@ def test_p_are_corrected_for_all_comparisons_of_their_grid(name, words, metric, 
         if cells[column]:
             shown[method, cells[1].removesuffix(" †")] = cells[column].split(", ")[-1]
     assert shown == {cell: p_text(p) for cell, p in found.items()}
+
+
+def shift_gains():
+    """DIFC's gains of mean recall over cross-entropy in points, without a correction, by method and α."""
+    scores, gains = {}, {}
+    for row in csv.DictReader((DOCS / "results" / "label-shift-mux2fer.csv").open()):
+        if row["target"] == "plain":
+            scores[row["method"], row["loss"], row["alpha"], row["draw"]] = 100 * float(row["macro_recall"])
+    for (method, loss, alpha, draw), score in scores.items():
+        if loss == "difc":
+            gains.setdefault((method, alpha), []).append(score - scores[method, "ce", alpha, draw])
+    return gains
+
+
+def test_the_intervals_of_the_label_shift_are_those_of_its_scores():
+    gains, text = shift_gains(), (DOCS / "results.md").read_text()
+    for method in ("source_only", "dann", "safn", "mcd"):
+        cells = []
+        for alpha in ("none", "10", "3", "1", "0.3"):
+            low, high = t_interval(gains[method, alpha])
+            cells.append(f"{minus(fixed(low))} to {minus(fixed(high))}, {p_text(paired_p(gains[method, alpha]))}")
+        assert f"| {method} | {' | '.join(cells)} |" in text
+
+
+def test_the_summary_says_where_the_gain_under_label_shift_may_be_none():
+    gains = {cell: found for cell, found in shift_gains().items() if cell[0] != "safn"}
+    ps = {cell: paired_p(found) for cell, found in gains.items()}
+    severe, others = ([p for (_, a), p in ps.items() if (a == "0.3") is at] for at in (True, False))
+    said = " ".join((DOCS / "results.md").read_text().split())
+    assert f"p between {p_text(min(severe))} and {p_text(max(severe))})" in said
+    assert f"p between {min(others):.3f} and {p_text(max(others))}, uncorrected" in said

@@ -49,7 +49,7 @@ class Best:
 
     line: Line
     draws: Sequence[Draw]  #: over which it was chosen
-    partial: bool  #: whether other lines lack some of these draws, so that they were not candidates
+    partial: bool  #: whether lines have other draws than these
     others: Sequence[Gain]  #: how it differs from each other line, with one Holm correction
 
 
@@ -78,7 +78,7 @@ def to_best(lines: Sequence[Line], alpha: Alpha, metric: str) -> Best | None:
     best = max(whole, key=lambda line: mean(line.values(alpha, metric, shared)))
     every = every_draw(lines, alpha, metric)
     others = _corrected([_gain(best, line, alpha, metric, every) for line in lines if line is not best])
-    return Best(best, sorted(shared), any(own and not shared <= own for own in draws.values()), others)
+    return Best(best, sorted(shared), any(own and own != shared for own in draws.values()), others)
 
 
 def _gain(line: Line, over: Line, alpha: Alpha, metric: str, every: Collection[Draw]) -> Gain:
