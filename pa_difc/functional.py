@@ -107,6 +107,7 @@ def drw_weights(class_counts: Counts, beta: float = 0.9999) -> Tensor:
         >>> drw_weights([100, 100])
         tensor([1., 1.])
     """
+    require_number("beta", beta)
     if not 0.0 <= beta <= 1.0:
         raise ValueError(f"{beta=}: must be in [0, 1]")
     counts, dtype = _counts(class_counts)
@@ -314,6 +315,17 @@ def _counts(class_counts: Counts) -> tuple[Tensor, torch.dtype]:
     return counts, torch.promote_types(dtype or torch.get_default_dtype(), torch.float32)
 
 
+def require_number(name: str, value: object) -> None:
+    """Checks that an argument is a number, or a tensor or array of one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not hasattr(value, "__float__"):
+        raise ValueError(f"{name}={value!r}: must be a number")
+
+
 def _check_size(name: str, value: float) -> None:
+    require_number(name, value)
     if not 0.0 <= value < float("inf"):
         raise ValueError(f"{name}={value}: must be a finite number of at least 0")

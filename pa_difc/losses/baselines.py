@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ..functional import Counts, as_counts, at_least_float32, drw_weights
+from ..functional import Counts, as_counts, at_least_float32, drw_weights, require_number
 from ..util.options import Options, option
 from .labelled import IGNORE_INDEX, LabelledLoss
 from .spec import LossSpec
@@ -50,11 +50,13 @@ class WeightedLoss(LabelledLoss):
         label_smoothing, ignore_index: see :func:`.make_loss`.
     """
 
+    fixed = frozenset({"class_weights"})
     weights: Tensor  #: ``(K,)``
 
     def __init__(self, class_weights: Tensor, label_smoothing: float = 0.0, ignore_index: int = IGNORE_INDEX) -> None:
         super().__init__(len(class_weights), label_smoothing, ignore_index)
         self.register_buffer("weights", at_least_float32(class_weights))
+        self._made = True
 
     def value(self, logits: Tensor, labels: Tensor) -> Tensor:
         weights = self.weights.to(logits)
@@ -82,6 +84,7 @@ class FocalLoss(LabelledLoss):
 
     def __init__(self, gamma: float = 2.0, label_smoothing: float = 0.0, ignore_index: int = IGNORE_INDEX) -> None:
         super().__init__(None, label_smoothing, ignore_index)
+        require_number("gamma", gamma)
         if not gamma >= 0:
             raise ValueError(f"{gamma=}: must be at least 0")
         self.gamma = gamma
@@ -113,6 +116,7 @@ class LogitAdjustedLoss(LabelledLoss):
         ValueError: a class has no sample.
     """
 
+    fixed = frozenset({"class_counts", "tau"})
     offsets: Tensor  #: ``(K,)`` τ log π
 
     def __init__(
@@ -124,9 +128,11 @@ class LogitAdjustedLoss(LabelledLoss):
     ) -> None:
         counts = as_counts(class_counts).double()
         super().__init__(len(counts), label_smoothing, ignore_index)
+        require_number("tau", tau)
         if not (counts > 0).all() or not counts.isfinite().all():
             raise ValueError(f"class_counts={counts.tolist()}: every class needs a sample")
         self.register_buffer("offsets", (tau * (counts / counts.sum()).log()).float())
+        self._made = True
 
     def value(self, logits: Tensor, labels: Tensor) -> Tensor:
         return cross_entropy(logits + self.offsets.to(logits), labels, label_smoothing=self.label_smoothing)

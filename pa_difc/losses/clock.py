@@ -24,10 +24,12 @@ class Clock:
         self._ended: int | None = 0  # the step at which the last pass ended; None after loading a checkpoint
         self._warned = False
         self._calls = 0  # of the loss in training, since the last step
+        self._trains = False  # whether there was any since the last checkpoint was loaded
 
     def called(self) -> None:
         """Notes that a loss to train with was computed; warns if nobody counts steps."""
         self._calls += 1
+        self._trains = True
         if self._calls > _CALLS and self._waits:
             self._warn(
                 f"{_CALLS} losses were computed and no step was counted, so neither class weights nor confusion begin: "
@@ -35,7 +37,12 @@ class Clock:
             )
 
     def count(self) -> None:
-        """Counts a step; warns if epochs never end."""
+        """Counts a step; warns if no loss was computed since the last one, or if epochs never end."""
+        if self._trains and not self._calls:
+            self._warn(
+                f"update() was called twice in a row at step {self.step}, and each call counts as a step, so phases "
+                "begin early: call it once after each training step"
+            )
         self.step += 1
         self._calls = 0
         if self.step > _STEPS and self.schedule.steps_per_epoch is None and self._waits:
@@ -100,7 +107,7 @@ class Clock:
         Returns:
             The length that had been set or learnt before, or None.
         """
-        self.step, self._ended = step, None
+        self.step, self._ended, self._trains = step, None, False
         if self._given.steps_per_epoch is not None:
             return None
         told, self.schedule = self.schedule.steps_per_epoch, replace(self._given, steps_per_epoch=steps_per_epoch)

@@ -49,10 +49,13 @@ class MarginHeadLoss(LabelledLoss):
         ValueError: (when called) logits exceed ±s, so they can't be s · cosines.
     """
 
+    fixed = frozenset({"scale", "label_smoothing"})
+
     def __init__(self, loss: Any, scale: float, label_smoothing: float = 0.0, ignore_index: int = IGNORE_INDEX) -> None:
         super().__init__(loss.num_classes, label_smoothing, ignore_index)
         self.loss, self.scale = loss, scale
         self.loss.cross_entropy.label_smoothing = label_smoothing
+        self._made = True
 
     def value(self, logits: Tensor, labels: Tensor) -> Tensor:
         cosines = logits / self.scale

@@ -19,6 +19,7 @@ from ..functional import (
     gap_sums,
     logit_spread,
     mean_probs,
+    require_number,
 )
 from ..util.distributed import total, whole_mean
 from ..util.errors import UserError
@@ -91,6 +92,10 @@ class DIFCLoss(Clocked, LabelledLoss):
         ValueError: a class has no sample, or a value is out of range.
     """
 
+    fixed = frozenset(
+        {"class_counts", "max_margin", "epsilon", "beta", "class_weights", "scale", "margin_unit", "unseen", "refresh"}
+        | {"confusion_from", "label_smoothing", "ignore_index", "schedule"}
+    )
     margins: Tensor  #: ``(K,)`` in margin units: those of the next step
     confusion: Tensor  #: ``(K,)`` the scores behind ``margins``; NaN while unknown
     gap_sums: Tensor  #: ``(K,)`` running sums of the gaps of eq. 5, per predicted class
@@ -116,12 +121,15 @@ class DIFCLoss(Clocked, LabelledLoss):
         ignore_index: int = IGNORE_INDEX,
     ) -> None:
         super().__init__(len(as_counts(class_counts)), label_smoothing, ignore_index)
+        if not isinstance(schedule, Schedule):
+            raise ValueError(f"schedule={schedule!r}: must be a Schedule, such as Schedule(steps_per_epoch=100)")
         _check_choice("margin_unit", margin_unit, MARGIN_UNITS)
         _check_choice("unseen", unseen, UNSEEN)
         _check_choice("refresh", refresh, REFRESHES)
         _check_choice("confusion_from", confusion_from, CONFUSION_SOURCES)
-        if not scale > 0:
-            raise ValueError(f"{scale=}: must be above 0")
+        require_number("scale", scale)
+        if not 0 < scale < float("inf"):
+            raise ValueError(f"{scale=}: must be a finite number above 0")
         if confusion_from == "evaluation" and refresh == "step":
             raise ValueError("confusion_from='evaluation' comes once an epoch: refresh must be 'epoch' or 'once'")
         counts = torch.as_tensor(class_counts).tolist()
@@ -153,6 +161,7 @@ class DIFCLoss(Clocked, LabelledLoss):
         self.register_buffer("gap_counts", torch.zeros(len(base), dtype=torch.float64))
 
         self._check_schedule()
+        self._made = True
 
     @property
     def needs_target_logits(self) -> bool:
@@ -196,7 +205,8 @@ class DIFCLoss(Clocked, LabelledLoss):
 
         Args:
             target_logits: ``(N, K)``, or one such tensor per classifier, whose softmaxes are averaged (eq. 8).
-                May be None where :attr:`needs_target_logits` is False.
+                May be None where :attr:`needs_target_logits` is False. With N = 0 the step counts, and confusion
+                stays as it is.
 
         Raises:
             TypeError: ``target_logits`` is neither a tensor nor a list or tuple of tensors.
@@ -349,6 +359,10 @@ class DIFCLoss(Clocked, LabelledLoss):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         # Check before any buffer is copied: a refused checkpoint must leave the loss unchanged.
+        parts = ("_extra_state", *self._buffers)
+        lacking = [part for part in parts if f"{prefix}{part}" not in state_dict]
+        if 0 < len(lacking) < len(parts):
+            raise ValueError(f"this DIFC state has no {', '.join(lacking)}: save and load the whole state_dict()")
         extra = state_dict.get(f"{prefix}_extra_state")
         if extra is not None:
             then, now = {"ignore_index": IGNORE_INDEX, **extra["made_with"]}, self._made_with  # 0.1.0 had none
@@ -364,7 +378,10 @@ class DIFCLoss(Clocked, LabelledLoss):
 
 
 def _given_weights(class_weights: Sequence[float] | Tensor, num_classes: int) -> Tensor:
-    weights = at_least_float32(torch.as_tensor(class_weights, dtype=torch.get_default_dtype()))
+    try:
+        weights = at_least_float32(torch.as_tensor(class_weights, dtype=torch.get_default_dtype()))
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"class_weights={class_weights!r}: must be {num_classes} numbers") from None
     if weights.shape != (num_classes,) or not (weights > 0).all() or not weights.isfinite().all():
         raise ValueError(f"class_weights={weights.tolist()}: must be {num_classes} finite numbers above 0")
     return weights
@@ -372,4 +389,4 @@ def _given_weights(class_weights: Sequence[float] | Tensor, num_classes: int) ->
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"{name}={shown(value)}: must be one of {', '.join(choices)}")
+        raise ValueError(f"{name}={shown(str(value))}: must be one of {', '.join(choices)}")

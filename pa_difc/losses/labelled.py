@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ..functional import at_least_float32
+from ..functional import at_least_float32, require_number
 from ..util.distributed import part_of_weighted, processes
 from .inputs import FirstLooks, check_labels, check_logits, without_ignored
 
@@ -49,10 +49,19 @@ class LabelledLoss(UnroundedBuffers):
         ValueError: α is out of range.
     """
 
+    fixed: ClassVar[frozenset[str]] = frozenset()  #: arguments of the constructor that have no effect later
+    _made = False
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._made and name in self.fixed:
+            raise AttributeError(f"{name} of a {type(self).__name__} is fixed: make a new loss with {name}={value!r}")
+        super().__setattr__(name, value)
+
     def __init__(
         self, num_classes: int | None = None, label_smoothing: float = 0.0, ignore_index: int = IGNORE_INDEX
     ) -> None:
         super().__init__()
+        require_number("label_smoothing", label_smoothing)
         if not 0.0 <= label_smoothing <= 1.0:
             raise ValueError(f"{label_smoothing=}: must be in [0, 1]")
         self.num_classes, self.label_smoothing, self.ignore_index = num_classes, label_smoothing, ignore_index

@@ -80,8 +80,9 @@ class LossInputs:
         Raises:
             UserError: there is none.
         """
-        if self.schedule is None:
-            raise UserError("needs a schedule")
+        if not isinstance(self.schedule, Schedule):
+            given = "" if self.schedule is None else f", not {self.schedule!r}"
+            raise UserError(f"needs a schedule{given}: such as Schedule(steps_per_epoch=100)")
         return self.schedule
 
 

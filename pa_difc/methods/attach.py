@@ -56,7 +56,9 @@ def attach(
     tells it the length of an epoch.
 
     Args:
-        adapter: a new adapter of pytorch-adapt, or of this package with ``loss="ce"``; modified in place.
+        adapter: an adapter of pytorch-adapt, or of this package with ``loss="ce"``; modified in place. If it has
+            trained already, its weights and optimisers stay, and the loss counts steps from 0. Don't assign another
+            ``hook`` or ``loss`` afterwards: pytorch-adapt's adapters can't tell, and would train without the loss.
         loss, class_counts, schedule, **options: as for :func:`.make_loss`.
 
     Returns:
@@ -112,8 +114,8 @@ def install(adapter: Any, loss: ClassificationLoss) -> None:
     require_distinct_losses(hook)
     require_means(hook, loss)
     epochs = EpochHook(loss) if isinstance(loss, EpochedLoss) else None
-    adapter.hook = ChainHook(epochs, hook) if epochs else hook
-    adapter.loss, adapter.epochs = loss, epochs
+    adapter.epochs = epochs
+    vars(adapter).update(hook=ChainHook(epochs, hook) if epochs else hook, loss=loss, has_loss=True)
     if state := loss_state(loss):
         if epochs and epochs.loss.steps_per_epoch is None:
             state["epochs"] = epochs.passes  # so that a run resumed within the first epoch still learns its length
@@ -124,6 +126,21 @@ def install(adapter: Any, loss: ClassificationLoss) -> None:
             requirements["misc"] = [*requirements["misc"], *state]
         adapter.key_enforcer = KeyEnforcer(**requirements)
     adapter.before_training_starts = partial(_both, adapter.before_training_starts, partial(begin, loss, epochs))
+
+
+def require_kept(adapter: Any, name: str, value: Any) -> None:
+    """Refuses a new "loss" or "hook" of an adapter that would end the use of its loss.
+
+    Raises:
+        UserError: ``value`` is another loss, or a hook that doesn't call the loss.
+    """
+    if not vars(adapter).get("has_loss"):
+        return
+    new, loss = f"make a new {type(adapter).__name__}", adapter.loss
+    if name == "loss" and value is not loss:
+        raise UserError(f"the loss of an adapter is fixed: {new} with loss=")
+    if name == "hook" and not any(getattr(path[-1], "loss_fn", None) is loss for path in paths(value)):
+        raise UserError(f"the new hook doesn't call the adapter's loss: {new} with hook_kwargs=")
 
 
 def _both(first: Callable[[Any], Any], second: Callable[[Any], Any], framework: Any) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..losses.protocols import SteppedLoss
+from ..util.errors import UserError
 from ._host import BaseHook
 
 
@@ -26,6 +27,9 @@ class ConfusionHook(BaseHook):
         start: the context key of the target logits, or of what ``models`` turn into target logits.
         models: names of the models to apply, in order.
         which: index of the classifier to use, of several; None: all, as a list.
+
+    Raises:
+        UserError: (when called) the adapter's ``misc["difc"]`` is another loss.
     """
 
     def __init__(
@@ -36,6 +40,8 @@ class ConfusionHook(BaseHook):
         self.set_in_keys([start])
 
     def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        if inputs.get("difc", self.loss) is not self.loss:
+            raise UserError('misc["difc"] is not the loss that the hooks call: make a new adapter')
         self.loss.update(self._target_logits(inputs) if self.loss.needs_target_logits else None)
         return {}, {}
 

@@ -20,7 +20,7 @@ from ..losses.spec import ClassificationLoss
 from ..util import options as option_tools
 from ..util.errors import UserError
 from ._host import BaseHook
-from .attach import install, loss_for
+from .attach import install, loss_for, require_kept
 from .averaged import AveragedModels, in_place_of
 from .composition import for_each_classifier
 from .diagnosis import explained, of_one_classifier
@@ -38,8 +38,9 @@ class LossSlot:
 
     Args:
         models, optimizers, lr_schedulers, misc: pytorch-adapt's containers.
-        loss: a name of :data:`pa_difc.losses.LOSSES`, or any callable of logits and labels. A loss with state is stored
-            in ``misc["difc"]``, so that pytorch-adapt's checkpoints include it.
+        loss: a name of :data:`pa_difc.losses.LOSSES`, or any callable of logits and labels; None: cross-entropy. A loss
+            with state is stored in ``misc["difc"]``, so that pytorch-adapt's checkpoints include it. It can't be
+            replaced later.
         class_counts: ``(K,)`` source samples per class; most named losses need them.
         schedule: when the loss's ingredients begin; "difc" and its parts need it.
         loss_options: further arguments of :func:`.make_loss`; ``scale`` defaults to the classifier's.
@@ -50,7 +51,8 @@ class LossSlot:
             pytorch-adapt's adapter.
 
     Raises:
-        UserError: an argument is unknown, or an option is out of range.
+        UserError: an argument is unknown, an option is out of range, or ``class_counts`` or ``schedule`` come without
+            a loss; later, if another loss or a hook without the loss is assigned.
     """
 
     @dataclass(frozen=True)
@@ -92,18 +94,25 @@ class LossSlot:
         lr_schedulers: LRSchedulers | None = None,
         misc: Misc | None = None,
         *,
-        loss: str | ClassificationLoss = "ce",
+        loss: str | ClassificationLoss | None = None,
         class_counts: Counts | None = None,
         schedule: Schedule | None = None,
         loss_options: Mapping[str, Any] | None = None,
         hook_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        if loss is None and not (class_counts is None and schedule is None):
+            raise UserError("class_counts and schedule belong to a loss, and none is given: such as loss='difc'")
         host_kwargs = {name: kwargs.pop(name) for name in _HOST_ARGUMENTS if name in kwargs}
         host_kwargs["inference_fn"] = host_kwargs.get("inference_fn") or self.infer
         self.options = self.read_options(kwargs)
+        named = "ce" if loss is None else loss
         self._make_loss: Callable[[nn.Module], ClassificationLoss] = partial(
-            loss_for, loss=loss, class_counts=class_counts, schedule=schedule, **(loss_options or {})
+            loss_for,
+            loss=named,
+            class_counts=class_counts,
+            schedule=schedule,
+            **(loss_options or {}),
         )
         super().__init__(  # type: ignore[call-arg]  # pytorch-adapt's adapter, which a subclass names after this mixin
             models=models,
@@ -116,16 +125,24 @@ class LossSlot:
         if self.uses_source:
             install(self, self.loss)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets an attribute; refuses, once the loss is installed, what would train without it."""
+        if name in ("loss", "hook"):
+            require_kept(self, name, value)
+        super().__setattr__(name, value)
+
     def training_step(self, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, dict[str, float]]:
         """One step of the method, see pytorch-adapt's ``BaseAdapter.training_step``.
 
         Raises:
-            UserError: the batch has no target, "G" or "C" doesn't give tensors of features or logits, or a hook
-                expects the logits of one classifier where "C" gives several.
+            UserError: ``misc["difc"]`` is another loss, the batch has no target, "G" or "C" doesn't give tensors of
+                features or logits, or a hook expects the logits of one classifier where "C" gives several.
         """
         if "target_imgs" not in batch and self.reads_target and getattr(self.loss, "uses_target", True):
             what = type(self).__name__ if self.uses_target else type(self.loss).__name__
             raise UserError(f"the batch has no target_imgs, which {what} needs: train on source and target together")
+        if (kept := self.misc.get("difc")) is not None and kept is not self.loss:
+            raise UserError(f'misc["difc"] is not the loss of this {type(self).__name__}: make a new one with loss=')
         try:
             losses: dict[str, dict[str, float]] = super().training_step(batch, **kwargs)  # type: ignore[misc]  # its
         except Exception as error:
