@@ -31,7 +31,7 @@ class Repeated:
     """
 
     def __init__(self, adapter: LossSlot) -> None:
-        self._what = plugin_part(adapter) if processes() == 1 else None
+        self._what = plugin_parts(adapter) if processes() == 1 else ""
         self._copy = _copied(adapter) if self._what else None
         self._random = random_state() if self._copy is not None else None
 
@@ -92,15 +92,18 @@ def require_optimised(adapter: LossSlot) -> None:
                 )
 
 
-def plugin_part(adapter: LossSlot) -> str | None:
-    """The name of the class or function of a plugin that a method's step uses; None if all code is the package's."""
-    functions = [adapter.loss, *(path[-1] for path in paths(adapter.hook))]
+def plugin_parts(adapter: LossSlot) -> str:
+    """The plugin's classes and functions that a method's step uses, for errors; empty if all code is the package's."""
+    hooks = (path[-1] for path in paths(adapter.hook))
     modules = (module for top in adapter.models.values() for module in top.modules())
-    for value in (adapter, *functions, *modules):
-        for kind in _definitions(value):
-            if is_plugin_module(str(kind.__module__)):
-                return str(getattr(value, "__qualname__", type(value).__name__)).rpartition(".")[2]
-    return None
+    found = {type(value).__name__: None for value in (adapter, *hooks, *modules) if _is_plugins(value)}
+    if _is_plugins(adapter.loss):
+        found["the loss"] = None
+    return " or ".join(found)
+
+
+def _is_plugins(value: Any) -> bool:
+    return any(is_plugin_module(name) for name in {str(kind.__module__) for kind in _definitions(value)})
 
 
 def _definitions(value: Any) -> Iterator[Any]:

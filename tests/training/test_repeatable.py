@@ -39,7 +39,7 @@ def test_unseeded_random_numbers_of_a_loss(noise, accepted, monkeypatch, tmp_pat
     if accepted:
         train(tmp_path, method="dann", loss="noisy")
         return
-    with pytest.raises(UserError, match=r"^<lambda>: .* when the first step is repeated: its random numbers must come"):
+    with pytest.raises(UserError, match=r"^the loss: .* when the first step is repeated: its random numbers must come"):
         train(tmp_path, method="dann", loss="noisy")
 
 
@@ -53,8 +53,10 @@ class Mixing(PenaltyMethod):
 
 def test_unseeded_random_numbers_of_a_method(monkeypatch, tmp_path):
     monkeypatch.setitem(METHODS, "mixing", Mixing)
-    with pytest.raises(UserError, match=r"^Mixing: .*loss.* when the first step is repeated"):
-        train(tmp_path, method="mixing", loss="ce")
+    monkeypatch.setitem(LOSSES, "mine", LossSpec("x", lambda inputs: lambda z, y: F.cross_entropy(z, y)))
+    for loss, parts in (("ce", "Mixing"), ("mine", "Mixing or the loss")):
+        with pytest.raises(UserError, match=rf"^{parts}: .*loss.* when the first step is repeated"):
+            train(tmp_path, method="mixing", loss=loss)
 
 
 class Seeded(Mixing):
@@ -77,7 +79,7 @@ def test_the_repeated_step_changes_nothing(loss, monkeypatch):
         return [h["losses"] for h in history], adapter.models.state_dict(), torch.get_rng_state()
 
     with_check = trained()
-    monkeypatch.setattr(repeatable, "plugin_part", lambda adapter: None)
+    monkeypatch.setattr(repeatable, "plugin_parts", lambda adapter: "")
     without = trained()
     assert with_check[0] == without[0] and with_check[2].equal(without[2])
     for name, weights in without[1].items():
