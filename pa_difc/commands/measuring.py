@@ -87,12 +87,12 @@ def measure(
     face = prediction_seconds(with_values(usual, precision=precision), source, target)
     crop = Crop(scales[0])
     if len(scales) > 1:
-        seconds = min(_CROP_SHARE * budget, (until - time.time()) / 2)
-        number = int(seconds / len(scales) / face)
+        seconds = min(_CROP_SHARE * budget, (until - time.time()) / 3)
+        number = round(seconds / len(scales) / face)
         crop = _crop(with_values(cells[0], precision=precision), source, target, scales, number, until)
     usual, *others = (with_values(cell, precision=precision, input_scale=crop.scale) for cell in (usual, *trained))
     by = (lambda *a: _by_workers(jobs, *a)) if jobs > 1 else _alone
-    print(f"  timing {len(trained)} cells …", flush=True)
+    print(f"  timing {len(trained)} cell{'s' * (len(trained) > 1)} …", flush=True)
     found = by(usual, others, source, target, until, paces[precision])
     return replace(found, crop=crop.about, face=found.face or face)
 

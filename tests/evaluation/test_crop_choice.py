@@ -98,7 +98,7 @@ def test_the_crop_stays_unless_another_is_clearly_better_and_keeps_the_source(ga
 
 
 def test_gains_are_paired_by_face_and_uncertain_with_few_faces():
-    """One crop is a little surer of each face: clear over 200 faces. Another differs by chance: 0 is in its interval."""
+    """One crop is a little surer of each of 200 faces. Another differs by chance: 0 is in its interval."""
     logits = torch.randn(200, 4, generator=torch.Generator().manual_seed(1))
     other = torch.randn(200, 4, generator=torch.Generator().manual_seed(2))
     crops = torch.stack([1.3 * logits, logits, other]).softmax(dim=-1)

@@ -137,7 +137,7 @@ def test_without_the_reference_or_an_eligible_cell_it_warns(tmp_path):
     for i in range(3):
         write(tmp_path, "dann", ("ce", "drw", "di")[i], np.zeros(N, int))
     notes = " ".join(selection_notes(select(grid_of(tmp_path))))
-    assert "source_only + ce is not among the cells" in notes and "unreliable" in notes
+    assert "because source_only + ce, with which the others are compared, is missing" in notes and "unreliable" in notes
 
 
 def test_no_choice_where_outputs_are_gone_or_of_other_faces(folder):
