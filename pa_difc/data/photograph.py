@@ -23,13 +23,10 @@ from .heif import DecodedRows, decoded_rows
 from .memory import PREDICT_BYTES, needed, refusal
 from .orientation import Orientation, orientation_of, turned_by_pillow
 from .pixels import Pixels
-
-#: Images with more pixels are treated as decompression bombs, and not opened.
-MAX_PIXELS = 50_000_000
+from .undecoded import DRAFTS, MAX_PIXELS, undecoded
 
 _AT_ONCE = 1 << 20  #: images with at most this many pixels are loaded when they are opened, and never reduced
 _FINER = 2  #: a face is cropped from a picture with at least this many times the crop's resolution
-_DRAFTS = ("JPEG", "MPO")  #: formats that can be decoded at a half, a quarter or an eighth of their size
 _SMALLEST_DRAFT = 8
 _HOLDING = ("WEBP", "AVIF", "HEIF")  #: formats whose decoders keep buffers as long as the image exists
 
@@ -61,13 +58,17 @@ class Photograph:
         self._source, self._most_bytes = source, most_bytes
         self._pixels: Pixels | None = None
         self._factor = 1  #: by which the loaded pixels are reduced
+        self._redecodes = False  #: whether it is decoded at the size that is needed
         if isinstance(source, np.ndarray):
             self._pixels = Pixels(Image.fromarray(source))
             self.orientation = self._frame = Orientation(1, self._pixels.image.size)
-        elif isinstance(source, Image.Image):
-            self._take(source)
-        else:
+        elif not isinstance(source, Image.Image):
             self._read(None)
+        elif (content := undecoded(source)) is not None:
+            self._source = lambda: content
+            self._read(None)
+        else:
+            self._take(source)
         self.size = self.orientation.upright
 
     @property
@@ -121,6 +122,8 @@ class Photograph:
             region, points, size_px: see :func:`.cut_region`; in pixels of the upright photograph.
         """
         fineness = min(region[2] - region[0], region[3] - region[1]) / size_px
+        if self._redecodes and self._factor < min(_power_of_two(fineness / _FINER), _SMALLEST_DRAFT):
+            self._pixels = None  # decoded finer for a search: the crop must not depend on whether there was one
         return cut_region(self._fine(region, fineness), region, points, size_px)
 
     def _fine(self, region: Box, fineness: float) -> Picture:
@@ -162,8 +165,9 @@ class Photograph:
                 if turned_by_pillow(image):
                     self._frame = Orientation(1, self.orientation.upright)
                 few = image.width * image.height <= _AT_ONCE
-                if factor is not None or few or image.format not in _DRAFTS:
-                    self._factor = min(factor or 1, _SMALLEST_DRAFT if image.format in _DRAFTS else 1)
+                self._redecodes = not few and image.format in DRAFTS
+                if factor is not None or few or image.format not in DRAFTS:
+                    self._factor = min(factor or 1, _SMALLEST_DRAFT if image.format in DRAFTS else 1)
                     need = needed(image, self._factor, _length(file))
                     if need > self._most_bytes and not few:
                         raise BrokenImageError(refusal(image, need, self._most_bytes))

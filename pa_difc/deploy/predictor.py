@@ -14,7 +14,7 @@ from ..data.crops import typical_points
 from ..data.protocol import SEARCH_PX
 from ..training.device import find_device
 from ..training.groups import EvalSettings
-from ..util.errors import UserError
+from ..util.errors import ModelWarning, UserError
 from ..util.names import unknown
 from .faces import CROPS, Cut
 from .found import Faces, Results
@@ -246,7 +246,7 @@ class Predictor:
         line = Cut(self.model, crop).warning()
         if line and line not in self._warned:  # Python's own filter would repeat it for every line that calls this
             self._warned.add(line)
-            warnings.warn(line.replace("--crop ", "crop="), stacklevel=3)
+            warnings.warn(line.replace("--crop ", "crop="), ModelWarning, stacklevel=3)
         return crop
 
     @cached_property

@@ -12,31 +12,65 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
+from PIL import Image
 
 MODEL = Path(__file__).with_name("model.onnx")
 SESSION = onnxruntime.InferenceSession(MODEL.read_bytes(), providers=["CPUExecutionProvider"])
 SAID = SESSION.get_modelmeta().custom_metadata_map
 CLASSES, SIZE = json.loads(SAID["classes"]), int(SAID["size_px"])
+LARGE = 1 << 20  # images with more pixels are reduced by a power of 2 first, JPEG files while they are decoded
+ORIENTATION = 274  # an EXIF tag
+TURNS = dict(enumerate(map(Image.Transpose, (0, 3, 1, 5, 4, 6, 2)), start=2))
+FROM_RIGHT, FROM_BOTTOM = (2, 3, 6, 7), (3, 4, 7, 8)  # orientations in which the upright image begins at a far edge
 
 
 def probabilities(image: Image.Image) -> dict[str, float]:
     """The probability of each class, for an image that is one face."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")):  # Pillow's conversion to RGB would clip nearly all of it to white
-        raise ValueError(f"gray of more than 8 bits ({image.mode}): save it with 8 over the full range")
-    if image.has_transparency_data:  # on the gray background that pa-difc uses
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (128, 128, 128, 255)), image.convert("RGBA"))
-    left, top, right, bottom = 0, 0, *image.size
-    if SAID["crop"] == "centre square":
-        side = min(image.size)
-        left, top = (right - side) // 2, (bottom - side) // 2
-        right, bottom = left + side, top + side
-    resized = image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
-    values = {"image": (np.asarray(resized, np.float32) / 255).transpose(2, 0, 1)[None]}  # (1, 3, P, P)
+    values = {"image": (np.asarray(face(image), np.float32) / 255).transpose(2, 0, 1)[None]}  # (1, 3, P, P)
     if "landmark_places" in SAID:  # typical places of eyes, nose and mouth; this face's own would be better
         values["landmarks"] = np.array([json.loads(SAID["landmark_places"])], np.float32)  # (1, 5, 2)
     return dict(zip(CLASSES, SESSION.run(None, values)[0][0].tolist(), strict=True))
+
+
+def face(image: Image.Image) -> Image.Image:
+    """The image upright, in RGB and at the network's size, by the steps that pa-difc takes."""
+    size, factor = image.size, 1
+    if size[0] * size[1] > LARGE:
+        factor = 1 << max(0, int(min(size) / SIZE / 2).bit_length() - 1)
+    decoded = reduced_while_decoding(image, min(factor, 8))
+    image.load()
+    turn = image.getexif().get(ORIENTATION, 1)  # Pillow turns TIFF files itself, and removes the tag
+    small = rgb(image)
+    small = small.reduce(factor // decoded) if factor > decoded else small
+    if turn in TURNS:
+        small = small.transpose(TURNS[turn])
+    width, height = size[::-1] if turn in (5, 6, 7, 8) else size
+    left, top, right, bottom = 0, 0, width, height
+    if SAID["crop"] == "centre square":
+        side = min(size)
+        left, top = (width - side) // 2, (height - side) // 2
+        right, bottom = left + side, top + side
+    x = width - small.width * factor if turn in FROM_RIGHT else 0  # the last pixels of a row may be reduced from fewer
+    y = height - small.height * factor if turn in FROM_BOTTOM else 0
+    box = ((left - x) / factor, (top - y) / factor, (right - x) / factor, (bottom - y) / factor)
+    return small.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=box)
+
+
+def reduced_while_decoding(image: Image.Image, factor: int) -> int:
+    """Sets a JPEG file to be decoded at a fraction of its size; returns by what it is reduced: 1 for other files."""
+    if factor == 1 or image.format not in ("JPEG", "MPO"):
+        return 1
+    image.draft(None, (max(1, image.width // factor), max(1, image.height // factor)))
+    return (getattr(image, "decoderconfig", ()) or (1,))[0]
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """A loaded image in RGB, with the gray background that pa-difc uses."""
+    if image.mode.startswith(("I", "F")):  # Pillow's conversion to RGB would clip nearly all of it to white
+        raise ValueError(f"gray of more than 8 bits ({image.mode}): save it with 8 over the full range")
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (128, 128, 128, 255)), image.convert("RGBA"))
+    return image.convert("RGB")
 
 
 def main(files: list[str]) -> int:

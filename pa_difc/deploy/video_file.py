@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from PIL import Image
 
-from ..data.photograph import MAX_PIXELS
+from ..data.undecoded import MAX_PIXELS
 from ..util.errors import UserError
 from ..util.names import address_clause, near_clause, written
 

@@ -13,6 +13,7 @@ from .reviewed import Reviewed
 from .statistics import SIGNIFICANT
 
 _UNSURE, _SURE = CONFIDENCES[1], CONFIDENCES[-1]
+_NAMED = 3  #: classes named before several others are counted
 
 
 def share(value: float) -> str:
@@ -66,15 +67,50 @@ def _labelled(r: Reviewed) -> list[str]:
         f"{share(first.of_errors)} of all errors are {pair}: {share(first.of_true)} of the {r.classes[first.true]} "
         f"faces are predicted as {r.classes[first.predicted]}.",
     ]
-    counts = np.bincount(r.labels, minlength=len(r.classes))
-    right = np.bincount(r.labels[r.predicted == r.labels], minlength=len(r.classes))
-    enough = np.flatnonzero(counts >= ENOUGH_FACES).tolist()
-    if enough and (worst := min(enough, key=lambda k: right[k] / counts[k])) != first.true:
-        said.append(f"{r.classes[worst]} is right least often: {right[worst]:,} of {counts[worst]:,}.")
+    if least := _least_often(r, first.true):
+        said.append(least)
     sure = int(((r.predicted != r.labels) & (r.confidence >= _SURE)).sum())
     if sure:
         said.append(f"{sure:,} errors are made with {_SURE:.0%} confidence or more.")
     return said
+
+
+def _least_often(r: Reviewed, mentioned: int) -> str:
+    """A sentence on the classes that are right least often, rare ones with their interval; empty if it adds nothing.
+
+    Args:
+        r: predictions with labels.
+        mentioned: a class whose errors were described already.
+    """
+    assert r.labels is not None
+    counts = np.bincount(r.labels, minlength=len(r.classes))
+    right = np.bincount(r.labels[r.predicted == r.labels], minlength=len(r.classes))
+
+    def worst(of: np.ndarray) -> list[int]:
+        """Those with the lowest recall, the largest first."""
+        recall = right / counts.clip(1)
+        lowest = [k for k in of.tolist() if recall[k] == recall[of].min()]
+        return sorted(lowest, key=lambda k: -counts[k])
+
+    def named(k: int) -> str:
+        rare = f" (95% interval {interval(wilson(right[k], counts[k]))})" if counts[k] < ENOUGH_FACES else ""
+        return f"{right[k]:,} of {counts[k]:,}{rare}"
+
+    lowest, enough = worst(np.flatnonzero(counts)), np.flatnonzero(counts >= ENOUGH_FACES)
+    if mentioned in lowest and counts[mentioned] >= ENOUGH_FACES:
+        return ""
+    named_ones = lowest if len(lowest) <= _NAMED + 1 else lowest[:_NAMED]
+    more = len(lowest) - len(named_ones)
+    names = _listed([*(r.classes[k] for k in named_ones), *([f"{more} others"] if more else [])])
+    said = f"{names} {'is' if len(lowest) == 1 else 'are'} right least often: {_listed(list(map(named, named_ones)))}"
+    if len(enough) and counts[lowest].max() < ENOUGH_FACES:
+        k = worst(enough)[0]
+        said += f"; of classes with at least {ENOUGH_FACES} faces, {r.classes[k]}: {named(k)}"
+    return said + "."
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _unlabelled(r: Reviewed) -> list[str]:

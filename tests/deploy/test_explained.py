@@ -396,7 +396,7 @@ def test_the_program_is_short():
     import pa_difc.deploy
 
     lines = (Path(pa_difc.deploy.__file__).with_name("use_onnx.py")).read_text().splitlines()
-    assert len(lines) <= 70
+    assert len(lines) <= 110
 
 
 def test_a_temperature_is_the_one_at_which_labels_are_most_probable():

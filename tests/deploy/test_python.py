@@ -15,7 +15,7 @@ import pa_difc
 from pa_difc.commands.console import exit_with
 from pa_difc.commands.parser import main
 from pa_difc.deploy.images import find_images
-from pa_difc.util.errors import UserError
+from pa_difc.util.errors import ModelWarning, UserError
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +241,7 @@ def test_the_crop_is_the_command_s(crop, folder, model, small, tmp_path, told):
         warnings.simplefilter("always")
         rows = [model(path, crop=crop).rows(), pa_difc.load(folder, crop=crop)(path).rows()]
     assert rows[0] == rows[1] and as_read(rows[0], ()) == as_read(told(path, "--crop", crop), ())
-    words = [str(w.message) for w in said if w.category is UserWarning]
+    words = [str(w.message) for w in said if w.category is ModelWarning]
     assert all("but now sees whole images" in line and "crop=model" in line for line in words)
     assert len(words) == (2 if crop == "none" else 0)
 

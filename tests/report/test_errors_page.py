@@ -400,3 +400,38 @@ def test_all_faces_are_all_and_none_are_none(confident, said):
     probs = np.full((4, 4), 0.25)
     probs[:confident] = [0.7, 0.1, 0.1, 0.1]
     assert lead(Reviewed("m", "a", "t", "abcd", None, None, probs))[0] == said
+
+
+def counted(right_of):
+    """Predictions by class as (right, all); the wrong ones are said to be the next class."""
+    labels, said = [], []
+    for k, (right, n) in enumerate(right_of.values()):
+        labels += [k] * n
+        said += [k] * right + [(k + 1) % len(right_of)] * (n - right)
+    probs = np.full((len(labels), len(right_of)), 0.1)
+    probs[np.arange(len(labels)), said] = 0.8
+    return Reviewed("m", "a", "t", tuple(right_of), None, np.array(labels), probs)
+
+
+@pytest.mark.parametrize(
+    ("right_of", "said"),
+    [
+        (
+            {"anger": (2, 11), "fear": (4, 18), "sad": (10, 20), "happy": (200, 230)},
+            "anger is right least often: 2 of 11 (95% interval 5 to 48%); of classes with at least 20 faces, "
+            "sad: 10 of 20.",
+        ),
+        ({"anger": (9, 11), "sad": (10, 20), "happy": (200, 230)}, "sad is right least often: 10 of 20."),
+        (
+            {"anger": (0, 3), "fear": (0, 25), "happy": (1, 60)},
+            "fear and anger are right least often: 0 of 25 and 0 of 3 (95% interval 0 to 56%).",
+        ),
+        ({"anger": (2, 4), "fear": (1, 4)}, "fear is right least often: 1 of 4 (95% interval 5 to 70%)."),
+        (dict.fromkeys("abcd", (0, 2)) | {"e": (30, 60)}, "a, b, c and d are right least often: 0 of 2 (95%"),
+        (dict.fromkeys("abcde", (0, 2)) | {"f": (30, 60)}, "a, b, c and 2 others are right least often"),
+        ({"anger": (9, 11), "sad": (10, 40)}, None),  # what the sentence on pairs says already
+    ],
+)
+def test_the_classes_that_are_right_least_often_are_named_however_rare(right_of, said):
+    found = [sentence for sentence in lead(counted(right_of)) if "least often" in sentence]
+    assert len(found) == (said is not None) and all(sentence.startswith(said) for sentence in found)
