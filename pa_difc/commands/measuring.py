@@ -22,9 +22,9 @@ MEASURING = 0.2
 #: The crop is chosen on as many faces as this share of the budget has time for, at most so many of each side; the
 #: unchanged one is kept if there is time for fewer than so many.
 _CROP_SHARE, _CROP_FACES = 0.05, (100, 1500)
-#: The step of a cell that was not measured is planned at so many times that of source_only; the dearest cells of the
-#: grid were measured at about twice.
-_UNMEASURED = 3.0
+#: The step of a cell that was not measured is planned at so many times that of source_only: mcd's has six passes, those
+#: of the other methods take 2 to 3 times as long (docs/methods.md).
+_UNMEASURED, _UNMEASURED_MCD = 3.0, 6.0
 #: Without a measurement, in steps of source_only: the end of an epoch, and the end of a cell.
 _EPOCH, _END = 1.0, 10.0
 
@@ -123,7 +123,7 @@ def _alone(
     for cell in others:
         name = cell.method.name
         if name not in steps and time.time() >= until:
-            steps[name] = _unmeasured(steps, step)
+            steps[name] = _unmeasured(name, steps, step)
         elif name not in steps:
             with suppress(UserError):  # such as a source without a class that the loss needs: reported in training
                 steps[name] = step_seconds(cell, source, target, until)
@@ -152,7 +152,7 @@ def _by_workers(
     shape = usual.model.precision, float(usual.model.input_scale or 1)
     if found is None:  # no worker was ready in time
         slow = _UNMEASURED * step
-        every = dict.fromkeys((cell.method.name for cell in cells), slow)
+        every = {cell.method.name: _unmeasured(cell.method.name, {}, step) for cell in cells}
         return Pace(*shape, every, 0.0, time.time() - began, _EPOCH * slow, _END * slow)
     if 0 in found.refused:
         step_seconds(usual, source, target)
@@ -160,13 +160,13 @@ def _by_workers(
     timed = {cell.method.name: s for cell, s in zip(cells, found.steps, strict=True) if s is not None}
     for i, cell in enumerate(cells):
         if cell.method.name not in timed and i not in found.refused:
-            timed[cell.method.name] = _unmeasured(timed, step)
+            timed[cell.method.name] = _unmeasured(cell.method.name, timed, step)
     return Pace(*shape, timed, found.face, found.start, found.epoch, found.end)
 
 
-def _unmeasured(steps: dict[str, float], usual: float) -> float:
-    """What a step is assumed to take that there was no time to measure: no less than any that was."""
-    return max([_UNMEASURED * usual, *steps.values()])
+def _unmeasured(method: str, steps: dict[str, float], usual: float) -> float:
+    """What a method's step is assumed to take that there was no time to measure: no less than any that was."""
+    return max([(_UNMEASURED_MCD if method == "mcd" else _UNMEASURED) * usual, *steps.values()])
 
 
 def with_values(settings: Settings, **values: Any) -> Settings:

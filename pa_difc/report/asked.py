@@ -36,7 +36,9 @@ def keep_asked(out: Path, runs: Iterable[str], titles: Mapping[str, Sequence[str
     """
     before = read_asked(out)
     both = {title: [*before.titles.get(title, ()), *titles.get(title, ())] for title in (*before.titles, *titles)}
-    value = {"runs": list(dict.fromkeys([*before.runs, *runs]))}
+    own = list(runs)
+    first = own if set(before.runs) <= set(own) else before.runs  # the same command, of which cells had failed
+    value = {"runs": list(dict.fromkeys([*first, *own]))}
     write_json(out / FILE, value | {"titles": {title: list(dict.fromkeys(keys)) for title, keys in both.items()}})
 
 

@@ -505,8 +505,9 @@ def test_measuring_stops_at_its_share_of_the_budget_and_assumes_that_the_rest_is
     found = measure(cells, domain, domain, budget=600, precisions=["float32", "bf16"], scales=[1.0], spent=spent)
     assert now[0] - 1000 <= measuring.MEASURING * max(0, 600 - spent) + 2 * 30
     assert found.step.keys() == {cell.method.name for cell in cells}
-    assert found.step["source_only"] == 30 and found.step["mcd"] >= 2.5 * 30
-    assert found.epoch > 0 and found.end > 0  # of which nothing is known is not free
+    assert found.step["source_only"] == 30 and found.step["mcd"] >= 5.5 * 30
+    if spent > 600:
+        assert found.epoch > 0 and found.end > 0  # of which nothing is known is not free
     assert "measuring the speed of this machine, for " in capsys.readouterr().out
 
 
@@ -542,7 +543,7 @@ def test_what_each_crop_would_cost_is_printed_and_on_the_page(adapted):
     out, said = adapted
     rows = {
         row[0]: row[1].split()
-        for row in re.findall(r"\n    (size of the face|criterion|source recall).*?((?: +\d\.?\d+\.?\d*| +1)+)\n", said)
+        for row in re.findall(r"\n    (size of the face|criterion|source recall)[^\n]*?((?: +[-\d.]+)+)(?=\n)", said)
     }
     assert rows.keys() == {"size of the face", "criterion", "source recall"}
     assert rows["size of the face"] == ["0.8", "0.9", "1", "1.1", "1.2"]
