@@ -32,9 +32,17 @@ def handlers():
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
-    """``-n auto``: twice as many as there are cores, because many tests wait for processes that they start."""
+    """``-n auto``: more than there are cores, because many tests wait for processes that they start."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, 2 * cores)
+    return min(8, cores + 1)
+
+
+#: The files whose tests take longest, which would end last after all others.
+_FIRST = ["test_search", "test_jobs", "test_distributed", "test_cluster", "test_prepare_killed", "test_adapt"]
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: _FIRST.index(item.path.stem) if item.path.stem in _FIRST else len(_FIRST))
 
 
 def pytest_addoption(parser):

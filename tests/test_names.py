@@ -1,6 +1,7 @@
 """Folders, files and classes whose names are not UTF-8, as old disks have them, from training to pictures."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,8 @@ def written(folder):
 
 
 def test_a_grid_its_page_its_model_and_its_predictions(home, capfd):
-    pair = ["--source", f"folder:set{ODD}", "--target", f"folder:set{ODD}", *SMALL]
+    shutil.copytree(f"set{ODD}", f"other{ODD}")
+    pair = ["--source", f"folder:set{ODD}", "--target", f"folder:other{ODD}", *SMALL]
     said = pa_difc(capfd, "compare", *pair, "--methods", "source_only", "--losses", "ce", "difc", "--out", f"grid{ODD}")
     assert r"caf\xe9" in said or r"caf\udce9" in said
     pa_difc(capfd, "report", f"grid{ODD}", "--with-images", "--data-root", ".")
@@ -57,7 +59,8 @@ def test_a_grid_its_page_its_model_and_its_predictions(home, capfd):
 
 
 def test_classes_with_such_names_frozen_features_and_a_study(home, capfd):
-    pair = ["--source", "folder:own", "--target", "folder:own", *SMALL, "--labels", "folders"]
+    shutil.copytree("own", "others")
+    pair = ["--source", "folder:own", "--target", "folder:others", *SMALL, "--labels", "folders"]
     pa_difc(capfd, "compare", *pair, "--methods", "mcd", "--losses", "ce", "difc", "--out", "grid")
     pa_difc(capfd, "report", "grid")
     run = next(Path("grid/runs").iterdir())
