@@ -14,7 +14,7 @@ demo: env
 	    --methods source_only dann safn mcd --losses ce di difc --out runs/demo
 
 test: env  # a file of tests at a time
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 slow: env
 	$(BIN)/python -m pytest -m slow

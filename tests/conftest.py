@@ -37,14 +37,6 @@ def pytest_xdist_auto_num_workers():
     return min(8, cores + 1)
 
 
-#: The files whose tests take longest, which would end last after all others.
-_FIRST = ["test_search", "test_jobs", "test_distributed", "test_cluster", "test_prepare_killed", "test_adapt"]
-
-
-def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: _FIRST.index(item.path.stem) if item.path.stem in _FIRST else len(_FIRST))
-
-
 def pytest_addoption(parser):
     about = "write the kept numbers of tests/golden anew; only when the method itself is meant to change"
     parser.addoption("--regenerate-golden", action="store_true", help=about)
