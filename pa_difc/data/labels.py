@@ -76,8 +76,9 @@ class LabelSet:
         for name in self.names:
             if not name.strip():
                 raise UserError("a class has an empty name")
-            if (other := known.setdefault(plain(name), name)) is not name:
+            if (other := known.get(plain(name))) is not None:
                 raise UserError(f"classes {other!r} and {name!r} are two names for one class")
+            known[plain(name)] = name
         meanings = {plain(name): plain(name) for name in self.names}
         for word, name in self.synonyms.items():
             if plain(name) not in known:

@@ -104,7 +104,7 @@ def _all_trials(plan: StudyPlan, study: optuna.Study, task: Task) -> None:
                 done = f"{len(complete_trials(study))} of {plan.trials} trials done"
         except Exception:  # the storage does not answer, which may be why the study was stopped
             done = ""
-        told = "; ".join(filter(None, [str(stop), done])) or "stopped"
+        told = "; ".join(filter(None, [str(stop) or "stopped", done]))
         raise Stopped(told, hint=f"Resume with: {command_line()}") from None
 
 

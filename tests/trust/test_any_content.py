@@ -126,6 +126,7 @@ def toml(values):
 @QUICK
 @given(NAMED)
 @example({"names": ["a", "A "]})
+@example({"names": ["0", "0"]})
 @example({"names": ["a", "b"], "synonyms": {"b": "a"}})
 @example({"names": ["a", "b"], "exclude": ["a"]})
 def test_label_files(tmp_path, values):
