@@ -160,12 +160,14 @@ def test_without_data_the_help_is_near(tmp_path):
 
 
 def test_sqlite_takes_one_writer(data_root, tmp_path):
-    first = start(SEARCH, *flags(data_root, tmp_path, trials=500))
+    arguments = flags(data_root, tmp_path, trials=500)
+    arguments[arguments.index("--epochs") + 1] = "60"  # so that Ctrl-C finds it in an epoch
+    first = start(SEARCH, *arguments)
     deadline = time.time() + 120
     while not list(tmp_path.glob("*/study.db")):
         assert time.time() < deadline and first.poll() is None, first.communicate()
         time.sleep(0.05)
-    code, _, err = apart("search", *flags(data_root, tmp_path, trials=500))
+    code, _, err = apart("search", *arguments)
     assert code == 2 and f"process {first.pid} on " in err and "is writing there" in err and "postgresql" in err
     while not list(tmp_path.glob("*/runs/*difc*/checkpoint.pt")):
         assert time.time() < deadline and first.poll() is None, first.communicate()
