@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import random
-from typing import Any
+from collections.abc import Hashable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
+K = TypeVar("K", bound=Hashable)
+
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random, torch.Generator)
 #: At most so many elements of a tensor are hashed; of a larger one these, evenly spaced, and the sum.
 _MOST_ELEMENTS = 2_000_000
+
+
+def changed(before: Mapping[K, str], now: Mapping[K, str]) -> K | None:
+    """The first key whose digest is new or differs; None if there is none."""
+    return next((key for key, value in now.items() if before.get(key) != value), None)
 
 
 def hash_of(text: str) -> str:

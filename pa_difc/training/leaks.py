@@ -8,6 +8,7 @@ from ..losses import LOSSES
 from ..methods import METHODS
 from ..util.code import definition
 from ..util.errors import UserError
+from .digests import changed
 from .hidden import Hidden
 from .settings import Settings
 
@@ -38,12 +39,11 @@ class Globals:
         Raises:
             UserError: a global, a class attribute or a default argument has changed.
         """
-        for (path, name), value in self._now().items():
-            if self._before.get((path, name)) != value:
-                raise UserError(
-                    f"{name} changes when a run is made, so that the next run of the same process would start from it: "
-                    "make it a buffer of a module that method_state() returns, or use functools.cache for constants"
-                )
+        if key := changed(self._before, self._now()):
+            raise UserError(
+                f"{key[1]} changes when a run is made, so that the next run of the same process would start from it: "
+                "make it a buffer of a module that method_state() returns, or use functools.cache for constants"
+            )
 
     def _now(self) -> dict[tuple[str, str], str]:
         hidden = Hidden()

@@ -14,6 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from ..methods.slot import LossSlot
 from ..util.errors import UserError
+from .digests import changed
 from .hidden import OF_EVERY_MODULE, Hidden
 
 _UNKNOWN = "a lazy module's unknown shape"
@@ -70,19 +71,16 @@ class Unsaved:
                     f"{name} changes from {before} to {after} in training, and a killed run could not be resumed: "
                     "give it its last shape and type at the start"
                 )
-        for key, value in self._now().items():
-            if self._before.get(key) != value:
-                raise UserError(
-                    f"{key[0]} changes in training and would be lost when a run is resumed: make it a buffer of a "
-                    "module that method_state() returns, or of a loss with update()"
-                )
-
-        for (path, name), value in self._hidden_now().items():
-            if self._hidden.get((path, name)) != value:
-                raise UserError(
-                    f"{name} changes in training and would be lost when a run is resumed: make it a buffer of the "
-                    "method's models, of a module that method_state() returns, or of a loss with update()"
-                )
+        if own := changed(self._before, self._now()):
+            raise UserError(
+                f"{own[0]} changes in training and would be lost when a run is resumed: make it a buffer of a module "
+                "that method_state() returns, or of a loss with update()"
+            )
+        if hidden := changed(self._hidden, self._hidden_now()):
+            raise UserError(
+                f"{hidden[1]} changes in training and would be lost when a run is resumed: make it a buffer of the "
+                "method's models, of a module that method_state() returns, or of a loss with update()"
+            )
 
     def _hidden_now(self) -> dict[tuple[str, str], str]:
         """State of a plugin's objects, classes, functions and modules that no checkpoint includes."""
