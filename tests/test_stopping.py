@@ -67,8 +67,8 @@ def test_three_times_ctrl_c_leave_no_locks_and_no_noise(gap, training):
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(gap)
     said, err = process.communicate(timeout=LONG_S)
-    assert process.returncode == 130 and "\nresume with: " in said
     assert err == "stopped; 0 of 4 runs are done and kept.\n"
+    assert process.returncode == 130 and "\nresume with: " in said
     assert not locks(out)
 
 

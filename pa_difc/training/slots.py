@@ -9,13 +9,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.shared import share
+from ..util.interrupts import Interrupts, deferred
 from ..util.registry import loaded_plugins
 from ..util.stops import SIGNALS, blocked
 from .outcome import try_cell
@@ -35,6 +36,9 @@ Work = Callable[[Setup, Any, str, Path], Path]
 
 #: Seconds that workers have to stop before they are killed; they lose only the unfinished epoch either way.
 STOP_S = 20.0
+
+#: Seconds between two looks whether they have.
+_LOOK_S = 0.1
 
 
 @dataclass
@@ -184,17 +188,18 @@ def stopped_at_the_end(setup: Setup, slots: Slots) -> Iterator[None]:
     try:
         yield
     finally:
-        setup.go.unlink(missing_ok=True)
-        _close(slots)
+        with deferred() as again:
+            setup.go.unlink(missing_ok=True)
+            _close(slots, again)
 
 
-def _close(slots: Sequence[Slot]) -> None:
-    """Ends workers that were told to stop, after at most :data:`STOP_S` seconds."""
-    busy = [slot.future for slot in slots if slot.number is not None]
-    with suppress(KeyboardInterrupt):  # a second Ctrl-C stops waiting
-        if busy:
-            print("stopping; resumed runs begin at the start of their current epoch", flush=True)
-        wait(busy, STOP_S)
+def _close(slots: Sequence[Slot], again: Interrupts) -> None:
+    """Ends workers that were told to stop, after at most :data:`STOP_S` seconds or at another Ctrl-C."""
+    busy, end = [slot.future for slot in slots if slot.number is not None], time.monotonic() + STOP_S
+    if busy:
+        print("stopping; resumed runs begin at the start of their current epoch", flush=True)
+    while wait(busy, _LOOK_S).not_done and not again.came and time.monotonic() < end:
+        pass
     with blocked(*SIGNALS):
         for slot in slots:
             slot.close()

@@ -20,8 +20,8 @@ from ..training.progress import ProgressFile
 from ..training.ready import THREADS
 from ..util.errors import UserError
 from ..util.forks import parent_is_gone, remove_socket
+from ..util.interrupts import deferred
 from ..util.registry import load_plugin
-from .interrupts import deferred
 from .objective import Objective, Task
 from .progress import Progress
 from .space import defaults

@@ -19,9 +19,9 @@ from ..data.shared import share
 from ..training.ready import ENVIRONMENT, workers_context
 from ..util.errors import UserError
 from ..util.forks import replaced
+from ..util.interrupts import Interrupts, deferred
 from ..util.registry import loaded_plugins
 from .child import main
-from .interrupts import deferred
 from .objective import Task
 from .plan import StudyPlan
 from .progress import Board
@@ -86,11 +86,12 @@ def run_in_workers(plan: StudyPlan, study: optuna.Study, task: Task, jobs: int) 
             board.print("stopping")
             raise
         finally:
-            go.unlink(missing_ok=True)
-            _end(crew)
-            for one in crew:
-                one.say(board)
-            board.close()
+            with deferred() as again:
+                go.unlink(missing_ok=True)
+                _end(crew, again)
+                for one in crew:
+                    one.say(board)
+                board.close()
 
 
 def _watch(plan: StudyPlan, crew: list[_Process], board: Board) -> None:
@@ -123,12 +124,11 @@ def _watch(plan: StudyPlan, crew: list[_Process], board: Board) -> None:
         time.sleep(LOOK_S)
 
 
-def _end(crew: list[_Process]) -> None:
-    """Waits a limited time for workers that were told to stop, and kills those that do not."""
+def _end(crew: list[_Process], again: Interrupts) -> None:
+    """Waits for workers that were told to stop, until a limit or another Ctrl-C, and kills those that do not."""
     end = time.monotonic() + STOP_S
-    with suppress(KeyboardInterrupt):  # another Ctrl-C ends the waiting
-        while any(one.code() is None for one in crew) and time.monotonic() < end:
-            time.sleep(0.05)
+    while any(one.code() is None for one in crew) and not again.came and time.monotonic() < end:
+        time.sleep(0.05)
     for one in crew:
         one.kill()
 

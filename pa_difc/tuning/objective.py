@@ -24,7 +24,7 @@ from ..training.record import RunFolder
 from ..training.settings import Settings
 from ..util.bars import tqdm
 from ..util.errors import DivergedError
-from .interrupts import deferred, interruptible
+from ..util.interrupts import deferred, interruptible
 from .space import Space, candidate, suggest
 
 Array = np.ndarray[Any, Any]

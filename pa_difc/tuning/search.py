@@ -18,12 +18,12 @@ from ..training.frozen import freeze, source_only
 from ..training.memory import workers_that_fit
 from ..util.errors import Stopped
 from ..util.files import write_text
+from ..util.interrupts import deferred
 from ..util.process import command_line
 from ..util.terminal import wrapped
 from ..util.toml import to_toml
 from .assessment import TrainAll, assess, test_recalls
 from .explained import near_ends, reasons, trained_with
-from .interrupts import deferred
 from .jobs import run_in_workers
 from .objective import Objective, Task, blind, show, source_recall, train
 from .plan import StudyPlan

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from ..util.errors import UserError
-from .interrupts import interruptible
+from ..util.interrupts import interruptible
 
 #: Seconds for which calls to a server that does not answer are retried, and the longest pause between two tries.
 PATIENCE_S, PAUSE_S = 300.0, 5.0

@@ -11,7 +11,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from .interrupts import deferred
+from ..util.interrupts import deferred
 from .retries import AGAIN, begin, give_back, recover
 from .steady import SteadyStorage
 from .workers import WORKER, Beats, TrialLostError, Watch, Worker

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 #: Signals that ask a command to end: Ctrl-C, a batch system's, and a closed terminal's.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -20,6 +20,9 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 #: Seconds after a signal in which further ones are ignored: for a closed terminal the shell and the system each send
 #: one, and the second must not interrupt saving.
 PATIENCE_S = 10.0
+
+#: The same for Ctrl-C: the exception of a second one would leave what the first one's clears away, such as workers.
+IMPATIENCE_S = 1.0
 
 #: Seconds after which a stop that Python dropped is sent again.
 _AGAIN_S = 0.1
@@ -36,7 +39,7 @@ class _Came:
 
 @contextmanager
 def like_ctrl_c() -> Iterator[None]:
-    """Makes SIGTERM and SIGHUP act like Ctrl-C within the block.
+    """Makes SIGTERM and SIGHUP act like Ctrl-C within the block, and several quick Ctrl-C like one.
 
     An ignored signal, as SIGHUP under nohup, stays ignored, and a signal with a handler keeps it.
     """
@@ -44,17 +47,18 @@ def like_ctrl_c() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    ours = [number for number in SIGNALS[1:] if signal.getsignal(number) is signal.SIG_DFL]
+    ours = {number: signal.getsignal(number) for number in SIGNALS}
+    ours = {number: by for number, by in ours.items() if by in (signal.SIG_DFL, signal.default_int_handler)}
     for number in ours:
-        signal.signal(number, _stop)
+        signal.signal(number, on_signal)
     before = sys.unraisablehook
     sys.unraisablehook = partial(_unraisable, before)
     try:
         yield
     finally:
         sys.unraisablehook = before
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
+        for number, by in ours.items():
+            signal.signal(number, by)
 
 
 def end_within(seconds: float) -> None:
@@ -102,16 +106,24 @@ def exit_code() -> int:
     return 128 + (_Came.number or signal.SIGINT)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def interrupt() -> NoReturn:
+    """Raises KeyboardInterrupt; a Ctrl-C within the next second is part of this one, see :data:`IMPATIENCE_S`."""
+    _Came.number, _Came.at = _Came.number or signal.SIGINT, time.monotonic()
+    raise KeyboardInterrupt
+
+
+def on_signal(number: int, frame: FrameType | None) -> None:
+    """The handler within :func:`like_ctrl_c`."""
     now = time.monotonic()
-    if _Came.number is not None and now - _Came.at < PATIENCE_S:
+    patience = IMPATIENCE_S if signal.SIGINT in (number, _Came.number) else PATIENCE_S
+    if _Came.number is not None and now - _Came.at < patience:
         return
-    _Came.number, _Came.at = number, now
     ctrl_c = signal.getsignal(signal.SIGINT)
-    if callable(ctrl_c):  # may defer the stop, as while a study's storage is written
-        ctrl_c(signal.SIGINT, frame)
-    else:  # a shell's background job ignores Ctrl-C, but not this signal
-        raise KeyboardInterrupt
+    if ctrl_c is on_signal or not callable(ctrl_c):  # a shell's background job ignores Ctrl-C, but no other signal
+        _Came.number = number
+        interrupt()
+    _Came.number, _Came.at = number, now
+    ctrl_c(signal.SIGINT, frame)  # may defer the stop, as while a study's storage is written
 
 
 def _unraisable(before: Callable[[Any], Any], dropped: Any) -> None:
@@ -122,5 +134,5 @@ def _unraisable(before: Callable[[Any], Any], dropped: Any) -> None:
     if not issubclass(dropped.exc_type, KeyboardInterrupt):
         before(dropped)
     elif not issubclass(dropped.exc_type, OutputGone):  # the next print will raise that again
-        number, _Came.number = _Came.number or signal.SIGINT, None
+        number, _Came.number = _Came.number or signal.SIGINT, None  # so that it is heard again
         threading.Timer(_AGAIN_S, signal.raise_signal, (number,)).start()

@@ -12,10 +12,10 @@ from made import ROOT
 from optuna.trial import TrialState
 from studies import config, ready
 
-from pa_difc.tuning import interrupts
-from pa_difc.tuning.interrupts import deferred, interruptible
 from pa_difc.tuning.storage import open_storage
 from pa_difc.tuning.trials import run_trials
+from pa_difc.util import interrupts
+from pa_difc.util.interrupts import deferred, interruptible
 from pa_difc.util.stops import like_ctrl_c
 
 
@@ -86,7 +86,7 @@ def test_a_storage_that_hangs_can_be_left(monkeypatch):
 
 
 def test_a_job_that_ignores_ctrl_c_goes_on_ignoring_it():
-    code = "import os, pa_difc.tuning.interrupts as i\nwith i.deferred(), i.interruptible(): os.kill(os.getpid(), 2)"
+    code = "import os, pa_difc.util.interrupts as i\nwith i.deferred(), i.interruptible(): os.kill(os.getpid(), 2)"
     ignore = lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)  # noqa: E731
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, preexec_fn=ignore)
 

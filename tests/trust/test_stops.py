@@ -6,6 +6,8 @@ import shutil
 import signal
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from damage import TRAIN, command
@@ -18,6 +20,7 @@ from pa_difc.commands.console import exit_with
 from pa_difc.data.prepare import run as prepare_run
 from pa_difc.deploy import predictor as predict_module
 from pa_difc.training import engine
+from pa_difc.training.slots import STOP_S, Slot, Slots, stopped_at_the_end
 from pa_difc.util import stops
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -171,6 +174,38 @@ def test_a_second_signal_does_not_cut_off_what_is_kept():
     with pytest.raises(SystemExit) as stop:
         exit_with(work)
     assert kept and stop.value.code == 129
+
+
+@pytest.mark.parametrize("impatience_s", [60, 0])
+def test_a_quick_second_ctrl_c_is_part_of_the_first(impatience_s, monkeypatch):
+    monkeypatch.setattr(stops, "IMPATIENCE_S", impatience_s)
+    cleared = []
+    with pytest.raises(KeyboardInterrupt), stops.like_ctrl_c():
+        try:
+            send(signal.SIGINT)
+        finally:
+            send(signal.SIGINT)
+            cleared.append(True)
+    assert cleared == [True] * bool(impatience_s)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Go:
+    """A file of a grid, and a second Ctrl-C while it is removed."""
+
+    def unlink(self, *, missing_ok):
+        send(signal.SIGINT)
+
+
+def test_ctrl_c_while_workers_are_told_to_stop_ends_the_waiting_not_the_clearing_away(monkeypatch, capsys):
+    closed = []
+    slot = Slot(lambda: None, lambda *_: None, Path("none"), number=0)
+    monkeypatch.setattr(Slot, "close", lambda slot: closed.append(slot))
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), stopped_at_the_end(SimpleNamespace(go=Go()), Slots([slot])):
+        send(signal.SIGINT)
+    assert closed == [slot] and time.monotonic() - begun < STOP_S / 2
+    assert "stopping" in capsys.readouterr().out
 
 
 def test_what_is_ignored_stays_ignored():
