@@ -85,7 +85,7 @@ def test_afterwards_the_hooks_are_as_they_were():
     with pytest.raises(ZeroDivisionError), unchecked(odd):
         assert odd({}, {}) == ({"undeclared": 1}, {})
         raise ZeroDivisionError
-    assert "check_losses_and_outputs" not in vars(odd)
+    assert "check_losses_and_outputs" not in vars(odd) and type(odd) is Odd and odd.logger("x") is None
     with pytest.raises(KeyError, match="undeclared"):
         odd({}, {})
 
@@ -96,3 +96,17 @@ def test_a_check_of_the_object_s_own_is_left_to_it():
     with unchecked(odd):
         odd({}, {})
     assert len(seen) == 1
+
+
+def test_a_hook_that_renames_its_keys_still_does():
+    odd = Odd(1)
+    odd.out_suffix, odd.loss_prefix = "_new", "my_"
+    with unchecked(odd):
+        assert odd({}, {"a": 2}) == ({"undeclared_new": 1}, {})
+
+
+def test_what_a_hook_adds_to_its_inputs_is_not_seen_outside_it():
+    odd, inputs = Odd(1), {"a": 1}
+    odd.call = lambda given, losses: (given.pop("a") and {}, losses)
+    with unchecked(odd):
+        assert odd(inputs) == ({}, {}) and inputs == {"a": 1}
