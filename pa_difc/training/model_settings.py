@@ -114,8 +114,15 @@ def checked(settings: Any) -> dict[str, Any]:
     """
     found = settings.get("format") if isinstance(settings, dict) else None
     if type(found) is not int or found not in (1, FORMAT, NEWEST):
-        said = f"a model of format {found!r:.40}" if found is not None else "not the settings of a model"
-        raise UserError(f"{said}: this version reads formats 1 to {NEWEST}; update pa-difc, or export the run again")
+        if found is None:
+            raise UserError(
+                "not the settings of a model, which have a format: export the run again; other programs' models can't "
+                "be read, and `pa-difc weights` lists networks that can"
+            )
+        raise UserError(
+            f"a model of format {found!r:.40}: this version reads formats 1 to {NEWEST}; update pa-difc, or export the "
+            "run again"
+        )
     if found == 1:
         settings = _from_format_1(settings)
     problem = mismatch(settings, _SHAPE)

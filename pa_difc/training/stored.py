@@ -11,7 +11,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from ..backbones.classifiers import PretrainedClassifier
-from ..backbones.places import EXPORTED, OF_RUN, is_model_folder, near
+from ..backbones.places import EXPORTED, OF_RUN, is_model_folder, near, weights_clause
 from ..data.labels import LabelSet
 from ..methods import METHODS
 from ..methods.heads import classifier
@@ -34,7 +34,7 @@ def settings_file(folder: Path) -> Path:
     for name in (EXPORTED[0], OF_RUN[0]):
         if (folder / name).exists():
             return folder / name
-    if clause := near(folder):
+    if clause := near(folder) or weights_clause(folder):
         raise UserError(f"{folder}: no model here{clause}")
     if clause := address_clause(folder):
         raise UserError(f"{written(folder)}: no such folder{clause}")
