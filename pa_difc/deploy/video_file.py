@@ -14,6 +14,7 @@ from PIL import Image
 from ..data.undecoded import MAX_PIXELS
 from ..util.errors import UserError
 from ..util.names import address_clause, near_clause, written
+from .arguments import whole
 
 #: How cameras are opened, by operating system: FFmpeg's format, the device's name, and options.
 _CAMERAS: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -52,8 +53,7 @@ class VideoFile:
     """
 
     def __init__(self, source: Path | int, every: int = 1) -> None:
-        if every < 1:
-            raise UserError(f"{every=}: must be at least 1")
+        every = whole("every", every, 1)
         self._av, self._every = pyav(), every
         self._file: IO[bytes] | None = None
         self.is_camera, self.damaged = isinstance(source, int), 0

@@ -201,7 +201,7 @@ def test_flags_that_do_not_go_together_are_refused(tmp_path, as_they_are, predic
         (["a.jpg", "--video", path], "a.jpg: give images or --video, not both"),
         (["a.jpg", "--smooth", "ema"], "--smooth needs --video"),
         (["a.jpg", "--every", 2], "--every needs --video"),
-        (["--video", path, "--every", 0], "every=0: must be at least 1"),
+        (["--video", path, "--every", 0], "every=0: must be a whole number of at least 1"),
         (["--video", path, "--smooth", "emma"], "unknown filter 'emma'"),
         (["--video", path, "--out", path], "is what --video names"),
         (["--video", path, "--out", tmp_path / "t.xls"], "t.xls: .xls is no format of a table; give a name that ends"),
