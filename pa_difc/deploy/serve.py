@@ -18,6 +18,7 @@ from starlette.routing import Route
 from ..data.photograph import BrokenImageError, Photograph
 from ..training.model_settings import product_line
 from ..util.errors import DiskError
+from ..util.numbers import exact
 from .card import limits
 from .faces import Cut
 from .given import Given
@@ -135,8 +136,7 @@ def _faces(model: Predictor, content: bytes) -> dict[str, Any]:
     if faces.problem not in ("", NO_FACE):
         raise BrokenImageError(faces.problem)
     found = [
-        {"box": face.box, "label": face.label, "probabilities": [round(p, 5) for p in face.probs.values()]}
-        for face in faces
+        {"box": face.box, "label": face.label, "probabilities": list(map(exact, face.probs_array))} for face in faces
     ]
     return {"width": width, "height": height, "faces": found}
 
