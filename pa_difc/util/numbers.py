@@ -28,6 +28,12 @@ def exact(value: Any) -> float:
     return float(str(value))
 
 
+def rate(number: float, seconds: float) -> str:
+    """How many a second: whole from 10 on, with two digits below, so that it is never 0, such as "0.04"."""
+    found = number / max(seconds, 1e-9)
+    return f"{found:,.0f}" if found >= 10 else f"{found:.2g}"
+
+
 def signed(value: float, digits: int = 1) -> str:
     """A number with its sign, such as "+0.3" or "-1.2"; one that rounds to zero has none, as "0.0"."""
     return _written(value, digits, "+")
