@@ -9,7 +9,7 @@ from safetensors.torch import save
 
 from ..backbones.places import EXPORTED
 from ..training.face_model import FaceModel, load_model
-from ..training.model_settings import names_by_id
+from ..training.model_settings import face_crop, names_by_id
 from ..training.seals import SEALS, digests
 from ..util.files import file_digest, read_json, write_atomic, write_json
 
@@ -46,7 +46,7 @@ def save_model(model: FaceModel, folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
     write_atomic(folder / WEIGHTS, lambda file: file.write(weights))
     sealed = {"weights": file_digest(folder / WEIGHTS), SEALS: digests(model.settings)}
-    own = model.settings | names_by_id(model.labels) | sealed
+    own = model.settings | names_by_id(model.labels) | {"face_crop": face_crop(model.settings)} | sealed
     write_json(folder / SETTINGS, own | {key: value for key, value in (before or {}).items() if key not in own})
 
 

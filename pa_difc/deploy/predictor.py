@@ -24,6 +24,7 @@ from .given import Given, is_one, many
 from .model import load_model
 from .predict import AT_ONCE, asked, look, predict_images
 from .prediction import NO_FACE
+from .preprocessing import require_agreement
 from .search import FaceSearch
 from .smoothing import Smoother, smoother_of
 from .video import FilmedFaces
@@ -67,7 +68,9 @@ def load(
         ['happy', 'neutral']
     """
     find_device(str(device))
-    model = load_model(path_of("folder", folder))
+    path = path_of("folder", folder)
+    model = load_model(path)
+    require_agreement(path, model)
     if views is not None:
         EvalSettings(views=views)  # refuses unknown views
         model.take_views(views)

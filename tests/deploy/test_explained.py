@@ -15,6 +15,7 @@ from made_models import record, untrained
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+import pa_difc
 from pa_difc.commands.console import exit_with
 from pa_difc.commands.parser import main
 from pa_difc.data.labels import EXPRESSIONS, LabelSet
@@ -38,10 +39,10 @@ def refused(folder):
     return str(caught.value)
 
 
-def refusals(folder):
+def refusals(folder, load=load_model):
     """The error of loading a folder, in a list; an empty one if it is loaded."""
     try:
-        load_model(folder)
+        load(folder)
     except UserError as error:
         return [str(error)]
     return []
@@ -160,8 +161,35 @@ def test_without_their_hash_weights_are_refused(tmp_path):
     save_model(untrained(THREE, seed=1), tmp_path)
     nested(tmp_path, "weights", value=None)
     assert "weights is missing, the hash of model.safetensors: export it again" in refused(tmp_path)
-    nested(tmp_path, "digests", value=None)  # as older versions wrote it
+    for key in ("digests", "id2label", "label2id", "face_crop"):
+        nested(tmp_path, key, value=None)  # as older versions wrote it
     load_model(tmp_path)
+
+
+@pytest.mark.parametrize("digests", [None, "no object"])
+def test_without_its_digests_a_folder_of_this_version_is_refused(digests, tmp_path):
+    save_model(untrained(THREE), tmp_path)
+    nested(tmp_path, "digests", value=digests)
+    nested(tmp_path, "labels", "names", value=["cat", "dog", 'a "quoted" bird'])
+    names = json.loads((tmp_path / "config.json").read_text())["labels"]["names"]
+    edited(tmp_path, id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)})
+    said = refused(tmp_path)
+    assert "digests is missing" in said if digests is None else "digests is 'no object'" in said
+    assert "export the run again" in said
+
+
+@pytest.mark.parametrize("how", ["missing", "cut", "swapped"])
+def test_weights_that_are_gone_or_damaged_are_to_be_exported_again(how, tmp_path):
+    save_model(untrained(THREE), tmp_path)
+    path = tmp_path / "model.safetensors"
+    content = path.read_bytes()
+    path.unlink()
+    if how != "missing":
+        path.write_bytes(content[:-1] if how == "cut" else content[:-1] + bytes([content[-1] ^ 1]))
+    words = {"missing": f"{path} is missing", "cut": f"cannot read {path}", "swapped": "or is damaged"}
+    said = refused(tmp_path)
+    assert words[how] in said
+    assert f"export it again: pa-difc export --model RUN --out {tmp_path}, where RUN is the folder of run abc" in said
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
@@ -216,6 +244,45 @@ def test_the_crop_is_named_as_the_faces_were_trained_on(crop, name, tmp_path):
     said = json.loads((tmp_path / "preprocessor_config.json").read_text())
     assert said["face_crop"]["name"] == name and said["face_crop"].get("margin") == (0.1 if name == "cdfer" else None)
     assert said["normalized_inside"] == {"mean": [0.5] * 3, "std": [0.25] * 3}
+    assert json.loads((tmp_path / "config.json").read_text())["face_crop"] == name
+    assert refusals(tmp_path, pa_difc.load) == []
+    edited(tmp_path, face_crop="arcface")
+    assert f"face_crop is not {name!r}" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"size": {"height": 64, "width": 64}},
+            "size is {'height': 64, 'width': 64}, but by its config.json the model",
+        ),
+        ({"views": "flip"}, "views is 'flip', but by its config.json the model takes 'none'"),
+        ({"input_scale": 0.9}, "input_scale is 0.9, but"),
+        ({"do_normalize": True}, "do_normalize is True, but"),
+        (
+            {"face_crop": {"name": "centre square"}},
+            "face_crop.name is 'centre square', but by its config.json the model",
+        ),
+        ({"face_crop": "cdfer"}, "not a description of a model's input"),
+    ],
+)
+def test_a_folder_whose_two_files_disagree_on_the_input_is_refused(change, words, tmp_path):
+    export_model(untrained(THREE, crop="cdfer"), tmp_path, (), None)
+    file = tmp_path / "preprocessor_config.json"
+    right = json.loads(file.read_text())
+    file.write_text(json.dumps(right | change))
+    (line,) = refusals(tmp_path, pa_difc.load)
+    assert (
+        line.startswith(f"{file}: ") and words in line and line.endswith("export the model again") and "\n" not in line
+    )
+    if isinstance(change.get("face_crop"), str):
+        return
+    export_model(load_model(tmp_path), tmp_path, (), None)  # as the error says
+    assert json.loads(file.read_text()) == right and refusals(tmp_path, pa_difc.load) == []
+    added = {"image_mean": [0.5] * 3, **{key: right[key] for key in right if key not in ("channel_order", "views")}}
+    file.write_text(json.dumps(added))  # as another program may write it
+    assert refusals(tmp_path, pa_difc.load) == []
 
 
 def head_of(card):
