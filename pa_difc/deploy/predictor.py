@@ -22,6 +22,7 @@ from .faces import CROPS, Cut
 from .found import Faces, Results
 from .given import Given, is_one, many
 from .model import load_model
+from .onnx_names import names_line
 from .predict import AT_ONCE, asked, look, predict_images
 from .prediction import NO_FACE
 from .preprocessing import require_agreement
@@ -71,6 +72,8 @@ def load(
     path = path_of("folder", folder)
     model = load_model(path)
     require_agreement(path, model)
+    if line := names_line(path, model.classes):
+        warnings.warn(line, ModelWarning, stacklevel=2)
     if views is not None:
         EvalSettings(views=views)  # refuses unknown views
         model.take_views(views)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from pa_difc.data.labels import EXPRESSIONS, LabelSet
 from pa_difc.deploy.card import model_card
 from pa_difc.deploy.export import export_model
 from pa_difc.deploy.model import FaceModel, load_model, save_model
+from pa_difc.deploy.onnx_names import names_line
 from pa_difc.deploy.predict import predict_images
 from pa_difc.deploy.temperature import temperature
 from pa_difc.training.model_settings import model_settings
@@ -418,6 +420,55 @@ def test_a_program_without_this_package_says_what_predict_says(crop, without_the
     for row, (face,) in zip(said, predict_images(model, files, crop="none"), strict=True):
         np.testing.assert_allclose(list(row["probabilities"].values()), face.probs_array, atol=1e-5)
         assert row["label"] == face.label and list(row["probabilities"]) == list(THREE.names)
+
+
+@NO_ONNX
+def test_onnx_that_names_its_classes_otherwise_than_the_folder_is_noticed(portrait, tmp_path, capsys):
+    import runpy
+
+    export_model(untrained(THREE, crop="none"), tmp_path, ("onnx", "pt2"), None)
+    portrait.save(tmp_path / "face.png")
+
+    def told():
+        main = runpy.run_path(str(tmp_path / "use_onnx.py"))["main"]
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            pa_difc.load(tmp_path)
+        return main([str(tmp_path / "face.png")]), capsys.readouterr(), [str(w.message) for w in said]
+
+    assert (told()[0], told()[2]) == (0, [])
+    config = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").unlink()  # the program needs none
+    assert runpy.run_path(str(tmp_path / "use_onnx.py"))["main"]([str(tmp_path / "face.png")]) == 0
+    (tmp_path / "config.json").write_text(config)
+    capsys.readouterr()
+    names = ["wolf", "lion", 'a "quoted" bird']
+    edited(tmp_path, labels={"names": names, "synonyms": {}, "excluded": []})
+    edited(tmp_path, id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)})
+    nested(tmp_path, "digests", "labels.names", value=None)
+    code, (out, err), said = told()
+    assert code == 2 and out == "" and err.count("\n") == 1
+    for line in (err, *said):
+        assert 'model.onnx names its classes dog, cat, a "quoted" bird, and config.json wolf, lion, a "quoted"' in line
+    assert len(said) == 1
+    (tmp_path / "README.md").write_text("a card")
+    save_model(load_model(tmp_path), tmp_path)  # seals the change; the programs of before it go
+    left = {path.name for path in tmp_path.iterdir()}
+    assert not left & {"model.onnx", "use_onnx.py", "model.pt2"} and "README.md" in left
+    export_model(load_model(tmp_path), tmp_path, ("onnx",), None)
+    assert (told()[0], told()[2]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda c: b"", lambda c: c[: len(c) // 2], lambda c: b"\xff" * 40, lambda c: b"\x07" * 9]
+)
+def test_a_damaged_onnx_file_says_nothing_of_names(damage, tmp_path):
+    fields = b"\x08\x0a" + b"\x12\x02ab" + b'\x72\x12\x0a\x07classes\x12\x07["a"]  '
+    (tmp_path / "model.onnx").write_bytes(fields)
+    assert "names its classes a, and config.json b, c" in names_line(tmp_path, ("b", "c"))
+    assert names_line(tmp_path, ("a",)) is None
+    (tmp_path / "model.onnx").write_bytes(damage(fields))
+    assert names_line(tmp_path, ("b", "c")) is None
 
 
 @NO_ONNX
