@@ -194,7 +194,7 @@ def test_an_image_that_is_gone_when_it_is_cut_is_unreadable_and_not_without_a_fa
     sample = Sample("wall", "happy", "train", tmp_path / "wall.jpg")
     start_here()
     settings = PrepareSettings(on_missing=on_missing, crop_px=512)  # cut from a finer decoding than is searched
-    monkeypatch.setattr(work, "_picture_px", lambda settings: 400)
+    monkeypatch.setattr(work, "picture_px", lambda crop_px, detect_px: 400)
     detect = FaceDetector.detect
     monkeypatch.setattr(FaceDetector, "detect", lambda self, images, close: (tmp_path / "wall.jpg").unlink() or detect(
         self, images, close))  # fmt: skip
