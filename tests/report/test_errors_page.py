@@ -433,3 +433,25 @@ def counted(right_of):
 def test_the_classes_that_are_right_least_often_are_named_however_rare(right_of, said):
     found = [sentence for sentence in lead(counted(right_of)) if "least often" in sentence]
     assert len(found) == (said is not None) and all(sentence.startswith(said) for sentence in found)
+
+
+@pytest.mark.parametrize("what", ["record", "outputs", "data"])
+def test_one_damaged_run_costs_no_other_its_page(what, unlabelled, tmp_path, capsys):
+    runs, *_ = unlabelled
+    if what == "record":
+        (runs[1] / "record.json").write_text("{")
+    elif what == "outputs":
+        (runs[1] / "outputs.npz").write_bytes(b"no arrays")
+    else:  # its faces were others
+        changed = json.loads((runs[1] / "record.json").read_text())
+
+        changed["data"]["target"]["test_fingerprint"] = "0"
+        (runs[1] / "record.json").write_text(json.dumps(changed))
+    for given in ([tmp_path / "out"], runs):
+        assert main(["errors", *map(str, given)]) == 0
+        said = capsys.readouterr().out
+        (line,) = [line for line in said.splitlines() if line.startswith("left out: ")]
+        assert str(runs[1].name) in line and said.count("written: ") == 3
+        assert [(run / "errors" / "errors.html").exists() for run in runs] == [True, False, True, True]
+    with pytest.raises(UserError, match=runs[1].name):  # alone it is an error
+        main(["errors", str(runs[1])])
