@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import NEEDED, Chromium
 from made import picture
 from made_models import untrained
 from records import SEVEN, flat_scores, outputs, record, write
@@ -455,3 +456,24 @@ def test_one_damaged_run_costs_no_other_its_page(what, unlabelled, tmp_path, cap
         assert [(run / "errors" / "errors.html").exists() for run in runs] == [True, False, True, True]
     with pytest.raises(UserError, match=runs[1].name):  # alone it is an error
         main(["errors", str(runs[1])])
+
+
+@NEEDED
+def test_the_page_fits_a_phone_and_a_desktop(labelled, tmp_path):
+    """Numbers first; wide tables scroll in their own frame, and no picture moves what is below it when it is drawn."""
+    run, domain, _ = labelled
+    groups = [f"{name},{('under 30', 'over 60 years of age')[i % 2]}" for i, name in enumerate(domain.test.names)]
+    (tmp_path / "people.csv").write_text("\n".join(["image,age", *groups]))
+    main(["errors", str(run), "--groups", str(tmp_path / "people.csv")])
+    overhang = "[...document.querySelectorAll('.scroll')].map(s => [s.ariaLabel, s.scrollWidth - s.clientWidth])"
+    low = "[...document.querySelectorAll('figure img')].filter(i => i.clientHeight < 0.9 * i.clientWidth).length"
+    with Chromium() as tab:
+        for width in (390, 1280):
+            tab.show(run / "errors" / "errors.html", width)
+            assert tab.run("document.documentElement.scrollWidth") <= width
+            assert 0 < tab.run("document.querySelector('.lead b').getBoundingClientRect().bottom") < 300
+            beyond = dict(tab.run(overhang))
+            assert set(beyond) == {"All pairs", "How sure", "age"} and beyond["How sure"] <= 0
+            assert width == 390 or max(beyond.values()) <= 0
+            assert tab.run("document.images.length") > 20 and tab.run(low) == 0
+            assert tab.complaints() == []
