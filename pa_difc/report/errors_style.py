@@ -48,7 +48,7 @@ details summary { cursor: pointer; }
   .pair { grid-template-columns: 1fr; } .pair .faces { grid-template-columns: repeat(4, 1fr); }
   .faces { grid-template-columns: repeat(auto-fill, minmax(6rem, 1fr)); }
   .lead { font-size: 1.1rem; } th, td { padding-right: .6rem; } .matrix td, .matrix th { padding: .35rem .4rem; }
-  tbody th:first-child { white-space: normal; min-width: 5rem; max-width: 8rem; overflow-wrap: anywhere; }
+  tbody th:first-child { white-space: normal; min-width: 5rem; max-width: 8rem; overflow-wrap: break-word; }
 }
 @media print {
   body { font-size: 9.5pt; max-width: none; padding: 0; } nav { display: none; } .scroll { overflow: visible; }
