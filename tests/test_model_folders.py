@@ -1,5 +1,6 @@
 """Folders of models: any number of classes, those of version 0.1, and what is refused in one line."""
 
+import argparse
 import json
 import warnings
 from dataclasses import replace
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 
 from pa_difc.backbones import BACKBONES, make_backbone
 from pa_difc.backbones.places import weights_file
+from pa_difc.commands import adapt
 from pa_difc.data.labels import EXPRESSIONS, VALENCE, LabelSet
 from pa_difc.deploy.annotate import annotated
 from pa_difc.deploy.card import model_card
@@ -108,7 +110,7 @@ def test_a_folder_of_version_0_1_predicts_what_it_did(tmp_path):
     [
         ({"format": 4}, "a model of format 4: this version reads formats 1 to 3; update pa-difc"),
         ({"format": "1"}, "a model of format '1'"),
-        ({"format": None}, "not the settings of a model"),
+        ({"format": None}, "not the settings of a model, which have a format: export the run again; other programs'"),
         ({"format": 2}, "labels is missing"),
         ({"classes": ["fear", "surprise", "disgust", "happy", "sad", "anger", "neutral"]}, "in their order"),
         ({"classes": ["calm", "excited"]}, "must be a list of 7"),
@@ -250,3 +252,32 @@ def test_a_folder_around_models_is_told_which_one_to_give(tmp_path):
     file = out / "model" / "model.safetensors"
     assert said(file) == f"{file}: no model here: give its folder, {out / 'model'}"
     assert "looked for config.json" in said(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("files", "given", "words"),
+    [
+        (["face_expression_model-weights_manifest.json", "face_expression_model.bin"], ".", "--pretrained {}"),
+        (["resnet18-f37072fd.pth", "README.md"], ".", "--pretrained {}/resnet18-f37072fd.pth --backbone resnet18"),
+        (["theirs.safetensors"], "theirs.safetensors", "--pretrained {}/theirs.safetensors --backbone NAME"),
+    ],
+)
+def test_where_weights_are_given_for_a_model_the_error_says_how_to_make_one(files, given, words, tmp_path):
+    for name in files:
+        (tmp_path / name).write_bytes(b"weights")
+    with pytest.raises(UserError) as error:
+        load_model(tmp_path / given)
+    line = str(error.value)
+    assert line.count("\n") == 0 and words.format(tmp_path) in line and "without one, give a labelled --source" in line
+    command = line.split("`")[1]
+    assert command.split()[:2] == ["pa-difc", "adapt"]
+    parser = argparse.ArgumentParser()
+    adapt.arguments(parser)
+    chosen = parser.parse_args(command.split()[2:])
+    assert chosen.source == "none" and f"{chosen.out}/model" in line
+
+
+def test_a_folder_without_weights_has_no_advice_on_them(tmp_path):
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(UserError, match=r"no model here \(looked for config\.json"):
+        load_model(tmp_path)

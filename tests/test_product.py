@@ -18,7 +18,7 @@ from pa_difc.deploy.model import load_model, save_model
 from pa_difc.deploy.model import load_model as load
 from pa_difc.report.grid import Grid
 from pa_difc.report.grid_page import write_grid
-from pa_difc.report.run import read_runs
+from pa_difc.report.run import all_runs
 from pa_difc.training import other, stored
 from pa_difc.training.build import make_adapter
 from pa_difc.training.frozen import freeze
@@ -205,7 +205,7 @@ def test_a_table_has_one_product_and_the_report_says_it(weights, tmp_path):
     out = tmp_path / "a"
     for values in ({}, {"method": "as_is"}, {"method": "source_only"}):
         run_cell(settings(weights, product="start", product_power=0.5, **values), *pair(), out, progress=False)
-    runs = read_runs(out)
+    runs = all_runs(out).runs
     assert len({json.dumps(run.record["common"], sort_keys=True) for run in runs}) == 1
     other = RunFolder.of(out, settings(weights, product="start"), *pair())
     assert other.key not in {run.record["key"] for run in runs}

@@ -19,6 +19,8 @@ from .published import PUBLISHED
 MANIFEST = "weights_manifest.json"
 EXPORTED = ("config.json", "model.safetensors")
 OF_RUN = ("record.json", "checkpoint.pt")
+#: How names of other weights end.
+_WEIGHTS = (".pt", ".pth", ".safetensors", ".bin", ".ckpt")
 #: Where commands put models below their ``--out``: what was chosen and exported first, then the runs.
 _BELOW = ("model", "runs/*", "*", "*/model", "*/runs/*")
 
@@ -40,6 +42,24 @@ def near(place: Path) -> str:
         if found:
             return f": give {found[0]}"
     return ""
+
+
+def weights_clause(place: Path) -> str:
+    """A clause on how a model is made of pretrained weights at a path; empty if there are none."""
+    files = [place] if place.is_file() else sorted(place.glob("*")) if place.is_dir() else []
+    found = [file for file in files if file.name.endswith((MANIFEST, *_WEIGHTS))]
+    if not found:
+        return ""
+    if found[0].name.endswith(MANIFEST):
+        what = f"--pretrained {place}"
+    else:
+        own = next((w.backbone for w in PUBLISHED.values() if w.files[0].name == found[0].name), "NAME")
+        what = f"--pretrained {found[0]} --backbone {own}"
+    return (
+        ": these are weights, of which `pa-difc adapt --source none --target images:YOUR_FACES --data-root . "
+        f"{what} --out runs/mine` makes the model runs/mine/model if they include a classifier; without one, give a "
+        "labelled --source"
+    )
 
 
 def weights_file(place: Path) -> Path:

@@ -157,6 +157,8 @@ def _print_lines(*lines: str | None) -> None:
 
 def _print_counts(counts: dict[str, dict[str, int]]) -> None:
     """Prints the samples by split and by the dataset's own labels: one row per split, or per label if rows get long."""
+    from ..data.readers.listing import shown_split
+
     words = list(
         dict.fromkeys(
             (
@@ -165,11 +167,12 @@ def _print_counts(counts: dict[str, dict[str, int]]) -> None:
             )
         )
     )
+    counts = {shown_split(split): row for split, row in counts.items()}
     splits = sorted(counts, key=lambda split: (split != "train", split))
     if not words:
         print("            no labels: usable as a target; nothing can be scored on it")
         return
-    width = max(10, *(len(word) + 2 for word in words))
+    width = max(10, *(len(name) + 2 for name in (*words, *splits)))
     if width * len(words) <= columns(112) - 12:
         rows = [("", words), *((split, [f"{counts[split].get(w, 0):,}" for w in words]) for split in splits)]
     else:

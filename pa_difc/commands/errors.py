@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..util.errors import UserError
 
 if TYPE_CHECKING:
+    from ..report.reviewed import Reviewed
     from ..report.run import Run
 
 EXAMPLES = """\
@@ -30,11 +31,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    from ..report.errors_page import require_our_page, write_error_page
-    from ..report.face_groups import read_groups
-    from ..report.reviewed import reviewed_runs
+    from ..report.errors_page import require_our_page
+    from ..report.reviewed import Reviewer
 
-    runs, exported = _runs(parsed.runs)
+    runs, exported, failed = _runs(parsed.runs)
     if parsed.out and len(runs) > 1:
         raise UserError(f"--out {parsed.out}: there are {len(runs)} runs; give it with the folder of one run")
     folders = [parsed.out or one.path / "errors" for one in runs]
@@ -42,29 +42,48 @@ def run(parsed: argparse.Namespace) -> int:
         if parsed.groups and not one.labelled:
             raise UserError(f"--groups: {one.pair[1]} has no labels to count recall by")
         require_our_page(folder)
-    for one, reviewed, folder in zip(runs, reviewed_runs(runs, parsed.data_root), folders, strict=True):
-        if one.record["key"] in exported:
-            reviewed = replace(reviewed, about=f"{reviewed.about}: the run of the exported model")
-        groups = read_groups(parsed.groups, reviewed.faces.names, reviewed.elsewhere) if parsed.groups else None
-        written = write_error_page(reviewed, folder, groups)
-        print(f"{reviewed.model}, {reviewed.about}\n{' '.join(written.said)}")
-        for note in groups.notes if groups else ():
-            print(note)
-        print(f"written: {', '.join(map(str, written.files))}", flush=True)
+    reviewer, left_out = Reviewer(parsed.data_root), len(failed)
+    for one, folder in zip(runs, folders, strict=True):
+        try:
+            reviewed = reviewer.review(one)
+            if one.record["key"] in exported:
+                reviewed = replace(reviewed, about=f"{reviewed.about}: the run of the exported model")
+            _write(reviewed, folder, parsed.groups)
+        except UserError as error:  # it concerns this run alone
+            failed.append(error)
+    if len(failed) == left_out + len(runs):
+        raise failed[left_out if runs else 0]
+    for problem in failed:
+        print(f"left out: {problem}", flush=True)
     return 0
 
 
-def _runs(folders: Sequence[Path]) -> tuple[list[Run], set[str | None]]:
-    """The runs of folders, those of exported models first, and the keys of these.
+def _write(reviewed: Reviewed, folder: Path, groups_file: Path | None) -> None:
+    """Writes a run's page, and prints what it says."""
+    from ..report.errors_page import write_error_page
+    from ..report.face_groups import read_groups
+
+    groups = read_groups(groups_file, reviewed.faces.names, reviewed.elsewhere) if groups_file else None
+    written = write_error_page(reviewed, folder, groups)
+    print(f"{reviewed.model}, {reviewed.about}\n{' '.join(written.said)}")
+    for note in groups.notes if groups else ():
+        print(note)
+    print(f"written: {', '.join(map(str, written.files))}", flush=True)
+
+
+def _runs(folders: Sequence[Path]) -> tuple[list[Run], set[str | None], list[UserError]]:
+    """The runs of folders, those of exported models first, the keys of these, and the errors of damaged records.
 
     Raises:
-        UserError: a folder has no run, or is an exported model whose run is not beside it.
+        UserError: a folder has no run that can be read, or is an exported model whose run is not beside it.
     """
-    from ..report.run import read_runs
+    from ..report.run import all_runs, require_runs
 
     runs: list[Run] = []
     exported: set[str | None] = set()
+    damaged: list[UserError] = []
     for folder in folders:
+        place = folder
         if _is_exported(folder):
             key = _run_of(folder)
             own = [path.parent for path in folder.absolute().parent.glob(f"runs/*-{key}/record.json")] if key else []
@@ -72,14 +91,17 @@ def _runs(folders: Sequence[Path]) -> tuple[list[Run], set[str | None]]:
                 raise UserError(
                     f"{folder} is an exported model, which keeps no predictions: give the folder of its run"
                 )
-            runs += read_runs(own[0])
+            place = own[0]
             exported.add(key)
-        else:
-            runs += read_runs(folder)
-            if _is_exported(folder / "model"):
-                exported.add(_run_of(folder / "model"))
+        elif _is_exported(folder / "model"):
+            exported.add(_run_of(folder / "model"))
+        found = all_runs(place)
+        if not found.damaged:
+            require_runs(place, found)
+        runs += found.runs
+        damaged += found.damaged
     exported.discard(None)
-    return sorted(runs, key=lambda run: run.record["key"] not in exported), exported
+    return sorted(runs, key=lambda run: run.record["key"] not in exported), exported, damaged
 
 
 def _is_exported(folder: Path) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..util.errors import UserError
+from ..util.numbers import rate
 from ..util.stops import exit_code
 from ..util.terminal import for_programs
 
@@ -114,8 +115,7 @@ def _said(faces: FilmedFaces, table: Table, seconds: float) -> str:
     """ "250 frames in 20.1 s: 12.4 a second (the video has 25.0); 2 faces", and a warning if they were not followed."""
     video = faces.video
     has = f" (the video has {video.rate:.1f})" if video.rate and not video.is_camera else ""
-    rate = table.done / max(seconds, 1e-9)
-    line = f"{_number(table.done, 'frame')} in {seconds:.1f} s: {rate:.1f} a second{has}"
+    line = f"{_number(table.done, 'frame')} in {seconds:.1f} s: {rate(table.done, seconds)} a second{has}"
     far = faces.tracker.far_apart
     line += f"; {_number(faces.tracker.given, 'face number' if far else 'face')}"
     if video.damaged:

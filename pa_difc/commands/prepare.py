@@ -11,6 +11,7 @@ from typing import Any
 
 from ..data.prepare.settings import PrepareSettings
 from ..util.errors import Stopped, UserError
+from ..util.numbers import rate
 from ..util.options import describe
 
 EXAMPLES = """\
@@ -108,6 +109,7 @@ def _duplicates(manifest: dict[str, Any]) -> Iterator[str]:
 
 def _summary(manifest: dict[str, Any], worked: int, seconds: float, out: Path) -> None:
     from ..data.files import left_out_line
+    from ..data.readers.listing import shown_split
 
     listed, missing = manifest["listed"], len(manifest["without_face"])
     whole = manifest["parameters"]["on_missing"] == "whole"
@@ -117,9 +119,9 @@ def _summary(manifest: dict[str, Any], worked: int, seconds: float, out: Path) -
     if not worked:
         print(f"{out} is up to date: {faces}, nothing to do")
         return
-    print(f"{out}: {faces} of {listed:,} images, {worked / seconds:.0f} images/s")
+    print(f"{out}: {faces} of {listed:,} images, {rate(worked, seconds)} images/s")
     if missing:
-        print(f"  without a face: {missing:,} ({missing / listed:.1%}), {_KEPT if whole else 'left out'}")
+        print(f"  without a face: {missing:,} ({_share(missing / listed)}), {_KEPT if whole else 'left out'}")
     for what, key in (("unreadable", "unreadable"), ("with a box or points that don't fit", "misplaced")):
         if images := manifest.get(key, ()):
             print(f"  {what}: {len(images):,}, such as {images[0]['name']} ({images[0]['reason']})")
@@ -128,5 +130,13 @@ def _summary(manifest: dict[str, Any], worked: int, seconds: float, out: Path) -
             print(f"  {line}")
     for split, counts in manifest["counts"].items():
         classes = "  ".join(f"{name} {count:,}" for name, count in counts.items())
-        print(f"  {split:<6} " + (classes if any(counts.values()) else "no labels"))
+        if any(counts.values()):
+            print(f"  {shown_split(split):<6} {classes}")
+    if manifest["faces"] and not manifest["words"]:
+        print("  no labels: usable as a target; nothing can be scored on it")
     print(f"  look at {out / 'contact_sheet.png'}")
+
+
+def _share(value: float) -> str:
+    """A share with one decimal; a small one is not shown as none."""
+    return "<0.1%" if 0 < value < 0.0005 else f"{value:.1%}"

@@ -23,12 +23,25 @@ from .heif import DecodedRows, decoded_rows
 from .memory import PREDICT_BYTES, needed, refusal
 from .orientation import Orientation, orientation_of, turned_by_pillow
 from .pixels import Pixels
+from .protocol import DETECT_PX
 from .undecoded import DRAFTS, MAX_PIXELS, undecoded
 
 _AT_ONCE = 1 << 20  #: images with at most this many pixels are loaded when they are opened, and never reduced
 _FINER = 2  #: a face is cropped from a picture with at least this many times the crop's resolution
+_SEARCHED = 3  #: a picture to search has at least this many times the detector's resolution,
+_FACE = 0.12  #: and is fine enough to crop faces of this share of its width; for smaller ones the file is read again
 _SMALLEST_DRAFT = 8
 _HOLDING = ("WEBP", "AVIF", "HEIF")  #: formats whose decoders keep buffers as long as the image exists
+
+
+def picture_px(crop_px: int, detect_px: int = DETECT_PX) -> int:
+    """The longer side of the picture in which faces are searched, fine enough to crop most of them from too.
+
+    Args:
+        crop_px: side of the face crops.
+        detect_px: longer side to which the picture is scaled for the detector.
+    """
+    return max(_SEARCHED * detect_px, int(_FINER * crop_px / _FACE))
 
 
 class BrokenImageError(ValueError):
@@ -103,6 +116,21 @@ class Photograph:
         left, top, right, bottom = region or whole_image(self)
         return self.picture(_power_of_two(max(right - left, bottom - top) / px), region)
 
+    def face_factor(self, box: Box, points: np.ndarray, mode: str, size_px: int) -> int:
+        """The factor by which a large JPEG file is reduced when it is decoded for a face's crop.
+
+        It is that of the search for faces by default, or less for a small face, whatever was read of the file before.
+
+        Args:
+            box, points, mode, size_px: see :meth:`face`.
+
+        Raises:
+            ValueError: see :meth:`face`.
+        """
+        factor = _power_of_two(region_of(self, box, points, mode, size_px)[1] / _FINER)
+        searched = factor if mode == "none" else _power_of_two(max(self.size) / picture_px(size_px))
+        return min(factor, searched, _SMALLEST_DRAFT)
+
     def face(self, box: Box, points: np.ndarray, mode: str, size_px: int) -> Crop:
         """Crops a face with :func:`.cut_face`, from a picture just fine enough.
 
@@ -113,6 +141,7 @@ class Photograph:
             ValueError: the box is not in the image, or the points are all the same.
         """
         region, fineness = region_of(self, box, points, mode, size_px)
+        self._decode(self.face_factor(box, points, mode, size_px))
         return cut_face(self._fine(region, fineness), box, points, mode, size_px)
 
     def region(self, region: Box, points: np.ndarray, size_px: int) -> Crop:
@@ -122,8 +151,7 @@ class Photograph:
             region, points, size_px: see :func:`.cut_region`; in pixels of the upright photograph.
         """
         fineness = min(region[2] - region[0], region[3] - region[1]) / size_px
-        if self._redecodes and self._factor < min(_power_of_two(fineness / _FINER), _SMALLEST_DRAFT):
-            self._pixels = None  # decoded finer for a search: the crop must not depend on whether there was one
+        self._decode(min(_power_of_two(fineness / _FINER), _SMALLEST_DRAFT))
         return cut_region(self._fine(region, fineness), region, points, size_px)
 
     def _fine(self, region: Box, fineness: float) -> Picture:
@@ -142,6 +170,12 @@ class Photograph:
             self._read(factor)
         assert self._pixels is not None
         return self._pixels
+
+    def _decode(self, factor: int) -> None:
+        """Decodes a large JPEG file at a factor: a crop must not depend on what the file was read for before."""
+        if self._redecodes and (self._pixels is None or self._factor != factor):
+            self._pixels = None
+            self._read(factor)
 
     def _take(self, image: Image.Image) -> None:
         """Uses a PIL image, whose pixels may not be loaded yet."""

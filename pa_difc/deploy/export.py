@@ -34,11 +34,11 @@ def export_model(model: FaceModel, out: Path, formats: tuple[str, ...], record: 
     from ..training.model_settings import product_line
     from .card import model_card
     from .model import save_model
-    from .preprocessing import preprocessor_config
+    from .preprocessing import PREPROCESSOR, preprocessor_config
 
     _require_ours(out, model)
     save_model(model, out)
-    write_json(out / "preprocessor_config.json", preprocessor_config(model))
+    write_json(out / PREPROCESSOR, preprocessor_config(model))
     lines = [f"{out / 'model.safetensors'}: {sum(p.numel() for p in model.parameters()):,} weights"]
     if line := product_line(model.settings):
         lines.append(f"{out}: {line}")

@@ -84,7 +84,7 @@ class Cut:
         if self.mode == "none":
             return [self._all_of(image, face.points) for face in found[:1]]
         shown = []
-        for face in found:
+        for face in sorted(found, key=lambda face: -self._factor(image, face)):  # so that the file is decoded rarely
             try:
                 crop = self._scaled(image.face(face.box, face.points, self.mode, self._crop_px))
             except (BrokenImageError, DiskError):
@@ -93,6 +93,13 @@ class Cut:
                 continue  # a box that only touches the image
             shown.append(Shown(crop, face.box, face.points))
         return shown
+
+    def _factor(self, image: Photograph, face: Detection) -> int:
+        """See :meth:`.Photograph.face_factor`; 0 for a box that only touches the image."""
+        try:
+            return image.face_factor(face.box, face.points, self.mode, self._crop_px)
+        except ValueError:
+            return 0
 
     def _scaled(self, crop: Crop) -> Crop:
         """A crop at the model's size, scaled as a store's faces are."""

@@ -9,15 +9,17 @@ from safetensors.torch import save
 
 from ..backbones.places import EXPORTED
 from ..training.face_model import FaceModel, load_model
-from ..training.model_settings import names_by_id
+from ..training.model_settings import face_crop, names_by_id
 from ..training.seals import SEALS, digests
 from ..util.files import file_digest, read_json, write_atomic, write_json
 
 __all__ = ["DERIVED", "SETTINGS", "WEIGHTS", "FaceModel", "load_model", "save_model"]
 
 SETTINGS, WEIGHTS = EXPORTED
+#: Files that hold a model's predictions and the names of its classes.
+PROGRAMS = ("model.onnx", "use_onnx.py", "model.pt2")
 #: Files made from a model's weights and settings; see :mod:`.export`.
-DERIVED = ("README.md", "preprocessor_config.json", "model.onnx", "use_onnx.py", "model.pt2")
+DERIVED = ("README.md", "preprocessor_config.json", *PROGRAMS)
 #: The settings that probabilities depend on, besides the weights.
 _OF_THE_MODEL = ("labels", "input", "settings", "adjustment", "product")
 
@@ -30,7 +32,8 @@ def weights_file(model: FaceModel) -> bytes:
 def save_model(model: FaceModel, folder: Path) -> None:
     """Writes weights and settings; the settings come last, because they hold the weights' hash.
 
-    Keys that users added to the settings of the same model are kept. Another model's derived files are removed.
+    Keys that users added to the settings of the same model are kept. Another model's derived files are removed, and so
+    are programs of this one from before a change that was made on purpose, such as other names of its classes.
 
     Args:
         model: the model.
@@ -41,12 +44,13 @@ def save_model(model: FaceModel, folder: Path) -> None:
     """
     weights = weights_file(model)
     before = _settings_of_same(model, folder, weights)
-    if before is None and (folder / WEIGHTS).is_file():
-        for name in DERIVED:  # of another model: they must not stay beside this one's weights
+    made, seals = DERIVED if before is None else PROGRAMS, digests(model.settings)
+    if (folder / WEIGHTS).is_file() and (before is None or before.get(SEALS, seals) != seals):
+        for name in made:  # of another model, or of this one before a change: they must not stay beside its weights
             (folder / name).unlink(missing_ok=True)
     write_atomic(folder / WEIGHTS, lambda file: file.write(weights))
-    sealed = {"weights": file_digest(folder / WEIGHTS), SEALS: digests(model.settings)}
-    own = model.settings | names_by_id(model.labels) | sealed
+    sealed = {"weights": file_digest(folder / WEIGHTS), SEALS: seals}
+    own = model.settings | names_by_id(model.labels) | {"face_crop": face_crop(model.settings)} | sealed
     write_json(folder / SETTINGS, own | {key: value for key, value in (before or {}).items() if key not in own})
 
 

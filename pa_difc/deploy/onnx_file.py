@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ..training.model_settings import face_crop
 from ..util.errors import UserError
 from ..util.files import write_atomic, write_text
 from .agreement import checked, example
@@ -96,13 +97,12 @@ def metadata(model: FaceModel, *, landmarks: bool) -> dict[str, str]:
         model: the model.
         landmarks: whether landmarks are an input; if so, their typical places are included.
     """
-    given = model.settings["input"]
     values = {
         "classes": json.dumps(model.classes),
         "size_px": str(model.size_px),
         "channel_order": "RGB",
         "range": "[0, 1]",
-        "crop": given["crop"] if given["prepared"] else "centre square",
+        "crop": face_crop(model.settings),
         "preprocessing": json.dumps(preprocessor_config(model)),
         "run": model.settings["run"],
     }

@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from ..data.crops import Box
+from ..util.numbers import exact
 
 #: The columns of a table of predictions besides the classes; a video's table begins with other ones.
 _BOX = ("left", "top", "right", "bottom")
@@ -45,7 +46,7 @@ class Prediction:
         said |= dict(zip(_BOX, (round(b, 1) for b in self.box), strict=True))
         if self.points is not None:
             said |= dict(zip(_POINTS, (round(float(v), 1) for v in self.points.flat), strict=True))
-        return said | {_column(name, taken): round(float(p), 4) for name, p in zip(classes, self.probs, strict=True)}
+        return said | {_column(name, taken): exact(p) for name, p in zip(classes, self.probs, strict=True)}
 
 
 def columns(classes: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import torch
 
 from ..data.crops import typical_points
@@ -16,12 +17,15 @@ from ..training.device import find_device
 from ..training.groups import EvalSettings
 from ..util.errors import ModelWarning, UserError
 from ..util.names import unknown
+from .arguments import path_of, text, whole
 from .faces import CROPS, Cut
 from .found import Faces, Results
 from .given import Given, is_one, many
 from .model import load_model
+from .onnx_names import names_line
 from .predict import AT_ONCE, asked, look, predict_images
 from .prediction import NO_FACE
+from .preprocessing import require_agreement
 from .search import FaceSearch
 from .smoothing import Smoother, smoother_of
 from .video import FilmedFaces
@@ -30,8 +34,6 @@ from .video_file import VideoFile
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
-
-    import numpy as np
 
     from .model import FaceModel
 
@@ -67,7 +69,11 @@ def load(
         ['happy', 'neutral']
     """
     find_device(str(device))
-    model = load_model(Path(folder))
+    path = path_of("folder", folder)
+    model = load_model(path)
+    require_agreement(path, model)
+    if line := names_line(path, model.classes):
+        warnings.warn(line, ModelWarning, stacklevel=2)
     if views is not None:
         EvalSettings(views=views)  # refuses unknown views
         model.take_views(views)
@@ -99,9 +105,8 @@ class Predictor:
         crop: str = "model",
         detect_px: int = SEARCH_PX,
     ) -> None:
-        if not _DETECT_PX[0] <= detect_px <= _DETECT_PX[1]:
-            raise UserError(f"detect_px {detect_px}: must be from {_DETECT_PX[0]} to {_DETECT_PX[1]}")
-        self.device, self.detect_px, self.crop = str(device), detect_px, _known(crop)
+        self.detect_px = whole("detect_px", detect_px, *_DETECT_PX)
+        self.device, self.crop = str(device), _known(crop)
         self.model = model.to(device)
         self.labels = tuple(model.classes)
         self._warned: set[str] = set()
@@ -124,7 +129,7 @@ class Predictor:
         Raises:
             UserError: a single image can't be read; an item is not an image; an array has another shape or type.
         """
-        cut, batch_size = self._cut(crop), _positive(batch_size)
+        cut, batch_size = self._cut(crop), whole("batch_size", batch_size, 1)
 
         def each(given: Iterable[Given]) -> Iterator[tuple[Faces, str, str]]:
             for faces in self.each(given, crop=cut, batch_size=batch_size):
@@ -148,7 +153,7 @@ class Predictor:
         Raises:
             UserError: see :meth:`__call__`.
         """
-        cut, batch_size = Cut(self.model, self._cut(crop)), _positive(batch_size)
+        cut, batch_size = Cut(self.model, self._cut(crop)), whole("batch_size", batch_size, 1)
 
         def each(given: Iterable[Given]) -> Iterator[tuple[np.ndarray, str, str]]:
             looks = look(given, self.search, cut, max(AT_ONCE, batch_size))
@@ -183,8 +188,9 @@ class Predictor:
             UserError: PyAV is not installed, the file or the camera can't be opened, there is no video in it, or a
                 value is out of range.
         """
-        smoother, cut = None if smooth is None else smoother_of(smooth), self._cut(crop)
-        video = VideoFile(source if isinstance(source, int) else Path(source), every)
+        smoother, cut = None if smooth is None else smoother_of(text("smooth", smooth)), self._cut(crop)
+        batch_size = whole("batch_size", batch_size, 1)
+        video = VideoFile(_filmed(source), every)
         return self.each_frame(video, smoother, crop=cut, batch_size=batch_size)
 
     def each(
@@ -196,7 +202,11 @@ class Predictor:
         annotate: Sequence[Path] | None = None,
         at_once: int = AT_ONCE,
     ) -> Iterator[Faces]:
-        """Yields the faces of every image, see :func:`.predict_images`; an unreadable image raises no error."""
+        """Yields the faces of every image, see :func:`.predict_images`; an unreadable image raises no error.
+
+        Raises:
+            UserError: ``batch_size`` or ``at_once`` is out of range.
+        """
         return predict_images(
             self.model,
             images,
@@ -205,8 +215,8 @@ class Predictor:
             crop=crop or self.crop,
             detect_px=self.detect_px,
             search=self.search,
-            batch_size=batch_size,
-            at_once=at_once,
+            batch_size=whole("batch_size", batch_size, 1),
+            at_once=whole("at_once", at_once, 1),
         )
 
     def each_frame(
@@ -218,7 +228,7 @@ class Predictor:
         batch_size: int = 1,
     ) -> FilmedFaces:
         """Predicts the faces of an open video, frame by frame; see :meth:`video`."""
-        at_once, batch_size = 1 if video.is_camera else AT_ONCE, _positive(batch_size)  # a camera's frames don't wait
+        at_once = 1 if video.is_camera else AT_ONCE  # a camera's frames don't wait
         each = partial(self.each, crop=crop, batch_size=batch_size, at_once=at_once)
         return FilmedFaces(video, each, smoother)
 
@@ -293,7 +303,8 @@ def _known(crop: str) -> str:
     return crop
 
 
-def _positive(batch_size: int) -> int:
-    if batch_size < 1:
-        raise UserError(f"{batch_size=}: must be at least 1")
-    return batch_size
+def _filmed(source: Any) -> Path | int:
+    """A video's file or a camera's number."""
+    if isinstance(source, int | np.integer):
+        return whole("source", source, 0)
+    return path_of("source", source, ", or a camera's number")

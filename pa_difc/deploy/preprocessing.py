@@ -1,17 +1,24 @@
-"""Describes a model's preprocessing for other programs."""
+"""Describes a model's preprocessing for other programs, and checks that a folder's description is of its model."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from ..backbones.places import EXPORTED
 from ..data.crops import ALIGNED_POINTS, typical_points
+from ..training.model_settings import face_crop
+from ..util.errors import UserError
+from ..util.files import read_json
 
 if TYPE_CHECKING:
     from .model import FaceModel
 
+#: The file's name, which other programs know.
+PREPROCESSOR = "preprocessor_config.json"
 _TEMPLATE_PX = 112
 _CROPS = {
     "cdfer": "the detector's box, int(0.5 * int(0.2 * side)) pixels wider on each side, clipped to the image; "
@@ -19,7 +26,16 @@ _CROPS = {
     "arcface": "the five points are moved onto `points` by rotation, scale and shift, in least squares",
     "none": "the whole image; each side is stretched to the size of the input",
 }
-_AS_THEY_ARE = "the largest square in the middle of the image: faces were not detected in its training images"
+_AS_THEY_ARE = (
+    "the largest square in the middle of the image: faces were not detected in its training images; from photographs, "
+    "`pa-difc predict` crops them as `crop` in `input` of config.json says"
+)
+#: The entries that say what the network takes; the others explain.
+_TAKEN = (
+    *("do_convert_rgb", "do_resize", "size", "resample", "do_rescale", "rescale_factor", "do_normalize"),
+    *("normalized_inside", "channel_order", "layout", "range", "input_scale", "views"),
+)
+_TAKEN_CROP = ("name", "margin", "points", "stored_px")
 
 
 def preprocessor_config(model: FaceModel) -> dict[str, Any]:
@@ -49,11 +65,39 @@ def preprocessor_config(model: FaceModel) -> dict[str, Any]:
     }
 
 
+def require_agreement(folder: Path, model: FaceModel) -> None:
+    """Refuses a folder whose :data:`PREPROCESSOR` describes other inputs than its model takes.
+
+    What is not in it, and what others have added to it, is not compared.
+
+    Args:
+        folder: of the model.
+        model: with its own views.
+
+    Raises:
+        UserError: the two differ, or the file can't be read.
+    """
+    path = folder / PREPROCESSOR
+    if not path.exists():
+        return
+    said, right = read_json(path, others_add=True), preprocessor_config(model)
+    crop = said.get("face_crop", {}) if isinstance(said, dict) else None
+    if not isinstance(crop, dict):
+        raise UserError(f"{path}: not a description of a model's input; export the model again")
+    pairs = [(key, said.get(key, right[key]), right[key]) for key in _TAKEN]
+    own = right["face_crop"]
+    pairs += [(f"face_crop.{key}", crop.get(key, own.get(key)), own.get(key)) for key in _TAKEN_CROP]
+    for key, value, needed in pairs:
+        if value != needed:
+            line = f"{path}: {key} is {value!r:.80}, but by its {EXPORTED[0]} the model takes {needed!r:.80}"
+            raise UserError(f"{line}; change it back, or export the model again")
+
+
 def _face_crop(model: FaceModel) -> dict[str, Any]:
     """How faces are cropped from photographs; for "arcface", with the places of the five points in the crop."""
     given, p = model.settings["input"], model.size_px
     if not given["prepared"]:
-        return {"name": "centre square", "about": _AS_THEY_ARE, "detector": None}
+        return {"name": face_crop(model.settings), "about": _AS_THEY_ARE, "detector": None}
     crop: dict[str, Any] = {"name": given["crop"], "about": _CROPS[given["crop"]], "detector": None}
     if given["crop"] != "none":
         crop["detector"] = "MTCNN of facenet-pytorch 2.5.3"

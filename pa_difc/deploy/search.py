@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..data.crops import Box, Picture
 from ..data.detect import Detection, FaceDetector
-from ..data.photograph import Photograph
+from ..data.photograph import Photograph, picture_px
 from ..data.protocol import CLOSE_PX, DETECT_PX
 
 _TILE = 1024  #: pixels; larger copies are searched in tiles of this size, to bound memory
@@ -20,8 +20,6 @@ _STEP = 4  #: each copy is at most this many times larger than the one before
 _OVERLAP = 160  #: pixels that tiles overlap by: more than a face that the copy before was too small for
 _WORTH_IT = 1.25  #: a copy less than this many times larger finds little more, and is skipped
 _SURE = 0.9  #: detections on larger copies below this confidence are mostly false
-_FINER = 3  #: a picture is at least this many times larger than the smallest copy,
-_FACE = 0.12  #: and fine enough to crop faces of this share of its width; for smaller ones the file is read again
 _GAP = 3  #: Pillow's ``reducing_gap``: a much larger image is first reduced by a whole factor
 _SAME = 0.5  #: two boxes are the same face if this share of the smaller one lies in the other
 
@@ -41,7 +39,7 @@ class FaceSearch:
     def __init__(self, device: str, detect_px: int, crop_px: int) -> None:
         self._device, self._largest = device, detect_px
         self._one_at_a_time = Lock()  # a search changes the detectors' settings
-        self._picture_px = max(detect_px, _FINER * DETECT_PX, int(2 * crop_px / _FACE))
+        self._picture_px = max(detect_px, picture_px(crop_px))
 
     @cached_property
     def _whole(self) -> FaceDetector:

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from ..data.photograph import BrokenImageError, Photograph
 from ..training.model_settings import product_line
 from ..util.errors import DiskError
+from ..util.numbers import exact
 from .card import limits
 from .faces import Cut
 from .given import Given
@@ -66,13 +67,16 @@ def page_of(model: Predictor, name: str, port: int) -> Starlette:
         return JSONResponse(about)
 
     async def predict(request: Request) -> Response:
+        crop = request.query_params.get("crop", model.crop)
+        if crop not in about["crops"]:
+            return _refused(400, f"crop={crop}: must be {' or '.join(about['crops'])}.")
         content = await _body(request)
         if content is None:
             return _refused(413, f"The file is too large: {MAX_BYTES >> 20} MB is the limit.")
 
         def answer() -> dict[str, Any]:
             with one_at_a_time:
-                return _faces(model, content)
+                return _faces(model, content, crop)
 
         try:
             return JSONResponse(await run_in_threadpool(answer))
@@ -123,7 +127,7 @@ async def _body(request: Request) -> bytes | None:
     return bytes(content)
 
 
-def _faces(model: Predictor, content: bytes) -> dict[str, Any]:
+def _faces(model: Predictor, content: bytes, crop: str) -> dict[str, Any]:
     """The page's data on an image: its upright size and its faces.
 
     Raises:
@@ -131,31 +135,40 @@ def _faces(model: Predictor, content: bytes) -> dict[str, Any]:
         DiskError: the disk failed.
     """
     width, height = Photograph(lambda: content).size
-    (faces,) = model.each([Given("image", lambda: content)])
+    (faces,) = model.each([Given("image", lambda: content)], crop=crop)
     if faces.problem not in ("", NO_FACE):
         raise BrokenImageError(faces.problem)
     found = [
-        {"box": face.box, "label": face.label, "probabilities": [round(p, 5) for p in face.probs.values()]}
-        for face in faces
+        {"box": face.box, "label": face.label, "probabilities": list(map(exact, face.probs_array))} for face in faces
     ]
-    return {"width": width, "height": height, "faces": found}
+    return {"width": width, "height": height, "crop": crop, "faces": found}
 
 
 def _about(model: Predictor, name: str) -> dict[str, Any]:
-    """The page's data on the model."""
+    """The page's data on the model; "crops" has what depends on the crop, for the search for faces and for "none"."""
     settings = model.model.settings
-    chosen, cut = settings["settings"], Cut(model.model, model.crop)
-    crop = cut.difference()
-    if crop:
-        crop += ": predictions may be less accurate than on images like those it was trained on"
-    notes = [crop, product_line(settings), temperature_line(settings)]
+    chosen = settings["settings"]
+    searching = "model" if model.crop == "none" else model.crop
+    crops = {crop: _of_crop(model, crop) for crop in (searching, "none")}
     return {
         "name": name,
         "method": f"{chosen['method']['name']} · {chosen['loss']['name']}",
         "data": f"{chosen['data']['source']} → {chosen['data']['target']}",
         "classes": list(model.labels),
-        "whole": cut.mode == "none",
         "limits": " ".join(limits(model.model.labels).split()),
-        "notes": [note for note in notes if note],
         "max_bytes": MAX_BYTES,
+        "crop": model.crop,
+        "searching": searching,
+        "crops": crops,
+        **crops[model.crop],
     }
+
+
+def _of_crop(model: Predictor, crop: str) -> dict[str, Any]:
+    """Whether each image is one face under a crop, and notes for visitors on predictions with it."""
+    settings, cut = model.model.settings, Cut(model.model, crop)
+    line = cut.difference()
+    if line:
+        line += ": predictions may be less accurate than on images like those it was trained on"
+    notes = [line, product_line(settings), temperature_line(settings)]
+    return {"whole": cut.mode == "none", "notes": [note for note in notes if note]}

@@ -73,10 +73,22 @@ def rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def other_names() -> str:
+    """An error if config.json, where it is beside this file, names other classes; empty if they are the same."""
+    try:
+        names = json.loads(MODEL.with_name("config.json").read_bytes())["id2label"]
+        named = [str(names[str(index)]) for index in range(len(names))]
+    except (OSError, ValueError, KeyError, TypeError):  # it is not there, or names no classes
+        return ""
+    said = f"error: {MODEL} names its classes {', '.join(CLASSES)}, and config.json {', '.join(named)}"
+    return "" if named == CLASSES else f"{said}: export the model again with --format onnx"
+
+
 def main(files: list[str]) -> int:
     """Prints a line for each file; returns the exit code."""
-    if not files:
-        print(f"usage: python {Path(__file__).name} face.jpg …", file=sys.stderr)
+    problem = other_names() if files else f"usage: python {Path(__file__).name} face.jpg …"
+    if problem:
+        print(problem, file=sys.stderr)
         return 2
     unread = 0
     for file in files:

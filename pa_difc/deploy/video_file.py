@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 from ..data.undecoded import MAX_PIXELS
 from ..util.errors import UserError
 from ..util.names import address_clause, near_clause, written
+from .arguments import whole
 
 #: How cameras are opened, by operating system: FFmpeg's format, the device's name, and options.
 _CAMERAS: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -47,13 +49,12 @@ class VideoFile:
         damaged: number of parts that could not be decoded so far.
 
     Raises:
-        UserError: PyAV is not installed, the file or the camera can't be opened, there is no video in it, its frames
-            are too large, or ``every`` is below 1.
+        UserError: PyAV is not installed, the file or the camera can't be opened, there is no video in it, none of its
+            frames can be decoded, they are too large, or ``every`` is out of range.
     """
 
     def __init__(self, source: Path | int, every: int = 1) -> None:
-        if every < 1:
-            raise UserError(f"{every=}: must be at least 1")
+        every = whole("every", every, 1)
         self._av, self._every = pyav(), every
         self._file: IO[bytes] | None = None
         self.is_camera, self.damaged = isinstance(source, int), 0
@@ -63,6 +64,7 @@ class VideoFile:
             self._stream = self._chosen()
             codec = self._stream.codec_context
             self._require_few(codec.width, codec.height)
+            self._left = self._begun()
         except UserError:
             self.close()
             raise
@@ -73,10 +75,10 @@ class VideoFile:
         """Yields the remaining frames.
 
         Raises:
-            UserError: no frame could be decoded, or one has too many pixels.
+            UserError: a frame has too many pixels.
         """
-        number, first, time_s = 0, None, 0.0
-        for frame in self._frames():
+        first, time_s = None, 0.0
+        for number, frame in enumerate(self._left):
             if frame.time is not None:
                 first = frame.time if first is None else first
                 now = float(frame.time - first)
@@ -88,9 +90,6 @@ class VideoFile:
             if number % self._every == 0:
                 self._require_few(frame.width, frame.height)
                 yield Still(number, time_s, _upright(frame))
-            number += 1
-        if not number:
-            raise UserError(f"{self.name}: no frame could be decoded")
 
     def close(self) -> None:
         """Closes the file or the camera."""
@@ -98,6 +97,19 @@ class VideoFile:
             self._container.close()
         if self._file is not None:
             self._file.close()
+
+    def _begun(self) -> Iterator[Any]:
+        """The frames, of which the first one is decoded: without any, nothing should be written.
+
+        Raises:
+            UserError: no frame could be decoded, or the first one has too many pixels.
+        """
+        frames = self._frames()
+        first = next(frames, None)
+        if first is None:
+            raise UserError(f"{self.name}: no frame could be decoded")
+        self._require_few(first.width, first.height)
+        return chain([first], frames)
 
     def _frames(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)

@@ -31,7 +31,8 @@ a { color: LinkText; } :focus-visible { outline: 3px solid var(--mark); }
 .bar i { display: block; height: 100%; background: var(--bar); }
 .faces { display: grid; grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); gap: .9rem .8rem; }
 .pair .faces { grid-template-columns: repeat(8, 1fr); } section > .faces { margin-top: .8rem; }
-figure { margin: 0; min-width: 0; } figure img { display: block; width: 100%; max-width: 9rem; border-radius: .3rem; }
+figure { margin: 0; min-width: 0; }
+figure img { display: block; width: 100%; height: auto; max-width: 9rem; border-radius: .3rem; }
 figcaption { font-size: .85rem; line-height: 1.35; margin-top: .25rem; overflow-wrap: anywhere; }
 figcaption small { font-size: .7rem; display: inline-block; } .true { color: var(--mark); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
@@ -46,7 +47,8 @@ details summary { cursor: pointer; }
 @media (max-width: 40rem) {
   .pair { grid-template-columns: 1fr; } .pair .faces { grid-template-columns: repeat(4, 1fr); }
   .faces { grid-template-columns: repeat(auto-fill, minmax(6rem, 1fr)); }
-  .lead { font-size: 1.1rem; }
+  .lead { font-size: 1.1rem; } th, td { padding-right: .6rem; } .matrix td, .matrix th { padding: .35rem .4rem; }
+  tbody th:first-child { white-space: normal; min-width: 5rem; max-width: 8rem; overflow-wrap: break-word; }
 }
 @media print {
   body { font-size: 9.5pt; max-width: none; padding: 0; } nav { display: none; } .scroll { overflow: visible; }

@@ -45,7 +45,9 @@ def _card(r: Reviewed, i: int, short: bool, divided: Committee | None) -> str:
     lines.append(f"<small>{bdi(shown)}</small>")
     alt = f"{said}, {sure}" if true in (None, said) else f"{true}, predicted as {said}, {sure}"
     words = f"alt='{html.escape(alt)}' title='{html.escape(name)}'"
-    picture = f"<img loading='lazy' {words} src='{data_uri(r.faces.image(i))}'>"
+    pixels = r.faces.image(i)
+    side = min(pixels.shape[-1], _MOST_PX)  # keeps the place of a picture that is not drawn yet
+    picture = f"<img loading='lazy' width='{side}' height='{side}' {words} src='{data_uri(pixels)}'>"
     return f"<figure>{picture}<figcaption>{'<br>'.join(lines)}</figcaption></figure>"
 
 

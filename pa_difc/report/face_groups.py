@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
@@ -23,6 +23,7 @@ IMAGE_COLUMNS = ("image", "path", "file", "filename", "name")
 _PREDICTIONS = ("true", "predicted", "confidence", "disagreement")
 
 NO_GROUP = -1
+_SPELLINGS = 4  #: most spellings of a group that are named
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class _Table:
     columns: list[str]
     cells: dict[str, list[str]]  #: by image
     repeated: int
+    spellings: list[Counter[str]]  #: of each column: how many rows have a cell as it is written
 
 
 def read_groups(path: Path, names: Sequence[str], elsewhere: Iterable[str] = ()) -> Groups:
@@ -94,7 +96,9 @@ def read_groups(path: Path, names: Sequence[str], elsewhere: Iterable[str] = ())
     of_face = np.array([place[name] for name in names])
     columns = []
     for c, name in enumerate(table.columns):
-        column = _column(name, {i: table.cells[image][c] for i, image in found.items()}, of_face)
+        words = {i: table.cells[image][c] for i, image in found.items()}
+        column = _column(name, words, of_face, table.spellings[c])
+        notes += _merged_notes(column, table.spellings[c])
         if without := int((column.of_face == NO_GROUP).sum()):
             notes.append(f"Without {name}: {without:,} of {len(names):,} faces.")
         columns.append(column)
@@ -119,7 +123,7 @@ def _read(path: Path) -> _Table:
     if not chosen:
         raise UserError(f"{path}: no column of groups beside {shown(header[image])} (found {_listed(header)})")
     cells: dict[str, list[str]] = {}
-    repeated = 0
+    repeated, spellings = 0, [Counter[str]() for _ in chosen]
     for line, row in rows:
         if len(row) > len(header):
             raise UserError(
@@ -129,13 +133,15 @@ def _read(path: Path) -> _Table:
         name, values = row[image].strip(), [row[c].strip() for c in chosen]
         if not name:
             raise UserError(f"{path}:{line}: the row names no image")
+        for counter, c in zip(spellings, chosen, strict=True):
+            counter[row[c]] += 1
         if name in cells:
             repeated += 1
             values = [_merged(path, line, name, *pair) for pair in zip(cells[name], values, strict=True)]
         cells[name] = values
     if not cells:
         raise UserError(f"{path}: the list is empty")
-    return _Table([header[c] for c in chosen], cells, repeated)
+    return _Table([header[c] for c in chosen], cells, repeated, spellings)
 
 
 def _merged(path: Path, line: int, name: str, old: str, new: str) -> str:
@@ -174,28 +180,38 @@ def _listed(header: Sequence[str]) -> str:
     return ", ".join(shown(name, 30) for name in header[:12]) or "nothing"
 
 
-def _column(name: str, words: Mapping[int, str], of_face: Array) -> Column:
-    """A column whose groups are its distinct words; spellings that differ only in case, or
-    in how accents are encoded, are one group.
+def _column(name: str, words: Mapping[int, str], of_face: Array, spellings: Counter[str]) -> Column:
+    """A column whose groups are its distinct words, each called as most rows of the file spell it.
 
     Args:
         name: of the column.
         words: by the image's index.
         of_face: ``(N,)`` index of each face's image.
+        spellings: how many rows have a cell as it is written.
     """
-    spellings: dict[str, Counter[str]] = defaultdict(Counter)
-    for word in words.values():
-        if word:
-            spellings[_key(word)][word] += 1
-    groups = {key: spellings[key].most_common(1)[0][0] for key in sorted(spellings, key=_order)}
-    index = {key: i for i, key in enumerate(groups)}
+    written: dict[str, Counter[str]] = defaultdict(Counter)
+    for spelling, rows in spellings.items():
+        written[_key(spelling)][spelling.strip()] += rows
+    keys = sorted({_key(word) for word in words.values()} - {""}, key=_order)
+    index = {key: i for i, key in enumerate(keys)}
     found = {i: index.get(_key(word), NO_GROUP) for i, word in words.items()}
-    return Column(name, list(groups.values()), np.array([found.get(i, NO_GROUP) for i in of_face.tolist()]))
+    groups = [written[key].most_common(1)[0][0] for key in keys]
+    return Column(name, groups, np.array([found.get(i, NO_GROUP) for i in of_face.tolist()]))
+
+
+def _merged_notes(column: Column, spellings: Counter[str]) -> Iterator[str]:
+    """A sentence for each group of a column that is spelt in several ways."""
+    for group in column.groups:
+        same = [(word, rows) for word, rows in spellings.most_common() if _key(word) == _key(group)]
+        if len(same) > 1:
+            said = [f"{shown(word)} ({rows:,} row{'s' * (rows != 1)})" for word, rows in same[:_SPELLINGS]]
+            more = f" and {len(same) - _SPELLINGS:,} others" if len(same) > _SPELLINGS else ""
+            yield f"{column.name}: one group, {group}, is written in {len(same)} ways: {', '.join(said)}{more}."
 
 
 def _key(word: str) -> str:
-    """The same for all spellings of a group."""
-    return normalize("NFC", word.casefold())
+    """The same for all spellings of a group: they differ in case, spaces, or how accents are encoded."""
+    return normalize("NFC", " ".join(word.split()).casefold())
 
 
 def _order(word: str) -> tuple[float, str]:

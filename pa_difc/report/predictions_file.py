@@ -9,6 +9,7 @@ from typing import Any
 
 from ..util.files import refuse_foreign, refuse_links, write_text
 from ..util.intervals import Share
+from ..util.numbers import exact
 from .group_recall import ByGroup
 from .reviewed import Reviewed
 from .table import csv_text
@@ -51,11 +52,11 @@ def _prediction_rows(r: Reviewed) -> Iterator[list[Any]]:
     yield ["path", *true, "predicted", "confidence", *divided, *(f"p_{name}" for name in r.classes)]
     predicted, confidence = r.predicted, r.confidence
     for i, name in enumerate(r.faces.names):
-        row = [name]
+        row: list[Any] = [name]
         row += [] if r.labels is None else [r.classes[r.labels[i]]]
-        row += [r.classes[predicted[i]], f"{confidence[i]:.6f}"]
+        row += [r.classes[predicted[i]], exact(confidence[i])]
         row += [] if r.committee is None else [f"{r.committee.divergence[i]:.6f}"]
-        yield [*row, *(f"{p:.6f}" for p in r.probs[i])]
+        yield [*row, *map(exact, r.probs[i])]
 
 
 def write_groups(groups: Sequence[ByGroup], classes: Sequence[str], file: Path) -> None:

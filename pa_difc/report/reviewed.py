@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,32 +50,38 @@ class Reviewed:
         return found
 
 
-def reviewed_runs(runs: Iterable[Run], data_root: Path | None = None) -> Iterator[Reviewed]:
-    """Yields the kept predictions of runs together with their faces; no network is run.
+class Reviewer:
+    """Reads the kept predictions of runs together with their faces; no network is run.
 
     Consecutive runs on one target share its faces, and runs of one grid share its disagreements.
 
     Args:
-        runs: finished runs.
         data_root: the folder of datasets; None takes the one that each run was trained with.
-
-    Raises:
-        UserError: predictions were not kept; a target can't be loaded, or is not the data of its run.
     """
-    last: tuple[str, Domain] | None = None
-    committees: dict[tuple[Path, str], Committee | None] = {}
-    for run in runs:
+
+    def __init__(self, data_root: Path | None = None) -> None:
+        self._data_root = data_root
+        self._last: tuple[str, Domain] | None = None
+        self._committees: dict[tuple[Path, str], Committee | None] = {}
+
+    def review(self, run: Run) -> Reviewed:
+        """The predictions of a finished run.
+
+        Raises:
+            UserError: predictions were not kept, or are damaged; the target can't be loaded, or is not the data of the
+                run.
+        """
         if run.outputs is None:
             raise UserError(f"{run.path}: outputs.npz is gone; remove record.json and train the run again")
-        place = canonical(_place(run, data_root))
-        domain = last[1] if last and last[0] == place else target_domain(run, data_root)
-        _require_same(run, domain, data_root)
-        last = (place, domain)
+        place, last = canonical(_place(run, self._data_root)), self._last
+        domain = last[1] if last and last[0] == place else target_domain(run, self._data_root)
+        _require_same(run, domain, self._data_root)
+        self._last = (place, domain)
         grid = run.path.absolute().parent, group_key(run.record)
-        if grid not in committees:
+        if grid not in self._committees:
             cells = list(_cells(run))
-            committees[grid] = committee(cells) if len(cells) > 1 else None
-        yield _reviewed(run, run.outputs, domain, committees[grid])
+            self._committees[grid] = committee(cells) if len(cells) > 1 else None
+        return _reviewed(run, run.outputs, domain, self._committees[grid])
 
 
 def _reviewed(run: Run, outputs: dict[str, Array], domain: Domain, divided: Committee | None) -> Reviewed:

@@ -140,17 +140,17 @@ def find_runs(folder: Path) -> Found:
     return Found(sorted(runs, key=lambda run: str(run.record["finished"])), list(dict.fromkeys(studies)), damaged)
 
 
-def read_runs(folder: Path) -> list[Run]:
-    """All runs below a folder, those of studies too, in the order in which they finished.
-
-    Raises:
-        UserError: there is no run, or a record is damaged.
-    """
+def all_runs(folder: Path) -> Found:
+    """All runs below a folder, those of studies too, in the order in which they finished."""
     from ..training.record import read_record
 
-    runs = [Run(path.parent, read_record(path)) for path in sorted(folder.rglob("record.json"))]
-    require_runs(folder, Found(runs, [], []))
-    return sorted(runs, key=lambda run: str(run.record["finished"]))
+    runs, damaged = [], []
+    for path in sorted(folder.rglob("record.json")):
+        try:
+            runs.append(Run(path.parent, read_record(path)))
+        except UserError as error:
+            damaged.append(error)
+    return Found(sorted(runs, key=lambda run: str(run.record["finished"])), [], damaged)
 
 
 def require_runs(folder: Path, found: Found) -> None:

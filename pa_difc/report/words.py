@@ -71,7 +71,8 @@ def _labelled(r: Reviewed) -> list[str]:
         said.append(least)
     sure = int(((r.predicted != r.labels) & (r.confidence >= _SURE)).sum())
     if sure:
-        said.append(f"{sure:,} errors are made with {_SURE:.0%} confidence or more.")
+        are = "error is" if sure == 1 else "errors are"
+        said.append(f"{sure:,} {are} made with {_SURE:.0%} confidence or more.")
     return said
 
 

@@ -17,6 +17,8 @@ from .used_code import used_code
 
 #: Format 3 marks models with which older versions would make wrong predictions instead of refusing them.
 FORMAT, NEWEST = 2, 3
+#: What a model saw whose training images were used as they are.
+CENTRE_SQUARE = "centre square"
 #: Settings of a run that don't describe its model, or are stored elsewhere.
 _LEFT_OUT = {
     "data": ("root",),
@@ -26,7 +28,8 @@ _LEFT_OUT = {
 }
 
 #: Further keys in a folder's file.
-_OF_THE_FOLDER = ("weights", SEALS, "id2label", "label2id")
+_WITH_SEALS = ("id2label", "label2id", "face_crop")  #: versions that write them write digests too
+_OF_THE_FOLDER = ("weights", SEALS, *_WITH_SEALS)
 
 _POSITIVE = Leaf("a finite number above 0", lambda v: NUMBER.fits(v) and v > 0)
 _INPUT_SCALE = Leaf("a number from 0.5 to 2", lambda v: NUMBER.fits(v) and 0.5 <= v <= 2)
@@ -114,8 +117,15 @@ def checked(settings: Any) -> dict[str, Any]:
     """
     found = settings.get("format") if isinstance(settings, dict) else None
     if type(found) is not int or found not in (1, FORMAT, NEWEST):
-        said = f"a model of format {found!r:.40}" if found is not None else "not the settings of a model"
-        raise UserError(f"{said}: this version reads formats 1 to {NEWEST}; update pa-difc, or export the run again")
+        if found is None:
+            raise UserError(
+                "not the settings of a model, which have a format: export the run again; other programs' models can't "
+                "be read, and `pa-difc weights` lists networks that can"
+            )
+        raise UserError(
+            f"a model of format {found!r:.40}: this version reads formats 1 to {NEWEST}; update pa-difc, or export the "
+            "run again"
+        )
     if found == 1:
         settings = _from_format_1(settings)
     problem = mismatch(settings, _SHAPE)
@@ -131,12 +141,26 @@ def checked(settings: Any) -> dict[str, Any]:
         raise UserError(f"not the settings of a model of format {found} ({problem}); export the run again")
     if "product" in settings:
         settings = settings | {"product": settings["product"] | {"model": checked(settings["product"]["model"])}}
+    if SEALS not in settings and any(key in settings for key in _WITH_SEALS):
+        raise UserError(
+            f"{SEALS} is missing, by which changes since the export are noticed: put it back, or export the run again"
+        )
     if names := changed(settings, settings.get(SEALS, {})):
         raise UserError(
             f"{' and '.join(names)} changed since the export, and so would predictions: export the model again, or, if "
             f'it is on purpose, delete {" and ".join(map(repr, names))} from "{SEALS}" there'
         )
+    if settings.get("face_crop", face_crop(settings)) != face_crop(settings):
+        raise UserError(
+            f"face_crop is not {face_crop(settings)!r}, which input says by prepared and crop: change it back"
+        )
     return {"adjustment": None, **{key: value for key, value in settings.items() if key not in _OF_THE_FOLDER}}
+
+
+def face_crop(settings: dict[str, Any]) -> str:
+    """How the faces that a model was trained on were cropped: as its store's, or as the centre square of each image."""
+    given = settings["input"]
+    return str(given["crop"]) if given["prepared"] else CENTRE_SQUARE
 
 
 def names_by_id(labels: LabelSet) -> dict[str, dict[str, Any]]:

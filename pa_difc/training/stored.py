@@ -11,7 +11,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from ..backbones.classifiers import PretrainedClassifier
-from ..backbones.places import EXPORTED, OF_RUN, is_model_folder, near
+from ..backbones.places import EXPORTED, OF_RUN, is_model_folder, near, weights_clause
 from ..data.labels import LabelSet
 from ..methods import METHODS
 from ..methods.heads import classifier
@@ -34,7 +34,7 @@ def settings_file(folder: Path) -> Path:
     for name in (EXPORTED[0], OF_RUN[0]):
         if (folder / name).exists():
             return folder / name
-    if clause := near(folder):
+    if clause := near(folder) or weights_clause(folder):
         raise UserError(f"{folder}: no model here{clause}")
     if clause := address_clause(folder):
         raise UserError(f"{written(folder)}: no such folder{clause}")
@@ -86,14 +86,20 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     """
     path = folder / EXPORTED[1]
     if settings_file(folder).name == EXPORTED[0]:
-        weights = _load(path)
         settings = read_json(folder / EXPORTED[0], others_add=True)
+        again = (
+            f"export it again: pa-difc export --model RUN --out {folder}, where RUN is the folder of run "
+            f"{settings.get('run', 'of the model')}"
+        )
+        weights = _load(path, again)
         if "weights" not in settings and SEALS in settings:
-            raise UserError(f"{folder / EXPORTED[0]}: weights is missing, the hash of {path.name}: export it again")
+            raise UserError(f"{folder / EXPORTED[0]}: weights is missing, the hash of {path.name}: {again}")
         if "weights" in settings and file_digest(path) != settings["weights"]:
-            raise UserError(f"{path} does not belong to its {EXPORTED[0]}, or is damaged: export it again")
+            raise UserError(f"{path} does not belong to its {EXPORTED[0]}, or is damaged: {again}")
     else:
         path = folder / OF_RUN[1]
+        if not path.exists():
+            raise UserError(f"{path} is missing: remove record.json and train the run again")
         weights = _of_checkpoint(path, read_state(path), read_settings(folder))
     for name, values in weights.items():
         if not torch.isfinite(values).all():
@@ -201,10 +207,13 @@ def stored_classifier(folder: Path) -> PretrainedClassifier:
     return PretrainedClassifier(weight * scale, bias * scale, labels.names, f"the classifier of {folder}")
 
 
-def _load(path: Path) -> dict[str, Tensor]:
+def _load(path: Path, again: str) -> dict[str, Tensor]:
+    """The tensors of a file; ``again`` says in errors how it is written again."""
+    if not path.exists():
+        raise UserError(f"{path} is missing: {again}")
     try:
         weights: dict[str, Tensor] = load(path.read_bytes())  # bytes, as safetensors takes no path that is not UTF-8
         return weights
     except Exception as error:  # the reader can raise anything on a damaged file
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise UserError(f"cannot read {path}: {reason}") from None
+        raise UserError(f"cannot read {path}: {reason}; {again}") from None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from math import isfinite, isnan
 from statistics import mean, stdev
+from typing import Any
 
 #: Decimals of a computed value that are trusted; the rest is noise, which must not decide how a half is rounded.
 _TRUSTED = 9
@@ -17,6 +18,20 @@ _SMALL = 0.1
 def fixed(value: float, digits: int = 1) -> str:
     """A number with so many decimals, such as "55.9" for 55.85; one that rounds to zero has no sign."""
     return _written(value, digits, "")
+
+
+def exact(value: Any) -> float:
+    """A NumPy number as the shortest decimal that is read back as the same: float32's 0.1, not 0.10000000149011612.
+
+    So written probabilities keep their order, ties included, and sum to 1 as the array does.
+    """
+    return float(str(value))
+
+
+def rate(number: float, seconds: float) -> str:
+    """How many a second: whole from 10 on, with two digits below, so that it is never 0, such as "0.04"."""
+    found = number / max(seconds, 1e-9)
+    return f"{found:,.0f}" if found >= 10 else f"{found:.2g}"
 
 
 def signed(value: float, digits: int = 1) -> str:

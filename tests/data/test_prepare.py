@@ -171,6 +171,22 @@ def test_each_image_is_in_one_count_and_every_sentence_is_true(tmp_path, monkeyp
     assert f"up to date: 2 faces{' and 3 images without one' if whole else ''}, nothing" in capsys.readouterr().out
 
 
+def test_the_summary_rounds_nothing_to_none_and_names_what_there_is(tmp_path, capsys):
+    manifest = {
+        "listed": 5000, "faces": 4998, "without_face": ["a", "b"], "parameters": {"on_missing": "drop"}, "words": [],
+        "notes": [], "left_out": {}, "duplicates": None, "counts": {"both": {}},
+    }  # fmt: skip
+    for seconds, rate in ((100_000, "0.05"), (2000, "2.5"), (1.5, "3,333")):
+        _summary(manifest, 5000, seconds, tmp_path)
+        assert f"4,998 faces of 5,000 images, {rate} images/s" in (said := capsys.readouterr().out)
+    assert "without a face: 2 (<0.1%), left out" in said
+    assert "no labels: usable as a target; nothing can be scored on it" in said and "both" not in said
+    labelled = manifest | {"words": ["sad"], "counts": {"both": {"sad": 4998}}}
+    _summary(labelled, 5000, 2.0, tmp_path)
+    said = capsys.readouterr().out
+    assert "  train+test sad 4,998" in said and "no labels" not in said
+
+
 @pytest.mark.parametrize("on_missing", ["drop", "whole"])
 def test_an_image_that_is_gone_when_it_is_cut_is_unreadable_and_not_without_a_face(tmp_path, monkeypatch, on_missing):
     """A large photograph is read again for its crop."""
@@ -178,7 +194,7 @@ def test_an_image_that_is_gone_when_it_is_cut_is_unreadable_and_not_without_a_fa
     sample = Sample("wall", "happy", "train", tmp_path / "wall.jpg")
     start_here()
     settings = PrepareSettings(on_missing=on_missing, crop_px=512)  # cut from a finer decoding than is searched
-    monkeypatch.setattr(work, "_picture_px", lambda settings: 400)
+    monkeypatch.setattr(work, "picture_px", lambda crop_px, detect_px: 400)
     detect = FaceDetector.detect
     monkeypatch.setattr(FaceDetector, "detect", lambda self, images, close: (tmp_path / "wall.jpg").unlink() or detect(
         self, images, close))  # fmt: skip

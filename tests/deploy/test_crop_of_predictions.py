@@ -75,7 +75,7 @@ def test_without_a_crop_every_image_is_a_face(as_they_are, tmp_path, predict):
     assert predict(as_they_are, tmp_path / "a.png")[0][0]["problem"] == "no face"
     (row,), _ = predict(as_they_are, tmp_path / "a.png", "--crop", "none")
     square = image.resize((32, 32), Image.Resampling.BILINEAR, box=(10, 0, 50, 40))
-    assert told(row, as_they_are) == pytest.approx(probs_of(as_they_are, square).tolist(), abs=1e-4)
+    assert told(row, as_they_are) == pytest.approx(probs_of(as_they_are, square).tolist(), abs=1e-6)
     assert [row[k] for k in ("left", "top", "right", "bottom", "x1")] == ["10.0", "0.0", "50.0", "40.0", ""]
 
 
@@ -84,7 +84,7 @@ def test_without_a_crop_a_model_of_whole_images_is_shown_them(prepared, tmp_path
     image.save(tmp_path / "a.png")
     (row,), _ = predict(prepared["none"], tmp_path / "a.png", "--crop", "none")
     stretched = image.resize((32, 32), Image.Resampling.BILINEAR)
-    assert told(row, prepared["none"]) == pytest.approx(probs_of(prepared["none"], stretched).tolist(), abs=1e-4)
+    assert told(row, prepared["none"]) == pytest.approx(probs_of(prepared["none"], stretched).tolist(), abs=1e-6)
 
 
 def test_several_faces_of_an_image_that_is_one_face_are_one_row(prepared, group, tmp_path, predict):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,14 @@ from made_models import record, untrained
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+import pa_difc
 from pa_difc.commands.console import exit_with
 from pa_difc.commands.parser import main
 from pa_difc.data.labels import EXPRESSIONS, LabelSet
 from pa_difc.deploy.card import model_card
 from pa_difc.deploy.export import export_model
 from pa_difc.deploy.model import FaceModel, load_model, save_model
+from pa_difc.deploy.onnx_names import names_line
 from pa_difc.deploy.predict import predict_images
 from pa_difc.deploy.temperature import temperature
 from pa_difc.training.model_settings import model_settings
@@ -38,10 +41,10 @@ def refused(folder):
     return str(caught.value)
 
 
-def refusals(folder):
+def refusals(folder, load=load_model):
     """The error of loading a folder, in a list; an empty one if it is loaded."""
     try:
-        load_model(folder)
+        load(folder)
     except UserError as error:
         return [str(error)]
     return []
@@ -160,8 +163,35 @@ def test_without_their_hash_weights_are_refused(tmp_path):
     save_model(untrained(THREE, seed=1), tmp_path)
     nested(tmp_path, "weights", value=None)
     assert "weights is missing, the hash of model.safetensors: export it again" in refused(tmp_path)
-    nested(tmp_path, "digests", value=None)  # as older versions wrote it
+    for key in ("digests", "id2label", "label2id", "face_crop"):
+        nested(tmp_path, key, value=None)  # as older versions wrote it
     load_model(tmp_path)
+
+
+@pytest.mark.parametrize("digests", [None, "no object"])
+def test_without_its_digests_a_folder_of_this_version_is_refused(digests, tmp_path):
+    save_model(untrained(THREE), tmp_path)
+    nested(tmp_path, "digests", value=digests)
+    nested(tmp_path, "labels", "names", value=["cat", "dog", 'a "quoted" bird'])
+    names = json.loads((tmp_path / "config.json").read_text())["labels"]["names"]
+    edited(tmp_path, id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)})
+    said = refused(tmp_path)
+    assert "digests is missing" in said if digests is None else "digests is 'no object'" in said
+    assert "export the run again" in said
+
+
+@pytest.mark.parametrize("how", ["missing", "cut", "swapped"])
+def test_weights_that_are_gone_or_damaged_are_to_be_exported_again(how, tmp_path):
+    save_model(untrained(THREE), tmp_path)
+    path = tmp_path / "model.safetensors"
+    content = path.read_bytes()
+    path.unlink()
+    if how != "missing":
+        path.write_bytes(content[:-1] if how == "cut" else content[:-1] + bytes([content[-1] ^ 1]))
+    words = {"missing": f"{path} is missing", "cut": f"cannot read {path}", "swapped": "or is damaged"}
+    said = refused(tmp_path)
+    assert words[how] in said
+    assert f"export it again: pa-difc export --model RUN --out {tmp_path}, where RUN is the folder of run abc" in said
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
@@ -216,6 +246,45 @@ def test_the_crop_is_named_as_the_faces_were_trained_on(crop, name, tmp_path):
     said = json.loads((tmp_path / "preprocessor_config.json").read_text())
     assert said["face_crop"]["name"] == name and said["face_crop"].get("margin") == (0.1 if name == "cdfer" else None)
     assert said["normalized_inside"] == {"mean": [0.5] * 3, "std": [0.25] * 3}
+    assert json.loads((tmp_path / "config.json").read_text())["face_crop"] == name
+    assert refusals(tmp_path, pa_difc.load) == []
+    edited(tmp_path, face_crop="arcface")
+    assert f"face_crop is not {name!r}" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"size": {"height": 64, "width": 64}},
+            "size is {'height': 64, 'width': 64}, but by its config.json the model",
+        ),
+        ({"views": "flip"}, "views is 'flip', but by its config.json the model takes 'none'"),
+        ({"input_scale": 0.9}, "input_scale is 0.9, but"),
+        ({"do_normalize": True}, "do_normalize is True, but"),
+        (
+            {"face_crop": {"name": "centre square"}},
+            "face_crop.name is 'centre square', but by its config.json the model",
+        ),
+        ({"face_crop": "cdfer"}, "not a description of a model's input"),
+    ],
+)
+def test_a_folder_whose_two_files_disagree_on_the_input_is_refused(change, words, tmp_path):
+    export_model(untrained(THREE, crop="cdfer"), tmp_path, (), None)
+    file = tmp_path / "preprocessor_config.json"
+    right = json.loads(file.read_text())
+    file.write_text(json.dumps(right | change))
+    (line,) = refusals(tmp_path, pa_difc.load)
+    assert (
+        line.startswith(f"{file}: ") and words in line and line.endswith("export the model again") and "\n" not in line
+    )
+    if isinstance(change.get("face_crop"), str):
+        return
+    export_model(load_model(tmp_path), tmp_path, (), None)  # as the error says
+    assert json.loads(file.read_text()) == right and refusals(tmp_path, pa_difc.load) == []
+    added = {"image_mean": [0.5] * 3, **{key: right[key] for key in right if key not in ("channel_order", "views")}}
+    file.write_text(json.dumps(added))  # as another program may write it
+    assert refusals(tmp_path, pa_difc.load) == []
 
 
 def head_of(card):
@@ -351,6 +420,55 @@ def test_a_program_without_this_package_says_what_predict_says(crop, without_the
     for row, (face,) in zip(said, predict_images(model, files, crop="none"), strict=True):
         np.testing.assert_allclose(list(row["probabilities"].values()), face.probs_array, atol=1e-5)
         assert row["label"] == face.label and list(row["probabilities"]) == list(THREE.names)
+
+
+@NO_ONNX
+def test_onnx_that_names_its_classes_otherwise_than_the_folder_is_noticed(portrait, tmp_path, capsys):
+    import runpy
+
+    export_model(untrained(THREE, crop="none"), tmp_path, ("onnx", "pt2"), None)
+    portrait.save(tmp_path / "face.png")
+
+    def told():
+        main = runpy.run_path(str(tmp_path / "use_onnx.py"))["main"]
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            pa_difc.load(tmp_path)
+        return main([str(tmp_path / "face.png")]), capsys.readouterr(), [str(w.message) for w in said]
+
+    assert (told()[0], told()[2]) == (0, [])
+    config = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").unlink()  # the program needs none
+    assert runpy.run_path(str(tmp_path / "use_onnx.py"))["main"]([str(tmp_path / "face.png")]) == 0
+    (tmp_path / "config.json").write_text(config)
+    capsys.readouterr()
+    names = ["wolf", "lion", 'a "quoted" bird']
+    edited(tmp_path, labels={"names": names, "synonyms": {}, "excluded": []})
+    edited(tmp_path, id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)})
+    nested(tmp_path, "digests", "labels.names", value=None)
+    code, (out, err), said = told()
+    assert code == 2 and out == "" and err.count("\n") == 1
+    for line in (err, *said):
+        assert 'model.onnx names its classes dog, cat, a "quoted" bird, and config.json wolf, lion, a "quoted"' in line
+    assert len(said) == 1
+    (tmp_path / "README.md").write_text("a card")
+    save_model(load_model(tmp_path), tmp_path)  # seals the change; the programs of before it go
+    left = {path.name for path in tmp_path.iterdir()}
+    assert not left & {"model.onnx", "use_onnx.py", "model.pt2"} and "README.md" in left
+    export_model(load_model(tmp_path), tmp_path, ("onnx",), None)
+    assert (told()[0], told()[2]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda c: b"", lambda c: c[: len(c) // 2], lambda c: b"\xff" * 40, lambda c: b"\x07" * 9]
+)
+def test_a_damaged_onnx_file_says_nothing_of_names(damage, tmp_path):
+    fields = b"\x08\x0a" + b"\x12\x02ab" + b'\x72\x12\x0a\x07classes\x12\x07["a"]  '
+    (tmp_path / "model.onnx").write_bytes(fields)
+    assert "names its classes a, and config.json b, c" in names_line(tmp_path, ("b", "c"))
+    assert names_line(tmp_path, ("a",)) is None
+    (tmp_path / "model.onnx").write_bytes(damage(fields))
+    assert names_line(tmp_path, ("b", "c")) is None
 
 
 @NO_ONNX

@@ -15,6 +15,7 @@ import pa_difc
 from pa_difc.commands.console import exit_with
 from pa_difc.commands.parser import main
 from pa_difc.deploy.images import find_images
+from pa_difc.deploy.predictor import Predictor
 from pa_difc.util.errors import ModelWarning, UserError
 
 
@@ -190,7 +191,7 @@ def test_an_address_is_no_path(where, model):
 def test_what_is_asked_for_that_does_not_exist_is_refused(model, folder, small):
     for wrong, words in (
         ({"crop": "nonw"}, "unknown crop 'nonw': did you mean 'none'?"),
-        ({"batch_size": 0}, "batch_size=0: must be at least 1"),
+        ({"batch_size": 0}, "batch_size=0: must be a whole number of at least 1"),
     ):
         with pytest.raises(UserError, match=words.replace("?", r"\?")):
             model(small, **wrong)
@@ -198,10 +199,45 @@ def test_what_is_asked_for_that_does_not_exist_is_refused(model, folder, small):
         ({"device": "tpu"}, "device 'tpu'"),
         ({"crop": "x"}, "unknown crop 'x'"),
         ({"views": "flop"}, "unknown views 'flop'"),
-        ({"detect_px": 63}, "detect_px 63: must be from 64 to 4096"),
+        ({"detect_px": 63}, "detect_px=63: must be a whole number from 64 to 4096"),
     ):
         with pytest.raises(UserError, match=words):
             pa_difc.load(folder, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda model, small: model(small, batch_size="8"), "batch_size='8': must be a whole number of at least 1"),
+        (lambda model, small: model.features(small, batch_size=2.5), "batch_size=2.5: must be a whole number"),
+        (lambda model, small: model.predict(small, batch_size=None), "batch_size=None: must be a whole number"),
+        (lambda model, small: model(small, batch_size=True), "batch_size=True: must be a whole number"),
+        (lambda model, small: model(small, batch_size=10**30), "must be a whole number of at least 1"),
+        (lambda model, small: model.each([small], batch_size=0), "batch_size=0: must be a whole number"),
+        (lambda model, small: model.each([small], at_once="2"), "at_once='2': must be a whole number"),
+        (lambda model, small: model.video("a.mp4", batch_size="8"), "batch_size='8': must be a whole number"),
+        (lambda model, small: model.video("a.mp4", every=2.5), "every=2.5: must be a whole number of at least 1"),
+        (lambda model, small: model.video("a.mp4", smooth=3), "smooth=3: must be text"),
+        (lambda model, small: model.video(None), "source=None: must be a path, as text or a Path, or a camera's"),
+        (lambda model, small: model.video(True), "source=True: must be a whole number of at least 0"),
+        (lambda model, small: model.video(np.int64(-1)), "must be a whole number of at least 0"),
+        (lambda model, small: pa_difc.load(None), "folder=None: must be a path, as text or a Path"),
+        (lambda model, small: pa_difc.load(b"my_model"), "folder=b'my_model': must be a path"),
+        (lambda model, small: pa_difc.load("x", device=3), "device '3' can't be used"),
+        (lambda model, small: Predictor(model.model, detect_px="640"), "detect_px='640': must be a whole number from"),
+        (lambda model, small: Predictor(model.model, detect_px=640.5), "detect_px=640.5: must be a whole number"),
+        (lambda model, small: Predictor(model.model, crop=None), "unknown crop 'None'"),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_refused_in_a_line(call, words, model, small):
+    with pytest.raises(UserError) as error:
+        call(model, small)
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_whole_numbers_of_other_libraries_are_whole_numbers(model, small):
+    assert len(model(small, batch_size=np.int64(3))) == 1
+    assert Predictor(model.model, detect_px=np.int32(640)).detect_px == 640
 
 
 def test_many_are_a_list_in_order_and_an_iterator_is_read_as_it_is_gone_through(model, small, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from processes import start
 
-from pa_difc.deploy.prediction import Prediction
+from pa_difc.deploy.prediction import Prediction, frame_columns
 from pa_difc.deploy.rows import FileTable, Format, Table
 from pa_difc.util.errors import UserError
 
@@ -47,6 +47,29 @@ def whole(form):
     write(table)
     table.finish()
     return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+@pytest.mark.parametrize("frame", [False, True])
+def test_probabilities_are_read_back_as_the_model_gave_them(kind, frame):
+    """Of many classes as of two that differ in the last bit: they sum to 1, and the largest is the label's."""
+    rng = np.random.default_rng(3)
+    many = [f"class {i}" for i in range(31)]
+    close = np.full(31, 1 / 31, np.float32)
+    close[17] = np.nextafter(close[17], np.float32(1))
+    rows = [rng.dirichlet(np.full(31, alpha)).astype(np.float32) for alpha in (0.02, 1.0, 1e4)]
+    for probs in [close, *(np.maximum(row, 0) for row in rows)]:
+        prediction = Prediction("a.jpg", (1.0, 2.0, 3.0, 4.0), None, probs, track=1)
+        row = {"frame": 0, "time_s": 0.0} | prediction.frame_row(many) if frame else prediction.row(many)
+        stream = io.StringIO()
+        table = Table(stream, Format(kind, many, frame_columns(many) if frame else None))
+        table.add([row])
+        table.finish()
+        text = stream.getvalue()
+        (back,) = json.loads(text) if kind == "json" else list(csv.DictReader(io.StringIO(text)))
+        told = np.array([float(back[name]) for name in many])
+        assert (told.astype(np.float32) == probs).all() and abs(told.sum() - 1) < 1e-5
+        assert back["label"] == many[told.argmax()]
 
 
 def test_a_table_is_what_its_format_says(form, whole):

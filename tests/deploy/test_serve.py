@@ -22,8 +22,10 @@ from pa_difc.commands.parser import main
 from pa_difc.commands.serve import _name
 from pa_difc.data.labels import LabelSet
 from pa_difc.data.photograph import Photograph
+from pa_difc.deploy.given import Given
 from pa_difc.deploy.model import save_model
 from pa_difc.deploy.predictor import Predictor
+from pa_difc.util.errors import ModelWarning
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
@@ -116,7 +118,21 @@ def test_a_file_without_a_stated_length_is_measured_as_it_comes(client):
 
 def test_a_picture_without_a_face_is_no_error(client):
     answer = client.post("/predict", content=encoded(Image.new("RGB", (90, 60), "gray")))
-    assert answer.json() == {"width": 90, "height": 60, "faces": []}
+    assert answer.json() == {"width": 90, "height": 60, "crop": "model", "faces": []}
+
+
+def test_an_image_that_is_one_face_is_taken_whole_where_that_is_asked_for(client, model, portrait):
+    said = client.post("/predict?crop=none", content=encoded(portrait)).json()
+    with pytest.warns(ModelWarning, match="whole images"):
+        (wanted,) = model(portrait, crop="none")
+    (face,) = said["faces"]
+    assert face["box"] == [0, 0, *portrait.size] and said["crop"] == "none"
+    np.testing.assert_allclose(face["probabilities"], wanted.probs_array, atol=1e-6)
+    about = client.get("/about.json").json()
+    assert about["crop"] == "model" and about["crops"]["model"] == {"whole": False, "notes": []}
+    assert about["crops"]["none"]["whole"] and "now sees whole images" in about["crops"]["none"]["notes"][0]
+    answer = client.post("/predict?crop=arcface", content=encoded(portrait))
+    assert answer.status_code == 400 and answer.text == "crop=arcface: must be model or none."
 
 
 @pytest.mark.parametrize("path", ["/", "/about.json", "/page.js"])
@@ -270,10 +286,41 @@ def test_the_keyboard_reaches_everything(served):
         page.go(served[1])
         page.until("document.getElementById('name').textContent === 'my_model'")
         reached = []
-        for _ in range(2):
+        for _ in range(3):
             page.press("Tab")
             reached.append(page.run("document.activeElement.id"))
-        assert reached == ["files", "camera"]
+        assert reached == ["files", "camera", "whole"]
+
+
+@NEEDED
+def test_a_visitor_can_say_that_each_image_is_one_face(served, portrait, tmp_path, model):
+    """What is on the page already is looked at again, in both directions."""
+    face = portrait.crop((181, 70, 269, 178))
+    face.save(tmp_path / "cut.png")
+    wall = Image.new("RGB", (90, 60), "gray")
+    wall.save(tmp_path / "wall.png")
+    with Chromium() as page:
+        page.size(390)
+        page.go(served[1])
+        page.until("document.getElementById('name').textContent === 'my_model'")
+        assert page.run("document.getElementById('whole').checked") is False
+        page.drop("#drop", [tmp_path / "wall.png", tmp_path / "cut.png"])
+        page.until("document.getElementById('status').textContent.startsWith('2 photographs, ')")
+        assert "No face was found." in page.run("document.querySelector('.photograph').textContent")
+        page.run("document.getElementById('whole').click()")
+        page.until("document.getElementById('status').textContent === '2 photographs, 2 faces.'")
+        assert "now sees whole images" in page.run("document.getElementById('notes').textContent")
+        assert page.run("document.querySelectorAll('.box').length") == 0
+        said = page.run("[...document.querySelectorAll('.face dd.best')].map(d => d.textContent)")
+        wanted = [faces[0].confidence for faces in model.each([Given("a", wall), Given("b", face)], crop="none")]
+        assert said == [f"{100 * p:.1f} %" for p in wanted]
+        for width in (390, 1280):
+            page.size(width)
+            assert page.run("document.documentElement.scrollWidth <= innerWidth")
+        page.run("document.getElementById('whole').click()")
+        page.until("document.querySelector('.photograph').textContent.includes('No face was found.')")
+        page.until("document.getElementById('notes').hidden")
+        assert page.complaints() == []
 
 
 @NEEDED

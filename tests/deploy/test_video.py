@@ -17,6 +17,8 @@ from processes import start
 from videos import write_sound, write_video
 
 import pa_difc
+from pa_difc.commands.console import exit_with
+from pa_difc.commands.parser import main
 from pa_difc.deploy import video_file
 from pa_difc.deploy.prediction import frame_columns
 from pa_difc.deploy.video_file import VideoFile
@@ -194,6 +196,29 @@ def test_what_is_no_video_is_refused_in_a_line(tmp_path, as_they_are, predict, m
     assert code == 2 and "video needs PyAV: pip install 'pa-difc[video]'" in err
 
 
+@pytest.mark.parametrize("name", ["text.jpg", "text.png", "hollow.mkv"])
+def test_nothing_is_written_of_a_video_without_a_frame(name, tmp_path, as_they_are, capsys):
+    """FFmpeg believes the name of a picture, and opens any file as one; it fails at the first frame only."""
+    (tmp_path / name).write_text("no picture\n" * 100)
+    if name.endswith(".mkv"):
+        write_video(tmp_path / name, [colours()])
+        with av.open(tmp_path / name) as container:
+            places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+        holes = bytearray((tmp_path / name).read_bytes())
+        for at, size in places:
+            holes[at + 16 : at + size] = bytes(size - 16)
+        (tmp_path / name).write_bytes(holes)
+    before = sorted(tmp_path.rglob("*"))
+    words = ["predict", "--model", str(as_they_are), "--video", str(tmp_path / name)]
+    for more in ([], ["--out", tmp_path / "t.csv", "--annotate", tmp_path / "drawn.mp4"], ["--format", "json"]):
+        with pytest.raises(SystemExit) as stop:
+            exit_with(lambda more=more: main([*words, *map(str, more)]))
+        out, err = capsys.readouterr()
+        assert stop.value.code == 2 and out == "" and err.count("\n") == 1, (out, err)
+        assert f"{name}: no frame could be decoded" in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_flags_that_do_not_go_together_are_refused(tmp_path, as_they_are, predict):
     path = write_video(tmp_path / "a.mp4", [colours()])
     for words, said in (
@@ -201,7 +226,7 @@ def test_flags_that_do_not_go_together_are_refused(tmp_path, as_they_are, predic
         (["a.jpg", "--video", path], "a.jpg: give images or --video, not both"),
         (["a.jpg", "--smooth", "ema"], "--smooth needs --video"),
         (["a.jpg", "--every", 2], "--every needs --video"),
-        (["--video", path, "--every", 0], "every=0: must be at least 1"),
+        (["--video", path, "--every", 0], "every=0: must be a whole number of at least 1"),
         (["--video", path, "--smooth", "emma"], "unknown filter 'emma'"),
         (["--video", path, "--out", path], "is what --video names"),
         (["--video", path, "--out", tmp_path / "t.xls"], "t.xls: .xls is no format of a table; give a name that ends"),

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from pa_difc.report.grid import make_grids
-from pa_difc.report.run import read_runs
+from pa_difc.report.run import all_runs
 from pa_difc.report.sweep import split_sweeps
 
 SEVEN = ["surprise", "fear", "disgust", "happy", "sad", "anger", "neutral"]
@@ -133,4 +133,4 @@ def write_many_classes(folder, k, losses=("ce", "drw", "di", "difc"), methods=("
 
 def load_grids(folder):
     """The grids of all runs below a folder but those of label-shift sweeps."""
-    return make_grids(split_sweeps(read_runs(folder))[1])
+    return make_grids(split_sweeps(all_runs(folder).runs)[1])

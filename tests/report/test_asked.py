@@ -9,7 +9,7 @@ from records import flat_scores, load_grids, record, write
 from pa_difc.commands.tables import Tables
 from pa_difc.report.asked import FILE, by_asked, keep_asked, read_asked
 from pa_difc.report.grid_report import write_grid_report
-from pa_difc.report.run import read_runs
+from pa_difc.report.run import all_runs
 
 ASKED = [("mcd", "difc"), ("mcd", "ce"), ("dann", "difc"), ("dann", "ce")]
 
@@ -53,9 +53,9 @@ def test_all_tables_have_the_rows_in_the_order_asked_for(tmp_path, capsys):
 def test_runs_that_no_command_asked_for_come_last_in_the_order_of_finishing(tmp_path):
     made = finished_in_reverse(tmp_path)
     keep_asked(tmp_path, [made[1]["key"]], {})
-    assert [run.cell[:2] for run in by_asked(read_runs(tmp_path))[0]] == [ASKED[i] for i in (1, 3, 2, 0)]
+    assert [run.cell[:2] for run in by_asked(all_runs(tmp_path).runs)[0]] == [ASKED[i] for i in (1, 3, 2, 0)]
     keep_asked(tmp_path, [made[2]["key"]], {})  # a later command adds to them
-    assert [run.cell[:2] for run in by_asked(read_runs(tmp_path))[0]] == [ASKED[i] for i in (1, 2, 3, 0)]
+    assert [run.cell[:2] for run in by_asked(all_runs(tmp_path).runs)[0]] == [ASKED[i] for i in (1, 2, 3, 0)]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"runs": 3, "titles": {}}', '{"runs": [], "titles": []}'])

@@ -8,7 +8,7 @@ from records import SEVEN, outputs, record, write
 
 from pa_difc.commands.parser import main
 from pa_difc.report.grid import make_grids
-from pa_difc.report.run import read_runs
+from pa_difc.report.run import all_runs
 from pa_difc.util.errors import UserError
 from pa_difc.util.files import file_digest, write_sealed
 
@@ -21,7 +21,7 @@ def run_with(folder, loss, seed, **more):
 
 
 def caveats(folder):
-    (grid,) = make_grids(read_runs(folder))
+    (grid,) = make_grids(all_runs(folder).runs)
     return grid.caveats
 
 
@@ -61,12 +61,12 @@ def test_outputs_of_another_run_are_refused(name, tmp_path):
     """Of two runs whose files were exchanged, no interval or figure is drawn."""
     runs = [(run_with(tmp_path, loss, 0), record("mcd", loss, 0)) for loss in ("ce", "difc")]
     sealed(tmp_path, *runs)
-    assert all(run.outputs is not None for run in read_runs(tmp_path))
+    assert all(run.outputs is not None for run in all_runs(tmp_path).runs)
     one, other = (path / name for path, _ in runs)
     shutil.move(one, tmp_path / "aside")
     shutil.move(other, one)
     shutil.move(tmp_path / "aside", other)
-    for run in read_runs(tmp_path):
+    for run in all_runs(tmp_path).runs:
         with pytest.raises(UserError, match=r"outputs\.npz is not what this run wrote"):
             _ = run.outputs
     with pytest.raises(UserError, match="is not what this run wrote"):

@@ -4,7 +4,7 @@ import numpy as np
 from records import outputs, record, write
 
 from pa_difc.report.embedding import caption_of, embed, evenly_by_class
-from pa_difc.report.run import read_runs
+from pa_difc.report.run import all_runs
 
 
 def test_faces_are_taken_equally_from_each_class_as_far_as_there_are():
@@ -19,7 +19,7 @@ def test_faces_are_taken_equally_from_each_class_as_far_as_there_are():
 def test_a_large_test_split_is_plotted_by_500_faces_and_the_caption_says_so(tmp_path):
     labels = np.arange(1200) % 3
     write(tmp_path, record("mcd", "difc", names=["a", "b", "c"]), outputs(labels, np.eye(3)[labels]))
-    positions, shown, domains = points = embed(read_runs(tmp_path)[0])
+    positions, shown, domains = points = embed(all_runs(tmp_path).runs[0])
     assert len(positions) == 500 and np.bincount(domains).tolist() == [250, 250]
     assert min(np.bincount(shown)) >= 166
     assert caption_of(points).startswith("t-SNE of 500 test faces, 250 of the source and 250 of the target")

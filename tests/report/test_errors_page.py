@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import NEEDED, Chromium
 from made import picture
 from made_models import untrained
 from records import SEVEN, flat_scores, outputs, record, write
@@ -109,10 +110,8 @@ def test_predictions_are_those_of_the_run_with_their_faces(labelled):
     assert len(rows) == len(probs) == 56
     for row, name, p in zip(rows, domain.test.names, probs.tolist(), strict=True):
         assert row["path"] == name and row["true"] == Path(name).parent.name  # the folder is the label
-        assert row["predicted"] == SEVEN[p.index(max(p))] and float(row["confidence"]) == pytest.approx(
-            max(p), abs=1e-6
-        )
-        assert [float(row[f"p_{c}"]) for c in SEVEN] == pytest.approx(p, abs=1e-6)
+        assert row["predicted"] == SEVEN[p.index(max(p))] and np.float32(row["confidence"]) == np.float32(max(p))
+        assert [np.float32(row[f"p_{c}"]) for c in SEVEN] == np.array(p, np.float32).tolist()
 
 
 def test_the_page_says_what_is_mixed_up(labelled):
@@ -435,3 +434,46 @@ def counted(right_of):
 def test_the_classes_that_are_right_least_often_are_named_however_rare(right_of, said):
     found = [sentence for sentence in lead(counted(right_of)) if "least often" in sentence]
     assert len(found) == (said is not None) and all(sentence.startswith(said) for sentence in found)
+
+
+@pytest.mark.parametrize("what", ["record", "outputs", "data"])
+def test_one_damaged_run_costs_no_other_its_page(what, unlabelled, tmp_path, capsys):
+    runs, *_ = unlabelled
+    if what == "record":
+        (runs[1] / "record.json").write_text("{")
+    elif what == "outputs":
+        (runs[1] / "outputs.npz").write_bytes(b"no arrays")
+    else:  # its faces were others
+        changed = json.loads((runs[1] / "record.json").read_text())
+
+        changed["data"]["target"]["test_fingerprint"] = "0"
+        (runs[1] / "record.json").write_text(json.dumps(changed))
+    for given in ([tmp_path / "out"], runs):
+        assert main(["errors", *map(str, given)]) == 0
+        said = capsys.readouterr().out
+        (line,) = [line for line in said.splitlines() if line.startswith("left out: ")]
+        assert str(runs[1].name) in line and said.count("written: ") == 3
+        assert [(run / "errors" / "errors.html").exists() for run in runs] == [True, False, True, True]
+    with pytest.raises(UserError, match=runs[1].name):  # alone it is an error
+        main(["errors", str(runs[1])])
+
+
+@NEEDED
+def test_the_page_fits_a_phone_and_a_desktop(labelled, tmp_path):
+    """Numbers first; wide tables scroll in their own frame, and no picture moves what is below it when it is drawn."""
+    run, domain, _ = labelled
+    groups = [f"{name},{('under 30', 'over 60 years of age')[i % 2]}" for i, name in enumerate(domain.test.names)]
+    (tmp_path / "people.csv").write_text("\n".join(["image,age", *groups]))
+    main(["errors", str(run), "--groups", str(tmp_path / "people.csv")])
+    overhang = "[...document.querySelectorAll('.scroll')].map(s => [s.ariaLabel, s.scrollWidth - s.clientWidth])"
+    low = "[...document.querySelectorAll('figure img')].filter(i => i.clientHeight < 0.9 * i.clientWidth).length"
+    with Chromium() as tab:
+        for width in (390, 1280):
+            tab.show(run / "errors" / "errors.html", width)
+            assert tab.run("document.documentElement.scrollWidth") <= width
+            assert 0 < tab.run("document.querySelector('.lead b').getBoundingClientRect().bottom") < 300
+            beyond = dict(tab.run(overhang))
+            assert set(beyond) == {"All pairs", "How sure", "age"} and beyond["How sure"] <= 0
+            assert width == 390 or max(beyond.values()) <= 0
+            assert tab.run("document.images.length") > 20 and tab.run(low) == 0
+            assert tab.complaints() == []

@@ -100,6 +100,27 @@ def test_several_columns_and_spellings(tmp_path):
     assert (sex.name, list(sex.groups)) == ("Sex", ["f", "m"]) and words(sex) == ["f", "f", "f", "m", ""]
 
 
+def test_spellings_of_a_group_are_one_and_are_counted_over_all_rows(tmp_path):
+    """Also over rows of training faces: the name is that of most rows, and a note says what was put together."""
+    rows = [
+        "test/happy/1.jpg,Female", "test/happy/2.jpg,female ", "test/sad/1.jpg,male", "test/sad/1.jpg,male",
+        "train/1.jpg,female", "train/2.jpg,female", "train/3.jpg,MALE", "train/4.jpg,other", "train/5.jpg,Other",
+    ]  # fmt: skip
+    path = csv(tmp_path, "\n".join(["image,sex", *rows]))
+    found = read_groups(path, NAMES, [f"train/{i}.jpg" for i in range(1, 6)])
+    (column,) = found.columns
+    assert list(column.groups) == ["female", "male"] and words(column)[:3] == ["female", "female", "male"]
+    merged = [note for note in found.notes if "one group" in note]
+    assert merged == [
+        "sex: one group, female, is written in 3 ways: 'female' (2 rows), 'Female' (1 row), 'female ' (1 row).",
+        "sex: one group, male, is written in 2 ways: 'male' (2 rows), 'MALE' (1 row).",
+    ]
+    path = csv(tmp_path, "image,age\ntest/happy/1.jpg,under  30\ntest/happy/2.jpg,under\u00a030\n")
+    assert list(read_groups(path, NAMES).columns[0].of_face[:2]) == [0, 0]
+    same = csv(tmp_path, "image,sex\ntest/happy/1.jpg,f\ntest/happy/2.jpg,f\n")
+    assert not [note for note in read_groups(same, NAMES).notes if "one group" in note]
+
+
 def test_a_face_that_is_there_twice_has_its_group_twice(tmp_path):
     """As in a target whose class proportions were shifted."""
     path = csv(tmp_path, "image,age\nhappy/1.jpg,old\n")

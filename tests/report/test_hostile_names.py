@@ -21,7 +21,7 @@ from pa_difc.commands.tables import Tables
 from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.latex import latex_table
 from pa_difc.report.printed import aligned
-from pa_difc.report.run import read_runs
+from pa_difc.report.run import all_runs
 from pa_difc.report.table import csv_text
 from pa_difc.util import process
 from pa_difc.util.markdown import markdown_cell, write_markdown
@@ -90,7 +90,7 @@ def test_a_report_of_it_is_a_report(runs, tmp_path):
 
 def test_the_tables_of_a_grid_and_what_is_printed(runs, capsys):
     def work():
-        Tables(runs).finish([run.record for run in read_runs(runs)])
+        Tables(runs).finish([run.record for run in all_runs(runs).runs])
 
     with pytest.raises(SystemExit) as stop:
         exit_with(work)

@@ -10,7 +10,7 @@ from records import flat_scores, outputs, record, write
 from pa_difc.report import grid_report
 from pa_difc.report.grid import make_grids
 from pa_difc.report.grid_report import write_grid_report
-from pa_difc.report.run import read_runs
+from pa_difc.report.run import all_runs
 from pa_difc.report.tables import imbalance
 from pa_difc.util.errors import UserError
 
@@ -51,7 +51,7 @@ def test_the_report_of_a_study_names_its_own_page(tmp_path):
 def test_a_split_without_labels_has_no_ratio_of_its_largest_class(tmp_path):
     counts = {"train_counts": [0] * 7, "test_counts": [3, 1, 0, 0, 0, 0, 0]}
     write(tmp_path, record("mcd", "difc", counts=counts))
-    (grid,) = make_grids(read_runs(tmp_path))
+    (grid,) = make_grids(all_runs(tmp_path).runs)
     assert [row[-1] for row in imbalance(grid)] == ["largest : smallest", "–", "3 : 1", "–", "3 : 1"]
 
 

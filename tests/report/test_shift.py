@@ -10,7 +10,7 @@ from records import record as any_record
 
 from pa_difc.commands.shift import _show
 from pa_difc.report.grid_report import write_grid_report
-from pa_difc.report.run import read_runs
+from pa_difc.report.run import all_runs
 from pa_difc.report.shift import lines_from_records
 from pa_difc.report.shift_page import write_shift_report
 from pa_difc.report.shift_tables import gains_table, table, to_csv
@@ -82,7 +82,7 @@ def test_shifted_runs_are_in_no_plain_grid_and_unshifted_ones_are_in_both(tmp_pa
     for one in RECORDS:
         write(tmp_path, one)
     write(tmp_path, record("ce", None, 0, 0.77, epochs=40))  # of other epochs: none of the sweep's
-    (sweep,), plain = split_sweeps(read_runs(tmp_path))
+    (sweep,), plain = split_sweeps(all_runs(tmp_path).runs)
     assert len(sweep.runs) == len(RECORDS)
     unshifted = [one for one in RECORDS if one["settings"]["data"].get("target_shift") is None]
     assert 0 < len(unshifted) < len(RECORDS) and len(plain) == len(unshifted) + 1
@@ -111,7 +111,7 @@ def test_two_sweeps_are_never_one(tmp_path):
     for epochs in (8, 40):
         for one in (record("ce", None, 0, 0.4, epochs=epochs), record("ce", 1.0, 0, 0.3, epochs=epochs)):
             write(tmp_path, one)
-    sweeps, plain = split_sweeps(read_runs(tmp_path))
+    sweeps, plain = split_sweeps(all_runs(tmp_path).runs)
     assert [len(sweep.runs) for sweep in sweeps] == [2, 2] and len(plain) == 2
     assert [list(sweep.differs) for sweep in sweeps] == [["epochs 8"], ["epochs 40"]]
 

@@ -10,7 +10,7 @@ from records import flat_scores, record, state, write
 from pa_difc.report.grid import make_grids, over_seeds
 from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.over_targets import tables_over_targets
-from pa_difc.report.run import read_runs
+from pa_difc.report.run import all_runs
 from pa_difc.report.table import rows_from_records, to_csv, to_markdown, to_terminal
 from pa_difc.report.tables import ablation, confusing_recall, confusion_order, methods_by_losses
 
@@ -25,7 +25,7 @@ def cell(folder, method, loss, values, target="fer2013", **more):
 
 
 def over_targets(folder):
-    return tables_over_targets(make_grids(read_runs(folder)))
+    return tables_over_targets(make_grids(all_runs(folder).runs))
 
 
 def test_a_cell_with_other_seeds_than_the_rest_says_so_in_every_table(tmp_path):
@@ -33,7 +33,7 @@ def test_a_cell_with_other_seeds_than_the_rest_says_so_in_every_table(tmp_path):
     for method, loss in (("dann", "ce"), ("dann", "difc"), ("mcd", "ce")):
         cell(tmp_path, method, loss, {0: 0.5, 1: 0.6, 2: 0.7})
     cell(tmp_path, "mcd", "difc", {0: 0.5, 1: 0.7})
-    (grid,) = make_grids(read_runs(tmp_path))
+    (grid,) = make_grids(all_runs(tmp_path).runs)
     rows = rows_from_records([run.record for run in grid.runs])
     for text in (to_terminal(rows), to_markdown(rows, "a → b")):
         assert [line for line in text.splitlines() if "(seeds 0, 1)" in line] == [
@@ -58,7 +58,7 @@ def test_a_gain_over_fewer_seeds_than_its_row_names_them(tmp_path):
     cell(tmp_path, "dann", "ce", {0: 0.50, 1: 0.51, 2: 0.52})
     cell(tmp_path, "dann", "difc", {0: 0.55, 3: 0.4, 4: 0.4, 6: 0.4})
     cell(tmp_path, "dann", "drw", {0: 0.51, 1: 0.53, 5: 0.9})
-    (grid,) = make_grids(read_runs(tmp_path))
+    (grid,) = make_grids(all_runs(tmp_path).runs)
     rows = rows_from_records([run.record for run in grid.runs])
     for text in (to_terminal(rows), to_markdown(rows, "a → b")):
         assert "+5.0 (seed 0)" in text and "+1.5 ± 0.7 (seeds 0, 1)" in text
@@ -75,7 +75,7 @@ def test_as_many_but_other_seeds_are_named_too(tmp_path):
     cell(tmp_path, "dann", "ce", {0: 0.5})
     cell(tmp_path, "mcd", "ce", {0: 0.5})
     cell(tmp_path, "mcd", "difc", {7: 0.5})
-    (grid,) = make_grids(read_runs(tmp_path))
+    (grid,) = make_grids(all_runs(tmp_path).runs)
     assert "difc (seed 7)" in to_terminal(rows_from_records([run.record for run in grid.runs]))
     assert methods_by_losses(grid, "accuracy")[2] == ["mcd", "50.0", "50.0 (seed 7)"]
 
@@ -83,7 +83,7 @@ def test_as_many_but_other_seeds_are_named_too(tmp_path):
 def test_the_one_run_of_a_classifier_without_training_stands_for_every_seed(tmp_path):
     cell(tmp_path, "as_is", "ce", {0: 0.5})
     cell(tmp_path, "mcd", "ce", {1: 0.5, 2: 0.6})
-    (grid,) = make_grids(read_runs(tmp_path))
+    (grid,) = make_grids(all_runs(tmp_path).runs)
     assert "(seed" not in to_terminal(rows_from_records([run.record for run in grid.runs]))
     said = over_seeds(grid.runs)
     assert said == "Mean and standard deviation over seeds 1, 2. as_is is deterministic: one run."
@@ -148,7 +148,7 @@ def test_what_is_shown_does_not_depend_on_which_worker_finished_first(first, tmp
         for loss in ("ce", "difc"):
             history = [state([0.1] * 7, confusion[seed])] if loss == "difc" else []
             write(tmp_path, record("mcd", loss, seed, history=history, finished=f"2026-01-0{place + 1}"))
-    (grid,) = make_grids(read_runs(tmp_path))
+    (grid,) = make_grids(all_runs(tmp_path).runs)
     assert confusion_order(grid)[1][:3] == ["mcd (seed 0)", "surprise", "fear"]
     assert [row[1] for row in confusing_recall(grid)[1:]] == [
         "most confused (3 of each seed's own)", "others (4 of each seed's own)",
@@ -179,5 +179,5 @@ def test_recall_of_confused_classes_names_its_seeds_if_the_row_has_others(tmp_pa
     write(tmp_path, record("mcd", "ce", 5))
     for seed in (5, 6):
         write(tmp_path, record("mcd", "difc", seed, history=[state([0.1] * 7, [7.0, 6, 5, 4, 3, 2, 1])]))
-    (grid,) = make_grids(read_runs(tmp_path))
+    (grid,) = make_grids(all_runs(tmp_path).runs)
     assert confusing_recall(grid)[1][1] == "most confused (surprise, fear, disgust) (seed 5)"

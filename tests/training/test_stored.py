@@ -175,6 +175,8 @@ def test_damaged_folders(tmp_path):
     assert "does not belong to its config.json" in refused(tmp_path / "exported")
     (folder / "checkpoint.pt").write_bytes(b"x")
     assert "checkpoint.pt is damaged" in refused(folder)
+    (folder / "checkpoint.pt").unlink()
+    assert "checkpoint.pt is missing: remove record.json and train the run again" in refused(folder)
     (tmp_path / "exported" / "config.json").write_text(json.dumps({"format": 9}))
     assert "this version reads formats" in refused(tmp_path / "exported")
     (tmp_path / "empty").mkdir()

@@ -28,15 +28,13 @@ from ..crops import Box, Picture, pad_box, typical_points, whole_image
 from ..decode import photograph_of
 from ..detect import Detection, FaceDetector
 from ..memory import PREPARE_BYTES
-from ..photograph import BrokenImageError, Photograph
+from ..photograph import BrokenImageError, Photograph, picture_px
 from ..protocol import CLOSE_PX
 from ..readers.listing import Sample
 from .settings import PrepareSettings
 
 _BATCH = 32  #: most images searched for faces at a time
 _HELD_BYTES = 32 << 20  #: once the open images take more memory than this, no further one joins the batch
-_FINER = 3  #: pictures to search have at least this many times the detector's resolution,
-_FACE = 0.12  #: and are fine enough to crop faces of this share of their width: smaller ones are not found anyway
 
 _detector: FaceDetector | None = None
 
@@ -124,7 +122,8 @@ class _Opened:
         if sample.landmarks is not None:
             return cls(index, sample, photograph, None)
         region = _around(sample.box, photograph) if sample.box else None
-        return cls(index, sample, photograph, photograph.near(_picture_px(settings), region))
+        side = picture_px(settings.crop_px, settings.detect_px)
+        return cls(index, sample, photograph, photograph.near(side, region))
 
     @property
     def held(self) -> int:
@@ -136,11 +135,6 @@ class _Opened:
     def close(self) -> bool:
         """Whether the picture is a crop of a face."""
         return self.sample.whole or self.sample.box is not None or max(self.photograph.size) <= CLOSE_PX
-
-
-def _picture_px(settings: PrepareSettings) -> int:
-    """The longer side of the pictures to search, fine enough to crop most faces from too."""
-    return max(_FINER * settings.detect_px, int(2 * settings.crop_px / _FACE))
 
 
 class _Chunk:

@@ -95,6 +95,11 @@ def counts_by_split(samples: Iterable[Sample]) -> dict[str, dict[str, int]]:
     return {split: dict(sorted(counts.items())) for split, counts in table.items()}
 
 
+def shown_split(split: str) -> str:
+    """A split's name for people."""
+    return "train+test" if split == BOTH else split
+
+
 def missing_files(samples: Sequence[Sample], most: int = 200) -> tuple[int, list[Path]]:
     """Checks whether some listed files exist, evenly spaced over the list.
 

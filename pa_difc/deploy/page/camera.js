@@ -46,7 +46,7 @@ export class Camera {
     canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
     const image = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
     try {
-      const answer = await ask(image);
+      const answer = await ask(image, this.about().crop);
       if (this.stream !== stream) return;
       update(shown, answer, this.about());
       this.say(`Camera: ${plural(answer.faces.length, "face")}.`);

@@ -20,11 +20,11 @@ function draw(name, attributes, ...children) {
   return node;
 }
 
-// Sends an image; gives its size and faces, or throws an error in words.
-export async function ask(image) {
+// Sends an image; gives its size and faces under a crop, or throws an error in words.
+export async function ask(image, crop) {
   let answer;
   try {
-    answer = await fetch("/predict", { method: "POST", body: image, headers: { "Content-Type": "application/octet-stream" } });
+    answer = await fetch(`/predict?crop=${encodeURIComponent(crop)}`, { method: "POST", body: image, headers: { "Content-Type": "application/octet-stream" } });
   } catch {
     throw new Error("pa-difc serve does not answer: has it been stopped?");
   }
@@ -40,7 +40,7 @@ export function card(title) {
   const article = make("article", { className: "photograph" }, make("h2", { textContent: title }), wrong, picture, faces);
   const fail = (text) => {
     wrong.textContent = text;
-    wrong.hidden = false;
+    wrong.hidden = !text;
   };
   return { article, picture, faces, fail };
 }
@@ -65,7 +65,7 @@ export function update(place, answer, about) {
   const lists = answer.faces.map((face, index) => listed(face, index, answer.faces.length, about));
   place.picture.querySelector("svg")?.remove();
   if (!lists.length) lists.push(make("li", { className: "quiet", textContent: "No face was found." }));
-  else if (place.picture.firstChild && !about.whole) {
+  else if (place.picture.firstChild && !about.crops[answer.crop].whole) {
     const boxes = answer.faces.map((face, index) => boxed(face, index, answer));
     const view = { viewBox: `0 0 ${answer.width} ${answer.height}`, preserveAspectRatio: "none", "aria-hidden": "true" };
     place.picture.append(draw("svg", view, ...boxes));

@@ -3,8 +3,8 @@ import { Camera } from "/camera.js";
 import { ask, card, plural, show } from "/faces.js";
 
 const at = (id) => document.getElementById(id);
-let about = { classes: [], notes: [], max_bytes: Infinity };
-let waiting = [];
+let about = { classes: [], crops: {}, max_bytes: Infinity };
+let given = [], waiting = [];
 let busy = false;
 
 function say(text) {
@@ -17,6 +17,7 @@ function enqueue(files) {
   for (const file of found) {
     const place = card(file.name || "pasted image");
     at("results").append(place.article);
+    given.push({ file, place });
     waiting.push({ file, place });
   }
   at("clear").hidden = false;
@@ -45,7 +46,8 @@ async function look(file, place) {
     return null;
   }
   try {
-    const answer = await ask(file);
+    const answer = await ask(file, about.crop);
+    place.fail("");
     await show(place, answer, file, about);
     return answer.faces.length;
   } catch (error) {
@@ -74,11 +76,24 @@ function dropping() {
   });
 }
 
+// Shows the notes on a crop, and looks again at what is on the page.
+function take(crop) {
+  about.crop = crop;
+  const line = (note) => Object.assign(document.createElement("li"), { textContent: `${note[0].toUpperCase()}${note.slice(1)}.` });
+  const { notes, whole } = about.crops[crop];
+  at("notes").replaceChildren(...notes.map(line));
+  at("notes").hidden = !notes.length;
+  at("whole").checked = whole;
+  waiting = [...given];
+  if (waiting.length && !busy) work();
+}
+
 async function start() {
   dropping();
   const camera = new Camera(at("live"), at("camera"), say, () => about);
   at("camera").addEventListener("click", () => camera.toggle());
   at("clear").addEventListener("click", () => {
+    given = [];
     waiting = [];
     at("results").replaceChildren();
     at("clear").hidden = true;
@@ -95,9 +110,8 @@ async function start() {
   at("name").textContent = about.name;
   at("about").textContent = `${about.method}, ${about.data}. Classes: ${about.classes.join(", ")}.`;
   at("limits").textContent = about.limits;
-  const line = (note) => Object.assign(document.createElement("li"), { textContent: `${note[0].toUpperCase()}${note.slice(1)}.` });
-  at("notes").replaceChildren(...about.notes.map(line));
-  at("notes").hidden = !about.notes.length;
+  at("whole").addEventListener("change", () => take(at("whole").checked ? "none" : about.searching));
+  take(about.crop);
 }
 
 start();
