@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ..functional import (
     Counts,
-    as_counts,
     at_least_float32,
     class_margins,
     confusion_from_sums,
@@ -25,7 +24,7 @@ from ..util.distributed import total, whole_mean
 from ..util.errors import UserError
 from ..util.names import shown
 from .clock import Clock, Clocked
-from .inputs import check_logits, checked_target, require_finite, require_probabilities
+from .inputs import check_logits, checked_counts, checked_target, require_finite, require_probabilities
 from .labelled import IGNORE_INDEX, LabelledLoss
 from .schedule import Phase, Schedule
 
@@ -89,7 +88,7 @@ class DIFCLoss(Clocked, LabelledLoss):
         ignore_index: the label of samples that add nothing, see :func:`.make_loss`.
 
     Raises:
-        ValueError: a class has no sample, or a value is out of range.
+        ValueError: a class has no sample, a count is a fraction, or a value is out of range.
     """
 
     fixed = frozenset(
@@ -120,7 +119,8 @@ class DIFCLoss(Clocked, LabelledLoss):
         label_smoothing: float = 0.0,
         ignore_index: int = IGNORE_INDEX,
     ) -> None:
-        super().__init__(len(as_counts(class_counts)), label_smoothing, ignore_index)
+        counts = checked_counts(class_counts).tolist()
+        super().__init__(len(counts), label_smoothing, ignore_index)
         if not isinstance(schedule, Schedule):
             raise ValueError(f"schedule={schedule!r}: must be a Schedule, such as Schedule(steps_per_epoch=100)")
         _check_choice("margin_unit", margin_unit, MARGIN_UNITS)
@@ -132,7 +132,6 @@ class DIFCLoss(Clocked, LabelledLoss):
             raise ValueError(f"{scale=}: must be a finite number above 0")
         if confusion_from == "evaluation" and refresh == "step":
             raise ValueError("confusion_from='evaluation' comes once an epoch: refresh must be 'epoch' or 'once'")
-        counts = torch.as_tensor(class_counts).tolist()
         base = class_margins(counts, max_margin)  # (K,)
         weights = drw_weights(counts, beta) if class_weights is None else _given_weights(class_weights, len(base))
         confusion_margins(base, torch.zeros_like(base), epsilon)  # checks epsilon
