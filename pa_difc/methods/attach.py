@@ -25,7 +25,7 @@ from ..util.errors import UserError
 from ._host import BaseHook, OptimizerHook
 from .epochs import EpochHook, begin
 from .heads import has_cosines, scale_of
-from .hooks import ConfusionHook
+from .hooks import ConfusionHook, EndOfStepHook, WaitingConfusionHook
 from .kept import keep
 from .tree import exchange, paths, require_distinct_losses, require_known_weights, require_means
 
@@ -122,7 +122,9 @@ def install(adapter: Any, loss: ClassificationLoss) -> None:
     require_known_weights(hook)
     epochs = EpochHook(loss) if isinstance(loss, EpochedLoss) else None
     adapter.epochs = epochs
-    vars(adapter).update(hook=ChainHook(epochs, hook) if epochs else hook, loss=loss, has_loss=True)
+    vars(adapter).update(
+        hook=ChainHook(epochs, hook, EndOfStepHook(epochs.end_step)) if epochs else hook, loss=loss, has_loss=True
+    )
     if state := loss_state(loss):
         if epochs and epochs.loss.steps_per_epoch is None:
             state["epochs"] = epochs.passes  # so that a run resumed within the first epoch still learns its length
@@ -162,17 +164,19 @@ def with_loss(root: BaseHook, loss: ClassificationLoss, owner: str) -> BaseHook:
 
 
 def _with_writer(root: BaseHook, path: list[BaseHook], loss: SteppedLoss) -> BaseHook:
-    """Adds the hook that updates the loss at the end of the optimisation step that calls it.
+    """Adds the hooks that update the loss: one reads the target's logits in the optimisation step that calls the loss.
 
-    Parallel or repeated steps don't share what they compute; there it goes at the end of them all.
+    The other counts the step when all of it is done. Parallel or repeated steps don't share what they compute; there
+    both are one hook, at the end of them all.
     """
     which = 1 if isinstance(root, SymNetsHook) else None  # its second classifier is the target's
     steps = [hook for hook in path if isinstance(hook, OptimizerHook)]
     if not steps or any(isinstance(hook, (ParallelHook, RepeatHook)) for hook in path):
         return ChainHook(root, ConfusionHook(loss, *_start(root), which=which))
     step = steps[0]
-    step.hook = ChainHook(step.hook, ConfusionHook(loss, *_start(step.hook), which=which))
-    return root
+    writer = WaitingConfusionHook(loss, *_start(step.hook), which=which)
+    step.hook = ChainHook(step.hook, writer)
+    return ChainHook(root, EndOfStepHook(writer.end_step))
 
 
 def _start(hook: BaseHook) -> tuple[str, tuple[str, ...]]:
