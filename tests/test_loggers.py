@@ -4,7 +4,7 @@ import sys
 
 import pytest
 from made import random_faces
-from processes import here
+from processes import apart, here
 
 from pa_difc.data import Domain
 from pa_difc.training import loggers
@@ -125,7 +125,7 @@ class Lines:
 def test_workers_log_to_each_too(data_root, tmp_path):
     (tmp_path / "mine.py").write_text(PLUGIN)
     words = on_faces(["compare", "--jobs", "1", "--methods"], data_root, tmp_path / "out")
-    code, _, err = here(*words, "--plugin", tmp_path / "mine.py", "--log", "lines", "--log", "tensorboard")
+    code, _, err = apart(*words, "--plugin", tmp_path / "mine.py", "--log", "lines", "--log", "tensorboard")
     assert code == 0, err
     (lines,) = tmp_path.rglob("lines.txt")
     assert lines.read_text() == "1\n1\n" and list((lines.parent / "tensorboard").iterdir())
