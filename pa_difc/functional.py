@@ -40,6 +40,16 @@ def as_counts(class_counts: Counts) -> Tensor:
     return counts
 
 
+def require_no_proportions(counts: Tensor) -> None:
+    """Checks that counts ``(K,)`` are not the classes' shares of the samples.
+
+    Raises:
+        ValueError: they sum to 1 or less.
+    """
+    if len(counts) > 1 and counts.sum() <= 1.0 + 1e-6:
+        raise ValueError(f"class_counts={counts.tolist()}: these look like proportions; give the samples per class")
+
+
 def imbalance_ratio(class_counts: Counts) -> Tensor:
     """How many times larger each class is than the smallest one.
 
@@ -111,8 +121,7 @@ def drw_weights(class_counts: Counts, beta: float = 0.9999) -> Tensor:
     if not 0.0 <= beta <= 1.0:
         raise ValueError(f"{beta=}: must be in [0, 1]")
     counts, dtype = _counts(class_counts)
-    if len(counts) > 1 and counts.sum() <= 1.0 + 1e-6:
-        raise ValueError(f"class_counts={counts.tolist()}: these look like proportions; give the samples per class")
+    require_no_proportions(counts)
     if beta == 1.0:
         inverse = 1.0 / counts
     else:

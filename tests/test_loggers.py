@@ -4,7 +4,7 @@ import sys
 
 import pytest
 from made import random_faces
-from processes import here
+from processes import apart, here
 
 from pa_difc.data import Domain
 from pa_difc.training import loggers
@@ -48,7 +48,7 @@ def config(**more):
 
 
 def test_every_epoch_and_then_the_scores(pair, told, tmp_path):
-    record = run_cell(config(seed=3), *pair, tmp_path, title="dann · difc", progress=False, log="told")
+    record = run_cell(config(seed=3), *pair, tmp_path, title="dann · difc", progress=False, log=["told"])
     (logger,) = told
     assert [epoch for epoch, _ in logger.said] == [1, 2, 3, 3] and logger.closed
     assert logger.title == "toy_studio → toy_street · dann · difc · seed 3" and logger.config["loss.epsilon"] == 0.02
@@ -56,6 +56,86 @@ def test_every_epoch_and_then_the_scores(pair, told, tmp_path):
         assert values["lr"] == entry["lr"] and values["margins/fear"] == entry["state"]["margins"][1]
         assert all(isinstance(v, float) for v in values.values())
     assert logger.said[-1][1]["target/macro_recall"] == record["scores"]["target"]["macro_recall"]
+
+
+class Second(Told):
+    """Another program."""
+
+
+@pytest.fixture
+def both(told, monkeypatch):
+    monkeypatch.setitem(loggers.LOGGERS, "second", Second)
+    return told
+
+
+def test_two_loggers_are_told_the_same(pair, both, tmp_path):
+    run_cell(config(), *pair, tmp_path, progress=False, log=["told", "second"])
+    first, second = both
+    assert (type(first), type(second)) == (Told, Second) and first.folder == second.folder
+    assert first.said == second.said and len(first.said) == 4 and first.closed and second.closed
+
+
+def test_a_logger_that_cannot_be_made_or_closed_leaves_none_of_the_others_open(pair, both, tmp_path, monkeypatch):
+    def broken(self, *_):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Second, "__init__", broken)
+        with pytest.raises(OSError, match="disk full"):
+            run_cell(config(), *pair, tmp_path, progress=False, log=["told", "second"])
+    assert both[0].closed and not both[0].said
+    with monkeypatch.context() as patch:
+        patch.setattr(Second, "close", broken)
+        with pytest.raises(OSError, match="disk full"):
+            run_cell(config(), *pair, tmp_path, progress=False, log=["told", "second"])
+    assert both[1].closed and len(both[1].said) == 4
+
+
+def on_faces(cell, data_root, out):
+    loss = "--loss" if cell[0] == "train" else "--losses"
+    faces = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", data_root, "--set", "crop_px=32"]
+    return [*cell, "source_only", loss, "ce", *faces, "--epochs", "1", "--out", out]
+
+
+def test_the_flag_may_be_given_for_each_logger(data_root, tmp_path, both):
+    words = on_faces(["train", "--method"], data_root, tmp_path)
+    code, _, err = here(*words, "--log", "second", "--log", "told", "--log", "second")
+    assert code == 0 and [type(logger) for logger in both] == [Second, Told], err
+    assert both[0].said == both[1].said and [epoch for epoch, _ in both[0].said] == [1, 1]
+    _, out, _ = here(*words, "--log", "second", "--log", "told")
+    assert "\n--log second --log told: one run was trained before, and only training is logged\n" in out
+
+
+PLUGIN = """\
+from pa_difc import LOGGERS
+
+@LOGGERS.register("lines")
+class Lines:
+    def __init__(self, folder, title, settings):
+        self.file = open(folder / "lines.txt", "w")
+
+    def log(self, epoch, values):
+        print(epoch, file=self.file)
+
+    def close(self):
+        self.file.close()
+"""
+
+
+def test_workers_log_to_each_too(data_root, tmp_path):
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    words = on_faces(["compare", "--jobs", "1", "--methods"], data_root, tmp_path / "out")
+    code, _, err = apart(*words, "--plugin", tmp_path / "mine.py", "--log", "lines", "--log", "tensorboard")
+    assert code == 0, err
+    (lines,) = tmp_path.rglob("lines.txt")
+    assert lines.read_text() == "1\n1\n" and list((lines.parent / "tensorboard").iterdir())
+
+
+def test_each_of_several_loggers_is_checked_first(both, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    code, _, err = here("train", "--log", "told", "--log", "wandb", "--out", tmp_path / "out")
+    assert (code, err) == (2, "error: --log wandb needs the package: pip install 'pa-difc[wandb]'\n")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_run_that_goes_on_tells_a_new_logger_all_of_it(pair, told, tmp_path, monkeypatch):
@@ -67,15 +147,15 @@ def test_a_run_that_goes_on_tells_a_new_logger_all_of_it(pair, told, tmp_path, m
     with monkeypatch.context() as patch:
         patch.setattr(Told, "log", stop)
         with pytest.raises(DivergedError):
-            run_cell(config(), *pair, tmp_path, progress=False, log="told")
-    run_cell(config(), *pair, tmp_path, progress=False, log="told")
+            run_cell(config(), *pair, tmp_path, progress=False, log=["told"])
+    run_cell(config(), *pair, tmp_path, progress=False, log=["told"])
     first, second = told
     assert [e for e, _ in first.said] == [1, 2] and [e for e, _ in second.said] == [1, 2, 3, 3]
     assert second.said[:2] == first.said
 
 
 def test_logging_changes_no_number_and_no_identity(pair, told, tmp_path):
-    a = run_cell(config(), *pair, tmp_path / "a", progress=False, log="told")
+    a = run_cell(config(), *pair, tmp_path / "a", progress=False, log=["told"])
     b = run_cell(config(), *pair, tmp_path / "b", progress=False)
     assert a["key"] == b["key"] and a["scores"] == b["scores"]
 
@@ -89,9 +169,9 @@ def test_tensorboard_shows_an_interrupted_run_as_an_undisturbed_one(pair, tmp_pa
     with monkeypatch.context() as patch:
         patch.setattr("pa_difc.training.run.final_scores", power_cut)  # after all epochs were logged, before the close
         with pytest.raises(DivergedError):
-            run_cell(config(), *pair, tmp_path, progress=False, log="tensorboard")
+            run_cell(config(), *pair, tmp_path, progress=False, log=["tensorboard"])
     next(tmp_path.rglob("record.json")).unlink()
-    record = run_cell(config(), *pair, tmp_path, progress=False, log="tensorboard")
+    record = run_cell(config(), *pair, tmp_path, progress=False, log=["tensorboard"])
     events = EventAccumulator(str(next(tmp_path.rglob("tensorboard"))))
     events.Reload()
     margins = [(e.step, e.value) for e in events.Scalars("margins/fear")]
@@ -102,7 +182,7 @@ def test_tensorboard_shows_an_interrupted_run_as_an_undisturbed_one(pair, tmp_pa
 
 def test_an_unknown_logger_is_one_line(pair, tmp_path):
     with pytest.raises(UserError, match="unknown logger 'tensorbord': did you mean 'tensorboard'"):
-        run_cell(config(), *pair, tmp_path, progress=False, log="tensorbord")
+        run_cell(config(), *pair, tmp_path, progress=False, log=["tensorbord"])
 
 
 class Program:
@@ -123,7 +203,7 @@ class Program:
 def test_other_programs_are_told_settings_epochs_scores_and_the_end(name, pair, tmp_path, monkeypatch):
     program = Program()
     monkeypatch.setitem(sys.modules, name, program)
-    record = run_cell(config(), *pair, tmp_path, title="dann · difc", progress=False, log=name)
+    record = run_cell(config(), *pair, tmp_path, title="dann · difc", progress=False, log=[name])
     called = [call for call, _, _ in program.calls]
     settings, log, end = {"mlflow": ("log_params", "log_metrics", "end_run"), "wandb": ("init", "log", "finish")}[name]
     assert called.count(log) == 4 and called[-1] == end
@@ -141,7 +221,7 @@ def test_other_programs_are_told_settings_epochs_scores_and_the_end(name, pair, 
 def test_without_the_package_it_says_what_to_install(name, pair, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(UserError, match=rf"--log {name} needs the package: pip install 'pa-difc\[{name}\]'"):
-        run_cell(config(), *pair, tmp_path, progress=False, log=name)
+        run_cell(config(), *pair, tmp_path, progress=False, log=[name])
 
 
 def test_a_resumed_run_is_the_same_one_for_wandb(pair, tmp_path, monkeypatch):
@@ -198,7 +278,7 @@ def test_a_failed_run_ends_its_log_as_failed(name, pair, tmp_path, monkeypatch):
 
     monkeypatch.setattr("pa_difc.training.run.fit", diverged)
     with pytest.raises(DivergedError):
-        run_cell(config(), *pair, tmp_path, progress=False, log=name)
+        run_cell(config(), *pair, tmp_path, progress=False, log=[name])
     last = program.calls[-1]
     assert last == {"mlflow": ("end_run", ("FAILED",), {}), "wandb": ("finish", (), {"exit_code": 1})}[name]
 
@@ -229,16 +309,14 @@ def test_a_tracker_that_cannot_be_used_is_one_line(monkeypatch):
     for name, line in (("mlflow", "http://there can't be used: no such server"), ("wandb", "no API key")):
         monkeypatch.setitem(sys.modules, name, Broken())
         with pytest.raises(UserError, match=f"^--log {name}: {line}$"):
-            loggers.require_logger(name)
+            loggers.require_loggers([name])
     monkeypatch.setenv("WANDB_MODE", "offline")  # which needs no login
-    loggers.require_logger("wandb")
+    loggers.require_loggers(["wandb"])
 
 
 @pytest.mark.parametrize("cell", [["train", "--method"], ["compare", "--jobs", "1", "--methods"]])
 def test_runs_that_were_trained_before_are_not_logged_and_it_says_so(cell, data_root, tmp_path, told):
-    loss = "--loss" if cell[0] == "train" else "--losses"
-    faces = ["--source", "folder:bright", "--target", "folder:dim", "--data-root", data_root, "--set", "crop_px=32"]
-    words = [*cell, "source_only", loss, "ce", *faces, "--epochs", "1", "--out", tmp_path]
+    words = on_faces(cell, data_root, tmp_path)
     code, out, err = here(*words)
     assert code == 0 and "--log" not in out, err
     _, out, _ = here(*words, "--log", "told")

@@ -12,8 +12,10 @@ import pytest
 from processes import ROOT, here
 
 from pa_difc.commands.parser import main
+from pa_difc.commands.scores import print_scores
 from pa_difc.data import Domain
 from pa_difc.training.build import load_pair
+from pa_difc.training.record import read_record
 from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
 from pa_difc.training.settings import Settings
@@ -70,6 +72,16 @@ def test_a_comparison_ends_in_a_choice_and_the_command_that_exports_it(grid, tmp
         and "images:loose, 126 faces" in card
         and "recall, target" not in card
     )
+
+
+def test_the_terminal_says_that_almost_all_faces_are_of_one_class(grid, tmp_path, capsys):
+    record = read_record(next(grid[0].glob("runs/*/record.json")))
+    record["scores"]["unlabelled_target"] = {"predicted": [1, 1, 1, 93, 2, 1, 1], "collapsed": False}
+    (tmp_path / "record.json").write_text(json.dumps(record))  # without a seal, which is an older version's
+    print_scores(read_record(tmp_path / "record.json"), tmp_path)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "100 faces without labels" in said and "93%" in said
+    assert "collapsed: fewer than half of the classes were ever predicted, or one class for at least 90 % of" in said
 
 
 def test_the_report_shows_predictions_and_never_a_score_on_the_target(grid):

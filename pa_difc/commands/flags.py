@@ -13,7 +13,7 @@ from ..data.sampling import sampler_names
 from ..losses import LOSSES
 from ..methods import METHODS
 from ..training.keys import CELL_KEYS, fixed_keys
-from ..training.loggers import LOGGERS, require_logger
+from ..training.loggers import LOGGERS, require_loggers
 from ..training.team import Team
 from ..util.errors import UserError
 from ..util.terminal import wrapped
@@ -154,17 +154,18 @@ def read_jobs(parsed: argparse.Namespace) -> Team:
 
 def add_log_flag(parser: argparse.ArgumentParser) -> None:
     """Adds ``--log``, for commands that train."""
-    about = f"also log the scalars of every epoch to {', '.join(LOGGERS)}"
-    parser.add_argument("--log", metavar="NAME", help=about)
+    about = f"also log the scalars of every epoch to {', '.join(LOGGERS)}; give it again for several"
+    parser.add_argument("--log", metavar="NAME", action="append", default=[], help=about)
 
 
 def check_log(parsed: argparse.Namespace) -> None:
-    """Checks ``--log`` before anything is read or trained.
+    """Checks ``--log`` before anything is read or trained; a logger that was given twice is used once.
 
     Raises:
         UserError: there is no such logger, or its package is not installed.
     """
-    require_logger(parsed.log)
+    parsed.log = list(dict.fromkeys(parsed.log))
+    require_loggers(parsed.log)
 
 
 def add_features_flag(parser: argparse.ArgumentParser) -> None:

@@ -42,7 +42,7 @@ def run_grid(
     source: Domain,
     target: Domain,
     out: Path,
-    log: str | None = None,
+    log: Sequence[str] = (),
     seconds: Sequence[float] = (),
     *,
     team: Team = ALONE,
@@ -57,7 +57,7 @@ def run_grid(
         cells: resolved.
         source, target: the data of all cells.
         out: the folder above ``runs``.
-        log: a logger's name.
+        log: names of loggers.
         seconds: the expected time of each cell, to estimate the time left; if empty, it is learnt on the way.
         team: the workers that train the cells; without a number of jobs, :func:`.usual_jobs` decides.
         shifted: see :class:`.Pairs`.
@@ -122,7 +122,7 @@ def _of_workers(team: Team, number: int | None) -> Team:
 
 
 def _workers(
-    team: Team, pairs: Pairs, cells: Sequence[Settings], out: Path, log: str | None
+    team: Team, pairs: Pairs, cells: Sequence[Settings], out: Path, log: Sequence[str]
 ) -> AbstractContextManager[Slots]:
     """The slots of a team's workers, ready to train cells."""
     for domain in (pairs.source, pairs.target):

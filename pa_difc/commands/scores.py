@@ -10,7 +10,7 @@ from ..data.arrange import near_line
 from ..data.domains import Domain, cut_differently, describe_counts
 from ..data.files import left_out_line
 from ..data.labelling import alone_line
-from ..evaluation.metrics import COLLAPSED, METRICS
+from ..evaluation.metrics import COLLAPSED, COLLAPSED_UNLABELLED, METRICS
 from ..report.phases import never_began
 from ..util.terminal import filled, wrapped
 
@@ -104,7 +104,7 @@ def _print_predictions(target: str, scores: dict[str, Any], classes: list[str]) 
     _print_row("", [f"{name} {count / total:.0%}" for name, count in counts])
     if "source" in scores:
         print(f"  mean recall on the source's held-out faces {scores['source']['macro_recall']:.1%}")
-    _warn(predicted)
+    _warn(predicted, COLLAPSED_UNLABELLED)
 
 
 def _print_target(target: str, scores: dict[str, Any], classes: list[str]) -> None:
@@ -112,12 +112,12 @@ def _print_target(target: str, scores: dict[str, Any], classes: list[str]) -> No
     _print_row("", [f"{name} {_share(scores[key])}" for key, name in METRICS.items()])
     recalls = zip(classes, scores["recall"], strict=True)
     _print_row("recall   ", [f"{name} {'–' if r is None else format(r, '.0%')}" for name, r in recalls])
-    _warn(scores)
+    _warn(scores, COLLAPSED)
 
 
-def _warn(scores: dict[str, Any]) -> None:
+def _warn(scores: dict[str, Any], words: str) -> None:
     if scores["collapsed"]:
-        print(wrapped(f"  collapsed: {COLLAPSED}", indent=4))
+        print(wrapped(f"  collapsed: {words}", indent=4))
 
 
 def _share(value: float | None) -> str:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ..evaluation import CRITERIA
 from ..training.ready import workers_context
 from ..tuning import PRUNERS, SAMPLERS
-from ..tuning.space import not_of, own_dimensions, searched
+from ..tuning.plugin_space import own_dimensions, without_clashes
+from ..tuning.space import not_of, searched
 from ..util.errors import UserError
 from ..util.registry import load_module
 from ..util.terminal import wrapped
@@ -77,6 +78,8 @@ def run(parsed: argparse.Namespace) -> int:
         parsed.command_defaults["source"] = TOY_SOURCE
     settings = settings_of_cell(parsed)
     all_dimensions = _space(parsed.space)
+    if parsed.space is None:
+        all_dimensions = without_clashes(all_dimensions, settings)
     own = own_dimensions(settings)
     space = searched(all_dimensions, settings, parsed.tune, own)
     if left_out := [key for key in not_of(all_dimensions, settings) if all_dimensions[key].always]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..backbones import BACKBONES
 from ..util.errors import UserError
+from ..util.terminal import wrapped
 from .given_cells import settings_of_some
 
 if TYPE_CHECKING:
@@ -78,8 +79,10 @@ def run(parsed: argparse.Namespace) -> int:
     for line in _table(choice, domain.label_set.names, scores):
         print(line)
     print(f"\nchosen: --set input_scale={choice.chosen.scale:g} eval.views={choice.views}")
-    if sum(share > 0 for share in choice.chosen.shares) < len(domain.label_set) / 2:
-        print("collapsed: fewer than half of the classes are ever predicted; no crop fixes that")
+    from ..evaluation.metrics import COLLAPSED_UNLABELLED, collapsed_unlabelled
+
+    if collapsed_unlabelled(choice.chosen.shares):
+        print(wrapped(f"collapsed: {COLLAPSED_UNLABELLED}; no crop fixes that", indent=2))
     return 0
 
 

@@ -23,6 +23,13 @@ COLLAPSED = (
     "fewer than half of the classes that occur were ever predicted, or one class was predicted for at least "
     f"{ONE_SIDED:.0%} of the faces and twice as often as it occurs"
 ).replace("%", " %")
+#: Without labels: the share of faces from which on a class counts as the only one that is predicted. It is larger, as
+#: nobody knows how often the class occurs.
+ALMOST_ALL = 0.9
+#: When predictions without labels have collapsed, in words.
+COLLAPSED_UNLABELLED = (
+    f"fewer than half of the classes were ever predicted, or one class for at least {ALMOST_ALL:.0%} of the faces"
+).replace("%", " %")
 #: The note below tables.
 ENOUGH_NOTE = f"≥ {ENOUGH_FACES} faces: mean recall over the classes with at least {ENOUGH_FACES} test faces"
 
@@ -97,9 +104,21 @@ def prediction_counts(probs: npt.NDArray[Any], occurring: int | None = None) -> 
         occurring: how many classes occur; None (unknown): all K.
 
     Returns:
-        "predicted" ``(K,)`` counts; "collapsed": whether fewer than half as many classes are predicted as occur.
+        "predicted" ``(K,)`` counts; "collapsed": whether fewer than half as many classes are predicted as occur, or if
+        that is unknown, see :func:`collapsed_unlabelled`.
     """
-    k = probs.shape[1]
-    expected = k if occurring is None else occurring
-    counts = np.bincount(probs.argmax(axis=1), minlength=k)
-    return {"predicted": counts.tolist(), "collapsed": bool((counts > 0).sum() < expected / 2)}
+    counts = np.bincount(probs.argmax(axis=1), minlength=probs.shape[1])
+    if occurring is None:
+        return {"predicted": counts.tolist(), "collapsed": collapsed_unlabelled(counts)}
+    return {"predicted": counts.tolist(), "collapsed": bool((counts > 0).sum() < occurring / 2)}
+
+
+def collapsed_unlabelled(predicted: npt.ArrayLike) -> bool:
+    """Whether fewer than half of the classes are predicted, or one of them for at least 90 % of the faces.
+
+    Args:
+        predicted: ``(K,)`` counts of predicted classes, or their shares.
+    """
+    counts = np.asarray(predicted)
+    total = counts.sum()
+    return bool((counts > 0).sum() < len(counts) / 2 or (total > 0 and counts.max() >= ALMOST_ALL * total))

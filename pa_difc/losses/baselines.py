@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ..functional import Counts, as_counts, at_least_float32, drw_weights, require_number
+from ..functional import Counts, at_least_float32, drw_weights, require_number
 from ..util.options import Options, option
+from .inputs import checked_counts
 from .labelled import IGNORE_INDEX, LabelledLoss
 from .spec import LossSpec
 
@@ -113,7 +114,7 @@ class LogitAdjustedLoss(LabelledLoss):
         label_smoothing, ignore_index: see :func:`.make_loss`.
 
     Raises:
-        ValueError: a class has no sample.
+        ValueError: a class has no sample, or a count is a fraction.
     """
 
     fixed = frozenset({"class_counts", "tau"})
@@ -126,7 +127,7 @@ class LogitAdjustedLoss(LabelledLoss):
         label_smoothing: float = 0.0,
         ignore_index: int = IGNORE_INDEX,
     ) -> None:
-        counts = as_counts(class_counts).double()
+        counts = checked_counts(class_counts).double()
         super().__init__(len(counts), label_smoothing, ignore_index)
         require_number("tau", tau)
         if not (counts > 0).all() or not counts.isfinite().all():

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from ..functional import (
     Counts,
-    as_counts,
-    at_least_float32,
     class_margins,
     confusion_from_sums,
     confusion_margins,
@@ -23,16 +21,11 @@ from ..functional import (
 )
 from ..util.distributed import total, whole_mean
 from ..util.errors import UserError
-from ..util.names import shown
 from .clock import Clock, Clocked
-from .inputs import check_logits, checked_target, require_finite, require_probabilities
+from .difc_checks import check_choices, check_schedule, check_state, given_weights
+from .inputs import check_logits, checked_counts, checked_target, require_finite, require_probabilities
 from .labelled import IGNORE_INDEX, LabelledLoss
 from .schedule import Phase, Schedule
-
-MARGIN_UNITS = ("logit", "spread")
-UNSEEN = ("most", "least", "last")
-REFRESHES = ("epoch", "once", "step")
-CONFUSION_SOURCES = ("training", "evaluation")
 
 
 class DIFCLoss(Clocked, LabelledLoss):
@@ -89,7 +82,7 @@ class DIFCLoss(Clocked, LabelledLoss):
         ignore_index: the label of samples that add nothing, see :func:`.make_loss`.
 
     Raises:
-        ValueError: a class has no sample, or a value is out of range.
+        ValueError: a class has no sample, a count is a fraction, or a value is out of range.
     """
 
     fixed = frozenset(
@@ -120,22 +113,16 @@ class DIFCLoss(Clocked, LabelledLoss):
         label_smoothing: float = 0.0,
         ignore_index: int = IGNORE_INDEX,
     ) -> None:
-        super().__init__(len(as_counts(class_counts)), label_smoothing, ignore_index)
-        if not isinstance(schedule, Schedule):
-            raise ValueError(f"schedule={schedule!r}: must be a Schedule, such as Schedule(steps_per_epoch=100)")
-        _check_choice("margin_unit", margin_unit, MARGIN_UNITS)
-        _check_choice("unseen", unseen, UNSEEN)
-        _check_choice("refresh", refresh, REFRESHES)
-        _check_choice("confusion_from", confusion_from, CONFUSION_SOURCES)
+        counts = checked_counts(class_counts).tolist()
+        super().__init__(len(counts), label_smoothing, ignore_index)
+        check_choices(margin_unit, unseen, refresh, confusion_from)
         require_number("scale", scale)
         if not 0 < scale < float("inf"):
             raise ValueError(f"{scale=}: must be a finite number above 0")
-        if confusion_from == "evaluation" and refresh == "step":
-            raise ValueError("confusion_from='evaluation' comes once an epoch: refresh must be 'epoch' or 'once'")
-        counts = torch.as_tensor(class_counts).tolist()
         base = class_margins(counts, max_margin)  # (K,)
-        weights = drw_weights(counts, beta) if class_weights is None else _given_weights(class_weights, len(base))
+        weights = drw_weights(counts, beta) if class_weights is None else given_weights(class_weights, len(base))
         confusion_margins(base, torch.zeros_like(base), epsilon)  # checks epsilon
+        check_schedule(schedule, refresh, confusion_from, raises=epsilon > 0)
         self.clock = Clock(schedule)
         self.scale, self.epsilon, self.margin_unit = scale, epsilon, margin_unit
         self.unseen, self.refresh, self.confusion_from = unseen, refresh, confusion_from
@@ -159,8 +146,6 @@ class DIFCLoss(Clocked, LabelledLoss):
         self.register_buffer("confusion", torch.full_like(base, torch.nan, dtype=torch.float64))
         self.register_buffer("gap_sums", torch.zeros(len(base), dtype=torch.float64))
         self.register_buffer("gap_counts", torch.zeros(len(base), dtype=torch.float64))
-
-        self._check_schedule()
         self._made = True
 
     @property
@@ -301,16 +286,6 @@ class DIFCLoss(Clocked, LabelledLoss):
                 "probabilities first: call update_from_evaluation(probs) wherever needs_evaluation is True"
             )
 
-    def _check_schedule(self) -> None:
-        if self.refresh == "step" and self.schedule.steps_per_epoch is None:
-            raise ValueError("refresh='step' decays its sums over an epoch: give the schedule steps_per_epoch")
-        at_first = self._uses_confusion and self.schedule.confusion_epoch == 0
-        if at_first and self.refresh == "once" and self.confusion_from == "training":
-            raise ValueError(
-                "refresh='once' with confusion_epoch=0: no epoch comes before the switch to estimate confusion from; "
-                "confusion_epoch must be at least 1, or confusion_from 'evaluation'"
-            )
-
     def _refreshes_in(self, epoch: int, before: int | None = None) -> bool:
         """Whether margins are refreshed at the start of ``epoch``, the next one after ``before``."""
         before = epoch - 1 if before is None else before
@@ -321,7 +296,7 @@ class DIFCLoss(Clocked, LabelledLoss):
 
     def _observe(self, probs: Tensor) -> None:
         if self.refresh == "step":
-            forget = 1.0 - 1.0 / (self.schedule.steps_per_epoch or 1)  # known here, see _check_schedule
+            forget = 1.0 - 1.0 / (self.schedule.steps_per_epoch or 1)  # known here, see check_schedule
             self.gap_sums.mul_(forget)
             self.gap_counts.mul_(forget)
         sums = torch.stack(gap_sums(probs))  # (2, K)
@@ -358,35 +333,9 @@ class DIFCLoss(Clocked, LabelledLoss):
             self.set_steps_per_epoch(told)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        # Check before any buffer is copied: a refused checkpoint must leave the loss unchanged.
-        parts = ("_extra_state", *self._buffers)
-        lacking = [part for part in parts if f"{prefix}{part}" not in state_dict]
-        if 0 < len(lacking) < len(parts):
-            raise ValueError(f"this DIFC state has no {', '.join(lacking)}: save and load the whole state_dict()")
-        extra = state_dict.get(f"{prefix}_extra_state")
-        if extra is not None:
-            then, now = {"ignore_index": IGNORE_INDEX, **extra["made_with"]}, self._made_with  # 0.1.0 had none
-            differing = [k for k in now if then.get(k) != now[k]]
-            if differing:
-                what = "; ".join(f"{k} was {then.get(k)}, is {now[k]}" for k in differing)
-                raise ValueError(f"this DIFC state was made under other settings: {what}")
+        check_state(state_dict, prefix, list(self._buffers), self._made_with)  # before any buffer is copied
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:
         shown = ("max_margin", "epsilon", "scale", "margin_unit", "unseen", "refresh", "confusion_from")
         return ", ".join(f"{k}={self._made_with[k]!r}" for k in shown) + f", {self.schedule}"
-
-
-def _given_weights(class_weights: Sequence[float] | Tensor, num_classes: int) -> Tensor:
-    try:
-        weights = at_least_float32(torch.as_tensor(class_weights, dtype=torch.get_default_dtype()))
-    except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"class_weights={class_weights!r}: must be {num_classes} numbers") from None
-    if weights.shape != (num_classes,) or not (weights > 0).all() or not weights.isfinite().all():
-        raise ValueError(f"class_weights={weights.tolist()}: must be {num_classes} finite numbers above 0")
-    return weights
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name}={shown(str(value))}: must be one of {', '.join(choices)}")

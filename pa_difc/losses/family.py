@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, replace
 
 from ..util.errors import UserError
 from ..util.options import Options, option
-from .difc import CONFUSION_SOURCES, MARGIN_UNITS, REFRESHES, UNSEEN, DIFCLoss
+from .difc import DIFCLoss
+from .difc_checks import CONFUSION_SOURCES, MARGIN_UNITS, REFRESHES, UNSEEN
 from .spec import ClassificationLoss, LossInputs, LossSpec
 
 

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..functional import Counts, as_counts, require_no_proportions
 from ..util.errors import DivergedError, ModelWarning
+
+
+def checked_counts(class_counts: Counts) -> Tensor:
+    """Converts class counts to a tensor ``(K,)``; the dtype is kept, and whole numbers may be floats.
+
+    Raises:
+        ValueError: they are not ``(K,)`` numbers, or one is a fraction.
+    """
+    counts = as_counts(class_counts)
+    for k, count in enumerate(counts.tolist() if counts.is_floating_point() else ()):
+        if isfinite(count) and not count.is_integer():
+            require_no_proportions(counts)
+            raise ValueError(f"class_counts[{k}]={count:.6g}: must be a whole number of samples")
+    return counts
 
 
 def check_logits(what: str, logits: Any, num_classes: int | None = None) -> None:

@@ -52,9 +52,9 @@ def make_loss(
         float64; half precision is cast first.
 
     Raises:
-        UserError: the name or an option is unknown, a value is out of range, counts or schedule are missing, a class
-            has no source sample and the loss needs one, or the loss has only a part of a protocol of
-            :mod:`.protocols`.
+        UserError: the name or an option is unknown, a value is out of range, counts or schedule are missing, a count
+            is a fraction, a class has no source sample and the loss needs one, or the loss has only a part of a
+            protocol of :mod:`.protocols`.
     """
     if not isinstance(loss, str):
         if label_smoothing:

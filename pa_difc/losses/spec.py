@@ -11,6 +11,7 @@ from torch import Tensor
 from ..functional import Counts, as_counts
 from ..util.errors import UserError
 from ..util.options import Options
+from .inputs import checked_counts
 from .labelled import IGNORE_INDEX
 from .schedule import Schedule
 
@@ -25,7 +26,11 @@ CLASSIFIERS = {"linear": 1.0, "cosine": 30.0}
 
 @dataclass(frozen=True)
 class LossInputs:
-    """Inputs that a loss can be built from."""
+    """Inputs that a loss can be built from.
+
+    Raises:
+        ValueError: ``class_counts`` are not ``(K,)`` whole numbers, even for a loss that doesn't use them.
+    """
 
     class_counts: Counts | None  #: ``(K,)`` source samples per class
     schedule: Schedule | None  #: when ingredients begin
@@ -35,6 +40,10 @@ class LossInputs:
     ignore_index: int = IGNORE_INDEX  #: the label of ignored samples, see :func:`.make_loss`
     num_classes: int | None = None  #: K, if no counts are given
     class_names: Sequence[str] = ()  #: for errors
+
+    def __post_init__(self) -> None:
+        if self.class_counts is not None:
+            checked_counts(self.class_counts)
 
     @property
     def shared(self) -> dict[str, Any]:

@@ -25,8 +25,9 @@ from ..util.errors import UserError
 from ._host import BaseHook, OptimizerHook
 from .epochs import EpochHook, begin
 from .heads import has_cosines, scale_of
-from .hooks import ConfusionHook
-from .tree import exchange, paths, require_distinct_losses, require_means
+from .hooks import ConfusionHook, EndOfStepHook, WaitingConfusionHook
+from .kept import keep
+from .tree import exchange, paths, require_distinct_losses, require_known_weights, require_means
 
 A = TypeVar("A", bound=BaseAdapter)
 
@@ -57,8 +58,9 @@ def attach(
 
     Args:
         adapter: an adapter of pytorch-adapt, or of this package with ``loss="ce"``; modified in place. If it has
-            trained already, its weights and optimisers stay, and the loss counts steps from 0. Don't assign another
-            ``hook`` or ``loss`` afterwards: pytorch-adapt's adapters can't tell, and would train without the loss.
+            trained already, its weights and optimisers stay, and the loss counts steps from 0. Another ``loss``, or a
+            ``hook`` without the loss, is refused: by this package's adapters when it is assigned, by pytorch-adapt's
+            in the next ``training_step``. Its copies must be deep ones.
         loss, class_counts, schedule, **options: as for :func:`.make_loss`.
 
     Returns:
@@ -73,7 +75,10 @@ def attach(
     """
     if "difc" in adapter.misc:
         raise UserError(f'{type(adapter).__name__} has a loss in misc["difc"] already: make a new adapter')
+    foreign = "has_loss" not in vars(adapter)  # methods of this package refuse another loss when it is assigned
     install(adapter, loss_for(adapter.models["C"], loss, class_counts, schedule, **options))
+    if foreign:
+        keep(adapter)
     return adapter
 
 
@@ -105,7 +110,8 @@ def install(adapter: Any, loss: ClassificationLoss) -> None:
 
     Raises:
         UserError: the adapter has no cross-entropy on source labels, two of its losses have the same name, a reducer
-            expects unreduced losses, or the loss belongs to another adapter.
+            expects unreduced losses, a weighter has a weight for a loss that its step lacks, or the loss belongs to
+            another adapter.
     """
     name = type(adapter).__name__
     if isinstance(loss, SteppedLoss) and loss in _INSTALLED:
@@ -113,9 +119,12 @@ def install(adapter: Any, loss: ClassificationLoss) -> None:
     hook = with_loss(adapter.hook, loss, name)
     require_distinct_losses(hook)
     require_means(hook, loss)
+    require_known_weights(hook)
     epochs = EpochHook(loss) if isinstance(loss, EpochedLoss) else None
     adapter.epochs = epochs
-    vars(adapter).update(hook=ChainHook(epochs, hook) if epochs else hook, loss=loss, has_loss=True)
+    vars(adapter).update(
+        hook=ChainHook(epochs, hook, EndOfStepHook(epochs.end_step)) if epochs else hook, loss=loss, has_loss=True
+    )
     if state := loss_state(loss):
         if epochs and epochs.loss.steps_per_epoch is None:
             state["epochs"] = epochs.passes  # so that a run resumed within the first epoch still learns its length
@@ -126,21 +135,6 @@ def install(adapter: Any, loss: ClassificationLoss) -> None:
             requirements["misc"] = [*requirements["misc"], *state]
         adapter.key_enforcer = KeyEnforcer(**requirements)
     adapter.before_training_starts = partial(_both, adapter.before_training_starts, partial(begin, loss, epochs))
-
-
-def require_kept(adapter: Any, name: str, value: Any) -> None:
-    """Refuses a new "loss" or "hook" of an adapter that would end the use of its loss.
-
-    Raises:
-        UserError: ``value`` is another loss, or a hook that doesn't call the loss.
-    """
-    if not vars(adapter).get("has_loss"):
-        return
-    new, loss = f"make a new {type(adapter).__name__}", adapter.loss
-    if name == "loss" and value is not loss:
-        raise UserError(f"the loss of an adapter is fixed: {new} with loss=")
-    if name == "hook" and not any(getattr(path[-1], "loss_fn", None) is loss for path in paths(value)):
-        raise UserError(f"the new hook doesn't call the adapter's loss: {new} with hook_kwargs=")
 
 
 def _both(first: Callable[[Any], Any], second: Callable[[Any], Any], framework: Any) -> None:
@@ -170,17 +164,19 @@ def with_loss(root: BaseHook, loss: ClassificationLoss, owner: str) -> BaseHook:
 
 
 def _with_writer(root: BaseHook, path: list[BaseHook], loss: SteppedLoss) -> BaseHook:
-    """Adds the hook that updates the loss at the end of the optimisation step that calls it.
+    """Adds the hooks that update the loss: one reads the target's logits in the optimisation step that calls the loss.
 
-    Parallel or repeated steps don't share what they compute; there it goes at the end of them all.
+    The other counts the step when all of it is done. Parallel or repeated steps don't share what they compute; there
+    both are one hook, at the end of them all.
     """
     which = 1 if isinstance(root, SymNetsHook) else None  # its second classifier is the target's
     steps = [hook for hook in path if isinstance(hook, OptimizerHook)]
     if not steps or any(isinstance(hook, (ParallelHook, RepeatHook)) for hook in path):
         return ChainHook(root, ConfusionHook(loss, *_start(root), which=which))
     step = steps[0]
-    step.hook = ChainHook(step.hook, ConfusionHook(loss, *_start(step.hook), which=which))
-    return root
+    writer = WaitingConfusionHook(loss, *_start(step.hook), which=which)
+    step.hook = ChainHook(step.hook, writer)
+    return ChainHook(root, EndOfStepHook(writer.end_step))
 
 
 def _start(hook: BaseHook) -> tuple[str, tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pytorch_adapt.weighters import BaseWeighter
@@ -101,16 +101,22 @@ class WeighterOfStep:
 
     Args:
         weighter: of all steps; later changes to it take effect.
+        known: the losses of all steps.
+
+    Raises:
+        UserError: (when called) the weighter has a weight for a loss that no step has.
     """
 
-    def __init__(self, weighter: BaseWeighter) -> None:
-        self.weighter = weighter
+    def __init__(self, weighter: BaseWeighter, known: frozenset[str]) -> None:
+        self.weighter, self.known = weighter, known
 
     def __call__(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         weighed: tuple[Tensor, dict[str, float]]
         if not isinstance(self.weighter, BaseWeighter):  # pytorch-adapt accepts any function
             weighed = self.weighter(losses)
             return weighed
+        if why := unknown_weights(self.weighter, self.known):
+            raise UserError(why)
         weights = self.weighter.weights
         self.weighter.weights = {loss: weight for loss, weight in weights.items() if loss in losses}
         try:
@@ -123,17 +129,12 @@ class WeighterOfStep:
         return repr(self.weighter)
 
 
-def require_known_weights(weighter: BaseWeighter, *steps: BaseHook) -> None:
-    """Refuses weights for losses that no step computes.
-
-    Raises:
-        UserError: there are any.
-    """
-    if not isinstance(weighter, BaseWeighter):
-        return
-    known = {loss for step in steps for loss in step.loss_keys}
-    if unknown := sorted(weighter.weights.keys() - known):
-        raise UserError(f"weighter has a weight for {', '.join(unknown)}: the losses are {', '.join(sorted(known))}")
+def unknown_weights(weighter: Any, known: Collection[str]) -> str:
+    """Which of a weighter's keys are no losses, and what the losses are; empty if all are, and for a mere function."""
+    if not isinstance(weighter, BaseWeighter) or not (unknown := {*weighter.weights} - {*known}):
+        return ""
+    lacking = ", ".join(sorted(map(str, unknown)))
+    return f"weighter has a weight for {lacking}: the losses are {', '.join(sorted(known))}"
 
 
 def _arguments(hook_class: type[BaseHook]) -> set[str]:

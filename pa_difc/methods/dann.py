@@ -20,7 +20,7 @@ from ..util.options import option
 from ._host import ApplyFnHook
 from .composition import joined
 from .heads import ClassifierFactory, classifier, discriminator
-from .penalty import EndOfStepHook
+from .hooks import EndOfStepHook
 from .reversal import Ramped
 from .slot import LossSlot
 

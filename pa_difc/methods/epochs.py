@@ -11,14 +11,20 @@ from torch import Tensor, nn
 from ..losses.protocols import EpochedLoss
 from ._host import BaseHook
 
+#: So many times a loop may begin anew within its first epoch. Early repeats beyond that are draws with replacement.
+_RESTARTS = 5
+
 
 class EpochHook(BaseHook):
     """Tells a loss when another epoch of the data begins; runs before every hook that calls the loss.
 
+    Call :meth:`end_step` after the step: the batch of a step that was interrupted is forgotten at the next one.
+
     A training step doesn't know its epoch. pytorch-adapt's datasets give each sample's index, and an epoch of its
     combined dataset is one pass over the target in any order: the pass ends when an index repeats and nearly all have
-    been seen. Without a target, it is a pass over the source. Indices that repeat too early (drawn with replacement),
-    or before a pass over the source ends, tell nothing; from then on the hook ignores them.
+    been seen. Without a target, it is a pass over the source. If the indices repeat earlier while no epoch's length is
+    known, the loop was stopped and began anew: the next whole pass tells the length. Indices that are drawn with
+    replacement, or repeat before a pass over the source ends, tell nothing; from then on the hook ignores them.
 
     Args:
         loss: the loss to tell.
@@ -28,6 +34,7 @@ class EpochHook(BaseHook):
         super().__init__()
         self.loss, self.blind = loss, False
         self.passes = Passes()
+        self._ended = False  # whether the step in progress has ended an epoch already, in an attempt that failed
 
     def tell(self, steps: int) -> None:
         """Sets the number of steps in an epoch; samples' indices are ignored from then on."""
@@ -37,20 +44,26 @@ class EpochHook(BaseHook):
     def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         if not self.blind:
             source, target = (_numbers(inputs.get(f"{domain}_sample_idx")) for domain in ("src", "target"))
+            self.passes.begin_step()
             over = self.passes.over(source, target)
-            if over is None:
+            unknown = self.loss.steps_per_epoch is None
+            if over is None and not (unknown and self.passes.begin_anew()):
                 self._give_up()
             elif over:
-                self._end()
-            self.passes.steps += 1
+                self._end(unknown)
         return {}, {}
 
-    def _end(self) -> None:
-        if self.passes.late and self.loss.steps_per_epoch is None:
-            self.loss.set_steps_per_epoch(self.passes.steps)
-        else:
+    def end_step(self) -> None:
+        """Counts the step, which is finished."""
+        self.passes.end_step()
+        self._ended = False
+
+    def _end(self, unknown: bool) -> None:
+        if not self._ended:
+            if unknown:
+                self.loss.set_steps_per_epoch(self.passes.steps)
             self.loss.end_epoch()
-        self.passes.late, self.passes.steps = False, 0
+        self._ended, self.passes.steps = True, 0
 
     def _give_up(self) -> None:
         self.blind = True
@@ -74,38 +87,63 @@ class Passes(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.source, self.target = Pass(), Pass()
-        self.steps = 0  #: steps of this pass
-        self.late = False  #: whether it began in the middle of an epoch
+        self.steps = 0  #: finished steps of this pass
+        self.restarts = 0  #: how often a pass began anew before it was whole
         self.resumed = False  #: whether nothing has been seen since a checkpoint was loaded
+        self._early = False  # whether an index of the last batch repeats where a loop may have begun anew
+        self._before: tuple[dict[str, Any], bool] | None = None  # the state before the step in progress, and resumed
+
+    def begin_step(self) -> None:
+        """Begins a step; what an interrupted one has added is forgotten."""
+        if self._before is not None:
+            state, resumed = self._before
+            self.set_extra_state(state)
+            self.resumed = resumed
+        self._before = self._state(), self.resumed
+
+    def end_step(self) -> None:
+        """Counts a finished step."""
+        self._before = None
+        self.steps += 1
 
     def over(self, source: Tensor | None, target: Tensor | None) -> bool | None:
         """Whether indices ``(N,)`` and ``(M,)`` of a batch begin another epoch; None if that can't be determined."""
         if source is None and target is None:
+            self._early = False
             return None
-        begun_anew, self.resumed = self.resumed, False
+        resumed, self.resumed = self.resumed, False
         source_again = source is not None and self.source.add(source)
         again = source_again if target is None else self.target.add(target)
         if not again:
             return False
-        whole = self.source.was_whole if target is None else self.target.was_whole
-        if whole and (source is None or self.source.repeats):
+        passed = self.source if target is None else self.target
+        if passed.was_whole and (source is None or self.source.repeats):
             return True
-        if begun_anew:  # resumed in mid-epoch: the data started over
-            self.late, self.steps = True, 0
+        if resumed:  # in mid-epoch: the data started over
+            self.steps = 0
             return False
+        self._early = not passed.was_whole and not passed.drawn_twice
         return None
 
+    def begin_anew(self) -> bool:
+        """Takes an index that repeats early for the start of another pass; False if it is none, or once too often."""
+        if not self._early or self.restarts == _RESTARTS:
+            return False
+        self.restarts, self.steps = self.restarts + 1, 0
+        return True
+
     def get_extra_state(self) -> dict[str, Any]:
-        return {
-            "steps": self.steps,
-            "late": self.late,
-            "passes": [(p.seen, p.repeats, p.was_whole) for p in (self.source, self.target)],
-        }
+        return self._state() if self._before is None else self._before[0]
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        self.steps, self.late, self.resumed = state["steps"], state["late"], True
+        self.steps, self.restarts = state["steps"], state.get("restarts", 0)  # 0.3.0 had none
+        self.resumed, self._before = True, None
         for one, (seen, repeats, was_whole) in zip((self.source, self.target), state["passes"], strict=True):
             one.seen, one.repeats, one.was_whole = seen.clone(), repeats, was_whole
+
+    def _state(self) -> dict[str, Any]:
+        passes = [(p.seen.clone(), p.repeats, p.was_whole) for p in (self.source, self.target)]
+        return {"steps": self.steps, "restarts": self.restarts, "passes": passes}
 
 
 class Pass:
@@ -113,6 +151,7 @@ class Pass:
 
     def __init__(self) -> None:
         self.repeats = False  #: whether an index has ever repeated
+        self.drawn_twice = False  #: whether the last batch had an index twice
         self.was_whole = False  #: whether less than a batch of samples was missing at the last repeat
         self.seen = torch.zeros(0, dtype=torch.bool)
 
@@ -121,11 +160,11 @@ class Pass:
         missing = int(numbers.max()) + 1 - len(self.seen)
         if missing > 0:
             self.seen = torch.cat([self.seen, torch.zeros(missing, dtype=torch.bool)])
-        twice = len(set(numbers.tolist())) < len(numbers)
-        again = twice or bool(self.seen[numbers].any())
+        self.drawn_twice = len(set(numbers.tolist())) < len(numbers)
+        again = self.drawn_twice or bool(self.seen[numbers].any())
         if again:
             self.repeats = True
-            self.was_whole = not twice and int((~self.seen).sum()) < len(numbers)
+            self.was_whole = not self.drawn_twice and int((~self.seen).sum()) < len(numbers)
             self.seen = torch.zeros_like(self.seen)
         self.seen[numbers] = True
         return again

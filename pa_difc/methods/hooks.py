@@ -4,7 +4,7 @@ Computing the loss needs no hook of its own: pytorch-adapt's classification hook
 under ``src_c_loss``. No key is added, as pytorch-adapt's default weighter divides by the number of keys.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,10 +40,13 @@ class ConfusionHook(BaseHook):
         self.set_in_keys([start])
 
     def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        self.loss.update(self._found(inputs))
+        return {}, {}
+
+    def _found(self, inputs: dict[str, Any]) -> Any:
         if inputs.get("difc", self.loss) is not self.loss:
             raise UserError('misc["difc"] is not the loss that the hooks call: make a new adapter')
-        self.loss.update(self._target_logits(inputs) if self.loss.needs_target_logits else None)
-        return {}, {}
+        return self._target_logits(inputs) if self.loss.needs_target_logits else None
 
     def _target_logits(self, inputs: dict[str, Any]) -> Any:
         x, models = inputs.get(self.start), self.models
@@ -54,6 +57,47 @@ class ConfusionHook(BaseHook):
             for module in modules:
                 x = module(x)
         return x if self.which is None else x[self.which]
+
+    def _loss_keys(self) -> list[str]:
+        return []
+
+    def _out_keys(self) -> list[str]:
+        return []
+
+
+class WaitingConfusionHook(ConfusionHook):
+    """Takes the target logits before an optimiser's step, and counts the step in :meth:`end_step`, after it.
+
+    Arguments are those of :class:`ConfusionHook`.
+    """
+
+    _waiting: tuple[Any] | None = None  # the target logits of a step that has not ended
+
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        self._waiting = (self._found(inputs),)
+        return {}, {}
+
+    def end_step(self) -> None:
+        """Ends the step, unless a condition left it out."""
+        if self._waiting is not None:
+            (logits,), self._waiting = self._waiting, None
+            self.loss.update(logits)
+
+
+class EndOfStepHook(BaseHook):
+    """Calls a function at the end of a step; pytorch-adapt doesn't tell modules about steps.
+
+    Args:
+        function: without arguments.
+    """
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        super().__init__()
+        self.function = function
+
+    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        self.function()
+        return {}, {}
 
     def _loss_keys(self) -> list[str]:
         return []

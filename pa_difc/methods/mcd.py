@@ -28,7 +28,7 @@ from torch import nn
 
 from ..util.options import option
 from ._host import BaseHook, BaseWrapperHook, MultiplierHook, OptimizerHook, SummaryHook
-from .composition import WeighterOfStep, joined, require_known_weights
+from .composition import WeighterOfStep, joined
 from .heads import ClassifierFactory, classifier
 from .slot import LossSlot, mean_softmax_inference
 
@@ -138,9 +138,8 @@ class MCDHook(BaseWrapperHook):
             *post_y,
         )
         c = ChainHook(*pre_z, MultiplierHook(MCDLossHook(loss_fn=distance), weight), *post_z)
-        if weighter is not None:
-            require_known_weights(weighter, a, b, c)
-        weighter = WeighterOfStep(weighter or SumWeighter())
+        known = frozenset(loss for step in (a, b, c) for loss in step.loss_keys)
+        weighter = WeighterOfStep(weighter or SumWeighter(), known)
         a = OptimizerHook(a, [*c_opts, *g_opts], x_weighter or weighter, x_reducer)
         b = OptimizerHook(b, c_opts, y_weighter or weighter, y_reducer)
         c = OptimizerHook(c, g_opts, z_weighter or weighter, z_reducer)

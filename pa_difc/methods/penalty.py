@@ -16,6 +16,7 @@ from torch import Tensor
 from ..util.options import option
 from ._host import BaseHook
 from .composition import joined
+from .hooks import EndOfStepHook
 from .slot import LossSlot
 
 
@@ -129,25 +130,3 @@ class PenaltyHook(BaseHook):
 
     def _out_keys(self) -> list[str]:
         return cast(list[str], self.features.out_keys)
-
-
-class EndOfStepHook(BaseHook):
-    """Calls a function at the end of a step; pytorch-adapt doesn't tell modules about steps.
-
-    Args:
-        function: without arguments.
-    """
-
-    def __init__(self, function: Callable[[], None]) -> None:
-        super().__init__()
-        self.function = function
-
-    def call(self, inputs: dict[str, Any], losses: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        self.function()
-        return {}, {}
-
-    def _loss_keys(self) -> list[str]:
-        return []
-
-    def _out_keys(self) -> list[str]:
-        return []

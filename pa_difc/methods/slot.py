@@ -20,12 +20,14 @@ from ..losses.spec import ClassificationLoss
 from ..util import options as option_tools
 from ..util.errors import UserError
 from ._host import BaseHook
-from .attach import install, loss_for, require_kept
+from .attach import install, loss_for
 from .averaged import AveragedModels, in_place_of
 from .composition import for_each_classifier
 from .diagnosis import explained, of_one_classifier
 from .epochs import EpochHook
 from .heads import ClassifierFactory, classifier
+from .kept import in_one_line, require_kept
+from .tree import require_known_weights
 
 #: Arguments of pytorch-adapt's adapter that a method passes on.
 _HOST_ARGUMENTS = ("default_containers", "key_enforcer", "inference_fn", "before_training_starts")
@@ -51,8 +53,9 @@ class LossSlot:
             pytorch-adapt's adapter.
 
     Raises:
-        UserError: an argument is unknown, an option is out of range, or ``class_counts`` or ``schedule`` come without
-            a loss; later, if another loss or a hook without the loss is assigned.
+        UserError: an argument is unknown, an option is out of range, a weighter has a weight for a loss that its step
+            lacks, or ``class_counts`` or ``schedule`` come without a loss; later, if another loss or a hook without
+            the loss is assigned.
     """
 
     @dataclass(frozen=True)
@@ -124,6 +127,8 @@ class LossSlot:
         )
         if self.uses_source:
             install(self, self.loss)
+        else:
+            require_known_weights(self.hook)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets an attribute; refuses, once the loss is installed, what would train without it."""
@@ -150,8 +155,8 @@ class LossSlot:
                 raise UserError(f"{type(self).__name__}: {why}") from error
             if self.classifiers > 1 and (why := of_one_classifier(error)):
                 raise UserError(f"{type(self).__name__}: {why}") from error
-            if isinstance(error, UserError):  # pytorch-adapt puts its hooks' names on lines above it
-                raise type(error)(str(error).splitlines()[-1].strip()) from error
+            if (told := in_one_line(error, self.hook)) is not None:
+                raise told from error
             raise
         if self.average is not None:
             self.average.update(self.models)

@@ -11,7 +11,8 @@ from pytorch_adapt.hooks import ChainHook, MeanReducer
 
 from ..losses.labelled import LabelledLoss
 from ..util.errors import UserError
-from ._host import BaseHook, BaseReducer
+from ._host import BaseHook, BaseReducer, OptimizerHook
+from .composition import WeighterOfStep, unknown_weights
 
 _CLASSIFICATION = re.compile(r"(.*_)?c_loss\d*")
 
@@ -63,3 +64,26 @@ def require_means(root: BaseHook, loss: Any) -> None:
                 f"{type(reducer).__name__} would get the classification loss's mean, not samples' losses: name other "
                 "losses with apply_to=, or give loss=torch.nn.CrossEntropyLoss(reduction='none')"
             )
+
+
+def require_known_weights(root: BaseHook) -> None:
+    """Refuses weights for losses that no step computes.
+
+    Raises:
+        UserError: there are any.
+    """
+    if why := wrong_weights(root):
+        raise UserError(why)
+
+
+def wrong_weights(root: BaseHook) -> str:
+    """What is wrong with the keys of a hook's weighters; empty if each is a loss of its step."""
+    for path in paths(root):
+        step = path[-1]
+        if isinstance(step, OptimizerHook):
+            weighter, known = step.weighter, step.hook.loss_keys
+            if isinstance(weighter, WeighterOfStep):
+                weighter, known = weighter.weighter, weighter.known
+            if why := unknown_weights(weighter, known):
+                return why
+    return ""

@@ -15,7 +15,7 @@ import numpy as np
 from ..evaluation import CRITERIA
 from ..evaluation.criteria import CONSENSUS_OF_METHODS as CONSENSUS
 from ..evaluation.criteria import SOURCE_TOLERANCE, Evidence, consensus, ensemble_agreement
-from ..evaluation.metrics import prediction_counts
+from ..evaluation.metrics import COLLAPSED_UNLABELLED, prediction_counts
 from ..training.learnt import source_recall
 from ..util.intervals import Share
 from ..util.names import cell_name, shown_loss
@@ -57,7 +57,7 @@ class Candidate:
     scores: dict[str, float]  #: by criterion, mean over seeds; larger is better
     by_run: Sequence[dict[str, float]]  #: the same for each run
     predicted: list[float]  #: ``(K,)`` shares of predicted classes on the target, mean over seeds
-    collapsed: bool  #: in at least one run fewer than half of the classes were ever predicted
+    collapsed: bool  #: in at least one run, by its predictions alone
     keeps_source: bool  #: recall on held-out source at most 3 points below the reference's; True without a reference,
     #: or if the method does not use the source
     agreement: float | None  #: share of target faces for which as_is predicts the same class; None without as_is
@@ -211,7 +211,7 @@ def selection_notes(selection: Selection) -> list[str]:
     if several and any(c.below_as_is for c in selection.candidates):
         notes += [f"{name}: {ABOUT[name]}" for name in ruled_out]
     if any(c.collapsed for c in selection.candidates):
-        notes.append("† collapsed: in at least one run fewer than half of the classes were ever predicted; not chosen")
+        notes.append(f"† collapsed: in at least one run {COLLAPSED_UNLABELLED}; not chosen")
     if any(not c.keeps_source for c in selection.candidates):
         points = round(100 * SOURCE_TOLERANCE)
         notes.append(f"§ more than {points} points of source recall below {' + '.join(REFERENCE)}; not chosen")

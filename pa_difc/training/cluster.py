@@ -8,7 +8,7 @@ import pickle
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import contextmanager
 from dataclasses import replace
@@ -37,7 +37,7 @@ _LOOK_S = 2.0
 
 @contextmanager
 def cluster_slots(
-    address: str, work: Work, value: Any, out: Path, log: str | None, most: int, files: Collection[Path] = ()
+    address: str, work: Work, value: Any, out: Path, log: Sequence[str], most: int, files: Collection[Path] = ()
 ) -> Iterator[Slots]:
     """Provides a slot for each thread of a cluster's workers, in processes of one thread that map the data.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from functools import cache
@@ -150,6 +151,21 @@ def plugin_options(settings: Settings) -> dict[str, About]:
         if not _REGISTRIES[group].is_built_in(name)
         for key, about in describe(entry_options(group, name)).items()
     }
+
+
+def new_options(settings: Settings) -> set[str]:
+    """The whole keys of a run's options that only plugins declare; one that a plugin's class inherits is ours."""
+    named = {"method": settings.method.name, "loss": settings.loss.name, "model": settings.model.backbone}
+    found = set()
+    for group, name in named.items():
+        kind = entry_options(group, name)
+        ours = {key for base in kind.__mro__ if _is_ours(base) for key in inspect.get_annotations(base)}
+        found |= {f"{group}.{key}" for key in describe(kind) if key not in ours}
+    return found
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def other_models(settings: Settings) -> dict[str, Path]:

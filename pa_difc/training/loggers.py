@@ -1,9 +1,9 @@
-"""What a run tells its logger, and the registry of loggers; the built-in ones are in :mod:`.trackers`."""
+"""What a run tells its loggers, and the registry of loggers; the built-in ones are in :mod:`.trackers`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,14 +39,15 @@ LOGGERS: Registry[Callable[[Path, str, Mapping[str, Any]], Logger]] = Registry(
 )
 
 
-def require_logger(name: str | None) -> None:
-    """Refuses a logger that can't be used, before anything is trained.
+def require_loggers(names: Sequence[str]) -> None:
+    """Refuses loggers that can't be used, before anything is trained.
 
     Raises:
-        UserError: the name is unknown, or the logger's package is not installed.
+        UserError: a name is unknown, or a logger's package is not installed.
     """
-    if name is not None and (require := getattr(LOGGERS.lookup(name), "require", None)):
-        require()
+    for name in names:
+        if require := getattr(LOGGERS.lookup(name), "require", None):
+            require()
 
 
 def make_logger(name: str, folder: Path, settings: Settings) -> Logger:
@@ -61,54 +62,54 @@ def make_logger(name: str, folder: Path, settings: Settings) -> Logger:
     return LOGGERS.lookup(name)(folder, title, values)
 
 
-def not_logged(name: str, kept: int) -> str:
+def not_logged(names: Sequence[str], kept: int) -> str:
     """The line on runs that were trained before: a second log of them might repeat the first."""
     runs = "one run was" if kept == 1 else f"{kept} runs were"
-    return f"--log {name}: {runs} trained before, and only training is logged"
+    return f"{' '.join(f'--log {name}' for name in names)}: {runs} trained before, and only training is logged"
 
 
 class History:
-    """Passes every epoch of a growing history to a logger once.
+    """Passes every epoch of a growing history to loggers once.
 
     Args:
-        logger: the logger; None logs nothing.
+        loggers: the loggers; none log nothing.
         classes: the names of the classes.
     """
 
-    def __init__(self, logger: Logger | None, classes: Sequence[str]) -> None:
-        self._logger, self._classes = logger, classes
+    def __init__(self, loggers: Sequence[Logger], classes: Sequence[str]) -> None:
+        self._loggers, self._classes = loggers, classes
         self._logged = 0
 
     def __call__(self, history: list[dict[str, Any]]) -> None:
-        if self._logger:
-            for entry in history[self._logged :]:
-                self._logger.log(entry["epoch"], scalars(entry, self._classes))
+        for entry in history[self._logged :]:
+            for logger in self._loggers:
+                logger.log(entry["epoch"], scalars(entry, self._classes))
         self._logged = len(history)
 
     def end(self, epoch: int, scores: Callable[[], Mapping[str, float]]) -> None:
         """Logs the final scores with the last epoch."""
-        if self._logger:
-            self._logger.log(epoch, scores())
+        for logger in self._loggers:
+            logger.log(epoch, scores())
 
 
 @contextmanager
-def logged(name: str | None, folder: Path, settings: Settings, classes: Sequence[str]) -> Iterator[History]:
-    """Logs what happens within the block; the log is closed also when the run fails.
+def logged(names: Sequence[str], folder: Path, settings: Settings, classes: Sequence[str]) -> Iterator[History]:
+    """Logs what happens within the block; the logs are closed also when the run fails.
 
     Args:
-        name: the logger's name; None logs nothing.
+        names: of the loggers.
         folder, settings: of the run.
         classes: the names of the classes.
 
     Raises:
         UserError: see :func:`make_logger`.
     """
-    logger = make_logger(name, folder, settings) if name else None
-    try:
-        yield History(logger, classes)
-    finally:
-        if logger:
-            logger.close()
+    with ExitStack() as logs:
+        loggers = []
+        for name in names:
+            loggers.append(make_logger(name, folder, settings))
+            logs.callback(loggers[-1].close)
+        yield History(loggers, classes)
 
 
 def scalars(entry: Mapping[str, Any], classes: Sequence[str]) -> dict[str, float]:

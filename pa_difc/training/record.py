@@ -14,7 +14,7 @@ import torch
 
 from ..data.domains import Domain
 from ..data.protocol import NO_SOURCE
-from ..evaluation.metrics import macro_recall_20, one_sided
+from ..evaluation.metrics import collapsed_unlabelled, macro_recall_20, one_sided
 from ..util.distributed import processes
 from ..util.errors import UserError
 from ..util.files import file_digest, read_json, write_atomic, write_sealed, write_text
@@ -182,6 +182,8 @@ def read_record(path: Path) -> dict[str, Any]:
         if "confusion" in scores:
             scores.setdefault("macro_recall_20", macro_recall_20(scores["confusion"]))  # version 0.3 didn't write it
             scores["collapsed"] = scores["collapsed"] or one_sided(scores["confusion"])  # before 0.4 it didn't count
+    if (said := record["scores"].get("unlabelled_target")) is not None:
+        said["collapsed"] = said["collapsed"] or collapsed_unlabelled(said["predicted"])  # before 0.4 some didn't count
     return dict(record)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +47,7 @@ def run_cell(
     *,
     title: str = "",
     progress: bool | Callable[..., tqdm] = True,
-    log: str | None = None,
+    log: Sequence[str] = (),
     wait: bool = True,
 ) -> dict[str, Any]:
     """Trains and scores one cell of a grid, or returns its record if it has one.
@@ -60,11 +60,11 @@ def run_cell(
         out: the folder that holds the run's folder.
         title: title of the progress bar.
         progress: whether to show a bar; see :func:`.engine.fit`.
-        log: a logger's name; see :mod:`.loggers`.
+        log: names of loggers; see :mod:`.loggers`.
         wait: whether to wait for another process that trains this run.
 
     Raises:
-        UserError: see :func:`.engine.fit`; or a plugin's code keeps state for the next run, the logger is unknown, a
+        UserError: see :func:`.engine.fit`; or a plugin's code keeps state for the next run, a logger is unknown, a
             record or checkpoint is damaged, or a file can't be written.
         Held: another process trains this run, and ``wait`` is False.
     """
@@ -97,7 +97,12 @@ def _kept(folder: RunFolder) -> dict[str, Any] | None:
 
 @needs_all
 def _run(
-    folder: RunFolder, source: Domain, target: Domain, title: str, progress: bool | Callable[..., tqdm], log: str | None
+    folder: RunFolder,
+    source: Domain,
+    target: Domain,
+    title: str,
+    progress: bool | Callable[..., tqdm],
+    log: Sequence[str],
 ) -> dict[str, Any]:
     """Trains and scores a run without a record, whose folder this process has locked."""
     settings = folder.settings
@@ -111,7 +116,7 @@ def _run(
     adapter = make_adapter(settings, source, len(loader))
     shared.require_unchanged()  # :func:`.engine.fit` checks the rest
     title = title or f"{settings.method.name} · {settings.loss.name}"
-    with logged(log if rank() == 0 else None, folder.path, settings, source.label_set.names) as to_log:
+    with logged(log if rank() == 0 else (), folder.path, settings, source.label_set.names) as to_log:
         history = fit(
             adapter,
             loader,

@@ -130,7 +130,7 @@ class _Worker(Executor):
 
 
 @contextmanager
-def here(pairs: Pairs, out: Path, log: str | None) -> Iterator[Slots]:
+def here(pairs: Pairs, out: Path, log: Sequence[str]) -> Iterator[Slots]:
     """One slot: this process, with all its threads.
 
     Args:
@@ -147,7 +147,7 @@ def here(pairs: Pairs, out: Path, log: str | None) -> Iterator[Slots]:
 
 @contextmanager
 def workers(
-    work: Work, value: Any, out: Path, log: str | None, jobs: int, devices: Sequence[str] = ()
+    work: Work, value: Any, out: Path, log: Sequence[str], jobs: int, devices: Sequence[str] = ()
 ) -> Iterator[Slots]:
     """Slots in worker processes of one thread, which map the data; they are stopped at the block's end.
 
@@ -174,7 +174,7 @@ def workers(
             yield slots
 
 
-def setup_in(folder: Path, value: Any, out: Path, log: str | None) -> Setup:
+def setup_in(folder: Path, value: Any, out: Path, log: Sequence[str]) -> Setup:
     """Makes the workers' setup, and its files in their folder."""
     go = folder / "go"
     go.touch()

@@ -117,7 +117,7 @@ def make_chunks(
     most = len(chunks)
     if team.cluster is None:
         most = workers_that_fit(min(team.jobs or 1, most), source.settings, source.source, target)
-    with team.slots(make_chunk, source, out, None, most) as slots:
+    with team.slots(make_chunk, source, out, (), most) as slots:
         _spread(chunks, slots, done)
 
 

@@ -39,7 +39,7 @@ class Team:
             workers_context()
 
     def slots(
-        self, work: Work, value: Any, out: Path, log: str | None, most: int, files: Collection[Path] = ()
+        self, work: Work, value: Any, out: Path, log: Sequence[str], most: int, files: Collection[Path] = ()
     ) -> AbstractContextManager[Slots]:
         """The workers' slots; see :func:`.workers` and :func:`.cluster_slots`.
 

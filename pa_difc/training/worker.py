@@ -40,7 +40,7 @@ class Setup:
     Attributes:
         value: the file of the shared data, see :func:`.share`.
         out: the folder that holds the runs.
-        log: a logger's name.
+        log: names of loggers.
         go: a file in this grid's own folder; workers stop once it is gone.
         parent: the process that started the worker; the worker ends when it does.
         command: the command line, for records.
@@ -50,7 +50,7 @@ class Setup:
 
     value: Path
     out: Path
-    log: str | None
+    log: Sequence[str]
     go: Path
     parent: int
     command: Sequence[str]

@@ -30,7 +30,7 @@ from .plan import StudyPlan
 from .progress import Progress
 from .report import write_report
 from .retries import recover_all
-from .space import REWEIGHT, candidate, defaults
+from .space import REWEIGHT, REWEIGHT_EPOCH, candidate, defaults
 from .steady import one_line_errors
 from .storage import open_storage
 from .study import ORACLE, choose, complete_trials, objective_criterion, open_study
@@ -151,6 +151,6 @@ def best_toml(plan: StudyPlan, trial: optuna.trial.FrozenTrial) -> str:
         else "# No target label was used.",
     ]
     flat = candidate(plan.settings, trial.params).flat()
-    names = {"reweight_epoch" if name == REWEIGHT else name for name in trial.params}
+    names = {REWEIGHT_EPOCH if name == REWEIGHT else name for name in trial.params}
     chosen = {key: value for key, value in flat.items() if key in names or key.partition(".")[2] in names}
     return "\n".join(lines) + "\n" + to_toml(chosen)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING, Any
 
-from ..training.keys import owners, plugin_options
+from ..training.keys import owners
 from ..util.errors import UserError
 from ..util.names import lookup
 
@@ -24,6 +24,8 @@ _OUTER = 0.1
 
 #: A key that is not a setting: whether classes are re-weighted at all.
 REWEIGHT = "reweight"
+#: The setting that it stands for: beginning after the last epoch is never.
+REWEIGHT_EPOCH = "loss.reweight_epoch"
 
 
 @dataclass(frozen=True)
@@ -95,37 +97,6 @@ class Dimension:
 Space = Mapping[str, Dimension]
 
 
-def own_dimensions(settings: Settings) -> dict[str, Dimension]:
-    """Dimensions of the options that a plugin's method and loss declare with a range; none of built-in ones.
-
-    Between two bounds the whole range is searched. Above one bound it is a tenth to ten times the run's own value.
-
-    Args:
-        settings: of the run, resolved.
-    """
-    found, values, options = {}, settings.flat(), plugin_options(settings)
-    for key, about in options.items():
-        if about.hint is float and (span := _span(about.bounds, values[key])):
-            short = key.partition(".")[2]
-            several = sum(other.endswith(f".{short}") for other in values) > 1
-            found[key if several else short] = Dimension(about.about, about.unit or "none", **span)
-    return found
-
-
-def _span(bounds: Mapping[str, float], own: float) -> dict[str, Any] | None:
-    """The arguments of a dimension within an option's bounds; None if they give no range."""
-    low, high = (
-        bounds.get(closed, bounds.get(open_)) for closed, open_ in (("at least", "above"), ("at most", "below"))
-    )
-    if low is None or (high is None and own <= low):
-        return None
-    if high is None:
-        inside = low + (own - low) / 10
-        return {"low": inside, "high": low + (own - low) * 10, "log": inside > 0}
-    margin = (high - low) / 100  # open ends are left out
-    return {"low": low + margin * ("above" in bounds), "high": high - margin * ("below" in bounds)}
-
-
 def searched(
     space: Space, settings: Settings, tune: Sequence[str] = (), own: Space | None = None
 ) -> dict[str, Dimension]:
@@ -143,7 +114,7 @@ def searched(
         UserError: a key can't be tuned, the run lacks an asked-for one, or it has none of those always searched.
     """
     space = {**(own or {}), **space}
-    asked = {key: lookup("key to tune", key, space) for key in tune}
+    asked = {whole: space[whole] for whole in (_asked(key, space, settings) for key in tune)}
     lacking = not_of(space, settings)
     for key in asked:
         if key in lacking:
@@ -158,7 +129,34 @@ def searched(
         tuned = f"--tune with some of: {others}; or " if others else ""
         options = ", ".join([*settings.method.options, *settings.loss.options])
         raise UserError(f"{what}: give {tuned}--space FILE.py with other keys{options and ', such as '}{options}")
+    _require_distinct(found, settings)
     return found
+
+
+def _asked(key: str, space: Space, settings: Settings) -> str:
+    """The key of the space that a key of ``--tune`` means: the same, or of a short one the whole one.
+
+    Raises:
+        UserError: there is none, or several.
+    """
+    if key not in space and any(whole.partition(".")[2] == key for whole in space):
+        return settings.whole_key(key)
+    lookup("key to tune", key, space)
+    return key
+
+
+def _require_distinct(space: Space, settings: Settings) -> None:
+    """Refuses two keys of one setting: a whole one and a short one.
+
+    Raises:
+        UserError: there are two.
+    """
+    seen: dict[str, str] = {}
+    for key in space:
+        whole = key if key == REWEIGHT else settings.whole_key(key)
+        if whole in seen:
+            raise UserError(f"{seen[whole]} and {key} are the same setting: search one of them")
+        seen[whole] = key
 
 
 def not_of(space: Space, settings: Settings) -> list[str]:
@@ -196,5 +194,5 @@ def candidate(base: Settings, values: Mapping[str, Any]) -> Settings:
 
     changed = dict(values)
     if changed.pop(REWEIGHT, True) is False:
-        changed["reweight_epoch"] = base.run.epochs
+        changed[REWEIGHT_EPOCH] = base.run.epochs
     return resolve(base.but(**changed))

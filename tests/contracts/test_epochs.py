@@ -133,6 +133,7 @@ def ends(targets, sources=None):
         if sources is not None:
             batch["src_sample_idx"] = torch.tensor(sources[i])
         hook(batch)
+        hook.end_step()
         told.steps += 1
     return told.ends
 
@@ -217,6 +218,7 @@ def test_numbers_of_any_kind(kind):
     hook = EpochHook(told)
     for numbers in [[0, 1], [2, 3]] * 2:
         hook({"target_sample_idx": kind(numbers)})
+        hook.end_step()
         told.steps += 1
     assert told.ends == [2]
 
@@ -266,3 +268,46 @@ def test_a_run_that_is_resumed_between_epochs_learns_what_one_that_went_on_did(a
             resumed.training_step(batch)
     assert resumed.loss.steps_per_epoch == straight.loss.steps_per_epoch == 5
     assert resumed.loss.margins.equal(straight.loss.margins) and resumed.loss.confusion.equal(straight.loss.confusion)
+
+
+def shuffled(batches, seed):
+    """A pass of the loader in an order of its own."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    return list(batches)
+
+
+@pytest.mark.parametrize("stops", [[1], [3], [4], [2, 3]])
+def test_a_loop_that_is_stopped_in_its_first_epoch_and_begins_anew_learns_the_length(stops):
+    made, batches = adapter("dann"), loader()
+    passes = [shuffled(batches, seed)[:stop] for seed, stop in enumerate(stops)]
+    passes += [shuffled(batches, 10 + seed) for seed in range(4)]
+    with pytest.warns(UserWarning) as caught:
+        for batch in [batch for one in passes for batch in one]:
+            made.training_step(batch)
+    (said,) = (str(warning.message) for warning in caught)
+    assert "that an epoch has 5 steps: epochs went by unnoticed" in said
+    assert made.loss.steps_per_epoch == 5 and made.loss.phase.value == "difc" and made.loss.reweighted
+
+
+def test_single_samples_that_are_drawn_with_replacement_are_no_stopped_loops():
+    """No batch has one of them twice."""
+    told = Told()
+    told.steps_per_epoch = None
+    hook, generator = EpochHook(told), torch.Generator().manual_seed(0)
+    with pytest.warns(UserWarning, match=r"end_epoch\(\) after each epoch") as caught:
+        for _ in range(400):
+            hook({"target_sample_idx": torch.randint(43, (1,), generator=generator)})
+            hook.end_step()
+    assert len(caught) == 1 and told.steps_per_epoch is None and not told.ends
+
+
+def test_a_loss_that_is_loaded_alone_learns_the_length_of_an_epoch_and_not_its_own_steps():
+    begun, batches = adapter("dann"), list(loader())
+    for batch in batches[:3]:
+        begun.training_step(batch)
+    resumed = adapter("dann")
+    resumed.loss.load_state_dict(begun.loss.state_dict())
+    with pytest.warns(UserWarning, match="that an epoch has 5 steps: epochs went by unnoticed"):
+        train(resumed, batches, 3)
+    assert resumed.loss.steps_per_epoch == 5

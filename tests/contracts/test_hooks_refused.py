@@ -39,9 +39,30 @@ def test_a_weighter_is_an_instance_and_a_slot_a_list(method):
             adapter(method, hook_kwargs={slot: wrong})
 
 
-def test_a_weight_of_a_loss_that_no_step_has_is_refused():
-    with pytest.raises(UserError, match=r"weighter has a weight for afn_los: the losses are .*discrepancy_loss"):
-        adapter("mcd", "ce", hook_kwargs={"weighter": SumWeighter(weights={"afn_los": 0.1})})
+@pytest.mark.parametrize("method", [*TRAINED, "source_free"])
+def test_a_weight_of_a_loss_that_no_step_has_is_refused(method):
+    wrong = {"src_c_los": 0.1, 7: 2.0}
+    with pytest.raises(UserError, match=r"^weighter has a weight for 7, src_c_los: the losses are \w+") as error:
+        adapter(method, "ce", hook_kwargs={"weighter": SumWeighter(weights=wrong)})
+    assert "\n" not in str(error.value) and "tensor" not in str(error.value)
+
+
+def test_a_weighter_of_one_step_has_its_losses_alone():
+    weighter = SumWeighter(weights={"discrepancy_loss": 0.1})
+    with pytest.raises(UserError, match=r"weight for discrepancy_loss: the losses are src_c_loss0, src_c_loss1$"):
+        adapter("mcd", "ce", hook_kwargs={"x_weighter": weighter})
+    made = adapter("mcd", "ce", hook_kwargs={"z_weighter": weighter})
+    assert made.training_step(batch())["z_loss"]["discrepancy_loss"] > 0
+
+
+@pytest.mark.parametrize("method", ["dann", "mcd", "source_free"])
+def test_a_weight_that_is_added_later_is_refused_in_its_step(method):
+    weighter = MeanWeighter()
+    made = adapter(method, "ce", hook_kwargs={"weighter": weighter})
+    step(made)
+    weighter.weights["bsp_loss"] = 1e-5
+    with pytest.raises(UserError, match=r"^weighter has a weight for bsp_loss: the losses are [\w, ]+$"):
+        step(made)
 
 
 def test_dann_passes_logits_to_the_discriminator_when_asked_to():

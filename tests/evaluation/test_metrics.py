@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from pa_difc.evaluation import prediction_counts, score
-from pa_difc.evaluation.metrics import one_sided
+from pa_difc.evaluation.metrics import collapsed_unlabelled, one_sided
 
 
 def onehot(predicted):
@@ -90,6 +90,17 @@ def test_one_class_for_nearly_all_faces_is_a_collapse_unless_it_occurs_as_often(
     predicted = np.array([0] * said + [1 + i % 6 for i in range(135 - said)])
     found = score(labels, np.eye(7)[predicted])
     assert len(set(predicted)) >= 2 and found["collapsed"] is collapsed is one_sided(found["confusion"])
+
+
+@pytest.mark.parametrize(("said", "collapsed"), [(126, True), (125, True), (121, False), (60, False)])
+def test_without_labels_one_class_for_nine_of_ten_faces_is_a_collapse(said, collapsed):
+    """138 faces, of which all classes get some."""
+    predicted = np.array([2] * said + [i % 7 for i in range(138 - said)])
+    counts = prediction_counts(np.eye(7)[predicted])
+    assert counts["collapsed"] is collapsed and sum(counts["predicted"]) == 138 and min(counts["predicted"]) > 0
+    shares = np.array(counts["predicted"]) / 138
+    assert collapsed_unlabelled(shares) is collapsed_unlabelled(counts["predicted"]) is collapsed
+    assert not score(predicted, np.eye(7)[predicted])["collapsed"]  # with labels: it occurs so often
 
 
 def test_without_faces_nothing_is_one_sided():

@@ -80,6 +80,35 @@ def names(out):
     return set(re.findall(r"^ *\d+/\d+  (.+? seed \d)", out, re.MULTILINE))
 
 
+PLUGIN = """\
+from dataclasses import dataclass
+from pa_difc import METHODS, SourceOnly
+from pa_difc.util.options import option
+
+@METHODS.register("mine")
+class Mine(SourceOnly):
+    @dataclass(frozen=True)
+    class Options(SourceOnly.Options):
+        lr: float = option(0.5, "not the optimiser's", at_least=0, at_most=1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("method.lr", "--jobs 0: must be at least 1"),
+        ("lr", "key 'lr' is short for optimiser.lr and method.lr: give the"),
+    ],
+)
+def test_a_plugin_s_option_with_a_setting_s_name_is_searched_by_its_whole_key(key, said, data_root, tmp_path):
+    """Without a study: the number of jobs is checked after the space."""
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    given = flags(data_root, tmp_path / "out", "--plugin", tmp_path / "mine.py", "--tune", key, "--jobs", "0")
+    given[given.index("source_only")] = "mine"
+    code, _, err = apart("search", *given)
+    assert code == 2 and err.startswith(f"error: {said}")
+
+
 def test_killed_and_given_again_it_ends_with_all_trials(data_root, tmp_path):
     process = start(SEARCH, *flags(data_root, tmp_path, trials=4))
     deadline = time.time() + 120

@@ -14,7 +14,8 @@ from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
 from pa_difc.tuning import Dimension
 from pa_difc.tuning.objective import blind, pack, show, source_recall, thin, train, unpack
-from pa_difc.tuning.space import candidate, not_of, own_dimensions, searched, suggest
+from pa_difc.tuning.plugin_space import own_dimensions, without_clashes
+from pa_difc.tuning.space import candidate, defaults, not_of, searched, suggest
 from pa_difc.tuning.study import choose, open_study
 from pa_difc.tuning.trials import run_trials
 from pa_difc.util.errors import UserError
@@ -247,3 +248,68 @@ def test_a_plugins_options_with_a_range_are_searched_if_nothing_else_is(monkeypa
     for key, value in (("power", 7.0), ("method.gamma", 0.2)):
         assert candidate(settings, {key: value}).method.options[key.rpartition(".")[2]] == value
     assert own_dimensions(of("dann", "focal")) == {}
+
+
+class Clashing(SourceOnly):
+    """Options with the names of a setting, of a loss's option, and of the switch of re-weighting."""
+
+    @dataclass(frozen=True)
+    class Options(SourceOnly.Options):
+        lr: float = option(0.5, "not the optimiser's", at_least=0, at_most=1)
+        epsilon: float = option(50.0, "not DIFC's", at_least=0, at_most=100)
+        reweight: float = option(0.25, "no switch", at_least=0, at_most=1)
+
+
+class Weighted(METHODS["detn"]):
+    @dataclass(frozen=True)
+    class Options(METHODS["detn"].Options):
+        weight: float = option(0.125, "the factor that the class inherits", at_least=0)
+
+
+@pytest.fixture
+def clashing(monkeypatch):
+    monkeypatch.setitem(METHODS, "clashing", Clashing)
+    monkeypatch.setitem(METHODS, "weighted", Weighted)
+
+
+def clashes(method, loss, tune=()):
+    settings = of(method, loss)
+    return settings, searched(without_clashes(SPACE, settings), settings, tune, own_dimensions(settings))
+
+
+@pytest.mark.parametrize("tune", ["optimiser.lr", "method.lr", "method.epsilon", "method.reweight", "reweight"])
+def test_a_plugin_s_option_and_a_setting_of_the_same_name_are_two_dimensions(tune, clashing):
+    settings, space = clashes("clashing", "difc", [tune])
+    assert list(space) == ["max_margin", "loss.epsilon", tune]
+    assert space["loss.epsilon"] == SPACE["epsilon"]
+    own = {"optimiser.lr": settings.optimiser.lr, "method.lr": 0.5, "method.epsilon": 50.0, "method.reweight": 0.25}
+    assert defaults(settings, space)[tune] == own.get(tune, True)
+    value = {"reweight": False}.get(tune, 0.375)
+    before, after = (candidate(settings, values).flat() for values in ({}, {"loss.epsilon": 0.7, tune: value}))
+    whole = "loss.reweight_epoch" if tune == "reweight" else tune
+    assert {key for key in after if after[key] != before[key]} == {"loss.epsilon", whole}
+
+
+@pytest.mark.parametrize("key", ["lr", "epsilon"])
+def test_a_key_of_two_dimensions_is_refused(key, clashing):
+    with pytest.raises(
+        UserError, match=rf"^key '{key}' is short for \w+\.{key} and method\.{key}: give the whole key$"
+    ):
+        clashes("clashing", "difc", [key])
+
+
+def test_an_option_that_only_a_plugin_has_keeps_its_own_range(clashing):
+    """DIFC's ε goes to 1."""
+    _, space = clashes("clashing", "focal", ["epsilon"])
+    assert (space["epsilon"].about, space["epsilon"].high) == ("not DIFC's", 100)
+
+
+def test_an_option_that_a_plugin_inherits_has_our_range(clashing):
+    _, space = clashes("weighted", "difc", ["weight"])
+    assert space["weight"] == SPACE["weight"] and list(space) == ["max_margin", "epsilon", "weight"]
+
+
+def test_one_setting_under_two_names_is_refused():
+    space = {key: Dimension("", low=0.1, high=1, always=True) for key in ("optimiser.lr", "lr")}
+    with pytest.raises(UserError, match=r"^optimiser\.lr and lr are the same setting: search one of them$"):
+        searched(space, of("dann", "difc"))

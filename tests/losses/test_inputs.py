@@ -3,11 +3,12 @@
 from collections import Counter, OrderedDict
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from loss_loops import COUNTS, K, N, made, random_batch
 
-from pa_difc import LOSSES, DIFCLoss, Schedule, make_loss
+from pa_difc import LOSSES, DIFCLoss, LogitAdjustedLoss, Schedule, make_loss
 from pa_difc.util.errors import UserError
 
 
@@ -116,17 +117,50 @@ def test_two_classifiers_come_in_a_list_or_a_tuple(pair):
     torch.testing.assert_close(losses[0].confusion, losses[1].confusion)
 
 
-@pytest.mark.parametrize("name", [n for n in LOSSES if n not in ("ce", "focal", "cosface", "arcface")])
+@pytest.mark.parametrize("name", LOSSES)
 def test_counts_that_are_no_row_of_numbers(name):
     for counts, said in (
         (Counter([0, 0, 1]), "class_counts is a Counter: must be"),
         ("123", "class_counts is a str: must be"),
         ([[3, 4, 5]], r"class_counts of shape \(1, 3\)"),
-        ([3.0, float("inf"), 5.0], "class"),
     ):
         with pytest.raises(UserError, match=said) as error:
             make_loss(name, counts, Schedule(3))
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", [n for n in LOSSES if n not in ("ce", "focal", "cosface", "arcface")])
+def test_a_class_without_end(name):
+    with pytest.raises(UserError, match="class"):
+        make_loss(name, [3.0, float("inf"), 5.0], Schedule(3))
+
+
+FRACTIONS = [([40, 12.5, 3], r"class_counts\[1\]=12.5: must be a whole number of samples$")]
+FRACTIONS += [(torch.tensor([3.0, 40.0, 7.25]), r"class_counts\[2\]=7.25: must be a whole number of samples$")]
+FRACTIONS += [(np.array([0.5, 0.3, 0.2]), r"these look like proportions; give the samples per class$")]
+
+
+@pytest.mark.parametrize(("counts", "said"), FRACTIONS)
+@pytest.mark.parametrize("name", LOSSES)
+def test_no_class_has_half_a_sample(name, counts, said):
+    with pytest.raises(UserError, match=rf"^loss '{name}': .*{said}"):
+        make_loss(name, counts, Schedule(3))
+    for direct in (DIFCLoss, lambda counts, _: LogitAdjustedLoss(counts)):
+        with pytest.raises(ValueError, match=rf"^class_counts.*{said.removeprefix('class_counts')}"):
+            direct(counts, Schedule(3))
+
+
+def test_proportions_are_refused_beside_weights_too():
+    with pytest.raises(ValueError, match="these look like proportions"):
+        DIFCLoss([0.5, 0.3, 0.2], Schedule(3), class_weights=[1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_whole_counts_may_be_floats(name):
+    logits, labels = random_batch()
+    whole = [float(count) for count in COUNTS]
+    for counts in (whole, np.array(whole), torch.tensor(whole, dtype=torch.float64)):
+        torch.testing.assert_close(made(name, counts)(logits, labels), made(name)(logits, labels))
 
 
 @pytest.mark.parametrize("name", LOSSES)

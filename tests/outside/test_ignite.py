@@ -122,6 +122,28 @@ def test_several_validators_and_hooks(method):
     assert ignite.adapter.loss.step == 4 * STEPS  # looking at the target to score it writes nothing into the loss
 
 
+@pytest.mark.parametrize("make", [lambda loss: ours("mcd", loss=loss), lambda loss: theirs("CDAN", loss)])
+def test_confusion_from_a_pass_that_a_handler_makes(make):
+    """As docs/inside.md has it: of all target samples, with the weights at the start of the epoch."""
+    loss = difc(confusion_from="evaluation")
+    ignite = Ignite(make(loss), with_pbars=False)
+    with pytest.raises(Exception, match="confusion_from='evaluation' needs the target's probabilities first"):
+        ignite.run(datasets(), dataloader_creator=creator(), max_epochs=3)
+    loss = difc(confusion_from="evaluation")
+    ignite, target, seen = Ignite(make(loss), with_pbars=False), loaders()["target_train"], []
+
+    def evaluate(engine):
+        if loss.needs_evaluation:
+            loss.update_from_evaluation(ignite.get_all_outputs(target, "target_train")["target_train"]["preds"])
+            seen.append((engine.state.epoch, int(loss.gap_counts.sum())))
+            ignite.adapter.models.train()
+
+    ignite.trainer.add_event_handler(Events.EPOCH_STARTED, evaluate)
+    ignite.run(datasets(), dataloader_creator=creator(), max_epochs=4)
+    assert seen == [(3, TARGET), (4, TARGET)] and loss.phase.value == "difc"
+    assert (loss.margins > loss.base_margins).all()
+
+
 def test_validation_in_between_changes_no_training():
     ends = []
     for validator in (None, ScoreHistory(IMValidator())):

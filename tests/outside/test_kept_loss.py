@@ -1,7 +1,12 @@
 """An adapter trains with the loss that it was made with, or says that it would not."""
 
+import copy
+import pickle
+
 import pytest
+from pytorch_adapt import adapters as host
 from pytorch_adapt.hooks import ChainHook, ClassifierHook
+from pytorch_adapt.weighters import MeanWeighter
 from toys import COUNTS, difc, loaders, models, ours, schedule, step, theirs, weights
 
 from pa_difc import DANN, MCD, Schedule, attach
@@ -52,3 +57,81 @@ def test_attaching_in_the_middle_keeps_the_weights_and_counts_from_zero():
     assert weights(adapter).equal(before) and adapter.loss.step == 0
     step(adapter, first_batch())
     assert adapter.loss.step == 1
+
+
+THEIRS = ["DANN", "MCD", "GAN"]
+FIXED = r"^the loss that was attached is fixed, and adapter.loss is another: make a new \w+, and attach that$"
+
+
+@pytest.mark.parametrize("name", THEIRS)
+def test_another_loss_of_the_host_s_adapter_is_refused_in_its_next_step(name):
+    adapter = theirs(name)
+    kept = adapter.loss
+    step(adapter, first_batch())
+    before = weights(adapter)
+    adapter.loss = difc()
+    for _ in range(2):
+        with pytest.raises(UserError, match=FIXED):
+            step(adapter, first_batch())
+    del adapter.loss
+    with pytest.raises(UserError, match=FIXED):
+        step(adapter, first_batch())
+    assert weights(adapter).equal(before) and kept.step == 1
+    adapter.loss = kept
+    step(adapter, first_batch())
+    assert kept.step == 2
+
+
+def test_another_hook_of_the_host_s_adapter_is_refused_in_its_next_step():
+    adapter = theirs("DANN")
+    kept = adapter.hook
+    adapter.hook = ClassifierHook(opts=[])
+    with pytest.raises(UserError, match=r"^the adapter's new hook doesn't call the loss that was attached: make a new"):
+        step(adapter, first_batch())
+    adapter.hook = ChainHook(kept)  # the loss is still in it
+    step(adapter, first_batch())
+    assert adapter.loss.step == 1
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))])
+@pytest.mark.parametrize("name", THEIRS)
+def test_a_copy_of_the_host_s_adapter_trains_alike_and_keeps_its_own_loss(name, copied):
+    adapter = theirs(name)
+    step(adapter, first_batch())
+    other = copied(adapter)
+    assert type(other) is type(adapter) is getattr(host, name)
+    before, batch = weights(adapter), first_batch()
+    step(other, batch, 1)
+    assert (adapter.loss.step, other.loss.step) == (1, 2) and weights(adapter).equal(before)
+    step(adapter, batch, 1)
+    assert weights(adapter).equal(weights(other))
+    other.loss = adapter.loss
+    with pytest.raises(UserError, match=FIXED):
+        step(other, batch)
+
+
+def test_a_step_that_the_user_has_put_around_the_host_s_stays():
+    adapter, seen = theirs("DANN", loss="ce"), []
+    plain = adapter.training_step
+
+    def noted(batch, **kwargs):
+        seen.append(len(batch["src_imgs"]))
+        return plain(batch, **kwargs)
+
+    adapter.training_step = noted
+    attach(adapter, difc())
+    step(adapter, first_batch())
+    assert seen == [16] and adapter.loss.step == 1
+
+
+@pytest.mark.parametrize("name", ["DANN", "GAN"])
+def test_a_weight_of_a_loss_that_the_host_s_step_lacks_is_refused(name):
+    key = "weighter" if name == "DANN" else "g_weighter"
+    said = r"^weighter has a weight for domain_los: the losses are [\w, ]*src_c_loss[\w, ]*$"
+    with pytest.raises(UserError, match=said):
+        theirs(name, hook_kwargs={key: MeanWeighter(weights={"domain_los": 0.1})})
+    weighter = MeanWeighter(weights={"src_c_loss": 0.5})
+    adapter = theirs(name, hook_kwargs={key: weighter})
+    weighter.weights["domain_los"] = 0.1
+    with pytest.raises(UserError, match=said):
+        step(adapter, first_batch())

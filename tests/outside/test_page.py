@@ -27,6 +27,9 @@ def test_the_programs_run_and_end_where_they_say(tmp_path, monkeypatch, capsys):
     for adapter in scope["adapters"]:
         assert adapter.loss.step == 1 and adapter.misc["difc"] is adapter.loss
     assert scope["criterion"].phase is Phase.DIFC and scope["attached"].loss.step == 1
+    evaluated = scope["evaluated"].adapter
+    assert evaluated.loss.confusion.isfinite().any() and not evaluated.loss.needs_target_logits
+    assert all(model.training for model in evaluated.models.values())
     resumed = scope["resumed"].adapter
     assert resumed.loss.step == 12 and scope["resumed"].validator.epochs.tolist() == [1, 2, 3, 4, 5, 6]
     assert scope["score"] == pytest.approx(scope["best_score"], rel=1e-6)
