@@ -55,8 +55,8 @@ def train_cells(
         expected: the expected duration of cells.
         watch: called regularly with the cells that have not started.
         kept: cells that are not trained, because they have a record.
-        until: the time of day at which no further cell begins, and cells stop training. The first cell begins first
-            then, and however late it is.
+        until: the time of day at which no further cell begins, and cells stop training. Cells begin in their order
+            then, so that the first ones are finished; the first one begins however late it is.
     """
     left = [number for number in range(len(cells)) if number not in kept]
     not_before, tries, begun = dict[int, float](), Counter[int](), set(kept)
@@ -65,8 +65,7 @@ def train_cells(
         for slot in slots:
             now = time.monotonic()
             if slot.number is None and (ready := [n for n in in_time if not_before.get(n, now) <= now]):
-                as_listed = not slots[1:] or (until < inf and not begun)
-                number = ready[0] if as_listed else expected.next(ready, begun)
+                number = expected.next(ready, begun) if slots[1:] and until == inf else ready[0]
                 left.remove(number)
                 begun.add(number)
                 cell = cells[number] if slot.device is None else cells[number].but(device=slot.device)

@@ -215,10 +215,10 @@ def in_time(script, tmp_path, until, kept=()):
     return [number for number, _ in log if number != "shutdown"]
 
 
-def test_with_an_end_the_first_cell_is_first_and_then_the_longest(tmp_path):
-    assert in_time(lambda n, attempt: DONE, tmp_path, 1e12) == [0, 1, 3, 2]
+def test_with_an_end_cells_begin_in_their_order_and_without_one_the_longest_first(tmp_path):
+    assert in_time(lambda n, attempt: DONE, tmp_path, 1e12) == [0, 1, 2, 3]
     assert in_time(lambda n, attempt: DONE, tmp_path, math.inf) == [1, 3, 2, 0]
-    assert in_time(lambda n, attempt: DONE, tmp_path, 1e12, kept=[0]) == [1, 3, 2]
+    assert in_time(lambda n, attempt: DONE, tmp_path, 1e12, kept=[0]) == [1, 2, 3]
 
 
 def test_after_the_end_no_cell_begins_and_none_is_tried_again(tmp_path, monkeypatch):
