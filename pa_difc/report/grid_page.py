@@ -13,6 +13,7 @@ from ..util.files import write_text
 from ..util.markdown import write_markdown
 from . import interactive, layout, tables
 from .again import again_html, again_markdown
+from .brief import html_lead, split_lead
 from .caveats import caveats
 from .certainty import certainty
 from .compared import NOTE as DIFFERENCES_NOTE
@@ -75,14 +76,12 @@ def write_grid(
     with tqdm(total=2, desc="report: tables", unit="part", leave=False, disable=None) as bar:
         selection = choice or select(grid)
         bar.update()
-        lead = sentence(grid, selection)
-        if choice is not None and grid.labelled:
-            lead = f"{sentence_of_choice(choice)} {lead}"
+        lead, detail = _told(grid, selection, choice)
         content, notes = _scored(grid, selection) if grid.labelled else _unscored(grid, selection)
     notes = [*_apart(grid), *_multiplied(grid), *(f"{line}." for line in _caveats(grid, choice)), *notes]
     content = {title: rows for title, rows in content.items() if len(rows) > 1}
     said = [layout.facts(grid), layout.settings(grid)]
-    markdown = [f"# {grid.title}", lead, *said, *notes]
+    markdown = [f"# {grid.title}", *filter(None, [lead, detail]), *said, *notes]
     for title, rows in content.items():
         markdown += [f"## {title}", markdown_table(rows)]
         write_text(out / "tables" / f"{slug(title)}.csv", csv_text(rows))
@@ -96,7 +95,7 @@ def write_grid(
     others = dict(list(content.items())[1:])
     plane = plane_of(grid, selection)
     picture = _picture(plane, out, formats) if plane else ""
-    page = [layout.front(said, lead, picture, main, notes), layout.tables(others)]
+    page = [layout.front(said, html_lead(lead, detail), picture, main, notes), layout.tables(others)]
     page.append(_figures(drawn, out, formats))
     markdown += [
         "## Figures",
@@ -115,8 +114,18 @@ def write_grid(
     whole = html_page(grid.title, interactive.for_page(body) if plane else body, needed)
     write_text(out / "report.html", whole)  # before report.md: it marks the folder as ours
     write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
-    short = in_short(grid) if grid.labelled else lead
-    return Summary(out / "report.html", grid.title, short, main[1] if main else [], _on_main(grid, notes), said[-1])
+    return Summary(out / "report.html", grid.title, lead, main[1] if main else [], _on_main(grid, notes), said[-1])
+
+
+def _told(grid: Grid, selection: Selection | None, choice: Selection | None) -> tuple[str, str]:
+    """The page's lead, and what it leaves out."""
+    whole = sentence(grid, selection)
+    if not grid.labelled:
+        return split_lead(whole)
+    if choice is None:
+        return split_lead(in_short(grid))[0], whole
+    lead, rest = split_lead(sentence_of_choice(choice))
+    return lead, f"{rest} {whole}".strip()
 
 
 def _on_main(grid: Grid, notes: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from ..util.errors import UserError
 from ..util.files import write_text
 from ..util.markdown import write_markdown
 from ..util.terminal import wrapped
+from .brief import split_lead
 from .grid import Grid, make_grids
 from .grid_page import Summary, write_grid
 from .latex import write_latex_over_targets
@@ -101,9 +102,9 @@ def _write_sweep(sweep: Sweep, folder: Path, formats: Sequence[str], latex: bool
     rows = gains_table(lines, "macro_recall")
     note = "Mean recall in %, mean ± standard deviation over draws."
     if len(rows) == 1:
-        return Summary(page, sweep.title, lead(lines), table(lines, "macro_recall"), [note])
+        return Summary(page, sweep.title, split_lead(lead(lines))[0], table(lines, "macro_recall"), [note])
     note = f"Mean recall, points over {FROM}, mean ± standard deviation over draws; {MARK} Holm's p < 0.05."
-    return Summary(page, sweep.title, lead(lines), rows, [note])
+    return Summary(page, sweep.title, split_lead(lead(lines))[0], rows, [note])
 
 
 def _write_overview(

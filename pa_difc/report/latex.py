@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ..util.files import write_text
-from ..util.names import shown_loss
+from ..util.names import NO_LOSS, shown_loss
 from .compared import NOTE, OVER_FACES, thin_note
 from .grid import Grid, over_seeds
 from .over_targets import NOTE as OVER_TARGETS_NOTE
@@ -16,7 +16,7 @@ from .page import slug
 from .paths import table_file
 from .statistics import TESTED, best_cells
 from .table import COLLAPSE_MARK, COLLAPSE_NOTE
-from .tables import Rows
+from .tables import UNTRAINED, Rows
 
 _BOLD_NOTE = (
     "Bold: the best value of a column or table, and each value that may equal it by both seeds and faces: Holm's p of "
@@ -145,7 +145,7 @@ def _wordy(column: Collection[str]) -> bool:
 def _best(grid: Grid, title: str, rows: Rows) -> set[tuple[int, int]]:
     """The cells with the best values, and with values that may be equal to them."""
     if title in _ACROSS:
-        best = best_cells(grid, _ACROSS[title])
+        best = {(m, UNTRAINED if shown_loss(m, k) == NO_LOSS else k) for m, k in best_cells(grid, _ACROSS[title])}
         body = enumerate(rows[1:], 1)
         return {(i, j) for i, row in body for j, loss in enumerate(rows[0]) if (row[0], loss) in best}
     if title != _MAIN:

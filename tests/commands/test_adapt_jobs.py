@@ -56,7 +56,7 @@ def test_more_workers_than_cells_help_no_more():
 
 
 def test_the_time_in_which_workers_start_is_gone():
-    """65 % of 200 s are 130: 128.8 / 1.75 = 73 steps, 36 in each of two epochs; with 31 s until workers are ready 55."""
+    """65 % of 200 s are 130: 128.8 / 1.75 = 73 steps, 36 an epoch; with 31 s until workers are ready 55."""
     assert [plan_of(200, 2)[0].steps, plan_of(200, 2, start=31.0)[0].steps] == [36, 27]
 
 
