@@ -75,6 +75,7 @@ def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
         text_kind = "text name" if any(len(cell) > _NAME for cell in column) else "text"
         kind = "published" if name.startswith(published) else "words" if wordy else text_kind if text else ""
         kinds.append(f" class='{kind}'" if kind else "")
+    head = [_JOINT.sub("<wbr>", name) for name in head]
     top = "<tr>" + "".join(f"<th scope='col'{k}>{c}</th>" for c, k in zip(head, kinds, strict=True)) + "</tr>"
     lines = ["<tr>" + "".join(f"<td{k}>{c}</td>" for c, k in zip(row, kinds, strict=True)) + "</tr>" for row in body]
     long = " long" if len(body) > _LONG else ""
