@@ -59,6 +59,7 @@ def write_grid(
     formats: Sequence[str] = ("svg",),
     latex: bool = False,
     choice: Selection | None = None,
+    columns: Sequence[str] = (),
 ) -> Summary:
     """Writes report.html, report.md, tables/*.csv and figures/* of a grid.
 
@@ -69,6 +70,7 @@ def write_grid(
         formats: of the figures' files, see :data:`.drawing.FORMATS`.
         latex: also write tables/*.tex.
         choice: the choice of a command that makes one; the page begins with it.
+        columns: those of the main table in LaTeX; see :func:`.for_paper`.
 
     Raises:
         UserError: a run's outputs are damaged, the data is not that of the runs, or a file can't be written.
@@ -89,7 +91,7 @@ def write_grid(
     if grid.labelled:
         write_text(out / "tables" / "statistics.csv", csv_text(statistics_rows(grid)))
     if latex:
-        write_latex(grid, content, out / "tables")
+        write_latex(grid, content, out / "tables", columns)
     drawn = figures(grid)
     main = next(iter(content.items()), None)
     others = dict(list(content.items())[1:])

@@ -32,7 +32,12 @@ _ODD = (UserError, ArithmeticError, LookupError, TypeError, ValueError)
 
 
 def write_grid_report(
-    runs: Path, out: Path, data_root: Path | None = None, formats: Sequence[str] = ("svg",), latex: bool = False
+    runs: Path,
+    out: Path,
+    data_root: Path | None = None,
+    formats: Sequence[str] = ("svg",),
+    latex: bool = False,
+    columns: Sequence[str] = (),
 ) -> list[Path]:
     """Writes the report of all runs below a folder; nothing is trained or predicted.
 
@@ -49,6 +54,7 @@ def write_grid_report(
             leaves them out.
         formats: of the figures' files, see :data:`.drawing.FORMATS`.
         latex: also write the tables as LaTeX.
+        columns: those of each grid's main table in LaTeX; see :func:`.for_paper`.
 
     Returns:
         The page to open first, then the pages that it links to.
@@ -64,9 +70,10 @@ def write_grid_report(
     grids = make_grids(plain)
     if len(grids) == 1 and not sweeps:
         _tell(aside)
-        return [write_grid(grids[0], out, data_root, formats, latex).page]
+        return [write_grid(grids[0], out, data_root, formats, latex, columns=columns).page]
     pages = [(sweep.title, partial(_write_sweep, sweep, out / sweep.folder, formats, latex)) for sweep in sweeps]
-    pages += [(g.title, partial(write_grid, g, out / g.folder, data_root, formats, latex)) for g in grids]
+    made = partial(write_grid, data_root=data_root, formats=formats, latex=latex, columns=columns)
+    pages += [(g.title, partial(made, g, out / g.folder)) for g in grids]
     summaries = []
     for title, write in pages:
         try:

@@ -400,7 +400,15 @@ def test_a_phone_shows_several_shifts_and_breaks_no_mark(tab, tmp_path):
 def test_a_study_s_table_of_trials_fits_a_desktop(tab, tmp_path):
     """Four dimensions with long names and every criterion: heads take several lines rather than more width."""
     searched = ["max_margin", "epsilon", "confusion_weight", "entropy_weight"]
-    scores = ["consensus (objective)", "im", "class_ami", "ensv", "rank", "keeps source recall", "target mean recall, %"]
+    scores = [
+        "consensus (objective)",
+        "im",
+        "class_ami",
+        "ensv",
+        "rank",
+        "keeps source recall",
+        "target mean recall, %",
+    ]
     values = ["0.523", "0.0123", "0.00431", "0.1", "9.0000", "-0.8123", "0.4567", "0.9012", "3.33", "yes", "55.1"]
     rows = [["trial", *searched, *scores], ["3 (chosen)", *values], ["4", *values]]
     page = tmp_path / "report.html"
