@@ -180,7 +180,8 @@ def _scored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables.R
     }
     if grid.frequent:  # these would repeat those of mean recall
         content = {title: rows for title, rows in content.items() if "at least 20 faces" not in title}
-    notes = _notes(grid, main, is_judged)
+    compared = any(head.startswith("Δ") for rows in content.values() if len(rows) > 1 for head in rows[0])
+    notes = _notes(grid, main, is_judged, compared)
     return content, [*notes, *_of_choice(grid, selection)] if selection and is_judged else notes
 
 
@@ -238,7 +239,7 @@ def _left_out(grid: Grid) -> list[str]:
     return [f"{n} older run{'s' * (n > 1)} of the same cells left out."] if n else []
 
 
-def _notes(grid: Grid, main: tables.Rows, is_judged: bool) -> list[str]:
+def _notes(grid: Grid, main: tables.Rows, is_judged: bool, compared: bool) -> list[str]:
     way = f' ("{JUDGED}" shows what would be one, and how it did)' if is_judged else ""
     notes = [
         "In %, target test split, mean ± standard deviation over seeds, last epoch; no target label was used in "
@@ -247,8 +248,7 @@ def _notes(grid: Grid, main: tables.Rows, is_judged: bool) -> list[str]:
             f"{line[0].upper()}{line[1:]}. A difference over fewer seeds than its cell has names them."
             for line in grid.seeds_note
         ),
-        DIFFERENCES_NOTE,
-        *thin_note(grid),
+        *([DIFFERENCES_NOTE, *thin_note(grid)] if compared else []),
         f"Naming the best cell reads test labels: it describes this grid and is not a way to select a model{way}.",
     ]
     if any("†" in row[1] for row in main):

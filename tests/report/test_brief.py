@@ -11,6 +11,7 @@ from pa_difc.report.brief import MOST_WORDS, split_lead
 from pa_difc.report.grid_page import write_grid
 from pa_difc.report.selection import select
 from pa_difc.report.shift_page import write_shift_report
+from pa_difc.report.tables import ablation
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:sklearn")
 
@@ -63,3 +64,15 @@ def test_a_sweep_s_lead_is_short(tmp_path):
     ]
     lead = lead_of(write_shift_report(records, tmp_path))
     assert len(lead.split()) <= 40 and "told from" in lead and "(p" not in lead
+
+
+def test_without_anything_to_compare_there_are_no_empty_columns_and_no_note_on_them(tmp_path):
+    for method, loss in (("mean_teacher", "ce"), ("mcd", "difc")):
+        write(tmp_path, record(method, loss, scores=dict.fromkeys(("source", "target"), flat_scores(7, 0.5))))
+    (grid,) = load_grids(tmp_path)
+    assert ablation(grid)[0] == ["method", "loss", "accuracy", "mean recall", "≥ 20 faces", "macro-F1", "seeds"]
+    write_grid(grid, tmp_path / "out", None)
+    assert "bootstrap" not in (tmp_path / "out" / "report.md").read_text()
+    write(tmp_path, record("as_is", "ce", scores=dict.fromkeys(("source", "target"), flat_scores(7, 0.4))))
+    write_grid(load_grids(tmp_path)[0], tmp_path / "out", None)
+    assert "bootstrap" in (tmp_path / "out" / "report.md").read_text()
