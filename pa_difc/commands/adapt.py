@@ -2,6 +2,7 @@
 
 The grid is small and fixed: :data:`FROM_CLASSIFIER` and :data:`FROM_SCRATCH` say what each cell is for. The budget
 decides how long each cell is trained. The decision is kept in plan.json, so that a resumed run trains the same cells.
+Training stops when the budget ends, and the choice is then among the cells that have finished.
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--pretrained", metavar="PLACE", help=about)
     about = "feature extractor (default: a model folder's own; expression with other weights; else small)"
     add("--backbone", metavar="NAME", help=about)
-    add("--budget", default="20m", metavar="TIME", help="such as 90s, 20m or 1h30m (default: %(default)s)")
+    about = "wall time, such as 90s, 20m or 1h30m; training stops in time, and can be resumed (default: %(default)s)"
+    add("--budget", default="20m", metavar="TIME", help=about)
     add("--device", metavar="NAME", help="cpu, cuda or cuda:N (default: cpu)")
     about = "where the runs, report.html and model/ go (default: %(default)s)"
     add("--out", type=Path, default=Path("runs/adapt"), metavar="DIR", help=about)
@@ -106,6 +108,7 @@ def run(parsed: argparse.Namespace) -> int:
     from ..util.files import write_text
     from ..util.process import command_line
     from .adapt_choice import conclude
+    from .adapt_time import training_ends, unfinished
     from .budget import epochs_at_most, fewer_faces, planned, steps_per_epoch
     from .grid import on_first, report_failures, run_grid, sized
     from .grid_lines import in_brief_without_labels
@@ -130,12 +133,15 @@ def run(parsed: argparse.Namespace) -> int:
     announce_phases(cells, longer)
     source, target = fewer_faces(source, plan, by_label=True), fewer_faces(target, plan, by_label=False)
     brief = in_brief_without_labels  # target labels are read after the choice
-    records, failures = run_grid(cells, source, target, out, parsed.log, plan.seconds, team=team, brief=brief)
+    until = training_ends(budget, time.perf_counter() - started)
+    how: dict[str, Any] = {"team": team, "brief": brief, "until": until}
+    records, failures = run_grid(cells, source, target, out, parsed.log, plan.seconds, **how)
     report_failures(failures)
     keep_asked(out, [record["key"] for record in records], {})
+    late = unfinished(len(cells), len(records), len(failures), parsed.budget)
     if not records:
         raise UserError(f"none of the {len(cells)} cells could be trained")
-    remarks = [line for line in (plan.why_untrained, plan.crop) if line]
+    remarks = [line for line in (late, plan.why_untrained, plan.crop) if line]
     conclude(records, out, target, longer=longer, remarks=remarks)
     return 0 if all(failure.mendable for _, failure in failures) else 1
 

@@ -183,9 +183,9 @@ def round_budget(seconds: float) -> str:
 
 
 def makespan(seconds: Sequence[float], jobs: int) -> float:
-    """Seconds that cells take on parallel workers: the longest start first, and each free worker takes the next."""
+    """Seconds that cells take on parallel workers, of which each free one takes the next cell."""
     workers = [0.0] * jobs
-    for one in sorted(seconds, reverse=True):
+    for one in seconds:
         workers[workers.index(min(workers))] += one
     return max(workers)
 

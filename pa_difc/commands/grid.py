@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from ..training.outcome import Failure
 from ..training.pairs import Pairs
 from ..training.run import kept_record
 from ..training.settings import Settings
-from ..training.slots import Slots, here
+from ..training.slots import Slots, Work, here
 from ..training.team import ALONE, Team
 from ..training.worker import train
 from ..util.errors import Stopped, UserError
@@ -50,8 +52,9 @@ def run_grid(
     course: Course | None = None,
     names: Sequence[str] | None = None,
     brief: Callable[[Record], Brief] = in_brief,
+    until: float = inf,
 ) -> tuple[list[Record], Failures]:
-    """Trains cells; returns their records, and the failures of those that have none.
+    """Trains cells; returns their records, and the failures of those that have failed.
 
     Args:
         cells: resolved.
@@ -64,6 +67,7 @@ def run_grid(
         course: what the command trains before and after these cells, for the time left; None for nothing.
         names: of the cells on the screen; None for their methods, losses and what else differs.
         brief: a finished cell's scores in a few words.
+        until: the time of day at which cells stop training; see :func:`.train_cells`.
 
     Raises:
         Stopped: by Ctrl-C, or by a signal that counts as such; see :mod:`pa_difc.util.stops`.
@@ -79,9 +83,10 @@ def run_grid(
             return grid.result()
         number = None if team.cluster else jobs_for(left, source, target, team.jobs)
         team = _of_workers(team, number)
-        slots = _workers(team, pairs, left, out, log) if team.works else here(pairs, out, log)
+        work = partial(train, until=until)
+        slots = _workers(team, work, pairs, left, out, log) if team.works else here(pairs, out, log, until)
         with threads_of(number), slots as there:
-            grid.train(there, bars=team.works)
+            grid.train(there, bars=team.works, until=until)
     except KeyboardInterrupt as stop:
         _sweep(out)
         how = str(stop) if isinstance(stop, Stopped) else "stopped"
@@ -122,13 +127,13 @@ def _of_workers(team: Team, number: int | None) -> Team:
 
 
 def _workers(
-    team: Team, pairs: Pairs, cells: Sequence[Settings], out: Path, log: Sequence[str]
+    team: Team, work: Work, pairs: Pairs, cells: Sequence[Settings], out: Path, log: Sequence[str]
 ) -> AbstractContextManager[Slots]:
     """The slots of a team's workers, ready to train cells."""
     for domain in (pairs.source, pairs.target):
         domain.summary()  # computes the hashes once, before workers get their copies
     weights = {Path(cell.model.pretrained) for cell in cells if cell.model.pretrained not in (None, HUB)}
-    return team.slots(train, pairs, out, log, len(cells), weights)
+    return team.slots(work, pairs, out, log, len(cells), weights)
 
 
 def on_first(cells: Sequence[Settings], devices: Sequence[str]) -> list[Settings]:
@@ -173,12 +178,13 @@ class _Grid:
         """The records in the cells' order, and the failures."""
         return [self.records[number] for number in sorted(self.records)], self.failures
 
-    def train(self, slots: Slots, *, bars: bool) -> None:
-        """Trains all cells that have no record; ``bars`` shows a progress line for each worker."""
+    def train(self, slots: Slots, *, bars: bool, until: float) -> None:
+        """Trains all cells that have no record until a time of day; ``bars`` shows a line for each worker."""
         display = GridDisplay(slots, self.expected, len(self.cells), shown=bars)
         try:
             kept = frozenset(self.records)
-            for step in train_cells(self.cells, self.names, slots, self.out, self.expected, display.watch, kept):
+            steps = train_cells(self.cells, self.names, slots, self.out, self.expected, display.watch, kept, until)
+            for step in steps:
                 for line in self._lines(step, display):
                     display.print(line)
         finally:
@@ -195,6 +201,8 @@ class _Grid:
         elif outcome.held is not None:
             if is_news(outcome.held):
                 yield f"{name}  waiting: {outcome.held}"
+        elif outcome.late is not None:
+            yield f"{self._head(number)}  {outcome.late}"
         elif outcome.failure is not None:
             self.failures.append((name, self._failure(outcome.failure, name)))
             yield f"{self._finished}  {name}  failed"

@@ -11,6 +11,9 @@ from ..training.slots import Slot, Slots
 from ..util.bars import tqdm
 from ..util.durations import duration, time_left
 
+#: Stands for the time left as long as it can't be told.
+ESTIMATING = "estimating …"
+
 #: Columns of a line, at most.
 WIDTH = 80
 
@@ -52,7 +55,8 @@ class GridDisplay:
         if self._bars[0].disable:
             return
         busy = sum(slot.number is not None for slot in self.slots)
-        lines = [f"{self.total - len(waiting) - busy} of {self.total} runs done  {self.left(waiting)}".rstrip()]
+        left = self.left(waiting) or (ESTIMATING if waiting or busy else "")
+        lines = [f"{self.total - len(waiting) - busy} of {self.total} runs done  {left}".rstrip()]
         lines += [line(i, slot, self.expected) for i, slot in enumerate(self.slots, 1)]
         self._room()
         lines += [""] * (len(self._bars) - len(lines))  # of workers that are gone
@@ -61,8 +65,15 @@ class GridDisplay:
             bar.set_description_str(text[:columns])
 
     def left(self, waiting: Collection[int]) -> str:
-        """The time that the command has left in words; empty if that is unknown or under a second."""
-        running = [slot_left(slot, self.expected) for slot in self.slots if slot.number is not None]
+        """The time that the command has left in words; empty if that can't be told yet, or is under a second."""
+        busy = [slot for slot in self.slots if slot.number is not None]
+        for slot in busy:
+            if (progress := slot.watched()) is not None and (rest := progress.seconds_left) is not None:
+                assert slot.number is not None
+                self.expected.note(slot.number, time.perf_counter() - slot.began + rest)
+        running = [slot_left(slot, self.expected) for slot in busy]
+        if running and all(rest is None for rest in running):
+            return ""
         seconds = self.expected.left(waiting, [rest for rest in running if rest is not None], max(1, len(self.slots)))
         return time_left(seconds) if seconds and seconds >= 1 else ""
 

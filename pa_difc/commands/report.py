@@ -5,9 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..util.errors import UserError
+
+#: As in :mod:`pa_difc.report.paper`, which needs NumPy.
+COLUMNS = ("accuracy", "recall", "recall20", "f1", "gain", "as_is", "seeds", "published")
+
 EXAMPLES = """\
   pa-difc report runs/demo
   pa-difc report runs/demo --latex --figures pdf   # for a paper
+  pa-difc report runs/demo --latex --columns accuracy recall gain
   python recipes/report.py runs/mux2fer --out mux2fer_report"""
 
 
@@ -16,6 +22,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the page (default: report/ in the folder)")
     about = "write each table as LaTeX too, for booktabs and graphicx: best values in bold"
     parser.add_argument("--latex", action="store_true", help=about)
+    about = "columns of the main table in LaTeX, beside method and loss (default: all)"
+    parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=[], help=about)
     about = "formats of the files in figures/, black on white (default: svg)"
     parser.add_argument("--figures", nargs="+", choices=("svg", "pdf", "png"), default=["svg"], help=about)
     about = "show faces whose prediction DIFC changed; check the data's terms before you share the page"
@@ -25,12 +33,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
+    if parsed.columns and not parsed.latex:
+        raise UserError("--columns: chooses columns of tables in LaTeX; give --latex too")
     from ..report.grid_report import write_grid_report
     from ..report.page import require_ours
 
     out = parsed.out or parsed.runs / "report"
     require_ours(out)
     data_root = parsed.data_root if parsed.with_images else None
-    for page in write_grid_report(parsed.runs, out, data_root, parsed.figures, parsed.latex):
+    for page in write_grid_report(parsed.runs, out, data_root, parsed.figures, parsed.latex, parsed.columns):
         print(f"written: {page}")
     return 0

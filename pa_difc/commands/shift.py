@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ..data.sampling import sampler_names
 from ..util.errors import UserError
 from ..util.names import unknown
+from ..util.numbers import with_minus
 from ..util.terminal import filled
 from .flags import add_features_flag, add_grid_flags, add_jobs_flags, add_training_flags, read_jobs
 from .given_cells import settings_of_grid
@@ -156,7 +157,7 @@ def _show(lines: Sequence[Line]) -> None:
             marked = f"; {MARK} p < 0.05 by Holm" if any(MARK in cell for row in gains for cell in row) else ""
             print(f"\n{filled(f'{name}, points over {FROM}: {over}, paired by draw{marked}')}")
             print("\n".join(aligned(gains, keys=len(KEYS))))
-    print(f"\n{filled(lead(lines))}")
+    print(f"\n{filled(with_minus(lead(lines)))}")
 
 
 def _samplers(names: Sequence[str] | None) -> Sequence[str]:

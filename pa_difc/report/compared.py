@@ -71,7 +71,7 @@ def statistics_rows(grid: Grid) -> Rows:
 
 
 class Gains:
-    """The cells' differences in mean recall to one base, as columns of a table whose rows are cells.
+    """The cells' differences in mean recall to one base, as columns of a table whose rows are cells; none without any.
 
     Args:
         base: the base's name, for the header.
@@ -83,7 +83,7 @@ class Gains:
         self._found = {d.cell: d for d in found}
         self._tested = any(d.p is not None for d in found)
         kinds = ("p", "p (Holm)") if self._tested else (OVER_FACES,)
-        self.head = [f"Δ recall vs {base}", *(kind + suffix for kind in kinds)]
+        self.head = [f"Δ recall vs {base}", *(kind + suffix for kind in kinds)] if found else []
 
     def row(self, cell: Cell) -> list[str]:
         """A cell's points, with p and Holm's p, or the interval if no cell was tested; empty without a difference."""

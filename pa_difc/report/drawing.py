@@ -41,6 +41,10 @@ _INK = "#7f7f81"
 _FINE = re.compile(r"(?<![\d.])([1-9]\d*\.\d\d)\d+")
 
 
+#: What a title adds to a figure's height, in inches.
+_TITLE = 0.25
+
+
 @dataclass(frozen=True)
 class Figure:
     """A figure: its title, and the function that draws it."""
@@ -57,6 +61,8 @@ class Figure:
     def write(self, path: Path, formats: Sequence[str], done: Callable[[], Any] = lambda: None) -> None:
         """Writes files for print: black on white, text as text; the same data give the same bytes.
 
+        A PNG, which is looked at by itself, has its title; the others get that from the page or paper that shows them.
+
         Args:
             path: without the suffix, which is the format's name.
             formats: some of :data:`FORMATS`.
@@ -65,8 +71,8 @@ class Figure:
         Raises:
             UserError: a file can't be written.
         """
-        with _drawn(self.draw, self.size, "black") as figure:
-            for name in formats:
+        for name in formats:
+            with _drawn(self.draw, self.size, "black", self.title if name == "png" else "") as figure:
                 save = partial(figure.savefig, format=name, dpi=_DPI, facecolor="white", metadata=_METADATA[name])
                 write_atomic(path.with_name(f"{path.name}.{name}"), save)
                 done()
@@ -111,8 +117,8 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5.4, 3.2)) ->
 
 
 @contextmanager
-def _drawn(draw: Callable[[Axes], None], size: tuple[float, float], text: str) -> Iterator[Drawn]:
-    """A drawn figure with text of a colour; save it within the block, under the same matplotlib settings."""
+def _drawn(draw: Callable[[Axes], None], size: tuple[float, float], text: str, title: str = "") -> Iterator[Drawn]:
+    """A drawn figure with text of a colour, and its title if any; save it in the block, under the same settings."""
     import matplotlib
     from matplotlib.figure import Figure as Drawn
     from matplotlib.text import Text
@@ -133,6 +139,9 @@ def _drawn(draw: Callable[[Axes], None], size: tuple[float, float], text: str) -
             figure.set_size_inches(size[0], size[1] + 0.17 * (-(-len(labels) // columns) - 1))
             place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
             ax.legend(ncols=columns, fontsize=8, columnspacing=1.2, **place)
+        if title:
+            figure.set_size_inches(size[0], figure.get_size_inches()[1] + _TITLE)
+            figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold", wrap=True)
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_facecolor("none")
         for label in figure.findobj(Text):

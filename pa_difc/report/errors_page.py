@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..util.files import refuse_foreign, refuse_links, write_text
+from .brief import split_lead
 from .errors_style import GENERATOR, bdi, document
 from .errors_tables import confidences, matrix, predicted
 from .face_cards import cards
@@ -97,9 +98,10 @@ def error_page(r: Reviewed, groups: Sequence[ByGroup] = (), notes: Sequence[str]
     )
     links = "".join(f"<a href='#{slug(name)}'>{html.escape(name)}</a>" for name in sections)
     body = [f"<h1>{html.escape(title)}</h1><p class='about'>{html.escape(r.about)}</p>"]
-    first, *rest = map(html.escape, lead(r))
-    body.append(f"<p class='lead'><b>{first}</b> {' '.join(rest)}</p>")
-    body += [f"<p class='lead'>{html.escape(said)}</p>" for said in map(gap_sentence, groups[:_GAPS]) if said]
+    told, detail = split_lead(" ".join(lead(r)))
+    first, rest = lead(r)[0], told.removeprefix(lead(r)[0])
+    body.append(f"<p class='lead'><b>{html.escape(first)}</b>{html.escape(rest)}</p>")
+    body += [f"<p>{html.escape(said)}</p>" for said in (detail, *map(gap_sentence, groups[:_GAPS])) if said]
     body.append(_labels_note(r))
     body += [f"<p class='note'>{html.escape(note)}</p>" for note in r.notes]
     body.append(f"<nav aria-label='Contents'>{links}</nav>")

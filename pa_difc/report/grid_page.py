@@ -13,6 +13,7 @@ from ..util.files import write_text
 from ..util.markdown import write_markdown
 from . import interactive, layout, tables
 from .again import again_html, again_markdown
+from .brief import html_lead, split_lead
 from .caveats import caveats
 from .certainty import certainty
 from .compared import NOTE as DIFFERENCES_NOTE
@@ -58,6 +59,7 @@ def write_grid(
     formats: Sequence[str] = ("svg",),
     latex: bool = False,
     choice: Selection | None = None,
+    columns: Sequence[str] = (),
 ) -> Summary:
     """Writes report.html, report.md, tables/*.csv and figures/* of a grid.
 
@@ -68,6 +70,7 @@ def write_grid(
         formats: of the figures' files, see :data:`.drawing.FORMATS`.
         latex: also write tables/*.tex.
         choice: the choice of a command that makes one; the page begins with it.
+        columns: those of the main table in LaTeX; see :func:`.for_paper`.
 
     Raises:
         UserError: a run's outputs are damaged, the data is not that of the runs, or a file can't be written.
@@ -75,14 +78,12 @@ def write_grid(
     with tqdm(total=2, desc="report: tables", unit="part", leave=False, disable=None) as bar:
         selection = choice or select(grid)
         bar.update()
-        lead = sentence(grid, selection)
-        if choice is not None and grid.labelled:
-            lead = f"{sentence_of_choice(choice)} {lead}"
+        lead, detail = _told(grid, selection, choice)
         content, notes = _scored(grid, selection) if grid.labelled else _unscored(grid, selection)
     notes = [*_apart(grid), *_multiplied(grid), *(f"{line}." for line in _caveats(grid, choice)), *notes]
     content = {title: rows for title, rows in content.items() if len(rows) > 1}
     said = [layout.facts(grid), layout.settings(grid)]
-    markdown = [f"# {grid.title}", lead, *said, *notes]
+    markdown = [f"# {grid.title}", *filter(None, [lead, detail]), *said, *notes]
     for title, rows in content.items():
         markdown += [f"## {title}", markdown_table(rows)]
         write_text(out / "tables" / f"{slug(title)}.csv", csv_text(rows))
@@ -90,13 +91,13 @@ def write_grid(
     if grid.labelled:
         write_text(out / "tables" / "statistics.csv", csv_text(statistics_rows(grid)))
     if latex:
-        write_latex(grid, content, out / "tables")
+        write_latex(grid, content, out / "tables", columns)
     drawn = figures(grid)
     main = next(iter(content.items()), None)
     others = dict(list(content.items())[1:])
     plane = plane_of(grid, selection)
     picture = _picture(plane, out, formats) if plane else ""
-    page = [layout.front(said, lead, picture, main, notes), layout.tables(others)]
+    page = [layout.front(said, html_lead(lead, detail), picture, main, notes), layout.tables(others)]
     page.append(_figures(drawn, out, formats))
     markdown += [
         "## Figures",
@@ -115,8 +116,18 @@ def write_grid(
     whole = html_page(grid.title, interactive.for_page(body) if plane else body, needed)
     write_text(out / "report.html", whole)  # before report.md: it marks the folder as ours
     write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
-    short = in_short(grid) if grid.labelled else lead
-    return Summary(out / "report.html", grid.title, short, main[1] if main else [], _on_main(grid, notes), said[-1])
+    return Summary(out / "report.html", grid.title, lead, main[1] if main else [], _on_main(grid, notes), said[-1])
+
+
+def _told(grid: Grid, selection: Selection | None, choice: Selection | None) -> tuple[str, str]:
+    """The page's lead, and what it leaves out."""
+    whole = sentence(grid, selection)
+    if not grid.labelled:
+        return split_lead(whole)
+    if choice is None:
+        return split_lead(in_short(grid))[0], whole
+    lead, rest = split_lead(sentence_of_choice(choice))
+    return lead, f"{rest} {whole}".strip()
 
 
 def _on_main(grid: Grid, notes: Sequence[str]) -> list[str]:
@@ -169,7 +180,8 @@ def _scored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables.R
     }
     if grid.frequent:  # these would repeat those of mean recall
         content = {title: rows for title, rows in content.items() if "at least 20 faces" not in title}
-    notes = _notes(grid, main, is_judged)
+    compared = any(head.startswith("Δ") for rows in content.values() if len(rows) > 1 for head in rows[0])
+    notes = _notes(grid, main, is_judged, compared)
     return content, [*notes, *_of_choice(grid, selection)] if selection and is_judged else notes
 
 
@@ -227,7 +239,7 @@ def _left_out(grid: Grid) -> list[str]:
     return [f"{n} older run{'s' * (n > 1)} of the same cells left out."] if n else []
 
 
-def _notes(grid: Grid, main: tables.Rows, is_judged: bool) -> list[str]:
+def _notes(grid: Grid, main: tables.Rows, is_judged: bool, compared: bool) -> list[str]:
     way = f' ("{JUDGED}" shows what would be one, and how it did)' if is_judged else ""
     notes = [
         "In %, target test split, mean ± standard deviation over seeds, last epoch; no target label was used in "
@@ -236,8 +248,7 @@ def _notes(grid: Grid, main: tables.Rows, is_judged: bool) -> list[str]:
             f"{line[0].upper()}{line[1:]}. A difference over fewer seeds than its cell has names them."
             for line in grid.seeds_note
         ),
-        DIFFERENCES_NOTE,
-        *thin_note(grid),
+        *([DIFFERENCES_NOTE, *thin_note(grid)] if compared else []),
         f"Naming the best cell reads test labels: it describes this grid and is not a way to select a model{way}.",
     ]
     if any("†" in row[1] for row in main):

@@ -11,6 +11,7 @@ from ..util.errors import UserError
 from ..util.files import write_text
 from ..util.markdown import write_markdown
 from ..util.terminal import wrapped
+from .brief import split_lead
 from .grid import Grid, make_grids
 from .grid_page import Summary, write_grid
 from .latex import write_latex_over_targets
@@ -31,7 +32,12 @@ _ODD = (UserError, ArithmeticError, LookupError, TypeError, ValueError)
 
 
 def write_grid_report(
-    runs: Path, out: Path, data_root: Path | None = None, formats: Sequence[str] = ("svg",), latex: bool = False
+    runs: Path,
+    out: Path,
+    data_root: Path | None = None,
+    formats: Sequence[str] = ("svg",),
+    latex: bool = False,
+    columns: Sequence[str] = (),
 ) -> list[Path]:
     """Writes the report of all runs below a folder; nothing is trained or predicted.
 
@@ -48,6 +54,7 @@ def write_grid_report(
             leaves them out.
         formats: of the figures' files, see :data:`.drawing.FORMATS`.
         latex: also write the tables as LaTeX.
+        columns: those of each grid's main table in LaTeX; see :func:`.for_paper`.
 
     Returns:
         The page to open first, then the pages that it links to.
@@ -63,9 +70,10 @@ def write_grid_report(
     grids = make_grids(plain)
     if len(grids) == 1 and not sweeps:
         _tell(aside)
-        return [write_grid(grids[0], out, data_root, formats, latex).page]
+        return [write_grid(grids[0], out, data_root, formats, latex, columns=columns).page]
     pages = [(sweep.title, partial(_write_sweep, sweep, out / sweep.folder, formats, latex)) for sweep in sweeps]
-    pages += [(g.title, partial(write_grid, g, out / g.folder, data_root, formats, latex)) for g in grids]
+    made = partial(write_grid, data_root=data_root, formats=formats, latex=latex, columns=columns)
+    pages += [(g.title, partial(made, g, out / g.folder)) for g in grids]
     summaries = []
     for title, write in pages:
         try:
@@ -101,9 +109,9 @@ def _write_sweep(sweep: Sweep, folder: Path, formats: Sequence[str], latex: bool
     rows = gains_table(lines, "macro_recall")
     note = "Mean recall in %, mean ± standard deviation over draws."
     if len(rows) == 1:
-        return Summary(page, sweep.title, lead(lines), table(lines, "macro_recall"), [note])
+        return Summary(page, sweep.title, split_lead(lead(lines))[0], table(lines, "macro_recall"), [note])
     note = f"Mean recall, points over {FROM}, mean ± standard deviation over draws; {MARK} Holm's p < 0.05."
-    return Summary(page, sweep.title, lead(lines), rows, [note])
+    return Summary(page, sweep.title, split_lead(lead(lines))[0], rows, [note])
 
 
 def _write_overview(

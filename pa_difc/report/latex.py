@@ -7,16 +7,17 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ..util.files import write_text
-from ..util.names import shown_loss
+from ..util.names import NO_LOSS, shown_loss
 from .compared import NOTE, OVER_FACES, thin_note
 from .grid import Grid, over_seeds
 from .over_targets import NOTE as OVER_TARGETS_NOTE
 from .over_targets import columns, over_targets, sets_over_targets
 from .page import slug
+from .paper import for_paper
 from .paths import table_file
 from .statistics import TESTED, best_cells
 from .table import COLLAPSE_MARK, COLLAPSE_NOTE
-from .tables import Rows
+from .tables import UNTRAINED, Rows
 
 _BOLD_NOTE = (
     "Bold: the best value of a column or table, and each value that may equal it by both seeds and faces: Holm's p of "
@@ -29,6 +30,8 @@ _BOLD_IN_SHORT = "Bold: the best value and those that may equal it."
 _MAIN = "Methods and losses"
 #: Shrinks a table that is wider than the text to the text's width.
 _FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+#: A table with more columns than this is as wide as the page.
+_WIDE = 6
 #: Metrics whose best values are bold in tables of methods × losses, by title.
 _ACROSS = {
     "Mean recall, methods × losses": "macro_recall",
@@ -49,13 +52,14 @@ _ESCAPES = {
 }  # fmt: skip
 
 
-def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path) -> None:
+def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path, columns: Sequence[str] = ()) -> None:
     """Writes a file for each table of a grid's page, for use with ``\\input``.
 
     Args:
         grid: the runs of the tables.
         content: tables by title.
         folder: to write to.
+        columns: those of the main table; see :func:`.for_paper`.
 
     Raises:
         UserError: a file can't be written.
@@ -68,6 +72,9 @@ def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path) -> None:
         notes += [f"Never bold, for lack of seeds: {', '.join(grid.unranked)}."] if bold and grid.unranked else []
         notes += [f"{line[0].upper()}{line[1:]}." for line in grid.seeds_note]
         notes += [f"{COLLAPSE_NOTE}."] if any(COLLAPSE_MARK in cell for row in rows for cell in row) else []
+        if title == _MAIN:
+            rows, kept, heads = for_paper(rows, columns)
+            bold, notes = {(i, kept.index(j)) for i, j in bold if j in kept}, [*filter(None, [heads]), *notes]
         caption = f"{title}: {grid.title}." + (f" In %. {over_seeds(grid.runs)}" if bold else "")
         label = f"{grid.folder}-{slug(title)}"
         write_text(folder / f"{slug(title)}.tex", latex_table(rows, caption, label, bold, notes))
@@ -98,6 +105,8 @@ def write_latex_over_targets(grids: Sequence[Grid], folder: Path) -> None:
 def latex_table(rows: Rows, caption: str, label: str, bold: Places = (), notes: Collection[str] = ()) -> str:
     """A table environment in booktabs style; consecutive rows with the same name show it once.
 
+    One with many columns is as wide as the page, also where a paper has two columns of text.
+
     Args:
         rows: the first one is the header.
         caption: above the table.
@@ -116,8 +125,9 @@ def latex_table(rows: Rows, caption: str, label: str, bold: Places = (), notes: 
     kinds = "".join("l" if j == 0 or _wordy([row[j] for row in body]) else "r" for j in range(len(head)))
     tabular = "\n".join([rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", *lines, r"\bottomrule", r"\end{tabular}"])
     below = "".join(f"\n\n\\smallskip\n{{\\footnotesize\\raggedright {escape(note)}\\par}}" for note in notes)
-    top = "\\begin{table}\n\\centering\n\\small\n" + f"\\caption{{{escape(caption)}}}\n\\label{{tab:{label}}}\n"
-    return f"% needs \\usepackage{{booktabs,graphicx}}\n{top}{_FITTED}\n{tabular}}}{below}\n\\end{{table}}\n"
+    kind = "table*" if len(head) > _WIDE else "table"
+    top = f"\\begin{{{kind}}}\n\\centering\n\\small\n" + f"\\caption{{{escape(caption)}}}\n\\label{{tab:{label}}}\n"
+    return f"% needs \\usepackage{{booktabs,graphicx}}\n{top}{_FITTED}\n{tabular}}}{below}\n\\end{{{kind}}}\n"
 
 
 def escape(text: str) -> str:
@@ -145,7 +155,7 @@ def _wordy(column: Collection[str]) -> bool:
 def _best(grid: Grid, title: str, rows: Rows) -> set[tuple[int, int]]:
     """The cells with the best values, and with values that may be equal to them."""
     if title in _ACROSS:
-        best = best_cells(grid, _ACROSS[title])
+        best = {(m, UNTRAINED if shown_loss(m, k) == NO_LOSS else k) for m, k in best_cells(grid, _ACROSS[title])}
         body = enumerate(rows[1:], 1)
         return {(i, j) for i, row in body for j, loss in enumerate(rows[0]) if (row[0], loss) in best}
     if title != _MAIN:

@@ -76,16 +76,12 @@ def front(said: Sequence[str], lead: str, picture: str, main: tuple[str, Rows] |
 
     Args:
         said: lines on what was run, and how.
-        lead: the main result in a few sentences.
+        lead: the main result, as HTML.
         picture: the plot's HTML; may be empty.
         main: title and rows of the main table, if there is one.
         notes: how to read them.
     """
-    parts = [
-        *(f"<p class='facts'>{html.escape(line)}</p>" for line in said),
-        f"<p class='lead'>{html.escape(lead)}</p>",
-    ]
-    parts.append("<div class='front'>")
+    parts = [*(f"<p class='facts'>{html.escape(line)}</p>" for line in said), lead, "<div class='front'>"]
     if main:
         title, rows = main
         parts.append(f"<section class='numbers'>{_heading(title, 2)}{html_table(rows, title)}</section>")

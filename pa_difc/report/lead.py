@@ -231,11 +231,12 @@ def _lower(text: str) -> str:
 def sentence_of_choice(selection: Selection) -> str:
     """The chosen cell, after a warning if it learnt little, then its scores by the labels, read after the choice."""
     chosen, n = selection.chosen, len(selection.candidates)
-    among = f"among {n} cells" if n > 1 else "the only cell"
-    chosen_by = f"Chosen without labels: {chosen.name}, by {selection.chosen_by}, {among}."
+    among = f"by consensus, among {n} cells" if n > 1 else "the only cell"
+    chosen_by = f"Chosen without labels: {chosen.name}, {among}."
     text = " ".join([*learnt_little(selection), chosen_by])
-    cells = {c.name: c for c in (chosen, *(c for c in selection.candidates if c.method == AS_IS))}
-    scores = [f"{name} {_scores_of([run.scores for run in c.runs])}" for name, c in cells.items()]
+    as_is = [c for c in selection.candidates if c.method == AS_IS and c is not chosen]
+    named = [("it", chosen), *((c.name, c) for c in as_is)]
+    scores = [f"{name} {_scores_of([run.scores for run in c.runs])}" for name, c in named]
     return f"{text} By the labels, read after the choice, {'; '.join(scores)}."
 
 
@@ -250,7 +251,7 @@ def _unscored_sentence(grid: Grid, selection: Selection | None) -> str:
         return f"{text}, and none can be chosen: outputs.npz of a run is missing."
     chosen = selection.chosen
     n = len(selection.candidates)
-    why = f"chosen by {selection.chosen_by} among {n}" if n > 1 else "the only cell"
+    why = f"chosen by consensus among {n}" if n > 1 else "the only cell"
     if not chosen.eligible:
         why += ", none of which passes the rules: unreliable"
     if warning := learnt_little(selection):

@@ -78,7 +78,7 @@ def over_targets(grids: Sequence[Grid], metric: str) -> Rows:
             if two:
                 number = grid.published(*cell)
                 row.append("" if number is None else f"{number:.2f}")
-        rows.append([*row, _mean_over(grids, cell, metric)])
+        rows.append([*row, _mean_over(grids, cell, metric, usual)])
     return rows
 
 
@@ -91,15 +91,19 @@ def _cells(grids: Sequence[Grid]) -> list[Cell]:
     return [cell for cell in product(methods, losses) if cell in there]
 
 
-def _mean_over(grids: Sequence[Grid], cell: Cell, metric: str) -> str:
-    """A cell's mean over all pairs, with its spread over seeds; empty if a pair has no run, or other seeds."""
+def _mean_over(grids: Sequence[Grid], cell: Cell, metric: str, usual: Sequence[int]) -> str:
+    """A cell's mean over all pairs, with its spread over seeds; empty if a pair has no run, or other seeds.
+
+    Its seeds are named if they are not the ``usual`` ones.
+    """
     of_grids = [grid.of(*cell) for grid in grids]
     if _plain(cell[0]) == AS_IS:  # deterministic: any seed's run stands for all
         of_grids = [dict.fromkeys([0], run) for by_seed in of_grids for run in list(by_seed.values())[:1]]
     if len([*filter(None, of_grids)]) < len(grids) or len({tuple(by_seed) for by_seed in of_grids}) > 1:
         return ""
     values = [[percent(run.scores[metric]) for run in by_seed.values()] for by_seed in of_grids]
-    return spread([mean(of_seed) for of_seed in zip(*values, strict=True)])
+    found = spread([mean(of_seed) for of_seed in zip(*values, strict=True)])
+    return f"{found} {seeds_mark(cell[0], of_grids[0], usual)}".rstrip()
 
 
 def _named(grids: Sequence[Grid]) -> str:

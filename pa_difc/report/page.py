@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..util.files import refuse_foreign
 from ..util.markdown import markdown_cell
+from ..util.numbers import with_minus
 
 #: Figures wider than this, in points, take a whole row of the page.
 _WIDE = 450.0
@@ -34,10 +35,11 @@ _HEADING = re.compile(r"<h2(?: id='([^']*)')?>(.*?)</h2>", re.DOTALL)
 #: Places inside a name at which a narrow column may break it: "mcd+|mean_|teacher", "max_|margin=|0.5".
 _JOINT = re.compile(r"(?<=[\w&;][_+=])(?=\w)")
 
+#: A number with its spread and stars, and the draws or seeds that it is over, which stand on a line of their own.
+_MARKED = re.compile(r"([+−-]?\d[\d.,]*(?: ± [\d.,]+)?(?: [*†])*) (\((?:draw|seed)s? [^)]*\))")
+
 #: Flags in a page's text, which must not break after their hyphens, and what is no prose.
 _FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
-#: The hyphen before a negative number, which stands after a space or a bracket, or begins a table's cell.
-_NEGATIVE = re.compile(r"(?:(?<=[\s(])|^)-(?=\d)")
 _MARKUP = re.compile(r"(<(?:script|style|svg|pre|code)\b.*?</(?:script|style|svg|pre|code)>|<[^>]*>)", re.DOTALL)
 
 Rows = Sequence[Sequence[str]]
@@ -64,20 +66,28 @@ def html_table(rows: Rows, title: str, *, published: str = "published") -> str:
         published: the prefix of a published column's name.
     """
     head, *body = ([html.escape(cell) for cell in row] for row in rows)
-    body = [[_JOINT.sub("<wbr>", cell) for cell in row] for row in body]
+    body = [[_in_lines(cell) for cell in row] for row in body]
     kinds = []
     for i, name in enumerate(head):
         column = [row[i] for row in rows[1:]]
-        wordy = i > 0 and any(len(cell) > 20 for cell in column)
+        wordy = i > 0 and any(len(cell) > 20 and not _MARKED.fullmatch(cell) for cell in column)
         text = all(not cell or cell[0].isalpha() for cell in column)
         text_kind = "text name" if any(len(cell) > _NAME for cell in column) else "text"
         kind = "published" if name.startswith(published) else "words" if wordy else text_kind if text else ""
         kinds.append(f" class='{kind}'" if kind else "")
+    head = [_JOINT.sub("<wbr>", name) for name in head]
     top = "<tr>" + "".join(f"<th scope='col'{k}>{c}</th>" for c, k in zip(head, kinds, strict=True)) + "</tr>"
     lines = ["<tr>" + "".join(f"<td{k}>{c}</td>" for c, k in zip(row, kinds, strict=True)) + "</tr>" for row in body]
     long = " long" if len(body) > _LONG else ""
     region = f"<div class='scroll{long}' tabindex='0' role='region' aria-label='{html.escape(title)}'>"
     return f"{region}<table><thead>{top}</thead><tbody>{''.join(lines)}</tbody></table></div>"
+
+
+def _in_lines(cell: str) -> str:
+    """A cell's HTML with the places at which a narrow column may break it."""
+    if marked := _MARKED.fullmatch(cell):
+        return " ".join(f"<span class='flag'>{part}</span>" for part in marked.groups())
+    return _JOINT.sub("<wbr>", cell)
 
 
 def html_figure(title: str, picture: str, caption: str = "") -> str:
@@ -146,7 +156,7 @@ def _with_contents(body: str) -> tuple[str, str]:
 def _typeset(body: str) -> str:
     """The page with each flag that its prose names on one line, and a minus sign before each negative number."""
     parts = _MARKUP.split(body)
-    parts[::2] = [_FLAG.sub(r"<span class='flag'>\g<0></span>", _NEGATIVE.sub("−", text)) for text in parts[::2]]
+    parts[::2] = [_FLAG.sub(r"<span class='flag'>\g<0></span>", with_minus(text)) for text in parts[::2]]
     return "".join(parts)
 
 

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
+from ..util.numbers import with_minus
 from ..util.terminal import columns, on_one_line, wrapped
 
 #: Between two columns.
@@ -23,7 +24,7 @@ def aligned(rows: Sequence[Sequence[str]], keys: int = 1) -> list[str]:
         keys: how many first columns name a row, which may leave out a name that is also the row's above; each of
             several tables has those that are needed to tell rows apart.
     """
-    rows = [[on_one_line(cell) for cell in row] for row in rows]
+    rows = [[on_one_line(with_minus(cell)) for cell in row] for row in rows]
     telling = _telling(_filled(rows[1:], keys), keys)
     room, tallest = columns(), max(len(head.split()) for head in rows[0])
     choices = []
@@ -39,7 +40,7 @@ def aligned(rows: Sequence[Sequence[str]], keys: int = 1) -> list[str]:
 
 def notes(lines: Sequence[str]) -> list[str]:
     """Notes below a table; on a terminal that is too narrow for one, its further lines are indented."""
-    return [wrapped(line, indent=2) for line in lines]
+    return [wrapped(with_minus(line), indent=2) for line in lines]
 
 
 def _width(column: Sequence[str], height: int) -> int:

@@ -42,10 +42,10 @@ def lead(lines: Sequence[Line]) -> str:
     best, values = found.line, found.line.values(alpha, METRIC, found.draws)
     among = f" of the cells with {named(found.draws)}" if found.partial else ""
     text = f"At {alpha_name(alpha)}, {best.name} has the highest mean recall{among}, {spread(values)} %"
-    text += f" over {_draws(values)}"
+    text += f" over {_draws(values)}."
     gains = [d for d in over_base(lines, METRIC) if d.line is best and d.alpha == alpha]
-    text += "".join(f", {gain_of(d)} points over {FROM}{_evidence(d)}" for d in gains)
-    return " ".join([f"{text}.", *_not_told(found.others, len(values))])
+    gained = [f"That is {gain_of(d)} points over {FROM}{_evidence(d)}." for d in gains]
+    return " ".join([text, *_not_told(found.others, len(values)), *gained, *_named_alike(found.others, len(values))])
 
 
 def notes(lines: Sequence[Line], names: Sequence[str], records: Sequence[dict[str, Any]]) -> list[str]:
@@ -94,11 +94,18 @@ def _not_told(others: Sequence[Gain], draws: int) -> list[str]:
     alike = _alike(others)
     if not alike:
         return [f"A paired test tells it from {'all others' if others[1:] else others[0].over.name}."]
-    shown = alike if len(alike) <= _LISTED else [*alike[: _LISTED - 1], f"{len(alike) - _LISTED + 1} more"]
     if len(alike) == len(others):
-        every = f"any of the {len(others)} others ({listed(shown)})" if others[1:] else alike[0]
-        return [f"But it cannot be told from {every}."]
-    return [f"It cannot be told from {len(alike)} of the {len(others)} others: {listed(shown)}."]
+        return [f"But it cannot be told from {f'any of the {len(others)} others' if others[1:] else alike[0]}."]
+    return [f"It cannot be told from {len(alike)} of the {len(others)} others."]
+
+
+def _named_alike(others: Sequence[Gain], draws: int) -> list[str]:
+    """A sentence with the names of these lines, unless the first one names the only other line."""
+    alike = _alike(others)
+    if draws < FEWEST_SEEDS or not alike or not others[1:]:
+        return []
+    shown = alike if len(alike) <= _LISTED else [*alike[: _LISTED - 1], f"{len(alike) - _LISTED + 1} more"]
+    return [f"Not told from it: {listed(shown)}."]
 
 
 def _alike(others: Sequence[Gain]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from ..util.files import write_text
 from ..util.markdown import write_markdown
 from .again import again_html, again_markdown
+from .brief import html_lead, split_lead
 from .grid import Grid
 from .latex import latex_table
 from .layout import facts, notes_beside
@@ -20,7 +21,17 @@ from .shift import METRICS, Alpha, Line, lines_from_records, newest_runs, over_d
 from .shift_figures import write_figures
 from .shift_lead import FROM, lead, notes
 from .shift_statistics import to_best
-from .shift_tables import MARK, Rows, classes_table, evidence_table, gains_table, statistics_csv, table, to_csv
+from .shift_tables import (
+    MARK,
+    Rows,
+    classes_table,
+    evidence_table,
+    gains_table,
+    named_rows,
+    statistics_csv,
+    table,
+    to_csv,
+)
 from .variants import variant_names
 
 #: The files of a sweep's page.
@@ -66,10 +77,10 @@ def write_shift_report(
     lines, data = lines_from_records(records, asked), records[0]["data"]
     grid = _grid(records)
     title = title or f"{data['source']['name']} → {data['target']['name']} under label shift"
-    said, told, classes = _facts(grid, records), lead(lines), classes_table(lines, grid.classes)
+    said, (told, detail), classes = _facts(grid, records), split_lead(lead(lines)), classes_table(lines, grid.classes)
     below = [*notes(lines, grid.classes, records), *(f"{line}." for line in grid.caveats), *_left_out(records)]
     sections = _sections(lines)
-    page, markdown = [], [f"# {title}", said, told, *below]
+    page, markdown = [], [f"# {title}", said, *filter(None, [told, detail]), *below]
     for section in sections:
         figures = "".join(write_figures(lines, section.metric, section.name, out, formats))
         page.append(f"{_section_html(section)}<div class='figures'>{figures}</div>")
@@ -81,7 +92,7 @@ def write_shift_report(
     write_text(out / "label_shift.csv", to_csv(lines))
     write_text(out / "label_shift_statistics.csv", statistics_csv(lines))
     write_markdown(out / "label_shift.md", "\n\n".join([*markdown, *again_markdown(grid)]) + "\n")
-    write_text(out / "label_shift.html", html_page(title, _ordered(said, told, page, below)))
+    write_text(out / "label_shift.html", html_page(title, _ordered(said, html_lead(told, detail), page, below)))
     return out / "label_shift.html"
 
 
@@ -113,9 +124,9 @@ def _tables(sections: Sequence[_Section], classes: Rows) -> dict[str, Rows]:
 
 def _section_html(section: _Section) -> str:
     (first, scores), *others = section.tables.items()
-    shown = [f"<h2>{html.escape(first)}</h2>{html_table(scores, first)}"]
+    shown = [f"<h2>{html.escape(first)}</h2>{html_table(named_rows(scores), first)}"]
     for heading, rows in others:
-        inner, title = html_table(rows, heading), html.escape(heading)
+        inner, title = html_table(named_rows(rows), heading), html.escape(heading)
         folded = f"<details class='fold' open><summary>{title}</summary>{inner}</details>"
         shown.append(folded if heading.endswith(_TESTS) else f"<h3>{title}</h3>{inner}")
     return "".join(shown)
@@ -124,7 +135,7 @@ def _section_html(section: _Section) -> str:
 def _ordered(said: str, told: str, sections: Sequence[str], below: Sequence[str]) -> str:
     """The page's body: the main result, the first metric's section, the notes, then the other sections."""
     first, *others = sections
-    top = f"<p class='facts'>{html.escape(said)}</p><p class='lead'>{html.escape(told)}</p>"
+    top = f"<p class='facts'>{html.escape(said)}</p>{told}"
     return "\n".join([top, first, notes_beside(below), *others])
 
 

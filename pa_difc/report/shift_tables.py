@@ -9,7 +9,7 @@ from ..evaluation.metrics import ENOUGH_FACES
 from ..util import numbers
 from ..util.numbers import signed, signed_points
 from .compared import p_text
-from .shift import CORRECTED, METRICS, Alpha, Draw, Line, alpha_name, draws_of, every_draw, named, severities
+from .shift import CORRECTED, METRICS, PLAIN, Alpha, Draw, Line, alpha_name, draws_of, every_draw, named, severities
 from .shift_statistics import Gain, over_base
 from .table import csv_text
 
@@ -44,6 +44,19 @@ def gains_table(lines: Sequence[Line], metric: str) -> Rows:
             shown = ["" if d is None else gain_of(d) + f" {MARK}" * d.told_apart for d in gains]
             rows.append([*_names(line), *shown])
     return rows
+
+
+def named_rows(rows: Rows) -> Rows:
+    """A table with its :data:`KEYS` in one column, which leaves a phone's width to the numbers; others as they are."""
+    head, *body = rows
+    if head[: len(KEYS)] != KEYS:
+        return rows
+    found = [["cell", *head[len(KEYS) :]]]
+    for method, loss, correction, *values in body:
+        several = correction.split(" or ")
+        shown = correction if len(several) < 3 else f"{several[0]} or any of {len(several) - 1} others"
+        found.append([f"{method} + {loss}" + (f" ({shown})" if correction != PLAIN else ""), *values])
+    return found
 
 
 def evidence_table(lines: Sequence[Line], metric: str) -> Rows:

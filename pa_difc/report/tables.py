@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..evaluation.metrics import METRICS
-from ..util.names import shown_loss
+from ..util.names import NO_LOSS, shown_loss
 from ..util.numbers import signed, spread
 from .compared import Gains
 from .grid import BASE, DIFC, Grid
@@ -20,6 +20,7 @@ from .statistics import Difference, differences, over
 from .table import shown_metrics
 
 AGREES = "agrees with as_is"  #: header of a column: the share of target faces with the same predicted class
+UNTRAINED = "no loss"  #: header of the column of as_is in tables of methods × losses
 _CONFUSING = 3  #: at most this many classes, and at most half of them, count as most confused
 _LISTED = 10  #: with more classes than this, tables list only the first ones, or are transposed
 
@@ -54,14 +55,19 @@ def ablation(grid: Grid) -> Rows:
 
 
 def methods_by_losses(grid: Grid, metric: str) -> Rows:
-    """Methods down, losses across (paper's Table 5); cells with unusual seeds name them."""
-    rows, marks = [["method", *grid.losses]], grid.seed_marks
+    """Methods down, losses across (paper's Table 5); cells with unusual seeds name them.
+
+    ``as_is``, which is not trained, has a column of its own, :data:`UNTRAINED`.
+    """
+    shown = {cell: UNTRAINED if shown_loss(*cell) == NO_LOSS else cell[1] for cell in grid.cells}
+    heads = [head for head in (UNTRAINED, *grid.losses) if head in shown.values()]
+    rows, marks = [["method", *heads]], grid.seed_marks
     for method in grid.methods:
-        row = [method]
-        for loss in grid.losses:
-            values = [percent(r.scores[metric]) for r in grid.of(method, loss).values()]
-            row.append(f"{spread(values)} {marks[method, loss]}".rstrip() if values else "")
-        rows.append(row)
+        row = dict.fromkeys(heads, "")
+        for cell in (cell for cell in grid.cells if cell[0] == method):
+            values = [percent(r.scores[metric]) for r in grid.of(*cell).values()]
+            row[shown[cell]] = f"{spread(values)} {marks[cell]}".rstrip()
+        rows.append([method, *row.values()])
     return rows
 
 

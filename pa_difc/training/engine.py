@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..methods.slot import LossSlot
 from ..methods.unchecked import unchecked
 from ..util.bars import tqdm
 from ..util.distributed import Replicas, from_parts, means, processes, rank, require_same, total
-from ..util.errors import DivergedError, Stopped, UserError
+from ..util.errors import DivergedError, LateError, Stopped, UserError
 from ..util.files import write_text
 from .checkpoint import load_checkpoint, save_checkpoint, seed_everything
 from .repeatable import Repeated, require_optimised
@@ -40,6 +40,7 @@ def fit(
     title: str = "",
     progress: bool | Callable[..., tqdm] = True,
     after_epoch: Callable[[list[dict[str, Any]]], None] | None = None,
+    until: float = inf,
 ) -> list[dict[str, Any]]:
     """Trains a method to its last epoch, resuming from the folder's checkpoint if there is one.
 
@@ -55,6 +56,7 @@ def fit(
         title: title of the progress bar and in errors, such as "mcd · difc".
         progress: whether to show a bar if the output is a terminal; or a function that makes another bar.
         after_epoch: called with the history so far, after the checkpoint; its exceptions end training.
+        until: the time of day at which no further step begins, on one process.
 
     Returns:
         A dict per epoch: "epoch" (from 1), "seconds", "lr", "losses" (means by name) and, for a loss that describes
@@ -64,6 +66,7 @@ def fit(
         DivergedError: a loss is not finite; the last epoch's checkpoint stays.
         UserError: the method or its loss has state that no checkpoint includes, random numbers without a seed or
             weights that nothing updates; it can't be trained on several processes, or these don't share a disk.
+        LateError: it is ``until``; resuming begins at the start of the current epoch.
         Stopped: Ctrl-C.
     """
     require_resumable(adapter)
@@ -87,7 +90,8 @@ def fit(
                 save_checkpoint(checkpoint, adapter, key=key, epoch=0, history=history)
             for epoch in range(done, epochs):
                 bar.set_description(f"{title} epoch {epoch + 1}/{epochs}")
-                history.append(_epoch(adapter, loader, epoch, bar, title, replicas, unsaved if epoch == done else None))
+                new = unsaved if epoch == done else None
+                history.append(_epoch(adapter, loader, epoch, bar, title, replicas, new, until))
                 if adapter.epochs is not None:
                     adapter.epochs.loss.end_epoch()
                 adapter.end_epoch()
@@ -98,10 +102,19 @@ def fit(
                 if after_epoch:
                     after_epoch(history)
                     unsaved.renew()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, LateError) as stop:
             kept = f"checkpoint {len(history)} written" if checkpoint and history else "no checkpoint yet"
-            raise Stopped(f"stopped after epoch {len(history)} of {epochs} ({kept})") from None
+            kind = LateError if isinstance(stop, LateError) else Stopped
+            raise kind(f"stopped after epoch {len(history)} of {epochs} ({kept})") from None
     return history
+
+
+def _in_time(batches: Iterable[dict[str, Any]], until: float) -> Iterator[dict[str, Any]]:
+    """Yields batches until a time of day."""
+    for batch in batches:
+        if time.time() >= until:
+            raise LateError
+        yield batch
 
 
 def _write_log(checkpoint: Path, history: list[dict[str, Any]]) -> None:
@@ -129,6 +142,7 @@ def _epoch(
     title: str,
     replicas: Replicas,
     unsaved: Unsaved | None,
+    until: float,
 ) -> dict[str, Any]:
     started = time.perf_counter()
     learning_rate = next(iter(adapter.optimizers.values())).param_groups[0]["lr"]
@@ -148,7 +162,7 @@ def _epoch(
         draws=adapter.reads_draws,
     )
     with ExitStack() as after_first:
-        for step, batch in enumerate(batches):
+        for step, batch in enumerate(_in_time(batches, until)):
             replicas.share = loader.share(step)
             repeated = Repeated(adapter) if unsaved and step == 0 else None
             returned = checked(adapter) if step == 0 else nullcontext()

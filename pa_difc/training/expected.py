@@ -51,18 +51,26 @@ class Expected:
         self._kinds = [kind_of(cell, self._course.frozen) for cell in cells]
         self._given = list(seconds)
         self._seen: dict[Kind, list[float]] = {}
+        self._noted: dict[Kind, float] = {}
 
     def learn(self, number: int, seconds: float) -> None:
         """Notes how long a cell has taken or will take."""
         for seen in (self._seen, self._course.seen):
             seen.setdefault(self._kinds[number], []).append(seconds)
 
+    def note(self, number: int, seconds: float) -> None:
+        """Notes how long a cell that is being trained will take, which counts until one of its kind has finished."""
+        self._noted[self._kinds[number]] = seconds
+
     def of(self, number: int) -> float | None:
         """Expected seconds of a cell; None if nothing is known about its kind."""
         if self._given:
             return self._given[number]
         kind = self._kinds[number]
-        return mean(self._seen[kind]) if kind in self._seen else self._course.of(kind)
+        if kind in self._seen:
+            return mean(self._seen[kind])
+        known = self._course.of(kind)
+        return self._noted.get(kind) if known is None else known
 
     def next(self, cells: Collection[int], begun: Collection[int]) -> int:
         """Chooses the next cell: first one of a kind not started yet, then the longest.
@@ -78,7 +86,7 @@ class Expected:
         return max(cells, key=lambda n: (self.of(n) or 0.0, -n))
 
     def left(self, waiting: Collection[int], running: Sequence[float], slots: int) -> float | None:
-        """Expected seconds until all cells are done, and those of later grids; None if unknown.
+        """Expected seconds until all cells are done, and those of later grids; None if most of them are unknown.
 
         Args:
             waiting: cells that have not started.
@@ -87,7 +95,7 @@ class Expected:
         """
         each = [*map(self.of, waiting), *map(self._course.of, self._course.ahead)]
         known = [seconds for seconds in each if seconds is not None]
-        if each and not known:
+        if len(known) < len(each) / 2 or (each and not known):
             return None
         unknown = (len(each) - len(known)) * mean(known) if known else 0.0
         return max([(sum(known) + unknown + sum(running)) / slots, *known, *running], default=0.0)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 from ..util.lock import LOOK_S
@@ -41,6 +42,7 @@ def train_cells(
     expected: Expected,
     watch: Callable[[list[int]], None],
     kept: Collection[int] = (),
+    until: float = inf,
 ) -> Iterator[Step]:
     """Trains cells on slots, and yields what becomes of each.
 
@@ -53,19 +55,22 @@ def train_cells(
         expected: the expected duration of cells.
         watch: called regularly with the cells that have not started.
         kept: cells that are not trained, because they have a record.
+        until: the time of day at which no further cell begins, and cells stop training. Cells begin in their order
+            then, so that the first ones are finished; the first one begins however late it is.
     """
     left = [number for number in range(len(cells)) if number not in kept]
-    not_before, tries, begun = dict[int, float](), Counter[int](), set[int]()
-    while left or any(slot.number is not None for slot in slots):
+    not_before, tries, begun = dict[int, float](), Counter[int](), set(kept)
+    while (in_time := _in_time(left, begun, until)) or any(slot.number is not None for slot in slots):
         slots.look()
         for slot in slots:
             now = time.monotonic()
-            if slot.number is None and (ready := [n for n in left if not_before.get(n, now) <= now]):
-                number = expected.next(ready, begun) if slots[1:] else ready[0]
+            if slot.number is None and (ready := [n for n in in_time if not_before.get(n, now) <= now]):
+                number = expected.next(ready, begun) if slots[1:] and until == inf else ready[0]
                 left.remove(number)
                 begun.add(number)
                 cell = cells[number] if slot.device is None else cells[number].but(device=slot.device)
                 slot.begin(number, cell, titles[number])
+                in_time = _in_time(left, begun, until)
         running = {slot.future: slot for slot in slots if slot.number is not None}
         if not running:  # other processes hold the rest, or there is no worker
             time.sleep(WATCH_S)
@@ -78,6 +83,11 @@ def train_cells(
                 not_before[step.number] = time.monotonic() + (LOOK_S if step.outcome else 0)
             yield replace(step, left=tuple(left))
         watch(left)
+
+
+def _in_time(left: list[int], begun: Collection[int], until: float) -> list[int]:
+    """The cells that may still begin: none once it is ``until``, unless none has begun."""
+    return left if time.time() < until or not begun else []
 
 
 def _end(slot: Slot, cells: Sequence[Settings], out: Path, tries: Counter[int]) -> Step:

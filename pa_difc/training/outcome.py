@@ -1,4 +1,4 @@
-"""The outcome of a grid's cell: a record, a failure, or another process is training it."""
+"""The outcome of a grid's cell: a record, a failure, its time is over, or another process is training it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.domains import Domain
-from ..util.errors import UserError
+from ..util.errors import LateError, UserError
 from ..util.files import write_text
 from ..util.lock import Held
 from ..util.registry import in_plugin
@@ -44,11 +44,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of an attempt to train a cell; one of the three is set."""
+    """The outcome of an attempt to train a cell; one of the four is set."""
 
     record: dict[str, Any] | None = None
     failure: Failure | None = None
     held: str | None = None  #: the message about another process that is training it
+    late: str | None = None  #: how far training has come in the time that it was given
 
 
 def try_cell(settings: Settings, source: Domain, target: Domain, out: Path, **how: Any) -> Outcome:
@@ -66,6 +67,8 @@ def try_cell(settings: Settings, source: Domain, target: Domain, out: Path, **ho
         record = run_cell(settings, source, target, out, wait=False, **how)
     except Held as held:
         return Outcome(held=str(held))
+    except LateError as late:
+        return Outcome(late=str(late))
     except (Exception, SystemExit) as error:  # a plugin may even exit
         return Outcome(failure=Failure.of(error, file))
     with suppress(OSError):

@@ -10,20 +10,29 @@ from typing import Any
 
 from ..util.bars import tqdm
 
+#: Fewer steps than this say little about a run's pace: the first one allocates buffers and chooses kernels.
+FEWEST_STEPS = 5
+
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress of a run: title with epoch, steps done, steps in total, and steps per second."""
+    """Progress of a run: title with epoch, steps done, steps in total, steps per second, and steps done before.
+
+    The latter are those before the run was resumed.
+    """
 
     title: str
     done: int
     total: int
     rate: float | None
+    before: int = 0
 
     @property
     def seconds_left(self) -> float | None:
-        """Expected seconds left; None if not known yet."""
-        return (self.total - self.done) / self.rate if self.rate else None
+        """Expected seconds left; None if too few steps were timed to tell."""
+        if not self.rate or self.done - self.before < FEWEST_STEPS:
+            return None
+        return (self.total - self.done) / self.rate
 
 
 class ProgressFile(tqdm):
@@ -41,7 +50,7 @@ class ProgressFile(tqdm):
     def display(self, *args: Any, **kwargs: Any) -> None:
         """Writes the file instead of a terminal's line."""
         about = self.format_dict
-        found = [self.desc.removesuffix(": "), about["n"], about["total"], about["rate"]]
+        found = [self.desc.removesuffix(": "), about["n"], about["total"], about["rate"], self.initial]
         temporary = self.path.with_suffix(".new")
         temporary.write_text(json.dumps(found))
         temporary.replace(self.path)

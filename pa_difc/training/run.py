@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def run_cell(
     progress: bool | Callable[..., tqdm] = True,
     log: Sequence[str] = (),
     wait: bool = True,
+    until: float = inf,
 ) -> dict[str, Any]:
     """Trains and scores one cell of a grid, or returns its record if it has one.
 
@@ -62,11 +64,13 @@ def run_cell(
         progress: whether to show a bar; see :func:`.engine.fit`.
         log: names of loggers; see :mod:`.loggers`.
         wait: whether to wait for another process that trains this run.
+        until: the time of day at which training stops; a run that is being scored is finished.
 
     Raises:
         UserError: see :func:`.engine.fit`; or a plugin's code keeps state for the next run, a logger is unknown, a
             record or checkpoint is damaged, or a file can't be written.
         Held: another process trains this run, and ``wait`` is False.
+        LateError: see :func:`.engine.fit`.
     """
     settings = for_samples(settings, source)
     folder = RunFolder.of(out, settings, source, target)
@@ -75,7 +79,7 @@ def run_cell(
     with holding(folder.path, "is training this run", wait=wait) if rank() == 0 else nullcontext():
         if (record := from_first(folder.record)) is not None:  # by the process that was waited for
             return record
-        return _run(folder, source, target, title, progress, log)
+        return _run(folder, source, target, title, progress, log, until)
 
 
 def kept_record(settings: Settings, source: Domain, target: Domain, out: Path) -> dict[str, Any] | None:
@@ -103,6 +107,7 @@ def _run(
     title: str,
     progress: bool | Callable[..., tqdm],
     log: Sequence[str],
+    until: float,
 ) -> dict[str, Any]:
     """Trains and scores a run without a record, whose folder this process has locked."""
     settings = folder.settings
@@ -126,6 +131,7 @@ def _run(
             title=title,
             progress=progress,
             after_epoch=to_log,
+            until=until,
         )
         if rank() == 0 and not (folder.path / SETTINGS).exists():  # the record alone would look like a complete run
             raise UserError(f"{folder.path} was removed during training; rerun the command to start again")

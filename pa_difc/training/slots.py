@@ -12,6 +12,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,16 +131,16 @@ class _Worker(Executor):
 
 
 @contextmanager
-def here(pairs: Pairs, out: Path, log: Sequence[str]) -> Iterator[Slots]:
+def here(pairs: Pairs, out: Path, log: Sequence[str], until: float = inf) -> Iterator[Slots]:
     """One slot: this process, with all its threads.
 
     Args:
         pairs: the data of all cells.
-        out, log: see :func:`.run_cell`.
+        out, log, until: see :func:`.run_cell`.
     """
 
     def task(settings: Settings, title: str, progress: Path) -> Result:
-        return try_cell(settings, *pairs.of(settings), out, title=title, log=log), ""
+        return try_cell(settings, *pairs.of(settings), out, title=title, log=log, until=until), ""
 
     with tempfile.TemporaryDirectory(prefix="pa_difc-") as folder:
         yield Slots([Slot(Here, task, Path(folder) / "0.json")])

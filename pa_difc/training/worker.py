@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class _State:
     lock = threading.Lock()  # a worker is told to stop only inside the block that catches it
 
 
-def train(setup: Setup, settings: Settings, title: str, progress: Path) -> Path:
+def train(setup: Setup, settings: Settings, title: str, progress: Path, until: float = inf) -> Path:
     """Trains a cell, unless workers are to stop.
 
     Args:
@@ -72,6 +73,7 @@ def train(setup: Setup, settings: Settings, title: str, progress: Path) -> Path:
         settings: resolved.
         title: the cell's title.
         progress: the progress file.
+        until: see :func:`.run_cell`.
 
     Returns:
         The file with the outcome, empty if the cell was stopped, and the output printed meanwhile.
@@ -80,7 +82,8 @@ def train(setup: Setup, settings: Settings, title: str, progress: Path) -> Path:
 
     def cell() -> Outcome:
         source, target = value_of(setup).of(settings)
-        return try_cell(settings, source, target, setup.out, title=title, progress=bar, log=setup.log)
+        how = {"title": title, "progress": bar, "log": setup.log, "until": until}
+        return try_cell(settings, source, target, setup.out, **how)
 
     return told(setup, cell, Outcome(), progress)
 

@@ -9,12 +9,14 @@ from itertools import starmap
 import optuna
 
 from ..evaluation.metrics import COLLAPSED
+from ..report.brief import split_lead
 from ..report.page import html_figure, html_page, html_table, markdown_table
 from ..report.printed import aligned
 from ..report.table import csv_text
 from ..util.files import write_text
 from ..util.markdown import write_markdown
 from ..util.names import as_utf8
+from ..util.numbers import with_minus
 from ..util.terminal import wrapped
 from ..util.version import VERSION
 from .assessment import Assessment
@@ -55,7 +57,7 @@ def write_report(
     objective = objective_criterion(plan.select)
     drawn = (html_figure(*figure) for figure in figures(study, choice, assessment, names, objective))
     blocks = [
-        _text(lead, "lead"),
+        *map(_text, split_lead(lead), ("lead", "")),
         *(_text(warning, "warn") for warning in (*warnings, *hints)),
         _text(" ".join(reasons(choice, plan.select))),
         _text(_facts(plan, study, choice), "facts"),
@@ -74,7 +76,7 @@ def write_report(
     write_markdown(out / "report.md", "\n\n".join([f"# {title}", *filter(None, texts)]) + "\n")
     write_text(out / "report.html", html_page(title, "\n".join(pages)))
     write_text(out / "trials.csv", csv_text(trials_csv(choice, assessment)))
-    shown = [wrapped(text, indent=0) for text in (lead, *warnings)]
+    shown = [wrapped(with_minus(text), indent=0) for text in (lead, *warnings)]
     for title, rows in scored:
         shown += ["", f"{title}:", *aligned(rows)]
     return "\n".join([*shown, wrapped(BEST, indent=0), ""] if scored else shown)
@@ -104,6 +106,8 @@ def title_of(plan: StudyPlan) -> str:
 
 
 def _text(words: str, kind: str = "") -> Block:
+    if not words:
+        return "", ""
     marked = f"**{words}**" if kind == "warn" else words
     return f"<p{kind and f' class={kind!r}'}>{html.escape(words)}</p>", marked
 

@@ -29,6 +29,10 @@ def is_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY)
 
 
+class LateError(Exception):
+    """The time for training is over; the run can be resumed."""
+
+
 class Stopped(KeyboardInterrupt):
     """Ctrl-C, or a signal like it, during work that can be resumed.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from math import isfinite, isnan
@@ -10,6 +11,9 @@ from typing import Any
 
 #: Decimals of a computed value that are trusted; the rest is noise, which must not decide how a half is rounded.
 _TRUSTED = 9
+
+#: The hyphen before a negative number, which stands after a space or a bracket, or begins a table's cell.
+_NEGATIVE = re.compile(r"(?:(?<=[\s(])|^)-(?=\d)")
 
 #: Differences below it have two decimals.
 _SMALL = 0.1
@@ -47,6 +51,11 @@ def signed_points(value: float) -> str:
 def minus(text: str) -> str:
     """A number as text with a minus sign in place of a hyphen, for pages."""
     return text.replace("-", "−")
+
+
+def with_minus(text: str) -> str:
+    """A text for people with a minus sign before each negative number; a range such as "1-2" keeps its hyphen."""
+    return _NEGATIVE.sub("−", text)
 
 
 def plus_minus(value: float, deviation: float | None, form: Callable[[float], str] = fixed) -> str:

@@ -19,7 +19,7 @@ from pa_difc.training.record import RunFolder
 from pa_difc.training.resolve import resolve
 from pa_difc.training.run import finish, run_cell
 from pa_difc.training.settings import Settings
-from pa_difc.util.errors import DivergedError, Stopped, UserError
+from pa_difc.util.errors import DivergedError, LateError, Stopped, UserError
 
 EVERY = [(m, loss) for m in TRAINED for loss in LOSSES] + [(m, loss) for m in JOINED for loss in ("ce", "difc")]
 
@@ -218,6 +218,23 @@ def test_ctrl_c_says_what_was_kept(source, target, tmp_path, monkeypatch):
     monkeypatch.undo()
     straight = state(train(config(), source, target, None)[0])
     assert_same(straight, state(train(config(), source, target, tmp_path)[0]))
+
+
+def test_training_that_its_time_stops_in_an_epoch_ends_as_if_it_had_not_been(source, target, tmp_path, monkeypatch):
+    """Each step takes a second: the time is over one step into the third epoch, whose start is where it resumes."""
+    cfg, now, one = config(), [0.0], engine._flatten
+    straight = state(train(cfg, source, target, None)[0])
+    loader = make_loader(cfg, source, target)
+    assert len(loader) == 2
+    monkeypatch.setattr(engine, "_flatten", lambda losses: (now.__setitem__(0, now[0] + 1), one(losses))[1])
+    monkeypatch.setattr("time.time", lambda: now[0])
+    adapter = make_adapter(cfg, source, len(loader))
+    until = 2 * len(loader) + 1
+    with pytest.raises(LateError, match=r"^stopped after epoch 2 of 4 \(checkpoint 2 written\)$"):
+        fit(adapter, loader, epochs=4, folder=tmp_path, key="k", progress=False, until=until)
+    assert now[0] == until
+    monkeypatch.undo()
+    assert_same(straight, state(train(cfg, source, target, tmp_path)[0]))
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "other"])

@@ -10,6 +10,7 @@ from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.interactive import chart
 from pa_difc.report.plane import plane_of
 from pa_difc.report.table import rows_from_records, to_csv, to_markdown, to_terminal
+from pa_difc.report.tables import methods_by_losses
 from pa_difc.util.names import cell_name, shown_loss
 
 
@@ -55,3 +56,21 @@ def test_tables_for_people_show_a_dash_and_the_csv_keeps_the_name_for_programs(m
 )
 def test_only_the_classifier_without_training_has_no_loss(method, name, loss):
     assert (cell_name(method, "ce"), shown_loss(method, "ce")) == (name, loss)
+
+
+def test_its_value_stands_in_no_loss_s_column(made):
+    folder, _ = made
+    (grid,) = load_grids(folder)
+    assert methods_by_losses(grid, "accuracy") == [
+        ["method", "no loss", "ce", "difc"], ["as_is", "80.0", "", ""], ["mcd", "", "40.0", "50.0"],
+    ]  # fmt: skip
+    write_grid_report(folder, folder / "out", latex=True)
+    latex = (folder / "out" / "tables" / "accuracy-methods-x-losses.tex").read_text()
+    assert r"as\_is & \textbf{80.0} &  &  \\" in latex
+
+
+def test_without_a_trained_cell_there_is_no_column_of_losses(tmp_path):
+    write(tmp_path, record("as_is", "ce", scores=dict.fromkeys(("source", "target"), flat_scores(7, 0.5))))
+    write(tmp_path, record("source_free", "di", scores=dict.fromkeys(("source", "target"), flat_scores(7, 0.6))))
+    (grid,) = load_grids(tmp_path)
+    assert methods_by_losses(grid, "macro_recall")[0] == ["method", "no loss", "di"]

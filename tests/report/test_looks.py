@@ -376,3 +376,42 @@ def test_an_option_s_name_is_whole_in_a_table(tab, tmp_path):
         tab.show(path, width)
         lines = "c => Math.round((c.clientHeight - 8) / parseFloat(getComputedStyle(c).lineHeight))"
         assert tab.run(f"({lines})(document.querySelector('tbody tr td:nth-child(2)'))") <= most
+
+
+@NEEDED
+def test_a_phone_shows_several_shifts_and_breaks_no_mark(tab, tmp_path):
+    """Draws that a number is over stand on a line of their own, and a row's name takes one column."""
+    from test_shift import record as shifted
+
+    cells = [(loss, alpha, draw) for loss in ("ce", "difc") for alpha in (None, 10.0, 3.0, 0.3) for draw in range(3)]
+    records = [shifted(*cell, 0.4 + 0.03 * cell[2]) for cell in cells if cell != ("difc", 3.0, 2)]
+    tab.show(write_shift_report(records, tmp_path), 390, 844)
+    ends = tab.run("[...document.querySelector('table').tHead.rows[0].cells].map(c => c.getBoundingClientRect().right)")
+    assert sum(end <= 390 for end in ends) >= 3  # the name, and two of α
+    marks = tab.run(
+        "[...document.querySelectorAll('td .flag')].map(f => [f.textContent, f.getClientRects().length, "
+        "f.getBoundingClientRect().height])"
+    )
+    assert sorted({text for text, *_ in marks if "draw" in text}) == ["(draws 0, 1)"]
+    assert all(lines == 1 and height < 25 for _, lines, height in marks)
+
+
+@NEEDED
+def test_a_study_s_table_of_trials_fits_a_desktop(tab, tmp_path):
+    """Four dimensions with long names and every criterion: heads take several lines rather than more width."""
+    searched = ["max_margin", "epsilon", "confusion_weight", "entropy_weight"]
+    scores = [
+        "consensus (objective)",
+        "im",
+        "class_ami",
+        "ensv",
+        "rank",
+        "keeps source recall",
+        "target mean recall, %",
+    ]
+    values = ["0.523", "0.0123", "0.00431", "0.1", "9.0000", "-0.8123", "0.4567", "0.9012", "3.33", "yes", "55.1"]
+    rows = [["trial", *searched, *scores], ["3 (chosen)", *values], ["4", *values]]
+    page = tmp_path / "report.html"
+    page.write_text(html_page("A study", f"<h2>Facts</h2><h2>Trials</h2>{html_table(rows, 'Trials')}"))
+    tab.show(page, 1280, 900)
+    assert tab.run("(s => s.scrollWidth <= s.clientWidth)(document.querySelector('.scroll'))")

@@ -1,6 +1,8 @@
 """A number reads the same wherever it stands: rounded once, from its full value, with halves away from zero."""
 
+import io
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -106,3 +108,26 @@ def test_terms_of_the_training_loss_are_named_in_words():
         "step 2: source classification, head 1",
         "step 3: discrepancy",
     ]
+
+
+def test_people_read_minus_signs_and_programs_hyphens(tmp_path, monkeypatch):
+    """In a page, in Markdown and in a terminal that has the sign; commands, dates and ranges keep their hyphens."""
+    from pa_difc.report.latex import latex_table
+    from pa_difc.report.page import html_page, html_table, markdown_table
+    from pa_difc.report.printed import aligned, notes
+    from pa_difc.report.table import csv_text
+    from pa_difc.util.markdown import write_markdown
+
+    rows = [["cell", "Δ", "interval"], ["source-only-2", "-1.5 ± 0.2", "-2.0 to +0.1"]]
+    minus = ("−1.5 ± 0.2", "−2.0 to +0.1")
+    prose = "From (-0.3) on 2026-01-02, 1-2 of them; `--seeds -1` too."
+    write_markdown(tmp_path / "page.md", f"{prose}\n\n{markdown_table(rows)}\n\n```\nx --lr -0.5\n```\n")
+    text = (tmp_path / "page.md").read_text()
+    assert "(−0.3) on 2026-01-02, 1-2 of them; `--seeds -1` too." in text and "x --lr -0.5" in text
+    shown = "\n".join(aligned(rows)), text, html_page("t", html_table(rows, "t"))
+    assert all(part in one and "source-only-2" in one.replace("<wbr>", "") for one in shown for part in minus)
+    assert notes(["from -0.3 on"]) == ["from −0.3 on"]
+    assert "-1.5" in csv_text(rows) and "−" not in csv_text(rows) + latex_table(rows, "c", "l")
+    ascii_only = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", ascii_only)
+    assert "-1.5 +/- 0.2" in aligned(rows)[1]

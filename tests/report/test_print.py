@@ -247,3 +247,11 @@ def test_heads_of_tables_are_repeated_and_heads_of_sections_stay_with_what_follo
     assert re.search(r"h1, h2, h3 \{[^}]*break-after: avoid", printed)
     assert re.search(r"summary \{[^}]*break-after: avoid", printed)
     assert re.search(r"table, thead, tr, figure \{[^}]*avoid", printed)  # a table that is longer than a page breaks
+
+
+def test_a_png_has_its_title_and_files_for_papers_have_none(tmp_path):
+    for title in ("Recall per class", "Another"):
+        Figure(title, lambda ax: ax.plot([0, 1], label="difc")).write(tmp_path / title, ("png", "svg", "pdf"))
+    files = {s: [(tmp_path / f"{t}.{s}").read_bytes() for t in ("Recall per class", "Another")] for s in ("png", "svg")}
+    assert files["png"][0] != files["png"][1] and files["svg"][0] == files["svg"][1]
+    assert b"Recall" not in files["svg"][0] and b"difc" in files["svg"][0]

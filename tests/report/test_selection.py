@@ -350,9 +350,8 @@ def test_a_choice_is_said_before_what_labels_say_of_it(folder):
     write(folder, "as_is", "ce", wrong(0.4, 5))
     grid = grid_of(folder)
     assert sentence_of_choice(select(grid)) == (
-        "Chosen without labels: mcd + ce, by consensus (mean rank by class_ami, ensv and source recall), among 4 "
-        "cells. By the labels, read after the choice, mcd + ce has 90.0 % mean recall and 90.0 % accuracy; as_is "
-        "has 60.0 % mean recall and 60.0 % accuracy."
+        "Chosen without labels: mcd + ce, by consensus, among 4 cells. By the labels, read after the choice, it has "
+        "90.0 % mean recall and 90.0 % accuracy; as_is has 60.0 % mean recall and 60.0 % accuracy."
     )
 
 

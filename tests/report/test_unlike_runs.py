@@ -181,3 +181,12 @@ def test_recall_of_confused_classes_names_its_seeds_if_the_row_has_others(tmp_pa
         write(tmp_path, record("mcd", "difc", seed, history=[state([0.1] * 7, [7.0, 6, 5, 4, 3, 2, 1])]))
     (grid,) = make_grids(all_runs(tmp_path).runs)
     assert confusing_recall(grid)[1][1] == "most confused (surprise, fear, disgust) (seed 5)"
+
+
+def test_a_mean_over_targets_names_its_seeds_where_they_are_not_the_usual_ones(tmp_path):
+    for target in ("jaffe", "fer2013"):
+        cell(tmp_path, "dann", "ce", {0: 0.4, 1: 0.5}, target=target)
+        cell(tmp_path, "mcd", "ce", {0: 0.6}, target=target)
+        cell(tmp_path, "as_is", "ce", {0: 0.3}, target=target)
+    means = {row[0]: row[-1] for row in over_targets(tmp_path)[RECALL][1:]}
+    assert means == {"dann": "45.0 ± 7.1", "mcd": "60.0 (seed 0)", "as_is": "30.0"}

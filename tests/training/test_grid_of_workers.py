@@ -1,5 +1,7 @@
 """Which cell goes next, what a lost worker costs, what is done with a cell that another process holds."""
 
+import math
+import time
 from collections import Counter
 from concurrent.futures import BrokenExecutor, Future
 
@@ -201,3 +203,32 @@ def test_a_failure_of_many_cells_is_one_line_with_their_number(capsys, tmp_path)
         f"failed: dann · ce: KeyError: b ({file})",
         "failed: safn · ce: no face … and 1 more run",
     ]
+
+
+def in_time(script, tmp_path, until, kept=()):
+    """The numbers of the cells that begin in a grid of two slots, in order; each takes the clock 10 s further."""
+    log = []
+    there = Slots(Slot(lambda: Scripted(script, log), None, tmp_path / f"{i}.json") for i in range(2))
+    some = cells("source_only", "dann", "mcd", "safn")
+    expected = Expected(some, [1.0, 7.0, 3.0, 5.0])
+    list(train_cells(some, ["cell"] * 4, there, tmp_path, expected, lambda n: None, kept, until))
+    return [number for number, _ in log if number != "shutdown"]
+
+
+def test_with_an_end_cells_begin_in_their_order_and_without_one_the_longest_first(tmp_path):
+    assert in_time(lambda n, attempt: DONE, tmp_path, 1e12) == [0, 1, 2, 3]
+    assert in_time(lambda n, attempt: DONE, tmp_path, math.inf) == [1, 3, 2, 0]
+    assert in_time(lambda n, attempt: DONE, tmp_path, 1e12, kept=[0]) == [1, 2, 3]
+
+
+def test_after_the_end_no_cell_begins_and_none_is_tried_again(tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+
+    def script(number, attempt):
+        now[0] += 10
+        return BrokenExecutor("killed") if number == 1 else DONE
+
+    assert in_time(script, tmp_path, 1015.0) == [0, 1]
+    assert in_time(script, tmp_path, 0.0) == [0]  # one begins however late it is
+    assert in_time(script, tmp_path, 0.0, kept=[0]) == []
