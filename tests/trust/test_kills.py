@@ -160,7 +160,7 @@ def test_an_export_killed_before_every_change_to_the_disk(root, tmp_path):
         if status == 0:
             break
         assert status == -signal.SIGKILL
-    print(f"\nexport: killed before each of {number - 1} changes to the disk, 0 lost")
+    print(f"\nexport: killed before each of {number - 1} changes to the disk, 0 lost", flush=True)
     assert number > 6 and read == {"old", "new"}
 
 
