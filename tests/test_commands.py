@@ -4,6 +4,7 @@ import csv
 import json
 import resource
 import runpy
+import shutil
 import signal
 import sys
 import time
@@ -128,8 +129,6 @@ def test_bad_input_gets_one_line_and_exit_code_2(arguments, words, data_root, tm
 
 
 def test_an_empty_source_class_is_named(data_root, tmp_path, monkeypatch, capsys):
-    import shutil
-
     shutil.copytree(data_root, tmp_path / "data")
     shutil.rmtree(tmp_path / "data" / "bright" / "train" / "fear")
     grid = ["--methods", "source_only", "--losses", "difc"]
@@ -137,6 +136,18 @@ def test_an_empty_source_class_is_named(data_root, tmp_path, monkeypatch, capsys
         monkeypatch, capsys, "recipes/compare.py", *flags(tmp_path / "data", tmp_path / "out"), *grid
     )
     assert code == 2 and "class fear has no source sample" in err and err.count("\n") == 1
+
+
+def test_a_prior_that_can_t_be_estimated_costs_no_cell(data_root, tmp_path):
+    """The source's test split lacks a class: predictions stay as they are, and the records say why."""
+    shutil.copytree(data_root, tmp_path / "data")
+    shutil.rmtree(tmp_path / "data" / "bright" / "test" / "fear")
+    grid = ["--methods", "source_only", "--losses", "ce", "di", "--epochs", "1"]
+    code, _, err = here("compare", *flags(tmp_path / "data", tmp_path / "out", "prior_correction=rlls"), *grid)
+    assert code == 0 and "Traceback" not in err, err
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("out/runs/*/record.json")]
+    said = {record["model"]["adjustment"]["refused"] for record in records}
+    assert len(records) == 2 and said == {"no held-out source sample of 1 class"}
 
 
 def test_an_output_that_can_t_be_written(data_root, tmp_path, monkeypatch, capsys):

@@ -2,14 +2,19 @@
 
 import io
 import math
+import os
+import subprocess
 import sys
 import time
 from collections import Counter
 
 import pytest
+from made import class_folders
+from processes import PYTHON, ROOT
 
 from pa_difc.commands.console import exit_with
 from pa_difc.commands.parser import COMMANDS, main
+from pa_difc.data.labels import SEVEN
 from pa_difc.report.printed import aligned, notes
 from pa_difc.training.progress import ProgressFile, read_progress
 from pa_difc.util.bars import tqdm
@@ -193,3 +198,31 @@ def test_the_second_part_of_a_wide_table_repeats_only_what_tells_rows_apart(name
     assert first[:2] == ["method", "loss"] and others
     for heads in others:
         assert [head for head in heads if head != "wide"] == key
+
+
+def test_a_locale_without_utf_8_changes_no_file(tmp_path):
+    """As `LC_ALL=C PYTHONUTF8=0` does, under which Python opens files as ASCII unless it is told otherwise."""
+    for name, seed in (("größe", 0), ("小さい", 1)):
+        class_folders(tmp_path / name, SEVEN, seed, per_class=4)
+    words = [
+        "--source",
+        "folder:größe",
+        "--target",
+        "folder:小さい",
+        "--data-root",
+        tmp_path,
+        "--methods",
+        "source_only",
+    ]
+    words += ["--losses", "ce", "--epochs", "1", "--set", "crop_px=32", "batch_size=16"]
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LOKY_MAX_CPU_COUNT": "1"}
+    for command in (["compare", *words, "--out", tmp_path / "ö"], ["report", tmp_path / "ö"]):
+        done = subprocess.run(
+            [*PYTHON, "-m", "pa_difc", *map(str, command)],
+            capture_output=True,
+            env=os.environ | plain | {"PYTHONPATH": str(ROOT)},
+        )
+        assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr
+        assert done.stdout.decode("ascii")
+    page = (tmp_path / "ö" / "report" / "report.md").read_text(encoding="utf-8")
+    assert "folder:größe" in page and "folder:小さい" in page

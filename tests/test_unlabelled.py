@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import runpy
+import shlex
 import shutil
 import sys
 
@@ -82,6 +83,27 @@ def test_the_terminal_says_that_almost_all_faces_are_of_one_class(grid, tmp_path
     said = " ".join(capsys.readouterr().out.split())
     assert "100 faces without labels" in said and "93%" in said
     assert "collapsed: fewer than half of the classes were ever predicted, or one class for at least 90 % of" in said
+
+
+def test_a_choice_among_heads_on_frozen_features_ends_in_the_command_that_trains_the_whole_network(root, tmp_path):
+    heads = [*GRID[:2], "--losses", "ce", "di", "--seeds", "3", "--epochs", "1", "--features", "frozen"]
+    code, text, err = here("compare", *flags(root, tmp_path / "heads"), *heads)
+    assert code == 0 and "pa-difc export" not in text, err
+    chosen, line = re.search(
+        r"(?:chosen|rely on it): (.*); to use it, train its whole network: pa-difc (.*)", text
+    ).groups()
+    run = next((tmp_path / "heads" / "runs").glob(f"{chosen.replace(' + ', '-')}-*"))
+    for command in (
+        ["export", "--model", run, "--out", tmp_path / "none"],
+        ["predict", "--model", run, root / "loose"],
+    ):
+        code, _, err = here(*command)
+        assert code == 2 and "a run on frozen features" in err and err.count("\n") == 1, err
+    words = shlex.split(line)
+    words[words.index("--out") + 1] = str(tmp_path / "whole")
+    assert here(*words)[0] == 0
+    (run,) = (tmp_path / "whole" / "runs").glob(f"{chosen.replace(' + ', '-')}-seed3-*")
+    assert here("export", "--model", run, "--out", tmp_path / "model")[0] == 0
 
 
 def test_the_report_shows_predictions_and_never_a_score_on_the_target(grid):

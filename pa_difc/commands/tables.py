@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..report.again import whole_command
 from ..report.asked import keep_asked
 from ..report.grid import Grid, make_grids
 from ..report.over_targets import NOTE, tables_over_targets
@@ -187,7 +188,14 @@ def _choice_markdown(grid: Grid, selection: Selection) -> str:
 
 def _choice_text(selection: Selection) -> str:
     """The terminal's table for a target without labels: what a choice can go by, and the chosen cell."""
-    export = f"pa-difc export --model {quoted(str(selection.chosen.runs[0].path))} --out my_model"
     sure = "chosen" if selection.chosen.eligible else "the least bad; do not rely on it"
-    chosen = f"\n{sure}: {selection.chosen.name}; to use it: {export}"
+    chosen = f"\n{sure}: {selection.chosen.name}; {_use(selection.chosen.runs[0])}"
     return "\n".join([*aligned(candidates_table(selection), keys=2), *notes(selection_notes(selection)), chosen])
+
+
+def _use(run: Run) -> str:
+    """How to make a model of a run: heads on frozen features are none."""
+    if not run.record["data"]["target"].get("features_of"):
+        return f"to use it: pa-difc export --model {quoted(str(run.path))} --out my_model"
+    command = whole_command(run)
+    return f"to use it, train its whole network: {command or 'the same command without --features frozen'}"

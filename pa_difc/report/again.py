@@ -67,6 +67,12 @@ def row_commands(grid: Grid) -> list[tuple[str, str]]:
     return [(name, line) for name, line in found if line]
 
 
+def whole_command(run: Run) -> str | None:
+    """The command that trains the whole network of a run on frozen features; None if its record has none."""
+    line = _line(run, heads_alone=False).replace(_SEEDS, str(run.cell[2]))
+    return line if line and "frozen" not in shlex.split(line) else None
+
+
 def again_html(grid: Grid) -> str:
     """The page's section of commands as HTML; empty if the records hold none."""
     if not (given := table_commands(grid)):
@@ -103,8 +109,8 @@ def _thinned(grid: Grid) -> bool:
 _SEEDS = "\0seeds"
 
 
-def _line(run: Run) -> str:
-    """The command that trains a run's row, with :data:`_SEEDS` for the seeds."""
+def _line(run: Run, *, heads_alone: bool = True) -> str:
+    """The command that trains a run's row, with :data:`_SEEDS` for the seeds; on frozen features if the run was."""
     record = run.record
     identity, said = record["identity"], str(record.get("command", ""))
     words = shlex.split(said)
@@ -113,7 +119,7 @@ def _line(run: Run) -> str:
     if "recipe" in foreign or identity.get("processes") or (foreign and not plugins and not _is_ours(words)):
         return said
     settings = _given(run) or ["--config", str(run.path / _FILE)]
-    frozen = ["--features", "frozen"] if record["common"].get("features") else []
+    frozen = ["--features", "frozen"] if heads_alone and record["common"].get("features") else []
     cell = ["--methods", run.method, "--losses", run.loss, "--seeds", _SEEDS]
     line = shlex.join([*start, "compare", *plugins, *cell, *settings, *frozen, *_OUT])
     return line.replace(shlex.quote(_SEEDS), _SEEDS)

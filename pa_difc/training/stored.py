@@ -47,20 +47,27 @@ def read_settings(folder: Path) -> dict[str, Any]:
     """Reads the settings of a folder's model, in the form of :func:`.model_settings`.
 
     Raises:
-        UserError: there is no model, or its settings are damaged.
+        UserError: there is no model, its settings are damaged, or it is of heads on frozen features.
     """
     path = settings_file(folder)
-    if path.name == EXPORTED[0]:
-        settings = read_json(path, others_add=True)
-    else:
-        try:
-            settings = model_settings(read_record(path))
-        except (KeyError, TypeError, AttributeError):
-            raise UserError(f"{path}: the settings of its model are missing; train the run again") from None
+    settings = read_json(path, others_add=True) if path.name == EXPORTED[0] else _settings_of_run(path)
     try:
         return checked(settings)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def _settings_of_run(path: Path) -> dict[str, Any]:
+    try:
+        record = read_record(path)
+        if record["data"]["target"].get("features_of"):
+            raise UserError(
+                f"{path}: a run on frozen features, whose heads can't be used on images: train it without "
+                "--features frozen"
+            )
+        return model_settings(record)
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(f"{path}: the settings of its model are missing; train the run again") from None
 
 
 def network_of(place: Path | str | None) -> dict[str, Any]:

@@ -1,15 +1,41 @@
-"""A PostgreSQL server of our own, on a free loopback port."""
+"""Servers of our own, on free loopback ports: PostgreSQL, and optuna's proxy."""
 
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def proxy(database):
+    """Within the block a proxy of an sqlite file; yields its address."""
+    port = free_port()
+    code = (
+        "import sys; from optuna.storages import RDBStorage, run_grpc_proxy_server as serve; "
+        "serve(RDBStorage(sys.argv[1]), host='127.0.0.1', port=int(sys.argv[2]))"
+    )
+    server = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", code, f"sqlite:///{database}", str(port)], stderr=subprocess.DEVNULL
+    )
+    try:
+        yield f"grpc://127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait()
 
 
 class Postgres:
@@ -28,9 +54,7 @@ class Postgres:
         if os.geteuid() == 0:  # the server refuses to run as root
             shutil.chown(folder, "postgres")
             self.as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         how = ["-A", "trust"]
         if password is not None:
             file = Path(f"{folder}.first")

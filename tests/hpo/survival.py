@@ -13,6 +13,8 @@ from pathlib import Path
 import kills
 import optuna
 
+from pa_difc.tuning import workers
+
 
 def slow_trial(seconds):
     """A trial that takes so long, and looks between times whether it is still its own."""
@@ -95,6 +97,18 @@ def killed(url, folder):
     all_at_work(url, 2)
     os.kill(pids[0], signal.SIGKILL)
     report(url, pids, said)
+
+
+def silent(url, folder):
+    """One is killed between making its trial and the first beat; the next can't see that, as on another machine."""
+
+    def first():
+        workers.Beats.__enter__ = lambda beats: os.kill(os.getpid(), signal.SIGKILL)
+        kills.study_of(url, "s", None)
+
+    print("killed", kills.wait(kills.fork(first)), *states(url))
+    said = f"{folder}/next.txt"
+    report(url, [kills.fork(lambda: kills.study_of(url, "s", None), said)], [said])
 
 
 def crowd(url, folder):

@@ -13,6 +13,7 @@ import optuna
 import pytest
 from processes import apart, here, run, start
 
+from pa_difc.tuning.storage import open_storage
 from pa_difc.util.toml import read_toml
 from pa_difc.util.version import VERSION
 
@@ -178,6 +179,17 @@ def test_one_line_for_what_can_t_work(data_root, tmp_path):
     for words, more in wrong.items():
         code, _, err = here("search", *flags(data_root, tmp_path / "out"), *more)
         assert code == 2 and err.count("\n") == 1 and words in err and "secret" not in err, err
+
+
+def test_a_second_study_of_a_pair_in_one_storage_takes_the_name_that_the_error_asks_for(data_root, tmp_path):
+    url = f"journal:{tmp_path / 'studies.log'}"
+    words = flags(data_root, tmp_path / "out", "--storage", url, "--features", "frozen", trials=1)
+    assert here("search", *words)[0] == 0
+    code, _, err = here("search", *words, "lr=0.5")
+    assert code == 2 and err.endswith("give this one a name of its own, --study NAME\n") and err.count("\n") == 1, err
+    assert here("search", *words, "lr=0.5", "--study", "second")[0] == 0
+    found = {s.study_name: s.n_trials for s in optuna.get_all_study_summaries(open_storage(url))}
+    assert len(found) == 2 and "second" in found and set(found.values()) == {1}
 
 
 def test_without_data_the_help_is_near(tmp_path):

@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
 import kills
 import pytest
 import survival
 from processes import ROOT
-from servers import BIN, Postgres
+from servers import BIN, Postgres, proxy
 
 from pa_difc.tuning.journal import Journal
 from pa_difc.tuning.steady import SteadyStorage
@@ -40,23 +41,48 @@ def server():
         yield server
 
 
-def test_a_killed_worker_of_a_journal_costs_one_try(run, tmp_path):
-    out, states, err = run("killed", f"journal:{tmp_path}/j.log")
+@pytest.fixture
+def address(tmp_path, request):
+    """An empty storage of a kind."""
+    with ExitStack() as stack:
+
+        def of(kind):
+            if kind == "grpc":
+                return stack.enter_context(proxy(tmp_path / "s.db"))
+            return request.getfixturevalue("server").url() if kind == "postgres" else f"journal:{tmp_path}/j.log"
+
+        yield of
+
+
+SHARED = ["journal", "grpc", "postgres"]
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_a_killed_worker_costs_one_try(run, kind, address):
+    out, states, err = run("killed", address(kind))
     assert "exit -9" in out and "exit 0" in out and "its worker was lost; retrying" in out, out + err
     assert states.count("COMPLETE") == 4 and states.count("FAIL") == 1 and len(states) == 5
 
 
-def test_a_paused_worker_gives_its_trial_up(run, tmp_path):
-    out, states, err = run("paused", f"journal:{tmp_path}/j.log")
+@pytest.mark.parametrize("kind", SHARED)
+def test_a_worker_killed_before_its_trial_s_first_heartbeat_costs_one_try(run, kind, address):
+    out, states, err = run("silent", address(kind))
+    assert "killed -9 RUNNING\n" in out and "exit 0" in out, out + err
+    assert "one that gives no sign for 3 seconds is retried" in out and "its worker was lost; retrying" in out
+    assert states == ["FAIL", *["COMPLETE"] * 3] and out.count("defaults") == 1, out
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_a_paused_worker_gives_its_trial_up(run, kind, address):
+    out, states, err = run("paused", address(kind))
     assert "exit 0" in out and "this worker was silent for so long that others were given it" in out, out + err
     assert "Traceback" not in out and states.count("COMPLETE") == 4 and states.count("RUNNING") == 0
 
 
 @pytest.mark.parametrize("kind", ["postgres", "journal"])
 @pytest.mark.parametrize("what", ["crowd", "crowd_loses_its_first"])
-def test_workers_that_begin_at_once_train_nothing_twice(run, what, kind, tmp_path, request):
-    url = request.getfixturevalue("server").url() if kind == "postgres" else f"journal:{tmp_path}/j.log"
-    out, states, err = run(what, url)
+def test_workers_that_begin_at_once_train_nothing_twice(run, what, kind, address):
+    out, states, err = run(what, address(kind))
     workers, budget = (3, 6) if what == "crowd" else (4, 8)
     assert out.count("exit 0") == 3 and "Traceback" not in out, out + err
     assert budget <= states.count("COMPLETE") < budget + workers and not {"RUNNING", "WAITING"} & set(states)

@@ -132,5 +132,8 @@ def write_many_classes(folder, k, losses=("ce", "drw", "di", "difc"), methods=("
 
 
 def load_grids(folder):
-    """The grids of all runs below a folder but those of label-shift sweeps."""
-    return make_grids(split_sweeps(all_runs(folder).runs)[1])
+    """The grids of all runs below a folder but those of label-shift sweeps; raises the error of a damaged one."""
+    found = all_runs(folder)
+    if found.damaged:
+        raise found.damaged[0]
+    return make_grids(split_sweeps(found.runs)[1])

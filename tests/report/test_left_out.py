@@ -72,10 +72,10 @@ def test_a_page_that_fails_costs_no_other(tmp_path, monkeypatch, capsys, error):
     runs(tmp_path, "a"), runs(tmp_path, "b")
     write_one = grid_report.write_grid
 
-    def failing(grid, *args):
+    def failing(grid, *args, **kwargs):
         if grid.target == "a":
             raise error
-        return write_one(grid, *args)
+        return write_one(grid, *args, **kwargs)
 
     monkeypatch.setattr(grid_report, "write_grid", failing)
     overview, *pages = write_grid_report(tmp_path, tmp_path / "out")

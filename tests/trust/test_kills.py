@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -61,6 +62,14 @@ def undisturbed(root, tmp_path_factory):
     return Undisturbed(root, tmp_path_factory.mktemp("undisturbed"))
 
 
+@pytest.fixture(scope="module")
+def tally():
+    """Of the kills at random moments; says at the end how many there were."""
+    tally = Counter()
+    yield tally
+    print(f"\nkilled at {tally['killed']} random moments, {tally['killed'] - tally['whole']} lost")
+
+
 def first_sign(process, out):
     """Waits until a command has begun to write; returns when that was."""
     deadline = time.monotonic() + 120
@@ -91,7 +100,7 @@ def kill_somewhere(kind, root, out, rng, seconds, operations):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("kind", "seed"), [(kind, seed) for kind, n in MOMENTS.items() for seed in range(n)])
-def test_killed_at_a_random_moment(kind, seed, root, undisturbed, tmp_path):
+def test_killed_at_a_random_moment(kind, seed, root, undisturbed, tally, tmp_path):
     expected, seconds, operations = undisturbed.of(kind)
     rng = np.random.default_rng([seed, len(kind)])
     out = tmp_path / "out"
@@ -101,11 +110,13 @@ def test_killed_at_a_random_moment(kind, seed, root, undisturbed, tmp_path):
             break
     else:
         pytest.fail("it was never killed")
+    tally["killed"] += 1
     make, result = KINDS[kind]
     code, _, err = run("-m", "pa_difc", *make(root, out))
     assert code == 0, err
     assert result(out) == expected
     assert not [p for p in out.rglob(".*") if p.is_file()]  # nothing is left lying about
+    tally["whole"] += 1
 
 
 def forked(work):
@@ -149,6 +160,7 @@ def test_an_export_killed_before_every_change_to_the_disk(root, tmp_path):
         if status == 0:
             break
         assert status == -signal.SIGKILL
+    print(f"\nexport: killed before each of {number - 1} changes to the disk, 0 lost", flush=True)
     assert number > 6 and read == {"old", "new"}
 
 

@@ -1,8 +1,10 @@
 """Files that were made to do harm: code in pickles, pictures as large as a house, paths that lead out."""
 
+import ast
 import json
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 from damage import TRAIN, command, png_bomb, refused, tiff_bomb, write_store
 from made import random_faces
 
+import pa_difc
 from pa_difc.training.frozen import freeze
 from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
@@ -100,6 +103,21 @@ def test_a_store_s_arrays_do_not_execute(mark, tmp_path):
         (store / "manifest.json").write_text(json.dumps(manifest))
         code, _, err = command("datasets", "store:store", "--data-root", tmp_path)
         assert refused(code, err) and ".npy" in err
+
+
+def given(call, name):
+    return next((ast.literal_eval(word.value) for word in call.keywords if word.arg == name), None)
+
+
+def test_torch_loads_weights_only_and_numpy_no_pickles():
+    calls = dict.fromkeys(("torch.load", "np.load"), 0)
+    for path in Path(pa_difc.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and (called := ast.unparse(node.func)) in calls:
+                calls[called] += 1
+                safe = given(node, "weights_only") if called == "torch.load" else not given(node, "allow_pickle")
+                assert safe, f"{path}, line {node.lineno}"
+    assert all(calls.values()), calls
 
 
 @pytest.mark.slow

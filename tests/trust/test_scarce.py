@@ -36,6 +36,27 @@ def test_a_read_only_disk(pair, tmp_path):
             assert refused(code, err) and "cannot write" in err, err
 
 
+GRID = ["--methods", "source_only", "--losses", "ce", "di", "--epochs", "1", "--jobs", "1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "enough"),
+    [(["train", *TRAIN], True), pytest.param(["compare", *GRID], False, marks=pytest.mark.slow)],
+    ids=["train", "compare"],
+)
+def test_few_open_files(words, enough, pair, tmp_path):
+    """As after `ulimit -n 12`: a training needs no more; a grid's workers do, and a line says so."""
+    import resource
+
+    process = start(
+        *("-m", "pa_difc", *words, *pair, "--out", tmp_path / "out"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12)),
+    )
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0 if enough else refused(process.returncode, err), err
+    assert enough or "Too many open files" in err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", ["4k", "64k"])
 def test_a_tiny_shared_memory(size, pair, tmp_path):
