@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..evaluation.criteria import SOURCE_TOLERANCE
 from ..evaluation.crop_choice import CropChoice, CropScore, clear_choice, crop_probs, score_crops, score_gains
+from ..util import clock
 from ..util.numbers import fixed
 from ..util.terminal import wrapped
 
@@ -37,9 +38,8 @@ def choose_crop(
         source, target: the data; the source may be empty.
         scales: with 1 among them.
         number: the most faces of each side.
-        until: the time of day after which no source faces are predicted.
+        until: the :func:`.clock.now` after which no source faces are predicted.
     """
-    import time
 
     from ..data.loaders import EvalLoader
     from ..evaluation.metrics import score
@@ -54,7 +54,7 @@ def choose_crop(
     faces, loader = probs_of(target.train)
     probs = crop_probs(adapter, loader, scales)
     recalls, held_out = None, 0
-    if not source.empty and time.time() < until:
+    if not source.empty and clock.now() < until:
         known, loader = probs_of(source.test)
         held_out = len(known)
         of_source = crop_probs(adapter, loader, scales).mean(dim=1).numpy()

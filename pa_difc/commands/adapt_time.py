@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
+from ..util import clock
 from ..util.errors import UserError
 from ..util.process import command_line
 from ..util.terminal import wrapped
@@ -20,7 +19,7 @@ def training_ends(budget: float, spent: float) -> float:
         budget: in seconds.
         spent: the seconds of it that are used up.
     """
-    return time.time() + budget - spent - min(_ENDING_AT_MOST * budget, max(_ENDING_S, _ENDING * budget))
+    return clock.now() + budget - spent - min(_ENDING_AT_MOST * budget, max(_ENDING_S, _ENDING * budget))
 
 
 def unfinished(cells: int, finished: int, failed: int, budget: str) -> str:

@@ -67,7 +67,7 @@ def run_grid(
         course: what the command trains before and after these cells, for the time left; None for nothing.
         names: of the cells on the screen; None for their methods, losses and what else differs.
         brief: a finished cell's scores in a few words.
-        until: the time of day at which cells stop training; see :func:`.train_cells`.
+        until: the :func:`.clock.now` at which cells stop training; see :func:`.train_cells`.
 
     Raises:
         Stopped: by Ctrl-C, or by a signal that counts as such; see :mod:`pa_difc.util.stops`.
@@ -179,7 +179,7 @@ class _Grid:
         return [self.records[number] for number in sorted(self.records)], self.failures
 
     def train(self, slots: Slots, *, bars: bool, until: float) -> None:
-        """Trains all cells that have no record until a time of day; ``bars`` shows a line for each worker."""
+        """Trains all cells that have no record until a :func:`.clock.now`; ``bars`` shows a line for each worker."""
         display = GridDisplay(slots, self.expected, len(self.cells), shown=bars)
         try:
             kept = frozenset(self.records)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ..util import clock
 from ..util.durations import duration
 from ..util.errors import UserError
 from .adapt_crop import Crop
@@ -74,20 +74,20 @@ def measure(
     from ..training.pace import prediction_seconds, step_seconds
 
     limit = MEASURING * max(0.0, budget - spent)
-    until = time.time() + limit
+    until = clock.now() + limit
     print(f"measuring the speed of this machine, for {duration(limit)} or a little longer …", flush=True)
     trained = [cell for cell in cells if METHODS.lookup(cell.method.name).trains]
     usual = next((cell for cell in trained if cell.method.name == "source_only"), trained[0])
     paces: dict[str, float] = {}
     for precision in precisions:
-        if not paces or (len(precisions) > 1 and time.time() < until - limit / 2):
+        if not paces or (len(precisions) > 1 and clock.now() < until - limit / 2):
             paces[precision] = step_seconds(with_values(usual, precision=precision), source, target, until - limit / 2)
     precision = min(paces, key=lambda p: paces[p])
     print(f"  {precision}: {paces[precision]:.2f} s a step of {usual.method.name}", flush=True)
     face = prediction_seconds(with_values(usual, precision=precision), source, target)
     crop = Crop(scales[0])
     if len(scales) > 1:
-        seconds = min(_CROP_SHARE * budget, (until - time.time()) / 3)
+        seconds = min(_CROP_SHARE * budget, (until - clock.now()) / 3)
         number = round(seconds / len(scales) / face)
         crop = _crop(with_values(cells[0], precision=precision), source, target, scales, number, until)
     usual, *others = (with_values(cell, precision=precision, input_scale=crop.scale) for cell in (usual, *trained))
@@ -119,10 +119,10 @@ def _alone(
     from ..training.pace import ends_seconds, step_seconds
 
     steps: dict[str, float] = {usual.method.name: step}
-    ends = ends_seconds(usual, source, target) if time.time() < until else (_EPOCH * step, _END * step)
+    ends = ends_seconds(usual, source, target) if clock.now() < until else (_EPOCH * step, _END * step)
     for cell in others:
         name = cell.method.name
-        if name not in steps and time.time() >= until:
+        if name not in steps and clock.now() >= until:
             steps[name] = _unmeasured(name, steps, step)
         elif name not in steps:
             with suppress(UserError):  # such as a source without a class that the loss needs: reported in training
@@ -147,13 +147,13 @@ def _by_workers(
     from ..training.pace import measure_side_by_side, step_seconds
 
     cells = [usual, *(cell for cell in others if cell.method.name != usual.method.name)]  # the first one predicts
-    began = time.time()
+    began = clock.now()
     found = measure_side_by_side(cells, source, target, jobs, until)
     shape = usual.model.precision, float(usual.model.input_scale or 1)
     if found is None:  # no worker was ready in time
         slow = _UNMEASURED * step
         every = {cell.method.name: _unmeasured(cell.method.name, {}, step) for cell in cells}
-        return Pace(*shape, every, 0.0, time.time() - began, _EPOCH * slow, _END * slow)
+        return Pace(*shape, every, 0.0, clock.now() - began, _EPOCH * slow, _END * slow)
     if 0 in found.refused:
         step_seconds(usual, source, target)
     step = found.steps[0] or step

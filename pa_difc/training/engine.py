@@ -21,6 +21,7 @@ from ..losses.protocols import DescribedLoss, EvaluatedLoss
 from ..methods.checked import checked
 from ..methods.slot import LossSlot
 from ..methods.unchecked import unchecked
+from ..util import clock
 from ..util.bars import tqdm
 from ..util.distributed import Replicas, from_parts, means, processes, rank, require_same, total
 from ..util.errors import DivergedError, LateError, Stopped, UserError
@@ -56,7 +57,7 @@ def fit(
         title: title of the progress bar and in errors, such as "mcd · difc".
         progress: whether to show a bar if the output is a terminal; or a function that makes another bar.
         after_epoch: called with the history so far, after the checkpoint; its exceptions end training.
-        until: the time of day at which no further step begins, on one process.
+        until: the :func:`.clock.now` at which no further step begins, on one process.
 
     Returns:
         A dict per epoch: "epoch" (from 1), "seconds", "lr", "losses" (means by name) and, for a loss that describes
@@ -110,9 +111,9 @@ def fit(
 
 
 def _in_time(batches: Iterable[dict[str, Any]], until: float) -> Iterator[dict[str, Any]]:
-    """Yields batches until a time of day."""
+    """Yields batches until a :func:`.clock.now`."""
     for batch in batches:
-        if time.time() >= until:
+        if clock.now() >= until:
             raise LateError
         yield batch
 

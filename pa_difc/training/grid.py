@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
+from ..util import clock
 from ..util.lock import LOOK_S
 from .expected import Expected
 from .outcome import Failure, Outcome, failure_file
@@ -55,8 +56,8 @@ def train_cells(
         expected: the expected duration of cells.
         watch: called regularly with the cells that have not started.
         kept: cells that are not trained, because they have a record.
-        until: the time of day at which no further cell begins, and cells stop training. Cells begin in their order
-            then, so that the first ones are finished; the first one begins however late it is.
+        until: the :func:`.clock.now` at which no further cell begins, and cells stop training. Cells begin in their
+            order then, so that the first ones are finished; the first one begins however late it is.
     """
     left = [number for number in range(len(cells)) if number not in kept]
     not_before, tries, begun = dict[int, float](), Counter[int](), set(kept)
@@ -87,7 +88,7 @@ def train_cells(
 
 def _in_time(left: list[int], begun: Collection[int], until: float) -> list[int]:
     """The cells that may still begin: none once it is ``until``, unless none has begun."""
-    return left if time.time() < until or not begun else []
+    return left if clock.now() < until or not begun else []
 
 
 def _end(slot: Slot, cells: Sequence[Settings], out: Path, tries: Counter[int]) -> Step:

@@ -26,6 +26,7 @@ from ..data.shared import share, shared
 from ..evaluation.metrics import score
 from ..evaluation.quality import MOST_SAMPLES, feature_quality
 from ..methods.slot import LossSlot
+from ..util import clock
 from ..util.errors import UserError
 from ..util.registry import load_plugin, loaded_plugins
 from .build import make_adapter, make_loader
@@ -46,8 +47,8 @@ def step_seconds(settings: Settings, source: Domain, target: Domain, until: floa
     Args:
         settings: resolved, of a method that trains.
         source, target: the data.
-        until: the time of day at which no further step begins. If the first one ends later, its time counts, which
-            includes that of buffers and kernels: the estimate is too long rather than too short.
+        until: the :func:`.clock.now` at which no further step begins. If the first one ends later, its time counts,
+            which includes that of buffers and kernels: the estimate is too long rather than too short.
 
     Raises:
         UserError: the method can't be made with these settings.
@@ -57,7 +58,7 @@ def step_seconds(settings: Settings, source: Domain, target: Domain, until: floa
     adapter.models.train()
     batches = _batches(adapter, loader)
     ends = [time.perf_counter()]
-    while len(ends) < 2 or (len(ends) < 2 + TIMED_STEPS and time.time() < until):
+    while len(ends) < 2 or (len(ends) < 2 + TIMED_STEPS and clock.now() < until):
         adapter.training_step(next(batches))
         ends.append(time.perf_counter())
     timed = ends[1:] if len(ends) > 2 else ends
@@ -138,14 +139,14 @@ def measure_side_by_side(
         cells: resolved settings of methods that train; the first one predicts.
         source, target: the data.
         jobs: the number of workers.
-        until: the time of day at which workers begin no other cell. They may take half as long again to finish what
-            they began, and are killed then.
+        until: the :func:`.clock.now` at which workers begin no other cell. They may take half as long again to finish
+            what they began, and are killed then.
 
     Returns:
         The measurements of the workers that finished; None if none did.
     """
     with tempfile.TemporaryDirectory(prefix="pa_difc-") as folder:
-        began = time.time()
+        began = clock.now()
         task = partial(_measured, share((source, target), Path(folder) / "pair"), list(cells), loaded_plugins(), until)
         # One pool per process; in a common pool, a quick worker could take two tasks.
         pools = [worker_process() for _ in range(jobs)]
@@ -171,7 +172,7 @@ def measure_side_by_side(
 
 
 def _measured(pair: Path, cells: Sequence[Settings], plugins: Sequence[Path], until: float, first: int) -> SideBySide:
-    """Measures in one worker; its ``start`` is the time of day when it was ready.
+    """Measures in one worker; its ``start`` is the :func:`.clock.now` when it was ready.
 
     What every cell needs comes first, so that it is known if there is no time for all cells.
     """
@@ -180,13 +181,13 @@ def _measured(pair: Path, cells: Sequence[Settings], plugins: Sequence[Path], un
         for plugin in plugins:
             load_plugin(plugin)
     source, target = shared(pair)
-    start = time.time()
+    start = clock.now()
     face, ends = prediction_seconds(cells[0], source, target), (0.0, 0.0)
     with contextlib.suppress(UserError):
         ends = ends_seconds(cells[0], source, target)
     steps, refused = list[float | None]([None] * len(cells)), set[int]()
     for i in ((first + k) % len(cells) for k in range(len(cells))):
-        if time.time() >= until:
+        if clock.now() >= until:
             break
         try:
             steps[i] = step_seconds(cells[i], source, target, until)

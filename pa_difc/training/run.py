@@ -64,7 +64,7 @@ def run_cell(
         progress: whether to show a bar; see :func:`.engine.fit`.
         log: names of loggers; see :mod:`.loggers`.
         wait: whether to wait for another process that trains this run.
-        until: the time of day at which training stops; a run that is being scored is finished.
+        until: the :func:`.clock.now` at which training stops; a run that is being scored is finished.
 
     Raises:
         UserError: see :func:`.engine.fit`; or a plugin's code keeps state for the next run, a logger is unknown, a

@@ -28,6 +28,7 @@ from pa_difc.deploy.model import load_model as load
 from pa_difc.training import outcome, pace
 from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
+from pa_difc.util import clock
 from pa_difc.util.errors import UserError
 
 SMALL = ["--set", "crop_px=32", "batch_size=16"]
@@ -475,7 +476,7 @@ def test_steps_and_predictions_are_timed_and_nothing_is_said(home, capsys):
 def slow_clock(monkeypatch, step=30.0):
     """A machine on which every training step takes ``step`` seconds; returns the time, in a list."""
     now = [1000.0]
-    monkeypatch.setattr(time, "time", lambda: now[0])
+    monkeypatch.setattr(clock, "now", lambda: now[0])
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     make = pace.quiet_adapter
 

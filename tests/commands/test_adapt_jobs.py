@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import time
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from pa_difc.data.labels import SEVEN
 from pa_difc.training import cores, pace
 from pa_difc.training.resolve import resolve
 from pa_difc.training.settings import Settings
+from pa_difc.util import clock
 from pa_difc.util.errors import UserError
 
 pytestmark = pytest.mark.timeout(1500)  # workers take their time to start on a busy machine
@@ -82,7 +82,7 @@ def test_workers_that_are_not_ready_in_time_are_not_waited_for():
     """They take seconds to start, and are killed after a tenth of one."""
     domain = Domain("s", random_faces(40, 0), random_faces(10, 1))
     cells = [resolve(Settings.of(method=m, loss="ce", crop_px=32, batch_size=20)) for m in ("source_only", "dann")]
-    assert pace.measure_side_by_side(cells, domain, domain, 2, until=time.time() + 0.1) is None
+    assert pace.measure_side_by_side(cells, domain, domain, 2, until=clock.now() + 0.1) is None
     found = measure(cells, domain, domain, budget=0.01, precisions=["float32"], scales=[1.0], jobs=2)
     assert found.step.keys() == {"source_only", "dann"} and all(found.step.values())
     assert found.face > 0 and found.start > 0 and found.end > 0

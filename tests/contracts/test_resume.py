@@ -19,6 +19,7 @@ from pa_difc.training.record import RunFolder
 from pa_difc.training.resolve import resolve
 from pa_difc.training.run import finish, run_cell
 from pa_difc.training.settings import Settings
+from pa_difc.util import clock
 from pa_difc.util.errors import DivergedError, LateError, Stopped, UserError
 
 EVERY = [(m, loss) for m in TRAINED for loss in LOSSES] + [(m, loss) for m in JOINED for loss in ("ce", "difc")]
@@ -227,7 +228,7 @@ def test_training_that_its_time_stops_in_an_epoch_ends_as_if_it_had_not_been(sou
     loader = make_loader(cfg, source, target)
     assert len(loader) == 2
     monkeypatch.setattr(engine, "_flatten", lambda losses: (now.__setitem__(0, now[0] + 1), one(losses))[1])
-    monkeypatch.setattr("time.time", lambda: now[0])
+    monkeypatch.setattr(clock, "now", lambda: now[0])
     adapter = make_adapter(cfg, source, len(loader))
     until = 2 * len(loader) + 1
     with pytest.raises(LateError, match=r"^stopped after epoch 2 of 4 \(checkpoint 2 written\)$"):

@@ -1,7 +1,6 @@
 """Which cell goes next, what a lost worker costs, what is done with a cell that another process holds."""
 
 import math
-import time
 from collections import Counter
 from concurrent.futures import BrokenExecutor, Future
 
@@ -14,6 +13,7 @@ from pa_difc.training.outcome import Failure, Outcome
 from pa_difc.training.settings import Settings
 from pa_difc.training.slots import Slot, Slots
 from pa_difc.training.team import ALONE, Team
+from pa_difc.util import clock
 
 
 def cells(*methods):
@@ -223,7 +223,7 @@ def test_with_an_end_cells_begin_in_their_order_and_without_one_the_longest_firs
 
 def test_after_the_end_no_cell_begins_and_none_is_tried_again(tmp_path, monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(time, "time", lambda: now[0])
+    monkeypatch.setattr(clock, "now", lambda: now[0])
 
     def script(number, attempt):
         now[0] += 10
