@@ -76,11 +76,12 @@ def rgb(image: Image.Image) -> Image.Image:
 def other_names() -> str:
     """An error if config.json, where it is beside this file, names other classes; empty if they are the same."""
     try:
-        names = json.loads(MODEL.with_name("config.json").read_bytes())["id2label"]
-        named = [str(names[str(index)]) for index in range(len(names))]
+        config = json.loads(MODEL.with_name("config.json").read_bytes())
+        named = [config["id2label"][str(index)] for index in range(len(config["id2label"]))]
+        named = config["labels"]["names"] if named == CLASSES else named
     except (OSError, ValueError, KeyError, TypeError):  # it is not there, or names no classes
         return ""
-    said = f"error: {MODEL} names its classes {', '.join(CLASSES)}, and config.json {', '.join(named)}"
+    said = f"error: {MODEL} names its classes {', '.join(CLASSES)}, and config.json {', '.join(map(str, named))}"
     return "" if named == CLASSES else f"{said}: export the model again with --format onnx"
 
 

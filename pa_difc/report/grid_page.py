@@ -60,6 +60,7 @@ def write_grid(
     latex: bool = False,
     choice: Selection | None = None,
     columns: Sequence[str] = (),
+    aside: Sequence[str] = (),
 ) -> Summary:
     """Writes report.html, report.md, tables/*.csv and figures/* of a grid.
 
@@ -71,6 +72,7 @@ def write_grid(
         latex: also write tables/*.tex.
         choice: the choice of a command that makes one; the page begins with it.
         columns: those of the main table in LaTeX; see :func:`.for_paper`.
+        aside: lines on runs that are left out.
 
     Raises:
         UserError: a run's outputs are damaged, the data is not that of the runs, or a file can't be written.
@@ -80,7 +82,13 @@ def write_grid(
         bar.update()
         lead, detail = _told(grid, selection, choice)
         content, notes = _scored(grid, selection) if grid.labelled else _unscored(grid, selection)
-    notes = [*_apart(grid), *_multiplied(grid), *(f"{line}." for line in _caveats(grid, choice)), *notes]
+    notes = [
+        *(f"{line[0].upper()}{line[1:]}." for line in aside),
+        *_apart(grid),
+        *_multiplied(grid),
+        *(f"{line}." for line in _caveats(grid, choice)),
+        *notes,
+    ]
     content = {title: rows for title, rows in content.items() if len(rows) > 1}
     said = [layout.facts(grid), layout.settings(grid)]
     markdown = [f"# {grid.title}", *filter(None, [lead, detail]), *said, *notes]

@@ -70,7 +70,7 @@ def write_grid_report(
     grids = make_grids(plain)
     if len(grids) == 1 and not sweeps:
         _tell(aside)
-        return [write_grid(grids[0], out, data_root, formats, latex, columns=columns).page]
+        return [write_grid(grids[0], out, data_root, formats, latex, columns=columns, aside=aside).page]
     pages = [(sweep.title, partial(_write_sweep, sweep, out / sweep.folder, formats, latex)) for sweep in sweeps]
     made = partial(write_grid, data_root=data_root, formats=formats, latex=latex, columns=columns)
     pages += [(g.title, partial(made, g, out / g.folder)) for g in grids]

@@ -444,6 +444,8 @@ def test_onnx_that_names_its_classes_otherwise_than_the_folder_is_noticed(portra
     capsys.readouterr()
     names = ["wolf", "lion", 'a "quoted" bird']
     edited(tmp_path, labels={"names": names, "synonyms": {}, "excluded": []})
+    assert runpy.run_path(str(tmp_path / "use_onnx.py"))["main"]([str(tmp_path / "face.png")]) == 2  # in one place only
+    assert "config.json wolf" in capsys.readouterr().err
     edited(tmp_path, id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)})
     nested(tmp_path, "digests", "labels.names", value=None)
     code, (out, err), said = told()

@@ -61,6 +61,9 @@ def test_a_damaged_record_is_a_line(tmp_path, capsys):
     bad.write_text("{")
     (page,) = write_grid_report(tmp_path, tmp_path / "out")
     assert "di" in page.read_text() and str(bad) in re.sub(r"\n\s*", " ", capsys.readouterr().out)
+    for name in ("report.html", "report.md"):  # whoever is sent the page has no terminal
+        text = page.with_name(name).read_text()
+        assert "Left out: " in text and str(bad) in text
     shutil.rmtree(bad.parent.parent)
     write(tmp_path, record("dann", "ce")).joinpath("record.json").write_text("{")
     with pytest.raises(UserError, match=r"record\.json"):  # nothing else is there
