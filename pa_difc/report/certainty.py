@@ -19,6 +19,9 @@ from .tables import agreement
 #: How many faces the user is advised to label.
 _LABELLED = 200
 
+#: What is said of a choice that most criteria would not make.
+WEAK = "The criteria disagree: the choice is weak"
+
 
 def certainty(selection: Selection) -> list[str]:
     """Sentences to read before relying on the choice; no target label is read.
@@ -44,6 +47,11 @@ def certainty(selection: Selection) -> list[str]:
     return lines
 
 
+def is_weak(selection: Selection) -> bool:
+    """Whether most criteria, used alone, would choose another cell than consensus does."""
+    return 2 * sum(selection.pick(name) is selection.chosen for name in AGAINST_AS_IS) < len(AGAINST_AS_IS)
+
+
 def _criteria(selection: Selection) -> list[str]:
     """Which criteria alone would choose it among the cells that may be chosen, and how far the next one is behind."""
     chosen, allowed = selection.chosen, selection.allowed
@@ -61,8 +69,8 @@ def _criteria(selection: Selection) -> list[str]:
     found = f"{alone}, {_pick(for_it)} {chosen.name} too" if for_it else f"{alone}, no criterion picks {chosen.name}"
     rivals = listed([f"{_pick(names)} {rival}" for rival, names in against.items()])
     lines = [f"{found}{'; ' + rivals if rivals else ''}."]
-    if 2 * len(for_it) < len(picks):
-        lines.append("The criteria disagree: the choice is weak.")
+    if is_weak(selection):
+        lines.append(f"{WEAK}.")
     second = max(others, key=lambda c: c.scores["consensus"])
     rank, next_rank = selection.rank(chosen), selection.rank(second)
     if rank == next_rank:

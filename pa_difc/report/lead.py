@@ -8,7 +8,7 @@ from typing import Any
 
 from ..util.names import cell_name
 from ..util.numbers import fixed, signed, signed_points, spread
-from .certainty import learnt_little, listed
+from .certainty import WEAK, is_weak, learnt_little, listed
 from .compared import evidence
 from .grid import BASE, Cell, Grid
 from .pairs import SOURCE_ONLY, simpler
@@ -233,7 +233,8 @@ def sentence_of_choice(selection: Selection) -> str:
     chosen, n = selection.chosen, len(selection.candidates)
     among = f"by consensus, among {n} cells" if n > 1 else "the only cell"
     chosen_by = f"Chosen without labels: {chosen.name}, {among}."
-    text = " ".join([*learnt_little(selection), chosen_by])
+    weak = [f"{WEAK}."] if n > 1 and is_weak(selection) else []
+    text = " ".join([*learnt_little(selection), chosen_by, *weak])
     as_is = [c for c in selection.candidates if c.method == AS_IS and c is not chosen]
     named = [("it", chosen), *((c.name, c) for c in as_is)]
     scores = [f"{name} {_scores_of([run.scores for run in c.runs])}" for name, c in named]
@@ -259,6 +260,8 @@ def _unscored_sentence(grid: Grid, selection: Selection | None) -> str:
     if chosen.method == AS_IS:
         return f"{text}. Take {_AS_IS}, {why}: nothing says that {_lower(_training(grid))} helped."
     text = f"{text}. Take {chosen.name}, {why}"
+    if n > 1 and is_weak(selection):
+        text += f". {WEAK}"
     if chosen.agreement is None:
         return f"{text}."
     return f"{text}. It agrees with {_AS_IS}, on {chosen.agreement:.0%} of the faces."
