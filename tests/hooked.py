@@ -1,6 +1,7 @@
 """Every method on points in a few classes, with hooks of the host's added to it."""
 
 import copy
+from functools import partial
 
 import torch
 from pytorch_adapt.containers import Misc, Models, Optimizers
@@ -16,10 +17,13 @@ from pytorch_adapt.hooks import (
     VATHook,
 )
 from pytorch_adapt.hooks.utils import ApplyToListHook
+from steps import batch as points
 
 from pa_difc import METHODS, Schedule
 
 N, K, D = 12, 4, 6
+
+batch = partial(points, n=N, m=N, k=K, d=D)
 
 #: The slot of the step in which features and classifier learn.
 SLOT = {"dann": "post_g", "mcd": "post_x", "swd": "post_x", "star": "post_x"}
@@ -85,17 +89,6 @@ def adapter(method, loss="difc", **kwargs):
     made = cls(models, Optimizers((torch.optim.SGD, {"lr": 0.05})), loss=loss, **kwargs)
     made.models.train()
     return made
-
-
-def batch(seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return {
-        "src_imgs": torch.randn(N, D, generator=generator),
-        "target_imgs": torch.randn(N, D, generator=generator) + 1,
-        "src_labels": torch.arange(N) % K,
-        "src_domain": torch.zeros(N, dtype=torch.long),
-        "target_domain": torch.ones(N, dtype=torch.long),
-    }
 
 
 def step(made, seed=0):

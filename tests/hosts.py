@@ -1,16 +1,20 @@
 """Every classification adapter of the host's on random points, and DIFC for it."""
 
 import copy
+from functools import partial
 
 import torch
 from pytorch_adapt import adapters as host
 from pytorch_adapt.containers import Misc, Models, Optimizers
 from pytorch_adapt.layers import MultipleModels, PlusResidual, RandomizedDotProduct
+from steps import batch as points
 
 from pa_difc import DIFCLoss, Schedule
 
 N, K, D, F = 12, 4, 6, 5
 COUNTS = [40, 5, 20, 10]
+
+batch = partial(points, n=N, m=N, k=K, d=D)
 
 ADAPTERS = (
     "Classifier",
@@ -52,17 +56,6 @@ def adapter(name, **kwargs):
     made = getattr(host, name)(Models(models), Optimizers((torch.optim.SGD, {"lr": 0.05}), keys=keys), **kwargs)
     made.models.train()
     return made
-
-
-def batch(seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return {
-        "src_imgs": torch.randn(N, D, generator=generator),
-        "target_imgs": torch.randn(N, D, generator=generator) + 1,
-        "src_labels": torch.arange(N) % K,
-        "src_domain": torch.zeros(N, dtype=torch.long),
-        "target_domain": torch.ones(N, dtype=torch.long),
-    }
 
 
 def difc(**kwargs):

@@ -18,14 +18,15 @@ def adapter(method, **kwargs):
     return made
 
 
-def batch(seed=0):
+def batch(seed=0, n=N, m=M, k=K, d=D):
+    """``n`` labelled source points and ``m`` shifted target points in ``d`` dimensions, of ``k`` classes in turn."""
     generator = torch.Generator().manual_seed(seed)
     return {
-        "src_imgs": torch.randn(N, D, generator=generator),
-        "target_imgs": torch.randn(M, D, generator=generator) + 1,
-        "src_labels": torch.arange(N) % K,
-        "src_domain": torch.zeros(N, dtype=torch.long),
-        "target_domain": torch.ones(M, dtype=torch.long),
+        "src_imgs": torch.randn(n, d, generator=generator),
+        "target_imgs": torch.randn(m, d, generator=generator) + 1,
+        "src_labels": torch.arange(n) % k,
+        "src_domain": torch.zeros(n, dtype=torch.long),
+        "target_domain": torch.ones(m, dtype=torch.long),
     }
 
 

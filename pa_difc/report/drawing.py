@@ -61,7 +61,7 @@ class Figure:
     def write(self, path: Path, formats: Sequence[str], done: Callable[[], Any] = lambda: None) -> None:
         """Writes files for print: black on white, text as text; the same data give the same bytes.
 
-        A PNG, which is looked at by itself, has its title; the others get that from the page or paper that shows them.
+        A PNG file has the title in it. SVG and PDF files have none: the page or paper that shows them gives it.
 
         Args:
             path: without the suffix, which is the format's name.

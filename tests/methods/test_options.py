@@ -1,11 +1,13 @@
 """Options of methods: their defaults, what each of them changes, and what is refused."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from made import TRAINED
 from pytorch_adapt.containers import Models, Optimizers
+from steps import batch as points
 
 from pa_difc import BACKBONES, LOSSES, METHODS, PenaltyMethod
 from pa_difc.backbones import BackboneSpec
@@ -94,16 +96,7 @@ SAME_NUMBERS = {"reuse_features"}
 #: One that changes what the loader gives: data/test_strong_views.py.
 OF_BATCHES = {"strong_views"}
 
-
-def batch(seed):
-    generator = torch.Generator().manual_seed(seed)
-    return {
-        "src_imgs": torch.randn(N, D, generator=generator),
-        "target_imgs": torch.randn(N, D, generator=generator) + 1,
-        "src_labels": torch.arange(N) % 3,  # the last class is in no source batch
-        "src_domain": torch.zeros(N, dtype=torch.long),
-        "target_domain": torch.ones(N, dtype=torch.long),
-    }
+batch = partial(points, n=N, m=N, k=3, d=D)  # the last class is in no source batch
 
 
 def train(method, **options):
