@@ -13,7 +13,7 @@ _ENDING_S, _ENDING, _ENDING_AT_MOST = 15.0, 0.05, 0.25
 
 
 def training_ends(budget: float, spent: float) -> float:
-    """The time of day at which training stops.
+    """The :func:`.clock.now` at which training stops.
 
     Args:
         budget: in seconds.

@@ -98,9 +98,9 @@ def error_page(r: Reviewed, groups: Sequence[ByGroup] = (), notes: Sequence[str]
     )
     links = "".join(f"<a href='#{slug(name)}'>{html.escape(name)}</a>" for name in sections)
     body = [f"<h1>{html.escape(title)}</h1><p class='about'>{html.escape(r.about)}</p>"]
-    told, detail = split_lead(" ".join(lead(r)))
-    first, rest = lead(r)[0], told.removeprefix(lead(r)[0])
-    body.append(f"<p class='lead'><b>{html.escape(first)}</b>{html.escape(rest)}</p>")
+    first, *more = lead(r)
+    told, detail = split_lead(" ".join([first, *more]))
+    body.append(f"<p class='lead'><b>{html.escape(first)}</b>{html.escape(told.removeprefix(first))}</p>")
     body += [f"<p>{html.escape(said)}</p>" for said in (detail, *map(gap_sentence, groups[:_GAPS])) if said]
     body.append(_labels_note(r))
     body += [f"<p class='note'>{html.escape(note)}</p>" for note in r.notes]
