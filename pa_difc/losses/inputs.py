@@ -18,9 +18,11 @@ def checked_counts(class_counts: Counts) -> Tensor:
     """Converts class counts to a tensor ``(K,)``; the dtype is kept, and whole numbers may be floats.
 
     Raises:
-        ValueError: they are not ``(K,)`` numbers, or one is a fraction.
+        ValueError: they are not ``(K,)`` numbers, or one is a fraction, or True or False.
     """
     counts = as_counts(class_counts)
+    if counts.dtype == torch.bool:
+        raise ValueError(f"class_counts={counts.tolist()}: must be whole numbers of samples, not True or False")
     for k, count in enumerate(counts.tolist() if counts.is_floating_point() else ()):
         if isfinite(count) and not count.is_integer():
             require_no_proportions(counts)

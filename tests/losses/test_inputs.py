@@ -140,6 +140,13 @@ FRACTIONS += [(torch.tensor([3.0, 40.0, 7.25]), r"class_counts\[2\]=7.25: must b
 FRACTIONS += [(np.array([0.5, 0.3, 0.2]), r"these look like proportions; give the samples per class$")]
 
 
+@pytest.mark.parametrize("counts", [[True, True, False, True], np.array([5, 0, 2, 7]) > 1])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_mask_is_no_count(name, counts):
+    with pytest.raises(UserError, match=rf"^loss '{name}': .*\[True, .*not True or False"):
+        make_loss(name, counts, Schedule(3))
+
+
 @pytest.mark.parametrize(("counts", "said"), FRACTIONS)
 @pytest.mark.parametrize("name", LOSSES)
 def test_no_class_has_half_a_sample(name, counts, said):
