@@ -75,20 +75,27 @@ def test_two_loggers_are_told_the_same(pair, both, tmp_path):
     assert first.said == second.said and len(first.said) == 4 and first.closed and second.closed
 
 
-def test_a_logger_that_cannot_be_made_or_closed_leaves_none_of_the_others_open(pair, both, tmp_path, monkeypatch):
-    def broken(self, *_):
-        raise OSError("disk full")
+def broken(self, *_):
+    raise OSError("disk\nfull")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Second, "__init__", broken)
-        with pytest.raises(OSError, match="disk full"):
-            run_cell(config(), *pair, tmp_path, progress=False, log=["told", "second"])
+
+def test_a_logger_that_cannot_be_made_leaves_none_of_the_others_open(pair, both, tmp_path, monkeypatch):
+    monkeypatch.setattr(Second, "__init__", broken)
+    with pytest.raises(OSError, match="disk\nfull"):
+        run_cell(config(), *pair, tmp_path, progress=False, log=["told", "second"])
     assert both[0].closed and not both[0].said
-    with monkeypatch.context() as patch:
-        patch.setattr(Second, "close", broken)
-        with pytest.raises(OSError, match="disk full"):
-            run_cell(config(), *pair, tmp_path, progress=False, log=["told", "second"])
-    assert both[1].closed and len(both[1].said) == 4
+
+
+@pytest.mark.parametrize("part", ["log", "close"])
+def test_a_logger_that_fails_costs_neither_the_run_nor_another_logger(part, pair, both, tmp_path, monkeypatch, capsys):
+    """A tracking server that goes away in the middle of a night's grid."""
+    expected = run_cell(config(), *pair, tmp_path / "without", progress=False)
+    monkeypatch.setattr(Second, part, broken)
+    record = run_cell(config(), *pair, tmp_path, progress=False, log=["second", "told"])
+    assert record["scores"] == expected["scores"]
+    assert both[1].closed and len(both[1].said) == 4 and both[0].closed == (part == "log")
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("--log second failed and gets no more of this run (OSError: disk full)") == 1
 
 
 def on_faces(cell, data_root, out):

@@ -78,13 +78,20 @@ class FocalLoss(LabelledLoss):
     Args:
         gamma: γ, at least 0; 2 in the paper, 0 is cross-entropy.
         label_smoothing, ignore_index: see :func:`.make_loss`.
+        num_classes: K, if the loss should check it.
 
     Raises:
         ValueError: γ is negative.
     """
 
-    def __init__(self, gamma: float = 2.0, label_smoothing: float = 0.0, ignore_index: int = IGNORE_INDEX) -> None:
-        super().__init__(None, label_smoothing, ignore_index)
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        label_smoothing: float = 0.0,
+        ignore_index: int = IGNORE_INDEX,
+        num_classes: int | None = None,
+    ) -> None:
+        super().__init__(num_classes, label_smoothing, ignore_index)
         require_number("gamma", gamma)
         if not gamma >= 0:
             raise ValueError(f"{gamma=}: must be at least 0")
@@ -139,7 +146,7 @@ class LogitAdjustedLoss(LabelledLoss):
         return cross_entropy(logits + self.offsets.to(logits), labels, label_smoothing=self.label_smoothing)
 
 
-CROSS_ENTROPY = LossSpec("cross-entropy", lambda i: CrossEntropyLoss(i.num_classes, **i.shared), smooths=True)
+CROSS_ENTROPY = LossSpec("cross-entropy", lambda i: CrossEntropyLoss(i.classes, **i.shared), smooths=True)
 WEIGHTED_INVERSE = LossSpec(
     "class weights by inverse frequency, from the first step",
     lambda i: WeightedLoss(drw_weights(i.counts, 1.0), **i.shared),
@@ -151,7 +158,12 @@ WEIGHTED_EFFECTIVE = LossSpec(
     EffectiveOptions,
     smooths=True,
 )
-FOCAL = LossSpec("focal loss (Lin 2017)", lambda i: FocalLoss(i.options.gamma, **i.shared), FocalOptions, smooths=True)
+FOCAL = LossSpec(
+    "focal loss (Lin 2017)",
+    lambda i: FocalLoss(i.options.gamma, num_classes=i.classes, **i.shared),
+    FocalOptions,
+    smooths=True,
+)
 LOGIT_ADJUSTED = LossSpec(
     "logits raised by the log class proportions (Menon 2021)",
     lambda i: LogitAdjustedLoss(i.counts, i.options.tau, **i.shared),

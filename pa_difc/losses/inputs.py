@@ -11,21 +11,22 @@ import torch
 from torch import Tensor
 
 from ..functional import Counts, as_counts, require_no_proportions
-from ..util.errors import DivergedError, ModelWarning
+from ..util.errors import DivergedError, ModelWarning, UserError
 
 
 def checked_counts(class_counts: Counts) -> Tensor:
     """Converts class counts to a tensor ``(K,)``; the dtype is kept, and whole numbers may be floats.
 
     Raises:
-        ValueError: they are not ``(K,)`` numbers, or one is a fraction, or True or False.
+        ValueError: they are not ``(K,)`` numbers, or one is a fraction, negative, not finite, or True or False.
     """
     counts = as_counts(class_counts)
     if counts.dtype == torch.bool:
         raise ValueError(f"class_counts={counts.tolist()}: must be whole numbers of samples, not True or False")
-    for k, count in enumerate(counts.tolist() if counts.is_floating_point() else ()):
-        if isfinite(count) and not count.is_integer():
-            require_no_proportions(counts)
+    for k, count in enumerate(counts.tolist()):
+        if not (isfinite(count) and count >= 0 and float(count).is_integer()):
+            if isfinite(count):
+                require_no_proportions(counts)
             raise ValueError(f"class_counts[{k}]={count:.6g}: must be a whole number of samples")
     return counts
 
@@ -40,14 +41,19 @@ def check_logits(what: str, logits: Any, num_classes: int | None = None) -> None
 
     Raises:
         TypeError: ``logits`` is not a tensor, or not a floating-point one.
-        ValueError: its shape is wrong.
+        ValueError: its shape is wrong; a UserError if only K is, so that a step of pytorch-adapt fails in one line.
     """
     if not isinstance(logits, Tensor):
         raise TypeError(f"{what}: got {_kind(logits)}, must be a tensor (N, K){_hint(logits)}")
     if not logits.is_floating_point():
         raise TypeError(f"{what} of {logits.dtype}: must be of a floating-point type")
-    if logits.dim() != 2 or num_classes not in (None, logits.shape[1]):
+    if logits.dim() != 2:
         raise ValueError(f"{what} of shape {tuple(logits.shape)}: must be (N, {num_classes or 'K'})")
+    if num_classes not in (None, logits.shape[1]):
+        raise UserError(
+            f"{what} of shape {tuple(logits.shape)}: must be (N, {num_classes}): the loss was made for {num_classes} "
+            "classes, by class_counts or num_classes"
+        )
 
 
 def check_labels(labels: Any, logits: Tensor) -> None:

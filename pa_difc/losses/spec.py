@@ -59,26 +59,33 @@ class LossInputs:
         """
         if self.class_counts is None:
             raise UserError("needs class_counts (of the source)")
-        counts = as_counts(self.class_counts).tolist()
-        if self.num_classes not in (None, len(counts)):
-            raise UserError(f"num_classes={self.num_classes} with {len(counts)} class_counts: must be the same number")
-        if empty := [k for k, count in enumerate(counts) if count == 0]:
-            names = ", ".join(self.class_names[k] if k < len(self.class_names) else str(k) for k in empty)
+        counts, k = as_counts(self.class_counts).tolist(), self.k
+        if empty := [i for i in range(k) if counts[i] == 0]:
+            names = ", ".join(self.class_names[i] if i < len(self.class_names) else str(i) for i in empty)
             what = f"class {names} has" if len(empty) == 1 else f"classes {names} have"
             raise UserError(f"{what} no source sample: every class needs one, except with loss ce")
         return self.class_counts
 
     @property
-    def k(self) -> int:
-        """K, from ``num_classes`` or the number of counts.
+    def classes(self) -> int | None:
+        """K, from ``num_classes`` or the number of counts; None if neither is given.
 
         Raises:
-            UserError: neither is given, or they differ.
+            UserError: they differ.
         """
         counted = None if self.class_counts is None else len(self.class_counts)
-        if self.num_classes is not None and counted is not None and counted != self.num_classes:
+        if self.num_classes is not None and counted not in (None, self.num_classes):
             raise UserError(f"num_classes={self.num_classes} with {counted} class_counts: must be the same number")
-        if (known := self.num_classes or counted) is None:
+        return self.num_classes or counted
+
+    @property
+    def k(self) -> int:
+        """K, for a loss that needs to know it.
+
+        Raises:
+            UserError: neither ``num_classes`` nor counts are given, or they differ.
+        """
+        if (known := self.classes) is None:
             raise UserError("needs num_classes, or class_counts (of the source)")
         return known
 

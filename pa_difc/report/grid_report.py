@@ -19,7 +19,7 @@ from .layout import notes_beside
 from .over_targets import NOTE, tables_over_targets
 from .page import html_page, html_table, markdown_table
 from .paths import table_file
-from .run import PAGE, find_runs, require_runs
+from .run import PAGE, find_runs, require_runs, without_damaged_outputs
 from .shift import lines_from_records
 from .shift_lead import FROM, lead
 from .shift_page import write_shift_report
@@ -62,7 +62,7 @@ def write_grid_report(
     Raises:
         UserError: there are no runs, or a file can't be written.
     """
-    found = find_runs(runs)
+    found = without_damaged_outputs(find_runs(runs))
     require_runs(runs, found)
     aside = [f"left out: {error}" for error in found.damaged]
     aside += [f"left out: {study}, a search with a page of its own ({study / PAGE})" for study in found.studies]

@@ -121,7 +121,7 @@ class Found:
 
     runs: list[Run]  #: in the order in which they finished
     studies: list[Path]  #: folders of hyper-parameter studies, which have pages of their own
-    damaged: list[UserError]  #: for each record that can't be used
+    damaged: list[UserError]  #: for each run whose files can't be used
 
 
 def find_runs(folder: Path) -> Found:
@@ -153,6 +153,18 @@ def all_runs(folder: Path) -> Found:
     return Found(sorted(runs, key=lambda run: str(run.record["finished"])), [], damaged)
 
 
+def without_damaged_outputs(found: Found) -> Found:
+    """Leaves out the runs whose kept outputs can't be used, and adds their errors to those of damaged records."""
+    runs, damaged = [], list(found.damaged)
+    for run in found.runs:
+        try:
+            _ = run.outputs
+            runs.append(run)
+        except UserError as error:
+            damaged.append(error)
+    return Found(runs, found.studies, damaged)
+
+
 def require_runs(folder: Path, found: Found) -> None:
     """Refuses a folder without a run that can be read.
 
@@ -162,11 +174,17 @@ def require_runs(folder: Path, found: Found) -> None:
     if found.runs:
         return
     if found.damaged:
-        raise found.damaged[0]
+        raise UserError(_first_and_count(found.damaged))
     if found.studies:
         pages = ", ".join(str(study / PAGE) for study in found.studies)
         raise UserError(f"{folder}: its runs are those of a search, which has a page of its own: {pages}")
     raise UserError(f"{folder}: no record.json below it; train something first (pa-difc compare --out {folder})")
+
+
+def _first_and_count(errors: Sequence[UserError]) -> str:
+    """The first of some errors, and how many more there are."""
+    more = f" ({len(errors) - 1} more like this)" if len(errors) > 1 else ""
+    return f"{errors[0]}{more}"
 
 
 def _study_of(record: Path) -> Path | None:

@@ -7,7 +7,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..util.errors import UserError
 from ..util.registry import Registry
+from ..util.terminal import wrapped
 from .settings import Settings
 from .trackers import cell_of
 
@@ -18,6 +20,9 @@ class Logger(Protocol):
     A resumed run logs its earlier epochs again, so that a logger that starts afresh, as TensorBoard's does, has every
     epoch once. A factory may have a function ``require()``, called before the first run, that raises UserError if the
     logger can't be used.
+
+    An error of :meth:`log` or :meth:`close` is one line, and training continues without the logger. A UserError ends
+    the run.
     """
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None:
@@ -68,6 +73,37 @@ def not_logged(names: Sequence[str], kept: int) -> str:
     return f"{' '.join(f'--log {name}' for name in names)}: {runs} trained before, and only training is logged"
 
 
+class _Told:
+    """A logger that costs no run when it fails, as when its server is gone."""
+
+    def __init__(self, name: str, logger: Logger) -> None:
+        self._name, self._logger, self._works = name, logger, True
+
+    def log(self, epoch: int, values: Mapping[str, float]) -> None:
+        if self._works:
+            with self._said():
+                self._logger.log(epoch, values)
+
+    def close(self) -> None:
+        with self._said():
+            self._logger.close()
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        """Turns an error into a line, the first one only; those that are meant to end the run pass."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            if self._works:
+                about = " ".join(f"{type(error).__name__}: {error}".split())
+                print(
+                    wrapped(f"--log {self._name} failed and gets no more of this run ({about})", indent=2), flush=True
+                )
+            self._works = False
+
+
 class History:
     """Passes every epoch of a growing history to loggers once.
 
@@ -105,9 +141,9 @@ def logged(names: Sequence[str], folder: Path, settings: Settings, classes: Sequ
         UserError: see :func:`make_logger`.
     """
     with ExitStack() as logs:
-        loggers = []
+        loggers: list[Logger] = []
         for name in names:
-            loggers.append(make_logger(name, folder, settings))
+            loggers.append(_Told(name, make_logger(name, folder, settings)))
             logs.callback(loggers[-1].close)
         yield History(loggers, classes)
 

@@ -3,10 +3,12 @@
 import pytest
 import torch
 from made import TRAINED
+from pytorch_adapt.adapters import DANN as HostsDANN
 from pytorch_adapt.containers import Models, Optimizers
 from pytorch_adapt.layers import MultipleModels
 
-from pa_difc import DANN, MCD, METHODS
+from pa_difc import DANN, MCD, METHODS, Schedule, attach
+from pa_difc.methods.slot import LossSlot
 from pa_difc.util.errors import UserError
 
 K, D, F = 4, 6, 5
@@ -35,10 +37,11 @@ def hugging(x):
     return made
 
 
-def step(cls, **models):
+def step(cls, models, **options):
     torch.manual_seed(0)
-    given = {"G": torch.nn.Linear(D, F), **cls.heads(F, K), **models}
-    made = cls(Models(given), Optimizers((torch.optim.SGD, {"lr": 0.01})))
+    given = {"G": torch.nn.Linear(D, F), **getattr(cls, "heads", DANN.heads)(F, K), **models}
+    containers = Models(given), Optimizers((torch.optim.SGD, {"lr": 0.01}))
+    made = cls(*containers, **options) if issubclass(cls, LossSlot) else attach(cls(*containers), **options)
     batch = {
         "src_imgs": torch.randn(8, D),
         "target_imgs": torch.randn(8, D),
@@ -49,9 +52,10 @@ def step(cls, **models):
     made.training_step(batch)
 
 
-def refused(cls, **models):
+def refused(cls, loss="ce", class_counts=None, **models):
+    """The message of a step of a method, or of an adapter of pytorch-adapt with the loss attached."""
     with pytest.raises(UserError) as error:
-        step(cls, **models)
+        step(cls, models, loss=loss, class_counts=class_counts, schedule=Schedule(4))
     message = str(error.value)
     assert "\n" not in message
     return message
@@ -87,10 +91,18 @@ def test_other_than_two_classifiers(method):
         assert message == f"{cls.__name__}: C gives {what}: must give a list of logits (N, K) of 2 classifiers"
 
 
+@pytest.mark.parametrize("loss", ["ce", "focal", "difc"])
+def test_another_number_of_classes_than_the_loss_s(loss):
+    """Also for a loss attached to an adapter of pytorch-adapt, whose errors begin with the names of its hooks."""
+    words = "logits of shape (8, 4): must be (N, 3): the loss was made for 3 classes, by class_counts or num_classes"
+    for cls in (DANN, HostsDANN):
+        assert refused(cls, loss, [5, 6, 7]) == words
+
+
 def test_another_error_is_left_as_it_is():
     class Broken(torch.nn.Module):
         def forward(self, x):
             raise ZeroDivisionError("of my own")
 
     with pytest.raises(ZeroDivisionError, match="of my own"):
-        step(MCD, G=Broken())
+        step(MCD, {"G": Broken()})

@@ -129,12 +129,6 @@ def test_counts_that_are_no_row_of_numbers(name):
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", [n for n in LOSSES if n not in ("ce", "focal", "cosface", "arcface")])
-def test_a_class_without_end(name):
-    with pytest.raises(UserError, match="class"):
-        make_loss(name, [3.0, float("inf"), 5.0], Schedule(3))
-
-
 FRACTIONS = [([40, 12.5, 3], r"class_counts\[1\]=12.5: must be a whole number of samples$")]
 FRACTIONS += [(torch.tensor([3.0, 40.0, 7.25]), r"class_counts\[2\]=7.25: must be a whole number of samples$")]
 FRACTIONS += [(np.array([0.5, 0.3, 0.2]), r"these look like proportions; give the samples per class$")]
@@ -155,6 +149,22 @@ def test_no_class_has_half_a_sample(name, counts, said):
     for direct in (DIFCLoss, lambda counts, _: LogitAdjustedLoss(counts)):
         with pytest.raises(ValueError, match=rf"^class_counts.*{said.removeprefix('class_counts')}"):
             direct(counts, Schedule(3))
+
+
+@pytest.mark.parametrize("counts", [[40, -3, 3], torch.tensor([40.0, float("nan"), 3.0]), [40, float("inf"), 3]])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_count_is_a_number_of_samples(name, counts):
+    with pytest.raises(UserError, match=rf"^loss '{name}': class_counts\[1\]=.*: must be a whole number of samples$"):
+        make_loss(name, counts, Schedule(3))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_counts_of_another_number_of_classes_than_the_logits(name):
+    loss = make_loss(name, [40, 12, 3], Schedule(3))
+    with pytest.raises(
+        UserError, match=r"^logits of shape \(8, 4\): must be \(N, 3\): .* by class_counts or num_classes$"
+    ):
+        loss(torch.zeros(8, 4), torch.arange(8) % 3)
 
 
 def test_proportions_are_refused_beside_weights_too():

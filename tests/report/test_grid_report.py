@@ -210,9 +210,22 @@ def test_a_damaged_record_is_named(folder, text, words, capsys):
     assert said.startswith("left out: ") and words in said
 
 
-def test_damaged_outputs_are_named(folder):
-    next(folder.rglob("*dann-ce-0/outputs.npz")).write_bytes(b"PK\x03\x04 no")
-    with pytest.raises(UserError, match=r"cannot read .*outputs\.npz: not a whole"):
+def test_a_run_with_damaged_outputs_is_named_and_left_out(folder, capsys):
+    bad = next(folder.rglob("*mcd-ce-0/outputs.npz"))
+    bad.write_bytes(b"PK\x03\x04 no")
+    (page,) = write_grid_report(folder, folder / "out")
+    text, said = page.with_name("report.md").read_text(), " ".join(capsys.readouterr().out.split())
+    assert f"left out: cannot read {bad}: not a whole" in said and str(bad) in text
+    with (folder / "out" / "tables" / "runs.csv").open() as file:
+        kept = {row["key"] for row in csv.DictReader(file)}
+    assert "mcd-ce-0" not in kept and "mcd-ce-1" in kept
+
+
+def test_of_several_damaged_runs_alone_the_first_is_named_and_the_others_counted(folder):
+    for file in (damaged := sorted(folder.rglob("outputs.npz"))):
+        file.write_bytes(b"PK\x03\x04 no")
+    words = rf"cannot read {damaged[0]}: .* \({len(damaged) - 1} more like this\)$"
+    with pytest.raises(UserError, match=words):
         write_grid_report(folder, folder / "out")
 
 
