@@ -100,7 +100,7 @@ def test_stopped_or_killed_the_same_command_goes_on(data_root, tmp_path, schedul
         if stop == signal.SIGTERM:
             assert process.returncode == 143 and "Traceback" not in err, err
             assert re.search(r"stopped; [0-3] of 4 runs are done and kept\.\n$", err)
-            assert f"resume with: python -m pa_difc compare {' '.join(given)}" in said.replace("'", "")
+            assert f"resume with: {sys.executable} -m pa_difc compare {' '.join(given)}" in said.replace("'", "")
             assert not files_of_processes(out) and not list(out.glob(".workers"))
     assert list(out.glob(".workers/*"))
     code, _, err = apart(*COMMAND[2:], *given)

@@ -137,7 +137,7 @@ def test_stopped_it_says_how_to_go_on_and_does(stop, data_root, grid, tmp_path, 
         pytest.skip("it was done before the signal came")
     assert process.returncode == 128 + stop and "Traceback" not in err, err
     assert re.search(r"stopped; [0-3] of 4 runs are done and kept\.\n$", err), err
-    assert f"resume with: python -m pa_difc compare {' '.join(given)}" in said.replace("'", "")
+    assert f"resume with: {sys.executable} -m pa_difc compare {' '.join(given)}" in said.replace("'", "")
     until(lambda: not any(map(alive, workers)))
     assert not files_of_processes(out)  # nobody holds anything
     code, _, err = apart(*COMMAND[2:], *given)
@@ -188,7 +188,7 @@ def test_without_workers_it_stops_within_a_cell(stop, data_root, tmp_path):
     said, err = process.communicate(timeout=LONG_S)
     assert process.returncode == 128 + stop, err
     about = r"^stopped after epoch \d+ of 100000 \(checkpoint \d+ written\); 0 of 4 runs are done and kept\.\n$"
-    assert re.search(about, err) and "\nresume with: python -m pa_difc compare " in said, err
+    assert re.search(about, err) and f"\nresume with: {sys.executable} -m pa_difc compare " in said, err
     assert not files_of_processes(out)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..util import clock
 from ..util.errors import UserError
-from ..util.process import command_line
+from ..util.process import typed_line
 from ..util.terminal import wrapped
 
 #: Seconds of the budget that are kept for the choice, the page and the model: at least so many, at least this share of
@@ -38,7 +38,7 @@ def unfinished(cells: int, finished: int, failed: int, budget: str) -> str:
     left = cells - finished - failed
     if not left:
         return ""
-    resume = f"resume with: {command_line()}"
+    resume = f"resume with: {typed_line()}"
     if not finished:
         print(resume, flush=True)
         raise UserError(

@@ -14,6 +14,7 @@ from typing import Any
 from ..util.errors import ModelWarning, Stopped, UserError, is_of_memory
 from ..util.stops import OutputGone, exit_code, like_ctrl_c
 from ..util.terminal import guarded
+from ..util.threads import sleep_soon
 
 
 def exit_with(main: Callable[[], int | None]) -> None:
@@ -22,6 +23,7 @@ def exit_with(main: Callable[[], int | None]) -> None:
     An error that the user can mend is printed on one line and gives 2. A command ended by a signal gives 128 + the
     signal's number: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. A closed output pipe gives 141.
     """
+    sleep_soon()
     with guarded(), like_ctrl_c(), _warnings_on_one_line():
         code = _code_of(main)
         _at_the_end(signal.signal, signal.SIGINT, signal.SIG_IGN)  # another Ctrl-C would print tracebacks

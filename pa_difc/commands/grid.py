@@ -29,7 +29,7 @@ from ..training.worker import train
 from ..util.errors import Stopped, UserError
 from ..util.lock import LOCK, sweep
 from ..util.names import cell_name
-from ..util.process import command_line, is_news
+from ..util.process import is_news, typed_line
 from ..util.stops import OutputGone
 from ..util.terminal import wrapped
 from .grid_display import GridDisplay
@@ -93,7 +93,7 @@ def run_grid(
         done = f"{len(grid.records)} of {len(cells)} runs are done and kept"
         if isinstance(stop, OutputGone):  # what is printed now is lost
             raise Stopped(f"{how}; {done}") from None
-        print(f"resume with: {command_line()}", flush=True)
+        print(f"resume with: {typed_line()}", flush=True)
         raise Stopped(f"{how}; {done}", hint="") from None
     return grid.result()
 

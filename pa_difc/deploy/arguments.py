@@ -41,9 +41,9 @@ def path_of(name: str, value: Any, also: str = "") -> Path:
         also: what else would be right, for the error, such as ", or a camera's number".
 
     Raises:
-        UserError: the value is neither.
+        UserError: the value is neither, or empty.
     """
-    if isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str):
+    if isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str) and os.fspath(value):
         return Path(value)
     raise UserError(f"{name}={value!r:.80}: must be a path, as text or a Path{also}")
 

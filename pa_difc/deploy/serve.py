@@ -67,16 +67,16 @@ def page_of(model: Predictor, name: str, port: int) -> Starlette:
         return JSONResponse(about)
 
     async def predict(request: Request) -> Response:
-        crop = request.query_params.get("crop", model.crop)
-        if crop not in about["crops"]:
-            return _refused(400, f"crop={crop}: must be {' or '.join(about['crops'])}.")
+        given = request.query_params.getlist("crop") or [model.crop]
+        if len(given) > 1 or given[0] not in about["crops"]:
+            return _refused(400, f"crop={','.join(given)}: must be {' or '.join(about['crops'])}.")
         content = await _body(request)
         if content is None:
             return _refused(413, f"The file is too large: {MAX_BYTES >> 20} MB is the limit.")
 
         def answer() -> dict[str, Any]:
             with one_at_a_time:
-                return _faces(model, content, crop)
+                return _faces(model, content, given[0])
 
         try:
             return JSONResponse(await run_in_threadpool(answer))

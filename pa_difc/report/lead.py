@@ -258,7 +258,7 @@ def _unscored_sentence(grid: Grid, selection: Selection | None) -> str:
     if warning := learnt_little(selection):
         return f"{warning[0]} {text}. {chosen.name} is {why}."
     if chosen.method == AS_IS:
-        return f"{text}. Take {_AS_IS}, {why}: nothing says that {_lower(_training(grid))} helped."
+        return f"{text}. Take {_AS_IS}, {why}. Nothing says that {_lower(_training(grid))} helped."
     text = f"{text}. Take {chosen.name}, {why}"
     if n > 1 and is_weak(selection):
         text += f". {WEAK}"

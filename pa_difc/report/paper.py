@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from .compared import OVER_FACES
 from .run import AS_IS
@@ -41,10 +41,12 @@ def for_paper(rows: Rows, columns: Sequence[str]) -> tuple[Rows, list[int], str]
 
     Args:
         rows: the main table; the first row is the header.
-        columns: names in :data:`COLUMNS`, in the table's order whatever theirs; none for all.
+        columns: names in :data:`COLUMNS`, in the order wanted; none for all, in the table's order.
     """
-    wanted: Collection[str] = [head for name in columns or COLUMNS for head in COLUMNS[name]]
-    kept = [j for j, head in enumerate(rows[0]) if j < 2 or head in wanted]
+    wanted = [head for name in dict.fromkeys(columns) for head in COLUMNS[name]]
+    known = {head for heads in COLUMNS.values() for head in heads}
+    chosen = [head for head in wanted if head in rows[0]] if columns else [h for h in rows[0][2:] if h in known]
+    kept = [0, 1, *map(rows[0].index, chosen)]
     heads = [rows[0][j] for j in kept]
     short = [_SHORT.get(head, head) for head in heads]
     said = [f"{new}: {head}" for head, new in zip(heads, short, strict=True) if new != head]

@@ -19,7 +19,7 @@ from ..training.memory import workers_that_fit
 from ..util.errors import Stopped
 from ..util.files import write_text
 from ..util.interrupts import deferred
-from ..util.process import command_line
+from ..util.process import command_line, typed_line
 from ..util.terminal import wrapped
 from ..util.toml import to_toml
 from .assessment import TrainAll, assess, test_recalls
@@ -105,7 +105,7 @@ def _all_trials(plan: StudyPlan, study: optuna.Study, task: Task) -> None:
         except Exception:  # the storage does not answer, which may be why the study was stopped
             done = ""
         told = "; ".join(filter(None, [str(stop) or "stopped", done]))
-        raise Stopped(told, hint=f"Resume with: {command_line()}") from None
+        raise Stopped(told, hint=f"Resume with: {typed_line()}") from None
 
 
 def make_task(plan: StudyPlan, source: Domain, target: Domain) -> Task:

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -18,14 +19,25 @@ PACKAGE = Path(__file__).parent.parent
 
 
 def command_line() -> str:
-    """The command line, for running it again, without passwords of database addresses."""
-    words = list(sys.argv)
-    if Path(words[0]).name == "__main__.py":
-        words[0:1] = ["python", "-m", Path(words[0]).parent.name]
-    elif words[0].endswith(".py"):
-        words.insert(0, "python")
-    else:
-        words[0] = Path(words[0]).name
+    """The command line for records, in words for any machine, and without passwords of database addresses."""
+    program = sys.argv[0]
+    return _command("python", program if program.endswith(".py") else Path(program).name)
+
+
+def typed_line() -> str:
+    """The command line for running it again in this terminal: as :func:`command_line`, with the programs as typed."""
+    python, program = sys.orig_argv[0], sys.argv[0]
+    found = shutil.which(Path(program).name)
+    name = Path(program).name if found and os.path.realpath(found) == os.path.realpath(program) else program
+    return _command(python if "python" in Path(python).name else "python", name)
+
+
+def _command(python: str, program: str) -> str:
+    words = [program, *sys.argv[1:]]
+    if Path(program).name == "__main__.py":
+        words[0:1] = [python, "-m", Path(program).parent.name]
+    elif program.endswith(".py"):
+        words.insert(0, python)
     return " ".join(quoted(without_password(word)) for word in words)
 
 

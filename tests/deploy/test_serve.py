@@ -133,6 +133,8 @@ def test_an_image_that_is_one_face_is_taken_whole_where_that_is_asked_for(client
     assert about["crops"]["none"]["whole"] and "now sees whole images" in about["crops"]["none"]["notes"][0]
     answer = client.post("/predict?crop=arcface", content=encoded(portrait))
     assert answer.status_code == 400 and answer.text == "crop=arcface: must be model or none."
+    answer = client.post("/predict?crop=none&crop=model", content=encoded(portrait))
+    assert answer.status_code == 400 and answer.text == "crop=none,model: must be model or none."
 
 
 @pytest.mark.parametrize("path", ["/", "/about.json", "/page.js"])

@@ -158,7 +158,7 @@ def test_stopped_jobs_leave_the_command_that_goes_on(data_root, tmp_path, how):
     out, err = process.communicate(timeout=120)
     assert process.returncode == 128 + how and "Traceback" not in out + err, out + err
     assert "stopping\n" in out and (out + err).lower().count("resume with") == 1
-    assert re.search(r"of 400 trials done\. Resume with: python \S*hpo/search\.py .*--jobs 2.*\n$", err), err
+    assert re.search(r"of 400 trials done\. Resume with: \S+/python \S*hpo/search\.py .*--jobs 2.*\n$", err), err
     assert all(t.state.name in ("COMPLETE", "WAITING", "FAIL") for t in studies(tmp_path).trials)
 
 
@@ -218,7 +218,7 @@ def test_sqlite_takes_one_writer(data_root, tmp_path):
     assert first.returncode == 130, err
     assert (out + err).lower().count("resume with") == 1
     assert re.search(
-        r"^stopped .*; \d+ of 500 trials done\. Resume with: python .*hpo/search\.py ", err, re.MULTILINE
+        r"^stopped .*; \d+ of 500 trials done\. Resume with: \S+/python .*hpo/search\.py ", err, re.MULTILINE
     ), err
 
 

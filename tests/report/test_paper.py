@@ -30,12 +30,12 @@ def heads(latex):
     return [cell.strip() for cell in re.search(r"\\toprule\n(.*?) \\\\", latex)[1].split("&")]
 
 
-def test_chosen_columns_stand_in_the_table_s_order_with_their_bold_values(folder, tmp_path):
-    latex = table(folder, tmp_path, "--columns", "recall", "accuracy")
-    assert heads(latex) == ["method", "loss", "Acc.", "Recall"] and r"\begin{table}" in latex
+def test_chosen_columns_stand_in_the_order_given_with_their_bold_values(folder, tmp_path):
+    latex = table(folder, tmp_path, "--columns", "recall", "accuracy", "recall")
+    assert heads(latex) == ["method", "loss", "Recall", "Acc."] and r"\begin{table}" in latex
     (best,) = (line for line in latex.splitlines() if "& difc &" in line)
     assert best.count(r"\textbf{61.7 $\pm$ 2.1}") == 2
-    assert "Acc.: accuracy; Recall: mean recall." in latex and latex.count("{tabular}{llrr}") == 1
+    assert "Recall: mean recall; Acc.: accuracy." in latex and latex.count("{tabular}{llrr}") == 1
 
 
 def test_all_columns_are_as_wide_as_the_page_under_short_heads(folder, tmp_path):

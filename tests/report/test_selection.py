@@ -472,7 +472,7 @@ def test_without_labels_the_first_sentence_says_how_far_the_choice_is_from_no_tr
     text = sentence(grid_of(folder))
     if best == "as_is":
         assert "Take as_is, the pretrained classifier without training, chosen by" in text
-        assert text.endswith("nothing says that training on toy_studio helped.")
+        assert text.endswith("Nothing says that training on toy_studio helped.")
     else:
         share = (wrong(0.1, 2) == wrong(0.6, 5)).mean()
         assert f"It agrees with as_is, the pretrained classifier without training, on {share:.0%} of the" in text

@@ -19,7 +19,7 @@ from pa_difc.training.resolve import resolve
 from pa_difc.training.run import run_cell
 from pa_difc.training.settings import Settings
 from pa_difc.util.errors import UserError
-from pa_difc.util.process import command_line, git_revision
+from pa_difc.util.process import command_line, git_revision, typed_line
 from pa_difc.util.registry import load_module
 
 SOURCE, TARGET = (
@@ -188,6 +188,26 @@ def test_the_command_can_be_given_again(monkeypatch):
     ):
         monkeypatch.setattr(sys, "argv", argv)
         assert command_line() == said
+
+
+def test_the_line_to_resume_with_names_the_programs_as_they_were_typed(tmp_path, monkeypatch):
+    """Outside an activated environment "python" is another one."""
+    for name in ("pa-difc", "other/pa-difc"):
+        (program := tmp_path / name).parent.mkdir(exist_ok=True)
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for python, argv, said in (
+        ("python3", ["recipes/compare.py", "--seeds", "0"], "python3 recipes/compare.py --seeds 0"),
+        (".venv/bin/python", ["hpo/search.py"], ".venv/bin/python hpo/search.py"),
+        (".venv/bin/python", ["/a/pa_difc/__main__.py", "report"], ".venv/bin/python -m pa_difc report"),
+        ("my app", ["recipes/compare.py"], "python recipes/compare.py"),
+        ("python", [f"{tmp_path}/pa-difc", "train", "my runs"], "pa-difc train 'my runs'"),
+        ("python", [f"{tmp_path}/other/pa-difc", "train"], f"{tmp_path}/other/pa-difc train"),
+    ):
+        monkeypatch.setattr(sys, "orig_argv", [python, *argv])
+        monkeypatch.setattr(sys, "argv", argv)
+        assert typed_line() == said
 
 
 def test_the_git_revision_is_ours_and_not_that_of_a_repository_around_the_environment(tmp_path):
