@@ -4,10 +4,16 @@ import contextlib
 import io
 import json
 import os
+import select
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import traceback
+from functools import cache
 from multiprocessing import forkserver
 from pathlib import Path
 from unittest import mock
@@ -20,16 +26,98 @@ ROOT = Path(__file__).parent.parent
 PYTHON = [sys.executable, "-W", "ignore"]
 
 
-def start(script, *arguments, **kwargs):
-    """A script of the repository, or "-m" and a module."""
+def start(script, *arguments, cwd=None, start_new_session=False, **kwargs):
+    """A script of the repository, or "-m" and a module, as a process that a test ends, kills or waits for.
+
+    Of this package and its scripts, it is forked from a process that has imported all. With other arguments of Popen,
+    it begins with an interpreter of its own.
+    """
+    words = [script if script in ("-m", "-c") else str(ROOT / script), *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    if not kwargs and (script.endswith(".py") or words[:2] == ["-m", "pa_difc"]):
+        return Forked(words, cwd or os.getcwd(), environment, start_new_session)
     return subprocess.Popen(
-        [*PYTHON, script if script == "-m" else str(ROOT / script), *map(str, arguments)],
+        [*PYTHON, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env=environment,
+        cwd=cwd,
+        start_new_session=start_new_session,
         **kwargs,
     )
+
+
+@cache
+def _forks():
+    """The socket of this process's :mod:`forked`, which ends when it is closed."""
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [*PYTHON, str(ROOT / "tests" / "forked.py"), str(its.fileno())]
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}  # as a command's
+    subprocess.Popen(command, env=environment, pass_fds=[its.fileno()], start_new_session=True, **streams)
+    its.close()
+    return ours
+
+
+class Forked:
+    """A command's process, with the part of Popen's interface that tests use."""
+
+    def __init__(self, words, cwd, environment, session):
+        self.args, self.returncode = words, None
+        request = {"words": words, "cwd": str(cwd), "environment": environment, "session": session}
+        pipes = [os.pipe() for _ in range(3)]
+        socket.send_fds(_forks(), [json.dumps(request).encode()], [into for _, into in pipes])
+        for _, into in pipes:
+            os.close(into)
+        self.stdout, self.stderr, self._status = (os.fdopen(out, encoding="utf-8") for out, _ in pipes)
+        self.pid = int(self._status.readline())
+
+    def wait(self, timeout=None):
+        if self.returncode is None:
+            if not select.select([self._status], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            self.returncode = int(self._status.readline())
+        return self.returncode
+
+    def poll(self):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def communicate(self, timeout=None):
+        end = None if timeout is None else time.monotonic() + timeout
+        said = {}
+        readers = [
+            threading.Thread(target=lambda file=file: said.update({file: file.read()}), daemon=True)
+            for file in (self.stdout, self.stderr)
+        ]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join(None if end is None else max(0, end - time.monotonic()))
+            if reader.is_alive():
+                raise subprocess.TimeoutExpired(self.args, timeout)
+        self.wait(None if end is None else max(0, end - time.monotonic()))
+        return said[self.stdout], said[self.stderr]
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.wait()
+        for file in (self.stdout, self.stderr, self._status):
+            file.close()
 
 
 def alive(pid):

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from processes import PYTHON
 
-#: What a command's environment is when it runs, and whether it was set in time: libgomp reads it when torch is imported.
+#: A command's setting, and whether torch, whose import reads it, is there already.
 SHOW = """
 import os, sys
 from pa_difc.commands.console import exit_with
