@@ -13,8 +13,8 @@ demo: env
 	$(BIN)/python recipes/compare.py --source toy_studio --target toy_street \
 	    --methods source_only dann safn mcd --losses ce di difc --out runs/demo
 
-test: env  # a file of tests at a time
-	$(BIN)/python -m pytest -n auto --dist loadfile
+test: env  # a file of tests at a time, long ones first
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 slow: env
 	$(BIN)/python -m pytest -m slow

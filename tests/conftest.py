@@ -17,6 +17,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+#: Files whose tests take a minute and more together, mostly by waiting.
+LONG = ["test_search.py", "test_jobs.py", "test_docs.py", "test_survival.py", "test_cluster.py", "test_stopping.py"]
+LONG += ["test_resume.py", "test_adapt.py", "test_prepare_killed.py"]
+
 os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # grids are trained by the tested process unless a test asks for workers
 torch.set_num_threads(1)  # the batches are tiny; threads would wait for each other
 
@@ -34,7 +38,12 @@ def handlers():
 def pytest_xdist_auto_num_workers():
     """``-n auto``: more than there are cores, because many tests wait for processes that they start."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores + 1)
+    return min(8, cores + 2)
+
+
+def pytest_collection_modifyitems(items):
+    """Long files come first, in this order, so that none is left over for one worker at the end."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 def pytest_addoption(parser):
