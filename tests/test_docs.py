@@ -16,6 +16,7 @@ from made import OLD_TORCH, ROOT
 from PIL import Image
 from videos import write_video
 
+from pa_difc import BACKBONES, CRITERIA, DATASETS, LOGGERS, LOSSES, METHODS, SAMPLERS, make_loss
 from pa_difc.commands import budget
 from pa_difc.commands.console import exit_with as run_command
 from pa_difc.commands.parser import main
@@ -113,6 +114,8 @@ def run(words, monkeypatch):
     if kind == "search":  # one writer to a study's file, and this process is still it
         words += ["--out", f"runs/search{len(glob.glob('runs/search*'))}"]
     monkeypatch.setattr(sys, "argv", [script, *words])
+    for registry in (METHODS, LOSSES, BACKBONES):  # what a recipe registers as a script is no other test's
+        monkeypatch.setattr(registry, "_loaded", dict(registry._loaded))
     with pytest.raises(SystemExit) as stop:
         if script == "pa-difc":
             run_command(main)
@@ -169,8 +172,6 @@ def test_programs_in_the_page_on_adding_run(tmp_path):
     logger.close()
     told = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
     assert told == [{"title": "mcd · difc", "lr": 1}, {"epoch": 1, "lr": 0.5}]
-
-    from pa_difc import BACKBONES, CRITERIA, DATASETS, LOGGERS, LOSSES, METHODS, SAMPLERS, make_loss
 
     registered = (
         (METHODS, "mean_match"),
