@@ -21,6 +21,7 @@ from unittest import mock
 from pa_difc.commands.console import exit_with
 from pa_difc.commands.parser import main
 from pa_difc.training.ready import workers_context
+from pa_difc.util.files import write_atomic
 
 ROOT = Path(__file__).parent.parent
 PYTHON = [sys.executable, "-W", "ignore"]
@@ -170,3 +171,10 @@ def apart(*words, cwd=None):
         os.waitpid(pid, 0)
         said.seek(0)
         return tuple(json.loads(said.read()))
+
+
+def killed_while_it_writes(path):
+    """Leaves the temporary file of a writer that has ended."""
+    if (pid := os.fork()) == 0:
+        write_atomic(path, lambda _: os._exit(0))
+    os.waitpid(pid, 0)

@@ -6,9 +6,10 @@ import resource
 import stat
 
 import pytest
+from processes import killed_while_it_writes
 
 from pa_difc.util.errors import UserError
-from pa_difc.util.files import read_json, write_atomic, write_json, write_text
+from pa_difc.util.files import read_json, remove, write_atomic, write_json, write_text
 from pa_difc.util.names import as_utf8, escaped
 from pa_difc.util.toml import read_toml, to_toml
 
@@ -135,3 +136,17 @@ def test_nothing_but_a_file_is_replaced(entry, tmp_path):
         write_text(path, "new")
     assert (path.lstat().st_ino, path.lstat().st_mode) == (before.st_ino, before.st_mode)
     assert (tmp_path / "kept").read_text() == "kept" and sorted(os.listdir(tmp_path)) == ["kept", "x"]
+
+
+def test_what_a_killed_writer_left_goes_with_the_file(tmp_path):
+    path = tmp_path / "file.txt"
+    killed_while_it_writes(path)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".file.txt.")
+    other = tmp_path / "another.txt"
+    write_text(other, "kept")
+    remove(path)
+    assert list(tmp_path.iterdir()) == [other]
+    remove(other)
+    remove(tmp_path / "no" / "folder")
+    assert not list(tmp_path.iterdir())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..data.domains import Domain
 from ..util.errors import LateError, UserError
-from ..util.files import write_text
+from ..util.files import remove, write_text
 from ..util.lock import Held
 from ..util.registry import in_plugin
 from .identity import hash_of
@@ -71,8 +70,7 @@ def try_cell(settings: Settings, source: Domain, target: Domain, out: Path, **ho
         return Outcome(late=str(late))
     except (Exception, SystemExit) as error:  # a plugin may even exit
         return Outcome(failure=Failure.of(error, file))
-    with suppress(OSError):
-        file.unlink(missing_ok=True)
+    remove(file)
     return Outcome(record)
 
 

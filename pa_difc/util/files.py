@@ -41,7 +41,7 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     try:
         mode = _mode(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f".{_short(path.name)}.{platform.node()}-"
+        prefix = _prefix(path)
         _remove_orphans(path.parent, prefix)
         temporary = path.with_name(f"{prefix}{os.getpid()}.{secrets.token_hex(4)}")
         with temporary.open("xb") as file:
@@ -57,6 +57,18 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         if temporary is not None:
             with suppress(OSError):  # a broken disk may refuse this too; the error above is reported
                 temporary.unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Removes a file, if it is there and can be removed, and what killed writers of it left."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        _remove_orphans(path.parent, _prefix(path))
+
+
+def _prefix(path: Path) -> str:
+    """How the names of temporary files begin that a process of this machine writes to replace a file."""
+    return f".{_short(path.name)}.{platform.node()}-"
 
 
 def _mode(path: Path) -> int | None:
