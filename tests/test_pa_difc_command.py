@@ -124,3 +124,16 @@ def test_without_a_command_it_lists_them(capsys):
 def test_version():
     done = subprocess.run([*PYTHON, "-m", "pa_difc", "--version"], capture_output=True, text=True, cwd=ROOT)
     assert re.fullmatch(r"pa-difc \d+\.\d+\.\d+\n", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["predict", "--model", "m", ""], "an argument is empty"),
+        (["predict", "--model", "", "a.jpg"], "--model: its value is empty"),
+        (["compare", "--out="], "--out=: its value is empty"),
+    ],
+)
+def test_an_unset_variable_is_no_folder(words, said):
+    code, out, err = here(*words)
+    assert (code, out) == (2, "") and err == f"error: {said}; is a variable unset? (. is this folder)\n"

@@ -51,6 +51,12 @@ FROM_SCRATCH: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("mcc+mean_teacher", "difc", {}),
 )
 
+#: What is said before them.
+_NO_WEIGHTS = (
+    "no --pretrained: all is learnt from the source; pa-difc weights lists public networks to start from, which do "
+    "better on real faces"
+)
+
 #: Settings of all cells, with or without pretrained weights.
 _BOTH = {"eval.views": "flip", "optimiser.ema": 0.99}
 _FINE_TUNING = {
@@ -149,6 +155,7 @@ def run(parsed: argparse.Namespace) -> int:
 def _cells(parsed: argparse.Namespace) -> list[Settings]:
     """The resolved settings of the grid's cells, before the budget decides epochs, precision and crop."""
     from ..training.given import read_assignments
+    from ..util.terminal import wrapped
 
     for key, given in read_assignments(parsed.set):
         if key in ("epochs", "run.epochs"):
@@ -157,10 +164,10 @@ def _cells(parsed: argparse.Namespace) -> list[Settings]:
     if alone and parsed.pretrained is None:
         raise UserError("--source none: give --pretrained, weights that include a classifier")
     if parsed.pretrained is None:
+        print(wrapped(_NO_WEIGHTS, indent=2), flush=True)
         return settings_of_rows(parsed, FROM_SCRATCH, {"model.backbone": "small", **_BOTH})
     from ..training.identity import weights_digest
     from ..training.stored import network_of
-    from ..util.terminal import wrapped
 
     made = network_of(parsed.pretrained) or {"model.backbone": "expression"}
     defaults = {**made, **_BOTH, **_FINE_TUNING}

@@ -199,8 +199,8 @@ def describe(plan: Plan, source: Domain, target: Domain, most_epochs: int, jobs:
     n, passes = len(plan.seconds), f"{plan.epochs} epoch{'s' * (plan.epochs > 1)} of {plan.steps:,} steps"
     passes += ", the most that adapt trains" * (plan.epochs == most_epochs)
     passes = passes if plan.steps else "without training"
-    some = f", with at most {plan.faces:,} training faces of each side" * (plan.faces < most("train"))
-    some += f", judged by at most {plan.scored:,} held-out ones" * (plan.scored < most("test"))
+    some = f", with about {plan.faces:,} training faces of each side" * (plan.faces < most("train"))
+    some += f", judged by about {plan.scored:,} held-out ones" * (plan.scored < most("test"))
     at_a_time = f", {min(jobs, n)} cells at a time" if min(jobs, n) > 1 else ""
     crop = f"; faces at {plan.input_scale:g} of their size" * (plan.input_scale != 1)
     return (

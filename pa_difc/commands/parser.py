@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not argv:
         make_parser("").print_help(sys.stderr)
         return 2
-    refuse_old_flags(argv)
+    refuse_mistakes(argv)
     return run_parsed(argv[0], parse(make_parser(argv[0]), argv))
 
 
@@ -76,7 +76,7 @@ def run_script(name: str) -> None:
     _fill(parser, module)
 
     def run() -> int:
-        refuse_old_flags(sys.argv[1:])
+        refuse_mistakes(sys.argv[1:])
         return run_parsed(name, parse(parser, sys.argv[1:]))
 
     exit_with(run)
@@ -117,13 +117,16 @@ class CommandParser(argparse.ArgumentParser):
         super().error("; ".join([message, *hints]))
 
 
-def refuse_old_flags(argv: Sequence[str]) -> None:
-    """Refuses flags of version 0.1, and names their successors.
+def refuse_mistakes(argv: Sequence[str]) -> None:
+    """Refuses flags of version 0.1, and names their successors; and empty words, which as paths mean this folder.
 
     Raises:
-        UserError: there is such a flag.
+        UserError: there is such a flag, or an empty word, as an unset variable of a shell leaves.
     """
-    for word in argv:
+    for before, word in zip(["", *argv], argv, strict=False):
+        if not word or re.fullmatch(r"--[\w-]+=", word):
+            where = f"{word or before}: its value" if (word or before).startswith("--") else "an argument"
+            raise UserError(f"{where} is empty; is a variable unset? (. is this folder)")
         if new := _OLD_FLAGS.get(word.partition("=")[0]):
             raise UserError(f"{word.partition('=')[0]} is called {new} since version 0.2")
 

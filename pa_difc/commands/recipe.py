@@ -29,7 +29,7 @@ from ..util.registry import load_plugin
 from .console import exit_with
 from .flags import add_cell_flags, add_training_flags
 from .given_cells import settings_of_cell
-from .parser import add_plugin_flag, parse, refuse_old_flags
+from .parser import add_plugin_flag, parse, refuse_mistakes
 from .scores import announce, print_scores
 
 
@@ -85,7 +85,7 @@ def run_recipe(about: str, method: str, compose: Callable[[Ingredients], LossSlo
     """
 
     def run() -> None:
-        refuse_old_flags(sys.argv[1:])
+        refuse_mistakes(sys.argv[1:])
         _run(_parse(about, method), method, compose)
 
     exit_with(run)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from ..util.errors import UserError
 from ..util.names import address_clause, written
+from .arguments import path_of
 from .images import find_images
 
 _ONE = (str, os.PathLike, Image.Image, np.ndarray, torch.Tensor, bytes, bytearray, memoryview)
@@ -73,10 +74,10 @@ def many(x: Any) -> Iterator[Given]:
     """The images of a folder or of an iterable, one after the other.
 
     Raises:
-        UserError: ``x`` is neither, or the folder has no image.
+        UserError: ``x`` is neither, an empty path, or the folder has no image.
     """
     if isinstance(x, (str, os.PathLike)):
-        x = find_images([Path(x)]).paths
+        x = find_images([path_of("images", x)]).paths
     if hasattr(x, "read"):  # it would be an iterator of lines
         raise UserError(f"an open file ({type(x).__name__}) can't be predicted: give its path, or Image.open(file)")
     if not isinstance(x, Iterable) or isinstance(x, dict):

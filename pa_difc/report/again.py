@@ -36,7 +36,7 @@ _OUT = ("--out", "again")
 HEADING = "Commands to repeat this"
 WHERE = "Run these in the same folder as before, with the same data and weights:"
 EACH = "One row of the table only, into the folder again/; click a command to select it:"
-THINNED = "The budget decided which faces these cells saw, and plan.json keeps it: the command above trains them."
+THINNED = "The budget decided which faces these cells saw: only the whole command repeats them, with its plan.json."
 
 
 def table_commands(grid: Grid) -> list[str]:

@@ -149,6 +149,7 @@ def test_without_weights_all_is_learnt_from_the_source_and_labels_are_read_after
     assert main(words(home, tmp_path, *SMALL, target="folder:dim")) == 0
     said = capsys.readouterr().out
     assert set(cells_of(tmp_path)) == {row[:2] for row in FROM_SCRATCH}
+    assert "no --pretrained: all is learnt from the source; pa-difc weights lists" in " ".join(said.split())
     assert "as_is" not in said and "decided: 3 cells, 10 epochs of 4 steps" in said
     chosen = re.search(r"chosen without labels: (\S+) \+ (\S+)", said)
     record = cells_of(tmp_path)[chosen[1], chosen[2]]

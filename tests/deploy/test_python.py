@@ -223,6 +223,7 @@ def test_what_is_asked_for_that_does_not_exist_is_refused(model, folder, small):
         (lambda model, small: model.video(np.int64(-1)), "must be a whole number of at least 0"),
         (lambda model, small: pa_difc.load(None), "folder=None: must be a path, as text or a Path"),
         (lambda model, small: pa_difc.load(""), "folder='': must be a path, as text or a Path"),
+        (lambda model, small: model(""), "images='': must be a path, as text or a Path"),
         (lambda model, small: pa_difc.load(b"my_model"), "folder=b'my_model': must be a path"),
         (lambda model, small: pa_difc.load("x", device=3), "device '3' can't be used"),
         (lambda model, small: Predictor(model.model, detect_px="640"), "detect_px='640': must be a whole number from"),

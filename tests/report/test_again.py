@@ -150,4 +150,4 @@ def test_cells_that_saw_a_part_of_the_faces_have_no_command_of_their_own(tmp_pat
         run_.record["data"] = data
     assert table_commands(grid) == ["pa-difc adapt"]
     text = "\n".join(again_markdown(grid))
-    assert "plan.json keeps it" in text and "--methods" not in text
+    assert "only the whole command repeats them" in text and "--methods" not in text
