@@ -53,7 +53,7 @@ FROM_SCRATCH: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 #: What is said before them.
 _NO_WEIGHTS = (
-    "no --pretrained: all is learnt from the source; pa-difc weights lists public networks to start from, which do "
+    "no --pretrained: all is learnt from the source; pa-difc weights lists public networks to start from, which did "
     "better on real faces"
 )
 
