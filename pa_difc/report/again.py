@@ -6,6 +6,7 @@ import argparse
 import html
 import json
 import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..util.errors import UserError
@@ -25,6 +26,8 @@ _FLAGS = {
     "run.epochs": "--epochs",
     "run.device": "--device",
 }
+#: Keys that a page shows elsewhere.
+_SHOWN = ("model.backbone", "optimiser.name", "optimiser.lr")
 #: Keys that a model folder given as --pretrained sets unless the command line does.
 _OF_WEIGHTS = ("model.backbone", "model.pool", "model.maps")
 #: The file of a run's settings next to its record.
@@ -143,13 +146,9 @@ def _plugins(words: list[str]) -> list[str]:
 
 def _given(run: Run) -> list[str] | None:
     """Flags for a run's settings that do not follow from others; None if a value can't be written on a command line."""
-    follows, flat = _follows(run), _flat(run.settings)
     known, flags, assignments = _known(run), list[str](), list[str]()
-    for key, value in flat.items():
-        about = known.get(key)
-        if key in follows or (about is not None and _same(value, about.default) and not _needed(key, flat)):
-            continue
-        text = _text(value)
+    for key, value in _chosen(run, known).items():
+        about, text = known.get(key), _text(value)
         if key in _FLAGS:
             flags += [f"{_FLAGS[key]}={text}"] if text.startswith("-") else [_FLAGS[key], text]
         elif about is not None and not _is_read_as(about, text, value):
@@ -157,6 +156,29 @@ def _given(run: Run) -> list[str] | None:
         else:
             assignments.append(f"{key}={text}")
     return [*flags, *(["--set", *assignments] if assignments else [])]
+
+
+def _chosen(run: Run, known: Mapping[str, About]) -> dict[str, Any]:
+    """The settings that neither follow from others nor have their defaults, and those that are always written."""
+    follows, flat = _follows(run), _flat(run.settings)
+
+    def usual(key: str, value: Any) -> bool:
+        return (about := known.get(key)) is not None and _same(value, about.default) and not _needed(key, flat)
+
+    return {key: value for key, value in flat.items() if key not in follows and not usual(key, value)}
+
+
+def set_for_all(runs: Sequence[Run]) -> list[str]:
+    """The settings, such as "loss.epsilon=0.5", that differ from their defaults alike in all runs that have them.
+
+    Those with a flag of their own, or a place of their own on the page, are left out.
+    """
+    found: dict[str, set[str]] = {}
+    for run in runs:
+        for key, value in _chosen(run, _known(run)).items():
+            if key not in _FLAGS and key not in _SHOWN:
+                found.setdefault(key, set()).add(_text(value))
+    return [f"{key}={value}" for key, (value, *others) in found.items() if not others]
 
 
 def _needed(key: str, flat: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""What a reader of a grid's table has to know: late phases, mixed versions, shared features, overlapping splits."""
+"""What a reader of a table has to know: late phases, mixed versions or threads, shared features, overlapping splits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..data.protocol import NO_SOURCE
 from ..training.origins import seen_before
 from .phases import never_began
-from .run import Run
+from .run import AS_IS, Run
 
 #: Packages that numbers may depend on; this package's own code is part of a run's identity.
 _PACKAGES = ("pytorch-adapt", "torch", "torchvision", "numpy", "pillow", "scikit-learn", "timm")
@@ -22,7 +22,8 @@ def caveats(runs: Sequence[Run], longer: str = "more epochs") -> list[str]:
         longer: what would let them train for longer, in words.
     """
     late = never_began((run.settings for run in runs), longer)
-    return [*late, *_seen_before(runs), *_mixed_versions(runs), *_shared_features(runs), *_overlapping_splits(runs)]
+    mixed = [*_mixed_versions(runs), *_mixed_threads(runs)]
+    return [*late, *_seen_before(runs), *mixed, *_shared_features(runs), *_overlapping_splits(runs)]
 
 
 def _seen_before(runs: Sequence[Run]) -> list[str]:
@@ -41,6 +42,18 @@ def _mixed_versions(runs: Sequence[Run]) -> list[str]:
             each = [f"{version} ({n} run{'s' * (n > 1)})" for version, n in sorted(counts.items())]
             mixed.append(f"{name} {' and '.join(each)}")
     return [f"Trained with different versions: {'; '.join(mixed)}"] if mixed else []
+
+
+def _mixed_threads(runs: Sequence[Run]) -> list[str]:
+    """On runs of other numbers of threads, whose sums differ by rounding, and whose scores by more after many steps."""
+    trained = [
+        run.record
+        for run in runs
+        if run.method != AS_IS and str(run.settings["run"].get("device", "cpu")).startswith("cpu")
+    ]
+    counts = Counter(n for record in trained if (n := record.get("machine", {}).get("threads")) is not None)
+    each = " and ".join(f"{threads} ({n} run{'s' * (n > 1)})" for threads, n in sorted(counts.items()))
+    return [f"Trained with different numbers of threads, which changes scores: {each}"] if len(counts) > 1 else []
 
 
 def _shared_features(runs: Sequence[Run]) -> list[str]:

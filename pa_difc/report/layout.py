@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 
+from .again import set_for_all
 from .grid import Grid
 from .groups import code_version
 from .page import Rows, html_table, slug
@@ -68,6 +69,8 @@ def settings(grid: Grid) -> str:
     days = sorted({str(run.record["finished"])[:10] for run in trained or grid.runs})
     said += [f"pa-difc {code}"] if code else []
     said.append(f"finished {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else ""))
+    given = set_for_all(trained)
+    said += [f"set {', '.join(given)}"] if given else []
     return "Settings: " + " · ".join([how, *said])
 
 

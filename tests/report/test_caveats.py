@@ -8,6 +8,7 @@ from records import SEVEN, outputs, record, write
 
 from pa_difc.commands.parser import main
 from pa_difc.report.grid import make_grids
+from pa_difc.report.layout import settings
 from pa_difc.report.run import all_runs
 from pa_difc.util.errors import UserError
 from pa_difc.util.files import file_digest, write_sealed
@@ -29,6 +30,24 @@ def test_mixed_versions_are_named_with_their_runs(tmp_path):
     for seed, torch in enumerate(("2.14.1", "2.15.0", "2.15.0")):
         run_with(tmp_path, "ce", seed, versions={"torch": torch, "numpy": "2.4.6", "python": f"3.1{seed}"})
     assert caveats(tmp_path) == ["Trained with different versions: torch 2.14.1 (1 run) and 2.15.0 (2 runs)"]
+
+
+def test_different_numbers_of_threads_are_named_with_their_runs(tmp_path):
+    """Sums differ by rounding then, and after some epochs so do scores."""
+    for seed, threads in enumerate((1, 2, 2)):
+        run_with(tmp_path, "ce", seed, machine={"threads": threads})
+    assert caveats(tmp_path) == [
+        "Trained with different numbers of threads, which changes scores: 1 (1 run) and 2 (2 runs)"
+    ]
+
+
+def test_settings_that_all_runs_share_are_named_unless_they_are_the_defaults(tmp_path):
+    for loss in ("ce", "difc"):
+        one = record("mcd", loss)
+        one["settings"]["run"] |= {"label_smoothing": 0.1, "epochs": 8}
+        write(tmp_path, one)
+    (grid,) = make_grids(all_runs(tmp_path).runs)
+    assert "label_smoothing=0.1" in settings(grid) and "epochs=" not in settings(grid)
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
