@@ -173,12 +173,13 @@ def set_for_all(runs: Sequence[Run]) -> list[str]:
 
     Those with a flag of their own, or a place of their own on the page, are left out.
     """
-    found: dict[str, set[str]] = {}
+    values: dict[str, set[str]] = {}
     for run in runs:
-        for key, value in _chosen(run, _known(run)).items():
-            if key not in _FLAGS and key not in _SHOWN:
-                found.setdefault(key, set()).add(_text(value))
-    return [f"{key}={value}" for key, (value, *others) in found.items() if not others]
+        for key, value in _flat(run.settings).items():
+            values.setdefault(key, set()).add(_text(value))
+    chosen = dict.fromkeys(key for run in runs for key in _chosen(run, _known(run)))
+    shared = [key for key in chosen if key not in (*_FLAGS, *_SHOWN) and len(values[key]) == 1]
+    return [f"{key}={next(iter(values[key]))}" for key in shared]
 
 
 def _needed(key: str, flat: dict[str, Any]) -> bool:

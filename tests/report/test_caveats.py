@@ -7,6 +7,7 @@ import pytest
 from records import SEVEN, outputs, record, write
 
 from pa_difc.commands.parser import main
+from pa_difc.report.again import set_for_all
 from pa_difc.report.grid import make_grids
 from pa_difc.report.layout import settings
 from pa_difc.report.run import all_runs
@@ -48,6 +49,16 @@ def test_settings_that_all_runs_share_are_named_unless_they_are_the_defaults(tmp
         write(tmp_path, one)
     (grid,) = make_grids(all_runs(tmp_path).runs)
     assert "label_smoothing=0.1" in settings(grid) and "epochs=" not in settings(grid)
+
+
+def test_a_setting_of_some_runs_is_not_said_of_all(tmp_path):
+    for margin in (0.3, 2.0):  # the first is the default
+        one = record("mcd", "difc", key=f"mcd-difc-{margin}")
+        one["settings"]["loss"]["options"] |= {"max_margin": margin, "epsilon": 0.5}
+        write(tmp_path, one)
+    runs = all_runs(tmp_path).runs
+    said = set_for_all(runs)
+    assert len(runs) == 2 and "loss.epsilon=0.5" in said and not any("max_margin" in line for line in said)
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
