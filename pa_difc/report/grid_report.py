@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from ..util.errors import UserError
+from ..util.errors import UserError, in_words
 from ..util.files import write_text
 from ..util.markdown import write_markdown
 from ..util.terminal import wrapped
@@ -19,7 +19,7 @@ from .layout import notes_beside
 from .over_targets import NOTE, tables_over_targets
 from .page import html_page, html_table, markdown_table
 from .paths import table_file
-from .run import PAGE, find_runs, require_runs, without_damaged_outputs
+from .run import PAGE, Found, find_runs, require_runs, with_whole_outputs
 from .shift import lines_from_records
 from .shift_lead import FROM, lead
 from .shift_page import write_shift_report
@@ -62,11 +62,13 @@ def write_grid_report(
     Raises:
         UserError: there are no runs, or a file can't be written.
     """
-    found = without_damaged_outputs(find_runs(runs))
-    require_runs(runs, found)
-    aside = [f"left out: {error}" for error in found.damaged]
-    aside += [f"left out: {study}, a search with a page of its own ({study / PAGE})" for study in found.studies]
+    found = find_runs(runs)
     sweeps, plain = split_sweeps(found.runs)
+    plain, damaged = with_whole_outputs(plain)  # a sweep's page needs none
+    damaged = [*found.damaged, *damaged]
+    require_runs(runs, Found([*plain, *(run for sweep in sweeps for run in sweep.runs)], found.studies, damaged))
+    aside = [f"left out: {error}" for error in damaged]
+    aside += [f"left out: {study}, a search with a page of its own ({study / PAGE})" for study in found.studies]
     grids = make_grids(plain)
     if len(grids) == 1 and not sweeps:
         _tell(aside)
@@ -79,7 +81,7 @@ def write_grid_report(
         try:
             summaries.append(write())
         except _ODD as error:  # must not cost the other pages
-            aside.append(f"left out: {title}: {_in_words(error)}")
+            aside.append(f"left out: {title}: {in_words(error)}")
     if not summaries:
         raise UserError(f"{runs}: no page can be written ({aside[-1]})")
     for title, rows in tables_over_targets(grids).items():
@@ -94,12 +96,6 @@ def _tell(lines: Sequence[str]) -> None:
     """Prints lines on what a report leaves out."""
     for line in lines:
         print(wrapped(line, indent=2), flush=True)
-
-
-def _in_words(error: Exception) -> str:
-    """An error in one line; one that is not meant for users has its kind."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
 def _write_sweep(sweep: Sweep, folder: Path, formats: Sequence[str], latex: bool) -> Summary:

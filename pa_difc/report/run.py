@@ -153,16 +153,16 @@ def all_runs(folder: Path) -> Found:
     return Found(sorted(runs, key=lambda run: str(run.record["finished"])), [], damaged)
 
 
-def without_damaged_outputs(found: Found) -> Found:
-    """Leaves out the runs whose kept outputs can't be used, and adds their errors to those of damaged records."""
-    runs, damaged = [], list(found.damaged)
-    for run in found.runs:
+def with_whole_outputs(runs: Sequence[Run]) -> tuple[list[Run], list[UserError]]:
+    """The runs whose kept outputs can be used, and the errors of the others."""
+    whole, damaged = [], []
+    for run in runs:
         try:
             _ = run.outputs
-            runs.append(run)
+            whole.append(run)
         except UserError as error:
             damaged.append(error)
-    return Found(runs, found.studies, damaged)
+    return whole, damaged
 
 
 def require_runs(folder: Path, found: Found) -> None:

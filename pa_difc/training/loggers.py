@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..util.errors import UserError
+from ..util.errors import UserError, in_words
 from ..util.registry import Registry
 from ..util.terminal import wrapped
 from .settings import Settings
@@ -97,10 +97,8 @@ class _Told:
             raise
         except Exception as error:
             if self._works:
-                about = " ".join(f"{type(error).__name__}: {error}".split())
-                print(
-                    wrapped(f"--log {self._name} failed and gets no more of this run ({about})", indent=2), flush=True
-                )
+                line = f"--log {self._name} failed and gets no more of this run ({in_words(error)})"
+                print(wrapped(line, indent=2), flush=True)
             self._works = False
 
 

@@ -23,6 +23,12 @@ class DiskError(UserError):
     """The disk or the system failed, which says nothing about the file; the same command may work later."""
 
 
+def in_words(error: BaseException) -> str:
+    """An error in one line; one that is not meant for users has its kind."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+
+
 def is_of_memory(error: BaseException) -> bool:
     """Whether an error of any type is about too little memory, which the user can mend."""
     text = str(error).lower()
