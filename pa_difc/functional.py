@@ -28,13 +28,22 @@ def as_counts(class_counts: Counts) -> Tensor:
     """Converts class counts to a tensor ``(K,)``; the dtype is kept.
 
     Raises:
-        ValueError: ``class_counts`` is not a one-dimensional sequence of numbers.
+        ValueError: ``class_counts`` is not a one-dimensional sequence of real numbers, or a pandas Series in another
+            order than that of the classes, such as one of ``value_counts()``.
     """
+    index = getattr(class_counts, "index", None)  # a method of lists and tuples
+    if index is not None and not callable(index) and list(index) != list(range(len(class_counts))):
+        raise ValueError(
+            f"class_counts has the index {list(index)}: must be in the order of the classes, 0 … K − 1; sort it, "
+            "or give its values in that order"
+        )
     try:
         counts = torch.as_tensor(class_counts)
     except (TypeError, RuntimeError, ValueError):
         what = type(class_counts).__name__
         raise ValueError(f"class_counts is a {what}: must be (K,), numbers in the order of the classes") from None
+    if counts.is_complex():
+        raise ValueError(f"class_counts of {counts.dtype}: must be real numbers")
     if counts.dim() != 1 or counts.numel() == 0:
         raise ValueError(f"class_counts of shape {tuple(counts.shape)}: must be (K,), one number per class")
     return counts

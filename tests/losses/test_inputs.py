@@ -158,6 +158,36 @@ def test_a_count_is_a_number_of_samples(name, counts):
         make_loss(name, counts, Schedule(3))
 
 
+class Series(np.ndarray):
+    """A stand-in for one of pandas: values with an index."""
+
+
+def series(values, index):
+    made = np.array(values).view(Series)
+    made.index = index
+    return made
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_counts_in_the_order_of_their_frequency_are_refused(name):
+    """As pandas' value_counts() gives them: the rarest class would have the smallest margin."""
+    logits, labels = torch.randn(8, 3), torch.arange(8) % 3
+    right = make_loss(name, [5, 10, 100], Schedule(3))
+    for counts in (series([5, 10, 100], [0, 1, 2]), series([5, 10, 100], range(3))):
+        torch.testing.assert_close(make_loss(name, counts, Schedule(3))(logits, labels), right(logits, labels))
+    for index in ([2, 1, 0], ["happy", "sad", "fear"]):
+        with pytest.raises(
+            UserError, match=rf"^loss '{name}': class_counts has the index .*{index[0]}.*in the order of"
+        ):
+            make_loss(name, series([100, 10, 5], index), Schedule(3))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_complex_counts(name):
+    with pytest.raises(UserError, match=r"class_counts of torch\.complex.*: must be real numbers"):
+        make_loss(name, [100, 10, 3j], Schedule(3))
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_counts_of_another_number_of_classes_than_the_logits(name):
     loss = make_loss(name, [40, 12, 3], Schedule(3))
