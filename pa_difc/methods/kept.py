@@ -8,6 +8,8 @@ from typing import Any
 
 from ..util.errors import UserError
 from ._host import BaseHook
+from .epochs import EpochHook
+from .hooks import ConfusionHook, EndOfStepHook
 from .tree import paths, wrong_weights
 
 
@@ -15,15 +17,15 @@ def require_kept(adapter: Any, name: str, value: Any) -> None:
     """Refuses a new "loss" or "hook" of an adapter that would end the use of its loss.
 
     Raises:
-        UserError: ``value`` is another loss, or a hook that doesn't call the loss.
+        UserError: ``value`` is another loss, or a hook that doesn't call the loss or would not count its steps.
     """
     if not vars(adapter).get("has_loss"):
         return
     new, loss = f"make a new {type(adapter).__name__}", adapter.loss
     if name == "loss" and value is not loss:
         raise UserError(f"the loss of an adapter is fixed: {new} with loss=")
-    if name == "hook" and not _calls(value, loss):
-        raise UserError(f"the new hook doesn't call the adapter's loss: {new} with hook_kwargs=")
+    if name == "hook" and (lacks := _lacks(value, adapter.hook, loss)):
+        raise UserError(f"the new hook doesn't {lacks} the adapter's loss: {new} with hook_kwargs=")
 
 
 def keep(adapter: Any) -> None:
@@ -46,13 +48,13 @@ def _kept_step(
     """One step; ``own`` is the function that the user had set in place of the class's ``training_step``.
 
     Raises:
-        UserError: the adapter has another loss, or a hook that doesn't call its loss.
+        UserError: the adapter has another loss, or a hook that doesn't call its loss or would not count its steps.
     """
     new = f"make a new {type(adapter).__name__}"
     if vars(adapter).get("loss") is not loss:
         raise UserError(f"the loss that was attached is fixed, and adapter.loss is another: {new}, and attach that")
-    if adapter.hook is not hook and not _calls(adapter.hook, loss):
-        raise UserError(f"the adapter's new hook doesn't call the loss that was attached: {new} with hook_kwargs=")
+    if lacks := _lacks(adapter.hook, hook, loss):
+        raise UserError(f"the adapter's new hook doesn't {lacks} the loss that was attached: {new} with hook_kwargs=")
     step = own or partial(type(adapter).training_step, adapter)
     try:
         losses: dict[str, dict[str, float]] = step(batch, **kwargs)
@@ -73,5 +75,12 @@ def in_one_line(error: Exception, hook: BaseHook) -> UserError | None:
     return type(error)(str(error).splitlines()[-1].strip()) if isinstance(error, UserError) else None
 
 
-def _calls(hook: BaseHook, loss: Any) -> bool:
-    return any(getattr(path[-1], "loss_fn", None) is loss for path in paths(hook))
+def _lacks(new: BaseHook, old: BaseHook, loss: Any) -> str:
+    """What a new hook would not do for the loss that the old one does, as a verb; empty if it does all."""
+    if new is old:
+        return ""
+    there = [path[-1] for path in paths(new)]
+    if not any(getattr(hook, "loss_fn", None) is loss for hook in there):
+        return "call"
+    counting = (path[-1] for path in paths(old) if isinstance(path[-1], (ConfusionHook, EndOfStepHook, EpochHook)))
+    return "" if all(any(hook is one for hook in there) for one in counting) else "count the steps of"

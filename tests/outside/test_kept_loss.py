@@ -5,11 +5,12 @@ import pickle
 
 import pytest
 from pytorch_adapt import adapters as host
-from pytorch_adapt.hooks import ChainHook, ClassifierHook
+from pytorch_adapt.hooks import ChainHook, ClassifierHook, CLossHook
 from pytorch_adapt.weighters import MeanWeighter
 from toys import COUNTS, difc, loaders, models, ours, schedule, step, theirs, weights
 
 from pa_difc import DANN, MCD, Schedule, attach
+from pa_difc.methods.tree import paths
 from pa_difc.util.errors import UserError
 
 
@@ -89,6 +90,32 @@ def test_another_hook_of_the_host_s_adapter_is_refused_in_its_next_step():
     with pytest.raises(UserError, match=r"^the adapter's new hook doesn't call the loss that was attached: make a new"):
         step(adapter, first_batch())
     adapter.hook = ChainHook(kept)  # the loss is still in it
+    step(adapter, first_batch())
+    assert adapter.loss.step == 1
+
+
+@pytest.mark.parametrize("name", THEIRS)
+def test_the_hook_from_before_attach_is_refused(name):
+    """It calls the loss, which took the cross-entropy's place in it, and would count no step: no margin would begin."""
+    adapter = theirs(name, loss="ce")
+    earlier = adapter.hook
+    attach(adapter, "difc", class_counts=COUNTS, schedule=schedule())
+    kept, adapter.hook = adapter.hook, earlier
+    before = weights(adapter)
+    with pytest.raises(UserError, match=r"^the adapter's new hook doesn't count the steps of the loss that was att"):
+        step(adapter, first_batch())
+    assert weights(adapter).equal(before)
+    adapter.hook = kept
+    step(adapter, first_batch())
+    assert adapter.loss.step == 1
+
+
+@pytest.mark.parametrize("method", ["dann", "mcd", "safn"])
+def test_a_hook_that_would_not_count_steps_is_refused(method):
+    adapter = ours(method, loss=difc())
+    inner = next(path[-1] for path in paths(adapter.hook) if isinstance(path[-1], CLossHook))
+    with pytest.raises(UserError, match=r"^the new hook doesn't count the steps of the adapter's loss: make a new \w+"):
+        adapter.hook = ChainHook(inner)
     step(adapter, first_batch())
     assert adapter.loss.step == 1
 
