@@ -8,8 +8,6 @@ Training stops when the budget ends, and the choice is then among the cells that
 from __future__ import annotations
 
 import argparse
-import platform
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +19,6 @@ from .flags import add_jobs_flags, add_log_flag, check_log, read_jobs
 from .given_cells import settings_of_rows
 
 if TYPE_CHECKING:
-    from ..data.domains import Domain
     from ..training.settings import Settings
     from .budget import Plan
 
@@ -114,6 +111,7 @@ def run(parsed: argparse.Namespace) -> int:
     from ..util.files import write_text
     from ..util.process import command_line
     from .adapt_choice import conclude
+    from .adapt_plan import make_plan
     from .adapt_time import training_ends, unfinished
     from .budget import epochs_at_most, fewer_faces, planned, steps_per_epoch
     from .grid import on_first, report_failures, run_grid, sized
@@ -133,7 +131,13 @@ def run(parsed: argparse.Namespace) -> int:
     with threads_of(team.jobs):
         steps = steps_per_epoch(source, target, cells[0].data.batch_size)
         most_epochs = epochs_at_most(_ENOUGH_EPOCHS["fine-tuning" if parsed.pretrained else "from scratch"], steps)
-        plan = _plan(parsed, cells, source, target, most_epochs, budget, started, team.jobs or 1)
+        given: dict[str, Any] = {
+            "budget": budget,
+            "started": started,
+            "most_epochs": most_epochs,
+            "jobs": team.jobs or 1,
+        }
+        plan = make_plan(out, cells, source, target, precisions=_precisions(parsed, cells), **given)
     cells = planned(cells[: len(plan.seconds)], plan)
     longer = _longer(plan, most_epochs)
     announce_phases(cells, longer)
@@ -147,7 +151,7 @@ def run(parsed: argparse.Namespace) -> int:
     late = unfinished(len(cells), len(records), len(failures), parsed.budget)
     if not records:
         raise UserError(f"none of the {len(cells)} cells could be trained")
-    remarks = [line for line in (late, plan.why_untrained, plan.crop) if line]
+    remarks = [line for line in (late, plan.left_out, plan.crop) if line]
     conclude(records, out, target, longer=longer, remarks=remarks)
     return 0 if all(failure.mendable for _, failure in failures) else 1
 
@@ -200,58 +204,9 @@ def _require_this_pair(out: Path, cell: Settings) -> None:
             raise UserError(f"--out {out}: holds the page and model of {there}; give another folder for {wanted}")
 
 
-def _plan(
-    parsed: argparse.Namespace,
-    cells: Sequence[Settings],
-    source: Domain,
-    target: Domain,
-    most_epochs: int,
-    budget: float,
-    started: float,
-    jobs: int,
-) -> Plan:
-    """The plan of an earlier run for the same cells and budget, or a new one, which is written to plan.json.
-
-    If the budget is too short for all cells, the plan is for as_is alone and is not written: the measurements are, in
-    pace.json, so that the next call has more time.
-
-    Raises:
-        TooShortError: the budget is too short, and there is no as_is.
-    """
-    from ..evaluation.crop_choice import SCALES
-    from ..training.record import RunFolder
-    from ..util.terminal import wrapped
-    from .budget import TooShortError, decide, describe, untrained
-    from .measuring import measure
-    from .plan_file import read_pace, read_plan, write_pace, write_plan
-
-    keys = [RunFolder.of(parsed.out, cell, source, target).key for cell in cells]
-    key, path = f"{'-'.join(keys)}-{budget:g}s", parsed.out / "plan.json"
-    if (plan := read_plan(path, key)) is None:
-        own = cells[0].model
-        assert own.input_scale is not None
-        precisions = ["float32", "bf16"] if parsed.pretrained else [own.precision]
-        scales = list(SCALES) if cells[0].method.name == "as_is" and own.input_scale == 1 else [own.input_scale]
-        kept, same = parsed.out / "pace.json", f"{'-'.join(keys)}-{jobs}-{platform.node()}"
-        spent = time.perf_counter() - started
-        pace = read_pace(kept, same) or measure(
-            cells, source, target, budget=budget, precisions=precisions, scales=scales, jobs=jobs, spent=spent
-        )
-        methods, spent = [cell.method.name for cell in cells], time.perf_counter() - started
-        many = {"batch_size": cells[0].data.batch_size, "most_epochs": most_epochs, "jobs": jobs}
-        try:
-            plan = decide(methods, pace, source, target, budget=budget, spent=spent, key=key, **many)
-            write_plan(path, plan)
-            kept.unlink(missing_ok=True)
-        except TooShortError as error:
-            write_pace(kept, pace, same)
-            if methods[0] != "as_is":
-                raise
-            why = f"{error}. Nothing is trained: the model is as_is, the pretrained classifier"
-            plan = untrained(pace, source, target, left=budget - spent, key=key, why=why)
-            print(wrapped(why, indent=2), file=sys.stderr)
-    print(f"{wrapped(describe(plan, source, target, most_epochs, jobs), indent=2)}\n", flush=True)
-    return plan
+def _precisions(parsed: argparse.Namespace, cells: Sequence[Settings]) -> list[str]:
+    """The candidates: a network of any size is fine-tuned with the faster one; the small one has no use for bf16."""
+    return ["float32", "bf16"] if parsed.pretrained else [cells[0].model.precision]
 
 
 def _longer(plan: Plan, most: int) -> str:

@@ -58,7 +58,7 @@ class Plan:
     input_scale: float
     seconds: list[float]  #: expected time of each cell
     crop: str = ""  #: how the crop was chosen, in a sentence without a full stop
-    why_untrained: str = ""  #: why nothing is trained, in a sentence without a full stop; empty if something is
+    left_out: str = ""  #: which cells are left out and why, without a full stop; empty if none is
 
 
 def read_budget(text: str) -> float:

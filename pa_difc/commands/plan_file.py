@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ _PLAN: dict[str, Any] = {
     "input_scale": NUMBER,
     "seconds": [NUMBER],
     "crop?": TEXT,
+    "left_out?": TEXT,
 }
 _PACE: dict[str, Any] = {
     "key": TEXT,
@@ -43,7 +44,7 @@ def read_plan(path: Path, key: str) -> Plan | None:
         UserError: the file is incomplete.
     """
     found = _read(path, _PLAN, key)
-    return None if found is None else Plan(**found)
+    return None if found is None else Plan(**{name: found[name] for f in fields(Plan) if (name := f.name) in found})
 
 
 def write_plan(path: Path, plan: Plan) -> None:

@@ -10,6 +10,7 @@ from statistics import mean
 import numpy as np
 
 from ..training.learnt import learnt_little as little
+from ..util.names import listed
 from ..util.numbers import fixed
 from .phases import never_began
 from .selection import AGAINST_AS_IS, Selection
@@ -117,11 +118,6 @@ def _unfinished(selection: Selection) -> list[str]:
 
 def _pick(names: Sequence[str]) -> str:
     return f"{listed(names)} pick{'s' * (len(names) == 1)}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """ "a", "a and b", or "a, b and c"."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
 
 
 def learnt_little(selection: Selection) -> list[str]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from ..util.names import cell_name
+from ..util.names import cell_name, listed
 from ..util.numbers import fixed, signed, signed_points, spread
-from .certainty import WEAK, is_weak, learnt_little, listed
+from .certainty import WEAK, is_weak, learnt_little
 from .compared import evidence
 from .grid import BASE, Cell, Grid
 from .pairs import SOURCE_ONLY, simpler

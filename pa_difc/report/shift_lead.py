@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..evaluation.metrics import ENOUGH_FACES
-from .certainty import listed
+from ..util.names import listed
 from .compared import equals
 from .shift import (
     BALANCED,

@@ -37,6 +37,11 @@ def as_utf8(text: str) -> str:
         return text.encode(errors="backslashreplace").decode()
 
 
+def listed(words: Sequence[str]) -> str:
+    """ "a", "a and b", or "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+
+
 #: Characters to escape: a backslash that looks like an escape, bytes that are not UTF-8, and the start of what a
 #: spreadsheet takes for a formula, except signed numbers.
 _ESCAPED = re.compile(
