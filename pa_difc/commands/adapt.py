@@ -151,7 +151,7 @@ def run(parsed: argparse.Namespace) -> int:
     late = unfinished(len(cells), len(records), len(failures), parsed.budget)
     if not records:
         raise UserError(f"none of the {len(cells)} cells could be trained")
-    remarks = [line for line in (late, plan.left_out, plan.crop) if line]
+    remarks = [line for line in (late, plan.left_out, plan.crop, _from_nothing(parsed)) if line]
     conclude(records, out, target, longer=longer, remarks=remarks)
     return 0 if all(failure.mendable for _, failure in failures) else 1
 
@@ -202,6 +202,11 @@ def _require_this_pair(out: Path, cell: Settings) -> None:
         if (data["source"], data["target"]) != asked:
             there, wanted = (" → ".join(pair) for pair in ((data["source"], data["target"]), asked))
             raise UserError(f"--out {out}: holds the page and model of {there}; give another folder for {wanted}")
+
+
+def _from_nothing(parsed: argparse.Namespace) -> str:
+    """What to try next, for the page, if there were no weights to start from."""
+    return "" if parsed.pretrained else f"{_NO_WEIGHTS[0].upper()}{_NO_WEIGHTS[1:]}"
 
 
 def _precisions(parsed: argparse.Namespace, cells: Sequence[Settings]) -> list[str]:

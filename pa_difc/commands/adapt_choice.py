@@ -12,12 +12,13 @@ from ..deploy.export import export_model, run_record
 from ..deploy.model import FaceModel, load_model
 from ..report.caveats import caveats
 from ..report.certainty import certainty, learnt_little
+from ..report.choice_tables import candidates_table, selection_notes
 from ..report.grid import Grid
 from ..report.grid_page import write_grid
 from ..report.phases import never_began
 from ..report.printed import aligned, notes
 from ..report.run import Run
-from ..report.selection import Candidate, Selection, candidates_table, select, selection_notes
+from ..report.selection import Candidate, Selection, select
 from ..training.record import run_path
 from ..util.errors import UserError
 from ..util.process import quoted
@@ -51,7 +52,7 @@ def conclude(
     export_model(model, out / "model", ("safetensors",), run_record(chosen.runs[0].path))
     said_before = never_began((run.settings for run in grid.runs), longer)
     others = [line for line in caveats(grid.runs, longer) if line not in said_before]
-    table = aligned(candidates_table(selection), keys=2)
+    table = aligned(candidates_table(selection, narrow=True), keys=2)
     print("", *table, *notes([*selection_notes(selection), *others]), "", sep="\n")
     print(f"chosen without labels: {chosen.name}")
     for line in [*certainty(selection), *_scored(chosen, selection, target)]:

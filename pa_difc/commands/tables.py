@@ -10,12 +10,13 @@ from typing import Any
 
 from ..report.again import whole_command
 from ..report.asked import keep_asked
+from ..report.choice_tables import candidates_table, numbers, selection_notes
 from ..report.grid import Grid, make_grids
 from ..report.over_targets import NOTE, tables_over_targets
 from ..report.page import markdown_table
 from ..report.printed import aligned, notes
 from ..report.run import Run
-from ..report.selection import Selection, candidates_table, numbers, select, selection_notes
+from ..report.selection import Selection, select
 from ..report.sweep import split_sweeps
 from ..report.table import Row, csv_rows, csv_text, rows_of, to_markdown, to_terminal
 from ..util.errors import UserError
@@ -190,7 +191,9 @@ def _choice_text(selection: Selection) -> str:
     """The terminal's table for a target without labels: what a choice can go by, and the chosen cell."""
     sure = "chosen" if selection.chosen.eligible else "the least bad; do not rely on it"
     chosen = f"\n{sure}: {selection.chosen.name}; {_use(selection.chosen.runs[0])}"
-    return "\n".join([*aligned(candidates_table(selection), keys=2), *notes(selection_notes(selection)), chosen])
+    return "\n".join(
+        [*aligned(candidates_table(selection, narrow=True), keys=2), *notes(selection_notes(selection)), chosen]
+    )
 
 
 def _use(run: Run) -> str:

@@ -16,6 +16,7 @@ from .again import again_html, again_markdown
 from .brief import html_lead, split_lead
 from .caveats import caveats
 from .certainty import certainty
+from .choice_tables import candidates_table, judged, predicted_table, selection_notes
 from .compared import NOTE as DIFFERENCES_NOTE
 from .compared import differences_table, statistics_rows, thin_note
 from .drawing import Figure
@@ -27,7 +28,7 @@ from .lead import in_short, sentence, sentence_of_choice
 from .page import html_figure, html_page, markdown_table, slug
 from .plane import Plane, plane_of
 from .published import NOTE
-from .selection import Selection, candidates_table, judged, predicted_table, select, selection_notes
+from .selection import Selection, select
 from .table import COLLAPSE_NOTE, TRANSDUCTIVE_NOTE, csv_text
 
 #: The metrics that have a table of differences, and their names in its title.
@@ -82,8 +83,9 @@ def write_grid(
         bar.update()
         lead, detail = _told(grid, selection, choice)
         content, notes = _scored(grid, selection) if grid.labelled else _unscored(grid, selection)
+    left_out = [f"{line[0].upper()}{line[1:]}." for line in aside]
     notes = [
-        *(f"{line[0].upper()}{line[1:]}." for line in aside),
+        *left_out,
         *_apart(grid),
         *_multiplied(grid),
         *(f"{line}." for line in _caveats(grid, choice)),
@@ -99,7 +101,7 @@ def write_grid(
     if grid.labelled:
         write_text(out / "tables" / "statistics.csv", csv_text(statistics_rows(grid)))
     if latex:
-        write_latex(grid, content, out / "tables", columns)
+        write_latex(grid, content, out / "tables", columns, left_out)
     drawn = figures(grid)
     main = next(iter(content.items()), None)
     others = dict(list(content.items())[1:])

@@ -52,7 +52,13 @@ _ESCAPES = {
 }  # fmt: skip
 
 
-def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path, columns: Sequence[str] = ()) -> None:
+def write_latex(
+    grid: Grid,
+    content: Mapping[str, Rows],
+    folder: Path,
+    columns: Sequence[str] = (),
+    left_out: Sequence[str] = (),
+) -> None:
     """Writes a file for each table of a grid's page, for use with ``\\input``.
 
     Args:
@@ -60,6 +66,7 @@ def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path, columns: 
         content: tables by title.
         folder: to write to.
         columns: those of the main table; see :func:`.for_paper`.
+        left_out: sentences on runs that are left out; they stand below the main table.
 
     Raises:
         UserError: a file can't be written.
@@ -74,7 +81,10 @@ def write_latex(grid: Grid, content: Mapping[str, Rows], folder: Path, columns: 
         notes += [f"{COLLAPSE_NOTE}."] if any(COLLAPSE_MARK in cell for row in rows for cell in row) else []
         if title == _MAIN:
             rows, kept, heads = for_paper(rows, columns)
-            bold, notes = {(i, kept.index(j)) for i, j in bold if j in kept}, [*filter(None, [heads]), *notes]
+            bold, notes = (
+                {(i, kept.index(j)) for i, j in bold if j in kept},
+                [*filter(None, [heads]), *notes, *left_out],
+            )
         caption = f"{title}: {grid.title}." + (f" In %. {over_seeds(grid.runs)}" if bold else "")
         label = f"{grid.folder}-{slug(title)}"
         write_text(folder / f"{slug(title)}.tex", latex_table(rows, caption, label, bold, notes))

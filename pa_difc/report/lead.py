@@ -14,7 +14,7 @@ from .grid import BASE, Cell, Grid
 from .pairs import SOURCE_ONLY, simpler
 from .run import AS_IS, Run
 from .seeds import named
-from .selection import Selection, select
+from .selection import Candidate, Selection, select
 from .statistics import Difference, difference, differences, over
 
 #: How sentences name the as_is baseline.
@@ -46,7 +46,9 @@ def sentence(grid: Grid, selection: Selection | None = None) -> str:
     if (gain := difference(grid, best, (method, BASE), "macro_recall")) and loss != BASE:
         text += _over_cross_entropy(grid, gain) + _classes_that_moved(grid, method, loss)
     elif loss == BASE and rivals:
-        text += "; no loss gained over cross-entropy there"
+        ranked = [other for other in rivals if (method, other) in cells]
+        text += "; no loss gained over cross-entropy there" * (ranked == rivals)
+        text += "; of its losses with all seeds, none gained over cross-entropy" * (0 < len(ranked) < len(rivals))
     elif loss != BASE:
         text += f"; there is no run of {method} with cross-entropy to compare it with"
     seeds = max(map(len, cells.values())) if method == AS_IS else len(runs)  # as_is is deterministic: one run only
@@ -231,14 +233,24 @@ def _lower(text: str) -> str:
 def sentence_of_choice(selection: Selection) -> str:
     """The chosen cell, after a warning if it learnt little, then its scores by the labels, read after the choice."""
     chosen, n = selection.chosen, len(selection.candidates)
-    among = f"by consensus, among {n} cells" if n > 1 else "the only cell"
-    chosen_by = f"Chosen without labels: {chosen.name}, {among}."
+    chosen_by = f"Chosen without labels: {chosen.name}, {_among(selection)}."
     weak = [f"{WEAK}."] if n > 1 and is_weak(selection) else []
     text = " ".join([*learnt_little(selection), chosen_by, *weak])
     as_is = [c for c in selection.candidates if c.method == AS_IS and c is not chosen]
     named = [("it", chosen), *((c.name, c) for c in as_is)]
     scores = [f"{name} {_scores_of([run.scores for run in c.runs])}" for name, c in named]
     return f"{text} By the labels, read after the choice, {'; '.join(scores)}."
+
+
+def _among(selection: Selection) -> str:
+    """By what the chosen cell was chosen, and among how many, in words."""
+    n, allowed = len(selection.candidates), len(selection.allowed)
+    if n == 1:
+        return "the only cell"
+    if allowed == 1:
+        return f"the only one of {n} cells that may be chosen"
+    some = f"{allowed} of {n} cells, since the others are ruled out" if allowed < n else f"{n} cells"
+    return f"by consensus among {some}"
 
 
 def _scores_of(scores: Sequence[dict[str, Any]]) -> str:
@@ -252,19 +264,26 @@ def _unscored_sentence(grid: Grid, selection: Selection | None) -> str:
         return f"{text}, and none can be chosen: outputs.npz of a run is missing."
     chosen = selection.chosen
     n = len(selection.candidates)
-    why = f"chosen by consensus among {n}" if n > 1 else "the only cell"
+    why = _among(selection)
+    why = f"chosen {why}" if why.startswith("by ") else why
     if not chosen.eligible:
         why += ", none of which passes the rules: unreliable"
     if warning := learnt_little(selection):
         return f"{warning[0]} {text}. {chosen.name} is {why}."
+    known = _on_source(grid, chosen)
     if chosen.method == AS_IS:
-        return f"{text}. Take {_AS_IS}, {why}. Nothing says that {_lower(_training(grid))} helped."
-    text = f"{text}. Take {chosen.name}, {why}"
-    if n > 1 and is_weak(selection):
-        text += f". {WEAK}"
-    if chosen.agreement is None:
-        return f"{text}."
-    return f"{text}. It agrees with {_AS_IS}, on {chosen.agreement:.0%} of the faces."
+        said = [f"Take {_AS_IS}, {why}", *known, f"Nothing says that {_lower(_training(grid))} helped"]
+        return f"{text}. {'. '.join(said)}."
+    said = [f"Take {chosen.name}, {why}", *[WEAK] * (n > 1 and is_weak(selection)), *known]
+    if chosen.agreement is not None:
+        said.append(f"It agrees with {_AS_IS}, on {chosen.agreement:.0%} of the faces")
+    return f"{text}. {'. '.join(said)}."
+
+
+def _on_source(grid: Grid, chosen: Candidate) -> list[str]:
+    """A sentence without a full stop on what a cell knows of the source; none without one."""
+    share = chosen.source
+    return [] if share is None else [f"Its mean recall on held-out faces of {grid.source} is {share.value:.0%}"]
 
 
 def _classes_that_moved(grid: Grid, method: str, loss: str) -> str:

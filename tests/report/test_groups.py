@@ -3,10 +3,11 @@
 import pytest
 from records import flat_scores, load_grids, record, write, write_many_classes
 
+from pa_difc.report.choice_tables import candidates_table, predicted_table
 from pa_difc.report.drawing import line_style
 from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.over_targets import tables_over_targets
-from pa_difc.report.selection import candidates_table, predicted_table, select
+from pa_difc.report.selection import select
 from pa_difc.report.tables import ablation
 
 

@@ -106,3 +106,14 @@ def test_pages_have_minus_signs_and_notes_that_a_phone_folds(tmp_path):
     prose = re.sub("<[^>]*>", "|", re.sub(r"<(script|style|svg).*?</\1>", "", text, flags=re.DOTALL))
     assert "−10.0" in prose and not re.search(r"[|\s(]-\d", prose)
     assert "<details class='fold-narrow' open><summary>How to read it</summary>" in text
+
+
+def test_a_table_for_a_paper_says_what_is_left_out(tmp_path):
+    for loss in ("ce", "difc"):
+        write(tmp_path, record("dann", loss, 0))
+    bad = write(tmp_path, record("mcd", "ce", 0)) / "record.json"
+    bad.write_text("{")
+    write_grid_report(tmp_path, tmp_path / "out", latex=True)
+    tables = {path.name: path.read_text() for path in (tmp_path / "out" / "tables").glob("*.tex")}
+    assert [name for name, text in tables.items() if "Left out: " in text] == ["methods-and-losses.tex"]
+    assert "record.json" in tables["methods-and-losses.tex"].partition("Left out: ")[2]

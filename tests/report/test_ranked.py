@@ -1,5 +1,6 @@
 """The best cell is the best on the same seeds; cells that lack some are not ranked, and named."""
 
+import pytest
 from records import flat_scores, load_grids, record, write
 
 from pa_difc.report.grid_report import write_grid_report
@@ -32,6 +33,26 @@ def test_a_cell_with_fewer_seeds_is_not_the_best(tmp_path):
     latex = (tmp_path / "out" / "tables" / "methods-and-losses.tex").read_text()
     assert [line.count(r"\textbf") for line in latex.splitlines() if " & difc" in line] == [0]
     assert "Never bold, for lack of seeds: mcd + difc (seeds 0, 1)." in latex
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        (["difc"], "; no loss gained over cross-entropy there"),
+        (["difc", "focal"], "; of its losses with all seeds, none gained over cross-entropy"),
+        (["focal"], None),
+    ],
+)
+def test_no_loss_is_said_to_gain_nothing_that_is_not_ranked(tmp_path, losses, said):
+    """focal is the best on the seeds that it has."""
+    for method in ("dann", "mcd"):
+        cell(tmp_path, method, "ce", {0: 0.50, 1: 0.54, 2: 0.30})
+    for loss in losses:
+        cell(tmp_path, "dann", loss, {0: 0.6, 1: 0.6} if loss == "focal" else {0: 0.4, 1: 0.4, 2: 0.3})
+    (grid,) = load_grids(tmp_path)
+    text = sentence(grid)
+    assert text.startswith("dann + ce has the highest mean recall") and (said in text if said else "gained" not in text)
+    assert ("Not ranked, for lack of seeds: dann + focal" in text) is ("focal" in losses)
 
 
 def test_a_cell_with_more_seeds_is_ranked_by_those_that_the_others_have(tmp_path):
