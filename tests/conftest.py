@@ -15,6 +15,8 @@ from pa_difc.util import process, registry
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background job; what tests start hears it too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # below nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 #: Files whose tests take a minute and more together, mostly by waiting.

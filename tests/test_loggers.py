@@ -80,20 +80,27 @@ def broken(self, *_):
 
 
 def test_a_logger_that_cannot_be_made_leaves_none_of_the_others_open(pair, both, tmp_path, monkeypatch):
-    monkeypatch.setattr(Second, "__init__", broken)
-    with pytest.raises(OSError, match="disk\nfull"):
+    def refused(self, *_):
+        raise UserError("no such project")
+
+    monkeypatch.setattr(Second, "__init__", refused)
+    with pytest.raises(UserError, match=r"^no such project$"):
         run_cell(config(), *pair, tmp_path, progress=False, log=["told", "second"])
     assert both[0].closed and not both[0].said
 
 
-@pytest.mark.parametrize("part", ["log", "close"])
+@pytest.mark.parametrize("part", ["__init__", "log", "close"])
 def test_a_logger_that_fails_costs_neither_the_run_nor_another_logger(part, pair, both, tmp_path, monkeypatch, capsys):
     """A tracking server that goes away in the middle of a night's grid."""
     expected = run_cell(config(), *pair, tmp_path / "without", progress=False)
     monkeypatch.setattr(Second, part, broken)
     record = run_cell(config(), *pair, tmp_path, progress=False, log=["second", "told"])
     assert record["scores"] == expected["scores"]
-    assert both[1].closed and len(both[1].said) == 4 and both[0].closed == (part == "log")
+    assert (
+        both[-1].closed
+        and len(both[-1].said) == 4
+        and [part != "close"] * len(both[:-1]) == [logger.closed for logger in both[:-1]]
+    )
     said = " ".join(capsys.readouterr().out.split())
     assert said.count("--log second failed and gets no more of this run (OSError: disk full)") == 1
 
@@ -143,6 +150,12 @@ def test_each_of_several_loggers_is_checked_first(both, tmp_path, monkeypatch):
     code, _, err = here("train", "--log", "told", "--log", "wandb", "--out", tmp_path / "out")
     assert (code, err) == (2, "error: --log wandb needs the package: pip install 'pa-difc[wandb]'\n")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_check_that_fails_is_one_line(both, tmp_path, monkeypatch):
+    monkeypatch.setattr(Second, "require", classmethod(broken), raising=False)
+    code, _, err = here("train", "--log", "second", "--out", tmp_path / "out")
+    assert (code, err) == (2, "error: --log second can't be used (OSError: disk full)\n")
 
 
 def test_a_run_that_goes_on_tells_a_new_logger_all_of_it(pair, told, tmp_path, monkeypatch):

@@ -19,6 +19,8 @@ person feels: faces of the same feeling differ between people, cultures and situ
 
 _OTHERS = "It says which of {k} classes a picture of a face looks most like, even if it is of none of them."
 
+_UNCERTAIN = "\nA recall from few faces is uncertain.\n"
+
 
 def model_card(record: dict[str, Any], settings: dict[str, Any]) -> str:
     """The model card in Markdown: training data, selection, scores, limits and use.
@@ -146,10 +148,10 @@ def _versions(record: dict[str, Any]) -> str:
 
 def _scored(record: dict[str, Any], labels: LabelSet) -> str:
     target, source = record["scores"]["target"], _source_recalls(record, labels)
-    counts = record["data"]["target"]["test_counts"]
+    tested, counts = _source_faces(record, labels), record["data"]["target"]["test_counts"]
     recalls = [
-        f"| {name} | {_percent(s)} | {_percent(t)} | {n:,} |"
-        for name, s, t, n in zip(labels.names, source, target["recall"], counts, strict=True)
+        f"| {name} | {_percent(s)} | {m} | {_percent(t)} | {n:,} |"
+        for name, s, m, t, n in zip(labels.names, source, tested, target["recall"], counts, strict=True)
     ]
     accuracy, mean_recall, f1 = (_percent(target[name]) for name in ("accuracy", "macro_recall", "macro_f1"))
     frequent = _percent(target["macro_recall_20"])
@@ -157,19 +159,17 @@ def _scored(record: dict[str, Any], labels: LabelSet) -> str:
 mean recall over the classes with at least 20 test faces {frequent}.
 Labels of the target were read to write these numbers, and for nothing else.
 
-| class | recall, source | recall, target | target test faces |
-| --- | ---: | ---: | ---: |
+| class | recall, source | of faces | recall, target | of faces |
+| --- | ---: | ---: | ---: | ---: |
 {chr(10).join(recalls)}
-
-A recall from few faces is uncertain.
-"""
+{_UNCERTAIN}"""
 
 
 def _unscored(record: dict[str, Any], labels: LabelSet) -> str:
     source, predicted = _source_recalls(record, labels), record["scores"]["unlabelled_target"]["predicted"]
     rows = [
-        f"| {name} | {_percent(r)} | {_percent(n / sum(predicted))} |"
-        for name, r, n in zip(labels.names, source, predicted, strict=True)
+        f"| {name} | {_percent(r)} | {m} | {_percent(n / sum(predicted))} |"
+        for name, r, m, n in zip(labels.names, source, _source_faces(record, labels), predicted, strict=True)
     ]
     scores = record["scores"].get("source")
     known = f"On held-out faces of the source: mean recall {_percent(scores['macro_recall'])}." if scores else ""
@@ -177,16 +177,25 @@ def _unscored(record: dict[str, Any], labels: LabelSet) -> str:
     return f"""Unknown: the target had no labels to score by. Label a few hundred of its faces before you
 rely on it. {held_out}
 
-| class | recall, source | share of the target's predictions |
-| --- | ---: | ---: |
+| class | recall, source | of faces | share of the target's predictions |
+| --- | ---: | ---: | ---: |
 {chr(10).join(rows)}
-"""
+{_UNCERTAIN * bool(scores)}"""
 
 
 def _source_recalls(record: dict[str, Any], labels: LabelSet) -> list[float | None]:
     """Recall on the source by class; all None without a source."""
     scores = record["scores"].get("source")
     return scores["recall"] if scores else [None] * len(labels)
+
+
+def _source_faces(record: dict[str, Any], labels: LabelSet) -> list[str]:
+    """How many held-out source faces each class has; dashes without a source."""
+    return (
+        [f"{n:,}" for n in record["data"]["source"]["test_counts"]]
+        if record["scores"].get("source")
+        else ["–"] * len(labels)
+    )
 
 
 def _percent(value: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,11 +49,16 @@ def require_loggers(names: Sequence[str]) -> None:
     """Refuses loggers that can't be used, before anything is trained.
 
     Raises:
-        UserError: a name is unknown, or a logger's package is not installed.
+        UserError: a name is unknown, or a logger's package is not installed, or its check fails.
     """
     for name in names:
         if require := getattr(LOGGERS.lookup(name), "require", None):
-            require()
+            try:
+                require()
+            except UserError:
+                raise
+            except Exception as error:
+                raise UserError(f"--log {name} can't be used ({in_words(error)})") from error
 
 
 def make_logger(name: str, folder: Path, settings: Settings) -> Logger:
@@ -74,19 +80,23 @@ def not_logged(names: Sequence[str], kept: int) -> str:
 
 
 class _Told:
-    """A logger that costs no run when it fails, as when its server is gone."""
+    """A logger that costs no run when it fails, or can't be made, as when its server is gone."""
 
-    def __init__(self, name: str, logger: Logger) -> None:
-        self._name, self._logger, self._works = name, logger, True
+    def __init__(self, name: str, make: Callable[[], Logger]) -> None:
+        self._name, self._works = name, True
+        self._logger: Logger | None = None
+        with self._said():
+            self._logger = make()
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None:
-        if self._works:
+        if self._works and self._logger is not None:
             with self._said():
                 self._logger.log(epoch, values)
 
     def close(self) -> None:
-        with self._said():
-            self._logger.close()
+        if self._logger is not None:
+            with self._said():
+                self._logger.close()
 
     @contextmanager
     def _said(self) -> Iterator[None]:
@@ -141,7 +151,7 @@ def logged(names: Sequence[str], folder: Path, settings: Settings, classes: Sequ
     with ExitStack() as logs:
         loggers: list[Logger] = []
         for name in names:
-            loggers.append(_Told(name, make_logger(name, folder, settings)))
+            loggers.append(_Told(name, partial(make_logger, name, folder, settings)))
             logs.callback(loggers[-1].close)
         yield History(loggers, classes)
 

@@ -312,6 +312,24 @@ def test_the_card_counts_epochs(epochs, said):
     assert said in model_card(run, model_settings(run))
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_card_says_of_how_many_faces_each_recall_is(labelled):
+    """All of one face is no 100 %."""
+    run = record(EXPRESSIONS)
+    k = len(EXPRESSIONS)
+    for side, right, fewest in (("source", 1.0, 1), ("target", 0.5, 2000)):
+        run["scores"][side] = run["scores"][side] | {"recall": [right] * k}
+        run["data"][side] = run["data"][side] | {"test_counts": range(fewest, fewest + k)}
+    if not labelled:
+        run["scores"]["unlabelled_target"] = {"predicted": [10] * k, "collapsed": False}
+        del run["scores"]["target"]
+    text = model_card(run, model_settings(run))
+    rest = "50.0 % | 2,002 |" if labelled else "14.3 % |"
+    assert (
+        f"| {EXPRESSIONS.names[2]} | 100.0 % | 3 | {rest}" in text and "A recall from few faces is uncertain." in text
+    )
+
+
 @pytest.mark.parametrize(("right", "faces", "warned"), [(0.1, 100, True), (0.25, 20, True), (0.25, 2000, False)])
 def test_a_card_warns_of_a_model_that_may_hardly_beat_guessing(right, faces, warned):
     """Seven classes: guessing has 14.3 %, and the lower limit has to be above 22.9 %."""
