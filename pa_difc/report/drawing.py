@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..util.files import write_atomic
+from ..util.files import write_atomic, write_text
 from ..util.names import as_utf8
 from .run import Array
 
@@ -35,8 +35,8 @@ _METADATA: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"Creatio
 FORMATS = tuple(_METADATA)
 _DPI = 300  #: of a PNG
 _PAGE_DPI = 144  #: of scatter plots in a page, which are rasterised because their vectors would be large
-#: Stands for the page's text colour while a figure is drawn; replaced by ``currentColor``.
-_INK = "#7f7f81"
+#: Stands for the text's colour while a figure is drawn; replaced by ``currentColor`` for a page, and by black.
+_INK, _BLACK = "#7f7f81", "#000000"
 #: Decimals after the second, which lengths in points do not need; factors below one keep theirs.
 _FINE = re.compile(r"(?<![\d.])([1-9]\d*\.\d\d)\d+")
 
@@ -54,28 +54,32 @@ class Figure:
     size: tuple[float, float] = (5.4, 3.2)  #: in inches; a legend of several rows adds to the height
     caption: str = ""  #: adds to the title, such as the seeds
 
-    def for_page(self) -> str:
-        """The figure as SVG for a page; see :func:`svg`."""
-        return svg(self.draw, self.size)
+    def write(self, path: Path, formats: Sequence[str], done: Callable[[], Any] = lambda: None) -> str:
+        """Writes files for print, black on white, and returns the figure for a page; see :func:`svg`.
 
-    def write(self, path: Path, formats: Sequence[str], done: Callable[[], Any] = lambda: None) -> None:
-        """Writes files for print: black on white, text as text; the same data give the same bytes.
-
-        A PNG file has the title in it. SVG and PDF files have none: the page or paper that shows them gives it.
+        The same data give the same bytes. A PNG file has the title in it. SVG and PDF files have none: the page or
+        paper that shows them gives it.
 
         Args:
             path: without the suffix, which is the format's name.
             formats: some of :data:`FORMATS`.
-            done: called after each file.
+            done: called after the figure for the page, and after each file.
 
         Raises:
             UserError: a file can't be written.
         """
-        for name in formats:
+        with _drawn(self.draw, self.size, _INK) as figure:  # the file in SVG is the same drawing in another colour
+            page = _for_page(figure)
+            done()
+            if "svg" in formats:
+                write_text(path.with_name(f"{path.name}.svg"), _for_print(figure))
+                done()
+        for name in (name for name in formats if name != "svg"):
             with _drawn(self.draw, self.size, "black", self.title if name == "png" else "") as figure:
                 save = partial(figure.savefig, format=name, dpi=_DPI, facecolor="white", metadata=_METADATA[name])
                 write_atomic(path.with_name(f"{path.name}.{name}"), save)
                 done()
+        return page
 
 
 def line_style(k: int) -> dict[str, Any]:
@@ -110,10 +114,28 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5.4, 3.2)) ->
         size: in inches; a legend of several rows adds to the height.
     """
     with _drawn(draw, size, _INK) as figure:
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", dpi=_PAGE_DPI, transparent=True, metadata=_METADATA["svg"])
-    text = re.sub(r"^.*?(?=<svg )|<!--.*?-->", "", buffer.getvalue(), flags=re.DOTALL)
+        return _for_page(figure)
+
+
+def _for_page(figure: Drawn) -> str:
+    """A figure drawn in :data:`_INK` as SVG for a page, with text as outlines, so that it needs no font."""
+    text = _svg(figure, dpi=_PAGE_DPI, transparent=True)
+    text = re.sub(r"^.*?(?=<svg )|<!--.*?-->", "", text, flags=re.DOTALL)
     return _FINE.sub(r"\1", text).replace(_INK, "currentColor")
+
+
+def _for_print(figure: Drawn) -> str:
+    """A figure drawn in :data:`_INK` as SVG in black on white, with text as text."""
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        return _svg(figure, dpi=_DPI, facecolor="white").replace(_INK, _BLACK)
+
+
+def _svg(figure: Drawn, **how: Any) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata=_METADATA["svg"], **how)
+    return buffer.getvalue()
 
 
 @contextmanager
@@ -126,8 +148,7 @@ def _drawn(draw: Callable[[Axes], None], size: tuple[float, float], text: str, t
     colored = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
     style: dict[Any, Any] = dict.fromkeys(colored, text)
     style |= {"svg.hashsalt": "pa_difc", "font.size": 9, "legend.framealpha": 0}
-    if text != _INK:  # files keep text as text; a page gets outlines, so that it needs no font
-        style |= {"svg.fonttype": "none", "pdf.fonttype": 42}
+    style["pdf.fonttype"] = 42  # text as text
     style["text.parse_math"] = False  # a class may be called "$"
     with matplotlib.rc_context(style):
         figure = Drawn(figsize=size, layout="constrained")
@@ -146,6 +167,8 @@ def _drawn(draw: Callable[[Axes], None], size: tuple[float, float], text: str, t
         ax.set_facecolor("none")
         for label in figure.findobj(Text):
             label.set_text(as_utf8(label.get_text()))  # a domain's name may be a path that is not UTF-8
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # it is laid out: every file would do so again
         yield figure
 
 

@@ -148,8 +148,7 @@ def _on_main(grid: Grid, notes: Sequence[str]) -> list[str]:
 def _picture(plane: Plane, out: Path, formats: Sequence[str]) -> str:
     """The plot of all cells as HTML; also writes it to files."""
     figure = plane.figure()
-    figure.write(out / "figures" / slug(figure.title), formats)
-    return interactive.html_cells(plane, figure)
+    return interactive.html_cells(plane, figure.write(out / "figures" / slug(figure.title), formats))
 
 
 def _figures(drawn: dict[str, list[Figure]], out: Path, formats: Sequence[str]) -> str:
@@ -160,9 +159,8 @@ def _figures(drawn: dict[str, list[Figure]], out: Path, formats: Sequence[str]) 
     for heading, shown in drawn.items():
         pictures = ""
         for figure in shown:
-            pictures += html_figure(figure.title, figure.for_page(), figure.caption)
-            bar.update()
-            figure.write(out / "figures" / slug(figure.title), formats, bar.update)
+            picture = figure.write(out / "figures" / slug(figure.title), formats, bar.update)
+            pictures += html_figure(figure.title, picture, figure.caption)
         fold = "" if heading == DATA else " class='fold'"
         page += f"<details{fold} open><summary>{html.escape(heading)}</summary>"
         page += f"<div class='figures'>{pictures}</div></details>"

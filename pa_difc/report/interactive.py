@@ -12,7 +12,6 @@ from statistics import mean
 from typing import Any
 
 from ..util.names import shown_loss
-from .drawing import Figure
 from .plane import SHAPES, Plane, Point, key, said
 
 #: The colour of text and lines: the surrounding page's.
@@ -28,14 +27,14 @@ _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 SCRIPT = (Path(__file__).parent / "cells.js").read_text(encoding="utf-8")
 
 
-def html_cells(plane: Plane, figure: Figure) -> str:
-    """The plot with its legend buttons, and a static figure for print and pages without scripts."""
+def html_cells(plane: Plane, still: str) -> str:
+    """The plot with its legend buttons, and ``still``, the same as SVG, for print and pages without scripts."""
     title, data = html.escape(plane.title), json.dumps(chart(plane).to_dict(), sort_keys=True).replace("<", "\\u003c")
     keys = _keys("Method", "only_method", plane.colors, "o") + _keys("Loss", "only_loss", plane.shapes, None)
     return (
         f"<figure class='cells'><figcaption><b>{title}</b> <small>{html.escape(plane.caption)}</small></figcaption>"
         f"<div class='live'>{keys}<div class='plot'></div></div>"
-        f"<div class='still' role='img' aria-label='{title}'>{figure.for_page()}</div>"
+        f"<div class='still' role='img' aria-label='{title}'>{still}</div>"
         f"<script type='application/json'>{data}</script></figure>"
     )
 

@@ -40,8 +40,8 @@ def write_figures(lines: Sequence[Line], metric: str, name: str, out: Path, form
         draw = partial(draw_scores, lines=chosen, metric=metric, all_lines=lines)
         title = f"{name.capitalize()}, {'no correction' if variant == PLAIN else variant}"
         figure = Figure(title, draw, (5.4, 3.6), _caption(chosen, metric, lines))
-        shown.append(html_figure(figure.title, figure.for_page(), figure.caption))
-        figure.write(out / "figures" / f"{metric}-{variant.replace(' + ', '-')}", formats)
+        page = figure.write(out / "figures" / f"{metric}-{variant.replace(' + ', '-')}", formats)
+        shown.append(html_figure(figure.title, page, figure.caption))
     return shown
 
 

@@ -161,16 +161,16 @@ def draw(ax):
 
 def test_a_file_is_black_on_white_with_text_that_can_be_searched(tmp_path):
     figure = Figure("x", draw)
-    figure.write(tmp_path / "a.b", ("svg", "pdf"))
+    page = figure.write(tmp_path / "a.b", ("svg", "pdf"))
     root = ElementTree.parse(tmp_path / "a.b.svg").getroot()
     space = "{http://www.w3.org/2000/svg}"
     texts = {"".join(t.itertext()) for t in root.iter(f"{space}text")}
     assert {"along", "up", NO_FORMULA} <= texts
-    assert "currentColor" not in (tmp_path / "a.b.svg").read_text()  # the text of pages
+    colors = re.findall(r"(?:fill|stroke): ([^;\"]+)", (tmp_path / "a.b.svg").read_text())
+    assert {"currentColor", *colors} == {"currentColor", "#000000", "#ffffff", "none", "#1f77b4"}  # no page's ink
     first = root.find(f".//{space}g[@id='patch_1']/{space}path")
     assert "#ffffff" in first.get("style")
     assert b"/Type3" not in (tmp_path / "a.b.pdf").read_bytes()
-    page = figure.for_page()
     assert "<text" not in page and "currentColor" in page
     before = [(tmp_path / f"a.b.{kind}").read_bytes() for kind in ("svg", "pdf")]
     figure.write(tmp_path / "a.b", ("svg", "pdf"))
