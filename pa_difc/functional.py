@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Counts = Sequence[int] | Sequence[float] | Tensor
+from .counts import Counts, require_no_proportions, usable_counts
 
 #: Lower bound on the gap between the two largest probabilities; keeps eq. 5 finite on ties.
 MIN_GAP = 1e-6
@@ -22,41 +22,6 @@ MIN_GAP = 1e-6
 def at_least_float32(values: Tensor) -> Tensor:
     """Casts half precision to float32; leaves float32 and float64 unchanged."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
-
-
-def as_counts(class_counts: Counts) -> Tensor:
-    """Converts class counts to a tensor ``(K,)``; the dtype is kept.
-
-    Raises:
-        ValueError: ``class_counts`` is not a one-dimensional sequence of real numbers, or a pandas Series in another
-            order than that of the classes, such as one of ``value_counts()``.
-    """
-    index = getattr(class_counts, "index", None)  # a method of lists and tuples
-    if index is not None and not callable(index) and list(index) != list(range(len(class_counts))):
-        raise ValueError(
-            f"class_counts has the index {list(index)}: must be in the order of the classes, 0 … K − 1; sort it, "
-            "or give its values in that order"
-        )
-    try:
-        counts = torch.as_tensor(class_counts)
-    except (TypeError, RuntimeError, ValueError):
-        what = type(class_counts).__name__
-        raise ValueError(f"class_counts is a {what}: must be (K,), numbers in the order of the classes") from None
-    if counts.is_complex():
-        raise ValueError(f"class_counts of {counts.dtype}: must be real numbers")
-    if counts.dim() != 1 or counts.numel() == 0:
-        raise ValueError(f"class_counts of shape {tuple(counts.shape)}: must be (K,), one number per class")
-    return counts
-
-
-def require_no_proportions(counts: Tensor) -> None:
-    """Checks that counts ``(K,)`` are not the classes' shares of the samples.
-
-    Raises:
-        ValueError: they sum to 1 or less.
-    """
-    if len(counts) > 1 and counts.sum() <= 1.0 + 1e-6:
-        raise ValueError(f"class_counts={counts.tolist()}: these look like proportions; give the samples per class")
 
 
 def imbalance_ratio(class_counts: Counts) -> Tensor:
@@ -77,7 +42,7 @@ def imbalance_ratio(class_counts: Counts) -> Tensor:
         >>> imbalance_ratio([10, 5, 20])
         tensor([2., 1., 4.])
     """
-    counts, dtype = _counts(class_counts)
+    counts, dtype = usable_counts(class_counts)
     return (counts / counts.min()).to(dtype)
 
 
@@ -102,7 +67,7 @@ def class_margins(class_counts: Counts, max_margin: float = 0.3) -> Tensor:
         tensor([0.1500, 0.3000, 0.1000])
     """
     _check_size("max_margin", max_margin)
-    counts, dtype = _counts(class_counts)
+    counts, dtype = usable_counts(class_counts)
     return (max_margin * (counts.min() / counts) ** 0.25).to(dtype)
 
 
@@ -129,7 +94,7 @@ def drw_weights(class_counts: Counts, beta: float = 0.9999) -> Tensor:
     require_number("beta", beta)
     if not 0.0 <= beta <= 1.0:
         raise ValueError(f"{beta=}: must be in [0, 1]")
-    counts, dtype = _counts(class_counts)
+    counts, dtype = usable_counts(class_counts)
     require_no_proportions(counts)
     if beta == 1.0:
         inverse = 1.0 / counts
@@ -315,22 +280,6 @@ def confusion_margins(margins: Tensor, confusion: Tensor, epsilon: float = 0.02)
     # Σ 2^−r over r = a … a + n − 1 is 2^(1−a) − 2^(1−a−n): for n = 1 exactly 2^−a.
     increments = epsilon * (0.5 ** (ahead - 1) - 0.5 ** (ahead + alike - 1)) / alike
     return margins + increments.to(margins.dtype)
-
-
-def _counts(class_counts: Counts) -> tuple[Tensor, torch.dtype]:
-    """Counts in float64 for the arithmetic, and the dtype of the result."""
-    counts = as_counts(class_counts)
-    dtype = counts.dtype if isinstance(class_counts, Tensor) and counts.is_floating_point() else None
-    counts = counts.to(torch.float64)
-    empty = [k for k, count in enumerate(counts.tolist()) if not 0 < count < float("inf")]
-    if empty:
-        names = ", ".join(map(str, empty))
-        raise ValueError(
-            f"class {names} has no source sample (class_counts={counts.long().tolist()}): every class needs one"
-            if counts.isfinite().all()
-            else f"class_counts={counts.tolist()}: class {names} must be a finite number above 0"
-        )
-    return counts, torch.promote_types(dtype or torch.get_default_dtype(), torch.float32)
 
 
 def require_number(name: str, value: object) -> None:

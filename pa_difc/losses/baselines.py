@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ..functional import Counts, at_least_float32, drw_weights, require_number
+from ..counts import Counts
+from ..functional import at_least_float32, drw_weights, require_number
 from ..util.options import Options, option
 from .inputs import checked_counts
 from .labelled import IGNORE_INDEX, LabelledLoss

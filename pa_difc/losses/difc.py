@@ -7,8 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ..counts import Counts
 from ..functional import (
-    Counts,
     class_margins,
     confusion_from_sums,
     confusion_margins,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..functional import Counts, as_counts, require_no_proportions
+from ..counts import Counts, as_counts, require_no_proportions
 from ..util.errors import DivergedError, ModelWarning, UserError
 
 
@@ -27,7 +27,7 @@ def checked_counts(class_counts: Counts) -> Tensor:
         if not (isfinite(count) and count >= 0 and float(count).is_integer()):
             if isfinite(count):
                 require_no_proportions(counts)
-            raise ValueError(f"class_counts[{k}]={count:.6g}: must be a whole number of samples")
+            raise ValueError(f"class_counts[{k}]={count:.6g}: must be a whole number of samples, at least 0")
     return counts
 
 

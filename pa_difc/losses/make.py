@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..functional import Counts
+from ..counts import Counts
 from ..util.errors import UserError
 from ..util.options import make
 from . import LOSSES

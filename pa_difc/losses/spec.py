@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..functional import Counts, as_counts
+from ..counts import Counts, as_counts
 from ..util.errors import UserError
 from ..util.options import Options
 from .inputs import checked_counts

@@ -14,7 +14,7 @@ from pytorch_adapt.containers import KeyEnforcer, Misc
 from pytorch_adapt.hooks import ChainHook, CLossHook, ParallelHook, RepeatHook, SymNetsHook
 from torch import nn
 
-from ..functional import Counts
+from ..counts import Counts
 from ..losses import LOSSES
 from ..losses.baselines import CrossEntropyLoss
 from ..losses.make import loss_state, make_loss

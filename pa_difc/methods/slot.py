@@ -13,7 +13,7 @@ from pytorch_adapt.containers import KeyEnforcer, LRSchedulers, Misc, Models, Op
 from pytorch_adapt.inference import default_fn
 from torch import Tensor, nn
 
-from ..functional import Counts
+from ..counts import Counts
 from ..losses.protocols import SteppedLoss
 from ..losses.schedule import Schedule
 from ..losses.spec import ClassificationLoss

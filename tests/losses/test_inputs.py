@@ -1,6 +1,7 @@
 """What every loss takes, and what it says of the rest: a contract over the registry."""
 
 from collections import Counter, OrderedDict
+from decimal import Decimal
 from types import SimpleNamespace
 
 import numpy as np
@@ -123,14 +124,22 @@ def test_counts_that_are_no_row_of_numbers(name):
         (Counter([0, 0, 1]), "class_counts is a Counter: must be"),
         ("123", "class_counts is a str: must be"),
         ([[3, 4, 5]], r"class_counts of shape \(1, 3\)"),
+        ([3, Decimal(4), 5], r"class_counts\[1\] is a Decimal: must be"),
+        ((3, 4, "5"), r"class_counts\[2\] is a str: must be"),
+        ([3, 2**63, 5], r"class_counts\[1\]=9223372036854775808: must be"),
+        (np.ma.masked_array([3, 4, 5], mask=[0, 1, 0]), "masked array: give the number of samples of every class"),
+        (torch.tensor([3, 4, 5]).to_sparse(), "torch.sparse_coo: must be a dense tensor with values"),
+        (torch.empty(3, device="meta"), "class_counts on meta, .*: must be a dense tensor with values"),
     ):
         with pytest.raises(UserError, match=said) as error:
             make_loss(name, counts, Schedule(3))
         assert "\n" not in str(error.value)
 
 
-FRACTIONS = [([40, 12.5, 3], r"class_counts\[1\]=12.5: must be a whole number of samples$")]
-FRACTIONS += [(torch.tensor([3.0, 40.0, 7.25]), r"class_counts\[2\]=7.25: must be a whole number of samples$")]
+FRACTIONS = [([40, 12.5, 3], r"class_counts\[1\]=12.5: must be a whole number of samples, at least 0$")]
+FRACTIONS += [
+    (torch.tensor([3.0, 40.0, 7.25]), r"class_counts\[2\]=7.25: must be a whole number of samples, at least 0$")
+]
 FRACTIONS += [(np.array([0.5, 0.3, 0.2]), r"these look like proportions; give the samples per class$")]
 
 
@@ -151,10 +160,14 @@ def test_no_class_has_half_a_sample(name, counts, said):
             direct(counts, Schedule(3))
 
 
-@pytest.mark.parametrize("counts", [[40, -3, 3], torch.tensor([40.0, float("nan"), 3.0]), [40, float("inf"), 3]])
+@pytest.mark.parametrize(
+    "counts", [[40, -3, 3], [40, -60, 3], torch.tensor([40.0, float("nan"), 3.0]), [40, float("inf"), 3]]
+)
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_count_is_a_number_of_samples(name, counts):
-    with pytest.raises(UserError, match=rf"^loss '{name}': class_counts\[1\]=.*: must be a whole number of samples$"):
+    with pytest.raises(
+        UserError, match=rf"^loss '{name}': class_counts\[1\]=.*: must be a whole number of samples, at least 0$"
+    ):
         make_loss(name, counts, Schedule(3))
 
 

@@ -34,7 +34,7 @@ class Group:
 
 GROUPS = (
     Group(
-        ("pa_difc/functional.py", "pa_difc/losses/*.py"),
+        ("pa_difc/counts.py", "pa_difc/functional.py", "pa_difc/losses/*.py"),
         (
             "tests/losses", "tests/golden/test_functional_golden.py", "tests/contracts/test_losses_learn.py",
             # Two processes for each change would take half a minute.
