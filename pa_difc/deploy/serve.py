@@ -67,12 +67,16 @@ def page_of(model: Predictor, name: str, port: int) -> Starlette:
         return JSONResponse(about)
 
     async def predict(request: Request) -> Response:
+        if unknown := sorted(set(request.query_params) - {"crop"}):
+            return _refused(400, f"{unknown[0]}: unknown; the only parameter is crop.")
         given = request.query_params.getlist("crop") or [model.crop]
         if len(given) > 1 or given[0] not in about["crops"]:
             return _refused(400, f"crop={','.join(given)}: must be {' or '.join(about['crops'])}.")
         content = await _body(request)
         if content is None:
             return _refused(413, f"The file is too large: {MAX_BYTES >> 20} MB is the limit.")
+        if not content:
+            return _refused(400, "No image: send the file's bytes as the body, as curl --data-binary @photo.jpg does.")
 
         def answer() -> dict[str, Any]:
             with one_at_a_time:

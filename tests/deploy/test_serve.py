@@ -135,6 +135,10 @@ def test_an_image_that_is_one_face_is_taken_whole_where_that_is_asked_for(client
     assert answer.status_code == 400 and answer.text == "crop=arcface: must be model or none."
     answer = client.post("/predict?crop=none&crop=model", content=encoded(portrait))
     assert answer.status_code == 400 and answer.text == "crop=none,model: must be model or none."
+    answer = client.post("/predict?crops=none", content=encoded(portrait))
+    assert answer.status_code == 400 and answer.text == "crops: unknown; the only parameter is crop."
+    answer = client.post("/predict")
+    assert answer.status_code == 400 and "curl --data-binary @photo.jpg" in answer.text
 
 
 @pytest.mark.parametrize("path", ["/", "/about.json", "/page.js"])
