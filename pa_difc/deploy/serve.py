@@ -76,7 +76,8 @@ def page_of(model: Predictor, name: str, port: int) -> Starlette:
         if content is None:
             return _refused(413, f"The file is too large: {MAX_BYTES >> 20} MB is the limit.")
         if not content:
-            return _refused(400, "No image: send the file's bytes as the body, as curl --data-binary @photo.jpg does.")
+            how = "the body is the file's bytes, as curl --data-binary @photo.jpg sends it"
+            return _refused(422, f"This image can't be read: it is empty ({how}).")
 
         def answer() -> dict[str, Any]:
             with one_at_a_time:

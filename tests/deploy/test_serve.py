@@ -138,7 +138,7 @@ def test_an_image_that_is_one_face_is_taken_whole_where_that_is_asked_for(client
     answer = client.post("/predict?crops=none", content=encoded(portrait))
     assert answer.status_code == 400 and answer.text == "crops: unknown; the only parameter is crop."
     answer = client.post("/predict")
-    assert answer.status_code == 400 and "curl --data-binary @photo.jpg" in answer.text
+    assert answer.status_code == 422 and "curl --data-binary @photo.jpg" in answer.text
 
 
 @pytest.mark.parametrize("path", ["/", "/about.json", "/page.js"])
