@@ -62,6 +62,7 @@ def history(ax: Axes, study: optuna.Study) -> None:
     ax.plot([t.number for t in trials], values, "o", color=BLUE, label="trial")
     ax.step([t.number for t in trials], np.maximum.accumulate(values), color=ORANGE, where="post", label="best so far")
     ax.set(xlabel="trial", ylabel="objective")
+    ax.xaxis.get_major_locator().set_params(integer=True)
 
 
 def surface(ax: Axes, choice: Choice) -> None:
