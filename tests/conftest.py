@@ -1,7 +1,9 @@
 """Faces that tests are made of: tiny, seeded, no downloads."""
 
 import os
+import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # below nohup
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+
+#: Memory that is used as a disk, if there is so much: tests wait for a disk for a third of their time.
+MEMORY, ENOUGH_GIB = Path("/dev/shm"), 8
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ENOUGH_GIB << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 #: Files whose tests take a minute and more together, mostly by waiting.
 LONG = ["test_search.py", "test_jobs.py", "test_docs.py", "test_survival.py", "test_cluster.py", "test_stopping.py"]
