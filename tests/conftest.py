@@ -11,6 +11,7 @@ import torch
 from made import random_faces
 from PIL import Image
 
+from pa_difc.commands.list import REGISTRIES
 from pa_difc.data.domains import Domain
 from pa_difc.data.labels import SEVEN
 from pa_difc.util import process, registry
@@ -75,8 +76,10 @@ def _random_numbers_are_the_same():
 
 @pytest.fixture(autouse=True)
 def _plugins_are_its_own(monkeypatch):
-    """The plugin files of a command in this process are not those of the next test's workers."""
+    """The plugins of a command in this process are not the next test's: neither their files nor what they register."""
     monkeypatch.setattr(registry, "_plugins", list(registry._plugins))
+    for one in REGISTRIES.values():
+        monkeypatch.setattr(one, "_loaded", dict(one._loaded))
 
 
 @pytest.fixture

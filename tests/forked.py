@@ -13,6 +13,7 @@ import runpy
 import signal
 import socket
 import sys
+import tempfile
 
 #: Imported late, inside functions of the package or of its dependencies.
 LATE = ("matplotlib.figure", "matplotlib.backends.backend_svg", "optuna", "sqlalchemy", "torchvision")
@@ -66,6 +67,7 @@ def become(request, out, err):
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    tempfile.tempdir = None  # it follows from the environment
     sys.argv = list(request["words"])
     sys.orig_argv = [sys.executable, "-W", "ignore", *sys.argv]
 

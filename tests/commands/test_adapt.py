@@ -89,8 +89,10 @@ def test_the_chosen_cell_is_exported_and_its_page_says_why(adapted):
     faces, points = torch.rand(3, 3, 32, 32), torch.zeros(3, 5, 2)
     assert torch.equal(load(out / "model")(faces, points), load(folder)(faces, points))
     page, text = (out / "report.html").read_text(), (out / "report.md").read_text()
-    assert text.split("\n\n")[1].startswith("images:loose has no labels: how good a cell is on it is unknown. Take ")
-    assert "as_is, the pretrained classifier without training" in text.split("\n\n")[1]
+    lead, detail = text.split("\n\n")[1:3]
+    assert lead.startswith("images:loose has no labels: how good a cell is on it is unknown. Take ")
+    assert "as_is, the pretrained classifier without training" in f"{lead} {detail}"
+    assert re.search(r"Its mean recall on held-out faces of folder:bright is \d+%\.", f"{lead} {detail}")
     for shown in (page, text):
         assert (
             "How certain is the choice" in shown
