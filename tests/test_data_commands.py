@@ -102,7 +102,7 @@ def test_mistakes_are_answered_in_one_line(capsys, faces, monkeypatch, arguments
 def test_stores_cut_out_differently_are_not_compared():
     crops = [Domain(c, random_faces(7, 0), random_faces(7, 1), store={"crop": c}) for c in ("cdfer", "cdfer", "none")]
     require_same_crop(*crops[:2], Domain("drawn", random_faces(7, 0), random_faces(7, 1)))
-    with pytest.raises(UserError, match=r"cut out differently \(cdfer: cdfer, none: none\)"):
+    with pytest.raises(UserError, match=r"cropped differently \(cdfer: cdfer, none: none\)"):
         require_same_crop(*crops)
 
 
