@@ -112,11 +112,11 @@ def test_the_protocol_says_which_crops_go_together():
     raw = Domain("raw", random_faces(7, 0), random_faces(7, 1), cut="the centre square")
     with pytest.raises(UserError):
         require_same_crop(*stored)
-    assert "Two stores of one run must have the same `--crop`." in said
+    assert "Two stores with different crops are refused" in said
     for one in stored:
         require_same_crop(raw, one)
         assert cut_differently(raw, one) and cut_differently(one, raw)
-    assert "Raw images beside a store that is cropped in another way give a warning" in said
+    assert "raw images next to a store with a different crop give a warning" in said
 
 
 @pytest.mark.parametrize(
