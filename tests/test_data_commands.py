@@ -102,7 +102,7 @@ def test_mistakes_are_answered_in_one_line(capsys, faces, monkeypatch, arguments
 def test_stores_cut_out_differently_are_not_compared():
     crops = [Domain(c, random_faces(7, 0), random_faces(7, 1), store={"crop": c}) for c in ("cdfer", "cdfer", "none")]
     require_same_crop(*crops[:2], Domain("drawn", random_faces(7, 0), random_faces(7, 1)))
-    with pytest.raises(UserError, match=r"cut out differently \(cdfer: cdfer, none: none\)"):
+    with pytest.raises(UserError, match=r"cropped differently \(cdfer: cdfer, none: none\)"):
         require_same_crop(*crops)
 
 
@@ -112,11 +112,11 @@ def test_the_protocol_says_which_crops_go_together():
     raw = Domain("raw", random_faces(7, 0), random_faces(7, 1), cut="the centre square")
     with pytest.raises(UserError):
         require_same_crop(*stored)
-    assert "Two stores of one run must have the same `--crop`." in said
+    assert "Two stores with different crops are refused" in said
     for one in stored:
         require_same_crop(raw, one)
         assert cut_differently(raw, one) and cut_differently(one, raw)
-    assert "Raw images beside a store that is cropped in another way give a warning" in said
+    assert "raw images next to a store with a different crop give a warning" in said
 
 
 @pytest.mark.parametrize(

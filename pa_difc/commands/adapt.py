@@ -85,7 +85,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--pretrained", metavar="PLACE", help=about)
     about = "feature extractor (default: a model folder's own; expression with other weights; else small)"
     add("--backbone", metavar="NAME", help=about)
-    about = "wall time, such as 90s, 20m or 1h30m; training stops in time, and can be resumed (default: %(default)s)"
+    about = "wall time, such as 90s, 20m or 1h30m; training stops in time and can be resumed (default: %(default)s)"
     add("--budget", default="20m", metavar="TIME", help=about)
     add("--device", metavar="NAME", help="cpu, cuda or cuda:N (default: cpu)")
     about = "where the runs, report.html and model/ go (default: %(default)s)"

@@ -67,7 +67,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     about = "a TOML file of grids: a whole experiment, such as recipes/paper.toml; flags override it"
     add("--grid", type=Path, metavar="FILE", help=about)
-    add("--list", action="store_true", help="list the runs that are done and those that are left; train nothing")
+    add("--list", action="store_true", help="list which runs are done and which are left; train nothing")
 
 
 def run(parsed: argparse.Namespace) -> int:

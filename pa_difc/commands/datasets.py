@@ -31,7 +31,7 @@ _FEW = 10_000
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     own = ", ".join(f"{kind}:PATH" for kind in (*OWN_DATA, STORE))
-    parser.add_argument("name", nargs="?", help=f"one of them, or {own}")
+    parser.add_argument("name", nargs="?", help=f"name of a dataset, or {own}")
     about = "show which of a dataset's labels are classes of this label set (default: %(default)s)"
     parser.add_argument("--labels", default="expressions", metavar="SET", help=about)
     parser.add_argument(

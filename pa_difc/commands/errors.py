@@ -22,11 +22,11 @@ EXAMPLES = """\
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    about = "a run's folder, one with runs below it, or the model/ of adapt; no network is run"
+    about = "a run's folder, a folder with runs below it, or the model/ that adapt wrote"
     add("runs", nargs="+", type=Path, metavar="RUN", help=about)
-    about = "a CSV with a column image and columns of groups, such as age or camera: recall by group, and the gap"
+    about = "show recall by group, and the gap; the CSV has a column image and columns of groups, such as age or camera"
     add("--groups", type=Path, metavar="FILE.csv", help=about)
-    add("--data-root", type=Path, metavar="DIR", help="folder of datasets (default: the one of the training)")
+    add("--data-root", type=Path, metavar="DIR", help="folder of datasets (default: that of the training)")
     add("--out", type=Path, metavar="DIR", help="where the page of a single run goes (default: errors/ in its folder)")
 
 

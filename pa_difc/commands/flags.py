@@ -41,13 +41,13 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None
     add("--target", "unlabelled dataset: any of these, or images:PATH", metavar="NAME")
     add("--data-root", "folder that holds the datasets, each in a folder of its name", metavar="DIR")
     add("--labels", "the classes: expressions, expressions8, valence, folders or FILE.toml", metavar="SET")
-    add("--epochs", "passes over the larger domain; the paper: 40", type=int, metavar="N")
+    add("--epochs", "passes over the larger domain; the paper trains 40", type=int, metavar="N")
     add("--backbone", f"feature extractor: {', '.join([*BACKBONES, *BACKBONES.patterns])}", metavar="NAME")
     add("--feature-head", "global_local or global_only (default: the backbone's own)", metavar="NAME")
-    add("--landmark-branch", "network branch of each landmark: conv or ir", metavar="NAME")
+    add("--landmark-branch", "kind of network branch for each landmark: conv or ir", metavar="NAME")
     add(
         "--pool",
-        "average (of the last map), or grid (averages over a grid of cells, which keep positions)",
+        "average (of the last map) or grid (an average per cell of a grid, which keeps positions)",
         metavar="NAME",
     )
     add("--maps", "feature maps under the grid, such as mid, late or mid+late+last", metavar="NAMES")
@@ -61,7 +61,9 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None
     add_arrangement_flags(parser)
     add("--deterministic", "deterministic algorithms only (slower on CUDA)", action="store_true")
     add(
-        "--on-bad-image", "images that can't be read: skip leaves them out and counts them, error stops", metavar="WHAT"
+        "--on-bad-image",
+        "images that can't be read: skip (leave them out and count them) or error (stop)",
+        metavar="WHAT",
     )
     out = "where records, checkpoints and tables go (default: %(default)s)"
     parser.add_argument("--out", type=Path, default=Path(defaults.get("out", "runs")), metavar="DIR", help=out)
@@ -74,13 +76,13 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults: Any) -> None
 def add_arrangement_flags(parser: argparse.ArgumentParser) -> None:
     """Adds ``--group-by`` and ``--near-duplicates``, for commands that read lists of samples."""
     about = (
-        "keep samples on one side of the split that agree in this: a column of the set's list, or a regular expression "
-        r"that is looked for in their names, such as 'P\d+'"
+        "keep samples in the same split if they share this: a column of the set's list, or what a regular expression "
+        r"finds in their names, such as 'P\d+'"
     )
     parser.add_argument("--group-by", default=None, metavar="PATTERN|COLUMN", help=about)
     about = (
-        "find pictures that were saved anew, scaled or mirrored, and drop all but one, group (keep them on one side of "
-        "the split) or keep them"
+        "find re-saved, scaled or mirrored pictures: keep (count them only), group (keep them in the same split) or "
+        "drop (all but one)"
     )
     parser.add_argument("--near-duplicates", default=None, metavar="WHAT", help=about)
 
@@ -124,14 +126,14 @@ def add_jobs_flags(parser: argparse.ArgumentParser, *, cluster: bool = True) -> 
     """Adds ``--jobs``, ``--devices`` and ``--cluster``, for commands that train grids."""
     about = "train N runs in parallel, each in a single-threaded process (default: one per core; 1 on a GPU)"
     parser.add_argument("--jobs", type=int, default=None, metavar="N", help=about)
-    about = "train runs in parallel on these, such as cuda:0 cuda:1; with more --jobs, several on each"
+    about = "train runs in parallel on these, such as cuda:0 cuda:1; with more --jobs than devices, several on each"
     parser.add_argument("--devices", nargs="+", default=[], metavar="NAME", help=about)
     parser.set_defaults(cluster=None)
     if not cluster:
         return
     about = (
-        "train runs on the workers of a dask scheduler, tcp://host:8786 or the file that it writes: as many at a time "
-        "as they have threads, or --jobs"
+        "train runs on the workers of a dask scheduler, given by its address (tcp://host:8786) or scheduler file; one "
+        "run per thread, or at most --jobs"
     )
     parser.add_argument("--cluster", default=None, metavar="ADDRESS|FILE", help=about)
 
@@ -154,7 +156,7 @@ def read_jobs(parsed: argparse.Namespace) -> Team:
 
 def add_log_flag(parser: argparse.ArgumentParser) -> None:
     """Adds ``--log``, for commands that train."""
-    about = f"also log the scalars of every epoch to {', '.join(LOGGERS)}; give it again for several"
+    about = f"also log the numbers of every epoch to {', '.join(LOGGERS)}; repeatable"
     parser.add_argument("--log", metavar="NAME", action="append", default=[], help=about)
 
 
@@ -170,7 +172,7 @@ def check_log(parsed: argparse.Namespace) -> None:
 
 def add_features_flag(parser: argparse.ArgumentParser) -> None:
     """Adds ``--features``, for commands that can train heads on extracted features."""
-    about = "train the whole network (full), or heads on features extracted once (frozen) (default: full)"
+    about = "full: train the whole network; frozen: train heads on features extracted once (default: full)"
     parser.add_argument("--features", choices=("full", "frozen"), default=None, help=about)
 
 

@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("images", nargs="*", type=Path, help="image files, or folders of them")
     add("--model", type=Path, required=True, metavar="DIR", help="a finished run's folder, or an exported model")
-    add("--format", choices=("csv", "json"), help="of the table (default: as the name of --out ends; csv without it)")
+    add("--format", choices=("csv", "json"), help="format of the table (default: that of --out's name, or csv)")
     add(
         "--out",
         type=Path,
@@ -44,16 +44,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--crop",
         default="model",
         choices=("model", "cdfer", "none"),
-        help="how faces are cut out: model, as the faces that it was trained on; cdfer, the box and about 10 %% around "
-        "it; none, each image is one face already (default: %(default)s)",
+        help="how to crop faces: model, like the faces it was trained on; cdfer, the box and about 10 %% around it; "
+        "none, not at all, since each image is one face (default: %(default)s)",
     )
     add(
         "--detect-px",
         type=int,
         default=SEARCH_PX,
         metavar="P",
-        help="longer side to which larger images are reduced for face detection; faces smaller than 25 of these pixels "
-        "are not found, and more is slower; 64 to 4096 (default: %(default)s)",
+        help="larger images are reduced to this longer side for face detection, 64 to 4096; there, faces must have 25 "
+        "pixels to be found: more finds smaller faces, but is slower (default: %(default)s)",
     )
     add(
         "--views",

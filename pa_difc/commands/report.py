@@ -20,7 +20,7 @@ EXAMPLES = """\
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", type=Path, help="a folder with runs below it, such as the --out of pa-difc compare")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the page (default: report/ in the folder)")
-    about = "write each table as LaTeX too, for booktabs and graphicx: best values in bold"
+    about = "also write each table as LaTeX (booktabs, graphicx), with the best values in bold"
     parser.add_argument("--latex", action="store_true", help=about)
     about = "columns of the main table in LaTeX, beside method and loss (default: all)"
     parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=[], help=about)

@@ -44,22 +44,28 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_features_flag(parser)
     add = parser.add_argument
     add("--trials", type=int, default=30, metavar="N", help="number of trials, over all workers (default: 30)")
-    add("--tune", nargs="+", default=[], metavar="KEY", help=f"tune these too: {', '.join(_space(None))}")
+    add("--tune", nargs="+", default=[], metavar="KEY", help=f"also tune these: {', '.join(_space(None))}")
     about = "a file like hpo/spaces.py that defines the search space (default: that one)"
     add("--space", type=Path, metavar="FILE.py", help=about)
     names = ", ".join(("consensus", *CRITERIA, "ensv", "oracle"))
-    about = f"how the final trial is chosen: {names} (default: consensus; pa-difc list criteria says more)"
+    about = f"how the final trial is chosen: {names} (default: consensus); see pa-difc list criteria"
     add("--select", default="consensus", metavar="NAME", help=about)
-    add("--allow-target-labels", action="store_true", help="required by --select oracle; marks all output")
+    add(
+        "--allow-target-labels",
+        action="store_true",
+        help="required by --select oracle, which reads them; marks all output",
+    )
     kinds = "sqlite:///FILE (one command), postgresql+psycopg2://…, journal:FILE, grpc://HOST:PORT"
     add("--storage", metavar="URL", help=f"{kinds} (default: an sqlite file below --out)")
-    beats = "seconds between a worker's heartbeats; after three missed ones another takes its trial (default: 60)"
-    add("--study", metavar="NAME", help="name of the study, if one storage holds several of the same pair")
+    beats = (
+        "seconds between a worker's heartbeats; after three missed ones, another worker takes its trial (default: 60)"
+    )
+    add("--study", metavar="NAME", help="name of the study, to keep several of the same pair in one storage")
     about = "train N trials in parallel, each in a single-threaded process (default: one at a time, all threads)"
     add("--jobs", type=int, default=None, metavar="N", help=about)
     add("--heartbeat", type=int, default=60, metavar="S", help=beats)
     add("--study-sampler", choices=SAMPLERS, default="tpe", help="how values are suggested (default: tpe)")
-    about = "stops poor trials early; early scores mislead (default: none)"
+    about = "how to stop poor trials early; early scores can mislead (default: none)"
     add("--pruner", choices=PRUNERS, default="none", help=about)
     add("--confirm", type=int, default=0, metavar="K", help="retrain the K best with the whole network")
     add(
@@ -70,7 +76,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="seeds of retraining (default: 0 1 2)",
     )
-    add("--resume", action="store_true", help="resume an existing study; refuse to start a new one")
+    add("--resume", action="store_true", help="only resume an existing study; never start a new one")
 
 
 def run(parsed: argparse.Namespace) -> int:

@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--crop",
         default="model",
         choices=("model", "cdfer", "none"),
-        help="how faces are cut out: see `pa-difc predict --help` (default: %(default)s)",
+        help="how to crop faces: see `pa-difc predict --help` (default: %(default)s)",
     )
     add("--device", default="cpu", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)")
 

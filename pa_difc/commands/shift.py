@@ -39,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_features_flag(parser)
     add_jobs_flags(parser)
     add = parser.add_argument
-    about = "α of the Dirichlet distributions; smaller is more severe, none leaves the target unchanged"
+    about = "α of the Dirichlet distributions: the smaller, the stronger the shift; none: no shift"
     add(
         "--alphas",
         nargs="+",
@@ -48,7 +48,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{about} (default: none 10 3 1 0.3)",
     )
     add("--draws", type=int, default=3, metavar="N", help="draws per α; draw n has seed n (default: %(default)s)")
-    about = "samplers of the target to compare (default: all)"
+    about = "target samplers to compare (default: all)"
     add("--target-samplers", nargs="+", default=None, metavar="NAME", help=about)
 
 

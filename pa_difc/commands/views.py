@@ -42,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--device", metavar="NAME", help="cpu, cuda or cuda:N (default: cpu)")
     add("--faces", type=int, default=2000, metavar="N", help="use at most this many faces (default: %(default)s)")
-    about = "read the labels after the choice, to show what each crop would have scored; not for choosing"
+    about = "after the choice, read the labels to show what each crop would have scored"
     add("--oracle", action="store_true", help=about)
     about = "any other key, such as pretrained_classes=anger,happy"
     add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=about)

@@ -16,7 +16,7 @@ EXAMPLES = """\
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", help="one of them (default: all)")
+    parser.add_argument("name", nargs="?", help="name of the weights (default: all)")
     about = "look for their files below this folder, and verify their hashes"
     parser.add_argument("--dir", type=Path, default=None, metavar="DIR", help=about)
 

@@ -157,7 +157,7 @@ def require_same_crop(*domains: Domain) -> None:
     crops = {domain.name: domain.store["crop"] for domain in domains if domain.store}
     if len(set(crops.values())) > 1:
         raise UserError(
-            f"the stores are cut out differently ({', '.join(f'{n}: {c}' for n, c in crops.items())}): "
+            f"the stores are cropped differently ({', '.join(f'{n}: {c}' for n, c in crops.items())}): "
             "prepare them with the same --crop"
         )
 

@@ -31,7 +31,7 @@ RAF_DB = DatasetSpec(
     "train/1/*.jpg … test/7/*.jpg, 1 surprise, 2 fear, 3 disgust, 4 happy, 5 sad, 6 anger, 7 neutral",
 )
 RAF_DB_ORIGINAL = DatasetSpec(
-    "RAF-DB basic, the original photographs, cut out by the boxes that come with them",
+    "RAF-DB basic, the original photographs, cropped to the boxes that come with them",
     read_raf_db_original,
     "as raf_db",
     "basic/EmoLabel/list_patition_label.txt, basic/Image/original/*.jpg, "

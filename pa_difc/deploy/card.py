@@ -110,7 +110,7 @@ def _made_from(record: dict[str, Any], settings: dict[str, Any]) -> str:
         faces["target"] = sum(_target_scores(record)["predicted"])
     counts = {side: f"{data[side]['name']}, {n:,} faces" for side, n in faces.items()}
     given = settings["input"]
-    how = f"cut out as `{given['crop']}`" if given["prepared"] else "taken as they are"
+    how = f"cropped as `{given['crop']}`" if given["prepared"] else "taken as they are"
     head = f"grid over {model['maps']}" if model.get("pool", "average") == "grid" else model["feature_head"]
     labelled = f"labelled: {counts['source']}; " if record["scores"].get("source") else ""
     return f"""- {labelled}unlabelled: {counts["target"]}; {how}, {given["size_px"]} px

@@ -54,11 +54,11 @@ def load(
     Args:
         folder: of a finished run, or one that ``pa-difc export`` wrote.
         device: cpu, cuda or cuda:N: where faces are detected and classified.
-        crop: how faces are cropped: "model", as in training; "cdfer", the box and about 10 % around it; "none", each
-            image is one face already.
+        crop: how to crop faces: "model", as in training; "cdfer", the box and about 10 % around it; "none", not at all,
+            since each image is one face.
         views: views to average over, "none", "flip" or "flip+scales"; None takes those that the model was scored with.
-        detect_px: longer side, 64 to 4096, to which larger images are reduced for face detection; faces smaller than
-            25 of these pixels are not found, and more is slower.
+        detect_px: longer side, 64 to 4096, to which larger images are reduced for face detection. There, faces must
+            have 25 pixels to be found: more finds smaller faces, but is slower.
 
     Raises:
         UserError: there is no model, or it is damaged; no such device; a value is out of range.
@@ -86,7 +86,7 @@ class Predictor:
     Attributes:
         model: the network, from faces ``(N, 3, P, P)`` and landmarks ``(N, 5, 2)`` to probabilities ``(N, K)``.
         labels: the class names, in the order of the probabilities.
-        device: where it runs.
+        device: where the network runs.
         crop, detect_px: see :func:`load`.
 
     Args:
@@ -122,8 +122,8 @@ class Predictor:
                 image's result does not depend on the others, and equals that of ``pa-difc predict``.
 
         Returns:
-            For one image a :class:`.Faces`, a list that is empty if no face was found. For a folder or a collection a
-            :class:`.Results`, a list of those. For an iterator (such as a generator) an iterator, which reads images
+            For one image, a :class:`.Faces`: a list that is empty if no face was found. For a folder or a collection, a
+            :class:`.Results`: a list of those. For an iterator (such as a generator), an iterator that reads images
             only as it is consumed. Among many, an unreadable image has an empty list whose ``problem`` says why.
 
         Raises:
@@ -146,9 +146,9 @@ class Predictor:
             images, crop, batch_size: see :meth:`__call__`.
 
         Returns:
-            For one image an array ``(F, D)``, a row for each of its F faces in the order of :meth:`__call__`;
-            ``(0, D)`` without a face. For a folder or a collection a list of those, for an iterator an iterator. Among
-            many, an unreadable image has ``(0, D)``.
+            For one image, an array ``(F, D)`` with a row for each of its F faces, in the order of :meth:`__call__`;
+            ``(0, D)`` without a face. For a folder or a collection, a list of those; for an iterator, an iterator.
+            Among many, an unreadable image has ``(0, D)``.
 
         Raises:
             UserError: see :meth:`__call__`.
@@ -181,8 +181,8 @@ class Predictor:
             crop, batch_size: see :meth:`__call__`.
 
         Returns:
-            An iterator of :class:`.Frame`, which reads frames only as it is consumed. Each holds its picture: for a
-            long video keep ``frame.faces``, not the frames.
+            An iterator of :class:`.Frame` that reads frames only as it is consumed. Each frame holds its picture, so
+            for a long video keep ``frame.faces``, not the frames.
 
         Raises:
             UserError: PyAV is not installed, the file or the camera can't be opened, there is no video in it, or a

@@ -2,7 +2,7 @@
 
     python use_onnx.py face.jpg another.png
 
-Each image is one face, cut out as the model's training faces were ("crop" in the file's metadata says how). A file that
+Each image is one face, cropped as the model's training faces were ("crop" in the file's metadata says how). A file that
 can't be read gives a line on standard error, and the exit code 1 after the others.
 """
 

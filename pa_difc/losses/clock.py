@@ -155,8 +155,8 @@ class Clocked:
     def set_steps_per_epoch(self, steps: int) -> None:
         """Sets how many steps an epoch has: the loader's length.
 
-        Call it before training where the schedule leaves the length open. If it differs from a known length, that
-        stays, with one warning.
+        Call it before training if the schedule has no length. A length that is already known stays, with one warning
+        if it differs.
 
         Raises:
             ValueError: ``steps`` is below 1, and no length is known yet.
@@ -169,8 +169,8 @@ class Clocked:
     def end_epoch(self) -> None:
         """Marks the end of a pass over the data; call it after the last :meth:`update` of each.
 
-        An unknown epoch length becomes the number of steps done, and the second epoch starts as if that length had been
-        given. A known length stays; the first end that doesn't match it warns.
+        If the epoch length is unknown, it becomes the number of steps done, and the second epoch starts as if that
+        length had been given. A known length stays, with one warning if an epoch's end doesn't match it.
         """
         before = self.clock.epoch
         self.clock.end_epoch()

@@ -31,8 +31,8 @@ from .schedule import Phase, Schedule
 class DIFCLoss(Clocked, LabelledLoss):
     """Cross-entropy with class margins against source imbalance, raised for the classes the target confuses.
 
-    L_DI with margins Δ_k = γ / N_k^(1/4) until ``schedule.confusion_epoch``, then L_DIFC with margins
-    ``Δ'_C[j] = Δ_C[j] + ε / 2^(j−1)`` (Sreenivas et al. 2022, eqs. 3 to 6); class weights join at
+    Until ``schedule.confusion_epoch`` it is L_DI, with margins Δ_k = γ / N_k^(1/4), then L_DIFC, with margins
+    ``Δ'_C[j] = Δ_C[j] + ε / 2^(j−1)`` (Sreenivas et al. 2022, eqs. 3 to 6). Class weights begin at
     ``schedule.reweight_epoch`` (deferred re-weighting, Cao et al. 2019, arXiv:1906.07413).
 
     In a training step, call the loss once or more, then ``update`` once::
@@ -41,24 +41,28 @@ class DIFCLoss(Clocked, LabelledLoss):
         ...
         criterion.update(target_logits)                 # adds to the confusion sums and counts the step
 
-    Choices that the paper leaves open: margins are refreshed at every epoch of the DIFC phase, always from the base
-    margins (``refresh="once"`` is Algorithm 1 read literally); confusion is estimated from the target logits that
-    training computes anyway, over the previous epoch; a class that is never predicted counts as the most confused;
-    equally confused classes share their ranks' increments; margins may exceed the cap once ε is added.
+    The paper leaves some choices open. Here:
 
-    Differs from the authors' earlier public code (da-fer): from epoch 5 on, that weights RAF-DB's classes by hand,
-    1.75, 3, 2, 1, 1.5, 2, 1.25 (surprise, fear, disgust, happy, sad, anger, neutral). These weights are milder: their
-    ratio from rarest to most frequent class is 3, the formula's 13.7. At a mean of 1, happy weighs 0.56 there and 0.21
-    here, fear 1.68 and 2.93. Pass the vector as ``class_weights=`` to use it. That code also puts source and target
-    through BatchNorm in one batch, which is up to the method here (:class:`.JointFeaturesHook`).
+    - margins are refreshed at every epoch of the DIFC phase, always from the base margins (``refresh="once"`` is
+      Algorithm 1 read literally), and may exceed the cap once ε is added;
+    - confusion is estimated over the previous epoch, from the target logits that training computes anyway;
+    - a class that is never predicted counts as the most confused, and equally confused classes share the increments of
+      their ranks.
 
-    If ``schedule`` leaves ``steps_per_epoch`` open, give the loader's length or mark the end of each epoch::
+    The authors' earlier public code (da-fer) differs in two ways. From epoch 5 on, it weights RAF-DB's classes by hand:
+    1.75, 3, 2, 1, 1.5, 2, 1.25 (surprise, fear, disgust, happy, sad, anger, neutral). These weights are milder: the
+    rarest class weighs 3 times as much as the most frequent one, with the formula 13.7 times. At a mean of 1, happy
+    weighs 0.56 there and 0.21 here, fear 1.68 and 2.93. To use them, pass the vector as ``class_weights=``. That code
+    also puts source and target through BatchNorm in one batch, which is up to the method here
+    (:class:`.JointFeaturesHook`).
+
+    If ``schedule`` has no ``steps_per_epoch``, give the loader's length or mark the end of each epoch::
 
         criterion.set_steps_per_epoch(len(loader))      # once, best before training
         criterion.end_epoch()                           # or after each pass of the loader
 
-    In a torch.distributed group each process passes its part of the batch. Confusion sums are added up over all
-    processes and weights normalised over the whole batch, so every process must make the same calls.
+    In a torch.distributed group, each process passes its part of the batch. Confusion sums are added over all
+    processes, and weights are normalised over the whole batch, so every process must make the same calls.
 
     Args:
         class_counts: ``(K,)`` source samples per class.
@@ -71,15 +75,15 @@ class DIFCLoss(Clocked, LabelledLoss):
         margin_unit: "logit", as in the paper, or "spread": margins are multiples of the batch's :func:`.logit_spread`,
             so that a cap means the same whatever the size of a network's logits.
         unseen: the rank of a class that is never predicted: "most" or "least" confused, or by its "last" score. Several
-            such classes share their ranks' increments equally. Use "least" with many classes (at K = 345 nearly all of
-            ε would go to classes that are never predicted) and in partial domain adaptation, where margins should not
-            rise for source classes that the target lacks.
+            such classes share their ranks' increments equally. Use "least" with many classes (with K = 345, nearly all
+            of ε could go to classes that are never predicted), and in partial domain adaptation, where margins should
+            not rise for source classes that the target lacks.
         refresh: "epoch": at the start of each epoch of the DIFC phase; "once": at the switch only; "step": after each
             step, from sums that decay over about one epoch.
         confusion_from: "training": from the logits passed to :meth:`update`; "evaluation": from the probabilities
             passed to :meth:`update_from_evaluation` at the start of an epoch, from a pass that the caller makes.
         label_smoothing: α of the smoothed target, in [0, 1], see :func:`.make_loss`; the paper has none.
-        ignore_index: the label of samples that add nothing, see :func:`.make_loss`.
+        ignore_index: the label of samples that are ignored, see :func:`.make_loss`.
 
     Raises:
         ValueError: a class has no sample, a count is a fraction, or a value is out of range.

@@ -19,7 +19,7 @@ IGNORE_INDEX = -100
 
 
 class UnroundedBuffers(nn.Module):
-    """A module whose buffers never lose precision: ``half()`` and ``to(dtype)`` move and widen them only.
+    """A module whose buffers never lose precision: ``half()`` and ``to(dtype)`` only move and widen them.
 
     In bfloat16, margins would lose ε, and counts would stop at 256.
     """
@@ -43,7 +43,7 @@ class LabelledLoss(UnroundedBuffers):
     Args:
         num_classes: K, if the loss knows it.
         label_smoothing: α in [0, 1], see :func:`.make_loss`.
-        ignore_index: the label of samples that add nothing, see :func:`.make_loss`.
+        ignore_index: the label of samples that are ignored, see :func:`.make_loss`.
 
     Raises:
         ValueError: α is out of range.

@@ -40,8 +40,8 @@ def make_loss(
         schedule: when ingredients begin; DIFC and its parts need it.
         num_classes: K, for losses that need it when no counts are given.
         class_names: by index, for errors.
-        scale: s, the factor on the classifier's logits; margins and ε are in units before it. None: that of the
-            classifier that the loss is meant for, 1 for a linear and 30 for a cosine one (ldam, cosface, arcface).
+        scale: s, the factor on the classifier's logits; margins and ε are in units before scaling. None: that of the
+            classifier that the loss is meant for, 1 if linear and 30 if cosine (ldam, cosface, arcface).
         label_smoothing: α, in [0, 1].
         ignore_index: the label of samples left out of the loss, its weights and its gradient, as in PyTorch. Differs
             from PyTorch when all samples are ignored: the loss is 0 with a gradient of zeros, not NaN.

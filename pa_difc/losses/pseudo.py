@@ -27,13 +27,13 @@ class PseudoLabelLoss(UnroundedBuffers):
 
     L = 1/N Σ_i m_i Σ_k p̃_ik ω_k · CE(z_i − Δ_k·onehot(k), k)
 
-    with the teacher's probabilities p̃ (one-hot rows for hard pseudo-labels), a mask m, class weights ω_k ∝
-    q̂_k^(−power), Σ_k q̂_k ω_k = 1, and margins Δ_k = max_margin · (min_j q̂_j / q̂_k)^(1/4); "difc" raises these for
-    confused classes (Sreenivas et al. 2022, eqs. 3 to 6). q̂ is a running mean of the teacher's predictions, from which
-    confusion is computed too, so that pseudo-labels that drift towards frequent classes weigh less.
+    Here p̃ are the teacher's probabilities (one-hot rows for hard pseudo-labels), m is a mask, ω_k ∝ q̂_k^(−power) with
+    Σ_k q̂_k ω_k = 1 are class weights, and Δ_k = max_margin · (min_j q̂_j / q̂_k)^(1/4) are margins, which "difc" raises
+    for confused classes (Sreenivas et al. 2022, eqs. 3 to 6). q̂ is a running mean of the teacher's predictions, which
+    also give the confusion, so that pseudo-labels that drift towards frequent classes weigh less.
 
-    Differs from the paper: its margins apply to the source alone and counter the source's imbalance; these counter the
-    imbalance of the target's predicted class distribution.
+    The paper's margins apply to the source alone and counter its imbalance; these counter the imbalance of the target's
+    predicted class distribution.
 
     Args:
         name: one of :data:`TARGET_LOSSES`.

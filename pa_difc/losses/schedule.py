@@ -17,12 +17,12 @@ class Phase(str, Enum):
 class Schedule:
     """The epochs at which DIFC's phases begin (Sreenivas et al. 2022, Algorithm 1 and section 5.2).
 
-    pytorch-adapt doesn't tell an adapter's ``training_step`` the epoch, so methods here take the step. Epochs count
-    from 0: ``reweight_epoch=5`` leaves epochs 0 to 4 unweighted.
+    pytorch-adapt doesn't tell an adapter's ``training_step`` the epoch, so methods here take the step. Epochs are
+    counted from 0: ``reweight_epoch=5`` leaves epochs 0 to 4 unweighted.
 
     Args:
-        steps_per_epoch: optimisation steps in an epoch, at least 1: ``Schedule(steps_per_epoch=len(loader))``. None if
-            unknown: every step is in epoch 0 until the loss is given the length (:meth:`.DIFCLoss.set_steps_per_epoch`)
+        steps_per_epoch: optimisation steps in an epoch, at least 1: ``Schedule(steps_per_epoch=len(loader))``. With
+            None, every step is in epoch 0 until the loss is given the length (:meth:`.DIFCLoss.set_steps_per_epoch`)
             or has learnt it (:meth:`.DIFCLoss.end_epoch`).
         warmup_epochs: epochs of plain cross-entropy, without margins or class weights, at the start.
         confusion_epoch: T1, the first epoch whose margins follow target confusion; None for never (DI alone).

@@ -56,18 +56,18 @@ class DataSettings(Options):
     target_shift: float | None = option(
         None, "α of an artificial label shift, q ~ Dirichlet(α·K·p); none: no shift", above=0
     )
-    shift_draw: int = option(0, "number of the draw of these class proportions", at_least=0)
+    shift_draw: int = option(0, "which draw of these class proportions", at_least=0)
     deduplicate: bool = option(False, "leave out exact duplicates, also across splits")
     group_by: str | None = option(
         None,
-        "samples that share this column, or what this regular expression matches in their names, stay on one side",
+        "samples that share this column, or what this regular expression finds in their names, stay in the same split",
     )
     near_duplicates: str | None = option(
         None, "find near duplicates, and keep, group or drop them", choices=NEAR_DUPLICATES
     )
     on_bad_image: str = option(
         "skip",
-        "images that can't be read: skip leaves them out and counts them, error stops",
+        "images that can't be read: skip (leave them out and count them) or error (stop)",
         choices=("skip", "error"),
     )
 
@@ -89,7 +89,7 @@ class ModelSettings(Options):
     )
     pool: str = option(
         "average",
-        "average (of the last map) or grid (averages over the cells of a grid over model.maps, which keep positions)",
+        "average (of the last map) or grid (an average per cell of a grid on model.maps, which keeps positions)",
         choices=POOLS,
     )
     maps: str = option(
@@ -97,12 +97,13 @@ class ModelSettings(Options):
     )
     pretrained: str | None = option(None, "weights for the backbone: a file, or a model folder of pa-difc")
     pretrained_classes: tuple[str, ...] | None = option(
-        None, "classes of the classifier in a state dict, in its order; none: those of the backbone's public weights"
+        None,
+        "classes of a state dict's classifier, in order of its outputs; none: those of the backbone's public weights",
     )
     head_init: str | None = option(
         None,
-        "classifiers start random, or pretrained: as the one in the weights; none: pretrained "
-        "if the weights include one",
+        "how classifiers start: random, or pretrained (from the one in the weights); none: pretrained if the weights "
+        "include one",
         choices=HEAD_INITS,
     )
     classifier: str | None = option(
@@ -110,7 +111,7 @@ class ModelSettings(Options):
     )
     scale: float | None = option(
         None,
-        "s, factor on the logits; margins and ε are in units before it; none: the classifier's, linear 1, cosine 30",
+        "s, factor on the logits; margins and ε are in units before scaling; none: 1 for linear, 30 for cosine",
         above=0,
     )
     input_scale: float | None = option(
@@ -146,7 +147,7 @@ class OptimiserSettings(Options):
         choices=("drop", "cosine", "constant"),
     )
     lr_drop: float = option(0.1, "factor on the learning rate from confusion_epoch on, with schedule=drop", above=0)
-    warmup_steps: int = option(0, "the learning rate rises linearly over these", unit="steps", at_least=0)
+    warmup_steps: int = option(0, "steps over which the learning rate rises linearly", unit="steps", at_least=0)
     ema: float = option(
         0.0,
         "predict with weights averaged over the last steps, with this decay per step; 0: never",
@@ -154,16 +155,18 @@ class OptimiserSettings(Options):
         below=1,
     )
     start_share: float = option(
-        0.0, "share of the initial weights in the averaged ones; needs ema", at_least=0, below=1
+        0.0, "share of the initial weights in the averaged weights; needs ema", at_least=0, below=1
     )
     clip_norm: float | None = option(None, "largest norm of each model's gradient; none: no clipping", above=0)
     layer_decay: float = option(
-        1.0, "factor on the learning rate of a trunk's layer for each layer above it", above=0, at_most=1
+        1.0, "factor on the learning rate from one layer of a trunk to the layer below", above=0, at_most=1
     )
     new_lr_multiplier: float = option(
-        1.0, "learning rate of layers that pretraining did not fill; the CD-FER benchmark: 10", above=0
+        1.0, "factor on the learning rate of layers that pretraining did not fill; the CD-FER benchmark: 10", above=0
     )
-    new_decay_multiplier: float = option(1.0, "weight decay of these layers; the CD-FER benchmark: 2", above=0)
+    new_decay_multiplier: float = option(
+        1.0, "factor on the weight decay of these layers; the CD-FER benchmark: 2", above=0
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -26,18 +26,20 @@ class PrepareSettings(Options):
     crop_px: int = option(112, "side of a stored face", unit="pixels", at_least=16, at_most=1024)
     on_missing: str = option(
         "drop",
-        "images without a face: drop leaves them out and lists them (the CD-FER benchmark drops them silently); whole "
-        "takes the image (or the box that the dataset gives) and typical points; error stops",
+        "images without a face: drop (leave them out and list them; the CD-FER benchmark drops them silently), whole "
+        "(keep the image, or the dataset's box, with typical points) or error (stop)",
         choices=("drop", "whole", "error"),
     )
     on_bad_image: str = option(
         "skip",
-        "images that can't be read, or that the dataset's box or points don't fit: skip lists them, error stops",
+        "images that can't be read, or don't fit the dataset's box or points: skip (leave them out and list them) or "
+        "error (stop)",
         choices=("skip", "error"),
     )
     face: str = option(
         "probable",
-        "which of several faces: probable or largest; where the dataset gives a box, the face that overlaps it most",
+        "which of several faces: probable (most likely a face) or largest; if the dataset has a "
+        "box, the one that overlaps it most",
         choices=("probable", "largest"),
     )
     detect_px: int = option(
@@ -50,13 +52,13 @@ class PrepareSettings(Options):
     deduplicate: bool = option(False, "leave out exact duplicates first, also across splits")
     group_by: str | None = option(
         None,
-        "keep samples on one side of the split that agree in this: a column of the set's list, or a regular expression "
-        r"that is looked for in each name, such as 'P\d+'",
+        "keep samples in the same split if they share this: a column of the set's list, or what a regular expression "
+        r"finds in their names, such as 'P\d+'",
     )
     near_duplicates: str | None = option(
         None,
-        "find pictures that were saved anew, scaled or mirrored, and drop all but one, group (keep them on one side of "
-        "the split) or keep them",
+        "find re-saved, scaled or mirrored pictures: keep (count them only), group (keep them in the same split) or "
+        "drop (all but one)",
         choices=NEAR_DUPLICATES,
     )
 
