@@ -57,12 +57,14 @@ def doubt(trials: int) -> str:
 
 
 def history(ax: Axes, study: optuna.Study) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     values = np.array([t.value for t in trials], dtype=float)
     ax.plot([t.number for t in trials], values, "o", color=BLUE, label="trial")
     ax.step([t.number for t in trials], np.maximum.accumulate(values), color=ORANGE, where="post", label="best so far")
     ax.set(xlabel="trial", ylabel="objective")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def surface(ax: Axes, choice: Choice) -> None:
