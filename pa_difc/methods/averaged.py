@@ -10,7 +10,7 @@ import torch
 from pytorch_adapt.containers import Models
 from torch import Tensor, nn
 
-from ..util.distributed import original
+from ..util.replicas import original
 
 
 class AveragedModels(nn.Module):

@@ -23,9 +23,10 @@ from ..methods.slot import LossSlot
 from ..methods.unchecked import unchecked
 from ..util import clock
 from ..util.bars import tqdm
-from ..util.distributed import Replicas, from_parts, means, processes, rank, require_same, total
+from ..util.distributed import from_parts, means, processes, rank, require_same, total
 from ..util.errors import DivergedError, LateError, Stopped, UserError
 from ..util.files import write_text
+from ..util.replicas import Replicas
 from .checkpoint import load_checkpoint, save_checkpoint, seed_everything
 from .repeatable import Repeated, require_optimised
 from .resumable import Unsaved, require_resumable

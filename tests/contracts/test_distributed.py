@@ -18,9 +18,9 @@ from processes import ROOT, start
 
 from pa_difc.data import EvalLoader, PairLoader
 from pa_difc.methods.heads import FeatureHead
-from pa_difc.util import distributed
-from pa_difc.util.distributed import Replicas, _Replica
+from pa_difc.util import replicas as module
 from pa_difc.util.errors import UserError
+from pa_difc.util.replicas import Replicas, _Replica
 
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2)
 
@@ -139,7 +139,7 @@ def test_a_replica_has_its_models_attributes(group):
 
 def test_gradients_count_by_the_share_of_the_samples_and_no_replica_outlives_its_run(group, monkeypatch):
     """One that did would keep threads, which may end the process with an abort."""
-    monkeypatch.setattr(distributed, "processes", lambda: 2)
+    monkeypatch.setattr(module, "processes", lambda: 2)
     model = torch.nn.Linear(3, 2, bias=False)
     models, found = {"G": model}, []
     replicas = Replicas(models)
