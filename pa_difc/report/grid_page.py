@@ -16,6 +16,7 @@ from .again import again_html, again_markdown
 from .brief import html_lead, split_lead
 from .caveats import caveats
 from .certainty import certainty
+from .choice_lead import sentence_of_choice
 from .choice_tables import candidates_table, judged, predicted_table, selection_notes
 from .compared import NOTE as DIFFERENCES_NOTE
 from .compared import differences_table, statistics_rows, thin_note
@@ -24,7 +25,7 @@ from .examples import changed_faces
 from .figures import DATA, figures
 from .grid import Grid
 from .latex import write_latex
-from .lead import in_short, sentence, sentence_of_choice
+from .lead import in_short, sentence
 from .page import html_figure, html_page, markdown_table, slug
 from .plane import Plane, plane_of
 from .published import NOTE

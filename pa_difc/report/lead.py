@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from statistics import mean
-from typing import Any
 
 from ..util.names import cell_name, listed
 from ..util.numbers import fixed, signed, signed_points, spread
-from .certainty import WEAK, is_weak, learnt_little
+from .choice_lead import AS_IS_IN_WORDS, lower, training_on, unscored_sentence
 from .compared import evidence
 from .grid import BASE, Cell, Grid
 from .pairs import SOURCE_ONLY, simpler
 from .run import AS_IS, Run
 from .seeds import named
-from .selection import Candidate, Selection, select
+from .selection import Selection, select
 from .statistics import Difference, difference, differences, over
-
-#: How sentences name the as_is baseline.
-_AS_IS = f"{AS_IS}, the pretrained classifier without training"
 
 #: Sentences name at most so many cells that are not ranked.
 _NAMED = 2
@@ -35,7 +30,7 @@ def sentence(grid: Grid, selection: Selection | None = None) -> str:
         selection: the choice among them without labels; None makes it here if it is needed.
     """
     if not grid.labelled:
-        return _unscored_sentence(grid, selection or select(grid))
+        return unscored_sentence(grid, selection or select(grid))
     cells = grid.ranked
     method, loss = best = _best(cells, "macro_recall")
     runs = cells[best]
@@ -177,7 +172,7 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
     if (base := grid.as_is) is None:
         return []
     recall, accuracy = (f"{fixed(100 * base.scores[metric])} %" for metric in ("macro_recall", "accuracy"))
-    bar = f"{_AS_IS}, which has {recall} mean recall and {accuracy} accuracy"
+    bar = f"{AS_IS_IN_WORDS}, which has {recall} mean recall and {accuracy} accuracy"
     no_source = not base.has_source
     with_source = {
         cell: runs for cell, runs in cells.items() if (cell[0] != AS_IS if no_source else _first(runs).uses_source)
@@ -196,11 +191,11 @@ def _whether_training_paid(grid: Grid, cells: dict[Cell, dict[int, Run]]) -> lis
         verdict, best, tested = "helped accuracy only", most, gains["accuracy"][most]
     else:
         verdict, tested = "did not help", gains["macro_recall"][best]
-    doing = _training(grid)
+    doing = training_on(grid)
     if tested.within_noise and gains["accuracy"][best].points < 0 and not gains["accuracy"][best].within_noise:
         verdict = "did not help"  # its gain may be chance, and its loss of accuracy is not
     elif verdict != "did not help" and tested.within_noise:
-        doing, verdict = f"Whether {_lower(doing)} {verdict}", "is unclear"
+        doing, verdict = f"Whether {lower(doing)} {verdict}", "is unclear"
     more, right = gains["macro_recall"][best], gains["accuracy"][best]
     below = more.points < 0 and right.points <= 0
     values = [fixed(-d.points) if below else signed_points(d.points) for d in (more, right)]
@@ -218,72 +213,8 @@ def _first(runs: dict[int, Run]) -> Run:
     return next(iter(runs.values()))
 
 
-def _training(grid: Grid) -> str:
-    return f"Training on {grid.source}" if grid.runs[0].has_source else "Adapting to the target alone"
-
-
 def _best(cells: dict[Cell, dict[int, Run]], metric: str) -> Cell:
     return max(cells, key=lambda cell: mean(run.scores[metric] for run in cells[cell].values()))
-
-
-def _lower(text: str) -> str:
-    return text[0].lower() + text[1:]
-
-
-def sentence_of_choice(selection: Selection) -> str:
-    """The chosen cell, after a warning if it learnt little, then its scores by the labels, read after the choice."""
-    chosen, n = selection.chosen, len(selection.candidates)
-    chosen_by = f"Chosen without labels: {chosen.name}, {_among(selection)}."
-    weak = [f"{WEAK}."] if n > 1 and is_weak(selection) else []
-    text = " ".join([*learnt_little(selection), chosen_by, *weak])
-    as_is = [c for c in selection.candidates if c.method == AS_IS and c is not chosen]
-    named = [("it", chosen), *((c.name, c) for c in as_is)]
-    scores = [f"{name} {_scores_of([run.scores for run in c.runs])}" for name, c in named]
-    return f"{text} By the labels, read after the choice, {'; '.join(scores)}."
-
-
-def _among(selection: Selection) -> str:
-    """By what the chosen cell was chosen, and among how many, in words."""
-    n, allowed = len(selection.candidates), len(selection.allowed)
-    if n == 1:
-        return "the only cell"
-    if allowed == 1:
-        return f"the only one of {n} cells that may be chosen"
-    some = f"{allowed} of {n} cells, since the others are ruled out" if allowed < n else f"{n} cells"
-    return f"by consensus among {some}"
-
-
-def _scores_of(scores: Sequence[dict[str, Any]]) -> str:
-    recall, accuracy = (fixed(100 * mean(s[metric] for s in scores)) for metric in ("macro_recall", "accuracy"))
-    return f"has {recall} % mean recall and {accuracy} % accuracy"
-
-
-def _unscored_sentence(grid: Grid, selection: Selection | None) -> str:
-    text = f"{grid.target} has no labels: how good a cell is on it is unknown"
-    if selection is None:
-        return f"{text}, and none can be chosen: outputs.npz of a run is missing."
-    chosen = selection.chosen
-    n = len(selection.candidates)
-    why = _among(selection)
-    why = f"chosen {why}" if why.startswith("by ") else why
-    if not chosen.eligible:
-        why += ", none of which passes the rules: unreliable"
-    if warning := learnt_little(selection):
-        return f"{warning[0]} {text}. {chosen.name} is {why}."
-    known = _on_source(grid, chosen)
-    if chosen.method == AS_IS:
-        said = [f"Take {_AS_IS}, {why}", *known, f"Nothing says that {_lower(_training(grid))} helped"]
-        return f"{text}. {'. '.join(said)}."
-    said = [f"Take {chosen.name}, {why}", *[WEAK] * (n > 1 and is_weak(selection)), *known]
-    if chosen.agreement is not None:
-        said.append(f"It agrees with {_AS_IS}, on {chosen.agreement:.0%} of the faces")
-    return f"{text}. {'. '.join(said)}."
-
-
-def _on_source(grid: Grid, chosen: Candidate) -> list[str]:
-    """A sentence without a full stop on what a cell knows of the source; none without one."""
-    share = chosen.source
-    return [] if share is None else [f"Its mean recall on held-out faces of {grid.source} is {share.value:.0%}"]
 
 
 def _classes_that_moved(grid: Grid, method: str, loss: str) -> str:

@@ -11,9 +11,10 @@ from records import write as write_files
 
 from pa_difc.evaluation.criteria import ensemble_agreement, information_maximization
 from pa_difc.report.certainty import certainty
+from pa_difc.report.choice_lead import sentence_of_choice
 from pa_difc.report.choice_tables import candidates_table, judged, selection_notes
 from pa_difc.report.grid_report import write_grid_report
-from pa_difc.report.lead import sentence, sentence_of_choice
+from pa_difc.report.lead import sentence
 from pa_difc.report.selection import select
 from pa_difc.report.tables import ablation
 from pa_difc.util.errors import UserError
