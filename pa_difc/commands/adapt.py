@@ -151,8 +151,8 @@ def run(parsed: argparse.Namespace) -> int:
     late = unfinished(len(cells), len(records), len(failures), parsed.budget)
     if not records:
         raise UserError(f"none of the {len(cells)} cells could be trained")
-    remarks = [line for line in (late, plan.left_out, plan.crop, _from_nothing(parsed)) if line]
-    conclude(records, out, target, longer=longer, remarks=remarks)
+    limits = [line for line in (late, plan.left_out, _from_nothing(parsed)) if line]
+    conclude(records, out, target, longer=longer, remarks=[plan.crop] * bool(plan.crop), limits=limits)
     return 0 if all(failure.mendable for _, failure in failures) else 1
 
 

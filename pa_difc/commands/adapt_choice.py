@@ -27,7 +27,12 @@ from .grid_lines import in_brief
 
 
 def conclude(
-    records: Sequence[dict[str, Any]], out: Path, target: Domain, longer: str, remarks: Sequence[str] = ()
+    records: Sequence[dict[str, Any]],
+    out: Path,
+    target: Domain,
+    longer: str,
+    remarks: Sequence[str] = (),
+    limits: Sequence[str] = (),
 ) -> None:
     """Chooses a cell, writes the page and the model, and prints the choice, how certain it is and how to use it.
 
@@ -36,7 +41,8 @@ def conclude(
         out: the folder above their folders.
         target: the data; its labels, if any, are read after the choice.
         longer: what would let the cells train for longer, in words.
-        remarks: sentences without a full stop for the page, on what was decided before training.
+        remarks: sentences without a full stop for the page's notes, on what was decided before training.
+        limits: the same for the page's top, on what could not be trained.
 
     Raises:
         UserError: a run's outputs are missing, or a file can't be written.
@@ -45,7 +51,7 @@ def conclude(
     selection = select(grid)
     if selection is None:
         raise UserError(f"{out}: outputs.npz of a run is missing; delete its record.json and rerun to write both")
-    selection = replace(selection, longer=longer, remarks=remarks)
+    selection = replace(selection, longer=longer, remarks=remarks, limits=limits)
     page = write_grid(grid, out, None, choice=selection).page
     chosen = selection.chosen
     model = load_model(chosen.runs[0].path)

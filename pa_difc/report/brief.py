@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 
 #: A page's lead has no more words than this, unless its first sentence has.
 MOST_WORDS = 40
@@ -20,10 +21,19 @@ def split_lead(text: str) -> tuple[str, str]:
     return " ".join(sentences[:n]), " ".join(sentences[n:])
 
 
-def html_lead(lead: str, detail: str = "") -> str:
-    """A page's lead and, folded on a phone, what it leaves out."""
+def html_lead(lead: str, detail: str = "", limits: Sequence[str] = ()) -> str:
+    """A page's lead, the limits of what it says, which are never folded, and, folded on a phone, what it leaves out."""
     shown = f"<p class='lead'>{html.escape(lead)}</p>"
+    shown += "".join(f"<p class='limit'>{html.escape(limit)}</p>" for limit in limits)
     if not detail:
         return shown
     said = f"<p>{html.escape(detail)}</p>"
     return f"{shown}<details class='detail fold-narrow' open><summary>In detail</summary>{said}</details>"
+
+
+def left_out(runs: int, pages: int = 0) -> list[str]:
+    """A sentence on damaged runs, and on pages that can't be written, which a report leaves out; none without any."""
+    counts = [f"{n} {what}{'s' * (n > 1)}" for n, what in ((runs, "damaged run"), (pages, "page")) if n]
+    if not counts:
+        return []
+    return [f"{' and '.join(counts)} {'are' if runs + pages > 1 else 'is'} left out; the notes say which and why."]

@@ -100,14 +100,15 @@ def selection_notes(selection: Selection) -> list[str]:
         notes += [f"{name}: {ABOUT[name]}" for name in CONSENSUS if name != "src_macro"]
     if selection.has_source:
         notes.append("source recall: mean recall in % on source faces held out from training, with its 95 % interval")
+    barred = "; not chosen" if any(c.eligible for c in selection.candidates) else ""
     ruled_out = [name for name in AGAINST_AS_IS if name not in CONSENSUS]
     if several and any(c.below_as_is for c in selection.candidates):
         notes += [f"{name}: {ABOUT[name]}" for name in ruled_out]
     if any(c.collapsed for c in selection.candidates):
-        notes.append(f"† collapsed: in at least one run {COLLAPSED_UNLABELLED}; not chosen")
+        notes.append(f"† collapsed: in at least one run {COLLAPSED_UNLABELLED}{barred}")
     if any(not c.keeps_source for c in selection.candidates):
         points = round(100 * SOURCE_TOLERANCE)
-        notes.append(f"§ more than {points} points of source recall below {' + '.join(REFERENCE)}; not chosen")
+        notes.append(f"§ more than {points} points of source recall below {' + '.join(REFERENCE)}{barred}")
     if any(c.below_as_is for c in selection.candidates):
         notes.append(f"¶ better than as_is by fewer than two of {', '.join(AGAINST_AS_IS)}; not chosen")
     if several and not selection.has_reference and selection.has_source:

@@ -13,7 +13,7 @@ from ..util.files import write_text
 from ..util.markdown import write_markdown
 from . import interactive, layout, tables
 from .again import again_html, again_markdown
-from .brief import html_lead, split_lead
+from .brief import html_lead, left_out, split_lead
 from .caveats import caveats
 from .certainty import certainty
 from .choice_lead import sentence_of_choice
@@ -25,7 +25,7 @@ from .examples import changed_faces
 from .figures import DATA, figures
 from .grid import Grid
 from .latex import write_latex
-from .lead import in_short, sentence
+from .lead import in_short, not_ranked, sentence
 from .page import html_figure, html_page, markdown_table, slug
 from .plane import Plane, plane_of
 from .published import NOTE
@@ -63,6 +63,7 @@ def write_grid(
     choice: Selection | None = None,
     columns: Sequence[str] = (),
     aside: Sequence[str] = (),
+    damaged: int = 0,
 ) -> Summary:
     """Writes report.html, report.md, tables/*.csv and figures/* of a grid.
 
@@ -74,7 +75,8 @@ def write_grid(
         latex: also write tables/*.tex.
         choice: the choice of a command that makes one; the page begins with it.
         columns: those of the main table in LaTeX; see :func:`.for_paper`.
-        aside: lines on runs that are left out.
+        aside: lines on what is left out, for the notes.
+        damaged: how many runs are left out.
 
     Raises:
         UserError: a run's outputs are damaged, the data is not that of the runs, or a file can't be written.
@@ -84,9 +86,9 @@ def write_grid(
         bar.update()
         lead, detail = _told(grid, selection, choice)
         content, notes = _scored(grid, selection) if grid.labelled else _unscored(grid, selection)
-    left_out = [f"{line[0].upper()}{line[1:]}." for line in aside]
+    gone = [f"{line[0].upper()}{line[1:]}." for line in aside]
     notes = [
-        *left_out,
+        *gone,
         *_apart(grid),
         *_multiplied(grid),
         *(f"{line}." for line in _caveats(grid, choice)),
@@ -94,7 +96,8 @@ def write_grid(
     ]
     content = {title: rows for title, rows in content.items() if len(rows) > 1}
     said = [layout.facts(grid), layout.settings(grid)]
-    markdown = [f"# {grid.title}", *filter(None, [lead, detail]), *said, *notes]
+    limits = _limits(grid, choice, damaged)
+    markdown = [f"# {grid.title}", lead, *limits, *filter(None, [detail]), *said, *notes]
     for title, rows in content.items():
         markdown += [f"## {title}", markdown_table(rows)]
         write_text(out / "tables" / f"{slug(title)}.csv", csv_text(rows))
@@ -102,13 +105,13 @@ def write_grid(
     if grid.labelled:
         write_text(out / "tables" / "statistics.csv", csv_text(statistics_rows(grid)))
     if latex:
-        write_latex(grid, content, out / "tables", columns, left_out)
+        write_latex(grid, content, out / "tables", columns, gone)
     drawn = figures(grid)
     main = next(iter(content.items()), None)
     others = dict(list(content.items())[1:])
     plane = plane_of(grid, selection)
     picture = _picture(plane, out, formats) if plane else ""
-    page = [layout.front(said, html_lead(lead, detail), picture, main, notes), layout.tables(others)]
+    page = [layout.front(said, html_lead(lead, detail, limits), picture, main, notes), layout.tables(others)]
     page.append(_figures(drawn, out, formats))
     markdown += [
         "## Figures",
@@ -127,7 +130,14 @@ def write_grid(
     whole = html_page(grid.title, interactive.for_page(body) if plane else body, needed)
     write_text(out / "report.html", whole)  # before report.md: it marks the folder as ours
     write_markdown(out / "report.md", "\n\n".join(markdown) + "\n")
-    return Summary(out / "report.html", grid.title, lead, main[1] if main else [], _on_main(grid, notes), said[-1])
+    return Summary(
+        out / "report.html",
+        grid.title,
+        " ".join([lead, *limits]),
+        main[1] if main else [],
+        _on_main(grid, notes),
+        said[-1],
+    )
 
 
 def _told(grid: Grid, selection: Selection | None, choice: Selection | None) -> tuple[str, str]:
@@ -139,6 +149,12 @@ def _told(grid: Grid, selection: Selection | None, choice: Selection | None) -> 
         return split_lead(in_short(grid))[0], whole
     lead, rest = split_lead(sentence_of_choice(choice))
     return lead, f"{rest} {whole}".strip()
+
+
+def _limits(grid: Grid, choice: Selection | None, damaged: int) -> list[str]:
+    """Sentences on what the lead's claim is not about, to read with it."""
+    ranked = not_ranked(grid) if grid.labelled and choice is None else []
+    return [*ranked, *left_out(damaged), *(f"{line}." for line in (choice.limits if choice else ()))]
 
 
 def _on_main(grid: Grid, notes: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from ..util.errors import UserError, in_words
 from ..util.files import write_text
 from ..util.markdown import write_markdown
 from ..util.terminal import wrapped
-from .brief import split_lead
+from .brief import left_out, split_lead
 from .grid import Grid, make_grids
 from .grid_page import Summary, write_grid
 from .latex import write_latex_over_targets
@@ -26,6 +26,7 @@ from .shift_page import write_shift_report
 from .shift_tables import MARK, gains_table, table
 from .sweep import Sweep, split_sweeps
 from .table import csv_text
+from .written import Options, kept_options, replaced
 
 #: What a page of odd records may fail with.
 _ODD = (UserError, ArithmeticError, LookupError, TypeError, ValueError)
@@ -47,6 +48,8 @@ def write_grid_report(
     that can't be written are left out, with a line that is printed and stands in the overview. For a target without
     labels the page shows predictions, and the cell chosen without labels.
 
+    A report replaces an earlier one: it writes what that wrote, and its other files are removed.
+
     Args:
         runs: the folder above the runs.
         out: the folder to write to.
@@ -62,6 +65,17 @@ def write_grid_report(
     Raises:
         UserError: there are no runs, or a file can't be written.
     """
+    asked = Options(tuple(formats), latex, tuple(columns))
+    options = kept_options(out, asked)
+    if options != asked:
+        print(f"as in the earlier report: {options.flags()}", flush=True)
+    with replaced(out, options):
+        return _write(runs, out, data_root, options)
+
+
+def _write(runs: Path, out: Path, data_root: Path | None, options: Options) -> list[Path]:
+    """Writes all pages; see :func:`write_grid_report`."""
+    formats, latex, columns = options.formats, options.latex, options.columns
     found = find_runs(runs)
     sweeps, plain = split_sweeps(found.runs)
     plain, damaged = with_whole_outputs(plain)  # a sweep's page needs none
@@ -72,16 +86,21 @@ def write_grid_report(
     grids = make_grids(plain)
     if len(grids) == 1 and not sweeps:
         _tell(aside)
-        return [write_grid(grids[0], out, data_root, formats, latex, columns=columns, aside=aside).page]
+        return [
+            write_grid(
+                grids[0], out, data_root, formats, latex, columns=columns, aside=aside, damaged=len(damaged)
+            ).page
+        ]
     pages = [(sweep.title, partial(_write_sweep, sweep, out / sweep.folder, formats, latex)) for sweep in sweeps]
     made = partial(write_grid, data_root=data_root, formats=formats, latex=latex, columns=columns)
     pages += [(g.title, partial(made, g, out / g.folder)) for g in grids]
-    summaries = []
+    summaries, failed = [], 0
     for title, write in pages:
         try:
             summaries.append(write())
         except _ODD as error:  # must not cost the other pages
             aside.append(f"left out: {title}: {in_words(error)}")
+            failed += 1
     if not summaries:
         raise UserError(f"{runs}: no page can be written ({aside[-1]})")
     for title, rows in tables_over_targets(grids).items():
@@ -89,7 +108,8 @@ def write_grid_report(
     if latex:
         write_latex_over_targets(grids, out / "tables")
     _tell(aside)
-    return [_write_overview(runs, summaries, grids, out, aside), *(summary.page for summary in summaries)]
+    limits = left_out(len(damaged), failed)
+    return [_write_overview(runs, summaries, grids, out, aside, limits), *(summary.page for summary in summaries)]
 
 
 def _tell(lines: Sequence[str]) -> None:
@@ -111,16 +131,17 @@ def _write_sweep(sweep: Sweep, folder: Path, formats: Sequence[str], latex: bool
 
 
 def _write_overview(
-    runs: Path, summaries: list[Summary], grids: Sequence[Grid], out: Path, aside: Sequence[str]
+    runs: Path, summaries: list[Summary], grids: Sequence[Grid], out: Path, aside: Sequence[str], limits: Sequence[str]
 ) -> Path:
     """Writes the overview: tables over all targets, then each page's lead sentence and main table; returns its path.
 
-    ``aside`` are lines on what is left out.
+    ``aside`` are lines on what is left out, for the notes, and ``limits`` the same in short, for the top.
     """
     title = f"All runs in {runs.name or runs}"
     notes = [note for s in summaries for note in s.notes]
     shared = [note for note in dict.fromkeys(notes) if notes.count(note) > 1]  # shown once, at the end
-    page, markdown = [], [f"# {title}", "\n".join(f"- {s.title}" for s in summaries)]
+    page = [f"<p class='limit'>{html.escape(limit)}</p>" for limit in limits]
+    markdown = [f"# {title}", "\n".join(f"- {s.title}" for s in summaries), *limits]
     for name, rows in tables_over_targets(grids).items():
         page.append(f"<h2>{html.escape(name)}</h2>{html_table(rows, name)}<p class='facts'>{html.escape(NOTE)}.</p>")
         markdown += [f"## {name}", f"{NOTE}.", markdown_table(rows)]

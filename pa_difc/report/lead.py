@@ -48,7 +48,7 @@ def sentence(grid: Grid, selection: Selection | None = None) -> str:
         text += f"; there is no run of {method} with cross-entropy to compare it with"
     seeds = max(map(len, cells.values())) if method == AS_IS else len(runs)  # as_is is deterministic: one run only
     few = {1: ["One seed: an anecdote, not a result."], 2: ["Two seeds are too few to say what others would give."]}
-    against = [_collapsed(cells, best, (method, BASE)), *few.get(seeds, _simplest(grid, best)), *_not_ranked(grid)]
+    against = [_collapsed(cells, best, (method, BASE)), *few.get(seeds, _simplest(grid, best)), *not_ranked(grid)]
     said = [*_whether_training_paid(grid, cells), f"{text}.", *_over_source_only(grid, best)]
     return " ".join([*said, *filter(None, against)])
 
@@ -77,7 +77,7 @@ def in_short(grid: Grid) -> str:
             ],
         )
     )
-    more = [few.get(max(map(len, cells.values())), ""), _collapsed(cells, best), *_not_ranked(grid)]
+    more = [few.get(max(map(len, cells.values())), ""), _collapsed(cells, best), *not_ranked(grid)]
     return " ".join([f"{said}.", *filter(None, more)])
 
 
@@ -98,7 +98,7 @@ def _of_seeds(grid: Grid, cell: Cell) -> str:
     return f" {named(own)}" if len(own) < len(grid.of(*cell)) else ""
 
 
-def _not_ranked(grid: Grid) -> list[str]:
+def not_ranked(grid: Grid) -> list[str]:
     """A sentence on cells that have other seeds than the rest."""
     found = grid.unranked
     many = [f"{len(found)} cells that lack seeds are not ranked; tables name their seeds."]

@@ -78,7 +78,8 @@ class Selection:
     has_source: bool  #: whether there was a source dataset
     has_reference: bool  #: whether the grid has the cell :data:`REFERENCE`
     longer: str = "more time"  #: what would let the cells train for longer, in words
-    remarks: Sequence[str] = ()  #: sentences without a full stop on what was decided before training, for the page
+    remarks: Sequence[str] = ()  #: sentences without a full stop on what was decided before training, for the notes
+    limits: Sequence[str] = ()  #: sentences without a full stop on what could not be trained, for the page's top
 
     @property
     def chosen(self) -> Candidate:

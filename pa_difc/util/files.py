@@ -8,8 +8,9 @@ import platform
 import secrets
 import stat
 import zipfile
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from math import isfinite
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +22,21 @@ from .names import as_utf8
 
 #: The key under which a sealed JSON file keeps the hash of its other content.
 _SEAL = "digest"
+
+
+#: Where written files are noted; see :func:`noting`.
+_noted: ContextVar[list[Path] | None] = ContextVar("noted", default=None)
+
+
+@contextmanager
+def noting() -> Iterator[list[Path]]:
+    """The files that this thread writes within the block, in order."""
+    paths: list[Path] = []
+    token = _noted.set(paths)
+    try:
+        yield paths
+    finally:
+        _noted.reset(token)
 
 
 def write_atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
@@ -51,6 +67,8 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         if mode is not None:
             temporary.chmod(mode)
         temporary.replace(path)
+        if (noted := _noted.get()) is not None:
+            noted.append(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
     finally:

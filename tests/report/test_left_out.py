@@ -117,3 +117,20 @@ def test_a_table_for_a_paper_says_what_is_left_out(tmp_path):
     tables = {path.name: path.read_text() for path in (tmp_path / "out" / "tables").glob("*.tex")}
     assert [name for name, text in tables.items() if "Left out: " in text] == ["methods-and-losses.tex"]
     assert "record.json" in tables["methods-and-losses.tex"].partition("Left out: ")[2]
+
+
+def test_a_page_says_at_its_top_what_its_headline_leaves_out(tmp_path):
+    """Not in a note that a phone folds."""
+    for loss, seeds in (("ce", (0, 1)), ("difc", (0,))):
+        for seed in seeds:
+            write(tmp_path, record("dann", loss, seed))
+    (write(tmp_path, record("mcd", "ce", 0)) / "record.json").write_text("{")
+    (page,) = write_grid_report(tmp_path, tmp_path / "out")
+    top = page.read_text().partition("<details")[0]
+    gone = "1 damaged run is left out; the notes say which and why."
+    for said in ("Not ranked, for lack of seeds: dann + difc (seed 0).", gone):
+        assert f"<p class='limit'>{said}</p>" in top
+        assert said in page.with_name("report.md").read_text().partition("\n\n## ")[0]
+    write(tmp_path, record("dann", "ce", 0, target="another"))
+    overview, *_ = write_grid_report(tmp_path, tmp_path / "out")
+    assert f"<p class='limit'>{gone}</p>" in overview.read_text().partition("<h2")[0]
