@@ -19,6 +19,7 @@ from ..report.phases import never_began
 from ..report.printed import aligned, notes
 from ..report.run import Run
 from ..report.selection import Candidate, Selection, select
+from ..report.written import Options, replaced
 from ..training.record import run_path
 from ..util.errors import UserError
 from ..util.process import quoted
@@ -52,7 +53,8 @@ def conclude(
     if selection is None:
         raise UserError(f"{out}: outputs.npz of a run is missing; delete its record.json and rerun to write both")
     selection = replace(selection, longer=longer, remarks=remarks, limits=limits)
-    page = write_grid(grid, out, None, choice=selection).page
+    with replaced(out, Options()):
+        page = write_grid(grid, out, None, choice=selection).page
     chosen = selection.chosen
     model = load_model(chosen.runs[0].path)
     export_model(model, out / "model", ("safetensors",), run_record(chosen.runs[0].path))
