@@ -23,7 +23,25 @@ def caveats(runs: Sequence[Run], longer: str = "more epochs") -> list[str]:
     """
     late = never_began((run.settings for run in runs), longer)
     mixed = [*_mixed_versions(runs), *_mixed_threads(runs)]
-    return [*late, *_seen_before(runs), *mixed, *_shared_features(runs), *_overlapping_splits(runs)]
+    return [
+        *late,
+        *_left_out_by_label(runs),
+        *_seen_before(runs),
+        *mixed,
+        *_shared_features(runs),
+        *_overlapping_splits(runs),
+    ]
+
+
+def _left_out_by_label(runs: Sequence[Run]) -> list[str]:
+    """On faces of the target that its labels kept out of training."""
+    target = runs[0].record["data"]["target"]
+    gone = [f"{number:,} {word}" for word, number in sorted((target.get("excluded") or {}).items()) if number]
+    pairs = target.get("duplicates") or {}
+    gone += ["images whose copies have different labels"] * bool(pairs.get("conflicting") and pairs.get("dropped"))
+    if not gone:
+        return []
+    return [f"Left out of {target['name']} by their labels, also of its training faces: {', '.join(gone)}"]
 
 
 def _seen_before(runs: Sequence[Run]) -> list[str]:

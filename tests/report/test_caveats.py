@@ -4,10 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
-from records import SEVEN, outputs, record, write
+from records import SEVEN, load_grids, outputs, record, write
 
 from pa_difc.commands.parser import main
 from pa_difc.report.again import set_for_all
+from pa_difc.report.caveats import caveats
 from pa_difc.report.grid import make_grids
 from pa_difc.report.layout import settings
 from pa_difc.report.run import all_runs
@@ -101,3 +102,21 @@ def test_outputs_of_another_run_are_refused(name, tmp_path):
             _ = run.outputs
     with pytest.raises(UserError, match="is not what this run wrote"):
         main(["report", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ({"excluded": {"contempt": 30, "none": 0}}, "30 contempt"),
+        ({"duplicates": {"groups": 5, "across_splits": 0, "conflicting": 2, "dropped": 9}}, "images whose copies have"),
+        ({"duplicates": {"groups": 5, "across_splits": 0, "conflicting": 2, "dropped": 0}}, None),
+        ({"excluded": {}}, None),
+    ],
+)
+def test_target_faces_that_labels_kept_out_of_training_are_named(tmp_path, target, said):
+    one = record("dann", "ce")
+    one["data"]["target"] |= target
+    write(tmp_path, one)
+    (grid,) = load_grids(tmp_path)
+    found = [line for line in caveats(grid.runs) if line.startswith("Left out of")]
+    assert len(found) == bool(said) and (not said or f"by their labels, also of its training faces: {said}" in found[0])
