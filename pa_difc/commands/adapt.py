@@ -110,9 +110,10 @@ def run(parsed: argparse.Namespace) -> int:
     from ..training.cores import threads_of
     from ..util.files import write_text
     from ..util.process import command_line
+    from ..util.terminal import wrapped
     from .adapt_choice import conclude
     from .adapt_plan import make_plan
-    from .adapt_time import training_ends, unfinished
+    from .adapt_time import overrun, training_ends, unfinished
     from .budget import epochs_at_most, fewer_faces, planned, steps_per_epoch
     from .grid import on_first, report_failures, run_grid, sized
     from .grid_lines import in_brief_without_labels
@@ -151,8 +152,10 @@ def run(parsed: argparse.Namespace) -> int:
     late = unfinished(len(cells), len(records), len(failures), parsed.budget)
     if not records:
         raise UserError(f"none of the {len(cells)} cells could be trained")
-    limits = [line for line in (late, plan.left_out, _from_nothing(parsed)) if line]
-    conclude(records, out, target, longer=longer, remarks=[plan.crop] * bool(plan.crop), limits=limits)
+    limits = [line for line in (plan.left_out, _from_nothing(parsed)) if line]
+    conclude(records, out, target, longer=longer, crop=plan.crop, late=late, limits=limits)
+    if line := overrun(parsed.budget, budget, time.perf_counter() - started):
+        print(wrapped(line, indent=2))
     return 0 if all(failure.mendable for _, failure in failures) else 1
 
 

@@ -31,8 +31,10 @@ def conclude(
     records: Sequence[dict[str, Any]],
     out: Path,
     target: Domain,
+    *,
     longer: str,
-    remarks: Sequence[str] = (),
+    crop: str = "",
+    late: str = "",
     limits: Sequence[str] = (),
 ) -> None:
     """Chooses a cell, writes the page and the model, and prints the choice, how certain it is and how to use it.
@@ -42,8 +44,9 @@ def conclude(
         out: the folder above their folders.
         target: the data; its labels, if any, are read after the choice.
         longer: what would let the cells train for longer, in words.
-        remarks: sentences without a full stop for the page's notes, on what was decided before training.
-        limits: the same for the page's top, on what could not be trained.
+        crop: how the crop was chosen, in a sentence without a full stop, for the page's notes.
+        late: the same on cells that did not finish, for the page's top; the terminal has said it.
+        limits: the same on what could not be trained, for the page's top and the terminal.
 
     Raises:
         UserError: a run's outputs are missing, or a file can't be written.
@@ -52,7 +55,7 @@ def conclude(
     selection = select(grid)
     if selection is None:
         raise UserError(f"{out}: outputs.npz of a run is missing; delete its record.json and rerun to write both")
-    selection = replace(selection, longer=longer, remarks=remarks, limits=limits)
+    selection = replace(selection, longer=longer, remarks=[crop] * bool(crop), limits=[*[late] * bool(late), *limits])
     with replaced(out, Options()):
         page = write_grid(grid, out, None, choice=selection).page
     chosen = selection.chosen
@@ -63,7 +66,7 @@ def conclude(
     table = aligned(candidates_table(selection, narrow=True), keys=2)
     print("", *table, *notes([*selection_notes(selection), *others]), "", sep="\n")
     print(f"chosen without labels: {chosen.name}")
-    for line in [*certainty(selection), *_scored(chosen, selection, target)]:
+    for line in [*certainty(selection), *(f"{limit}." for limit in limits), *_scored(chosen, selection, target)]:
         print(wrapped(f"  {line}", indent=2))
     print(f"\nwritten: {page}, {out / 'model'}")
     print(wrapped(_whether_to_use(selection, model), indent=2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..util import clock
+from ..util.durations import duration
 from ..util.errors import UserError
 from ..util.process import typed_line
 from ..util.terminal import wrapped
@@ -49,3 +50,15 @@ def unfinished(cells: int, finished: int, failed: int, budget: str) -> str:
     said = f"--budget {budget} ended before {left} of the {cells} cells had finished: {those}"
     print(f"\n{wrapped(said, indent=2)}\n{resume}", flush=True)
     return f"{said}; the same command resumes the others"
+
+
+def overrun(given: str, budget: float, took: float) -> str:
+    """A line if the command took a tenth longer than its budget, or else empty.
+
+    Args:
+        given: the budget, as the user gave it.
+        budget, took: in seconds.
+    """
+    if took <= 1.1 * budget:
+        return ""
+    return f"this took {duration(took)}, longer than --budget {given}: the machine was slower than when it was measured"

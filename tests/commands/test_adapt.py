@@ -153,7 +153,11 @@ def test_without_weights_all_is_learnt_from_the_source_and_labels_are_read_after
         and "How certain is the choice" in page
         and f"| {chosen[1]} | {chosen[2]} ←" in page
     )
+    hint = "o --pretrained: all is learnt from the source; pa-difc weights lists public networks to start from"
+    top = re.sub("<[^>]+>", "", (tmp_path / "report.html").read_text().partition("<details")[0])
+    assert f"N{hint}" in top and f"N{hint}" in page.partition("\n## ")[0]
     before, after = said.split("chosen without labels: ")
+    assert hint in " ".join(before.split()) and hint in " ".join(after.split())
     assert f"read after the choice: accuracy {record['scores']['target']['accuracy']:5.1%}  mean " in after
     assert (
         not re.search(r"accuracy +\d", before) and before.count("source recall ") > 3

@@ -135,3 +135,9 @@ def test_a_process_whose_training_would_take_days_ends_with_its_budget_and_a_mod
     assert methods_of(tmp_path / "out") == {"as_is"} and (tmp_path / "out" / "model" / "config.json").exists()
     assert len(re.findall(r"stopped after epoch \d+ of \d{6} \(checkpoint \d+ written\)", done.stdout)) == 2
     assert "ended before 4 of the 5 cells had finished" in done.stdout
+
+
+@pytest.mark.parametrize(("took", "said"), [(180, ""), (197, ""), (199, "this took 3 min, longer than --budget 3m")])
+def test_a_command_that_takes_longer_says_so(took, said):
+    line = adapt_time.overrun("3m", 180.0, took)
+    assert line.startswith(said) and bool(line) is bool(said)
