@@ -154,9 +154,9 @@ def _scored(record: dict[str, Any], labels: LabelSet) -> str:
         for name, s, m, t, n in zip(labels.names, source, tested, target["recall"], counts, strict=True)
     ]
     accuracy, mean_recall, f1 = (_percent(target[name]) for name in ("accuracy", "macro_recall", "macro_f1"))
-    frequent = _percent(target["macro_recall_20"])
-    return f"""Target test split: accuracy {accuracy}, mean recall {mean_recall}, macro-F1 {f1};
-mean recall over the classes with at least 20 test faces {frequent}.
+    frequent = target["macro_recall_20"]
+    more = f";\nmean recall over the classes with at least 20 test faces {_percent(frequent)}" * (frequent is not None)
+    return f"""Target test split: accuracy {accuracy}, mean recall {mean_recall}, macro-F1 {f1}{more}.
 Labels of the target were read to write these numbers, and for nothing else.
 
 | class | recall, source | of faces | recall, target | of faces |

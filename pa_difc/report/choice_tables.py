@@ -12,7 +12,7 @@ from ..util.names import shown_loss
 from ..util.numbers import fixed, signed
 from .run import AS_IS
 from .selection import AGAINST_AS_IS, ALONE, REFERENCE, Selection
-from .table import all_frequent
+from .table import tells_frequent
 from .tables import AGREES, Rows
 
 #: What each criterion of the choice means, in a line.
@@ -125,8 +125,9 @@ def judged(selection: Selection | None) -> Rows:
 
     Spearman's correlation is between a criterion and the mean recall on the target, over all cells.
     """
-    frequent = selection is not None and all_frequent(run.scores for c in selection.candidates for run in c.runs)
-    of_frequent = [] if frequent else ["≥ 20 faces"]
+    candidates = selection.candidates if selection else []
+    frequent = tells_frequent(run.scores for c in candidates for run in c.runs)
+    of_frequent = ["≥ 20 faces"] if frequent else []
     rows = [["criterion", "picks", "mean recall %", *of_frequent, "regret, points", "Spearman"]]
     from scipy.stats import spearmanr
 
@@ -140,7 +141,7 @@ def judged(selection: Selection | None) -> Rows:
         rho = signed(spearmanr(scores, values).statistic, 2) if len(set(scores)) > 1 < len(set(values)) else "–"
         recall = recalls[pick.name]
         known = [run.scores["macro_recall_20"] for run in pick.runs]
-        shown = [] if frequent else ["–" if None in known else fixed(100 * mean(known))]
+        shown = ["–" if None in known else fixed(100 * mean(known))] if frequent else []
         rows.append([criterion, pick.name, fixed(recall), *shown, fixed(max(values) - recall), rho])
     return rows
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..evaluation.metrics import ENOUGH_FACES
+from ..evaluation.metrics import ENOUGH_CLASSES, ENOUGH_FACES
 from ..util.intervals import Share, wilson
+from ..util.names import listed
 from ..util.numbers import fixed, minus
 from .group_recall import FEWEST_OF_CLASS, ByGroup
 from .mistakes import CONFIDENCES, find_pairs
@@ -102,16 +103,12 @@ def _least_often(r: Reviewed, mentioned: int) -> str:
         return ""
     named_ones = lowest if len(lowest) <= _NAMED + 1 else lowest[:_NAMED]
     more = len(lowest) - len(named_ones)
-    names = _listed([*(r.classes[k] for k in named_ones), *([f"{more} others"] if more else [])])
-    said = f"{names} {'is' if len(lowest) == 1 else 'are'} right least often: {_listed(list(map(named, named_ones)))}"
-    if len(enough) and counts[lowest].max() < ENOUGH_FACES:
-        k = worst(enough)[0]
-        said += f"; of classes with at least {ENOUGH_FACES} faces, {r.classes[k]}: {named(k)}"
+    names = listed([*(r.classes[k] for k in named_ones), *([f"{more} others"] if more else [])])
+    said = f"{names} {'is' if len(lowest) == 1 else 'are'} right least often: {listed(list(map(named, named_ones)))}"
+    if len(enough) >= ENOUGH_CLASSES and counts[lowest].max() < ENOUGH_FACES:
+        each = [f"{r.classes[k]}: {named(k)}" for k in worst(enough)[:_NAMED]]
+        said += f"; of classes with at least {ENOUGH_FACES} faces, {listed(each)}"
     return said + "."
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _unlabelled(r: Reviewed) -> list[str]:

@@ -420,6 +420,15 @@ def counted(right_of):
             "anger is right least often: 2 of 11 (95% interval 5 to 48%); of classes with at least 20 faces, "
             "sad: 10 of 20.",
         ),
+        (  # happy alone is the best and the worst of those with 20 faces
+            {"anger": (6, 11), "fear": (3, 13), "sad": (10, 19), "happy": (22, 28)},
+            "fear is right least often: 3 of 13 (95% interval 8 to 50%).",
+        ),
+        (
+            {"anger": (1, 11), "sad": (10, 20), "neutral": (20, 40), "happy": (200, 230)},
+            "anger is right least often: 1 of 11 (95% interval 2 to 38%); of classes with at least 20 faces, "
+            "neutral: 20 of 40 and sad: 10 of 20.",
+        ),
         ({"anger": (9, 11), "sad": (10, 20), "happy": (200, 230)}, "sad is right least often: 10 of 20."),
         (
             {"anger": (0, 3), "fear": (0, 25), "happy": (1, 60)},
