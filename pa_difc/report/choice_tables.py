@@ -7,7 +7,7 @@ from statistics import mean
 from ..evaluation.criteria import CONSENSUS_OF_METHODS as CONSENSUS
 from ..evaluation.criteria import SOURCE_TOLERANCE
 from ..evaluation.metrics import COLLAPSED_UNLABELLED
-from ..util.intervals import Share
+from ..util.intervals import Share, in_brackets
 from ..util.names import shown_loss
 from ..util.numbers import fixed, signed
 from .run import AS_IS
@@ -148,7 +148,7 @@ def judged(selection: Selection | None) -> Rows:
 
 def _with_interval(share: Share | None) -> str:
     """In %, such as "52.1 (44–60)"."""
-    return "–" if share is None else f"{fixed(100 * share.value)} ({100 * share.low:.0f}–{100 * share.high:.0f})"
+    return "–" if share is None else f"{fixed(100 * share.value)} {in_brackets(share)}"
 
 
 def _share(value: float | None) -> str:
