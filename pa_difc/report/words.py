@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..evaluation.metrics import ENOUGH_CLASSES, ENOUGH_FACES
@@ -9,12 +11,12 @@ from ..util.intervals import Share, wilson
 from ..util.names import listed
 from ..util.numbers import fixed, minus
 from .group_recall import FEWEST_OF_CLASS, ByGroup
-from .mistakes import CONFIDENCES, find_pairs
+from .mistakes import CONFIDENCES, Pair, find_pairs
 from .reviewed import Reviewed
 from .statistics import SIGNIFICANT
 
 _UNSURE, _SURE = CONFIDENCES[1], CONFIDENCES[-1]
-_NAMED = 3  #: classes named before several others are counted
+_NAMED = 3  #: classes, or pairs of them, named before several others are counted
 
 
 def share(value: float) -> str:
@@ -61,14 +63,13 @@ def _labelled(r: Reviewed) -> list[str]:
     if not wrong:
         return [f"All {n:,} faces are right."]
     found = wilson(wrong, n)
-    first = find_pairs(r.labels, r.probs)[0]
-    pair = f"{r.classes[first.true]} → {r.classes[first.predicted]}"
+    pairs = find_pairs(r.labels, r.probs)
+    most = [pair for pair in pairs if len(pair.faces) == len(pairs[0].faces)]
     said = [
         f"Of {n:,} faces {share(found.value)} are wrong ({wrong:,}; 95% interval {interval(found)}).",
-        f"{share(first.of_errors)} of all errors are {pair}: {share(first.of_true)} of the {r.classes[first.true]} "
-        f"faces are predicted as {r.classes[first.predicted]}.",
+        _most_frequent(r.classes, most),
     ]
-    if least := _least_often(r, first.true):
+    if least := _least_often(r, None if most[1:] else most[0].true):
         said.append(least)
     sure = int(((r.predicted != r.labels) & (r.confidence >= _SURE)).sum())
     if sure:
@@ -77,12 +78,28 @@ def _labelled(r: Reviewed) -> list[str]:
     return said
 
 
-def _least_often(r: Reviewed, mentioned: int) -> str:
+def _most_frequent(classes: Sequence[str], most: Sequence[Pair]) -> str:
+    """A sentence on the most frequent pair of classes, or on those that are equally frequent."""
+    first, *others = most
+    if not others:
+        true, predicted = classes[first.true], classes[first.predicted]
+        return (
+            f"{share(first.of_errors)} of all errors are {true} → {predicted}: {share(first.of_true)} of the {true} "
+            f"faces are predicted as {predicted}."
+        )
+    faces = f"{len(first.faces):,} face{'s' * (len(first.faces) > 1)}"
+    if len(most) > _NAMED:
+        return f"No error stands out: the most frequent, {len(most)} pairs of classes, have {faces} each."
+    names = listed([f"{classes[pair.true]} → {classes[pair.predicted]}" for pair in most])
+    return f"{names} are the most frequent errors, {faces} each."
+
+
+def _least_often(r: Reviewed, mentioned: int | None) -> str:
     """A sentence on the classes that are right least often, rare ones with their interval; empty if it adds nothing.
 
     Args:
         r: predictions with labels.
-        mentioned: a class whose errors were described already.
+        mentioned: a class whose errors were described already, if any.
     """
     assert r.labels is not None
     counts = np.bincount(r.labels, minlength=len(r.classes))
