@@ -163,7 +163,7 @@ def test_the_sentence_says_who_gained_and_that_one_seed_is_none(folder, tmp_path
     )
     # The confusion matrices are those of SAID: CE is right on 2 of 8 faces, DIFC on rows 1, 2 and 7.
     assert "over cross-entropy +5.7 points of mean recall (p = 0.038, p = 0.038 by Holm, 3 seeds; " in text
-    assert "and +5.7 of accuracy (1 more of 8 faces is right)" in text and "surprise least (-10)" in text
+    assert "and +5.7 of accuracy (1 more of 8 faces is right)" in text and "surprise loses most (-10)" in text
     # One more of 8 faces may be none of others, whatever p is.
     assert "The simplest loss that is not clearly worse is ce. " in text
     assert text.endswith("Not ranked, for lack of seeds: dann + ce (seed 0).")
