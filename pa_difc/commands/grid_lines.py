@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..util.durations import duration, time_left
+from ..util.intervals import accuracy_of, in_brackets
 from ..util.terminal import columns, on_one_line
 
 Record = dict[str, Any]
+
+#: With fewer test faces, lines show the interval of accuracy: it is wider than about ±4 points.
+_FEW_FACES = 500
 
 
 class Brief(NamedTuple):
@@ -17,10 +21,16 @@ class Brief(NamedTuple):
     main: str
     short: str  #: the main one in fewer words
     before: str = ""  #: what stands before it
-    more: str = ""  #: what adds to it
+    interval: str = ""  #: of what stands before it
+    more: str = ""  #: what adds to the main one
 
     def __str__(self) -> str:
-        return _joined(self.before, f"{self.main} {self.more}".rstrip())
+        return _joined(self.first, f"{self.main} {self.more}".rstrip())
+
+    @property
+    def first(self) -> str:
+        """What stands before the main one, with its interval."""
+        return f"{self.before} {self.interval}".rstrip()
 
 
 def in_brief(record: Record) -> Brief:
@@ -30,8 +40,15 @@ def in_brief(record: Record) -> Brief:
         recall, frequent = f"{target['macro_recall']:5.1%}", target["macro_recall_20"]
         told = frequent is not None and f"{frequent:5.1%}" != recall
         more = f"(≥ 20 faces {frequent:.1%})" if told else ""
-        return Brief(f"mean recall {recall}", f"recall {recall}", f"accuracy {target['accuracy']:5.1%}", more)
+        accuracy = f"accuracy {target['accuracy']:5.1%}"
+        return Brief(f"mean recall {recall}", f"recall {recall}", accuracy, interval_of(target), more)
     return _unlabelled(record, scores["unlabelled_target"]["predicted"])
+
+
+def interval_of(scores: Record) -> str:
+    """The 95 % interval of accuracy in brackets; empty for 500 faces or more."""
+    few = sum(map(sum, scores["confusion"])) < _FEW_FACES
+    return in_brackets(accuracy_of(scores["confusion"])) if few else ""
 
 
 def in_brief_before_adjusting(record: Record) -> Brief:
@@ -76,6 +93,8 @@ def done_line(head: str, scores: Brief, seconds: float | None, left: str) -> str
         _joined(head, str(scores), took, left),
         _joined(head, str(both), took, left),
         _joined(head, str(both), left),
+        *([_joined(head, scores.first, scores.short, left)] if scores.interval else []),
+        _joined(head, str(both._replace(interval="")), left),
         _joined(head, scores.main, left),
         _joined(head, scores.short, left),
         _joined(head, scores.short),

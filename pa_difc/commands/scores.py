@@ -13,6 +13,7 @@ from ..data.labelling import alone_line
 from ..evaluation.metrics import COLLAPSED, COLLAPSED_UNLABELLED, METRICS
 from ..report.phases import never_began
 from ..util.terminal import filled, wrapped
+from .grid_lines import interval_of
 
 if TYPE_CHECKING:
     from ..training.settings import Settings
@@ -109,7 +110,9 @@ def _print_predictions(target: str, scores: dict[str, Any], classes: list[str]) 
 
 def _print_target(target: str, scores: dict[str, Any], classes: list[str]) -> None:
     print(f"target {target}, last epoch, no target label used:")
-    _print_row("", [f"{name} {_share(scores[key])}" for key, name in METRICS.items()])
+    sure = {"accuracy": interval_of(scores)}
+    shown = {key: f"{name} {scores[key]:.1%}" for key, name in METRICS.items() if scores[key] is not None}
+    _print_row("", [f"{text} {sure.get(key, '')}".rstrip() for key, text in shown.items()])
     recalls = zip(classes, scores["recall"], strict=True)
     _print_row("recall   ", [f"{name} {'–' if r is None else format(r, '.0%')}" for name, r in recalls])
     _warn(scores, COLLAPSED)
@@ -118,10 +121,6 @@ def _print_target(target: str, scores: dict[str, Any], classes: list[str]) -> No
 def _warn(scores: dict[str, Any], words: str) -> None:
     if scores["collapsed"]:
         print(wrapped(f"  collapsed: {words}", indent=4))
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
 
 
 def _print_row(head: str, cells: list[str]) -> None:

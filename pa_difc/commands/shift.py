@@ -150,7 +150,7 @@ def _show(lines: Sequence[Line]) -> None:
     over = f"mean ± standard deviation over {over_draws(lines)}"
     for metric, name in METRICS.items():
         if not any(line.values(alpha, metric) for line in lines for alpha in line.scores):
-            continue  # no class has 20 faces
+            continue  # too few classes have 20 faces
         print(f"\n{filled(f'{name} in %: {over}, last epoch; target labels are used to shift and to score only')}")
         print("\n".join(aligned(table(lines, metric), keys=len(KEYS))))
         if len(gains := gains_table(lines, metric)) > 1:

@@ -8,6 +8,7 @@ from ..data.labels import LabelSet
 from ..training.learnt import learnt_little
 from ..training.model_settings import of_expressions, product_line
 from ..training.origins import origin_lines, seen_before
+from ..util.intervals import accuracy_of, in_brackets
 from ..util.names import cell_name
 from .front_matter import front_matter
 from .temperature import temperature_line
@@ -154,9 +155,10 @@ def _scored(record: dict[str, Any], labels: LabelSet) -> str:
         for name, s, m, t, n in zip(labels.names, source, tested, target["recall"], counts, strict=True)
     ]
     accuracy, mean_recall, f1 = (_percent(target[name]) for name in ("accuracy", "macro_recall", "macro_f1"))
-    frequent = _percent(target["macro_recall_20"])
-    return f"""Target test split: accuracy {accuracy}, mean recall {mean_recall}, macro-F1 {f1};
-mean recall over the classes with at least 20 test faces {frequent}.
+    frequent, sure = target["macro_recall_20"], in_brackets(accuracy_of(target["confusion"]))
+    more = f";\nmean recall over the classes with at least 20 test faces {_percent(frequent)}" * (frequent is not None)
+    return f"""Target test split: accuracy {accuracy} {sure}, mean recall {mean_recall}, macro-F1 {f1}{more}.
+In brackets: the 95 % interval.
 Labels of the target were read to write these numbers, and for nothing else.
 
 | class | recall, source | of faces | recall, target | of faces |

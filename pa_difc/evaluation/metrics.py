@@ -30,6 +30,8 @@ ALMOST_ALL = 0.9
 COLLAPSED_UNLABELLED = (
     f"fewer than half of the classes were ever predicted, or one class for at least {ALMOST_ALL:.0%} of the faces"
 ).replace("%", " %")
+#: The fewest classes with enough faces that "macro_recall_20" is a mean over.
+ENOUGH_CLASSES = 2
 #: The note below tables.
 ENOUGH_NOTE = f"≥ {ENOUGH_FACES} faces: mean recall over the classes with at least {ENOUGH_FACES} test faces"
 
@@ -85,7 +87,10 @@ def one_sided(confusion: npt.ArrayLike) -> bool:
 
 
 def macro_recall_20(confusion: npt.ArrayLike) -> float | None:
-    """Mean recall over the classes with at least 20 faces, in [0, 1]; None if there is no such class.
+    """Mean recall over the classes with at least 20 faces, in [0, 1].
+
+    None if these are fewer than two, or fewer than half of the classes that occur: it would be the recall of one class,
+    or of the few frequent ones.
 
     Args:
         confusion: ``(K, K)`` counts, rows true and columns predicted.
@@ -93,7 +98,9 @@ def macro_recall_20(confusion: npt.ArrayLike) -> float | None:
     matrix = np.asarray(confusion)
     totals = matrix.sum(axis=1)
     enough = totals >= ENOUGH_FACES
-    return float((matrix.diagonal()[enough] / totals[enough]).mean()) if enough.any() else None
+    if enough.sum() < max(ENOUGH_CLASSES, (totals > 0).sum() / 2):
+        return None
+    return float((matrix.diagonal()[enough] / totals[enough]).mean())
 
 
 def prediction_counts(probs: npt.NDArray[Any], occurring: int | None = None) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from statistics import mean
 from ..evaluation.criteria import CONSENSUS_OF_METHODS as CONSENSUS
 from ..evaluation.criteria import SOURCE_TOLERANCE
 from ..evaluation.metrics import COLLAPSED_UNLABELLED
-from ..util.intervals import Share
+from ..util.intervals import Share, in_brackets
 from ..util.names import shown_loss
 from ..util.numbers import fixed, signed
 from .run import AS_IS
 from .selection import AGAINST_AS_IS, ALONE, REFERENCE, Selection
-from .table import all_frequent
+from .table import tells_frequent
 from .tables import AGREES, Rows
 
 #: What each criterion of the choice means, in a line.
@@ -126,8 +126,9 @@ def judged(selection: Selection | None) -> Rows:
 
     Spearman's correlation is between a criterion and the mean recall on the target, over all cells.
     """
-    frequent = selection is not None and all_frequent(run.scores for c in selection.candidates for run in c.runs)
-    of_frequent = [] if frequent else ["≥ 20 faces"]
+    candidates = selection.candidates if selection else []
+    frequent = tells_frequent(run.scores for c in candidates for run in c.runs)
+    of_frequent = ["≥ 20 faces"] if frequent else []
     rows = [["criterion", "picks", "mean recall %", *of_frequent, "regret, points", "Spearman"]]
     from scipy.stats import spearmanr
 
@@ -141,14 +142,14 @@ def judged(selection: Selection | None) -> Rows:
         rho = signed(spearmanr(scores, values).statistic, 2) if len(set(scores)) > 1 < len(set(values)) else "–"
         recall = recalls[pick.name]
         known = [run.scores["macro_recall_20"] for run in pick.runs]
-        shown = [] if frequent else ["–" if None in known else fixed(100 * mean(known))]
+        shown = ["–" if None in known else fixed(100 * mean(known))] if frequent else []
         rows.append([criterion, pick.name, fixed(recall), *shown, fixed(max(values) - recall), rho])
     return rows
 
 
 def _with_interval(share: Share | None) -> str:
     """In %, such as "52.1 (44–60)"."""
-    return "–" if share is None else f"{fixed(100 * share.value)} ({100 * share.low:.0f}–{100 * share.high:.0f})"
+    return "–" if share is None else f"{fixed(100 * share.value)} {in_brackets(share)}"
 
 
 def _share(value: float | None) -> str:

@@ -13,7 +13,7 @@ from .paths import page_folder
 from .published import published_accuracy
 from .run import AS_IS, Run
 from .seeds import marks_of, named, seeds_note, usual_seeds
-from .table import all_frequent
+from .table import tells_frequent
 from .variants import variant_names
 
 #: The baseline loss, and this package's own.
@@ -99,9 +99,9 @@ class Grid:
         return all(run.labelled for run in self.runs)
 
     @property
-    def frequent(self) -> bool:
-        """Whether all classes on the target have at least 20 test faces."""
-        return self.labelled and all_frequent(run.scores for run in self.runs)
+    def tells_frequent(self) -> bool:
+        """Whether tables have mean recall over the classes with at least 20 test faces."""
+        return self.labelled and tells_frequent(run.scores for run in self.runs)
 
     @property
     def as_is(self) -> Run | None:

@@ -203,7 +203,7 @@ def _scored(grid: Grid, selection: Selection | None) -> tuple[dict[str, tables.R
         "Predictions that DIFC changed": tables.changed_predictions(grid),
         "Samples per class": tables.imbalance(grid),
     }
-    if grid.frequent:  # these would repeat those of mean recall
+    if not grid.tells_frequent:
         content = {title: rows for title, rows in content.items() if "at least 20 faces" not in title}
     compared = any(head.startswith("Δ") for rows in content.values() if len(rows) > 1 for head in rows[0])
     notes = _notes(grid, main, is_judged, compared)
@@ -268,7 +268,7 @@ def _notes(grid: Grid, main: tables.Rows, is_judged: bool, compared: bool) -> li
     way = f' ("{JUDGED}" shows what would be one, and how it did)' if is_judged else ""
     notes = [
         "In %, target test split, mean ± standard deviation over seeds, last epoch; no target label was used in "
-        "training or selection." + ("" if grid.frequent else f" {ENOUGH_NOTE}."),
+        "training or selection." + f" {ENOUGH_NOTE}." * grid.tells_frequent,
         *(
             f"{line[0].upper()}{line[1:]}. A difference over fewer seeds than its cell has names them."
             for line in grid.seeds_note

@@ -62,8 +62,8 @@ def chart(plane: Plane) -> Any:
     shown = " && ".join(f"(only_{part} == '' || datum.{part}_key == only_{part})" for part in ("method", "loss"))
     axis = alt.Axis(tickCount=7, labelFlush=False, labelOverlap=True)
     x, y = (
-        channel(f"{place}:Q", title=title, scale=alt.Scale(zero=False, padding=18), axis=axis)
-        for channel, place, title in zip((alt.X, alt.Y), "xy", plane.axes, strict=True)
+        channel(f"{place}:Q", title=title, scale=alt.Scale(domain=span, padding=18), axis=axis)
+        for channel, place, title, span in zip((alt.X, alt.Y), "xy", plane.axes, plane.spans, strict=True)
     )
     look = {
         "color": alt.Color("color:N", scale=None),

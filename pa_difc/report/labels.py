@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 #: A box: left, right, bottom and top, in pixels.
 Box = tuple[float, float, float, float]
+#: The ends of what an axis spans.
+Span = tuple[float, float]
 
 #: Width of a letter and height of a line, in pixels.
 _LETTER, _LINE = 6.0, 12.0
@@ -33,6 +35,7 @@ def places(
     labels: Sequence[str],
     means: Sequence[tuple[float, float]],
     seeds: Sequence[tuple[float, float]],
+    spans: tuple[Span, Span],
     size: tuple[float, float],
 ) -> list[Place]:
     """A place for the label of each mean; empty labels get one, too, and take none.
@@ -40,9 +43,10 @@ def places(
     Args:
         labels: of the means.
         means, seeds: points in the plot's units.
+        spans: of its axes, in these units.
         size: of the plot in pixels.
     """
-    put = _to_pixels([*means, *seeds], size)
+    put = _to_pixels(spans, size)
     taken = [(_around(*put(p), _LARGE), 10.0) for p in means] + [(_around(*put(p), _SMALL), 1.0) for p in seeds]
     found = []
     for label, point in zip(labels, means, strict=True):
@@ -54,14 +58,13 @@ def places(
 
 
 def _to_pixels(
-    points: Sequence[tuple[float, float]], size: tuple[float, float]
+    spans: tuple[Span, Span], size: tuple[float, float]
 ) -> Callable[[tuple[float, float]], tuple[float, float]]:
-    """Maps the plot's units to pixels: the outermost points lie a little within the axes."""
-    spans = [(min(values), max(values)) for values in zip(*points, strict=True)]
+    """Maps the plot's units to pixels: what the axes span begins and ends a little within them."""
 
     def put(point: tuple[float, float]) -> tuple[float, float]:
         x, y = (
-            _EDGE + (value - low) / ((high - low) or 1.0) * (whole - 2 * _EDGE)
+            _EDGE + (value - low) / (high - low) * (whole - 2 * _EDGE)
             for value, (low, high), whole in zip(point, spans, size, strict=True)
         )
         return x, y

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isclose
 from statistics import mean
 
 from ..util.names import cell_name, listed
@@ -48,7 +49,12 @@ def sentence(grid: Grid, selection: Selection | None = None) -> str:
         text += f"; there is no run of {method} with cross-entropy to compare it with"
     seeds = max(map(len, cells.values())) if method == AS_IS else len(runs)  # as_is is deterministic: one run only
     few = {1: ["One seed: an anecdote, not a result."], 2: ["Two seeds are too few to say what others would give."]}
-    against = [_collapsed(cells, best, (method, BASE)), *few.get(seeds, _simplest(grid, best)), *not_ranked(grid)]
+    against = [
+        _equal(cells, best),
+        _collapsed(cells, best, (method, BASE)),
+        *few.get(seeds, _simplest(grid, best)),
+        *not_ranked(grid),
+    ]
     said = [*_whether_training_paid(grid, cells), f"{text}.", *_over_source_only(grid, best)]
     return " ".join([*said, *filter(None, against)])
 
@@ -77,7 +83,12 @@ def in_short(grid: Grid) -> str:
             ],
         )
     )
-    more = [few.get(max(map(len, cells.values())), ""), _collapsed(cells, best), *not_ranked(grid)]
+    more = [
+        _equal(cells, best),
+        few.get(max(map(len, cells.values())), ""),
+        _collapsed(cells, best),
+        *not_ranked(grid),
+    ]
     return " ".join([f"{said}.", *filter(None, more)])
 
 
@@ -214,18 +225,36 @@ def _first(runs: dict[int, Run]) -> Run:
 
 
 def _best(cells: dict[Cell, dict[int, Run]], metric: str) -> Cell:
-    return max(cells, key=lambda cell: mean(run.scores[metric] for run in cells[cell].values()))
+    return equally_good(cells, metric)[0]
+
+
+def _equal(cells: dict[Cell, dict[int, Run]], best: Cell) -> str:
+    """A sentence on other cells with the best one's mean recall; empty without any."""
+    names = [cell_name(*cell) for cell in equally_good(cells) if cell != best]
+    if not names:
+        return ""
+    who = listed(names) if len(names) <= _NAMED else f"{len(names)} other cells"
+    return f"{who} {'have' if names[1:] else 'has'} the same mean recall."
+
+
+def equally_good(cells: dict[Cell, dict[int, Run]], metric: str = "macro_recall") -> list[Cell]:
+    """The cells with the highest mean of a metric: several if they are equal."""
+    means = {cell: mean(run.scores[metric] for run in runs.values()) for cell, runs in cells.items()}
+    return [cell for cell, value in means.items() if isclose(value, max(means.values()))]
 
 
 def _classes_that_moved(grid: Grid, method: str, loss: str) -> str:
+    """Which class gained most by a loss over cross-entropy, and which one lost most or gained least."""
     shared = grid.of(method, BASE).keys() & grid.of(method, loss).keys()
 
-    def average(name: str) -> list[float]:
+    def average(name: str) -> list[float | None]:
         rows = [run.scores["recall"] for seed, run in grid.of(method, name).items() if seed in shared]
-        return [mean(v or 0.0 for v in column) for column in zip(*rows, strict=True)]
+        return [None if None in column else mean(column) for column in zip(*rows, strict=True)]
 
-    change = [100 * (b - a) for a, b in zip(average(BASE), average(loss), strict=True)]
-    order = sorted(range(len(change)), key=lambda k: change[k])
-    names = grid.classes
-    most, least = (f"({signed(change[order[i]], 0)})" for i in (-1, 0))
-    return f"; {names[order[-1]]} gains most {most}, {names[order[0]]} least {least}"
+    both = zip(average(BASE), average(loss), strict=True)
+    change = {k: 100 * (b - a) for k, (a, b) in enumerate(both) if a is not None and b is not None}
+    up, down = (pick(change, key=lambda k: change[k]) for pick in (max, min))
+    most, least = (f"({signed(change[k], 0)})" for k in (up, down))
+    gains = f"loses least {most}" if most.startswith("(-") else f"gains most {most}"
+    loses = f"loses most {least}" if least.startswith("(-") else f"gains least {least}"
+    return f"; {grid.classes[up]} {gains}, {grid.classes[down]} {loses}"

@@ -13,7 +13,8 @@ from ..util.names import cell_name
 from ..util.numbers import fixed, spread
 from .drawing import COLORS, GRAY, Figure
 from .grid import BASE, Grid
-from .labels import Place, places
+from .labels import Place, Span, places
+from .lead import equally_good
 from .run import AS_IS
 from .selection import Selection
 from .tables import percent
@@ -34,6 +35,9 @@ SHAPES = {
 }
 #: Width and height of the figure in inches, and about those of its axes in units of labels' places.
 _SIZE, _INNER = (5.4, 4.0), (440, 300)
+#: The least that an axis spans, by its decimals: 5 points, or 0.05. Shorter ones would make noise look decisive.
+_LEAST = {1: 5.0, 3: 0.05}
+_MARGIN = 0.12  #: of the static figure, as a share of what its axes span
 _OTHERS = "others"  #: legend entry for methods or losses without a colour or shape of their own
 
 
@@ -76,10 +80,16 @@ class Plane:
         """The classifier without training, the baseline of the others; None without one."""
         return next((p for p in self.points if p.method == AS_IS and p.loss == BASE), None)
 
+    @property
+    def spans(self) -> tuple[Span, Span]:
+        """What the axes span: the values, or more around them if they differ by little."""
+        least = _LEAST[self.digits]
+        return _span([x for p in self.points for x in p.x], least), _span([y for p in self.points for y in p.y], least)
+
     def places(self, labels: Sequence[str], size: tuple[float, float]) -> list[Place]:
         """Where the label of each point stands in a plot of so many pixels."""
         seeds = [(x, y) for p in self.points if len(p.x) > 1 for x, y in zip(p.x, p.y, strict=True)]
-        return places(labels, [(mean(p.x), mean(p.y)) for p in self.points], seeds, size)
+        return places(labels, [(mean(p.x), mean(p.y)) for p in self.points], seeds, self.spans, size)
 
     @property
     def _ordered(self) -> list[Point]:
@@ -88,6 +98,12 @@ class Plane:
     def figure(self) -> Figure:
         """The plot as a static figure, for print and for pages without scripts."""
         return Figure(self.title, partial(draw, plane=self), _SIZE, self.caption)
+
+
+def _span(values: Sequence[float], least: float) -> Span:
+    low, high = min(values), max(values)
+    more = max(0.0, least - (high - low)) / 2
+    return low - more, high + more
 
 
 def key(name: str, assigned: dict[str, str]) -> str:
@@ -112,9 +128,8 @@ def _scored(grid: Grid) -> Plane:
     caption += f" Dashed: {AS_IS}, without training." * bool(grid.as_is)
     caption += f" Means over other seeds than the rest: {', '.join(grid.unranked)}." * bool(grid.unranked)
     axes = ("mean recall (%)", "accuracy (%)")
-    means = {cell: mean(r.scores["macro_recall"] or 0 for r in runs.values()) for cell, runs in grid.ranked.items()}
-    best = max(means, key=lambda cell: means[cell])
-    found = [replace(p, label="highest mean recall" if (p.method, p.loss) == best else "") for p in found]
+    best = equally_good(grid.ranked)
+    found = [replace(p, label="highest mean recall" if (p.method, p.loss) in best else "") for p in found]
     return Plane("Accuracy against mean recall", caption, axes, 1, _labelled(found))
 
 
@@ -173,7 +188,8 @@ def draw(ax: Axes, plane: Plane) -> None:
         ax.plot([], [], "o", color=color, mec=ink, mew=0.8, label=name)
     for name, shape in shapes.items():
         ax.plot([], [], shape, color="none", mec=ink, label=name)
-    ax.margins(0.12)
+    x, y = ((low - _MARGIN * (high - low), high + _MARGIN * (high - low)) for low, high in plane.spans)
+    ax.set(xlim=x, ylim=y)
     ax.grid(alpha=0.2)
     ax.set(xlabel=plane.axes[0], ylabel=plane.axes[1])
 

@@ -172,7 +172,10 @@ def _without_enough(lines: Sequence[Line]) -> list[str]:
     scores = [one["macro_recall_20"] for line in lines for draws in line.scores.values() for one in draws.values()]
     if None not in scores or not any(score is not None for score in scores):
         return []
-    return [f"Mean recall of classes with {ENOUGH_FACES} faces leaves out draws in which no class has so many."]
+    return [
+        f"Mean recall of classes with {ENOUGH_FACES} faces leaves out draws in which fewer than two "
+        "classes, or fewer than half, have so many."
+    ]
 
 
 def _in_draw(alpha: Alpha, draw: int) -> str:

@@ -104,7 +104,7 @@ def _grid(records: Sequence[dict[str, Any]]) -> Grid:
 
 
 def _sections(lines: Sequence[Line]) -> list[_Section]:
-    """The metrics that have a value: there is none for "macro_recall_20" if no class has 20 faces."""
+    """The metrics that have a value: "macro_recall_20" has none where too few classes have 20 faces."""
     found = []
     for metric, name in METRICS.items():
         if any(line.values(alpha, metric) for line in lines for alpha in line.scores):

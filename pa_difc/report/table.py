@@ -128,7 +128,7 @@ def _row(method: str, loss: str, by_seed: Mapping[int, Record], baseline: Mappin
         recall_gain=mean(gains) if gains else None,
         recall_gain_std=stdev(gains) if len(gains) > 1 else None,
         recall_gain_seeds=tuple(shared),
-        frequent=all_frequent(scores),
+        frequent=_all_frequent(scores),
     )
 
 
@@ -165,19 +165,30 @@ def _seeds(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[int, ...]]:
     return {(row.method, row.loss): row.seeds for row in rows}
 
 
-def all_frequent(scores: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether each class that occurs has at least 20 test faces, so that mean recall over these is that over all."""
+def tells_frequent(scores: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether mean recall over the classes with at least 20 test faces is known somewhere, and differs from that over
+    all classes because some have fewer."""
+    found = list(scores)
+    return any(one["macro_recall_20"] is not None for one in found) and not _all_frequent(found)
+
+
+def _all_frequent(scores: Sequence[Mapping[str, Any]]) -> bool:
     found = [one.get("confusion") for one in scores]
     return all(found) and not any(0 < sum(row) < ENOUGH_FACES for matrix in found for row in matrix or [])
 
 
 def shown_metrics(frequent: bool) -> dict[str, str]:
-    """The metrics that tables show, and their names; see :func:`all_frequent`."""
-    return {metric: name for metric, name in METRICS.items() if not (frequent and metric == "macro_recall_20")}
+    """The metrics that tables show, and their names.
+
+    Args:
+        frequent: whether these have mean recall over the classes with at least 20 test faces; :func:`tells_frequent`.
+    """
+    return {metric: name for metric, name in METRICS.items() if frequent or metric != "macro_recall_20"}
 
 
 def _metrics(rows: Sequence[Row]) -> dict[str, str]:
-    return shown_metrics(all(row.frequent for row in rows))
+    known = any(row.means["macro_recall_20"] is not None for row in rows)
+    return shown_metrics(known and not all(row.frequent for row in rows))
 
 
 def _percent(value: float | None, std: float | None, form: Callable[[float], str] = fixed) -> str:

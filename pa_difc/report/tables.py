@@ -32,7 +32,7 @@ def ablation(grid: Grid) -> Rows:
     published = {cell: value for cell in grid.cells if (value := grid.published(*cell)) is not None}
     over_ce = Gains(BASE, [d for d in differences(grid, "macro_recall") if d.over == (d.cell[0], BASE)])
     over_as_is = Gains(AS_IS, _over_as_is(grid), f" vs {AS_IS}")
-    metrics = shown_metrics(grid.frequent)
+    metrics = shown_metrics(grid.tells_frequent)
     head = ["method", "loss", *metrics.values(), *over_ce.head]
     head += [*over_as_is.head, AGREES] if grid.as_is else []
     rows = [[*head, "seeds"] + (["published accuracy"] if published else [])]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from ..evaluation.metrics import ENOUGH_FACES
+from ..evaluation.metrics import ENOUGH_CLASSES, ENOUGH_FACES
 from ..util.intervals import Share, wilson
+from ..util.names import listed
 from ..util.numbers import fixed, minus
 from .group_recall import FEWEST_OF_CLASS, ByGroup
-from .mistakes import CONFIDENCES, find_pairs
+from .mistakes import CONFIDENCES, Pair, find_pairs
 from .reviewed import Reviewed
 from .statistics import SIGNIFICANT
 
 _UNSURE, _SURE = CONFIDENCES[1], CONFIDENCES[-1]
-_NAMED = 3  #: classes named before several others are counted
+_NAMED = 3  #: classes, or pairs of them, named before several others are counted
 
 
 def share(value: float) -> str:
@@ -60,14 +63,13 @@ def _labelled(r: Reviewed) -> list[str]:
     if not wrong:
         return [f"All {n:,} faces are right."]
     found = wilson(wrong, n)
-    first = find_pairs(r.labels, r.probs)[0]
-    pair = f"{r.classes[first.true]} → {r.classes[first.predicted]}"
+    pairs = find_pairs(r.labels, r.probs)
+    most = [pair for pair in pairs if len(pair.faces) == len(pairs[0].faces)]
     said = [
         f"Of {n:,} faces {share(found.value)} are wrong ({wrong:,}; 95% interval {interval(found)}).",
-        f"{share(first.of_errors)} of all errors are {pair}: {share(first.of_true)} of the {r.classes[first.true]} "
-        f"faces are predicted as {r.classes[first.predicted]}.",
+        _most_frequent(r.classes, most),
     ]
-    if least := _least_often(r, first.true):
+    if least := _least_often(r, None if most[1:] else most[0].true):
         said.append(least)
     sure = int(((r.predicted != r.labels) & (r.confidence >= _SURE)).sum())
     if sure:
@@ -76,12 +78,28 @@ def _labelled(r: Reviewed) -> list[str]:
     return said
 
 
-def _least_often(r: Reviewed, mentioned: int) -> str:
+def _most_frequent(classes: Sequence[str], most: Sequence[Pair]) -> str:
+    """A sentence on the most frequent pair of classes, or on those that are equally frequent."""
+    first, *others = most
+    if not others:
+        true, predicted = classes[first.true], classes[first.predicted]
+        return (
+            f"{share(first.of_errors)} of all errors are {true} → {predicted}: {share(first.of_true)} of the {true} "
+            f"faces are predicted as {predicted}."
+        )
+    faces = f"{len(first.faces):,} face{'s' * (len(first.faces) > 1)}"
+    if len(most) > _NAMED:
+        return f"No error stands out: the most frequent, {len(most)} pairs of classes, have {faces} each."
+    names = listed([f"{classes[pair.true]} → {classes[pair.predicted]}" for pair in most])
+    return f"{names} are the most frequent errors, {faces} each."
+
+
+def _least_often(r: Reviewed, mentioned: int | None) -> str:
     """A sentence on the classes that are right least often, rare ones with their interval; empty if it adds nothing.
 
     Args:
         r: predictions with labels.
-        mentioned: a class whose errors were described already.
+        mentioned: a class whose errors were described already, if any.
     """
     assert r.labels is not None
     counts = np.bincount(r.labels, minlength=len(r.classes))
@@ -102,16 +120,12 @@ def _least_often(r: Reviewed, mentioned: int) -> str:
         return ""
     named_ones = lowest if len(lowest) <= _NAMED + 1 else lowest[:_NAMED]
     more = len(lowest) - len(named_ones)
-    names = _listed([*(r.classes[k] for k in named_ones), *([f"{more} others"] if more else [])])
-    said = f"{names} {'is' if len(lowest) == 1 else 'are'} right least often: {_listed(list(map(named, named_ones)))}"
-    if len(enough) and counts[lowest].max() < ENOUGH_FACES:
-        k = worst(enough)[0]
-        said += f"; of classes with at least {ENOUGH_FACES} faces, {r.classes[k]}: {named(k)}"
+    names = listed([*(r.classes[k] for k in named_ones), *([f"{more} others"] if more else [])])
+    said = f"{names} {'is' if len(lowest) == 1 else 'are'} right least often: {listed(list(map(named, named_ones)))}"
+    if len(enough) >= ENOUGH_CLASSES and counts[lowest].max() < ENOUGH_FACES:
+        each = [f"{r.classes[k]}: {named(k)}" for k in worst(enough)[:_NAMED]]
+        said += f"; of classes with at least {ENOUGH_FACES} faces, {listed(each)}"
     return said + "."
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _unlabelled(r: Reviewed) -> list[str]:

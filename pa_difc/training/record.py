@@ -180,7 +180,7 @@ def read_record(path: Path) -> dict[str, Any]:
         raise UserError(f"record {path} is incomplete ({problem}); remove it to train its run again")
     for scores in record["scores"].values():
         if "confusion" in scores:
-            scores.setdefault("macro_recall_20", macro_recall_20(scores["confusion"]))  # version 0.3 didn't write it
+            scores["macro_recall_20"] = macro_recall_20(scores["confusion"])  # 0.3 wrote none, others that of one class
             scores["collapsed"] = scores["collapsed"] or one_sided(scores["confusion"])  # before 0.4 it didn't count
     if (said := record["scores"].get("unlabelled_target")) is not None:
         said["collapsed"] = said["collapsed"] or collapsed_unlabelled(said["predicted"])  # before 0.4 some didn't count

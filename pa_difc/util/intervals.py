@@ -33,6 +33,20 @@ def wilson(right: int, n: int) -> Share:
     return Share(p, max(0.0, centre - half), min(1.0, centre + half))
 
 
+def accuracy_of(confusion: Sequence[Sequence[int]]) -> Share:
+    """The accuracy and its interval.
+
+    Args:
+        confusion: ``(K, K)`` counts, rows true and columns predicted; at least one face.
+    """
+    return wilson(sum(row[k] for k, row in enumerate(confusion)), sum(map(sum, confusion)))
+
+
+def in_brackets(share: Share) -> str:
+    """An interval in whole %, such as "(51–71)"."""
+    return f"({100 * share.low:.0f}–{100 * share.high:.0f})"
+
+
 def mean_of(shares: Sequence[Share]) -> Share:
     """The mean of independent shares, and its interval from theirs (MOVER: Zou and Donner 2008).
 

@@ -158,7 +158,7 @@ def test_without_weights_all_is_learnt_from_the_source_and_labels_are_read_after
     assert f"N{hint}" in top and f"N{hint}" in page.partition("\n## ")[0]
     before, after = said.split("chosen without labels: ")
     assert hint in " ".join(before.split()) and hint in " ".join(after.split())
-    assert f"read after the choice: accuracy {record['scores']['target']['accuracy']:5.1%}  mean " in after
+    assert f"read after the choice: accuracy {record['scores']['target']['accuracy']:5.1%} (" in after
     assert (
         not re.search(r"accuracy +\d", before) and before.count("source recall ") > 3
     )  # of each cell, and in the table

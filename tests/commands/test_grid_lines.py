@@ -4,6 +4,7 @@ import pytest
 
 from pa_difc.commands.grid import _Grid, run_grid
 from pa_difc.commands.grid_lines import done_line, in_brief
+from pa_difc.commands.scores import print_scores
 from pa_difc.training.expected import Expected
 from pa_difc.training.grid import Step
 from pa_difc.training.outcome import Failure, Outcome
@@ -15,9 +16,11 @@ from pa_difc.util.durations import duration, time_left
 NAME, LONG_NAME = "mean_teacher · di · se", "source_only · difc · seed 0"
 
 
-def record(accuracy=0.393, recall=0.3471, frequent=0.3469):
-    scores = {"target": {"accuracy": accuracy, "macro_recall": recall, "macro_recall_20": frequent}}
-    return {"scores": scores, "seconds": {"training": 35.0}}
+def record(accuracy=0.393, recall=0.3471, frequent=0.3469, faces=1000):
+    right = round(accuracy * faces)
+    target = {"accuracy": accuracy, "macro_recall": recall, "macro_recall_20": frequent}
+    target["confusion"] = [[right, faces - right], [0, 0]]
+    return {"scores": {"target": target}, "seconds": {"training": 35.0}}
 
 
 def unlabelled(**more):
@@ -47,9 +50,47 @@ def test_recall_over_frequent_classes_is_told_where_it_differs_as_printed():
     assert str(in_brief(unlabelled())) == "classes 6 of 7"
 
 
+def test_of_fewer_than_500_faces_accuracy_has_its_interval(terminal):
+    """Wilson's: 56 of 91 are right."""
+    few, enough = record(56 / 91, 0.645, None, 91), record(0.5, 0.645, None, 500)
+    assert str(in_brief(few)) == "accuracy 61.5% (51–71)  mean recall 64.5%"
+    assert str(in_brief(enough)) == "accuracy 50.0%  mean recall 64.5%"
+    assert str(in_brief(record(200 / 499, 0.645, None, 499))) == "accuracy 40.1% (36–44)  mean recall 64.5%"
+    shown = []
+    for width in (200, 80, 75, 71, 67):
+        terminal(width)
+        shown.append(done_line("1/9  dann · ce", in_brief(few), 35.0, "6 min left").removeprefix("1/9  dann · ce  "))
+    assert shown == [
+        "accuracy 61.5% (51–71)  mean recall 64.5%    35 s  6 min left",
+        "accuracy 61.5% (51–71)  mean recall 64.5%    35 s  6 min left",
+        "accuracy 61.5% (51–71)  mean recall 64.5%  6 min left",
+        "accuracy 61.5% (51–71)  mean recall 64.5%  6 min left",
+        "accuracy 61.5% (51–71)  recall 64.5%  6 min left",
+    ]
+    terminal(64)
+    line = done_line("1/9  dann · ce", in_brief(few), 35.0, "6 min left")
+    assert line == "1/9  dann · ce  accuracy 61.5%  mean recall 64.5%  6 min left"
+
+
+def test_the_scores_of_one_run_have_the_interval_and_no_recall_of_one_class(capsys, tmp_path):
+    scores = record(56 / 91, 0.645, None, 91)["scores"]["target"] | {"macro_f1": 0.6, "recall": [0.6, None]}
+    one = {"labels": {"names": ["a", "b"]}, "settings": {"data": {"target": "t"}}}
+    print_scores(one | {"scores": {"target": scores | {"collapsed": False}}}, tmp_path)
+    said = capsys.readouterr().out.splitlines()[1]
+    assert said.split("   ") == ["  accuracy 61.5% (51–71)", "mean recall 64.5%", "macro-F1 60.0%"]
+
+
 @pytest.mark.parametrize("name", [NAME, LONG_NAME])
 @pytest.mark.parametrize("seconds", [2, 99, 5900])
-@pytest.mark.parametrize("scores", [record(), record(frequent=0.36), unlabelled(source={"macro_recall": 0.5})])
+@pytest.mark.parametrize(
+    "scores",
+    [
+        record(),
+        record(frequent=0.36),
+        record(accuracy=1.0, recall=1.0, frequent=0.36, faces=91),
+        unlabelled(source={"macro_recall": 0.5}),
+    ],
+)
 def test_a_line_fits_80_columns_with_its_score_and_the_time_left(name, seconds, scores, terminal):
     terminal(80)
     left = time_left(seconds)

@@ -305,6 +305,19 @@ def test_the_card_has_the_hub_s_front_matter():
     assert {m["type"]: m["value"] for m in result["metrics"]} == {"accuracy": 0.75, "recall": 0.5, "f1": 0.25}
 
 
+def test_the_card_s_headline_has_the_interval_of_accuracy_and_no_recall_that_is_not_known():
+    """Wilson's: 56 of 91 faces are right; 5,600 of 9,100."""
+    run = record(EXPRESSIONS)
+    target = run["scores"]["target"] | {"accuracy": 56 / 91}
+    for times, interval, frequent in ((1, "51–71", None), (100, "61–63", 0.7)):
+        confusion = np.zeros((7, 7), dtype=int)
+        confusion[0, 0], confusion[3, 4] = 56 * times, 35 * times
+        run["scores"]["target"] = target | {"confusion": confusion.tolist(), "macro_recall_20": frequent}
+        text = model_card(run, model_settings(run))
+        assert f"accuracy 61.5 % ({interval}), mean recall 50.0 %" in text and "95 % interval" in text
+        assert ("at least 20 test faces 70.0 %" in text) is ("at least 20" in text) is (frequent is not None)
+
+
 @pytest.mark.parametrize(("epochs", "said"), [(1, "  1 epoch, seed"), (3, "  3 epochs, seed")])
 def test_the_card_counts_epochs(epochs, said):
     run = record(EXPRESSIONS)

@@ -52,6 +52,23 @@ def test_recall_over_classes_with_20_faces_leaves_the_rarer_ones_out():
     assert score(labels[20:39], onehot(said[20:39]))["macro_recall_20"] is None
 
 
+@pytest.mark.parametrize(
+    ("faces", "shown"),
+    [
+        ([28, 13, 9, 0], None),  # of one class
+        ([200], None),
+        ([28, 20, 0], (14 / 28 + 10 / 20) / 2),
+        ([40, 21, 4, 6, 0], (20 / 40 + 10 / 21) / 2),
+        ([40, 21, 4, 6, 2], None),  # two of five
+    ],
+)
+def test_recall_over_classes_with_20_faces_is_of_two_of_them_and_of_half_of_the_classes(faces, shown):
+    """Half of each class, rounded down, is found; the others are said to be of the next class, which may not occur."""
+    labels = np.repeat(range(len(faces)), faces)
+    said = np.concatenate([np.repeat([k, (k + 1) % 6], [n // 2, n - n // 2]) for k, n in enumerate(faces)])
+    assert score(labels, np.eye(6)[said])["macro_recall_20"] == (shown and pytest.approx(shown))
+
+
 @pytest.mark.parametrize(("classes", "collapsed"), [(1, True), (3, True), (4, False), (7, False)])
 def test_collapse_is_fewer_than_half_of_the_classes(classes, collapsed):
     labels = np.arange(70) % 7

@@ -72,7 +72,9 @@ def test_labels_cover_no_point_label_or_edge():
     labels = ["as_is", "", "source_only", "", "", "mcd + difc (highest)", ""]
     size = (290, 380)
     boxes = []
-    for label, (x, y), place in zip(labels, means, places(labels, means, [], size), strict=True):
+    for label, (x, y), place in zip(
+        labels, means, places(labels, means, [], ((9.6, 30.1), (9.5, 30.1)), size), strict=True
+    ):
         left = (
             18
             + (x - 9.6) / 20.5 * 254

@@ -5,13 +5,14 @@ import re
 import numpy as np
 import pytest
 from chromium import NEEDED, Chromium
+from matplotlib.figure import Figure as Drawn
 from records import SEVEN, flat_scores, load_grids, outputs, record, write, write_many_classes
 
 from pa_difc.report.drawing import COLORS
 from pa_difc.report.grid_report import write_grid_report
 from pa_difc.report.interactive import chart, html_cells
 from pa_difc.report.page import STYLE, html_page, html_table
-from pa_difc.report.plane import SHAPES, plane_of
+from pa_difc.report.plane import SHAPES, Plane, Point, draw, plane_of
 from pa_difc.report.selection import select
 from pa_difc.report.shift_page import write_shift_report
 
@@ -130,6 +131,21 @@ def test_large_points_are_means_and_small_ones_seeds(folder):
     labels = {row["label"] for row in names}
     assert "as_is" in labels and any(label.startswith("source_only") for label in labels)
     assert sum("highest mean recall" in label for label in labels) == 1
+
+
+def test_the_axes_of_both_pictures_span_enough_for_a_small_difference_to_look_small():
+    """Differences of 0.002, and of 2 points; the values are centred, and a wide axis ends near its values."""
+    for digits, step, least in ((3, 0.001, 0.05), (1, 1.0, 5.0)):
+        points = [Point("mcd", loss, [0], [500 * step + i * step], [i * 100 * step]) for i, loss in enumerate("abc")]
+        plane = Plane("t", "c", ("x", "y"), digits, points)
+        np.testing.assert_allclose(plane.spans[0], (501 * step - least / 2, 501 * step + least / 2))
+        np.testing.assert_allclose(plane.spans[1], (0, 200 * step))
+        ax = Drawn().subplots()
+        draw(ax, plane)
+        for (low, high), (start, end) in zip(plane.spans, (ax.get_xlim(), ax.get_ylim()), strict=True):
+            assert start < low < high < end and end - start < 1.3 * (high - low)
+        spec = chart(plane).to_dict()["layer"][-1]["encoding"]
+        np.testing.assert_allclose([spec[place]["scale"]["domain"] for place in "xy"], plane.spans)
 
 
 def test_without_labels_the_picture_is_of_criteria(tmp_path):

@@ -27,12 +27,35 @@ def test_a_cell_with_fewer_seeds_is_not_the_best(tmp_path):
         assert text.startswith("dann + ce has the highest mean recall on fer2013, 44.7 ± 12.9 %")
         assert text.endswith("Not ranked, for lack of seeds: mcd + difc (seeds 0, 1).")
     plane = plane_of(grid, None)
-    assert [p.label for p in plane.points if "highest" in p.label] == ["dann + ce (highest mean recall)"]
+    assert [p.label for p in plane.points if "highest" in p.label] == [
+        f"{method} + ce (highest mean recall)" for method in ("dann", "mcd")
+    ]
     assert "mcd + difc (seeds 0, 1)" in plane.caption
     write_grid_report(tmp_path, tmp_path / "out", latex=True)
     latex = (tmp_path / "out" / "tables" / "methods-and-losses.tex").read_text()
     assert [line.count(r"\textbf") for line in latex.splitlines() if " & difc" in line] == [0]
     assert "Never bold, for lack of seeds: mcd + difc (seeds 0, 1)." in latex
+
+
+def test_a_tie_for_the_highest_mean_recall_is_said(tmp_path):
+    """The means of 0.41 and 0.49, and of 0.43 and 0.47, are equal."""
+    for method, loss, values in (
+        ("star", "di", (0.41, 0.42)), ("mcd", "ce", (0.41, 0.49)), ("dann", "di", (0.43, 0.47)),
+    ):  # fmt: skip
+        cell(tmp_path, method, loss, dict(enumerate(values)))
+    (grid,) = load_grids(tmp_path)
+    said = "dann + di has the same mean recall."
+    for text in (sentence(grid), in_short(grid)):
+        assert text.startswith("mcd + ce has the highest mean recall on fer2013, 45.0 ± 5.7 %") and said in text
+    assert [(p.method, p.short) for p in plane_of(grid, None).points] == [
+        ("star", ""), ("mcd", "highest mean recall"), ("dann", "highest mean recall"),
+    ]  # fmt: skip
+    for method in ("safn", "cdan"):
+        cell(tmp_path, method, "ce", {0: 0.44, 1: 0.46})
+    (grid,) = load_grids(tmp_path)
+    assert "3 other cells have the same mean recall." in sentence(grid)
+    cell(tmp_path, "mdd", "ce", {0: 0.45, 1: 0.4501})
+    assert "same mean recall" not in sentence(load_grids(tmp_path)[0])
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,8 @@ def test_a_second_command_adds_to_the_page_and_each_is_kept(data_root, tmp_path,
     assert list(tmp_path.rglob("label_shift.html")) == [page]
     out = capsys.readouterr().out
     assert "difc max_margin=0.3" in out and "difc max_margin=1" in out
-    assert re.search(r"accuracy [ \d.]+%  mean recall [ \d.]+% \(adjusted [\d.]+%[);]", out)  # that of "none" first
+    first = re.search(r"accuracy [ \d.]+% \(\d+–\d+\)  mean recall [ \d.]+% \(adjusted [\d.]+%[);]", out)
+    assert first  # the scores of "none" come first
     rows = list(csv.DictReader(page.with_name("label_shift_statistics.csv").open()))
     assert {row["loss"] for row in rows} == {"ce", "difc max_margin=0.3", "difc max_margin=1"}
     assert len((tmp_path / "command.txt").read_text().splitlines()) == 1  # pytest's own command line, twice

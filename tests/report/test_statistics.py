@@ -208,6 +208,23 @@ def test_classes_that_moved_are_compared_on_the_same_seeds(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ((0.5, 0.9, 0.4), (0.85, 0.43, 0.5), "; a gains most (+35), b loses most (-47)."),
+        ((0.5, 0.9, 0.4), (0.52, 0.99, 0.6), "; c gains most (+20), a gains least (+2)."),
+        ((0.5, 0.9, 0.4), (0.5, 0.99, 0.6), "; c gains most (+20), a gains least (0)."),
+        ((0.5, 0.9, 0.4), (0.49, 0.7, 0.35), "; a loses least (-1), b loses most (-20)."),
+        ((0.5, None, 0.4), (0.6, None, 0.7), "; c gains most (+30), a gains least (+10)."),  # b does not occur
+    ],
+)
+def test_a_class_that_loses_gains_nothing(tmp_path, before, after, said):
+    for loss, recalls, value in (("ce", before, 0.5), ("difc", after, 0.6)):
+        scores = dict.fromkeys(("source", "target"), flat_scores(3, value) | {"recall": recalls})
+        write(tmp_path, record("mcd", loss, names=["a", "b", "c"], scores=scores))
+    assert said in sentence(grid_of(tmp_path))
+
+
+@pytest.mark.parametrize(
     ("gains", "faces", "equal"),
     [
         ((-1.0, 0.5, 0.7), (-2.0, 3.0), True),
