@@ -23,7 +23,8 @@ EXAMPLES = """\
   pa-difc datasets
   pa-difc datasets raf_db --data-root data
   pa-difc datasets folder:my_faces --data-root .
-  pa-difc datasets folder:my_faces --data-root . --group-by 'person\\d+' --near-duplicates group"""
+  pa-difc datasets folder:my_faces --data-root . \\
+      --group-by 'person\\d+' --near-duplicates group"""
 
 #: Without a flag, near duplicates are searched for in datasets of at most this many images, which takes seconds.
 _FEW = 10_000

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   pa-difc errors runs/demo/runs/mcd-difc-seed0-*
-  pa-difc errors runs/demo/runs/mcd-difc-seed0-* --groups people.csv   # recall by age, camera, …
+  pa-difc errors runs/demo/runs/mcd-difc-seed0-* \\
+      --groups people.csv           # recall by age, camera, …
   pa-difc errors runs/demo          # a page for every run below it"""
 
 

@@ -10,7 +10,8 @@ FORMATS = ("safetensors", "onnx", "pt2")
 EXAMPLES = """\
   pa-difc export --model runs/demo/runs/mcd-difc-seed0-… --out my_model
   pa-difc export --model my_model --out my_model --format onnx pt2
-  pa-difc export --model runs/demo/runs/mcd-difc-seed0-… --out my_model --calibrate"""
+  pa-difc export --model runs/demo/runs/mcd-difc-seed0-… \\
+      --out my_model --calibrate"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   pa-difc predict --model runs/demo/runs/mcd-difc-seed0-… photo.jpg
-  pa-difc predict --model my_model holiday/ --out holiday.csv --annotate holiday_annotated
+  pa-difc predict --model my_model holiday/ \\
+      --out holiday.csv --annotate holiday_annotated
   pa-difc predict --model my_model faces/ --crop none --out faces.json
   pa-difc predict --model my_model stadium.jpg --detect-px 4096
-  pa-difc predict --model my_model --video walk.mp4 --out walk.csv --annotate walk_faces.mp4 --smooth ema:0.3"""
+  pa-difc predict --model my_model --video walk.mp4 \\
+      --out walk.csv --annotate walk_faces.mp4 --smooth ema:0.3"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,9 +16,11 @@ from ..util.options import describe
 
 EXAMPLES = """\
   pa-difc prepare --dataset fer2013 --data-root data --out stores/fer2013
-  pa-difc prepare --dataset folder:my_faces --data-root . --out stores/my_faces --crop arcface
+  pa-difc prepare --dataset folder:my_faces --data-root . \\
+      --out stores/my_faces --crop arcface
   pa-difc prepare --check stores/fer2013
-  python recipes/compare.py --source raf_db --target fer2013 --data-root stores --backbone ir18"""
+  python recipes/compare.py --source raf_db --target fer2013 \\
+      --data-root stores --backbone ir18"""
 
 #: Metavars of flags whose value is neither a name nor a number of pixels.
 _METAVARS = {"group_by": "PATTERN|COLUMN"}

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from ..training.settings import Settings
 
 EXAMPLES = """\
-  pa-difc views --backbone expression --pretrained downloads/face_api --target images:holiday --data-root .
-  pa-difc views --backbone expression --pretrained downloads/face_api --target store:stores/fer2013 --oracle
-  pa-difc views --backbone small --pretrained my_model --target toy_street --faces 300"""
+  pa-difc views --backbone expression --pretrained downloads/face_api \\
+      --target images:holiday --data-root .
+  pa-difc views --backbone expression --pretrained downloads/face_api \\
+      --target store:stores/fer2013 --oracle
+  pa-difc views --backbone small --pretrained my_model --target toy_street \\
+      --faces 300"""
 
 _SHOWN = 8  #: columns of classes at most; the most frequently predicted ones
 

@@ -11,7 +11,7 @@ from ..util.terminal import filled
 
 EXAMPLES = """\
   pa-difc weights
-  pa-difc weights --dir downloads     # which of them are below this folder, complete and unchanged
+  pa-difc weights --dir downloads   # which are below this folder, and unchanged
   pa-difc weights face_api"""
 
 
