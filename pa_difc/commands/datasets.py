@@ -184,7 +184,7 @@ def _print_counts(counts: dict[str, dict[str, int]]) -> None:
 
 def _print_classes(counts: dict[str, dict[str, int]], labels: str, label_set: LabelSet | None) -> None:
     """Prints which labels the label set leaves out or does not know, and which classes a split lacks."""
-    from ..data.labelling import NUMBERS, alone_line, empty_lines, one_sided
+    from ..data.labelling import NUMBERS, alone_line, empty_lines, near_class, one_sided
 
     words = list(dict.fromkeys(word for row in counts.values() for word in row))
     left_out, unknown_words, there = [], [], set()
@@ -202,7 +202,9 @@ def _print_classes(counts: dict[str, dict[str, int]], labels: str, label_set: La
         print(f"            left out under --labels {labels}: {', '.join(left_out)}")
     if unknown_words:
         way = NUMBERS if all(word.strip().isdigit() for word in unknown_words) else "see --labels FILE.toml"
-        print(f"            no class of --labels {labels}: {', '.join(unknown_words)} ({way})")
+        meant = [(word, near_class(word, label_set)) for word in unknown_words if label_set is not None]
+        said = ", ".join(f"{word} (did you mean {near}?)" if near else word for word, near in meant)
+        print(f"            no class of --labels {labels}: {said} ({way})")
     if label_set and there and (absent := [name for k, name in enumerate(label_set.names) if k not in there]):
         print(f"            no sample of: {', '.join(absent)}")
     _print_lines(*empty_lines(counts, label_set))
