@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..util.errors import UserError
+from ..util.stops import exit_code
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -66,7 +68,7 @@ def run(parsed: argparse.Namespace) -> int:
             webbrowser.open(address)
         _serve(page_of(model, _name(parsed.model.resolve()), port), listener)
     print("ended")
-    return 0
+    return 0 if exit_code() == 128 + signal.SIGINT else exit_code()  # Ctrl-C is the only way to end it as intended
 
 
 def _name(folder: Path) -> str:
@@ -95,7 +97,7 @@ def _listening(port: int) -> socket.socket:
 
 
 def _serve(page: Starlette, listener: socket.socket) -> None:
-    """Serves the page until Ctrl-C or SIGTERM."""
+    """Serves the page until a signal comes, which :func:`pa_difc.util.stops.exit_code` tells."""
     import uvicorn
 
     config = uvicorn.Config(
