@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..util.terminal import wrapped
+
 FORMATS = ("safetensors", "onnx", "pt2")
 
 EXAMPLES = """\
@@ -41,7 +43,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.calibrate:
         from ..deploy.temperature import calibrate
 
-        print(f"{parsed.model}: {calibrate(model, parsed.model)}")
+        print(wrapped(f"{parsed.model}: {calibrate(model, parsed.model)}", 2))
     record = run_record(parsed.model)
     for line in export_model(model, parsed.out, tuple(parsed.format), record):
         print(line)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..util.errors import UserError
 from ..util.stops import exit_code
+from ..util.terminal import wrapped
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -59,7 +60,7 @@ def run(parsed: argparse.Namespace) -> int:
         for _ in model.each([Given("nobody", np.zeros((64, 64, 3), np.uint8))]):
             pass  # loads the detector and the network before the first visitor waits for them
         if line := Cut(model.model, model.crop).warning():
-            print(line, file=sys.stderr)
+            print(wrapped(line, 2, sys.stderr), file=sys.stderr)
         address = f"http://{_HOST}:{port}/"
         print(f"{parsed.model} is at {address} for this computer only; Ctrl-C stops it", flush=True)
         if parsed.open:

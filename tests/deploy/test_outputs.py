@@ -389,3 +389,15 @@ def test_a_picture_that_an_older_version_drew_is_drawn_again(predict, album, tmp
     assert predict(album / "monday", "--annotate", tmp_path / "drawn")[0] == 0
     with Image.open(file) as picture:
         assert picture.width > 4
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_warning_of_another_crop_is_wrapped_on_a_terminal(terminal, as_they_are, album, monkeypatch, capsys):
+    """Whether standard output, which has the table, is one or not."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    monkeypatch.setenv("COLUMNS", "72")
+    assert main(["predict", "--model", str(as_they_are), str(album / "monday" / "1.jpg"), "--crop", "cdfer"]) == 0
+    out, err = capsys.readouterr()
+    lines = [line for line in err.splitlines() if line.startswith(("the model", "  "))]
+    assert "the model was trained on" in err and out.count("\n") == 2
+    assert (max(map(len, lines)) < 72) is terminal and (len(lines) > 1) is terminal
