@@ -25,12 +25,41 @@ def test_help_lists_every_command_and_each_has_examples_that_parse(capsys):
         with pytest.raises(SystemExit):
             main([name, "--help"])
         shown = capsys.readouterr().out
-        examples = re.findall(r"^  pa-difc (.*)$", shown, re.MULTILINE)
+        examples = re.findall(r"^  pa-difc (.*)$", shown.replace("\\\n", ""), re.MULTILINE)
         assert examples, name
         for example in examples:
             words = example.partition("#")[0].split()
             assert words[0] in COMMANDS
             parser.parse_args(words)  # exits if a flag is not there
+
+
+def help_of(words, columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)])
+def test_help_fits_80_columns(words, monkeypatch, capsys):
+    assert not [line for line in help_of(words, 80, monkeypatch, capsys) if len(line) > 80]
+
+
+def test_the_keys_of_set_are_wrapped_to_the_terminal_with_a_hanging_indent(monkeypatch, capsys):
+    for columns in (60, 130):
+        lines = help_of(["train"], columns, monkeypatch, capsys)
+        keys = lines[lines.index("keys for --set, by full or short name:") + 1 :]
+        assert 0.8 * columns < max(map(len, keys)) <= columns
+        begun = [line for line in keys[:-1] if not line.startswith("      ")]
+        assert len(begun) > 40 and all(re.match(r"  \w+\.\w+=", line) for line in begun if line[0] == " ")
+
+
+def test_a_recipe_s_help_fits_too(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "argv", ["recipes/dann.py", "--help"])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(ROOT / "recipes" / "dann.py"), run_name="__main__")
+    assert not [line for line in capsys.readouterr().out.splitlines() if len(line) > 80]
 
 
 def test_recipes_and_commands_are_the_same_thing(data_root, tmp_path, monkeypatch, capsys):

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from .budget import Plan
 
 EXAMPLES = """\
-  pa-difc adapt                                       # on synthetic faces: a few minutes
-  pa-difc adapt --source folder:my_labelled_faces --target images:my_other_faces --data-root .
-  pa-difc adapt --source muxspace --target images:holiday --data-root data --pretrained downloads/face_api --budget 40m
-  pa-difc adapt --source none --target images:holiday --data-root . --pretrained downloads/face_api"""
+  pa-difc adapt   # on synthetic faces: a few minutes
+  pa-difc adapt --source folder:my_labelled_faces \\
+      --target images:my_other_faces --data-root .
+  pa-difc adapt --source muxspace --target images:holiday --data-root data \\
+      --pretrained downloads/face_api --budget 40m
+  pa-difc adapt --source none --target images:holiday --data-root . \\
+      --pretrained downloads/face_api"""
 
 #: Method, loss and options of each cell, when the pretrained weights include a classifier.
 FROM_CLASSIFIER: tuple[tuple[str, str, dict[str, Any]], ...] = (

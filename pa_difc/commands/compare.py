@@ -33,12 +33,16 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   pa-difc compare
-  pa-difc compare --methods dann mcd --losses ce drw margin di difc --seeds 0 1 2
-  pa-difc compare --source muxspace --target fer2013 --data-root data --epochs 3 --out runs/mux2fer
+  pa-difc compare --methods dann mcd --losses ce drw margin di difc \\
+      --seeds 0 1 2
+  pa-difc compare --source muxspace --target fer2013 --data-root data \\
+      --epochs 3 --out runs/mux2fer
   pa-difc compare --jobs 4 --seeds 0 1 2   # four cells at a time
-  pa-difc compare --source raf_db --targets jaffe sfew fer2013 expw --data-root data --out runs/four
+  pa-difc compare --source raf_db --targets jaffe sfew fer2013 expw \\
+      --data-root data --out runs/four
   pa-difc compare --grid recipes/paper.toml --data-root data --list
-  pa-difc compare --features frozen --epochs 20 --seeds 0 1 2 3 4 --out runs/frozen   # a hundred times cheaper"""
+  pa-difc compare --features frozen --epochs 20 --seeds 0 1 2 3 4 \\
+      --out runs/frozen   # a hundred times cheaper"""
 
 METHODS, LOSSES = ("source_only", "dann", "safn", "mcd"), ("ce", "di", "difc")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..util.errors import ModelWarning, Stopped, UserError, is_of_memory
 from ..util.stops import OutputGone, exit_code, like_ctrl_c
-from ..util.terminal import guarded
+from ..util.terminal import guarded, wrapped
 from ..util.threads import sleep_soon
 
 
@@ -41,7 +41,7 @@ def _warnings_on_one_line() -> Iterator[None]:
 
     def shown(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, ModelWarning):
-            _say(f"warning: {message}")
+            _say(wrapped(f"warning: {message}", 2, sys.stderr))
         else:
             before(message, category, *where, **more)
 

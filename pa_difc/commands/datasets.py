@@ -23,7 +23,8 @@ EXAMPLES = """\
   pa-difc datasets
   pa-difc datasets raf_db --data-root data
   pa-difc datasets folder:my_faces --data-root .
-  pa-difc datasets folder:my_faces --data-root . --group-by 'person\\d+' --near-duplicates group"""
+  pa-difc datasets folder:my_faces --data-root . \\
+      --group-by 'person\\d+' --near-duplicates group"""
 
 #: Without a flag, near duplicates are searched for in datasets of at most this many images, which takes seconds.
 _FEW = 10_000
@@ -57,7 +58,7 @@ def _list(data_root: Path) -> None:
         here = "✓" if spec.reader is None or (data_root / (spec.folder or name)).is_dir() else " "
         print(wrapped(f"{here} {name:<{width}}  {spec.about}", width + 4))
     print(f"\n✓ synthetic, or found in {data_root}.")
-    print("Also folder:PATH, legend:PATH, parquet:PATH, store:PATH and, without labels, images:PATH.")
+    print(wrapped("Also folder:PATH, legend:PATH, parquet:PATH, store:PATH and, without labels, images:PATH.", 0))
 
 
 def _describe(name: str) -> None:
@@ -152,7 +153,7 @@ def _on_arrangement(arranged: Arranged, how: Arrangement) -> Iterator[str]:
 
 def _print_lines(*lines: str | None) -> None:
     for line in filter(None, lines):
-        print(f"            {line}")
+        print(wrapped(f"            {line}", 14))
 
 
 def _print_counts(counts: dict[str, dict[str, int]]) -> None:
@@ -170,7 +171,7 @@ def _print_counts(counts: dict[str, dict[str, int]]) -> None:
     counts = {shown_split(split): row for split, row in counts.items()}
     splits = sorted(counts, key=lambda split: (split != "train", split))
     if not words:
-        print("            no labels: usable as a target; nothing can be scored on it")
+        _print_lines("no labels: usable as a target; nothing can be scored on it")
         return
     width = max(10, *(len(name) + 2 for name in (*words, *splits)))
     if width * len(words) <= columns(112) - 12:
@@ -183,7 +184,7 @@ def _print_counts(counts: dict[str, dict[str, int]]) -> None:
 
 def _print_classes(counts: dict[str, dict[str, int]], labels: str, label_set: LabelSet | None) -> None:
     """Prints which labels the label set leaves out or does not know, and which classes a split lacks."""
-    from ..data.labelling import NUMBERS, alone_line, empty_lines, one_sided
+    from ..data.labelling import NUMBERS, alone_line, empty_lines, near_class, one_sided
 
     words = list(dict.fromkeys(word for row in counts.values() for word in row))
     left_out, unknown_words, there = [], [], set()
@@ -198,11 +199,13 @@ def _print_classes(counts: dict[str, dict[str, int]], labels: str, label_set: La
         except UserError:
             unknown_words.append(word)
     if left_out:
-        print(f"            left out under --labels {labels}: {', '.join(left_out)}")
+        _print_lines(f"left out under --labels {labels}: {', '.join(left_out)}")
     if unknown_words:
         way = NUMBERS if all(word.strip().isdigit() for word in unknown_words) else "see --labels FILE.toml"
-        print(f"            no class of --labels {labels}: {', '.join(unknown_words)} ({way})")
+        meant = [(word, near_class(word, label_set)) for word in unknown_words if label_set is not None]
+        said = ", ".join(f"{word} (did you mean {near}?)" if near else word for word, near in meant)
+        _print_lines(f"no class of --labels {labels}: {said} ({way})")
     if label_set and there and (absent := [name for k, name in enumerate(label_set.names) if k not in there]):
-        print(f"            no sample of: {', '.join(absent)}")
+        _print_lines(f"no sample of: {', '.join(absent)}")
     _print_lines(*empty_lines(counts, label_set))
     _print_lines(*(alone_line(names, split) for split, names in one_sided(counts, label_set).items()))

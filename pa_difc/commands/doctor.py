@@ -15,6 +15,7 @@ from ..methods import METHODS
 from ..util.errors import UserError
 from ..util.installed import installed_version
 from ..util.process import quoted
+from ..util.terminal import wrapped
 
 if TYPE_CHECKING:
     from ..data.faces import FaceSet
@@ -69,8 +70,8 @@ class Finding:
     advice: str = ""
 
     def __str__(self) -> str:
-        line = f"  {'✓' if self.good else '✗' if self.advice else '·'} {self.text}"
-        return line + (f"\n      → {self.advice}" if self.advice else "")
+        line = wrapped(f"  {'✓' if self.good else '✗' if self.advice else '·'} {self.text}", 4)
+        return line + ("\n" + wrapped(f"      → {self.advice}", 8) if self.advice else "")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

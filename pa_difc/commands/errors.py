@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..util.errors import UserError
+from ..util.terminal import wrapped
 
 if TYPE_CHECKING:
     from ..report.reviewed import Reviewed
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   pa-difc errors runs/demo/runs/mcd-difc-seed0-*
-  pa-difc errors runs/demo/runs/mcd-difc-seed0-* --groups people.csv   # recall by age, camera, …
+  pa-difc errors runs/demo/runs/mcd-difc-seed0-* \\
+      --groups people.csv           # recall by age, camera, …
   pa-difc errors runs/demo          # a page for every run below it"""
 
 
@@ -54,7 +56,7 @@ def run(parsed: argparse.Namespace) -> int:
     if len(failed) == left_out + len(runs):
         raise failed[left_out if runs else 0]
     for problem in failed:
-        print(f"left out: {problem}", flush=True)
+        print(wrapped(f"left out: {problem}", 2), flush=True)
     return 0
 
 
@@ -65,9 +67,9 @@ def _write(reviewed: Reviewed, folder: Path, groups_file: Path | None) -> None:
 
     groups = read_groups(groups_file, reviewed.faces.names, reviewed.elsewhere) if groups_file else None
     written = write_error_page(reviewed, folder, groups)
-    print(f"{reviewed.model}, {reviewed.about}\n{' '.join(written.said)}")
-    for note in groups.notes if groups else ():
-        print(note)
+    print(wrapped(f"{reviewed.model}, {reviewed.about}", 2))
+    for line in (" ".join(written.said), *(groups.notes if groups else ())):
+        print(wrapped(line, 0))
     print(f"written: {', '.join(map(str, written.files))}", flush=True)
 
 

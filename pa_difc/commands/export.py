@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..util.terminal import wrapped
+
 FORMATS = ("safetensors", "onnx", "pt2")
 
 EXAMPLES = """\
   pa-difc export --model runs/demo/runs/mcd-difc-seed0-… --out my_model
   pa-difc export --model my_model --out my_model --format onnx pt2
-  pa-difc export --model runs/demo/runs/mcd-difc-seed0-… --out my_model --calibrate"""
+  pa-difc export --model runs/demo/runs/mcd-difc-seed0-… \\
+      --out my_model --calibrate"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +43,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.calibrate:
         from ..deploy.temperature import calibrate
 
-        print(f"{parsed.model}: {calibrate(model, parsed.model)}")
+        print(wrapped(f"{parsed.model}: {calibrate(model, parsed.model)}", 2))
     record = run_record(parsed.model)
     for line in export_model(model, parsed.out, tuple(parsed.format), record):
         print(line)

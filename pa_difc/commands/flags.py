@@ -16,7 +16,6 @@ from ..training.keys import CELL_KEYS, fixed_keys
 from ..training.loggers import LOGGERS, require_loggers
 from ..training.team import Team
 from ..util.errors import UserError
-from ..util.terminal import wrapped
 from .given_cells import KEYS
 
 
@@ -179,7 +178,7 @@ def add_features_flag(parser: argparse.ArgumentParser) -> None:
 def describe_keys() -> str:
     """A line for each settings key, for help texts."""
     keys = {key: about for key, about in fixed_keys().items() if key not in CELL_KEYS}
-    lines = [wrapped(f"  {key}={_as_typed(about.default)}: {about.about}", 6) for key, about in keys.items()]
+    lines = [f"  {key}={_as_typed(about.default)}: {about.about}" for key, about in keys.items()]
     return "\n".join([*lines, "and the options of methods, losses and backbones: pa-difc list methods"])
 
 

@@ -252,6 +252,7 @@ def report_failures(failures: Failures) -> int:
     for (name, failure), *others in alike.values():
         more = f" ({failure.file})" if failure.file and not failure.mendable else ""
         more += f" … and {len(others)} more run{'s' * (len(others) > 1)}" if others else ""
-        print(f"failed: {name}: {' '.join(failure.reason.split())}{more}", file=sys.stderr)
+        line = f"failed: {name}: {' '.join(failure.reason.split())}{more}"
+        print(wrapped(line, 2, sys.stderr), file=sys.stderr)
     mendable = all(failure.mendable for _, failure in failures)
     return 0 if not failures else 2 if mendable else 1

@@ -44,7 +44,7 @@ def run(parsed: argparse.Namespace) -> int:
         if registry is METHODS:
             _describe_additions()
         if registry.patterns:
-            print(f"and {', '.join(registry.patterns)}: any network of the package before the colon")
+            print(wrapped(f"and {', '.join(registry.patterns)}: any network of the package before the colon", 0))
         return 0
     for kind, registry in REGISTRIES.items():
         print(wrapped(f"{kind:<10} {', '.join([*registry, *registry.patterns])}", 11))
@@ -56,7 +56,7 @@ def _describe_additions() -> None:
     from ..methods.joined import ADDITIONS
 
     names = ", ".join(f"+{name}" for name in ADDITIONS)
-    print(f"\ncan be added to any of them, as in mcd+{next(iter(ADDITIONS))}: {names}")
+    print("\n" + wrapped(f"can be added to any of them, as in mcd+{next(iter(ADDITIONS))}: {names}", 2))
     for name, (mixin, options) in ADDITIONS.items():
         if name not in METHODS:
             _describe({f"+{name}": SimpleNamespace(about=mixin.about, Options=options)})

@@ -7,15 +7,14 @@ import importlib
 import re
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 from ..util.errors import UserError
 from ..util.registry import load_plugin
-from ..util.terminal import wrapped
 from ..util.version import VERSION
+from .command_parser import EXAMPLES_HEAD, CommandParser
 from .console import exit_with
 
 #: Modules of this package, in the order in which a newcomer needs them. Their descriptions are here, so that ``--help``
@@ -99,24 +98,6 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Name
     return parsed
 
 
-class CommandParser(argparse.ArgumentParser):
-    """A parser whose errors name the flags most like unknown ones."""
-
-    _argv: Sequence[str] = ()
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        self._argv = sys.argv[1:] if args is None else list(args)
-        return super().parse_known_args(args, namespace)
-
-    def error(self, message: str) -> NoReturn:
-        flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
-        given = [word.partition("=")[0] for word in self._argv if word.startswith("--") and len(word) > 2]
-        unknown = [word for word in given if not any(flag.startswith(word) for flag in flags)]
-        near = [(word, get_close_matches(word, flags, n=2, cutoff=0.8)) for word in unknown]
-        hints = [f"{word} is unknown: did you mean {' or '.join(found)}?" for word, found in near if found]
-        super().error("; ".join([message, *hints]))
-
-
 def refuse_mistakes(argv: Sequence[str]) -> None:
     """Refuses flags of version 0.1, and names their successors; and empty words, which as paths mean this folder.
 
@@ -184,9 +165,8 @@ def _module(name: str) -> ModuleType:
 def _texts(name: str, module: ModuleType) -> dict[str, Any]:
     about = COMMANDS[name]
     return {
-        "description": wrapped(about[0].upper() + about[1:] + ".", 0),
-        "epilog": f"examples:\n{module.EXAMPLES}",
-        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "description": about[0].upper() + about[1:] + ".",
+        "epilog": f"{EXAMPLES_HEAD}{module.EXAMPLES}",
     }
 
 

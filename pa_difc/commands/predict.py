@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..data.protocol import SEARCH_PX
 from ..util.errors import Stopped, UserError
+from ..util.terminal import for_programs, wrapped
 from . import predict_video
 
 if TYPE_CHECKING:
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   pa-difc predict --model runs/demo/runs/mcd-difc-seed0-… photo.jpg
-  pa-difc predict --model my_model holiday/ --out holiday.csv --annotate holiday_annotated
+  pa-difc predict --model my_model holiday/ \\
+      --out holiday.csv --annotate holiday_annotated
   pa-difc predict --model my_model faces/ --crop none --out faces.json
   pa-difc predict --model my_model stadium.jpg --detect-px 4096
-  pa-difc predict --model my_model --video walk.mp4 --out walk.csv --annotate walk_faces.mp4 --smooth ema:0.3"""
+  pa-difc predict --model my_model --video walk.mp4 \\
+      --out walk.csv --annotate walk_faces.mp4 --smooth ema:0.3"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,13 +105,12 @@ def _film_line(paths: Sequence[Path]) -> str | None:
 
 def _say(*lines: str | None) -> None:
     for line in filter(None, lines):
-        print(line, file=sys.stderr)
+        print(wrapped(line, 2, sys.stderr), file=sys.stderr)
 
 
 def _table(parsed: argparse.Namespace, model: Predictor, images: Images, pictures: Sequence[Path]) -> Table:
     """The table that the rows are written to: standard output, or --out with what an earlier run left."""
     from ..deploy.rows import FileTable, Format, Table, identity
-    from ..util.terminal import for_programs
     from .outputs import table_format
 
     if parsed.out is not None and parsed.out.resolve() in {path.resolve() for path in (*images.paths, *pictures)}:

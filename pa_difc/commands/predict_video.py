@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..util.errors import UserError
 from ..util.numbers import rate
 from ..util.stops import exit_code
-from ..util.terminal import for_programs
+from ..util.terminal import for_programs, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +121,7 @@ def _said(faces: FilmedFaces, table: Table, seconds: float) -> str:
     if video.damaged:
         line += f"; {_number(video.damaged, 'damaged part')} left out"
     if far:
-        line += f"\n{_far_apart_line(far)}"
+        line += "\n" + wrapped(_far_apart_line(far), 2, sys.stderr)
     return line
 
 

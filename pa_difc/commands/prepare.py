@@ -13,12 +13,15 @@ from ..data.prepare.settings import PrepareSettings
 from ..util.errors import Stopped, UserError
 from ..util.numbers import rate
 from ..util.options import describe
+from ..util.terminal import wrapped
 
 EXAMPLES = """\
   pa-difc prepare --dataset fer2013 --data-root data --out stores/fer2013
-  pa-difc prepare --dataset folder:my_faces --data-root . --out stores/my_faces --crop arcface
+  pa-difc prepare --dataset folder:my_faces --data-root . \\
+      --out stores/my_faces --crop arcface
   pa-difc prepare --check stores/fer2013
-  python recipes/compare.py --source raf_db --target fer2013 --data-root stores --backbone ir18"""
+  python recipes/compare.py --source raf_db --target fer2013 \\
+      --data-root stores --backbone ir18"""
 
 #: Metavars of flags whose value is neither a name nor a number of pixels.
 _METAVARS = {"group_by": "PATTERN|COLUMN"}
@@ -121,17 +124,18 @@ def _summary(manifest: dict[str, Any], worked: int, seconds: float, out: Path) -
         return
     print(f"{out}: {faces} of {listed:,} images, {rate(worked, seconds)} images/s")
     if missing:
-        print(f"  without a face: {missing:,} ({_share(missing / listed)}), {_KEPT if whole else 'left out'}")
+        line = f"  without a face: {missing:,} ({_share(missing / listed)}), {_KEPT if whole else 'left out'}"
+        print(wrapped(line, 4))
     for what, key in (("unreadable", "unreadable"), ("with a box or points that don't fit", "misplaced")):
         if images := manifest.get(key, ()):
-            print(f"  {what}: {len(images):,}, such as {images[0]['name']} ({images[0]['reason']})")
+            print(wrapped(f"  {what}: {len(images):,}, such as {images[0]['name']} ({images[0]['reason']})", 4))
     for line in (*manifest["notes"], left_out_line(manifest["left_out"]), *_duplicates(manifest)):
         if line:
-            print(f"  {line}")
+            print(wrapped(f"  {line}", 4))
     for split, counts in manifest["counts"].items():
         classes = "  ".join(f"{name} {count:,}" for name, count in counts.items())
         if any(counts.values()):
-            print(f"  {shown_split(split):<6} {classes}")
+            print(wrapped(f"  {shown_split(split):<6} {classes}", 9))
     if manifest["faces"] and not manifest["words"]:
         print("  no labels: usable as a target; nothing can be scored on it")
     print(f"  look at {out / 'contact_sheet.png'}")

@@ -26,6 +26,7 @@ from ..training.run import finish
 from ..training.settings import Settings
 from ..training.start import make_classifier
 from ..util.registry import load_plugin
+from .command_parser import EXAMPLES_HEAD, CommandParser
 from .console import exit_with
 from .flags import add_cell_flags, add_training_flags
 from .given_cells import settings_of_cell
@@ -93,11 +94,8 @@ def run_recipe(about: str, method: str, compose: Callable[[Ingredients], LossSlo
 
 def _parse(about: str, method: str) -> argparse.Namespace:
     script = f"python {sys.argv[0]}"
-    parser = argparse.ArgumentParser(
-        description=about,
-        epilog=f"examples:\n  {script} --loss difc\n  {script} --loss ce --epochs 2",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    examples = f"{EXAMPLES_HEAD}  {script} --loss difc\n  {script} --loss ce --epochs 2"
+    parser = CommandParser(description=about, epilog=examples)
     add_training_flags(parser)
     add_cell_flags(parser, method=None)
     add_plugin_flag(parser)

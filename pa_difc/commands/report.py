@@ -22,8 +22,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the page (default: report/ in the folder)")
     about = "also write each table as LaTeX (booktabs, graphicx), with the best values in bold"
     parser.add_argument("--latex", action="store_true", help=about)
-    about = "columns of the main table in LaTeX, beside method and loss (default: all)"
-    parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=[], help=about)
+    about = f"columns of the main table in LaTeX, beside method and loss: {', '.join(COLUMNS)} (default: all)"
+    parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=[], metavar="NAME", help=about)
     about = "formats of the files in figures/, black on white (default: svg)"
     parser.add_argument("--figures", nargs="+", choices=("svg", "pdf", "png"), default=["svg"], help=about)
     about = "show faces whose prediction DIFC changed; check the data's terms before you share the page"

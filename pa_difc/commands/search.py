@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   pa-difc search --target toy_street --features frozen --trials 12
-  pa-difc search --target fer2013 --source muxspace --data-root data --features frozen --trials 30
-  pa-difc search --target fer2013 --storage postgresql+psycopg2://me@db/studies   # on every machine"""
+  pa-difc search --target fer2013 --source muxspace --data-root data \\
+      --features frozen --trials 30
+  pa-difc search --target fer2013 \\
+      --storage postgresql+psycopg2://me@db/studies   # on every machine"""
 
 #: The paper's source dataset.
 PAPERS_SOURCE = "raf_db"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..util.errors import UserError
+from ..util.stops import exit_code
+from ..util.terminal import wrapped
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -57,7 +60,7 @@ def run(parsed: argparse.Namespace) -> int:
         for _ in model.each([Given("nobody", np.zeros((64, 64, 3), np.uint8))]):
             pass  # loads the detector and the network before the first visitor waits for them
         if line := Cut(model.model, model.crop).warning():
-            print(line, file=sys.stderr)
+            print(wrapped(line, 2, sys.stderr), file=sys.stderr)
         address = f"http://{_HOST}:{port}/"
         print(f"{parsed.model} is at {address} for this computer only; Ctrl-C stops it", flush=True)
         if parsed.open:
@@ -66,7 +69,7 @@ def run(parsed: argparse.Namespace) -> int:
             webbrowser.open(address)
         _serve(page_of(model, _name(parsed.model.resolve()), port), listener)
     print("ended")
-    return 0
+    return 0 if exit_code() == 128 + signal.SIGINT else exit_code()  # Ctrl-C is the only way to end it as intended
 
 
 def _name(folder: Path) -> str:
@@ -95,7 +98,7 @@ def _listening(port: int) -> socket.socket:
 
 
 def _serve(page: Starlette, listener: socket.socket) -> None:
-    """Serves the page until Ctrl-C or SIGTERM."""
+    """Serves the page until a signal comes, which :func:`pa_difc.util.stops.exit_code` tells."""
     import uvicorn
 
     config = uvicorn.Config(

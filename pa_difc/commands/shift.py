@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from ..training.settings import Settings
 
 EXAMPLES = """\
-  pa-difc shift --features frozen --methods source_only dann --losses ce difc --out runs/shift
-  pa-difc shift --source muxspace --target fer2013 --data-root data --features frozen --draws 5 --out runs/shift"""
+  pa-difc shift --features frozen --methods source_only dann --losses ce difc \\
+      --out runs/shift
+  pa-difc shift --source muxspace --target fer2013 --data-root data \\
+      --features frozen --draws 5 --out runs/shift"""
 
 METHODS, LOSSES = ("source_only", "dann", "mcd"), ("ce", "drw", "di", "difc")
 NONE = "none"

@@ -9,7 +9,8 @@ from .given_cells import settings_of_cell
 
 EXAMPLES = """\
   pa-difc train --method mcd --loss difc
-  pa-difc train --method safn --loss di --source folder:labelled --target folder:others --data-root . --epochs 20
+  pa-difc train --method safn --loss di --source folder:labelled \\
+      --target folder:others --data-root . --epochs 20
   pa-difc train --config runs/search/…/best.toml --method mcd --seed 1"""
 
 

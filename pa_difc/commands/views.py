@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from ..training.settings import Settings
 
 EXAMPLES = """\
-  pa-difc views --backbone expression --pretrained downloads/face_api --target images:holiday --data-root .
-  pa-difc views --backbone expression --pretrained downloads/face_api --target store:stores/fer2013 --oracle
-  pa-difc views --backbone small --pretrained my_model --target toy_street --faces 300"""
+  pa-difc views --backbone expression --pretrained downloads/face_api \\
+      --target images:holiday --data-root .
+  pa-difc views --backbone expression --pretrained downloads/face_api \\
+      --target store:stores/fer2013 --oracle
+  pa-difc views --backbone small --pretrained my_model --target toy_street \\
+      --faces 300"""
 
 _SHOWN = 8  #: columns of classes at most; the most frequently predicted ones
 
@@ -73,9 +76,8 @@ def run(parsed: argparse.Namespace) -> int:
 
         scores = [score(domain.train.labels, crop.mean(dim=0).numpy()) for crop in probs]
     read = "their labels are read, after the choice" if parsed.oracle else "no label is read"
-    print(
-        f"target {settings.data.target}: {len(domain.train):,} faces, {read}; mean of each face and its mirror image\n"
-    )
+    seen = f"{len(domain.train):,} faces, {read}; mean of each face and its mirror image"
+    print(wrapped(f"target {settings.data.target}: {seen}", 2) + "\n")
     for line in _table(choice, domain.label_set.names, scores):
         print(line)
     print(f"\nchosen: --set input_scale={choice.chosen.scale:g} eval.views={choice.views}")

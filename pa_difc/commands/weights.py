@@ -7,11 +7,11 @@ from pathlib import Path
 
 from ..backbones.published import PUBLISHED, PublishedWeights, find_published
 from ..util.names import lookup
-from ..util.terminal import filled
+from ..util.terminal import filled, wrapped
 
 EXAMPLES = """\
   pa-difc weights
-  pa-difc weights --dir downloads     # which of them are below this folder, complete and unchanged
+  pa-difc weights --dir downloads   # which are below this folder, and unchanged
   pa-difc weights face_api"""
 
 
@@ -33,7 +33,8 @@ def run(parsed: argparse.Namespace) -> int:
             print(filled(f"{title:<11} {text}", "    ", " " * 16))
         if path is not None and not problem:  # on one line, to be copied
             print(f"    {'here':<11} --backbone {weights.backbone} --pretrained {path}")
-    print("\nNothing is downloaded: get the files yourself, under their terms, and give --pretrained FILE.")
+    about = "Nothing is downloaded: get the files yourself, under their terms, and give --pretrained FILE."
+    print("\n" + wrapped(about, 0))
     print("A run's folder, or one that export wrote, works as well.")
     return 0 if good else 1
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..util.errors import UserError
 from ..util.names import shown
-from .labels import UNLABELLED, LabelSet, from_words, plain
+from .labels import UNLABELLED, WORDS, LabelSet, from_words, plain
 from .readers.listing import BOTH
 
 #: Advice on class folders that are numbered.
@@ -142,7 +143,19 @@ def _class_of(dataset: str, word: str, samples: int, label_set: LabelSet) -> int
         return label_set.index(word)
     except UserError:
         number = f"{NUMBERS}; or a " if word.strip().isdigit() else "a "
+        near = near_class(word, label_set)
+        meant = f"did you mean {near!r}? (rename it); or " if near else ""
         raise UserError(
             f"dataset {dataset}: {shown(word)} ({samples:,} samples) is no class of {', '.join(label_set.names)}: "
-            f"{number}label file (--labels FILE.toml) can make it a synonym or exclude it"
+            f"{meant}{number}label file (--labels FILE.toml) can make it a synonym or exclude it"
         ) from None
+
+
+def near_class(word: str, label_set: LabelSet) -> str | None:
+    """The word for a class that a misspelled one probably stands for, if any; first letters are rarely misspelled."""
+    own = (*label_set.names, *label_set.synonyms, *label_set.excluded)
+    meanings = set(map(plain, own))
+    known = {w.casefold(): w for w in (*(w for w in WORDS if plain(w) in meanings), *own)}
+    word = word.strip().casefold()
+    near = get_close_matches(word, [spelling for spelling in known if spelling[:1] == word[:1]], n=1, cutoff=0.7)
+    return known[near[0]] if near else None

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,6 +22,7 @@ from ..util.names import address_clause, near_clause, written
 
 _LONGEST = 255  #: most bytes of a file's name
 _TWICE = "given twice"
+_SOURCE = "pa_difc source"  #: of the hash of the image's path in a picture's metadata
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def picture_files(images: Images, folder: Path) -> list[Path]:
 
     Raises:
         UserError: the folder is one that images are read from, a symbolic link is in the way, or a picture would
-            overwrite an image or a file that predict did not write.
+            overwrite an image, a file that predict did not write, or the picture of another image.
     """
     if os.path.realpath(folder) in map(os.path.realpath, images.folders):
         raise UserError(f"--annotate {folder}: images are read there; give another folder, such as {folder}_annotated")
@@ -92,10 +94,10 @@ def picture_files(images: Images, folder: Path) -> list[Path]:
     made = [folder / _picture_name(Path(os.path.abspath(path)).relative_to(images.root)) for path in images.paths]
     inner = {parent for file in made for parent in file.parents if folder in parent.parents}
     refuse_links(*sorted(inner), *made, instead="another --annotate")
-    for file in made:
+    for file, path in zip(made, images.paths, strict=True):
         if os.path.realpath(file) in read:
             raise UserError(f"{file} is one of the images, and would be overwritten: give another --annotate")
-        refuse_foreign(file, ours=_drawn_here, writer="predict", instead="another --annotate")
+        _refuse_other_picture(file, path)
     return made
 
 
@@ -108,14 +110,20 @@ def _picture_name(path: Path) -> Path:
     return path.with_name(os.fsdecode(name) + ".png")
 
 
-def save_picture(picture: Image.Image, file: Path) -> None:
-    """Writes a picture as PNG, with metadata that mark it as ours, so that it may be overwritten later.
+def save_picture(picture: Image.Image, file: Path, source: str) -> None:
+    """Writes a picture as PNG, with metadata that mark it as ours, so that it may be drawn again later.
+
+    Args:
+        picture: an image with its faces marked.
+        file: for the picture.
+        source: the image's path, whose hash is written too: no other image's picture may replace this one.
 
     Raises:
         UserError: the file can't be written.
     """
     mark = PngInfo()
     mark.add_text("Software", SOFTWARE)
+    mark.add_text(_SOURCE, _hashed(source))
 
     def write(stream: IO[bytes]) -> None:
         picture.save(stream, "PNG", pnginfo=mark)
@@ -123,9 +131,20 @@ def save_picture(picture: Image.Image, file: Path) -> None:
     write_atomic(file, write)
 
 
-def _drawn_here(file: Path) -> bool:
-    try:
-        with Image.open(file, formats=("PNG",)) as picture:
-            return bool(picture.info.get("Software") == SOFTWARE)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False
+def _hashed(path: str | Path) -> str:
+    return hashlib.blake2b(os.fsencode(os.path.realpath(path)), digest_size=8).hexdigest()
+
+
+def _refuse_other_picture(file: Path, path: Path) -> None:
+    """Refuses to draw an image's picture over a file that predict did not write, or over another image's picture."""
+    found: dict[object, object] = {}
+
+    def drawn_here(file: Path) -> bool:
+        broken = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+        with suppress(*broken), Image.open(file, formats=("PNG",)) as picture:
+            found.update(picture.info)
+        return found.get("Software") == SOFTWARE
+
+    refuse_foreign(file, ours=drawn_here, writer="predict", instead="another --annotate")
+    if found.get(_SOURCE, _hashed(path)) != _hashed(path):
+        raise UserError(f"{file} is the picture of another image than {path}: give another --annotate, or remove it")

@@ -65,7 +65,8 @@ def predict_images(
         predictions = [Prediction(image.source, f.box, f.points, p) for f, p in zip(image.faces, probs, strict=True)]
         faces = Faces(predictions or [Prediction(image.source, problem=image.problem)], model.classes)
         if annotate is not None and image.picture is not None:
-            save_picture(annotated(image.picture, faces.predictions, model.classes), annotate[number])
+            picture = annotated(image.picture, faces.predictions, model.classes)
+            save_picture(picture, annotate[number], image.source)
         del image
         yield faces
 

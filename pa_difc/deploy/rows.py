@@ -18,14 +18,14 @@ import torch
 from torch import Tensor
 
 from ..util.errors import UserError
-from ..util.files import refuse_foreign, refuse_links
+from ..util.files import refuse_links
 from ..util.lock import Lock
 from ..util.names import escaped
 from ..util.version import VERSION
-from .prediction import NO_FACE, columns, frame_columns
+from .earlier import require_replaceable
+from .prediction import NO_FACE, columns
 
 Row = Mapping[str, object]
-_FIRST_KEYS = (["file", "label", "problem"], ["frame", "time_s", "track"])  #: of rows in JSON
 
 
 class Format:
@@ -67,23 +67,6 @@ class Format:
             csv.DictWriter(buffer, self._columns, restval="", lineterminator="\r\n").writerow(row)
             lines.append(buffer.getvalue().removesuffix("\r\n") + "\n")
         return "".join(lines)
-
-
-def is_table(file: Path) -> bool:
-    """Whether a path may be overwritten: it does not exist, is an empty file, or a table of predictions."""
-    if not file.is_file():
-        return not file.exists()
-    with file.open(encoding="utf-8", errors="replace", newline="") as stream:
-        head = stream.readline()
-        if head.startswith("["):
-            try:
-                rows = json.loads(head + stream.read())
-            except (ValueError, RecursionError):
-                return False
-            return all(isinstance(row, dict) and list(row)[:3] in _FIRST_KEYS for row in rows)
-    names = head.rstrip("\n").split(",")
-    tables = ((columns([]), 2), (frame_columns([]), 4))  # and the number of columns before the classes
-    return not head.strip() or any(names[:n] == own[:n] and names[n - len(own) :] == own[n:] for own, n in tables)
 
 
 def identity(weights: Mapping[str, Tensor], said: Sequence[object], images: Sequence[Path]) -> str:
@@ -159,7 +142,8 @@ class FileTable(Table):
         pictures: for each image, its annotated picture, without which the image is not done; empty without pictures.
 
     Raises:
-        UserError: ``out`` is somebody else's file or a link, can't be written, or another process is writing it.
+        UserError: ``out`` is somebody else's file or a link, has predictions for other images, can't be written, or
+            another process is writing it.
     """
 
     def __init__(
@@ -169,7 +153,7 @@ class FileTable(Table):
         refuse_links(out, self.part, instead="another --out")
         if out.exists() and not out.is_file():
             raise UserError(f"--out {out} is not a file: give one, or omit it to write to standard output")
-        refuse_foreign(out, ours=is_table, writer="predict", instead="another --out")
+        require_replaceable(out, names)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -62,17 +62,18 @@ def on_one_line(text: str) -> str:
     return harmless(" ".join(text.splitlines())).encode(encoding, _ERRORS).decode(encoding)
 
 
-def wrapped(text: str, indent: int) -> str:
+def wrapped(text: str, indent: int, stream: TextIO | None = None) -> str:
     """A line wrapped to the terminal's width, with further lines indented; unchanged for a pipe or a file.
 
     Args:
         text: one line.
         indent: spaces before every line but the first.
+        stream: where it will be printed; None stands for standard output.
     """
-    if not sys.stdout.isatty():
+    if not (stream or sys.stdout).isatty():
         return text
     rest = " " * indent
-    width = max(indent + 20, columns())
+    width = max(indent + 20, shutil.get_terminal_size().columns - 1)
     return textwrap.fill(text, width, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False)
 
 

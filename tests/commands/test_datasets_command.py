@@ -273,3 +273,21 @@ def test_what_a_list_left_out_and_how_it_was_read_is_said(capsys, tmp_path):
         assert f"folder:mine: {line}" in announced(capsys, loaded, loaded)
     assert loaded.summary()["left_out"] == {"in extra/ (neither class nor split)": 1}
     assert loaded.summary()["notes"] == ["read in archive/"]
+
+
+@pytest.mark.parametrize("words", [["datasets"], ["list", "methods"], ["list", "backbones"], ["weights"]])
+def test_lines_fit_a_terminal(words, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "70")
+    assert main(words) == 0
+    wide = [line for line in capsys.readouterr().out.splitlines() if len(line) > 70]
+    assert not [line for line in wide if " " in line.strip()]  # an address stays whole
+
+
+def test_labels_that_are_no_classes_are_wrapped_on_a_terminal(tmp_path, monkeypatch, capsys):
+    both_splits(tmp_path / "odd", words=[*SEVEN[:2], *(f"another label {i}" for i in range(9))])
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "70")
+    _, out = said(capsys, "folder:odd", "--data-root", tmp_path)
+    after = out[out.index("no class of") : out.index("no sample of")]
+    assert "another label 8" in " ".join(after.split()) and max(map(len, after.splitlines())) < 70

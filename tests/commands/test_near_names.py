@@ -29,6 +29,23 @@ def test_a_flag_that_is_like_another(words, said, capsys):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["compar", "--lossses", "ce"], "error: unknown command 'compar': did you mean compare?\n"),
+        (["Sreach"], "error: unknown command 'Sreach': did you mean search?\n"),
+        (["zzzz"], "error: unknown command 'zzzz': pa-difc --help lists them\n"),
+        (["predict", "--model", "x", "--crop", "cdfr", "a"], "(choose from model, cdfer, none): did you mean cdfer?\n"),
+        (["list", "methds"], "did you mean methods?\n"),
+        (["export", "--model", "x", "--out", "y", "--format", "zip"], "invalid choice: 'zip' (choose from "),
+    ],
+)
+def test_a_command_or_a_value_that_is_like_another(words, said, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2 and said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", ["folder", "images", "store"])
 def test_a_dataset_s_folder_that_is_like_another(kind, tmp_path):
     (tmp_path / "my_labelled_faces").mkdir()

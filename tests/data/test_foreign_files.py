@@ -42,7 +42,7 @@ def test_pictures_that_predict_has_drawn_are_no_samples_of_any_reader(tmp_path):
     faces(tmp_path)
     for name in ("happy/drawn/0.png.png", "drawn/1.png.png", "drawn/renamed.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        save_picture(Image.new("RGB", (40, 30), (len(name), 0, 0)), tmp_path / name)
+        save_picture(Image.new("RGB", (40, 30), (len(name), 0, 0)), tmp_path / name, name)
     picture(tmp_path / "sad" / "edited.png", 9)
     with Image.open(tmp_path / "sad" / "edited.png") as image:
         image.save(tmp_path / "sad" / "edited.png", description="made with pa_difc")

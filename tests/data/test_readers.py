@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pa_difc.commands.parser import main
 from pa_difc.data import EXPRESSIONS, load_domain
 from pa_difc.data.labels import SEVEN
 from pa_difc.data.readers import (
@@ -251,6 +252,27 @@ def test_an_empty_folder_and_a_strange_one(tmp_path):
         load_domain("folder:strange", tmp_path, size_px=32)
     with pytest.raises(UserError, match=r"no FER2013 here"):
         read_fer2013(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("folder", "meant"),
+    [
+        ("hapy", "happy"), ("Neutrall", "neutral"), ("hapiness", "happiness"), ("contemt", "contempt"),
+        ("unhappy", None), ("bored", None), ("1", None),
+    ],
+)  # fmt: skip
+def test_a_misspelled_class_folder_is_told_what_it_probably_means(folder, meant, tmp_path, capsys):
+    for name in (folder, "happy", "neutral", "fear"):
+        for split in ("train", "test"):
+            picture(tmp_path / "mine" / split / name / "1.png")
+    with pytest.raises(UserError) as refused:
+        load_domain("folder:mine", tmp_path, size_px=32)
+    assert (f"did you mean {meant!r}? (rename it); or a label file" in str(refused.value)) is bool(meant)
+    assert "did you mean" not in str(refused.value) or meant
+    main(["datasets", "folder:mine", "--data-root", str(tmp_path)])
+    shown = capsys.readouterr().out
+    assert f"no class of --labels expressions: {folder}" in shown
+    assert (f"{folder} (did you mean {meant}?)" in shown) is bool(meant)
 
 
 def test_images_without_labels_at_any_depth(tmp_path):

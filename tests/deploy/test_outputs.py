@@ -324,3 +324,80 @@ def test_no_images_and_why(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(UserError, match=r"no images \(left out: 1 not an image, 1 system or hidden file\)"):
         find_images([tmp_path])
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_a_table_of_images_that_are_not_given_now_stays(kind, predict, album, tmp_path, monkeypatch):
+    """The same images may be given again, or more of them, under any path; what can't be read has no prediction."""
+    out = tmp_path / f"p.{kind}"
+    (album / "monday" / "0.jpg").write_bytes(b"\xff\xd8\xff half of an image")
+    Image.new("RGB", (60, 60)).save(album / "monday" / "plain.png")  # no face: an answer
+    assert predict(album, "--out", out)[0] == 0
+    before = out.read_text()
+    for given, lost in (
+        ([album / "monday" / "1.jpg"], "4 images, 3 of which are not given now"),
+        ([album / "tuesday", album / "monday" / "1.jpg"], "4 images, 1 of which is not given now"),
+    ):
+        code, _, err = predict(*given, "--out", out)
+        said = f"error: {out} has predictions for {lost}: give another --out, or remove it\n"
+        assert (code, err) == (2, said) and out.read_text() == before
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == [out.name]
+    (album / "monday" / "0.jpg").unlink()
+    (album / "tuesday" / "2.jpg").write_bytes((album / "tuesday" / "1.jpg").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    for given in (["album"], [album], ["album/monday/../tuesday", "album"]):
+        assert predict(*given, "--out", out)[0] == 0
+        assert out.read_text().count("2.jpg") == 1 and "0.jpg" not in out.read_text()
+    one = [album / "monday" / "1.jpg", "--out", tmp_path / f"one.{kind}"]
+    assert predict(*one)[0] == 0
+    code, _, err = predict(album / "tuesday", *one[1:])
+    assert code == 2 and "has predictions for 1 image, which is not given now: give another" in err
+
+
+def test_a_folder_that_grows_is_resumed_after_a_kill(predict, album, tmp_path, monkeypatch):
+    """The table of fewer images is there, and is replaced once the one of all is whole."""
+    words = [album, "--out", tmp_path / "p.csv"]
+    assert predict(*words)[0] == 0
+    before = (tmp_path / "p.csv").read_text()
+    (album / "wednesday.jpg").write_bytes((album / "tuesday" / "1.jpg").read_bytes())
+    with monkeypatch.context() as patch:
+        patch.setattr("pa_difc.deploy.rows.Table.finish", lambda table: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert predict(*words)[0] == 130 and (tmp_path / "p.csv").read_text() == before
+    code, _, err = predict(*words)
+    assert code == 0 and "3 of 4 images are done" in err and (tmp_path / "p.csv").read_text().count("\n") == 5
+
+
+def test_a_picture_of_another_image_stays(predict, album, tmp_path, content):
+    drawn = tmp_path / "drawn"
+    assert predict(album / "monday", "--annotate", drawn)[0] == 0
+    before = content(drawn)
+    code, _, err = predict(album / "tuesday", "--annotate", drawn)
+    said = f"{drawn / '1.jpg.png'} is the picture of another image than {album / 'tuesday' / '1.jpg'}: give another"
+    assert code == 2 and said in err and err.count("\n") == 1 and content(drawn) == before
+    assert predict(album / "monday" / ".." / "monday" / "1.jpg", "--annotate", drawn)[0] == 0
+
+
+def test_a_picture_that_an_older_version_drew_is_drawn_again(predict, album, tmp_path):
+    from PIL.PngImagePlugin import PngInfo
+
+    from pa_difc.data.foreign import SOFTWARE
+
+    mark, file = PngInfo(), tmp_path / "drawn" / "1.jpg.png"
+    mark.add_text("Software", SOFTWARE)
+    file.parent.mkdir()
+    Image.new("RGB", (4, 4)).save(file, pnginfo=mark)
+    assert predict(album / "monday", "--annotate", tmp_path / "drawn")[0] == 0
+    with Image.open(file) as picture:
+        assert picture.width > 4
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_warning_of_another_crop_is_wrapped_on_a_terminal(terminal, as_they_are, album, monkeypatch, capsys):
+    """Whether standard output, which has the table, is one or not."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    monkeypatch.setenv("COLUMNS", "72")
+    assert main(["predict", "--model", str(as_they_are), str(album / "monday" / "1.jpg"), "--crop", "cdfer"]) == 0
+    out, err = capsys.readouterr()
+    lines = [line for line in err.splitlines() if line.startswith(("the model", "  "))]
+    assert "the model was trained on" in err and out.count("\n") == 2
+    assert (max(map(len, lines)) < 72) is terminal and (len(lines) > 1) is terminal

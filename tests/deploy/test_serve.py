@@ -360,7 +360,12 @@ def film(path, picture, frames=10):
     path.write_bytes(b"YUV4MPEG2 W512 H512 F10:1 Ip A1:1 C420jpeg\n" + frames * frame)
 
 
-def test_ctrl_c_ends_it_without_a_trace(tmp_path, model):
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 0), (signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGHUP, 128 + signal.SIGHUP)],
+)
+def test_a_signal_ends_it_without_a_trace(number, code, tmp_path, model):
+    """Ctrl-C is the way to end it; the other ones give the codes that docs/troubleshooting.md states."""
     save_model(model.model, tmp_path / "my_model")
     line = [
         sys.executable,
@@ -380,6 +385,6 @@ def test_ctrl_c_ends_it_without_a_trace(tmp_path, model):
     port = int(re.search(r":(\d+)/", said)[1])
     with socket.create_connection(("127.0.0.1", port)):  # a browser keeps its connection
         time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=60)
-    assert process.returncode == 0 and out == "ended\n" and err == ""
+    assert process.returncode == code and out == "ended\n" and err == ""

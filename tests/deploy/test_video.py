@@ -236,16 +236,26 @@ def test_flags_that_do_not_go_together_are_refused(tmp_path, as_they_are, predic
     assert path.stat().st_size > 500
 
 
-def test_a_table_of_a_video_is_ours_and_is_written_over(tmp_path, as_they_are, predict):
-    """Without a crop each frame is a face; so is each row."""
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_a_table_of_a_video_is_not_written_over(kind, tmp_path, as_they_are, predict):
+    """Its rows do not name the video. Without a crop each frame is a face; so is each row."""
     path, out = write_video(tmp_path / "a.mp4", [colours()] * 3), tmp_path / "t"
-    for kind in ("csv", "json", "csv"):
-        code, _, err = predict(as_they_are, "--crop", "none", "--video", path, "--out", out, "--format", kind)
-        assert code == 0, err
-        text = out.read_text()
-        rows = json.loads(text) if kind == "json" else list(csv.DictReader(io.StringIO(text)))
-        assert [int(row["frame"]) for row in rows] == [0, 1, 2] and {int(row["track"]) for row in rows} == {1}
-    assert sorted(p.name for p in tmp_path.iterdir() if not p.name.startswith(".")) == ["a.mp4", "t"]
+    Image.fromarray(colours()).save(tmp_path / "a.png")
+    words = ["--crop", "none", "--out", out, "--format", kind]
+    code, _, err = predict(as_they_are, "--video", path, *words)
+    assert code == 0, err
+    text = out.read_text()
+    rows = json.loads(text) if kind == "json" else list(csv.DictReader(io.StringIO(text)))
+    assert [int(row["frame"]) for row in rows] == [0, 1, 2] and {int(row["track"]) for row in rows} == {1}
+    assert sorted(p.name for p in tmp_path.iterdir() if not p.name.startswith(".")) == ["a.mp4", "a.png", "t"]
+    for given in (["--video", path], [tmp_path / "a.png"]):
+        code, _, err = predict(as_they_are, *given, *words)
+        said = "t has predictions for 3 frames of a video, and would be overwritten: give another --out, or remove it"
+        assert code == 2 and said in err and err.count("\n") == 1 and out.read_text() == text
+    out.unlink()
+    assert predict(as_they_are, tmp_path / "a.png", *words)[0] == 0
+    code, _, err = predict(as_they_are, "--video", path, *words)
+    assert code == 2 and "t has predictions for 1 image, and would be overwritten" in err
     out.write_text("frame,time\n1,2\n")
     code, _, err = predict(as_they_are, "--crop", "none", "--video", path, "--out", out)
     assert code == 2 and "was not written by predict" in err and out.read_text() == "frame,time\n1,2\n"

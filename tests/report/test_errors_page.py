@@ -345,6 +345,18 @@ def test_a_folder_of_runs_has_a_page_for_each(unlabelled, tmp_path, capsys):
         main(["errors", str(tmp_path / "out"), "--out", str(tmp_path / "page")])
 
 
+def test_what_it_says_is_wrapped_on_a_terminal(labelled, monkeypatch, capsys):
+    assert main(["errors", str(labelled[0])]) == 0
+    piped = capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "70")
+    assert main(["errors", str(labelled[0])]) == 0
+    out = capsys.readouterr().out
+    said, files = out.split("written: ")
+    assert max(map(len, said.splitlines())) < 70 and files.count("\n") == 1
+    assert out.split() == piped.split() and max(map(len, piped.split("written: ")[0].splitlines())) > 70
+
+
 def test_the_run_that_was_exported_comes_first_and_says_so(unlabelled, tmp_path, capsys):
     runs, *_ = unlabelled
     model = untrained(EXPRESSIONS)
