@@ -207,9 +207,7 @@ def test_counts_of_pandas(name, dtype):
     right = make_loss(name, [5, 10, 100], Schedule(3))
     made = make_loss(name, counted.sort_index(), Schedule(3))
     torch.testing.assert_close(made(logits, labels), right(logits, labels))
-    with pytest.raises(
-        UserError, match=rf"^loss '{name}': class_counts has the index \[2, 1, 0\]: must be in the order"
-    ):
+    with pytest.raises(UserError, match=rf"^loss '{name}': class_counts has the index \[2, 1, 0\]: must be in"):
         make_loss(name, counted, Schedule(3))
 
 
