@@ -233,7 +233,7 @@ class Harmless(SourceOnly):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.held = HARMLESS
-        self.mine = [*self.optimizers.values(), *self.lr_schedulers.values()]
+        self.optimizer, self.plan = self.optimizers["G"], self.lr_schedulers["G"]
         self.log = open(self.path, "w")  # noqa: SIM115
 
     def training_step(self, batch, **kwargs):
