@@ -26,7 +26,7 @@ from .composition import for_each_classifier
 from .diagnosis import explained, of_one_classifier
 from .epochs import EpochHook
 from .heads import ClassifierFactory, classifier
-from .kept import in_one_line, require_kept
+from .kept import Kept, in_one_line, require_kept
 from .tree import require_known_weights
 
 #: Arguments of pytorch-adapt's adapter that a method passes on.
@@ -78,6 +78,7 @@ class LossSlot:
     options: Options
     loss: ClassificationLoss
     average: AveragedModels | None = None  #: average of its weights, to predict with
+    kept_loss: Kept | None = None  #: the hooks that call the loss, and its state
     epochs: EpochHook | None = None  #: tells the loss where epochs end, if it needs that
 
     if TYPE_CHECKING:  # attributes of pytorch-adapt's adapter, which is untyped
@@ -140,14 +141,14 @@ class LossSlot:
         """One step of the method, see pytorch-adapt's ``BaseAdapter.training_step``.
 
         Raises:
-            UserError: ``misc["difc"]`` is another loss, the batch has no target, "G" or "C" doesn't give tensors of
+            UserError: see :meth:`.Kept.require`; or the batch has no target, "G" or "C" doesn't give tensors of
                 features or logits, or a hook expects the logits of one classifier where "C" gives several.
         """
         if "target_imgs" not in batch and self.reads_target and getattr(self.loss, "uses_target", True):
             what = type(self).__name__ if self.uses_target else type(self.loss).__name__
             raise UserError(f"the batch has no target_imgs, which {what} needs: train on source and target together")
-        if (kept := self.misc.get("difc")) is not None and kept is not self.loss:
-            raise UserError(f'misc["difc"] is not the loss of this {type(self).__name__}: make a new one with loss=')
+        if self.kept_loss is not None:
+            self.kept_loss.require(self)
         try:
             losses: dict[str, dict[str, float]] = super().training_step(batch, **kwargs)  # type: ignore[misc]  # its
         except Exception as error:
