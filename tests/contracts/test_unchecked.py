@@ -1,6 +1,5 @@
 """Steps without the host's checks of keys: the same numbers, and what the checks are for is found at the next epoch."""
 
-import itertools
 from contextlib import nullcontext
 from functools import cache
 
@@ -40,11 +39,8 @@ def test_training_is_the_same_to_the_bit_as_with_every_check(method, source, tar
     assert_same(quick, trained(method, source, target))
 
 
-NAMES = itertools.count()
-
-
 @cache
-def calls_of(name):
+def calls_of(hook):
     """Numbers of calls, where they are not refused as state that a resumed run would lose."""
     return []
 
@@ -54,10 +50,10 @@ class Odd(BaseHook):
 
     def __init__(self, first):
         super().__init__()
-        self.first, self.name = first, next(NAMES)
+        self.first = first
 
     def call(self, inputs, losses):
-        calls = calls_of(self.name)
+        calls = calls_of(self)
         calls.append(len(calls) + 1)
         return ({"undeclared": 1} if calls[-1] >= self.first else {}), {}
 
@@ -79,7 +75,7 @@ def test_a_hook_that_gives_what_it_does_not_declare_is_refused_in_the_next_check
     root.conditions, root.alts = [root.conditions[0], *root.conditions], [root.alts[0], *root.alts]
     with pytest.raises(KeyError, match="undeclared"):
         fit(adapter, loader, epochs=2, progress=False)
-    assert calls_of(odd.name)[-1] == (1 if first == 1 else len(loader) + 1)
+    assert calls_of(odd)[-1] == (1 if first == 1 else len(loader) + 1)
 
 
 def test_afterwards_the_hooks_are_as_they_were():
