@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..util.errors import UserError
 from ._host import BaseHook, BaseReducer
-from .kept import Watched
+from .kept import Watched, calling
 from .penalty import PenaltyHook
 from .slot import LossSlot
 from .tree import paths
@@ -41,6 +41,26 @@ def checked(adapter: LossSlot) -> Iterator[None]:
     finally:
         for hook, name, value in before:
             setattr(hook, name, value)
+
+
+@contextmanager
+def first_call(adapter: LossSlot) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Inside the block, the list that it yields gets the logits and labels of the first call of the loss."""
+    found: list[tuple[Tensor, Tensor]] = []
+
+    def noted(loss: Callable[..., Any], logits: Tensor, labels: Tensor) -> Any:
+        if not found:
+            found.append((logits.detach().clone(), labels.clone()))
+        return loss(logits, labels)
+
+    hooks = calling(adapter.hook, adapter.loss)
+    for hook in hooks:
+        hook.loss_fn = Watched(adapter.loss, noted)
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.loss_fn = adapter.loss
 
 
 def _is_reduced(hooks: list[BaseHook], loss: BaseHook) -> bool:
