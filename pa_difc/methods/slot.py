@@ -82,6 +82,7 @@ class LossSlot:
     epochs: EpochHook | None = None  #: tells the loss where epochs end, if it needs that
 
     if TYPE_CHECKING:  # attributes of pytorch-adapt's adapter, which is untyped
+        key_enforcer: KeyEnforcer
         models: Models
         optimizers: Optimizers
         lr_schedulers: LRSchedulers
@@ -230,17 +231,19 @@ class LossSlot:
 
     @classmethod
     def heads(
-        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+        cls, num_features: int, num_classes: int, make: ClassifierFactory | None = None, options: Any = None
     ) -> dict[str, nn.Module]:
         """Makes the models that the method needs besides the feature extractor "G", as in its paper.
+
+        Those besides "C" are in :attr:`extra_models`. A run passes ``make`` and ``options`` by keyword.
 
         Args:
             num_features: D, the number of G's features.
             num_classes: K.
-            make: makes a classifier.
+            make: makes a classifier; None: :func:`.heads.classifier`.
             options: an instance of :attr:`Options`; None: the defaults.
         """
-        return {"C": make(num_features, num_classes)}
+        return {"C": (make or classifier)(num_features, num_classes)}
 
     @classmethod
     def extractor(cls, extractor: nn.Module) -> nn.Module:
@@ -253,6 +256,12 @@ class LossSlot:
         return {}
 
     def init_containers_and_check_keys(self, containers: Any) -> None:
+        known = self.key_enforcer.requirements.get("models", ())
+        if unknown := [name for name in containers.get("models") or () if known and name not in known]:
+            raise UserError(
+                f"{type(self).__name__} has no model {unknown[0]!r}, only {', '.join(known)}: a method names those "
+                f"that its heads() adds, as in extra_models = ({unknown[0]!r},)"
+            )
         super().init_containers_and_check_keys(containers)  # type: ignore[misc]  # pytorch-adapt's adapter
         self.loss = self._make_loss(self.models["C"])
         self.misc = Misc({**self.misc, **self.method_state()})
