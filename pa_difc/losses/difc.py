@@ -192,6 +192,8 @@ class DIFCLoss(Clocked, LabelledLoss):
     def update(self, target_logits: Tensor | Sequence[Tensor] | None = None) -> None:
         """Ends a step: adds target confusion to the sums, counts the step, and refreshes the margins when due.
 
+        Call it after the loss of the step; before it, every epoch would begin one step early, with one warning.
+
         Args:
             target_logits: ``(N, K)``, or one such tensor per classifier, whose softmaxes are averaged (eq. 8).
                 May be None where :attr:`needs_target_logits` is False. With N = 0 the step counts, and confusion
