@@ -74,13 +74,14 @@ def test_steps_that_are_counted_before_their_loss(loaded):
     assert said.startswith("update() was called before the first loss, so every epoch would begin one step early: call")
 
 
-def test_steps_that_are_skipped_on_purpose():
+@pytest.mark.parametrize(("skipped", "steps"), [(1, 1), (5, 6)])
+def test_steps_that_are_skipped_on_purpose(skipped, steps):
     loss = made(steps_per_epoch=4, confusion_epoch=2, reweight_epoch=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for _ in range(5):
+        for _ in range(skipped):
             loss.update(torch.randn(2, 3))
-    assert compute(loss, 6, update_every=1) == []
+    assert compute(loss, steps, update_every=1) == []
 
 
 def test_evaluation_is_no_training():
