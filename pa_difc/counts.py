@@ -15,13 +15,9 @@ def as_counts(class_counts: Counts) -> Tensor:
         ValueError: ``class_counts`` is not a one-dimensional sequence of real numbers, or masks some, or is a pandas
             Series in another order than that of the classes, such as one of ``value_counts()``.
     """
-    index = getattr(class_counts, "index", None)  # a method of lists and tuples
-    if index is not None and not callable(index) and list(index) != list(range(len(class_counts))):
-        raise ValueError(
-            f"class_counts has the index {list(index)}: must be in the order of the classes, 0 … K − 1; sort it, "
-            "or give its values in that order"
-        )
-    if hasattr(class_counts, "mask"):
+    require_class_order("class_counts", class_counts)
+    mask = getattr(class_counts, "mask", None)  # a method of a Series
+    if mask is not None and not callable(mask):
         raise ValueError("class_counts is a masked array: give the number of samples of every class")
     try:
         counts = torch.as_tensor(class_counts)
@@ -34,6 +30,24 @@ def as_counts(class_counts: Counts) -> Tensor:
     if counts.dim() != 1 or counts.numel() == 0:
         raise ValueError(f"class_counts of shape {tuple(counts.shape)}: must be (K,), one number per class")
     return counts
+
+
+def require_class_order(what: str, values: object) -> None:
+    """Checks that a pandas Series of a number per class is in the order of the classes; anything else passes.
+
+    Args:
+        what: the argument's name, for errors.
+        values: anything.
+
+    Raises:
+        ValueError: its index is not 0 … K − 1.
+    """
+    index = getattr(values, "index", None)  # a method of lists and tuples
+    if index is not None and not callable(index) and list(index) != list(range(len(index))):
+        raise ValueError(
+            f"{what} has the index {list(index)}: must be in the order of the classes, 0 … K − 1; sort it, or give "
+            "its values in that order"
+        )
 
 
 def _what(class_counts: object) -> str:

@@ -69,8 +69,8 @@ class WeightedLoss(LabelledLoss):
         losses = cross_entropy(logits, labels, reduction="none", label_smoothing=self.label_smoothing)
         return (weights[labels] * losses).sum() / weights[labels].sum()
 
-    def sample_weights(self, labels: Tensor) -> Tensor:
-        return self.weights[labels]
+    def class_factors(self) -> Tensor:
+        return self.weights
 
 
 class FocalLoss(LabelledLoss):

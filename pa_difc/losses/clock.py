@@ -25,9 +25,18 @@ class Clock:
         self._warned = False
         self._calls = 0  # of the loss in training, since the last step
         self._trains = False  # whether there was any since the last checkpoint was loaded
+        self._counted = 0  # steps since then
+        self._early = False  # whether the first of these came before the first loss
 
     def called(self) -> None:
-        """Notes that a loss to train with was computed; warns if nobody counts steps."""
+        """Notes that a loss to train with was computed; warns if nobody counts steps, or counted one before."""
+        # Several steps before the first loss are no training loop, but skipped on purpose; one alone may be, too.
+        self._early = self._early or (self._counted == 1 and not self._trains)
+        if self._early and self._counted == 2:
+            self._warn(
+                "update() was called before the first loss, so every epoch would begin one step early: call it after "
+                "the loss in each training step"
+            )
         self._calls += 1
         self._trains = True
         if self._calls > _CALLS and self._waits:
@@ -44,6 +53,7 @@ class Clock:
                 "begin early: call it once after each training step"
             )
         self.step += 1
+        self._counted += 1
         self._calls = 0
         if self.step > _STEPS and self.schedule.steps_per_epoch is None and self._waits:
             self._warn(
@@ -107,7 +117,8 @@ class Clock:
         Returns:
             The length that had been set or learnt before, or None.
         """
-        self.step, self._ended, self._trains = step, None, False
+        self.step, self._ended, self._trains, self._counted = step, None, False, 0
+        self._early = False
         if self._given.steps_per_epoch is not None:
             return None
         told, self.schedule = self.schedule.steps_per_epoch, replace(self._given, steps_per_epoch=steps_per_epoch)

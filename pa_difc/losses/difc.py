@@ -185,12 +185,14 @@ class DIFCLoss(Clocked, LabelledLoss):
             margins = margins * whole_mean(logit_spread(logits), len(logits))
         return di_loss(logits, labels, margins, weights, self.scale, self.label_smoothing)
 
-    def sample_weights(self, labels: Tensor) -> Tensor:
-        return self.class_weights[labels] if self.reweighted else super().sample_weights(labels)
+    def class_factors(self) -> Tensor | None:
+        return self.class_weights if self.reweighted else None
 
     @torch.no_grad()
     def update(self, target_logits: Tensor | Sequence[Tensor] | None = None) -> None:
         """Ends a step: adds target confusion to the sums, counts the step, and refreshes the margins when due.
+
+        Call it after the loss of the step; before it, every epoch would begin one step early, with one warning.
 
         Args:
             target_logits: ``(N, K)``, or one such tensor per classifier, whose softmaxes are averaged (eq. 8).

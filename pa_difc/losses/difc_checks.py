@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..counts import require_class_order
 from ..functional import at_least_float32
 from ..util.names import shown
 from .labelled import IGNORE_INDEX
@@ -62,8 +63,9 @@ def given_weights(class_weights: Sequence[float] | Tensor, num_classes: int) -> 
     """The user's class weights as ``(K,)``, of at least float32.
 
     Raises:
-        ValueError: they are not K finite numbers above 0.
+        ValueError: they are not K finite numbers above 0, or are a pandas Series in another order than the classes'.
     """
+    require_class_order("class_weights", class_weights)
     try:
         weights = at_least_float32(torch.as_tensor(class_weights, dtype=torch.get_default_dtype()))
     except (TypeError, ValueError, RuntimeError):

@@ -63,12 +63,38 @@ def check_labels(labels: Any, logits: Tensor) -> None:
         TypeError: ``labels`` is not a tensor of whole numbers.
         ValueError: its shape is wrong.
     """
+    check_whole(labels)
+    if labels.shape != logits.shape[:1]:
+        raise ValueError(f"labels of shape {tuple(labels.shape)}: must be ({len(logits)},), one for each row of logits")
+
+
+def check_whole(labels: Any) -> None:
+    """Checks that labels are whole numbers.
+
+    Raises:
+        TypeError: ``labels`` is not a tensor of whole numbers.
+    """
     if not isinstance(labels, Tensor):
         raise TypeError(f"labels: got {_kind(labels)}, must be a tensor (N,) of whole numbers")
     if labels.is_floating_point() or labels.is_complex():
         raise TypeError(f"labels of {labels.dtype}: must be whole numbers, the classes' indices")
-    if labels.shape != logits.shape[:1]:
-        raise ValueError(f"labels of shape {tuple(labels.shape)}: must be ({len(logits)},), one for each row of logits")
+
+
+def require_classes(labels: Tensor, classes: int | None, ignore_index: int) -> None:
+    """Checks that labels, of which the ignored ones have been dropped, are class indices.
+
+    Args:
+        labels: of int64.
+        classes: K; None if unknown.
+        ignore_index: for errors.
+
+    Raises:
+        ValueError: one is negative, or K or above.
+    """
+    wrong = labels[(labels < 0) | (labels >= (torch.inf if classes is None else classes))]
+    if wrong.numel():
+        of, last = ("", "…") if classes is None else (f" with {classes} classes", f"… {classes - 1}")
+        raise ValueError(f"label {int(wrong[0])}{of}: must be in 0 {last}, or be ignore_index={ignore_index}")
 
 
 def checked_target(logits: Any, num_classes: int) -> Tensor | list[Tensor]:
@@ -157,11 +183,7 @@ def without_ignored(logits: Tensor, labels: Tensor, ignore_index: int) -> tuple[
     if not (low >= 0 and high < classes) or 0 <= ignore_index < classes:
         kept = labels != ignore_index
         logits, labels = logits[kept], labels[kept]
-        if (wrong := labels[(labels < 0) | (labels >= classes)]).numel():
-            raise ValueError(
-                f"label {int(wrong[0])} with {classes} classes: must be in 0 … {classes - 1}, "
-                f"or be ignore_index={ignore_index}"
-            )
+        require_classes(labels, classes, ignore_index)
     return logits, labels
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..functional import at_least_float32, require_number
 from ..util.distributed import part_of_weighted, processes
-from .inputs import FirstLooks, check_labels, check_logits, without_ignored
+from .inputs import FirstLooks, check_labels, check_logits, check_whole, require_classes, without_ignored
 
 T = TypeVar("T", bound=nn.Module)
 
@@ -76,9 +76,23 @@ class LabelledLoss(UnroundedBuffers):
         """
         raise NotImplementedError
 
+    def class_factors(self) -> Tensor | None:
+        """``(K,)`` the classes' weights in :meth:`value`'s mean; None if all samples weigh 1."""
+        return None
+
     def sample_weights(self, labels: Tensor) -> Tensor:
-        """``(N,)`` weights of the samples in :meth:`value`'s mean."""
-        return torch.ones_like(labels, dtype=torch.float64)
+        """``(N,)`` weights of the samples in the mean: that of a sample's class, 0 for ``ignore_index``.
+
+        Raises:
+            TypeError: ``labels`` is not a tensor of whole numbers.
+            ValueError: a label is neither a class index nor ``ignore_index``.
+        """
+        check_whole(labels)
+        factors, kept = self.class_factors(), labels != self.ignore_index
+        require_classes(labels[kept].long(), self.num_classes, self.ignore_index)
+        if factors is None:
+            return kept.double()
+        return factors[labels.long().where(kept, 0)] * kept
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The mean loss of a labelled batch; changes no state.

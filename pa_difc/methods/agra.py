@@ -98,7 +98,7 @@ class AGRA(Ramped, PenaltyMethod):
 
     @classmethod
     def heads(
-        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+        cls, num_features: int, num_classes: int, make: ClassifierFactory | None = None, options: Any = None
     ) -> dict[str, nn.Module]:
         if num_features != REGIONS * REGION_FEATURES:
             raise UserError(
@@ -109,7 +109,7 @@ class AGRA(Ramped, PenaltyMethod):
         layers = [layer for _ in range(2) for layer in (nn.Linear(num_features, num_features), nn.ReLU())]
         return {
             "R": RegionGraph(num_classes, options.momentum, options.links_within, options.links_across),
-            "C": make(num_features, num_classes),
+            "C": (make or classifier)(num_features, num_classes),
             "D": nn.Sequential(*layers, nn.Linear(num_features, 1), nn.Flatten(start_dim=0)),
         }
 

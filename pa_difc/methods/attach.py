@@ -26,7 +26,7 @@ from ._host import BaseHook, OptimizerHook
 from .epochs import EpochHook, begin
 from .heads import has_cosines, scale_of
 from .hooks import ConfusionHook, EndOfStepHook, WaitingConfusionHook
-from .kept import keep
+from .kept import Kept, keep
 from .tree import exchange, paths, require_distinct_losses, require_known_weights, require_means
 
 A = TypeVar("A", bound=BaseAdapter)
@@ -125,7 +125,8 @@ def install(adapter: Any, loss: ClassificationLoss) -> None:
     vars(adapter).update(
         hook=ChainHook(epochs, hook, EndOfStepHook(epochs.end_step)) if epochs else hook, loss=loss, has_loss=True
     )
-    if state := loss_state(loss):
+    state = loss_state(loss)
+    if state:
         if epochs and epochs.loss.steps_per_epoch is None:
             state["epochs"] = epochs.passes  # so that a run resumed within the first epoch still learns its length
         _INSTALLED.add(loss)
@@ -134,6 +135,7 @@ def install(adapter: Any, loss: ClassificationLoss) -> None:
         if "misc" in requirements:
             requirements["misc"] = [*requirements["misc"], *state]
         adapter.key_enforcer = KeyEnforcer(**requirements)
+    adapter.kept_loss = Kept(adapter.hook, loss, state)
     adapter.before_training_starts = partial(_both, adapter.before_training_starts, partial(begin, loss, epochs))
 
 

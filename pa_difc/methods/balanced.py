@@ -196,10 +196,10 @@ class Balanced(LossSlot):
 
     @classmethod
     def heads(
-        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+        cls, num_features: int, num_classes: int, make: ClassifierFactory | None = None, options: Any = None
     ) -> dict[str, nn.Module]:
-        found = super().heads(num_features, num_classes, make, options)
-        balanced = make(num_features, num_classes)
+        found = super().heads(num_features, num_classes, make=make, options=options)
+        balanced = (make or classifier)(num_features, num_classes)
         own, new = (next(m for m in part.modules() if isinstance(m, nn.Linear)) for part in (found["C"], balanced))
         new.load_state_dict(own.state_dict())
         return {**found, HEAD: balanced}

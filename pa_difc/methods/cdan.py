@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ..util.options import option
-from .heads import ClassifierFactory, classifier, discriminator
+from .heads import ClassifierFactory, discriminator
 from .penalty import PenaltyMethod, Step
 from .reversal import Ramped
 
@@ -81,11 +81,14 @@ class CDAN(Ramped, PenaltyMethod):
 
     @classmethod
     def heads(
-        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+        cls, num_features: int, num_classes: int, make: ClassifierFactory | None = None, options: Any = None
     ) -> dict[str, nn.Module]:
         options = options or cls.Options()
         sizes = (num_features, num_classes, options.largest_product, options.random_features)
-        return {**super().heads(num_features, num_classes, make, options), "D": ConditionalDiscriminator(*sizes)}
+        return {
+            **super().heads(num_features, num_classes, make=make, options=options),
+            "D": ConditionalDiscriminator(*sizes),
+        }
 
     def penalty(self, step: Step) -> Tensor:
         source = self._domain_loss(step.src_features, step.src_logits, 0.0)

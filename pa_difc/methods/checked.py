@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..util.errors import UserError
 from ._host import BaseHook, BaseReducer
+from .kept import Watched, calling
 from .penalty import PenaltyHook
 from .slot import LossSlot
 from .tree import paths
@@ -28,7 +29,7 @@ def checked(adapter: LossSlot) -> Iterator[None]:
     swapped: list[tuple[BaseHook, str, Any]] = []
     for hook in hooks:
         if isinstance(hook, CLossHook) and hook.loss_fn is adapter.loss:
-            swapped.append((hook, "loss_fn", partial(_loss, adapter.loss, _is_reduced(hooks, hook))))
+            swapped.append((hook, "loss_fn", Watched(adapter.loss, partial(_loss, _is_reduced(hooks, hook)))))
         elif isinstance(hook, PenaltyHook):
             what = f"{type(adapter).__name__}.penalty()"
             swapped.append((hook, "penalty", partial(_penalty, hook.penalty, _is_reduced(hooks, hook), what)))
@@ -42,12 +43,32 @@ def checked(adapter: LossSlot) -> Iterator[None]:
             setattr(hook, name, value)
 
 
+@contextmanager
+def first_call(adapter: LossSlot) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Inside the block, the list that it yields gets the logits and labels of the first call of the loss."""
+    found: list[tuple[Tensor, Tensor]] = []
+
+    def noted(loss: Callable[..., Any], logits: Tensor, labels: Tensor) -> Any:
+        if not found:
+            found.append((logits.detach().clone(), labels.clone()))
+        return loss(logits, labels)
+
+    hooks = calling(adapter.hook, adapter.loss)
+    for hook in hooks:
+        hook.loss_fn = Watched(adapter.loss, noted)
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.loss_fn = adapter.loss
+
+
 def _is_reduced(hooks: list[BaseHook], loss: BaseHook) -> bool:
     reducers = [hook for hook in hooks if isinstance(hook, BaseReducer) and not isinstance(hook, MeanReducer)]
     return any(r.apply_to is None or set(r.apply_to) & set(loss.loss_keys) for r in reducers)
 
 
-def _loss(loss: Callable[..., Any], reduced: bool, logits: Any, labels: Any) -> Any:
+def _loss(reduced: bool, loss: Callable[..., Any], logits: Any, labels: Any) -> Any:
     value = loss(logits, labels)
     _require_scalar("the loss", value, reduced)
     _require_gradient("the loss", value, logits)

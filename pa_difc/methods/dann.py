@@ -19,7 +19,7 @@ from torch import nn
 from ..util.options import option
 from ._host import ApplyFnHook
 from .composition import joined
-from .heads import ClassifierFactory, classifier, discriminator
+from .heads import ClassifierFactory, discriminator
 from .hooks import EndOfStepHook
 from .reversal import Ramped
 from .slot import LossSlot
@@ -49,9 +49,12 @@ class DANN(Ramped, LossSlot, HostDANN):
 
     @classmethod
     def heads(
-        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+        cls, num_features: int, num_classes: int, make: ClassifierFactory | None = None, options: Any = None
     ) -> dict[str, nn.Module]:
-        return {**super().heads(num_features, num_classes, make, options), "D": discriminator(num_features)}
+        return {
+            **super().heads(num_features, num_classes, make=make, options=options),
+            "D": discriminator(num_features),
+        }
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         use_logits = hook_kwargs.get("use_logits", False)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from ..functional import at_least_float32
 from ..util.options import option
-from .heads import ClassifierFactory, classifier
+from .heads import ClassifierFactory
 from .penalty import PenaltyMethod, Step
 
 
@@ -50,10 +50,10 @@ class ETD(PenaltyMethod):
 
     @classmethod
     def heads(
-        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+        cls, num_features: int, num_classes: int, make: ClassifierFactory | None = None, options: Any = None
     ) -> dict[str, nn.Module]:
         potentials = {name: _potential(num_features) for name in ("U", "V")}
-        return {**super().heads(num_features, num_classes, make, options), **potentials}
+        return {**super().heads(num_features, num_classes, make=make, options=options), **potentials}
 
     def penalty(self, step: Step) -> Tensor:
         costs = attended_costs(step.src_features, step.target_features)  # (N, M)

@@ -13,6 +13,66 @@ from .hooks import ConfusionHook, EndOfStepHook
 from .tree import paths, wrong_weights
 
 
+class Watched:
+    """A loss in a hook whose calls are watched for a step.
+
+    Args:
+        loss: the loss.
+        watch: called in its place, with the loss, logits and labels.
+    """
+
+    def __init__(self, loss: Any, watch: Callable[[Any, Any, Any], Any]) -> None:
+        self.loss, self._watch = loss, watch
+
+    def __call__(self, logits: Any, labels: Any) -> Any:
+        return self._watch(self.loss, logits, labels)
+
+
+class Kept:
+    """What an adapter had when its loss was installed: the hooks that call it, and its state in ``misc``.
+
+    Args:
+        hook: the adapter's hook, with the loss in it.
+        loss: the loss.
+        state: the loss's entries in ``misc``.
+    """
+
+    def __init__(self, hook: BaseHook, loss: Any, state: Mapping[str, Any]) -> None:
+        self.loss, self.state = loss, dict(state)
+        self.callers: list[Any] = calling(hook, loss)
+
+    def require(self, adapter: Any) -> None:
+        """Refuses a step that would train without the loss, or write checkpoints without its state.
+
+        Raises:
+            UserError: a hook has another loss, or ``misc`` lacks a part of the loss's state, or has another.
+        """
+        for name in {"difc": None, **self.state}:
+            if adapter.misc.get(name) is not self.state.get(name):
+                what = "is not the loss's own" if name in adapter.misc else "of the loss is missing"
+                raise UserError(f'misc["{name}"] {what}, so checkpoints would lack it: make a new {_name(adapter)}')
+        for hook in self.callers:
+            if not _calls(hook, self.loss):
+                raise UserError(
+                    f"{type(hook).__name__}.loss_fn is not the loss of this {_name(adapter)}, which is fixed: make a "
+                    f"new {_name(adapter)} with another"
+                )
+
+
+def calling(root: BaseHook, loss: Any) -> list[Any]:
+    """The hooks nested in a hook that call a loss."""
+    return [hook for hook in {id(path[-1]): path[-1] for path in paths(root)}.values() if _calls(hook, loss)]
+
+
+def _calls(hook: Any, loss: Any) -> bool:
+    called = getattr(hook, "loss_fn", None)
+    return called is loss or (isinstance(called, Watched) and called.loss is loss)
+
+
+def _name(adapter: Any) -> str:
+    return type(adapter).__name__
+
+
 def require_kept(adapter: Any, name: str, value: Any) -> None:
     """Refuses a new "loss" or "hook" of an adapter that would end the use of its loss.
 
@@ -34,12 +94,12 @@ def keep(adapter: Any) -> None:
     Its class stays, and it can be pickled and copied deeply. A shallow copy would train the original.
     """
     own = vars(adapter).get("training_step")
-    adapter.training_step = partial(_kept_step, adapter, adapter.loss, adapter.hook, own)
+    adapter.training_step = partial(_kept_step, adapter, adapter.kept_loss, adapter.hook, own)
 
 
 def _kept_step(
     adapter: Any,
-    loss: Any,
+    kept: Kept,
     hook: BaseHook,
     own: Callable[..., Any] | None,
     batch: Mapping[str, Any],
@@ -48,13 +108,15 @@ def _kept_step(
     """One step; ``own`` is the function that the user had set in place of the class's ``training_step``.
 
     Raises:
-        UserError: the adapter has another loss, or a hook that doesn't call its loss or would not count its steps.
+        UserError: the adapter has another loss, or a hook that doesn't call its loss or would not count its steps; or
+            see :meth:`Kept.require`.
     """
-    new = f"make a new {type(adapter).__name__}"
+    new, loss = f"make a new {_name(adapter)}", kept.loss
     if vars(adapter).get("loss") is not loss:
         raise UserError(f"the loss that was attached is fixed, and adapter.loss is another: {new}, and attach that")
     if lacks := _lacks(adapter.hook, hook, loss):
         raise UserError(f"the adapter's new hook doesn't {lacks} the loss that was attached: {new} with hook_kwargs=")
+    kept.require(adapter)
     step = own or partial(type(adapter).training_step, adapter)
     try:
         losses: dict[str, dict[str, float]] = step(batch, **kwargs)
@@ -80,7 +142,7 @@ def _lacks(new: BaseHook, old: BaseHook, loss: Any) -> str:
     if new is old:
         return ""
     there = [path[-1] for path in paths(new)]
-    if not any(getattr(hook, "loss_fn", None) is loss for hook in there):
+    if not any(_calls(hook, loss) for hook in there):
         return "call"
     counting = (path[-1] for path in paths(old) if isinstance(path[-1], (ConfusionHook, EndOfStepHook, EpochHook)))
     return "" if all(any(hook is one for hook in there) for one in counting) else "count the steps of"

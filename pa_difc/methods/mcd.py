@@ -48,9 +48,9 @@ class TwoClassifiers(LossSlot, HostMCD):
 
     @classmethod
     def heads(
-        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+        cls, num_features: int, num_classes: int, make: ClassifierFactory | None = None, options: Any = None
     ) -> dict[str, nn.Module]:
-        return {"C": MultipleModels(*(make(num_features, num_classes) for _ in range(2)))}
+        return {"C": MultipleModels(*((make or classifier)(num_features, num_classes) for _ in range(2)))}
 
 
 class MCD(TwoClassifiers):

@@ -49,10 +49,10 @@ class MDD(Ramped, PenaltyMethod):
 
     @classmethod
     def heads(
-        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+        cls, num_features: int, num_classes: int, make: ClassifierFactory | None = None, options: Any = None
     ) -> dict[str, nn.Module]:
-        models = super().heads(num_features, num_classes, make, options)
-        return {**models, "C_adv": make(num_features, num_classes)}
+        models = super().heads(num_features, num_classes, make=make, options=options)
+        return {**models, "C_adv": (make or classifier)(num_features, num_classes)}
 
     @property
     def largest_reversal(self) -> float:

@@ -51,10 +51,12 @@ class SAFN(LossSlot, Classifier):
 
     @classmethod
     def heads(
-        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+        cls, num_features: int, num_classes: int, make: ClassifierFactory | None = None, options: Any = None
     ) -> dict[str, nn.Module]:
         options = options or cls.Options()
-        return {"C": nn.Sequential(L2PreservedDropout(options.dropout), make(num_features, num_classes))}
+        return {
+            "C": nn.Sequential(L2PreservedDropout(options.dropout), (make or classifier)(num_features, num_classes))
+        }
 
     def init_hook(self, hook_kwargs: dict[str, Any]) -> None:
         norms = AFNHook(loss_fn=AdaptiveFeatureNorm(self.options.step_size))

@@ -26,7 +26,7 @@ from .composition import for_each_classifier
 from .diagnosis import explained, of_one_classifier
 from .epochs import EpochHook
 from .heads import ClassifierFactory, classifier
-from .kept import in_one_line, require_kept
+from .kept import Kept, in_one_line, require_kept
 from .tree import require_known_weights
 
 #: Arguments of pytorch-adapt's adapter that a method passes on.
@@ -78,9 +78,11 @@ class LossSlot:
     options: Options
     loss: ClassificationLoss
     average: AveragedModels | None = None  #: average of its weights, to predict with
+    kept_loss: Kept | None = None  #: the hooks that call the loss, and its state
     epochs: EpochHook | None = None  #: tells the loss where epochs end, if it needs that
 
     if TYPE_CHECKING:  # attributes of pytorch-adapt's adapter, which is untyped
+        key_enforcer: KeyEnforcer
         models: Models
         optimizers: Optimizers
         lr_schedulers: LRSchedulers
@@ -140,14 +142,14 @@ class LossSlot:
         """One step of the method, see pytorch-adapt's ``BaseAdapter.training_step``.
 
         Raises:
-            UserError: ``misc["difc"]`` is another loss, the batch has no target, "G" or "C" doesn't give tensors of
+            UserError: see :meth:`.Kept.require`; or the batch has no target, "G" or "C" doesn't give tensors of
                 features or logits, or a hook expects the logits of one classifier where "C" gives several.
         """
         if "target_imgs" not in batch and self.reads_target and getattr(self.loss, "uses_target", True):
             what = type(self).__name__ if self.uses_target else type(self.loss).__name__
             raise UserError(f"the batch has no target_imgs, which {what} needs: train on source and target together")
-        if (kept := self.misc.get("difc")) is not None and kept is not self.loss:
-            raise UserError(f'misc["difc"] is not the loss of this {type(self).__name__}: make a new one with loss=')
+        if self.kept_loss is not None:
+            self.kept_loss.require(self)
         try:
             losses: dict[str, dict[str, float]] = super().training_step(batch, **kwargs)  # type: ignore[misc]  # its
         except Exception as error:
@@ -229,17 +231,19 @@ class LossSlot:
 
     @classmethod
     def heads(
-        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+        cls, num_features: int, num_classes: int, make: ClassifierFactory | None = None, options: Any = None
     ) -> dict[str, nn.Module]:
         """Makes the models that the method needs besides the feature extractor "G", as in its paper.
+
+        Those besides "C" are in :attr:`extra_models`. A run passes ``make`` and ``options`` by keyword.
 
         Args:
             num_features: D, the number of G's features.
             num_classes: K.
-            make: makes a classifier.
+            make: makes a classifier; None: :func:`.heads.classifier`.
             options: an instance of :attr:`Options`; None: the defaults.
         """
-        return {"C": make(num_features, num_classes)}
+        return {"C": (make or classifier)(num_features, num_classes)}
 
     @classmethod
     def extractor(cls, extractor: nn.Module) -> nn.Module:
@@ -252,6 +256,12 @@ class LossSlot:
         return {}
 
     def init_containers_and_check_keys(self, containers: Any) -> None:
+        known = self.key_enforcer.requirements.get("models", ())
+        if unknown := [name for name in containers.get("models") or () if known and name not in known]:
+            raise UserError(
+                f"{type(self).__name__} has no model {unknown[0]!r}, only {', '.join(known)}: a method names those "
+                f"that its heads() adds, as in extra_models = ({unknown[0]!r},)"
+            )
         super().init_containers_and_check_keys(containers)  # type: ignore[misc]  # pytorch-adapt's adapter
         self.loss = self._make_loss(self.models["C"])
         self.misc = Misc({**self.misc, **self.method_state()})

@@ -79,10 +79,10 @@ class STAR(MCD):
 
     @classmethod
     def heads(
-        cls, num_features: int, num_classes: int, make: ClassifierFactory = classifier, options: Any = None
+        cls, num_features: int, num_classes: int, make: ClassifierFactory | None = None, options: Any = None
     ) -> dict[str, nn.Module]:
         options = options or cls.Options()
-        return {"C": StochasticClassifier(make(num_features, num_classes), options.initial_spread)}
+        return {"C": StochasticClassifier((make or classifier)(num_features, num_classes), options.initial_spread)}
 
 
 def _drawn(mean: nn.Module) -> list[tuple[str, nn.Parameter]]:

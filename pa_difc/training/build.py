@@ -171,7 +171,7 @@ def make_adapter(settings: Settings, source: Domain, steps_per_epoch: int) -> Lo
     options = method.read_options(settings.method.options)
     extractor = method.extractor(_extractor(settings, source))
     make = make_classifier(settings, source)
-    heads = method.heads(int(extractor.num_features), len(source.label_set), make, options)  # type: ignore[arg-type]
+    heads = method.heads(int(extractor.num_features), len(source.label_set), make=make, options=options)  # type: ignore[arg-type]
     models = Models({"G": extractor, **heads})
     optimizers, lr_schedulers = make_containers(settings, models, steps_per_epoch)
     adapter = method(

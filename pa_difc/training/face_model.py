@@ -188,7 +188,7 @@ def _networks(settings: Mapping[str, Any], k: int) -> tuple[dict[str, nn.Module]
     show_scaled(backbone, chosen.get("input_scale", 1.0))
     extractor: Any = method.extractor(backbone)
     make = partial(classifier, kind=chosen["classifier"], scale=chosen["scale"])
-    heads = method.heads(extractor.num_features, k, make, method.read_options(entry.get("options", {})))
+    heads = method.heads(extractor.num_features, k, make=make, options=method.read_options(entry.get("options", {})))
     models = {"G": extractor, **heads}
     return {name: models[name] for name in method.inference_models}, method.infer
 

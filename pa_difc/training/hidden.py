@@ -17,12 +17,14 @@ from torch.nn.parameter import is_lazy
 
 from ..methods._host import BaseHook
 from ..util.plugin_code import is_plugin_module
-from .digests import GENERATORS, digest_of_array, hash_of, state_of
+from .digests import digest_of_array, hash_of
+from .opaque import Unreadable, contents
 
 #: Attributes of every module; others were added by its class.
 OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 _SCALARS = (bool, int, float, complex, str, bytes, type(None), np.generic, itertools.count)
 _LISTS = (list, tuple, deque)
+_FUNCTIONS = (FunctionType, MethodType, partial)
 #: At most so many objects are looked at.
 _MOST_OBJECTS = 100_000
 
@@ -40,12 +42,15 @@ class Hidden:
 
     Attributes:
         found: digests by the path and the name of each attribute, such as ``("method.bank", "Bank.rows")``.
+        unreadable: names of attributes with an object whose changes can't be told, such as a generator, and its type.
     """
 
     def __init__(
         self, saved: Iterable[nn.Module] = (), lazy: Collection[int] = (), skipped: Iterable[object] = ()
     ) -> None:
         self.found: dict[tuple[str, str], str] = {}
+        self.unreadable: dict[str, str] = {}
+        self._name = ""  # of the attribute that is looked at
         self._saved, self._lazy = {id(module) for module in saved}, lazy
         self._seen = {id(value) for value in skipped}
         self._alive: list[object] = []  # an id is unique among these only
@@ -58,9 +63,9 @@ class Hidden:
             return
         if isinstance(value, nn.Module):
             self._once(value, path, self._module)
-        elif isinstance(value, (FunctionType, MethodType, partial)):
+        elif isinstance(value, _FUNCTIONS):
             self._once(value, path, self._function)
-        elif isinstance(value, (BaseHook, SimpleNamespace)) or self._is_of_plugin(type(value)):
+        elif self._has_attributes(value):
             self._once(value, path, self._object)
 
     def walk_module(self, name: str) -> None:
@@ -113,10 +118,11 @@ class Hidden:
 
     def _function(self, value: Any, path: str) -> None:
         if isinstance(value, MethodType):
-            self.walk(value.__self__, f"{path}.self")
+            self._entry(f"{path}.self", f"the object of {value.__func__.__qualname__}()", value.__self__)
             self.walk(value.__func__, path)
         elif isinstance(value, partial):
-            self._token([value.func, value.args, value.keywords], path)
+            name = getattr(value.func, "__qualname__", type(value.func).__name__)
+            self._entry(path, f"an argument of {name}()", [value.func, value.args, value.keywords])
         elif self._is_plugins(value.__module__ or ""):
             self.walk_module(value.__module__)
             name = value.__qualname__.replace("<locals>.", "")
@@ -143,8 +149,12 @@ class Hidden:
                     self._entry(f"class {base.__module__}.{base.__qualname__}", f"{base.__name__}.{name}", value)
 
     def _entry(self, path: str, name: str, value: Any) -> None:
-        if not name.endswith("._abc_impl") and (token := self._token(value, f"{path}.{name}")):
+        if name.endswith("._abc_impl"):
+            return
+        outer, self._name = self._name, name
+        if token := self._token(value, f"{path}.{name}"):
             self.found[path, name] = token
+        self._name = outer
 
     def _token(self, value: Any, path: str) -> str:
         """A digest of plain values, arrays and containers; empty for other objects, which are looked into."""
@@ -152,16 +162,29 @@ class Hidden:
             return hash_of(repr(value))
         if isinstance(value, (Tensor, np.ndarray)):
             return digest_of_array(value)
-        if isinstance(value, GENERATORS):
-            return hash_of(repr(state_of(value)))
         if type(value) in _LISTS or (isinstance(value, _LISTS) and not self._is_of_plugin(type(value))):
             return self._of_items(enumerate(value), value, path)
         if isinstance(value, (set, frozenset)):
             return hash_of("".join(sorted(self._token(item, path) or repr(type(item)) for item in value)))
         if isinstance(value, dict) and not self._is_of_plugin(type(value)):
             return self._of_items(((repr(key), item) for key, item in value.items()), value, path)
-        self.walk(value, path)
-        return ""
+        if isinstance(value, (nn.Module, *_FUNCTIONS)) or self._has_attributes(value):
+            self.walk(value, path)
+            return ""
+        return self._of_library(value, path)
+
+    def _of_library(self, value: Any, path: str) -> str:
+        if id(value) in self._seen or id(value) in self._within:
+            return ""
+        self._within.add(id(value))
+        try:
+            inside = contents(value)
+            return "" if inside is None else hash_of(self._token(inside, path))
+        except Unreadable:
+            self.unreadable[self._name or path] = type(value).__name__
+            return ""
+        finally:
+            self._within.remove(id(value))
 
     def _of_items(self, items: Iterable[tuple[Any, Any]], value: Any, path: str) -> str:
         if id(value) in self._within:  # it contains itself
@@ -171,6 +194,10 @@ class Hidden:
         found = "".join(f"{key}:{self._token(item, f'{path}[{key}]')};" for key, item in first)
         self._within.remove(id(value))
         return hash_of(f"{type(value).__name__} of {len(value)}: {found}")
+
+    def _has_attributes(self, value: Any) -> bool:
+        """Whether an object's attributes are looked into."""
+        return isinstance(value, (BaseHook, SimpleNamespace)) or self._is_of_plugin(type(value))
 
     def _is_of_plugin(self, kind: type) -> bool:
         """Whether a class or one of its bases is a plugin's: one that type() makes may name another module."""

@@ -1,4 +1,4 @@
-"""Checks on the first step of a plugin's code: a repeated step gives the same losses, and every gradient is used."""
+"""Checks on a plugin's first step: repeated, it has the same losses; the loss is a mean, and every gradient is used."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from math import isclose
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from ..losses.spec import ClassificationLoss
+from ..methods.checked import first_call
 from ..methods.slot import LossSlot
 from ..methods.tree import paths
 from ..util.distributed import processes
@@ -19,6 +21,8 @@ from .checkpoint import random_state, set_random_state
 
 #: Relative tolerance of repeated losses; kernels on a GPU may sum in any order.
 _CPU, _GPU = 1e-5, 1e-2
+#: Relative tolerance of a sum over samples.
+_SUM = 1e-4
 
 
 class Repeated:
@@ -42,7 +46,7 @@ class Repeated:
         flatten: Callable[..., Mapping[str, float]],
         require_unchanged: Callable[[], None],
     ) -> None:
-        """Refuses a method or loss whose losses are others when the step is repeated.
+        """Refuses a method or loss whose losses are others when the step is repeated, and a loss that is no mean.
 
         Args:
             batch: of the step.
@@ -51,14 +55,19 @@ class Repeated:
             require_unchanged: called first if a loss differs: state that copies share is the likelier reason.
 
         Raises:
-            UserError: a loss differs.
+            UserError: a loss differs, or see :func:`require_mean`.
         """
         if self._copy is None or self._random is None:
             return
         after = random_state()
         set_random_state(self._random)
         try:
-            again = flatten(self._copy.training_step(batch))
+            with first_call(self._copy) as called:
+                again = flatten(self._copy.training_step(batch))
+            if called and _is_plugins(self._copy.loss):
+                require_mean(self._copy.loss, *called[0])
+        except UserError:
+            raise
         except Exception:  # a copy may not work
             return
         finally:
@@ -73,6 +82,33 @@ class Repeated:
                     "random numbers must come from torch's, NumPy's or Python's seeded generator (torch.rand(…)), and "
                     "it must not depend on time"
                 )
+
+
+def require_mean(loss: ClassificationLoss, logits: Tensor, labels: Tensor) -> None:
+    """Refuses a loss that is the sum over a batch's samples: the whole is the sum of its halves, and twice is double.
+
+    What depends on the batch in another way, as a contrastive loss may, passes; so does what can't be computed again.
+
+    Args:
+        loss: it is copied.
+        logits: ``(N, K)``.
+        labels: ``(N,)``.
+
+    Raises:
+        UserError: the loss is a sum.
+    """
+    half = len(labels) // 2
+    parts = [(logits, labels), (logits[:half], labels[:half]), (logits[half:], labels[half:])]
+    parts.append((torch.cat([logits, logits]), torch.cat([labels, labels])))
+    try:
+        whole, first, second, twice = (copy.deepcopy(loss)(*part).item() for part in parts)
+    except Exception:  # a loss may need a batch of its usual size, or a gradient
+        return
+    if half and whole and isclose(twice, 2 * whole, rel_tol=_SUM) and isclose(first + second, whole, rel_tol=_SUM):
+        raise UserError(
+            f"the loss of the first batch is {whole:.6g}, and {twice:.6g} with each sample twice: must be the mean "
+            "over the samples, not their sum"
+        )
 
 
 def require_optimised(adapter: LossSlot) -> None:

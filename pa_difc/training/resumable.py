@@ -20,6 +20,8 @@ from .hidden import OF_EVERY_MODULE, Hidden
 _UNKNOWN = "a lazy module's unknown shape"
 #: How modules load their state; another way may change shapes.
 _USUAL = (nn.Module._load_from_state_dict, nn.BatchNorm1d._load_from_state_dict)
+#: Where the state of a plugin's objects belongs.
+_HOMES = "of the method's models, of a module that method_state() returns, or of a loss with update()"
 _PLAIN = (bool, int, float, str, list, tuple, dict, set, np.ndarray, np.generic)
 
 
@@ -73,23 +75,28 @@ class Unsaved:
                 )
         if own := changed(self._before, self._now()):
             raise UserError(
-                f"{own[0]} changes in training and would be lost when a run is resumed: make it a buffer of a module "
-                "that method_state() returns, or of a loss with update()"
+                f"{own[0]} changes in training and would be lost when a run is resumed: make it a persistent buffer of "
+                "a module that method_state() returns, or of a loss with update()"
             )
         if hidden := changed(self._hidden, self._hidden_now()):
             raise UserError(
-                f"{hidden[1]} changes in training and would be lost when a run is resumed: make it a buffer of the "
-                "method's models, of a module that method_state() returns, or of a loss with update()"
+                f"{hidden[1]} changes in training and would be lost when a run is resumed: make it a persistent buffer "
+                + _HOMES
             )
 
     def _hidden_now(self) -> dict[tuple[str, str], str]:
-        """State of a plugin's objects, classes, functions and modules that no checkpoint includes."""
+        """State of a plugin's objects, classes, functions and modules that no checkpoint includes.
+
+        Raises:
+            UserError: whether some of it changes can't be told.
+        """
         adapter = self._adapter
         kept = {f"models.{name}": value for name, value in adapter.models.items()}
         kept |= {f"misc.{name}": value for name, value in adapter.misc.items()}
         saved = [module for top in kept.values() if isinstance(top, nn.Module) for module in top.modules()]
         containers = (adapter.models, adapter.optimizers, adapter.lr_schedulers, adapter.misc)
-        hidden = Hidden(saved, self._lazy, containers)
+        skipped = [*containers, *adapter.optimizers.values(), *adapter.lr_schedulers.values()]
+        hidden = Hidden(saved, self._lazy, skipped)
         for path, value in {
             "method": adapter,
             **kept,
@@ -97,6 +104,11 @@ class Unsaved:
             "hook": getattr(adapter, "hook", None),
         }.items():
             hidden.walk(value, path)
+        for name, kind in hidden.unreadable.items():
+            raise UserError(
+                f"{name} is a {kind}, which a resumed run would start from the beginning: keep its position in a "
+                f"persistent buffer {_HOMES}"
+            )
         return hidden.found
 
     def _now(self) -> dict[tuple[str, int], str]:

@@ -197,7 +197,7 @@ def stored_classifier(folder: Path) -> PretrainedClassifier:
     if chosen["classifier"] != "linear" or method.inference_models != ("G", name) or not widths:
         raise UserError(f"{folder}: its classifier is not linear in the features of its network; use head_init=random")
     options = method.read_options(settings["settings"]["method"].get("options", {}))
-    head = method.heads(widths[0], len(labels), make, options)[name]
+    head = method.heads(widths[0], len(labels), make=make, options=options)[name]
     try:
         head.load_state_dict(c)
     except RuntimeError:

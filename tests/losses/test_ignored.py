@@ -43,6 +43,40 @@ def test_a_loss_is_that_of_the_other_samples_to_the_bit(name, options, ignore_in
     assert not torch.autograd.grad(nothing, logits)[0].any()
 
 
+@pytest.mark.parametrize(
+    ("ignore_index", "dtype"), [(-100, torch.long), (-100, torch.int8), (2, torch.long), (9, torch.uint8)]
+)
+@pytest.mark.parametrize("name", LOSSES)
+def test_ignored_samples_weigh_nothing(name, ignore_index, dtype):
+    loss = later(name, ignore_index=ignore_index)
+    alone = [loss.sample_weights(torch.tensor([k], dtype=dtype)).item() for k in (0, 3, 1)]
+    found = loss.sample_weights(torch.tensor([0, ignore_index, 3, 1, ignore_index], dtype=dtype))
+    assert found.tolist() == [alone[0], 0, *alone[1:], 0] and all(alone)
+    assert loss.sample_weights(torch.full((3,), ignore_index, dtype=dtype)).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_label_that_is_no_class_has_no_weight(name):
+    loss = later(name)
+    with pytest.raises(ValueError, match=r"^label -7.*: must be in 0 … ?\d*, or be ignore_index=-100$"):
+        loss.sample_weights(torch.tensor([0, -7]))
+    with pytest.raises(TypeError, match=r"^labels of torch\.float32: must be whole numbers"):
+        loss.sample_weights(torch.tensor([0.0, 1.0]))
+    if loss.num_classes is not None:
+        with pytest.raises(ValueError, match=rf"^label {K} with {K} classes: must be in 0 … {K - 1}, or"):
+            loss.sample_weights(torch.tensor([K, 0]))
+
+
+def test_ignored_samples_in_micro_batches_weighed_by_their_share():
+    """As docs/method.md says."""
+    loss, (logits, labels) = later("difc"), random_batch()
+    labels[[0, 3, 4]] = -100
+    parts = [slice(0, 4), slice(4, N)]
+    masses = [loss.sample_weights(labels[p]).sum() for p in parts]
+    shared = sum(loss(logits[p], labels[p]) * m for p, m in zip(parts, masses, strict=True)) / sum(masses)
+    torch.testing.assert_close(shared, loss(logits, labels))
+
+
 def test_spread_margins_are_those_of_the_samples_that_count():
     logits, labels = random_batch()
     loss = later("difc", margin_unit="spread", max_margin=2.0)

@@ -172,7 +172,10 @@ def test_a_count_is_a_number_of_samples(name, counts):
 
 
 class Series(np.ndarray):
-    """A stand-in for one of pandas: values with an index."""
+    """A stand-in for one of pandas: values with an index, and a method that is called as a masked array's mask."""
+
+    def mask(self, condition):
+        return self
 
 
 def series(values, index):
@@ -193,6 +196,26 @@ def test_counts_in_the_order_of_their_frequency_are_refused(name):
             UserError, match=rf"^loss '{name}': class_counts has the index .*{index[0]}.*in the order of"
         ):
             make_loss(name, series([100, 10, 5], index), Schedule(3))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float64", "Int64"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_counts_of_pandas(name, dtype):
+    pandas = pytest.importorskip("pandas")
+    logits, labels = torch.randn(8, 3), torch.arange(8) % 3
+    counted = pandas.Series([0] * 5 + [1] * 10 + [2] * 100).value_counts().astype(dtype)
+    right = make_loss(name, [5, 10, 100], Schedule(3))
+    made = make_loss(name, counted.sort_index(), Schedule(3))
+    torch.testing.assert_close(made(logits, labels), right(logits, labels))
+    with pytest.raises(UserError, match=rf"^loss '{name}': class_counts has the index \[2, 1, 0\]: must be in"):
+        make_loss(name, counted, Schedule(3))
+
+
+def test_weights_in_the_order_of_the_frequency_are_refused():
+    with pytest.raises(ValueError, match=r"^class_weights has the index \[2, 0, 1\]: must be in the order of the clas"):
+        DIFCLoss([9, 3, 20], Schedule(3), class_weights=series([1.0, 2.0, 4.0], [2, 0, 1]))
+    loss = DIFCLoss([9, 3, 20], Schedule(3), class_weights=series([2.0, 4.0, 1.0], [0, 1, 2]))
+    assert loss.class_weights.tolist() == [2.0, 4.0, 1.0]
 
 
 @pytest.mark.parametrize("name", LOSSES)

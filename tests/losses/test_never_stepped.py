@@ -58,6 +58,32 @@ def test_what_is_right_warns_of_nothing(schedule, calls, update_every):
     assert compute(made(**schedule), calls, update_every) == []
 
 
+@pytest.mark.parametrize("loaded", [False, True])
+def test_steps_that_are_counted_before_their_loss(loaded):
+    loss = made(steps_per_epoch=4, confusion_epoch=2, reweight_epoch=1)
+    if loaded:
+        compute(loss, 6, update_every=1)
+        loss.load_state_dict(loss.state_dict())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(6):
+            x, y = logits()
+            loss.update(x.detach())
+            loss(x, y)
+    (said,) = [str(one.message) for one in caught]
+    assert said.startswith("update() was called before the first loss, so every epoch would begin one step early: call")
+
+
+@pytest.mark.parametrize(("skipped", "steps"), [(1, 1), (5, 6)])
+def test_steps_that_are_skipped_on_purpose(skipped, steps):
+    loss = made(steps_per_epoch=4, confusion_epoch=2, reweight_epoch=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(skipped):
+            loss.update(torch.randn(2, 3))
+    assert compute(loss, steps, update_every=1) == []
+
+
 def test_evaluation_is_no_training():
     assert compute(made(steps_per_epoch=4, confusion_epoch=2, reweight_epoch=1), 300, grad=False) == []
 

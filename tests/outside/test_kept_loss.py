@@ -4,12 +4,13 @@ import copy
 import pickle
 
 import pytest
+import torch
 from pytorch_adapt import adapters as host
 from pytorch_adapt.hooks import ChainHook, ClassifierHook, CLossHook
 from pytorch_adapt.weighters import MeanWeighter
 from toys import COUNTS, difc, loaders, models, ours, schedule, step, theirs, weights
 
-from pa_difc import DANN, MCD, Schedule, attach
+from pa_difc import DANN, MCD, DIFCLoss, Schedule, attach
 from pa_difc.methods.tree import paths
 from pa_difc.util.errors import UserError
 
@@ -39,6 +40,54 @@ def test_another_loss_in_misc_is_refused_before_weights_change(make):
     with pytest.raises(UserError, match=r'misc\["difc"\] is not the loss'):
         step(adapter, first_batch())
     assert weights(adapter).equal(before)
+
+
+ANY = [lambda: ours("dann"), lambda: ours("mcd"), lambda: theirs("DANN"), lambda: theirs("MCD"), lambda: theirs("GAN")]
+
+
+def calling(adapter):
+    """The hooks in which the loss is, each once."""
+    hooks = {id(path[-1]): path[-1] for path in paths(adapter.hook)}.values()
+    return [hook for hook in hooks if getattr(hook, "loss_fn", None) is adapter.loss]
+
+
+@pytest.mark.parametrize("which", [0, -1])
+@pytest.mark.parametrize("copied", [lambda made: made, copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))])
+@pytest.mark.parametrize("make", ANY)
+def test_another_loss_in_a_hook_is_refused_in_the_next_step(make, copied, which):
+    adapter = copied(make())
+    step(adapter, first_batch())
+    hook, before = calling(adapter)[which], weights(adapter)
+    hook.loss_fn = torch.nn.CrossEntropyLoss()
+    said = r"^CLossHook\.loss_fn is not the loss of this \w+, which is fixed: make a new \w+ with another$"
+    with pytest.raises(UserError, match=said):
+        step(adapter, first_batch())
+    assert weights(adapter).equal(before) and adapter.loss.step == 1
+    hook.loss_fn = adapter.loss
+    step(adapter, first_batch())
+    assert adapter.loss.step == 2
+
+
+@pytest.mark.parametrize("remove", [lambda adapter: adapter.misc.pop("difc"), lambda adapter: adapter.misc.clear()])
+@pytest.mark.parametrize("make", ANY)
+def test_a_loss_that_no_checkpoint_would_have_is_refused_in_the_next_step(make, remove):
+    adapter = make()
+    before, held = weights(adapter), dict(adapter.misc)
+    remove(adapter)
+    with pytest.raises(
+        UserError, match=r'^misc\["difc"\] of the loss is missing, so checkpoints would lack it: make a new \w+$'
+    ):
+        step(adapter, first_batch())
+    assert weights(adapter).equal(before)
+    adapter.misc.update(held)
+    step(adapter, first_batch())
+
+
+def test_the_count_of_the_first_epoch_is_state_of_the_loss():
+    adapter = theirs("DANN", loss=DIFCLoss(COUNTS, schedule(steps_per_epoch=None)))
+    del adapter.misc["epochs"]
+    with pytest.raises(UserError, match=r'^misc\["epochs"\] of the loss is missing, so checkpoints would lack it'):
+        step(adapter, first_batch())
 
 
 @pytest.mark.parametrize("given", [{"class_counts": COUNTS}, {"schedule": Schedule(2)}])

@@ -141,7 +141,8 @@ def test_state_that_no_checkpoint_would_hold_is_found_when_it_changes(monkeypatc
         ("Averaging.mean", lambda: Averaging(persistent=False)),
     ):
         monkeypatch.setitem(LOSSES, "mine", LossSpec("x", lambda inputs, make=loss: make()))
-        with pytest.raises(UserError, match=f"{name} changes in training and would be lost when a run is resumed"):
+        said = f"^{name} changes in training and would be lost when a run is resumed: make it a persistent buffer of a "
+        with pytest.raises(UserError, match=said):
             train(tmp_path / name, method="source_only", loss="mine")
     monkeypatch.setitem(LOSSES, "mine", LossSpec("x", lambda inputs: CountingWhereItIsSaved()))
     train(tmp_path, method="source_only", loss="mine")

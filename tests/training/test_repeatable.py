@@ -86,6 +86,44 @@ def test_the_repeated_step_changes_nothing(loss, monkeypatch):
         assert all(weights[key].equal(with_check[1][name][key]) for key in weights)
 
 
+def pairwise(logits, labels):
+    """Per sample, how near those of its class are: it doubles with the batch, and is the sum of no parts."""
+    near = (logits @ logits.T).where(labels[:, None] == labels, 0).sum(dim=1)
+    return 0.01 * near.mean()
+
+
+class Summed(torch.nn.Module):
+    """A sum in a module, with weights."""
+
+    def forward(self, logits, labels):
+        return (F.cross_entropy(logits, labels, reduction="none") * (1 + labels)).sum()
+
+
+@pytest.mark.parametrize("method", ["source_only", "mcd", "safn"])
+@pytest.mark.parametrize(
+    ("loss", "accepted"),
+    [
+        (lambda z, y: F.cross_entropy(z, y, reduction="sum"), False),
+        (lambda z, y: F.cross_entropy(z, y, reduction="none").sum() / 3, False),
+        (Summed(), False),
+        (lambda z, y: F.cross_entropy(z, y), True),
+        (lambda z, y: F.cross_entropy(z, y, weight=torch.arange(1.0, 8.0)), True),
+        (lambda z, y: 0.0 * z.sum(), True),
+        (pairwise, True),
+        (lambda z, y: F.cross_entropy(z, y) + 0.01 * z.sum(), True),
+        (lambda z, y: F.cross_entropy(z, y, reduction="sum") / (1 / 0 if len(z) > 8 else 8), True),
+    ],
+)
+def test_a_loss_that_is_a_sum(loss, accepted, method, monkeypatch, tmp_path):
+    monkeypatch.setitem(LOSSES, "mine", LossSpec("x", lambda inputs: loss))
+    if accepted:
+        train(tmp_path, method=method, loss="mine")
+        return
+    said = r"^the loss of the first batch is [\d.]+, and [\d.]+ with each sample twice: must be the mean over the samp"
+    with pytest.raises(UserError, match=said):
+        train(tmp_path, method=method, loss="mine")
+
+
 class Tempered(torch.nn.Module):
     """A temperature that should be learnt."""
 
