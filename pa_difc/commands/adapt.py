@@ -117,7 +117,7 @@ def run(parsed: argparse.Namespace) -> int:
     from .adapt_choice import conclude
     from .adapt_plan import make_plan
     from .adapt_time import overrun, training_ends, unfinished
-    from .budget import epochs_at_most, fewer_faces, planned, steps_per_epoch
+    from .budget import epochs_at_most, fewer_faces, planned, steps_per_epoch, used_in_part
     from .grid import on_first, report_failures, run_grid, sized
     from .grid_lines import in_brief_without_labels
     from .outputs import COMMAND, require_own
@@ -155,7 +155,7 @@ def run(parsed: argparse.Namespace) -> int:
     late = unfinished(len(cells), len(records), len(failures), parsed.budget)
     if not records:
         raise UserError(f"none of the {len(cells)} cells could be trained")
-    limits = [line for line in (plan.left_out, _from_nothing(parsed)) if line]
+    limits = [line for line in (plan.left_out, used_in_part([source, target]), _from_nothing(parsed)) if line]
     conclude(records, out, target, longer=longer, crop=plan.crop, late=late, limits=limits)
     if line := overrun(parsed.budget, budget, time.perf_counter() - started):
         print(wrapped(line, indent=2))

@@ -41,6 +41,7 @@ def choose_crop(
         until: the :func:`.clock.now` after which no source faces are predicted.
     """
 
+    from ..data.faces import evenly
     from ..data.loaders import EvalLoader
     from ..evaluation.metrics import score
     from ..training.pace import quiet_adapter
@@ -48,7 +49,7 @@ def choose_crop(
     adapter = quiet_adapter(settings, target, 1)
 
     def probs_of(faces: Samples) -> tuple[Samples, EvalLoader]:
-        some = _evenly(faces, number)
+        some = evenly(faces, number)
         return some, EvalLoader(some, batch_size=64, device=settings.run.device)
 
     faces, loader = probs_of(target.train)
@@ -66,12 +67,6 @@ def choose_crop(
         print(line)
     print(wrapped(f"    {why}", indent=4), flush=True)
     return Crop(chosen.scale, _about(choice, recalls, len(faces), held_out, why))
-
-
-def _evenly(faces: Samples, number: int) -> Samples:
-    import numpy as np
-
-    return faces.take(np.linspace(0, len(faces) - 1, min(len(faces), number)).astype(np.int64))
 
 
 def _why(

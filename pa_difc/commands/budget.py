@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..util.durations import duration
 from ..util.errors import UserError
+from ..util.names import listed
 from .measuring import Pace, with_values
 
 if TYPE_CHECKING:
@@ -231,16 +232,29 @@ def fewer_faces(domain: Domain, plan: Plan, *, by_label: bool) -> Domain:
     return replace(domain, train=train, test=test, part_of=whole)
 
 
+def used_in_part(domains: Iterable[Domain]) -> str:
+    """A sentence without a full stop on the faces that a plan leaves out; empty if it leaves out none."""
+    parts = [
+        f"{len(faces):,} of the {domain.part_of[split]:,} {what} faces of {domain.name}"
+        for domain in domains
+        if domain.part_of
+        for split, what, faces in (("train", "training", domain.train), ("test", "test", domain.test))
+        if len(faces) < domain.part_of[split]
+    ]
+    return f"For lack of time it used only {listed(parts)}" if parts else ""
+
+
 def _some(faces: Samples, number: int, classes: Iterable[int] | None) -> Samples:
     """At most ``number`` faces, evenly spaced; each class gets its share if classes are given."""
     import numpy as np
 
-    if len(faces) <= number:
-        return faces
-    groups = [np.arange(len(faces))] if classes is None else [np.flatnonzero(faces.labels == k) for k in classes]
+    from ..data.faces import evenly
+
+    if classes is None or len(faces) <= number:
+        return evenly(faces, number)
     kept = []
-    for group in groups:
-        share = round(number * len(group) / len(faces))
-        quota = number if classes is None else min(len(group), max(RARE, share))
+    for k in classes:
+        group = np.flatnonzero(faces.labels == k)
+        quota = min(len(group), max(RARE, round(number * len(group) / len(faces))))
         kept.append(group[np.linspace(0, len(group) - 1, quota).astype(np.int64)])
     return faces.take(np.sort(np.concatenate(kept)))

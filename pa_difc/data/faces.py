@@ -84,6 +84,13 @@ class Samples(Protocol):
     def fingerprint(self) -> str: ...
 
 
+def evenly(faces: Samples, number: int) -> Samples:
+    """At most ``number`` samples, evenly spaced, whatever their labels."""
+    if len(faces) <= number:
+        return faces
+    return faces.take(np.linspace(0, len(faces) - 1, number).astype(np.int64))
+
+
 @dataclass(frozen=True, eq=False)
 class FaceSet:
     """A set of decoded faces in memory or in a memory map.

@@ -39,7 +39,9 @@ _OUT = ("--out", "again")
 HEADING = "Commands to repeat this"
 WHERE = "Run these in the same folder as before, with the same data and weights:"
 EACH = "One row of the table only, into the folder again/; click a command to select it:"
-THINNED = "The budget decided which faces these cells saw: only the whole command repeats them, with its plan.json."
+THINNED = (
+    "The budget decided which faces these cells saw: only the whole command repeats them, with its plan.json, if any."
+)
 
 
 def table_commands(grid: Grid) -> list[str]:

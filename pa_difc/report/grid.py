@@ -138,8 +138,10 @@ class Grid:
 
     @property
     def unranked(self) -> list[str]:
-        """The other cells' names with their seeds, such as "mcd + difc (seeds 0, 1)"."""
-        return [f"{cell_name(*cell)} {named(self.of(*cell))}" for cell in self.cells if cell not in self.ranked]
+        """The other cells' names with their seeds, such as "mcd + difc (has seeds 0, 1)"."""
+        return [
+            f"{cell_name(*cell)} (has {named(self.of(*cell))[1:]}" for cell in self.cells if cell not in self.ranked
+        ]
 
     def published(self, method: str, loss: str) -> float | None:
         """The paper's accuracy in % for a cell; None if it has none, or if there are variants to choose from."""

@@ -11,6 +11,7 @@ from ..evaluation.metrics import ENOUGH_NOTE
 from ..util.bars import tqdm
 from ..util.files import write_text
 from ..util.markdown import write_markdown
+from ..util.names import listed
 from . import interactive, layout, tables
 from .again import again_html, again_markdown
 from .brief import html_lead, left_out, split_lead
@@ -151,10 +152,25 @@ def _told(grid: Grid, selection: Selection | None, choice: Selection | None) -> 
     return lead, f"{rest} {whole}".strip()
 
 
+def _few_classes(grid: Grid) -> list[str]:
+    """A sentence if fewer than half of the classes are among the test faces."""
+    counts = grid.runs[0].record["data"]["target"]["test_counts"]
+    known = [name for name, number in zip(grid.classes, counts, strict=True) if number]
+    if 2 * len(known) >= len(counts):
+        return []
+    are = "is" if len(known) == 1 else "are"
+    return [f"Only {len(known)} of {len(counts)} classes {are} among the test faces: {listed(known)}."]
+
+
 def _limits(grid: Grid, choice: Selection | None, damaged: int) -> list[str]:
     """Sentences on what the lead's claim is not about, to read with it."""
     ranked = not_ranked(grid) if grid.labelled and choice is None else []
-    return [*ranked, *left_out(damaged), *(f"{line}." for line in (choice.limits if choice else ()))]
+    return [
+        *ranked,
+        *(_few_classes(grid) if grid.labelled else ()),
+        *left_out(damaged),
+        *(f"{line}." for line in (choice.limits if choice else ())),
+    ]
 
 
 def _on_main(grid: Grid, notes: Sequence[str]) -> list[str]:

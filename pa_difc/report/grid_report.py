@@ -6,6 +6,7 @@ import html
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..util.errors import UserError, in_words
 from ..util.files import write_text
@@ -92,7 +93,11 @@ def _write(runs: Path, out: Path, data_root: Path | None, options: Options) -> l
             ).page
         ]
     pages = [(sweep.title, partial(_write_sweep, sweep, out / sweep.folder, formats, latex)) for sweep in sweeps]
-    made = partial(write_grid, data_root=data_root, formats=formats, latex=latex, columns=columns)
+    gone: dict[str, Any] = {
+        "aside": [f"left out: {error}" for error in damaged],
+        "damaged": len(damaged),
+    }  # of whichever grid
+    made = partial(write_grid, data_root=data_root, formats=formats, latex=latex, columns=columns, **gone)
     pages += [(g.title, partial(made, g, out / g.folder)) for g in grids]
     summaries, failed = [], 0
     for title, write in pages:

@@ -53,7 +53,6 @@ def sentence(grid: Grid, selection: Selection | None = None) -> str:
         _equal(cells, best),
         _collapsed(cells, best, (method, BASE)),
         *few.get(seeds, _simplest(grid, best)),
-        *not_ranked(grid),
     ]
     said = [*_whether_training_paid(grid, cells), f"{text}.", *_over_source_only(grid, best)]
     return " ".join([*said, *filter(None, against)])
@@ -87,7 +86,6 @@ def in_short(grid: Grid) -> str:
         _equal(cells, best),
         few.get(max(map(len, cells.values())), ""),
         _collapsed(cells, best),
-        *not_ranked(grid),
     ]
     return " ".join([f"{said}.", *filter(None, more)])
 

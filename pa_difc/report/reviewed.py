@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.faces import FaceSet
+from ..data.faces import FaceSet, evenly
 from ..data.labels import UNLABELLED, LabelSet
 from ..util.errors import UserError
 from ..util.names import as_utf8, cell_name
@@ -75,8 +75,9 @@ class Reviewer:
             raise UserError(f"{run.path}: outputs.npz is gone; remove record.json and train the run again")
         place, last = canonical(_place(run, self._data_root)), self._last
         domain = last[1] if last and last[0] == place else target_domain(run, self._data_root)
-        _require_same(run, domain, self._data_root)
         self._last = (place, domain)
+        domain = _as_scored(run, domain)
+        _require_same(run, domain, self._data_root)
         grid = run.path.absolute().parent, group_key(run.record)
         if grid not in self._committees:
             cells = list(_cells(run))
@@ -100,7 +101,7 @@ def _reviewed(run: Run, outputs: dict[str, Array], domain: Domain, divided: Comm
         probs=outputs["target_probs"],
         elsewhere=frozenset() if domain.transductive else frozenset(domain.train.names),
         committee=divided,
-        notes=(known,) if frozen else (),
+        notes=((known,) if frozen else ()) + ((_part(run),) if _is_part(run) else ()),
     )
 
 
@@ -135,6 +136,24 @@ def target_domain(run: Run, data_root: Path | None = None) -> Domain:
     labels, root = LabelSet.from_dict(how.pop("labels")), Path(how.pop("data_root"))
     domain = load_domain(how.pop("name"), root, labels=labels, **how)
     return domain if alpha is None else shift_labels(domain, alpha, draw)
+
+
+def _is_part(run: Run) -> bool:
+    """Whether a time budget left out some of the run's faces."""
+    return bool(run.record["data"]["target"].get("part_of"))
+
+
+def _part(run: Run) -> str:
+    whole = run.record["data"]["target"]["part_of"]["test"]
+    number = len(run.outputs["target_probs"]) if run.outputs else 0
+    return f"{number:,} of the {whole:,} test faces were predicted, as many as the time budget allowed."
+
+
+def _as_scored(run: Run, domain: Domain) -> Domain:
+    """The target with the faces of its test split that a time budget left to be predicted."""
+    if not _is_part(run) or run.outputs is None:
+        return domain
+    return replace(domain, test=evenly(domain.test, len(run.outputs["target_probs"])))
 
 
 def _require_same(run: Run, domain: Domain, data_root: Path | None) -> None:

@@ -273,10 +273,10 @@ def test_what_was_measured_for_too_short_a_budget_is_kept_for_the_next_call(home
     assert not (tmp_path / "pace.json").exists() and (tmp_path / "plan.json").exists()
 
 
-def machine_of(monkeypatch, step, end=0.0):
-    """A machine on which each training step takes ``step`` seconds."""
+def machine_of(monkeypatch, step, end=0.0, face=1e-4):
+    """A machine on which each training step takes ``step`` seconds, and each predicted face ``face``."""
     trained = [method for method, *_ in FROM_CLASSIFIER if method != "as_is"]
-    found = Pace("float32", 1.0, dict.fromkeys(trained, step), 1e-4, end=end)
+    found = Pace("float32", 1.0, dict.fromkeys(trained, step), face, end=end)
     monkeypatch.setattr(adapt_plan, "measure", lambda *_, **__: found)
 
 
@@ -298,6 +298,18 @@ def test_cells_that_do_not_fit_are_left_out_from_the_end_and_named(home, tmp_pat
     assert "decided: 5 cells" in capsys.readouterr().out
     assert set(cells_of(tmp_path)) == {row[:2] for row in FROM_CLASSIFIER}
     assert "Left out" not in (tmp_path / "report.md").read_text()
+
+
+def test_the_faces_that_a_budget_left_to_be_scored_are_counted_and_reviewed(home, tmp_path, capsys, monkeypatch):
+    machine_of(monkeypatch, 1e4, face=10.0)
+    assert main(words(home, tmp_path, *model_before(home))) == 0
+    assert "used only 100 of the 126 test faces of images:loose" in " ".join(capsys.readouterr().out.split())
+    assert "used only 100 of the 126 test faces of images:loose." in (tmp_path / "report.md").read_text()
+    assert main(["errors", str(tmp_path)]) == 0
+    (page,) = tmp_path.rglob("errors*/**/*.html")
+    assert "100 of the 126 test faces were predicted, as many as the time budget allowed." in page.read_text()
+    table = next(page.parent.rglob("predictions.csv")).read_text().splitlines()
+    assert len(table) == 101
 
 
 def test_where_no_training_fits_the_pretrained_classifier_alone_is_the_answer(home, tmp_path, capsys, monkeypatch):

@@ -128,9 +128,33 @@ def test_a_page_says_at_its_top_what_its_headline_leaves_out(tmp_path):
     (page,) = write_grid_report(tmp_path, tmp_path / "out")
     top = page.read_text().partition("<details")[0]
     gone = "1 damaged run is left out; the notes say which and why."
-    for said in ("Not ranked, for lack of seeds: dann + difc (seed 0).", gone):
+    for said in ("Not ranked, for lack of seeds: dann + difc (has seed 0).", gone):
         assert f"<p class='limit'>{said}</p>" in top
         assert said in page.with_name("report.md").read_text().partition("\n\n## ")[0]
     write(tmp_path, record("dann", "ce", 0, target="another"))
     overview, *_ = write_grid_report(tmp_path, tmp_path / "out")
     assert f"<p class='limit'>{gone}</p>" in overview.read_text().partition("<h2")[0]
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"), [([0, 0, 9, 0, 0, 0, 0], "Only 1 of 7 classes is"), ([5] * 4 + [0] * 3, "")]
+)
+def test_a_page_says_at_its_top_that_most_classes_are_not_scored(tmp_path, counts, said):
+    for loss in ("ce", "difc"):
+        one = record("dann", loss, 0)
+        one["data"]["target"] = one["data"]["target"] | {"test_counts": counts}
+        write(tmp_path, one)
+    (page,) = write_grid_report(tmp_path, tmp_path / "out")
+    top = page.read_text().partition("<details")[0]
+    assert (f"<p class='limit'>{said} among the test faces: " in top) if said else ("class='limit'" not in top)
+
+
+def test_each_of_several_pages_says_that_a_damaged_run_is_left_out(tmp_path):
+    """Which page it belongs to can't be read."""
+    for target in ("a", "b"):
+        runs(tmp_path, target)
+    (write(tmp_path, record("mcd", "ce", 0)) / "record.json").write_text("{")
+    _, *pages = write_grid_report(tmp_path, tmp_path / "out", latex=True)
+    for page in pages:
+        assert "1 damaged run is left out; the notes say which and why." in page.with_name("report.md").read_text()
+        assert "Left out: " in (page.parent / "tables" / "methods-and-losses.tex").read_text()
