@@ -124,6 +124,8 @@ def _table(parsed: argparse.Namespace, model: Predictor, images: Images, picture
         images.paths,
     )
     table = FileTable(parsed.out, form, same, list(map(str, images.paths)), pictures)
+    if parsed.out.is_file():
+        _say(f"{parsed.out} has earlier predictions for these images: it is replaced at the end")
     if table.done:
         print(f"{table.done} of {len(images.paths)} images are done: {table.part}", file=sys.stderr)
     return table
