@@ -67,15 +67,29 @@ def _labelled(r: Reviewed) -> list[str]:
     most = [pair for pair in pairs if len(pair.faces) == len(pairs[0].faces)]
     said = [
         f"Of {n:,} faces {share(found.value)} are wrong ({wrong:,}; 95% interval {interval(found)}).",
+        *_against_one_class(r, n - wrong),
         _most_frequent(r.classes, most),
     ]
-    if least := _least_often(r, None if most[1:] else most[0].true):
+    if len(np.unique(r.labels)) > 1 and (least := _least_often(r, None if most[1:] else most[0].true)):
         said.append(least)
     sure = int(((r.predicted != r.labels) & (r.confidence >= _SURE)).sum())
     if sure:
         are = "error is" if sure == 1 else "errors are"
         said.append(f"{sure:,} {are} made with {_SURE:.0%} confidence or more.")
     return said
+
+
+def _against_one_class(r: Reviewed, right: int) -> list[str]:
+    """A sentence if always saying the largest class would be right as often, or if there is only one class."""
+    assert r.labels is not None
+    counts = np.bincount(r.labels, minlength=len(r.classes))
+    largest = int(counts.argmax())
+    if counts[largest] == len(r.predicted):
+        return [f"All of them are {r.classes[largest]}: of the other classes nothing is known."]
+    if right > counts[largest]:
+        return []
+    known = share(counts[largest] / len(r.predicted))
+    return [f"Always saying {r.classes[largest]} would be right as often or more often, for {known} of the faces."]
 
 
 def _most_frequent(classes: Sequence[str], most: Sequence[Pair]) -> str:

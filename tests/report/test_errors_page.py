@@ -459,6 +459,21 @@ def test_the_classes_that_are_right_least_often_are_named_however_rare(right_of,
 
 
 @pytest.mark.parametrize(
+    ("right_of", "said"),
+    [
+        ({"happy": (4, 12), "sad": (0, 0)}, "All of them are happy: of the other classes nothing is known."),
+        ({"happy": (6, 12), "sad": (6, 11)}, "Always saying happy would be right as often or more often, for 52% of"),
+        ({"happy": (7, 12), "sad": (6, 11)}, None),
+    ],
+)
+def test_a_run_that_is_no_better_than_one_word_is_said_to_be(right_of, said):
+    found = lead(counted(right_of))
+    assert (said is None) == (not any(line.startswith(("All of them", "Always saying")) for line in found))
+    assert said is None or found[1].startswith(said)
+    assert any("least often" in line for line in found) <= all(n for _, n in right_of.values())
+
+
+@pytest.mark.parametrize(
     ("errors", "said"),
     [
         ({"fear": 9, "sad": 4, "anger": 4}, "53% of all errors are fear → sad: 36% of the fear faces are predicted as"),
