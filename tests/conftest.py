@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -74,12 +75,26 @@ def _random_numbers_are_the_same():
     np.random.seed(0)
 
 
+@contextmanager
+def own_plugins():
+    """The plugins of a command in this process are not the next one's: neither their files nor what they register."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_plugins", list(registry._plugins))
+        for one in REGISTRIES.values():
+            patch.setattr(one, "_loaded", dict(one._loaded))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _plugins_of_fixtures():
+    with own_plugins():
+        yield
+
+
 @pytest.fixture(autouse=True)
-def _plugins_are_its_own(monkeypatch):
-    """The plugins of a command in this process are not the next test's: neither their files nor what they register."""
-    monkeypatch.setattr(registry, "_plugins", list(registry._plugins))
-    for one in REGISTRIES.values():
-        monkeypatch.setattr(one, "_loaded", dict(one._loaded))
+def _plugins_of_a_test():
+    with own_plugins():
+        yield
 
 
 @pytest.fixture
