@@ -135,13 +135,17 @@ def run(parsed: argparse.Namespace) -> int:
     with threads_of(team.jobs):
         steps = steps_per_epoch(source, target, cells[0].data.batch_size)
         most_epochs = epochs_at_most(_ENOUGH_EPOCHS["fine-tuning" if parsed.pretrained else "from scratch"], steps)
-        given: dict[str, Any] = {
-            "budget": budget,
-            "started": started,
-            "most_epochs": most_epochs,
-            "jobs": team.jobs or 1,
-        }
-        plan = make_plan(out, cells, source, target, precisions=_precisions(parsed, cells), **given)
+        plan = make_plan(
+            out,
+            cells,
+            source,
+            target,
+            precisions=_precisions(parsed, cells),
+            budget=budget,
+            started=started,
+            most_epochs=most_epochs,
+            jobs=team.jobs or 1,
+        )
     cells = planned(cells[: len(plan.seconds)], plan)
     longer = _longer(plan, most_epochs)
     announce_phases(cells, longer)

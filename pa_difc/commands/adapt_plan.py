@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..util.names import cell_name, listed
 from ..util.terminal import wrapped
@@ -62,25 +62,31 @@ def make_plan(
     if (plan := read_plan(path, key)) is None:
         kept, same = out / "pace.json", f"{'-'.join(keys)}-{jobs}-{platform.node()}"
         spent = time.perf_counter() - started
-        measured: dict[str, Any] = {
-            "budget": budget,
-            "precisions": precisions,
-            "scales": _scales(cells[0]),
-            "jobs": jobs,
-        }
-        pace = read_pace(kept, same) or measure(cells, source, target, spent=spent, **measured)
+        pace = read_pace(kept, same) or measure(
+            cells,
+            source,
+            target,
+            budget=budget,
+            precisions=precisions,
+            scales=_scales(cells[0]),
+            jobs=jobs,
+            spent=spent,
+        )
         left = budget - (spent := time.perf_counter() - started)
 
         def fit(n: int) -> Plan:
-            methods, size = [cell.method.name for cell in cells[:n]], cells[0].data.batch_size
-            how: dict[str, Any] = {
-                "budget": budget,
-                "spent": spent,
-                "key": key,
-                "most_epochs": most_epochs,
-                "jobs": jobs,
-            }
-            return decide(methods, pace, source, target, batch_size=size, **how)
+            return decide(
+                [cell.method.name for cell in cells[:n]],
+                pace,
+                source,
+                target,
+                batch_size=cells[0].data.batch_size,
+                most_epochs=most_epochs,
+                budget=budget,
+                spent=spent,
+                key=key,
+                jobs=jobs,
+            )
 
         try:
             plan = fit(len(cells))

@@ -29,11 +29,3 @@ def html_lead(lead: str, detail: str = "", limits: Sequence[str] = ()) -> str:
         return shown
     said = f"<p>{html.escape(detail)}</p>"
     return f"{shown}<details class='detail fold-narrow' open><summary>In detail</summary>{said}</details>"
-
-
-def left_out(runs: int, pages: int = 0) -> list[str]:
-    """A sentence on damaged runs, and on pages that can't be written, which a report leaves out; none without any."""
-    counts = [f"{n} {what}{'s' * (n > 1)}" for n, what in ((runs, "damaged run"), (pages, "page")) if n]
-    if not counts:
-        return []
-    return [f"{' and '.join(counts)} {'are' if runs + pages > 1 else 'is'} left out; the notes say which and why."]

@@ -11,10 +11,9 @@ from ..evaluation.metrics import ENOUGH_NOTE
 from ..util.bars import tqdm
 from ..util.files import write_text
 from ..util.markdown import write_markdown
-from ..util.names import listed
 from . import interactive, layout, tables
 from .again import again_html, again_markdown
-from .brief import html_lead, left_out, split_lead
+from .brief import html_lead, split_lead
 from .caveats import caveats
 from .certainty import certainty
 from .choice_lead import sentence_of_choice
@@ -26,7 +25,8 @@ from .examples import changed_faces
 from .figures import DATA, figures
 from .grid import Grid
 from .latex import write_latex
-from .lead import in_short, not_ranked, sentence
+from .lead import in_short, sentence
+from .limits import limits_of
 from .page import html_figure, html_page, markdown_table, slug
 from .plane import Plane, plane_of
 from .published import NOTE
@@ -97,7 +97,7 @@ def write_grid(
     ]
     content = {title: rows for title, rows in content.items() if len(rows) > 1}
     said = [layout.facts(grid), layout.settings(grid)]
-    limits = _limits(grid, choice, damaged)
+    limits = limits_of(grid, choice, damaged)
     markdown = [f"# {grid.title}", lead, *limits, *filter(None, [detail]), *said, *notes]
     for title, rows in content.items():
         markdown += [f"## {title}", markdown_table(rows)]
@@ -150,27 +150,6 @@ def _told(grid: Grid, selection: Selection | None, choice: Selection | None) -> 
         return split_lead(in_short(grid))[0], whole
     lead, rest = split_lead(sentence_of_choice(choice))
     return lead, f"{rest} {whole}".strip()
-
-
-def _few_classes(grid: Grid) -> list[str]:
-    """A sentence if fewer than half of the classes are among the test faces."""
-    counts = grid.runs[0].record["data"]["target"]["test_counts"]
-    known = [name for name, number in zip(grid.classes, counts, strict=True) if number]
-    if 2 * len(known) >= len(counts):
-        return []
-    are = "is" if len(known) == 1 else "are"
-    return [f"Only {len(known)} of {len(counts)} classes {are} among the test faces: {listed(known)}."]
-
-
-def _limits(grid: Grid, choice: Selection | None, damaged: int) -> list[str]:
-    """Sentences on what the lead's claim is not about, to read with it."""
-    ranked = not_ranked(grid) if grid.labelled and choice is None else []
-    return [
-        *ranked,
-        *(_few_classes(grid) if grid.labelled else ()),
-        *left_out(damaged),
-        *(f"{line}." for line in (choice.limits if choice else ())),
-    ]
 
 
 def _on_main(grid: Grid, notes: Sequence[str]) -> list[str]:

@@ -12,11 +12,12 @@ from ..util.errors import UserError, in_words
 from ..util.files import write_text
 from ..util.markdown import write_markdown
 from ..util.terminal import wrapped
-from .brief import left_out, split_lead
+from .brief import split_lead
 from .grid import Grid, make_grids
 from .grid_page import Summary, write_grid
 from .latex import write_latex_over_targets
 from .layout import notes_beside
+from .limits import left_out
 from .over_targets import NOTE, tables_over_targets
 from .page import html_page, html_table, markdown_table
 from .paths import table_file
