@@ -119,7 +119,7 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (5.4, 3.2)) ->
 
 def _for_page(figure: Drawn) -> str:
     """A figure drawn in :data:`_INK` as SVG for a page, with text as outlines, so that it needs no font."""
-    text = _svg(figure, dpi=_PAGE_DPI, transparent=True)
+    text = _svg(figure, _PAGE_DPI, "none")
     text = re.sub(r"^.*?(?=<svg )|<!--.*?-->", "", text, flags=re.DOTALL)
     return _FINE.sub(r"\1", text).replace(_INK, "currentColor")
 
@@ -129,12 +129,18 @@ def _for_print(figure: Drawn) -> str:
     import matplotlib
 
     with matplotlib.rc_context({"svg.fonttype": "none"}):
-        return _svg(figure, dpi=_DPI, facecolor="white").replace(_INK, _BLACK)
+        return _svg(figure, _DPI, "white").replace(_INK, _BLACK)
 
 
-def _svg(figure: Drawn, **how: Any) -> str:
+def _svg(figure: Drawn, dpi: int, background: str) -> str:
+    """A figure as SVG, drawn once: ``savefig`` would draw it twice, to lay out what is laid out."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    figure.set_dpi(dpi)
+    figure.set_facecolor(background)
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata=_METADATA["svg"], **how)
+    canvas: Any = FigureCanvasSVG(figure)
+    canvas.print_svg(buffer, metadata=_METADATA["svg"])
     return buffer.getvalue()
 
 
@@ -167,7 +173,8 @@ def _drawn(draw: Callable[[Axes], None], size: tuple[float, float], text: str, t
         ax.set_facecolor("none")
         for label in figure.findobj(Text):
             label.set_text(as_utf8(label.get_text()))  # a domain's name may be a path that is not UTF-8
-        figure.draw_without_rendering()
+        if layout := figure.get_layout_engine():
+            layout.execute(figure)
         figure.set_layout_engine("none")  # it is laid out: every file would do so again
         yield figure
 
