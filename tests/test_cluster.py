@@ -86,6 +86,7 @@ def test_a_killed_worker_costs_its_cell_one_try_and_the_numbers_are_the_same(
     assert record["command"].startswith("python -m pa_difc compare --source folder:bright")
 
 
+@pytest.mark.slow
 def test_stopped_or_killed_the_same_command_goes_on(data_root, tmp_path, scheduler, undisturbed):
     plugin, trained = witness(tmp_path)
     out = tmp_path / "out"

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from processes import ROOT, alive, apart, start
+from rare import slow
 from test_commands import flags, table
 from test_two_commands import witness
 
@@ -120,7 +121,7 @@ def test_the_same_to_the_bit_with_two_workers_one_of_which_is_killed(data_root, 
     assert record["command"].startswith("python -m pa_difc compare --source folder:bright")
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, *slow(signal.SIGTERM)])
 def test_stopped_it_says_how_to_go_on_and_does(stop, data_root, grid, tmp_path, undisturbed):
     out = tmp_path / "out"
     given = [*flags(data_root, out), *grid, "--jobs", "2"]
@@ -145,6 +146,7 @@ def test_stopped_it_says_how_to_go_on_and_does(stop, data_root, grid, tmp_path, 
     assert content(out) == undisturbed[0]
 
 
+@pytest.mark.slow
 def test_killed_its_workers_end_and_the_same_command_goes_on(data_root, grid, tmp_path, undisturbed, monkeypatch):
     out = tmp_path / "out"
     given = [*flags(data_root, out), *grid, "--jobs", "2"]
@@ -239,6 +241,7 @@ def test_frozen_features_and_a_failing_cell(data_root, tmp_path):
     assert content(out) == content(tmp_path / "one"), err
 
 
+@pytest.mark.slow
 def test_a_terminal_has_a_line_for_the_grid_and_one_for_each_worker(data_root, tmp_path):
     """In a window of 80 columns no line is longer, and in the end only the results are there."""
     import pty
@@ -284,6 +287,7 @@ def test_shift_is_the_same_with_two_workers(data_root, tmp_path):
     assert len(targets) == 3  # as it is, and two draws
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["2>&-", "<&-"])
 def test_closed_standard_streams_hinder_no_worker(closed, data_root, tmp_path):
     """The next pipe would get the number of a closed stream."""
@@ -303,6 +307,7 @@ def test_closed_standard_streams_hinder_no_worker(closed, data_root, tmp_path):
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 can't leave the working directory out")
+@pytest.mark.slow
 def test_the_working_directory_may_hold_files_that_are_named_like_modules(data_root, tmp_path):
     for name in ("select", "random", "torch"):
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit({name!r})")

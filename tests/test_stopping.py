@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from processes import ROOT, alive
+from rare import slow
 from test_commands import flags
 from test_jobs import COMMAND, GRID, LONG_S, until, workers_of
 
@@ -60,7 +61,7 @@ def test_a_killed_command_leaves_no_locks_and_its_helpers_say_nothing(training):
     assert not locks(out) and "resource_tracker" not in err and "Traceback" not in err, err
 
 
-@pytest.mark.parametrize("gap", [0.02, 0.4])
+@pytest.mark.parametrize("gap", [0.02, *slow(0.4)])
 def test_three_times_ctrl_c_leave_no_locks_and_no_noise(gap, training):
     process, out = training
     for _ in range(3):

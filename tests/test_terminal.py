@@ -200,6 +200,7 @@ def test_the_second_part_of_a_wide_table_repeats_only_what_tells_rows_apart(name
         assert [head for head in heads if head != "wide"] == key
 
 
+@pytest.mark.slow
 def test_a_locale_without_utf_8_changes_no_file(tmp_path):
     """As `LC_ALL=C PYTHONUTF8=0` does, under which Python opens files as ASCII unless it is told otherwise."""
     for name, seed in (("größe", 0), ("小さい", 1)):

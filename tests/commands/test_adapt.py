@@ -201,6 +201,7 @@ def test_a_model_that_may_hardly_beat_guessing_is_not_recommended_anywhere(home,
     assert "o not use " not in said and "o not use it yet" not in (out / "model" / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_phase_that_never_begins_is_said_once_before_training_and_at_the_choice(home, tmp_path, capsys):
     assert main(words(home, tmp_path, *SMALL, "confusion_epoch=30", "reweight_epoch=30")) == 0
     before, table = capsys.readouterr().out.split("\nmethod  ")
@@ -280,6 +281,7 @@ def machine_of(monkeypatch, step, end=0.0, face=1e-4):
     monkeypatch.setattr(adapt_plan, "measure", lambda *_, **__: found)
 
 
+@pytest.mark.slow
 def test_cells_that_do_not_fit_are_left_out_from_the_end_and_named(home, tmp_path, capsys, monkeypatch):
     """Of the 300 s 195 are planned: an end takes 60 s of each cell, so that three fit."""
     machine_of(monkeypatch, 1e-4, end=60.0)

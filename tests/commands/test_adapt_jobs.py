@@ -106,6 +106,7 @@ def content(out):
     return found
 
 
+@pytest.mark.slow
 def test_two_workers_end_as_one_does(tmp_path, monkeypatch, capsys):
     """The plan is kept, so that the same cells are trained: the same records to the bit, and the same choice."""
     monkeypatch.chdir(tmp_path)

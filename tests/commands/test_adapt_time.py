@@ -123,6 +123,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_process_whose_training_would_take_days_ends_with_its_budget_and_a_model(home, tmp_path):
     """Two workers train, each without an end; as_is is the model. Reading and the page vary with the machine's load."""
     script = tmp_path / "endless.py"

@@ -39,6 +39,7 @@ def test_other_epochs_are_another_table(home, capsys):
     assert "epochs 1" in markdown and "epochs 8" in markdown
 
 
+@pytest.mark.slow
 def test_phases_that_never_begin_are_said(home, capsys):
     """With one epoch, class weights and confusion wait for a second one: "difc" is a loss with margins alone."""
     compare("--epochs", "1")

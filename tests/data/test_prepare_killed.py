@@ -25,6 +25,7 @@ def children(pid):
 COMMAND = ("prepare", "--dataset", "folder:faces")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 def test_killed_at_any_time_the_same_command_gives_the_same_bytes(tmp_path):
     photographs(tmp_path / "faces", n=270)

@@ -16,6 +16,7 @@ from chromium import NEEDED, Chromium
 from made import ROOT
 from made_models import untrained
 from PIL import Image
+from rare import slow
 
 from pa_difc.commands.console import exit_with
 from pa_difc.commands.parser import main
@@ -362,7 +363,7 @@ def film(path, picture, frames=10):
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, 0), (signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGHUP, 128 + signal.SIGHUP)],
+    [(signal.SIGTERM, 128 + signal.SIGTERM), *slow((signal.SIGINT, 0), (signal.SIGHUP, 128 + signal.SIGHUP))],
 )
 def test_a_signal_ends_it_without_a_trace(number, code, tmp_path, model):
     """Ctrl-C is the way to end it; the other ones give the codes that docs/troubleshooting.md states."""

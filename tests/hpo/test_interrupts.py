@@ -10,6 +10,7 @@ import optuna
 import pytest
 from made import ROOT
 from optuna.trial import TrialState
+from rare import slow
 from studies import config, ready
 
 from pa_difc.tuning.storage import open_storage
@@ -113,7 +114,7 @@ WRITES = (
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("write", [WRITES[0], *slow(*WRITES[1:4]), WRITES[4]])
 def test_within_any_write_it_leaves_a_study_that_goes_on(source, target, tmp_path, monkeypatch, write, when):
     url = f"sqlite:///{tmp_path / 'study.db'}"
     storage = open_storage(url)

@@ -12,6 +12,7 @@ from datetime import date
 import optuna
 import pytest
 from processes import apart, here, run, start
+from rare import slow
 
 from pa_difc.tuning.storage import open_storage
 from pa_difc.util.toml import read_toml
@@ -127,6 +128,7 @@ def test_killed_and_given_again_it_ends_with_all_trials(data_root, tmp_path):
     assert code == 0 and len(studies(tmp_path).trials) == sum(states.values())
 
 
+@pytest.mark.slow
 def test_several_jobs_make_one_study_and_a_killed_one_costs_a_try(data_root, tmp_path):
     arguments = flags(data_root, tmp_path, "--jobs", "2", "--study", "mine", "--confirm-seeds", "0", trials=5)
     arguments[arguments.index("--epochs") + 1] = "8"
@@ -147,7 +149,7 @@ def test_several_jobs_make_one_study_and_a_killed_one_costs_a_try(data_root, tmp
     assert not list((tmp_path / "mine" / "workers").iterdir())
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, *slow(signal.SIGTERM)])
 def test_stopped_jobs_leave_the_command_that_goes_on(data_root, tmp_path, how):
     process = start(SEARCH, *flags(data_root, tmp_path, "--jobs", "2", "--study", "mine", trials=400))
     deadline = time.time() + 200

@@ -11,6 +11,7 @@ import kills
 import pytest
 import survival
 from processes import ROOT
+from rare import slow
 from servers import BIN, Postgres, proxy
 
 from pa_difc.tuning.journal import Journal
@@ -54,7 +55,7 @@ def address(tmp_path, request):
         yield of
 
 
-SHARED = ["journal", "grpc", "postgres"]
+SHARED = ["journal", *slow("grpc"), "postgres"]
 
 
 @pytest.mark.parametrize("kind", SHARED)
@@ -64,6 +65,7 @@ def test_a_killed_worker_costs_one_try(run, kind, address):
     assert states.count("COMPLETE") == 4 and states.count("FAIL") == 1 and len(states) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SHARED)
 def test_a_worker_killed_before_its_trial_s_first_heartbeat_costs_one_try(run, kind, address):
     out, states, err = run("silent", address(kind))
@@ -79,7 +81,7 @@ def test_a_paused_worker_gives_its_trial_up(run, kind, address):
     assert "Traceback" not in out and states.count("COMPLETE") == 4 and states.count("RUNNING") == 0
 
 
-@pytest.mark.parametrize("kind", ["postgres", "journal"])
+@pytest.mark.parametrize("kind", ["journal", *slow("postgres")])
 @pytest.mark.parametrize("what", ["crowd", "crowd_loses_its_first"])
 def test_workers_that_begin_at_once_train_nothing_twice(run, what, kind, address):
     out, states, err = run(what, address(kind))
@@ -90,6 +92,7 @@ def test_workers_that_begin_at_once_train_nothing_twice(run, what, kind, address
     assert trained.count("defaults") == 1 and len(set(trained)) == len(trained) == states.count("COMPLETE"), out
 
 
+@pytest.mark.slow
 def test_a_server_that_restarts_costs_no_trial(server):
     process = subprocess.Popen(
         [*COMMAND, server.url()],
