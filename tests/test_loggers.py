@@ -102,7 +102,8 @@ def test_a_logger_that_fails_costs_neither_the_run_nor_another_logger(part, pair
         and [part != "close"] * len(both[:-1]) == [logger.closed for logger in both[:-1]]
     )
     said = " ".join(capsys.readouterr().out.split())
-    assert said.count("--log second failed and gets no more of this run (OSError: disk full)") == 1
+    line = "toy_studio → toy_street · dann · difc · seed 0: --log second failed and gets no more of this run"
+    assert said.count("--log second") == said.count(f"{line} (OSError: disk full)") == 1
 
 
 def on_faces(cell, data_root, out):

@@ -68,9 +68,12 @@ def make_logger(name: str, folder: Path, settings: Settings) -> Logger:
         UserError: the name is unknown, or the logger can't be made.
     """
     values = settings.flat()
+    return LOGGERS.lookup(name)(folder, _title(values), values)
+
+
+def _title(values: Mapping[str, Any]) -> str:
     cell = cell_of(values)
-    title = " · ".join([cell["pair"], cell["method"], cell["loss"], f"seed {cell['seed']}"])
-    return LOGGERS.lookup(name)(folder, title, values)
+    return " · ".join([cell["pair"], cell["method"], cell["loss"], f"seed {cell['seed']}"])
 
 
 def not_logged(names: Sequence[str], kept: int) -> str:
@@ -82,8 +85,8 @@ def not_logged(names: Sequence[str], kept: int) -> str:
 class _Told:
     """A logger that costs no run when it fails, or can't be made, as when its server is gone."""
 
-    def __init__(self, name: str, make: Callable[[], Logger]) -> None:
-        self._name, self._works = name, True
+    def __init__(self, name: str, title: str, make: Callable[[], Logger]) -> None:
+        self._name, self._title, self._works = name, title, True
         self._logger: Logger | None = None
         with self._said():
             self._logger = make()
@@ -107,7 +110,7 @@ class _Told:
             raise
         except Exception as error:
             if self._works:
-                line = f"--log {self._name} failed and gets no more of this run ({in_words(error)})"
+                line = f"{self._title}: --log {self._name} failed and gets no more of this run ({in_words(error)})"
                 print(wrapped(line, indent=2), flush=True)
             self._works = False
 
@@ -151,7 +154,7 @@ def logged(names: Sequence[str], folder: Path, settings: Settings, classes: Sequ
     with ExitStack() as logs:
         loggers: list[Logger] = []
         for name in names:
-            loggers.append(_Told(name, partial(make_logger, name, folder, settings)))
+            loggers.append(_Told(name, _title(settings.flat()), partial(make_logger, name, folder, settings)))
             logs.callback(loggers[-1].close)
         yield History(loggers, classes)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..training.settings import Settings
+from ..util.numbers import fixed
+from .sampler import RANDOM
 from .space import Space, defaults
 from .study import SELECTIONS, Choice, objective_criterion
 
@@ -26,6 +28,31 @@ def reasons(choice: Choice, selection: str) -> list[str]:
         return [*said, f"It also has the best {criterion}, {best.value:.4f}."] if selection != criterion else said
     lost = ", but that trial does not keep the source's recall" if any(choice.feasible) > choice.feasible[first] else ""
     return [*said, f"The best {criterion} is trial {best.number}'s: {best.value:.4f} against {chosen.value:.4f}{lost}."]
+
+
+def few_trials(choice: Choice) -> list[str]:
+    """A warning where the sampler has learnt from no trial, since its first ones are random."""
+    if (number := len(choice.candidates)) > RANDOM:
+        return []
+    trials = "1 trial" if number == 1 else f"{number} trials"
+    return [f"Only {trials}: the sampler draws its first {RANDOM} at random. Give more with --trials."]
+
+
+def standing(choice: Choice, recalls: Sequence[float]) -> str:
+    """Where the chosen trial stands among all by target labels, which the choice has not seen.
+
+    Args:
+        choice: the final choice.
+        recalls: target mean recall of each candidate, in [0, 1].
+    """
+    own = recalls[next(i for i, t in enumerate(choice.candidates) if t.number == choice.chosen.number)]
+    better, number = sum(value > own for value in recalls), len(recalls)
+    if number == 1 or not better:
+        return ""
+    below = f"{fixed(100 * (max(recalls) - own))} points below the best"
+    if own == min(recalls):
+        return f"By target labels, the chosen trial is the worst of {number}, {below}."
+    return f"By target labels, {better} of {number} trials are better than the chosen one, which is {below}."
 
 
 def near_ends(choice: Choice, space: Space, settings: Settings) -> list[str]:

@@ -20,7 +20,7 @@ from ..util.numbers import with_minus
 from ..util.terminal import wrapped
 from ..util.version import VERSION
 from .assessment import Assessment
-from .explained import near_ends, reasons, trained_with
+from .explained import few_trials, near_ends, reasons, standing, trained_with
 from .figures import figures
 from .gain import gain_sentence
 from .objective import Task
@@ -52,7 +52,8 @@ def write_report(
     lead = gain_sentence(assessment.lines, settings.data.target) if assessment else UNSCORED
     warnings = warn(assessment, plan.select) if assessment else []
     scored = _scored(assessment, len(plan.seeds)) if assessment else []
-    hints = near_ends(choice, plan.space, settings)
+    hints = [*few_trials(choice), *near_ends(choice, plan.space, settings)]
+    place = standing(choice, assessment.recalls) if assessment else ""
     names = list(map(as_utf8, task.source.label_set.names))
     objective = objective_criterion(plan.select)
     drawn = (html_figure(*figure) for figure in figures(study, choice, assessment, names, objective))
@@ -62,7 +63,7 @@ def write_report(
         _text(" ".join(reasons(choice, plan.select))),
         _text(_facts(plan, study, choice), "facts"),
         *starmap(_table, scored),
-        *([_text(BEST, "hint")] if assessment else []),
+        *([_text(f"{place} {BEST}".strip(), "hint")] if assessment else []),
         _table("Criteria", criteria_table(choice, assessment)),
         _failures(choice, assessment),
         _table("Trials", trials_table(choice, objective, assessment)),
@@ -79,7 +80,7 @@ def write_report(
     shown = [wrapped(with_minus(text), indent=0) for text in (lead, *warnings)]
     for title, rows in scored:
         shown += ["", f"{title}:", *aligned(rows)]
-    return "\n".join([*shown, wrapped(BEST, indent=0), ""] if scored else shown)
+    return "\n".join([*shown, wrapped(f"{place} {BEST}".strip(), indent=0), ""] if scored else shown)
 
 
 #: What the last row of the trials' table needs to be read with.

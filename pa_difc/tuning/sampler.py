@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 #: optuna's attribute of a retried trial that holds the number of its first try.
 FIRST_TRY = "failed_trial"
+#: How many trials optuna's samplers draw at random before they learn from them (``n_startup_trials``).
+RANDOM = 10
 
 
 class SamplerByPosition(optuna.samplers.BaseSampler):
@@ -58,4 +61,4 @@ class SamplerByPosition(optuna.samplers.BaseSampler):
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
     """The sampler with a name of :data:`pa_difc.tuning.SAMPLERS`."""
     kinds = {"gp": optuna.samplers.GPSampler, "tpe": optuna.samplers.TPESampler}
-    return SamplerByPosition(kinds[name], seed)
+    return SamplerByPosition(partial(kinds[name], n_startup_trials=RANDOM), seed)

@@ -12,12 +12,13 @@ from test_study import fake_study
 
 from pa_difc.evaluation import CRITERIA
 from pa_difc.tuning.assessment import Line
-from pa_difc.tuning.explained import near_ends, reasons
+from pa_difc.tuning.explained import few_trials, near_ends, reasons, standing
 from pa_difc.tuning.figures import doubt, figures
 from pa_difc.tuning.gain import gain_sentence
 from pa_difc.tuning.plan import StudyPlan
 from pa_difc.tuning.progress import Board, Progress
 from pa_difc.tuning.report import RANK, title_of
+from pa_difc.tuning.sampler import make_sampler
 from pa_difc.tuning.search import best_toml
 from pa_difc.tuning.space import LAST_EPOCH, Dimension
 from pa_difc.tuning.study import SELECTIONS, Choice, choose
@@ -125,6 +126,34 @@ def test_a_better_value_that_costs_source_recall_is_explained():
     assert said.endswith("0.9500 against 0.9000, but that trial does not keep the source's recall.")
     said = " ".join(reasons(chosen_of([(0.9, 0.6, 0.2), (0.95, 0.9, 0.1)], "consensus"), "consensus"))
     assert "No trial keeps the source's recall, so all could be chosen." in said
+
+
+def test_where_the_chosen_trial_stands_by_labels():
+    choice = chosen_of([(0.8, 0.6, -0.1), (0.95, 0.5, -0.1), (0.9, 0.4, -0.1)], "im")
+    assert choice.chosen.number == 1
+    assert standing(choice, [0.5, 0.6, 0.6]) == ""
+    assert standing(choice, [0.5, 0.55, 0.6]).startswith("By target labels, 1 of 3 trials are better")
+    assert standing(choice, [0.5, 0.45, 0.612]).endswith(
+        "the chosen trial is the worst of 3, 16.2 points below the best."
+    )
+
+
+@pytest.mark.parametrize(("name", "number", "is_random"), [(n, k, k < 10) for n in ("tpe", "gp") for k in (9, 10)])
+def test_trials_are_few_while_the_sampler_draws_at_random(name, number, is_random):
+    """The next value after some trials is that of a random sampler with the same seed, or not."""
+    x = {"x": optuna.distributions.FloatDistribution(0, 1)}
+    study = optuna.create_study(sampler=make_sampler(name, 0))
+    for k in range(number):
+        study.add_trial(optuna.create_trial(params={"x": k / 10}, distributions=x, value=k))
+    seed = int(np.random.SeedSequence([0, number]).generate_state(1)[0])
+    alike = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
+    assert (study.ask(x).params == alike.ask(x).params) == is_random
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, "Only 1 trial:"), (10, "Only 10 trials:"), (11, "")])
+def test_few_trials_are_said(number, said):
+    found = " ".join(few_trials(chosen_of([(0.9, 0.6, -0.1)] * number, "im")))
+    assert found.startswith(said) and bool(found) == bool(said)
 
 
 @pytest.mark.parametrize(
