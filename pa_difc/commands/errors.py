@@ -65,10 +65,12 @@ def _write(reviewed: Reviewed, folder: Path, groups_file: Path | None) -> None:
     from ..report.errors_page import write_error_page
     from ..report.face_groups import read_groups
 
-    groups = read_groups(groups_file, reviewed.faces.names, reviewed.elsewhere) if groups_file else None
+    groups = None
+    if groups_file:
+        groups = read_groups(groups_file, reviewed.faces.names, reviewed.elsewhere, reviewed.unscored)
     written = write_error_page(reviewed, folder, groups)
     print(wrapped(f"{reviewed.model}, {reviewed.about}", 2))
-    for line in (" ".join(written.said), *(groups.notes if groups else ())):
+    for line in (" ".join(written.said), *reviewed.notes, *(groups.notes if groups else ())):
         print(wrapped(line, 0))
     print(f"written: {', '.join(map(str, written.files))}", flush=True)
 

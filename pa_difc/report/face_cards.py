@@ -52,10 +52,10 @@ def _card(r: Reviewed, i: int, short: bool, divided: Committee | None) -> str:
 
 
 def _votes(r: Reviewed, committee: Committee, i: int) -> str:
-    """The cells' votes, as in "happy 3.5, sad 1 of 5 cells"; a cell's seeds share its vote."""
+    """The cells' votes, as in "happy 4, sad 1 of 5 cells"."""
     votes = committee.votes[i] * committee.cells
     order = [k for k in np.argsort(-votes, kind="stable") if votes[k] > 0]
-    said = ", ".join(f"{bdi(r.classes[k])} {round(float(votes[k]), 1):g}" for k in order)
+    said = ", ".join(f"{bdi(r.classes[k])} {votes[k]:.0f}" for k in order)
     return f"{said} of {committee.cells} cells"
 
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from unicodedata import normalize
 
 import numpy as np
 
 from ..util.errors import UserError
 from ..util.names import as_utf8, shown
 from .face_names import Names
+from .group_file import Table, group_of, read_table
 from .run import Array
 
-#: Accepted names of the image column, in upper or lower case.
-IMAGE_COLUMNS = ("image", "path", "file", "filename", "name")
-#: Other columns of predictions.csv, which are not groups.
-_PREDICTIONS = ("true", "predicted", "confidence", "disagreement")
-
 NO_GROUP = -1
+#: What rows of the file name beside faces that were scored.
+_TRAINING = "Training faces, which are not scored here"
+_UNSCORED = "Test faces that the time budget left out"
+_SHARED = "Names that several images share; write more of their paths"
+_UNKNOWN = "Not in the dataset"
+_OTHERS = (_TRAINING, _UNSCORED, _SHARED, _UNKNOWN)
 _SPELLINGS = 4  #: most spellings of a group that are named
 
 
@@ -43,17 +42,9 @@ class Groups:
     notes: Sequence[str]  #: on parts of the file that did not fit, in sentences
 
 
-@dataclass(frozen=True)
-class _Table:
-    """The cells of each image, repeated rows merged."""
-
-    columns: list[str]
-    cells: dict[str, list[str]]  #: by image
-    repeated: int
-    spellings: list[Counter[str]]  #: of each column: how many rows have a cell as it is written
-
-
-def read_groups(path: Path, names: Sequence[str], elsewhere: Iterable[str] = ()) -> Groups:
+def read_groups(
+    path: Path, names: Sequence[str], elsewhere: Iterable[str] = (), unscored: Iterable[str] = ()
+) -> Groups:
     """Reads the groups of faces.
 
     An image is identified by its name in the dataset, as in predictions.csv, by a longer path that ends in that name,
@@ -63,36 +54,15 @@ def read_groups(path: Path, names: Sequence[str], elsewhere: Iterable[str] = ())
     Args:
         path: a CSV with commas, semicolons or tabs, a column of images and one or more columns of groups.
         names: of the N faces.
-        elsewhere: names of other faces of the same dataset, which the file may list too.
+        elsewhere: names of training faces of the same dataset, which the file may list too.
+        unscored: names of its test faces that were not predicted.
 
     Raises:
         UserError: the file can't be read, lacks these columns, gives an image two groups, or names none of the images.
     """
-    table = _read(path)
+    table = read_table(path)
     place = {name: i for i, name in enumerate(dict.fromkeys(names))}  # a shifted target has faces twice
-    known = Names(dict.fromkeys((*place, *elsewhere)))
-    found: dict[int, str] = {}
-    missing, beside = [], 0
-    for image in table.cells:
-        if (i := known.find(image)) is None:
-            missing.append(image)
-        elif i >= len(place):
-            beside += 1
-        elif i in found:
-            raise UserError(f"{path}: {shown(found[i])} and {shown(image)} are one image: give it one row")
-        else:
-            found[i] = image
-    if not found:
-        hint = f"its names are such as {shown(as_utf8(names[0]))}" if names else "there is none"
-        first = shown(next(iter(table.cells)))
-        raise UserError(f"{path}: none of its {len(table.cells):,} images, such as {first}, is a test face; {hint}")
-    notes, file = [], as_utf8(path.name)
-    if beside:
-        notes.append(f"Training faces, which are not scored here: {_images(beside)} of {file}.")
-    if missing:
-        notes.append(f"Not in the dataset: {_images(len(missing))} of {file}, such as {shown(missing[0])}.")
-    if table.repeated:
-        notes.append(f"Rows of {file} that repeat others and count once: {table.repeated:,}.")
+    found, notes = _find(path, table, list(place), elsewhere, unscored)
     of_face = np.array([place[name] for name in names])
     columns = []
     for c, name in enumerate(table.columns):
@@ -107,77 +77,41 @@ def read_groups(path: Path, names: Sequence[str], elsewhere: Iterable[str] = ())
     return Groups(columns, notes)
 
 
-def _read(path: Path) -> _Table:
-    header, rows = _rows(path)
-    plain = [name.casefold() for name in header]
-    image = next((plain.index(name) for name in IMAGE_COLUMNS if name in plain), None)
-    if image is None:
-        raise UserError(f"{path}: no column {shown('image')} (found {_listed(header)})")
-    if twice := next((name for name, times in Counter(plain).items() if name and times > 1), None):
-        raise UserError(f"{path}: the column {shown(twice)} occurs twice: keep one")
-    ours = {"predicted", "confidence"} <= set(plain)
-    chosen = [
-        c for c, name in enumerate(plain)
-        if name and c != image and not (ours and (name in _PREDICTIONS or name.startswith("p_")))
-    ]  # fmt: skip
-    if not chosen:
-        raise UserError(f"{path}: no column of groups beside {shown(header[image])} (found {_listed(header)})")
-    cells: dict[str, list[str]] = {}
-    repeated, spellings = 0, [Counter[str]() for _ in chosen]
-    for line, row in rows:
-        if len(row) > len(header):
-            raise UserError(
-                f"{path}:{line}: {len(row)} cells under {len(header)} columns; quote what has a comma in it"
-            )
-        row += [""] * (len(header) - len(row))
-        name, values = row[image].strip(), [row[c].strip() for c in chosen]
-        if not name:
-            raise UserError(f"{path}:{line}: the row names no image")
-        for counter, c in zip(spellings, chosen, strict=True):
-            counter[row[c]] += 1
-        if name in cells:
-            repeated += 1
-            values = [_merged(path, line, name, *pair) for pair in zip(cells[name], values, strict=True)]
-        cells[name] = values
-    if not cells:
-        raise UserError(f"{path}: the list is empty")
-    return _Table([header[c] for c in chosen], cells, repeated, spellings)
+def _find(
+    path: Path, table: Table, names: Sequence[str], elsewhere: Iterable[str], unscored: Iterable[str]
+) -> tuple[dict[int, str], list[str]]:
+    """The image of each face that the file names, and sentences on its other rows.
+
+    Raises:
+        UserError: it names a face twice, or none.
+    """
+    places = list(dict.fromkeys((*names, *unscored, *elsewhere)))
+    known, left_out = Names(places), set(unscored) - set(names)
+    found: dict[int, str] = {}
+    others: dict[str, list[str]] = defaultdict(list)
+    for image in table.cells:
+        if (i := known.find(image)) is None:
+            others[_SHARED if known.is_ambiguous(image) else _UNKNOWN].append(image)
+        elif i >= len(names):
+            others[_UNSCORED if places[i] in left_out else _TRAINING].append(image)
+        elif i in found:
+            raise UserError(f"{path}: {shown(found[i])} and {shown(image)} are one image: give it one row")
+        else:
+            found[i] = image
+    file = as_utf8(path.name)
+    notes = [f"{kind}: {_images(others[kind], file)}." for kind in _OTHERS if kind in others]
+    if not found:
+        hint = f"its names are such as {shown(as_utf8(names[0]))}" if names else "there is none"
+        first, number = shown(next(iter(table.cells))), f"{len(table.cells):,}"
+        more = " ".join(["", *notes]) if set(others) - {_UNKNOWN} else ""
+        raise UserError(f"{path}: none of its {number} images, such as {first}, is a scored test face; {hint}.{more}")
+    if table.repeated:
+        notes.append(f"Rows of {file} that repeat others and count once: {table.repeated:,}.")
+    return found, notes
 
 
-def _merged(path: Path, line: int, name: str, old: str, new: str) -> str:
-    """A cell merged from two rows of one image."""
-    if old and new and _key(old) != _key(new):
-        raise UserError(f"{path}:{line}: {shown(name)} is in {shown(old)} and in {shown(new)}: give it one group")
-    return old or new
-
-
-def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header and the non-empty rows with line numbers; the delimiter is the most frequent one in the header."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8: save it as CSV UTF-8") from None
-    lines = io.StringIO(text).readlines()  # not splitlines(), which also splits at characters within a cell
-    first = next((line for line in lines if line.strip()), "")
-    delimiter = max(",;\t", key=first.count)
-    try:
-        reader = csv.reader(lines, delimiter=delimiter)
-        table = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise UserError(f"{path}: not a readable CSV ({error})") from None
-    if not table:
-        raise UserError(f"{path}: the list is empty")
-    return [name.strip() for name in table[0][1]], table[1:]
-
-
-def _images(number: int) -> str:
-    return "1 image" if number == 1 else f"{number:,} images"
-
-
-def _listed(header: Sequence[str]) -> str:
-    return ", ".join(shown(name, 30) for name in header[:12]) or "nothing"
+def _images(images: Sequence[str], file: str) -> str:
+    return f"{len(images):,} image{'s' * (len(images) != 1)} of {file}, such as {shown(images[0])}"
 
 
 def _column(name: str, words: Mapping[int, str], of_face: Array, spellings: Counter[str]) -> Column:
@@ -191,32 +125,34 @@ def _column(name: str, words: Mapping[int, str], of_face: Array, spellings: Coun
     """
     written: dict[str, Counter[str]] = defaultdict(Counter)
     for spelling, rows in spellings.items():
-        written[_key(spelling)][spelling.strip()] += rows
-    keys = sorted({_key(word) for word in words.values()} - {""}, key=_order)
+        written[group_of(spelling)][spelling.strip()] += rows
+    keys = sorted({group_of(word) for word in words.values()} - {""}, key=_order)
     index = {key: i for i, key in enumerate(keys)}
-    found = {i: index.get(_key(word), NO_GROUP) for i, word in words.items()}
+    found = {i: index.get(group_of(word), NO_GROUP) for i, word in words.items()}
     groups = [written[key].most_common(1)[0][0] for key in keys]
     return Column(name, groups, np.array([found.get(i, NO_GROUP) for i in of_face.tolist()]))
 
 
 def _merged_notes(column: Column, spellings: Counter[str]) -> Iterator[str]:
-    """A sentence for each group of a column that is spelt in several ways."""
+    """A sentence for each group of a column that is spelt in several ways, and on words for a missing value."""
+    if codes := [shown(word) for word in spellings if word.strip() and not group_of(word)]:
+        yield f"{column.name}: {', '.join(codes[:_SPELLINGS])} {'counts' if len(codes) == 1 else 'count'} as no group."
     for group in column.groups:
-        same = [(word, rows) for word, rows in spellings.most_common() if _key(word) == _key(group)]
+        same = [(word, rows) for word, rows in spellings.most_common() if group_of(word) == group_of(group)]
         if len(same) > 1:
             said = [f"{shown(word)} ({rows:,} row{'s' * (rows != 1)})" for word, rows in same[:_SPELLINGS]]
             more = f" and {len(same) - _SPELLINGS:,} others" if len(same) > _SPELLINGS else ""
             yield f"{column.name}: one group, {group}, is written in {len(same)} ways: {', '.join(said)}{more}."
 
 
-def _key(word: str) -> str:
-    """The same for all spellings of a group: they differ in case, spaces, or how accents are encoded."""
-    return normalize("NFC", " ".join(word.split()).casefold())
+def is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _order(word: str) -> tuple[float, str]:
     """Sort key: numbers by value, before words."""
-    try:
-        return (float(word), word)
-    except ValueError:
-        return (float("inf"), word)
+    return (float(word) if is_number(word) else float("inf"), word)

@@ -23,6 +23,12 @@ class Names:
                     for index in (self._whole, self._ends)[place > 0 :]:
                         index[end] = i if index.get(end, i) == i else None
 
+    def is_ambiguous(self, written: str) -> bool:
+        """Whether several faces have this name, or this end of it."""
+        ends = _ends(written)
+        known = bool(ends) and (ends[0] in self._whole or ends[0] in self._ends)
+        return known and self.find(written) is None
+
     def find(self, written: str) -> int | None:
         """The index of a face; None if there is none, or the name is ambiguous."""
         if (found := self._exact.get(written)) is not None:

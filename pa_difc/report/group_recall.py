@@ -90,7 +90,7 @@ def _gap(groups: Sequence[GroupRecall], counts: Array, right: Array) -> Gap | No
     known = [(g, g.mean_recall) for g in groups if not g.few and g.mean_recall is not None]
     if len(known) < 2:
         return None
-    best, worst = max(known, key=lambda one: one[1].value), min(known, key=lambda one: one[1].value)
+    worst, *_, best = sorted(known, key=lambda one: one[1].value)  # two groups even if all are alike
     size = difference(best[1], worst[1])
     return Gap(best[0].name, worst[0].name, size, _by_chance(counts, right, size.value))
 

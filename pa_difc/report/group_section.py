@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from ..evaluation.metrics import ENOUGH_FACES
 from ..util.intervals import Share
 from .errors_style import bdi, table
+from .face_groups import is_number
 from .group_recall import ByGroup, GroupRecall
 from .words import gap_sentence, interval, share
 
 _MOST_GROUPS, _MOST_CLASSES = 30, 12  #: most rows and class columns of a table; groups.csv has them all
+_MOST_NUMBERS = 5  #: different numbers in a column that are taken for groups
 _FEW = "†"
 
 
@@ -59,14 +61,25 @@ def _cell(found: Share | None, of: str = "") -> str:
 
 def _gap(one: ByGroup, classes: Sequence[str]) -> str:
     """Sentences on the gap, and on the classes that it averages over."""
+    if len(one.groups) == 1:
+        return "There is one group: nothing to compare."
+    compared = sum(not group.few for group in one.groups)
+    if compared < 2:
+        return f"Fewer than two groups have {ENOUGH_FACES} faces: no gap is reported.{_ranges(one)}"
     if not one.classes:
-        return "No class occurs in all groups, so their mean recalls can't be compared."
+        return (
+            f"No class occurs in all groups with at least {ENOUGH_FACES} faces: their mean recalls can't be compared."
+        )
     names = ", ".join(classes[k] for k in one.classes)
     over = f" Mean recall is over the classes that all of them have: {names}."
     if len(one.classes) == len(classes):
         over = f" Mean recall is over all {len(classes)} classes."
-    if one.gap is None:
-        return f"Fewer than two groups have {ENOUGH_FACES} faces: no gap is reported.{over}"
-    compared = sum(not group.few for group in one.groups)
     best = f" It is the largest gap among {compared} groups: some of it is chance." if compared > 2 else ""
     return gap_sentence(one) + best + over
+
+
+def _ranges(one: ByGroup) -> str:
+    """A hint for a column of many different numbers."""
+    if len(one.groups) > _MOST_NUMBERS and all(is_number(group.name) for group in one.groups):
+        return " Its values are numbers: write ranges instead, such as 20–29."
+    return ""

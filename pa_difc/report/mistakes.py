@@ -36,7 +36,7 @@ class Confidence:
 
 @dataclass(frozen=True)
 class Committee:
-    """The predictions of several cells on the same faces; each cell has one vote, shared by its seeds."""
+    """The predictions of several cells on the same faces; each cell has one vote, by the mean over its seeds."""
 
     cells: int
     votes: Array  #: ``(N, K)`` each class's share of the votes
@@ -110,7 +110,7 @@ def committee(cells: Iterable[Sequence[Array]]) -> Committee:
     """Measures where cells disagree.
 
     D(x) = 1/C Σ_c KL(p_c(x) ‖ p̄(x)) with p̄ = 1/C Σ_c p_c (McCallum and Nigam 1998), which is the entropy of p̄ minus
-    the mean entropy of the cells. The seeds of a cell share its weight.
+    the mean entropy of the cells. A cell's p_c is the mean over its seeds.
 
     Args:
         cells: for each cell the probabilities ``(N, K)`` of its seeds, one or more.
@@ -118,10 +118,9 @@ def committee(cells: Iterable[Sequence[Array]]) -> Committee:
     number, sums = 0, [np.zeros(()), np.zeros(()), np.zeros(())]
     for seeds in cells:
         number += 1
-        for probs in seeds:
-            one = probs.astype(np.float64)
-            votes = np.eye(probs.shape[1])[probs.argmax(axis=1)]
-            sums = [total + part / len(seeds) for total, part in zip(sums, (one, _entropy(one), votes), strict=True)]
+        one = np.mean([probs.astype(np.float64) for probs in seeds], axis=0)
+        votes = np.eye(one.shape[1])[one.argmax(axis=1)]
+        sums = [total + part for total, part in zip(sums, (one, _entropy(one), votes), strict=True)]
     mean, entropy, votes = (total / number for total in sums)
     return Committee(number, votes, (_entropy(mean) - entropy).clip(0.0))
 

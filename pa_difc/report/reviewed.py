@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,9 @@ from ..data.faces import FaceSet, evenly
 from ..data.labels import UNLABELLED, LabelSet
 from ..util.errors import UserError
 from ..util.names import as_utf8, cell_name
+from .committees import committee_of
 from .groups import group_key
-from .mistakes import Committee, committee
+from .mistakes import Committee
 from .run import Array, Run
 from .variants import canonical
 
@@ -34,6 +35,7 @@ class Reviewed:
     labels: Array | None  #: ``(N,)`` classes; None for a target without labels
     probs: Array  #: ``(N, K)`` class probabilities
     elsewhere: frozenset[str] = frozenset()  #: names of the target's training faces
+    unscored: frozenset[str] = frozenset()  #: names of the test faces that a time budget left out
     committee: Committee | None = None  #: where the grid's cells disagree; None if there is only one
     notes: tuple[str, ...] = ()
 
@@ -62,7 +64,7 @@ class Reviewer:
     def __init__(self, data_root: Path | None = None) -> None:
         self._data_root = data_root
         self._last: tuple[str, Domain] | None = None
-        self._committees: dict[tuple[Path, str], Committee | None] = {}
+        self._committees: dict[tuple[Path, str], tuple[Committee | None, tuple[str, ...]]] = {}
 
     def review(self, run: Run) -> Reviewed:
         """The predictions of a finished run.
@@ -76,13 +78,15 @@ class Reviewer:
         place, last = canonical(_place(run, self._data_root)), self._last
         domain = last[1] if last and last[0] == place else target_domain(run, self._data_root)
         self._last = (place, domain)
-        domain = _as_scored(run, domain)
+        whole, domain = domain, _as_scored(run, domain)
+        unscored = frozenset(whole.test.names) - frozenset(domain.test.names)
         _require_same(run, domain, self._data_root)
         grid = run.path.absolute().parent, group_key(run.record)
         if grid not in self._committees:
-            cells = list(_cells(run))
-            self._committees[grid] = committee(cells) if len(cells) > 1 else None
-        return _reviewed(run, run.outputs, domain, self._committees[grid])
+            self._committees[grid] = committee_of(run)
+        divided, notes = self._committees[grid]
+        reviewed = _reviewed(run, run.outputs, domain, divided)
+        return replace(reviewed, notes=(*reviewed.notes, *notes), unscored=unscored)
 
 
 def _reviewed(run: Run, outputs: dict[str, Array], domain: Domain, divided: Committee | None) -> Reviewed:
@@ -101,7 +105,7 @@ def _reviewed(run: Run, outputs: dict[str, Array], domain: Domain, divided: Comm
         probs=outputs["target_probs"],
         elsewhere=frozenset() if domain.transductive else frozenset(domain.train.names),
         committee=divided,
-        notes=((known,) if frozen else ()) + ((_part(run),) if _is_part(run) else ()),
+        notes=((known,) if frozen else ()) + ((_part(run),) if _left_out(run) else ()),
     )
 
 
@@ -138,22 +142,25 @@ def target_domain(run: Run, data_root: Path | None = None) -> Domain:
     return domain if alpha is None else shift_labels(domain, alpha, draw)
 
 
-def _is_part(run: Run) -> bool:
-    """Whether a time budget left out some of the run's faces."""
-    return bool(run.record["data"]["target"].get("part_of"))
+def _scored(run: Run) -> int:
+    """The number of faces that were predicted."""
+    return len(run.outputs["target_probs"]) if run.outputs else 0
+
+
+def _left_out(run: Run) -> int:
+    """The number of test faces that a time budget left out."""
+    part_of = run.record["data"]["target"].get("part_of")
+    return part_of["test"] - _scored(run) if part_of else 0
 
 
 def _part(run: Run) -> str:
-    whole = run.record["data"]["target"]["part_of"]["test"]
-    number = len(run.outputs["target_probs"]) if run.outputs else 0
+    number, whole = _scored(run), _scored(run) + _left_out(run)
     return f"{number:,} of the {whole:,} test faces were predicted, as many as the time budget allowed."
 
 
 def _as_scored(run: Run, domain: Domain) -> Domain:
     """The target with the faces of its test split that a time budget left to be predicted."""
-    if not _is_part(run) or run.outputs is None:
-        return domain
-    return replace(domain, test=evenly(domain.test, len(run.outputs["target_probs"])))
+    return replace(domain, test=evenly(domain.test, _scored(run))) if _left_out(run) else domain
 
 
 def _require_same(run: Run, domain: Domain, data_root: Path | None) -> None:
@@ -169,7 +176,8 @@ def _require_same(run: Run, domain: Domain, data_root: Path | None) -> None:
     if not same:
         root = _place(run, data_root)["data_root"]
         raise UserError(
-            f"{as_utf8(run.pair[1])} in {root} is not the data that {run.path.name} was scored on: give its --data-root"
+            f"{as_utf8(run.pair[1])} in {root} is not the data that {run.path.name} was scored on, or its images or "
+            "labels have changed since: give the --data-root of that data, or train again"
         )
 
 
@@ -181,28 +189,3 @@ def _same_labels(run: Run, domain: Domain) -> bool:
     if not run.labelled:
         return len(kept) == len(domain.test) and bool((domain.test.labels == UNLABELLED).all())
     return bool(np.array_equal(kept, domain.test.labels))
-
-
-def _cells(run: Run) -> Iterator[list[Array]]:
-    """The probabilities of each cell of a run's grid, itself included, from the runs in the same folder."""
-    from ..training.record import read_record
-
-    n, key = len(run.outputs["target_probs"]) if run.outputs else 0, group_key(run.record)
-    cells: dict[tuple[str, str], list[Array]] = {}
-    for path in sorted(run.path.absolute().parent.glob("*/record.json")):
-        try:
-            record = read_record(path)
-            if group_key(record) != key:
-                continue
-            other = Run(path.parent, record)
-            probs = (other.outputs or {}).get("target_probs")
-        except UserError:  # it can't be compared with
-            continue
-        if probs is not None and len(probs) == n:
-            cells.setdefault(_cell(other), []).append(probs)
-    yield from cells.values()
-
-
-def _cell(run: Run) -> tuple[str, str]:
-    """A key of a run's cell: method and loss with all their options."""
-    return canonical(run.settings["method"]), canonical(run.settings["loss"])

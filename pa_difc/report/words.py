@@ -23,7 +23,7 @@ def share(value: float) -> str:
     """A share in whole %; only exactly 0 is shown as 0%, and only exactly 1 as 100%."""
     if 0 < value < 0.005:
         return "<1%"
-    return ">99%" if 0.995 <= value < 1 else f"{value:.0%}"
+    return ">99%" if 0.995 <= value < 1 else f"{fixed(100 * value, 0)}%"
 
 
 def interval(found: Share) -> str:
@@ -45,8 +45,13 @@ def gap_sentence(one: ByGroup) -> str:
     assert best is not None and worst is not None
     size, low, high = (minus(fixed(100 * value)) for value in (gap.size.value, gap.size.low, gap.size.high))
     chance = f"with groups assigned at random it is as large in {share(gap.by_chance)} of cases"
-    chance += ", so it may be chance" if gap.by_chance > SIGNIFICANT else ""
     compared = [group for group in one.groups if not group.few]
+    if gap.by_chance > SIGNIFICANT:
+        chance += ", so it may be chance"
+        many = len(compared) > 2
+        chance += f": the interval does not know that two of {len(compared)} groups were picked" * (
+            many and gap.size.low > 0
+        )
     thin = sum(any(group.counts[k] < FEWEST_OF_CLASS for group in compared) for k in one.classes)
     if thin:
         chance += f". It rests on few faces: {thin} of the {len(one.classes)} classes compared "
@@ -61,7 +66,7 @@ def _labelled(r: Reviewed) -> list[str]:
     assert r.labels is not None
     n, wrong = len(r.labels), int((r.predicted != r.labels).sum())
     if not wrong:
-        return [f"All {n:,} faces are right."]
+        return [f"All {n:,} faces are right (95% interval {interval(wilson(n, n))})."]
     found = wilson(wrong, n)
     pairs = find_pairs(r.labels, r.probs)
     most = [pair for pair in pairs if len(pair.faces) == len(pairs[0].faces)]

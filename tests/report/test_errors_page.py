@@ -102,6 +102,33 @@ def unlabelled(tmp_path):
     return runs, domain, probs
 
 
+def test_a_budget_in_which_all_faces_were_scored_left_none_out(unlabelled, capsys):
+    run = unlabelled[0][0]
+    kept = json.loads((run / "record.json").read_text())
+    kept["data"]["target"]["part_of"] = {"train": 90, "test": 30}
+    (run / "record.json").write_text(json.dumps(kept))
+    assert main(["errors", str(run)]) == 0
+    assert "time budget" not in capsys.readouterr().out + Page(run / "errors" / "errors.html").text
+
+
+@pytest.mark.parametrize(
+    ("ages", "said"),
+    [
+        ([3] * 56, "There is one group: nothing to compare."),
+        (range(56), "no gap is reported. Its values are numbers: write ranges instead, such as 20–29."),
+        ([f"camera {i}" for i in range(56)], "Fewer than two groups have 20 faces: no gap is reported."),
+        (["a"] * 24 + ["b"] * 32, "No class occurs in all groups with at least 20 faces"),
+    ],
+)
+def test_why_there_is_no_gap_is_said(labelled, tmp_path, ages, said):
+    run, domain, _ = labelled
+    names = sorted(domain.test.names, key=lambda name: Path(name).parent.name)  # a class after the other
+    groups = tmp_path / "groups.csv"
+    groups.write_text("image,age\n" + "\n".join(f"{n},{age}" for n, age in zip(names, ages, strict=True)))
+    assert main(["errors", str(run), "--groups", str(groups)]) == 0
+    assert said in Page(run / "errors" / "errors.html").text
+
+
 def test_predictions_are_those_of_the_run_with_their_faces(labelled):
     run, domain, probs = labelled
     assert main(["errors", str(run)]) == 0
@@ -138,7 +165,7 @@ def test_a_run_without_an_error_says_so(tmp_path):
     run = run_of(tmp_path, domain, np.eye(K, dtype=np.float32)[domain.test.labels], "folder:street")
     main(["errors", str(run)])
     page = Page(run / "errors" / "errors.html")
-    assert "All 14 faces are right." in page.text and not page.all("img")
+    assert "All 14 faces are right (95% interval 78 to 100%)." in page.text and not page.all("img")
 
 
 def test_a_face_that_is_shown_is_the_one_that_is_named(labelled):
@@ -169,7 +196,7 @@ def test_a_target_without_labels_has_a_page_without_any(unlabelled):
     assert [image["title"] for image in page.all("img")][:24] == [domain.test.names[i] for i in order[:24]]
 
 
-def test_cells_disagree_where_their_votes_do_and_seeds_share_one(unlabelled):
+def test_cells_disagree_where_they_do_on_the_mean_of_their_seeds(unlabelled, capsys):
     runs, domain, probs = unlabelled
     main(["errors", str(runs[3])])
     rows = table_of(runs[3] / "errors" / "predictions.csv")
@@ -177,18 +204,24 @@ def test_cells_disagree_where_their_votes_do_and_seeds_share_one(unlabelled):
     def kl(p, q):
         return sum(a * np.log(a / b) for a, b in zip(p, q, strict=True) if a)
 
-    weights = [1 / 6, 1 / 6, 1 / 3, 1 / 3]
+    first, second, *others = (p.astype(float) for p in probs)
+    cells = [(first + second) / 2, *others]
     for i, row in enumerate(rows):
-        mean = sum(w * p[i].astype(float) for w, p in zip(weights, probs, strict=True))
-        expected = sum(w * kl(p[i].astype(float), mean) for w, p in zip(weights, probs, strict=True))
+        mean = sum(p[i] for p in cells) / 3
+        expected = sum(kl(p[i], mean) for p in cells) / 3
         assert float(row["disagreement"]) == pytest.approx(expected, abs=2e-6)
     page = Page(runs[3] / "errors" / "errors.html")
     (runs[0] / "outputs.npz").rename(runs[0] / "whole.npz")
     (runs[0] / "outputs.npz").write_bytes(b"half")
     assert main(["errors", str(runs[3]), "--out", str(runs[3] / "without")]) == 0
-    assert "3 cells" in Page(runs[3] / "without" / "errors.html").text  # the other seed of its cell is there
+    without = Page(runs[3] / "without" / "errors.html").text
+    assert "3 cells" in without and f"was counted without {runs[0].name}, of which" in without
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count(f"was counted without {runs[0].name}, of which no readable predictions are left.") == 1
     (runs[0] / "whole.npz").replace(runs[0] / "outputs.npz")
-    same = sum(len({int(p[i].argmax()) for p in probs}) == 1 for i in range(30))
+    same = sum(len({int(p[i].argmax()) for p in cells}) == 1 for i in range(30))
+    assert same != sum(len({int(p[i].argmax()) for p in probs}) == 1 for i in range(30))  # seeds alone do not disagree
+    assert "counted without" not in page.text
     assert f"On {30 - same} faces" in page.text and "3 cells" in page.text
     worst = max(range(30), key=lambda i: float(rows[i]["disagreement"]))
     assert page.all("img")[24]["title"] == domain.test.names[worst]

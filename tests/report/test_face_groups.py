@@ -54,7 +54,8 @@ def test_an_image_is_known_by_its_name_and_by_what_is_plainly_the_same(tmp_path,
     path = csv(tmp_path, f"image,age\n{written},x\ntest/sad/1.jpg,x\n")
     found = read_groups(path, NAMES)
     assert [i for i, word in enumerate(words(found.columns[0])) if word] == sorted({2, face} - {None})
-    assert any("Not in the dataset: 1 image of people.csv" in note for note in found.notes) == (face is None)
+    kind = "Names that several images share; write more of their paths" if written == "1.jpg" else "Not in the dataset"
+    assert any(f"{kind}: 1 image of people.csv" in note for note in found.notes) == (face is None)
 
 
 def test_a_training_face_is_not_taken_for_a_test_face_of_another_folder(tmp_path):
@@ -63,7 +64,7 @@ def test_a_training_face_is_not_taken_for_a_test_face_of_another_folder(tmp_path
     found = read_groups(path, names, ["train/sad/2.jpg", "train/sad/3.jpg"])
     assert words(found.columns[0]) == ["", "old", ""]
     assert found.notes[0].startswith("Training faces, which are not scored here: 1 image")
-    assert "2 images of people.csv, such as '3.jpg'" in found.notes[1]  # it may be either
+    assert found.notes[1].startswith("Names that several images share") and "2 images of people.csv" in found.notes[1]
 
 
 def test_accents_are_the_same_however_they_are_encoded(tmp_path):
@@ -121,6 +122,29 @@ def test_spellings_of_a_group_are_one_and_are_counted_over_all_rows(tmp_path):
     assert not [note for note in read_groups(same, NAMES).notes if "one group" in note]
 
 
+def test_test_faces_that_were_not_scored_are_in_the_dataset(tmp_path):
+    path = csv(tmp_path, "image,age\ntest/happy/1.jpg,x\ntest/fear/1.jpg,x\ntrain/fear/2.jpg,x\nfear/3.jpg,x\n")
+    found = read_groups(path, NAMES, ["train/fear/2.jpg"], ["test/fear/1.jpg", "test/fear/3.jpg"])
+    assert found.notes[:2] == [
+        "Training faces, which are not scored here: 1 image of people.csv, such as 'train/fear/2.jpg'.",
+        "Test faces that the time budget left out: 2 images of people.csv, such as 'test/fear/1.jpg'.",
+    ]
+    assert not any("dataset" in note for note in found.notes)
+
+
+def test_a_file_of_ambiguous_names_alone_says_so(tmp_path):
+    with pytest.raises(UserError, match=r"Names that several images share; write more of their paths: 1 image"):
+        read_groups(csv(tmp_path, "image,age\n1.jpg,x\n"), NAMES)
+
+
+def test_words_for_a_missing_value_are_no_group(tmp_path):
+    """What spreadsheets and pandas write; "unknown" and "none" may be meant."""
+    written = zip(NAMES, ["N/A", "unknown", " nan", "none", "\uff35nknown"], strict=True)
+    found = read_groups(csv(tmp_path, "\n".join(["image,glasses", *(f"{n},{w}" for n, w in written)])), NAMES)
+    assert words(found.columns[0]) == ["", "unknown", "", "none", "unknown"]
+    assert "glasses: 'N/A', ' nan' count as no group." in found.notes
+
+
 def test_a_face_that_is_there_twice_has_its_group_twice(tmp_path):
     """As in a target whose class proportions were shifted."""
     path = csv(tmp_path, "image,age\nhappy/1.jpg,old\n")
@@ -132,7 +156,7 @@ def test_what_does_not_fit_is_counted(tmp_path):
     rows = ["image,age", *(f"{name},old" for name in (*NAMES[:3], NAMES[0], "train/1.jpg", "gone/1.png", "gone/2.png"))]
     found = read_groups(csv(tmp_path, "\n".join(rows)), NAMES, ["train/1.jpg", "train/2.jpg"])
     assert found.notes == [
-        "Training faces, which are not scored here: 1 image of people.csv.",
+        "Training faces, which are not scored here: 1 image of people.csv, such as 'train/1.jpg'.",
         "Not in the dataset: 2 images of people.csv, such as 'gone/1.png'.",
         "Rows of people.csv that repeat others and count once: 1.",
         "Without age: 2 of 5 faces.",
@@ -159,7 +183,7 @@ def test_a_copy_of_predictions_csv_with_a_column_more(tmp_path):
         ("image,age\n./test/sad/1.jpg,old\ntest/sad/1.jpg,old\n", "are one image: give it one row"),
         (
             "image,age\na.jpg,x\nb.jpg,x\n",
-            "none of its 2 images, such as 'a.jpg', is a test face; its names are such as",
+            "none of its 2 images, such as 'a.jpg', is a scored test face; its names are such as",
         ),
         ("image,age\ntest/sad/1.jpg,\n", "no test face has a group: age"),
     ],

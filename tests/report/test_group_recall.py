@@ -127,6 +127,24 @@ def test_there_is_no_gap_where_nothing_can_be_compared():
     assert few.gap is None and few.groups[1].few
 
 
+def test_a_gap_of_nothing_is_between_two_groups():
+    """Three groups that are right alike."""
+    labels, column = np.tile([0, 1], 60), Column("g", ["a", "b", "c"], np.repeat([0, 1, 2], 40))
+    predicted = np.where(np.arange(120) % 4 < 2, labels, 1 - labels)
+    gap = recall_by_group(column, labels, predicted, 2).gap
+    assert gap is not None and gap.size.value == 0 and gap.best != gap.worst
+
+
+def test_a_gap_among_many_groups_whose_interval_and_test_differ_says_why():
+    """One of ten groups is worse by chance: the interval of the two at the ends knows nothing of the others."""
+    column = Column("g", [str(i) for i in range(10)], np.repeat(np.arange(10), 40))
+    right = [30, 30, 30, 30, 30, 30, 30, 26, 30, 36]
+    labels, predicted = np.zeros(400, int), np.concatenate([np.repeat([0, 1], [n, 40 - n]) for n in right])
+    found = recall_by_group(column, labels, predicted, 2)
+    assert found.gap is not None and found.gap.size.low > 0 and found.gap.by_chance > 0.05
+    assert "so it may be chance: the interval does not know that two of 10 groups were picked" in gap_sentence(found)
+
+
 def test_chance_is_that_of_dealing_faces_to_groups():
     """Fisher's: x of the right ones among the 30 faces of a, given 36 right of 70."""
     right = {"a": 19, "b": 17}
