@@ -7,6 +7,7 @@ import pytest
 from made import ROOT, random_faces
 from photographs import drawn_faces
 from PIL import Image
+from rare import slow
 
 from pa_difc.commands.console import exit_with
 from pa_difc.commands.parser import main
@@ -121,7 +122,7 @@ def test_the_protocol_says_which_crops_go_together():
 
 @pytest.mark.parametrize(
     ("backbone", "landmark_branch"),
-    [("ir18", "conv"), ("mobilefacenet", "ir"), pytest.param("ir50", "conv", marks=pytest.mark.slow)],
+    [("mobilefacenet", "ir"), *slow(("ir18", "conv"), ("ir50", "conv"))],
 )
 def test_stores_train_the_paper_s_backbones(faces, capsys, backbone, landmark_branch):
     code, _, err = call(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from made import OLD_TORCH, random_faces
+from rare import slow
 
 from pa_difc.data import Domain, EvalLoader
 from pa_difc.data.faces import FaceSet, mirror_faces
@@ -67,7 +68,7 @@ def outputs(folder):
     return np.load(folder / "outputs.npz")
 
 
-@pytest.fixture(scope="module", params=["none", "flip", "flip+scales"])
+@pytest.fixture(scope="module", params=["flip+scales", *slow("none", "flip")])
 def run(request, tmp_path_factory):
     """Three classes, landmark branches, and views: the run's settings and folder."""
     out = tmp_path_factory.mktemp("run")

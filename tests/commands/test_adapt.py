@@ -178,6 +178,7 @@ def test_the_last_line_and_the_card_name_the_crop_of_the_training_images(home, a
     assert "--crop" not in card._use(settings) and "photo.jpg" in card._use(settings)
 
 
+@pytest.mark.slow
 def test_what_is_said_at_the_end_fits_a_terminal(home, adapted, tmp_path, capsys, monkeypatch):
     shutil.copytree(adapted[0], tmp_path / "again")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -315,6 +316,7 @@ def test_the_faces_that_a_budget_left_to_be_scored_are_counted_and_reviewed(home
     assert len(table) == 101
 
 
+@pytest.mark.slow
 def test_where_no_training_fits_the_pretrained_classifier_alone_is_the_answer(home, tmp_path, capsys, monkeypatch):
     machine_of(monkeypatch, 1e4)
     assert main(words(home, tmp_path, *model_before(home))) == 0

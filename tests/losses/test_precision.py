@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from confusion_loops import confusion, raised, softmax
+from rare import slow
 
 from pa_difc import LOSSES, DIFCLoss, Schedule, make_loss
 from pa_difc.functional import (
@@ -120,7 +121,7 @@ def test_every_sample_is_counted(dtype, n):
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
-@pytest.mark.parametrize(("k", "n"), [(7, 96), (1000, 400)])
+@pytest.mark.parametrize(("k", "n"), [(7, 96), *slow((1000, 400))])
 def test_the_order_of_confusion_is_that_of_float64_in_100_of_100_batches(dtype, k, n):
     base = class_margins(counts(k))
     for seed in range(100):

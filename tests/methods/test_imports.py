@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from pa_difc import LOSSES, METHODS
 
 
@@ -27,6 +29,7 @@ for program in {programs!r}:
 """).splitlines()
 
 
+@pytest.mark.slow
 def test_whichever_method_is_imported_first_the_host_gives_no_advice():
     programs = []
     for place in ("mcd:MCD", "swd:SWD", "heads:classifier", "_host:BaseHook"):

@@ -92,6 +92,7 @@ def test_a_row_s_command_trains_its_runs_and_no_others(home):
         assert one["scores"] == other["scores"]
 
 
+@pytest.mark.slow
 def test_into_the_same_folder_it_finds_all_done(home):
     line = rows_of(home)["my_method · ce"].replace("--out again", "--out 'the runs'")
     records = {path: path.stat().st_mtime_ns for path in (home / "the runs" / "runs").glob("*/record.json")}

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from rare import slow
 from records import flat_scores, load_grids, outputs, record, write, write_many_classes
 from test_shift import record as shifted
 
@@ -30,7 +31,7 @@ def test_whole_sentences_are_kept_and_none_is_lost():
     assert split_lead(f"{long} More.") == (long, "More.")
 
 
-@pytest.mark.parametrize("chosen", [False, True])
+@pytest.mark.parametrize("chosen", [False, *slow(True)])
 def test_a_grid_s_lead_is_short_and_its_evidence_follows(tmp_path, chosen):
     write_many_classes(tmp_path, 4, methods=("source_only", "mcd", "mcc+mean_teacher"))
     (grid,) = load_grids(tmp_path)

@@ -12,6 +12,7 @@ import pytest
 from damage import TRAIN, command, refused
 from faults import mounted
 from processes import ROOT, start
+from rare import slow
 from work import many_pictures
 
 pytestmark = pytest.mark.timeout(900)
@@ -41,7 +42,7 @@ GRID = ["--methods", "source_only", "--losses", "ce", "di", "--epochs", "1", "--
 
 @pytest.mark.parametrize(
     ("words", "enough"),
-    [(["train", *TRAIN], True), pytest.param(["compare", *GRID], False, marks=pytest.mark.slow)],
+    slow((["train", *TRAIN], True), (["compare", *GRID], False)),
     ids=["train", "compare"],
 )
 def test_few_open_files(words, enough, pair, tmp_path):
