@@ -23,7 +23,7 @@ from ..util.process import command_line, typed_line
 from ..util.terminal import wrapped
 from ..util.toml import to_toml
 from .assessment import TrainAll, assess, test_recalls
-from .explained import near_ends, reasons, trained_with
+from .explained import few_trials, near_ends, reasons, trained_with
 from .jobs import run_in_workers
 from .objective import Objective, Task, blind, show, source_recall, train
 from .plan import StudyPlan
@@ -131,7 +131,8 @@ def finish(plan: StudyPlan, study: optuna.Study, task: Task, target: Domain, tra
     write_text(best, best_toml(plan, choice.chosen))
     values = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in choice.chosen.params.items())
     print(f"\nchosen: trial {choice.chosen.number}  " + "  ".join(values), flush=True)
-    for sentence in (*reasons(choice, plan.select), *near_ends(choice, plan.space, plan.settings)):
+    hints = (*few_trials(choice), *near_ends(choice, plan.space, plan.settings))
+    for sentence in (*reasons(choice, plan.select), *hints):
         print(wrapped(sentence, indent=2), flush=True)
     found = None
     if target.labelled:
