@@ -69,7 +69,7 @@ def _misfit(state: dict[str, Any], adapter: LossSlot) -> str | None:
     """The first tensor of a readable checkpoint that the method's state has in another shape, or lacks; or the like."""
     for name in ("models", "misc"):
         try:
-            saved, own = _shapes(state[name]), _shapes(getattr(adapter, name).state_dict())
+            saved, own = shapes_of(state[name]), shapes_of(getattr(adapter, name).state_dict())
         except Exception:  # not the containers' state at all
             return None
         for key in {**saved, **own}:
@@ -82,7 +82,7 @@ def _misfit(state: dict[str, Any], adapter: LossSlot) -> str | None:
     return None
 
 
-def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...] | None]:
+def shapes_of(state: dict[str, Any]) -> dict[str, tuple[int, ...] | None]:
     """Shapes of the tensors in a container's state, None for a lazy module's unknown ones."""
     return {
         f"{key}.{entry}": None if is_lazy(value) else tuple(value.shape)

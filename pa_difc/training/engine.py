@@ -27,7 +27,7 @@ from ..util.distributed import from_parts, means, processes, rank, require_same,
 from ..util.errors import DivergedError, LateError, Stopped, UserError
 from ..util.files import write_text
 from ..util.replicas import Replicas
-from .checkpoint import load_checkpoint, save_checkpoint, seed_everything
+from .checkpoint import load_checkpoint, save_checkpoint, seed_everything, shapes_of
 from .repeatable import Repeated, require_optimised
 from .resumable import Unsaved, require_resumable
 
@@ -227,6 +227,8 @@ def _own_noise(seed: int, epoch: int) -> None:
 
 def _agree(adapter: LossSlot, replicas: Replicas, title: str) -> None:
     """Merges BatchNorm statistics after an epoch, and checks that all processes have the same state."""
+    for name in ("models", "misc"):  # sums of tensors of unlike shapes would never end
+        require_same(f"{title}: its {name}", shapes_of(getattr(adapter, name).state_dict()))
     replicas.merge_statistics(*(kept for kept in adapter.misc.values() if isinstance(kept, torch.nn.Module)))
     for name in ("models", "misc"):
         require_same(f"{title}: its {name}", getattr(adapter, name).state_dict())

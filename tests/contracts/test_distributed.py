@@ -26,7 +26,10 @@ TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2)
 
 
 def finished(process, timeout_s=280):
-    out, err = process.communicate(timeout=timeout_s)
+    try:
+        out, err = process.communicate(timeout=timeout_s)
+    finally:
+        process.terminate()  # a launcher that waits for ever ends its processes too
     assert process.returncode == 0, out + err
     return out, err
 
