@@ -103,7 +103,7 @@ def checked_target(logits: Any, num_classes: int) -> Tensor | list[Tensor]:
     Raises:
         TypeError, ValueError: see :func:`check_logits`.
     """
-    several = isinstance(logits, Sequence) and len(logits) > 0 and not isinstance(logits, str)
+    several = isinstance(logits, Sequence) and len(logits) > 0
     for z in logits if several else [logits]:
         check_logits("target_logits", z, num_classes)
     return [z.double() for z in logits] if several else logits.double()

@@ -60,6 +60,7 @@ def test_recall_over_classes_with_20_faces_leaves_the_rarer_ones_out():
         ([28, 20, 0], (14 / 28 + 10 / 20) / 2),
         ([40, 21, 4, 6, 0], (20 / 40 + 10 / 21) / 2),
         ([40, 21, 4, 6, 2], None),  # two of five
+        ([40, 21, 4, 6, 1], None),  # a class of one face occurs
     ],
 )
 def test_recall_over_classes_with_20_faces_is_of_two_of_them_and_of_half_of_the_classes(faces, shown):
@@ -78,6 +79,11 @@ def test_collapse_is_fewer_than_half_of_the_classes(classes, collapsed):
 def test_exactly_half_of_the_classes_is_no_collapse():
     assert not prediction_counts(np.eye(8)[[0, 1, 2, 3]])["collapsed"]
     assert prediction_counts(np.eye(8)[[0, 1, 2]])["collapsed"]
+
+
+@pytest.mark.parametrize(("classes", "collapsed"), [(1, True), (2, False), (3, False)])
+def test_exactly_half_of_the_classes_that_occur_is_no_collapse(classes, collapsed):
+    assert prediction_counts(np.eye(8)[:classes], occurring=4)["collapsed"] is collapsed
 
 
 @pytest.mark.parametrize("k", [2, 3, 8, 31])

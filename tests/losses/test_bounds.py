@@ -3,7 +3,7 @@
 import pytest
 from loss_loops import made
 
-from pa_difc import LOSSES
+from pa_difc import LOSSES, FocalLoss
 from pa_difc.util.errors import UserError
 from pa_difc.util.options import describe
 
@@ -44,3 +44,9 @@ def test_a_word_is_one_of_its_choices(name, option):
         made(name, **{option: word})
     with pytest.raises(UserError, match=rf"^unknown {option.replace('_', ' ')} 'x'"):
         made(name, **{option: "x"})
+
+
+@pytest.mark.parametrize("gamma", ["2", None, [2.0]])
+def test_a_focusing_parameter_that_is_no_number_is_named(gamma):
+    with pytest.raises(ValueError, match=r"^gamma=.*: must be a number$"):
+        FocalLoss(gamma)

@@ -65,6 +65,13 @@ def test_float64_in_float64_out(fn):
     assert fn(torch.tensor([3.0, 5.0], dtype=torch.float64)).dtype == torch.float64
 
 
+@pytest.mark.parametrize("fn", [imbalance_ratio, class_margins, drw_weights])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32])
+def test_whole_counts_have_the_default_dtype_out(fn, dtype):
+    assert fn(torch.tensor([3, 5], dtype=dtype)).dtype == torch.float32
+    assert fn([3.0, 5.0]).dtype == torch.float32
+
+
 def test_float64_losses_and_confusion():
     logits, labels = batch(0)
     margins = torch.rand(5, dtype=torch.float64)

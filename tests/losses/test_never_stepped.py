@@ -88,6 +88,10 @@ def test_evaluation_is_no_training():
     assert compute(made(steps_per_epoch=4, confusion_epoch=2, reweight_epoch=1), 300, grad=False) == []
 
 
+def test_nobody_waits_for_what_begins_in_the_first_epoch():
+    assert compute(made(confusion_epoch=0, reweight_epoch=0), 2100, update_every=1) == []
+
+
 def test_epochs_that_never_end():
     loss = made(confusion_epoch=2, reweight_epoch=1)
     said = compute(loss, 2100, update_every=1)

@@ -61,6 +61,22 @@ def test_weights_make_up_for_other_proportions():
     assert weighted_mmd(source, target, weights) < 0.01 * weighted_mmd(source, target)
 
 
+@pytest.mark.parametrize("unit", [1e-3, 0.5, 20.0])
+def test_the_unit_of_features_does_not_matter(unit):
+    """The kernels' width is that of the batch."""
+    generator = torch.Generator().manual_seed(0)
+    source, target = torch.randn(20, 3, generator=generator), 1 + torch.randn(15, 3, generator=generator)
+    expected = weighted_mmd(source, target).item()
+    assert expected > 0.01 and weighted_mmd(unit * source, unit * target).item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_ratio_is_within_a_fifth_and_five_unless_told_otherwise():
+    ratio = ClassRatio(2, momentum=0.5)
+    for _ in range(30):
+        ratio.update(torch.tensor([0, 0]), torch.eye(2)[[1, 1]])
+    assert ratio.alpha.tolist() == pytest.approx([1 / 5, 5])
+
+
 def test_class_ratio_follows_predictions_within_bounds():
     ratio = ClassRatio(3, momentum=0.5, largest=4.0)
     assert ratio.alpha.tolist() == [1, 1, 1]

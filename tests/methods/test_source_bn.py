@@ -5,6 +5,7 @@ import torch
 from pytorch_adapt.containers import Models, Optimizers
 
 from pa_difc import METHODS, DIFCLoss, Schedule
+from pa_difc.util.errors import UserError
 
 N, K, D = 16, 4, 6
 
@@ -48,6 +49,25 @@ def test_weights_are_those_of_source_only_and_statistics_are_not():
     same = equal(trained("source_bn"), trained("source_only"))
     differing = {name for name, is_same in same.items() if not is_same}
     assert differing == {"1.running_mean", "1.running_var", "1.num_batches_tracked"}
+
+
+def test_each_domain_passes_once_in_a_step():
+    assert (
+        trained("source_bn", steps=4)["1.num_batches_tracked"]
+        == 2 * trained("source_only", steps=4)["1.num_batches_tracked"]
+    )
+
+
+@pytest.mark.parametrize(("method", "needs_target"), [("source_only", False), ("source_bn", True)])
+def test_what_is_trained_without_target_images(method, needs_target):
+    models = Models({"G": torch.nn.Linear(D, 8), **METHODS[method].heads(8, K)})
+    made = METHODS[method](models, Optimizers((torch.optim.SGD, {"lr": 0.1})), loss="ce")
+    batch = {"src_imgs": torch.randn(N, D), "src_labels": torch.arange(N) % K, "src_domain": torch.zeros(N)}
+    if not needs_target:
+        assert made.training_step(batch)
+        return
+    with pytest.raises(UserError, match=r"no target_imgs, which SourceBN needs"):
+        made.training_step(batch)
 
 
 def test_without_batchnorm_it_is_source_only():

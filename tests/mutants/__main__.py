@@ -50,6 +50,8 @@ GROUPS = (
             "tests/contracts/test_attach.py", "tests/contracts/test_epochs.py", "tests/contracts/test_hooks_add_up.py",
             "tests/contracts/test_hooks_refused.py", "tests/contracts/test_hooks_odd.py",
             "tests/contracts/test_wrong_models.py", "tests/contracts/test_confusion.py",
+            "tests/contracts/test_unchecked.py", "tests/contracts/test_attach_cases.py",
+            "tests/training/test_plugin_methods.py", "tests/training/test_other_teacher.py",
         ),
         0.9,
     ),
