@@ -3,7 +3,7 @@
 import pytest
 from loss_loops import made
 
-from pa_difc import LOSSES, FocalLoss
+from pa_difc import LOSSES, DIFCLoss, FocalLoss, LogitAdjustedLoss, Schedule, make_loss
 from pa_difc.util.errors import UserError
 from pa_difc.util.options import describe
 
@@ -46,7 +46,22 @@ def test_a_word_is_one_of_its_choices(name, option):
         made(name, **{option: "x"})
 
 
-@pytest.mark.parametrize("gamma", ["2", None, [2.0]])
-def test_a_focusing_parameter_that_is_no_number_is_named(gamma):
+@pytest.mark.parametrize("value", ["2", None, [2.0]])
+def test_what_is_no_number_is_named(value):
     with pytest.raises(ValueError, match=r"^gamma=.*: must be a number$"):
-        FocalLoss(gamma)
+        FocalLoss(value)
+    with pytest.raises(ValueError, match=r"^tau=.*: must be a number$"):
+        LogitAdjustedLoss([3, 2], value)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_scale_is_finite_and_above_0(scale):
+    with pytest.raises(ValueError, match=r"^scale=.*: must be a finite number above 0$"):
+        DIFCLoss([3, 2], Schedule(4), scale=scale)
+
+
+def test_a_schedule_that_is_none_is_shown():
+    with pytest.raises(UserError, match=r"needs a schedule, not 4: such as Schedule"):
+        make_loss("difc", [3, 2], 4)
+    with pytest.raises(UserError, match=r"needs a schedule: such as Schedule"):
+        make_loss("difc", [3, 2])

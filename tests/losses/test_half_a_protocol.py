@@ -2,6 +2,7 @@
 
 import pytest
 
+from pa_difc import make_loss
 from pa_difc.losses.protocols import require_whole_protocols
 from pa_difc.util.errors import UserError
 
@@ -38,6 +39,11 @@ def test_what_it_lacks_is_named(loss, said):
     with pytest.raises(UserError) as error:
         require_whole_protocols(loss, "mine")
     assert str(error.value).startswith("loss 'mine' ") and said in str(error.value)
+
+
+def test_make_loss_names_its_class():
+    with pytest.raises(UserError, match=r"^loss 'Empty' has update\(\) but"):
+        make_loss(has("update"))
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,18 @@ def test_steps_that_are_counted_before_their_loss(loaded):
     assert said.startswith("update() was called before the first loss, so every epoch would begin one step early: call")
 
 
+def test_the_second_of_such_steps_is_enough():
+    loss = made(steps_per_epoch=4, confusion_epoch=2, reweight_epoch=1)
+    x, y = logits()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss.update(x.detach())
+        loss(x, y)
+        loss.update(x.detach())
+    with pytest.warns(UserWarning, match="before the first loss"):
+        loss(x, y)
+
+
 @pytest.mark.parametrize(("skipped", "steps"), [(1, 1), (5, 6)])
 def test_steps_that_are_skipped_on_purpose(skipped, steps):
     loss = made(steps_per_epoch=4, confusion_epoch=2, reweight_epoch=1)
@@ -94,7 +106,8 @@ def test_nobody_waits_for_what_begins_in_the_first_epoch():
 
 def test_epochs_that_never_end():
     loss = made(confusion_epoch=2, reweight_epoch=1)
-    said = compute(loss, 2100, update_every=1)
+    assert compute(loss, 2000, update_every=1) == []  # so long an epoch may be
+    said = compute(loss, 100, update_every=1)
     assert len(said) == 1 and said[0].startswith("2000 steps without the end of an epoch") and "end_epoch()" in said[0]
     told = made(confusion_epoch=2, reweight_epoch=1)
     told.set_steps_per_epoch(700)

@@ -1,6 +1,7 @@
 """Probabilities in the place of logits train a flat loss: a warning, once."""
 
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -47,3 +48,10 @@ def test_a_softmax_before_update_is_named_once(two):
     assert said.startswith("target_logits look like probabilities")
     fine = DIFCLoss([3] * K, Schedule(2, confusion_epoch=1))
     assert warned([lambda: fine.update([logits, logits] if two else logits)]) == []
+
+
+def test_the_warning_is_of_the_call_and_not_of_a_file_of_the_package():
+    logits, labels = random_batch()
+    with pytest.warns(ModelWarning) as caught:
+        made("ce")(logits.softmax(1), labels)
+    assert "pa_difc" not in Path(caught[0].filename).parts
