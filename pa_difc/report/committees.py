@@ -17,7 +17,8 @@ _NAMED = 3  #: most runs that are named
 def committee_of(run: Run) -> tuple[Committee | None, tuple[str, ...]]:
     """Where the cells of a run's grid disagree, None if there is only one, and a note on runs that can't be read."""
     cells, lost = _cells(run)
-    return (committee(cells) if len(cells) > 1 else None), (_without(lost),) if lost else ()
+    found = committee(cells) if len(cells) > 1 else None
+    return found, (_without(lost, counted=found is not None),) if lost else ()
 
 
 def _cells(run: Run) -> tuple[list[list[Array]], list[str]]:
@@ -50,8 +51,9 @@ def _cell(run: Run) -> tuple[str, str]:
     return canonical(run.settings["method"]), canonical(run.settings["loss"])
 
 
-def _without(lost: Sequence[str]) -> str:
+def _without(lost: Sequence[str], counted: bool) -> str:
     """A sentence on runs of the same folder whose cells have no vote."""
     few, more = [as_utf8(name) for name in lost[:_NAMED]], len(lost) - _NAMED
     names = listed([*few, *([f"{more:,} others"] if more > 0 else [])])
-    return f"Where cells disagree was counted without {names}, of which no readable predictions are left."
+    where = "was counted without" if counted else "is not known for want of"
+    return f"Where cells disagree {where} {names}, of which no readable predictions are left."

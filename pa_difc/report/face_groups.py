@@ -73,7 +73,8 @@ def read_groups(
             notes.append(f"Without {name}: {without:,} of {len(names):,} faces.")
         columns.append(column)
     if all((column.of_face == NO_GROUP).all() for column in columns):
-        raise UserError(f"{path}: no test face has a group: {', '.join(table.columns)} are empty")
+        named = f"column {table.columns[0]} has" if len(columns) == 1 else f"columns {', '.join(table.columns)} have"
+        raise UserError(f"{path}: no test face has a group: {named} no value for them, or one that means none, as N/A")
     return Groups(columns, notes)
 
 

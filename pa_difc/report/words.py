@@ -48,10 +48,9 @@ def gap_sentence(one: ByGroup) -> str:
     compared = [group for group in one.groups if not group.few]
     if gap.by_chance > SIGNIFICANT:
         chance += ", so it may be chance"
-        many = len(compared) > 2
-        chance += f": the interval does not know that two of {len(compared)} groups were picked" * (
-            many and gap.size.low > 0
-        )
+        if gap.size.low > 0:
+            picked = f": the interval does not know that two of {len(compared)} groups were picked"
+            chance += picked if len(compared) > 2 else ": with so few faces, interval and test differ"
     thin = sum(any(group.counts[k] < FEWEST_OF_CLASS for group in compared) for k in one.classes)
     if thin:
         chance += f". It rests on few faces: {thin} of the {len(one.classes)} classes compared "

@@ -2,8 +2,9 @@
 
 import pytest
 
-from pa_difc import make_loss
+from pa_difc import LOSSES, Schedule, make_loss
 from pa_difc.losses.protocols import require_whole_protocols
+from pa_difc.losses.spec import LossSpec
 from pa_difc.util.errors import UserError
 
 
@@ -41,9 +42,12 @@ def test_what_it_lacks_is_named(loss, said):
     assert str(error.value).startswith("loss 'mine' ") and said in str(error.value)
 
 
-def test_make_loss_names_its_class():
+def test_make_loss_names_its_class_or_its_name():
     with pytest.raises(UserError, match=r"^loss 'Empty' has update\(\) but"):
         make_loss(has("update"))
+    LOSSES["half"] = LossSpec("half of a protocol", lambda inputs: has("update"))
+    with pytest.raises(UserError, match=r"^loss 'half' has update\(\) but"):
+        make_loss("half", [3, 2], Schedule(4))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from loss_loops import COUNTS, K, N, made, random_batch
 
 from pa_difc import LOSSES, DIFCLoss, LogitAdjustedLoss, Schedule, make_loss
+from pa_difc.losses.inputs import require_classes
 from pa_difc.util.errors import UserError
 
 
@@ -98,6 +99,18 @@ def test_target_logits_that_are_none(target, kind, message, confusion_epoch):
     with pytest.raises(kind, match=message) as error:
         loss.update(target)
     assert "\n" not in str(error.value) and loss.step == 0 and not loss.gap_counts.any()
+
+
+def test_a_count_that_no_tensor_holds_is_the_one_that_is_named():
+    with pytest.raises(ValueError, match=rf"^class_counts\[1\]={2**70}"):
+        DIFCLoss([200, 2**70], Schedule(3))
+
+
+@pytest.mark.parametrize(("classes", "said"), [(None, r"0 …, or"), (3, r"with 3 classes: must be in 0 … 2, or")])
+def test_a_label_that_is_no_class(classes, said):
+    with pytest.raises(ValueError, match=rf"^label -3.*{said} be ignore_index=-100$"):
+        require_classes(torch.tensor([0, 2, -3]), classes, -100)
+    require_classes(torch.tensor([0, 2]), classes, -100)
 
 
 def test_probabilities_that_are_none():

@@ -30,6 +30,10 @@ def compute(loss, times, update_every=None, grad=True):
     return [str(one.message) for one in caught]
 
 
+def test_a_hundred_losses_for_a_step_are_no_mistake_yet():
+    assert compute(made(steps_per_epoch=4, confusion_epoch=2, reweight_epoch=1), 100) == []
+
+
 def test_no_update_at_all():
     (said,) = compute(made(steps_per_epoch=4, confusion_epoch=2, reweight_epoch=1), 400)
     assert said.startswith("100 losses were computed and no step was counted") and "call update() once" in said

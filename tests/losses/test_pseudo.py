@@ -8,6 +8,7 @@ import torch
 from confusion_loops import confusion, raised
 from loss_loops import probs
 
+from pa_difc import METHODS
 from pa_difc.losses.pseudo import LEAST_SHARE, TARGET_LOSSES, PseudoLabelLoss
 
 N, K = 9, 5
@@ -229,3 +230,9 @@ def test_by_default_the_last_hundred_batches_count():
         for _ in range(number):
             loss.observe(torch.tensor([row]))
     assert loss.mean[0].item() == pytest.approx(0.99**100, rel=1e-6)
+
+
+def test_defaults_are_those_of_self_training():
+    loss, options = PseudoLabelLoss("difc", 3), METHODS["adamatch"].Options()
+    assert (loss.max_margin, loss.epsilon) == (options.target_margin, options.target_epsilon)
+    assert (loss.max_margin, loss.epsilon) == (1.0, 0.5)

@@ -30,6 +30,13 @@ def test_a_softmax_before_the_loss_is_named_once(name, dtype):
     assert said.startswith("logits look like probabilities") and "without a softmax" in said and "\n" not in said
 
 
+def test_certain_probabilities_are_probabilities():
+    """Zeros among them."""
+    _, labels = random_batch()
+    loss = made("ce")
+    assert len(warned([lambda: loss(torch.eye(K)[labels], labels)])) == 1
+
+
 @pytest.mark.parametrize("name", ON_LOGITS)
 def test_logits_give_no_warning(name):
     logits, labels = random_batch()

@@ -216,6 +216,13 @@ def test_cells_disagree_where_they_do_on_the_mean_of_their_seeds(unlabelled, cap
     assert main(["errors", str(runs[3]), "--out", str(runs[3] / "without")]) == 0
     without = Page(runs[3] / "without" / "errors.html").text
     assert "3 cells" in without and f"was counted without {runs[0].name}, of which" in without
+    for other in runs[1:3]:
+        (other / "outputs.npz").rename(other / "whole.npz")
+    assert main(["errors", str(runs[3]), "--out", str(runs[3] / "alone")]) == 0
+    alone = Page(runs[3] / "alone" / "errors.html").text
+    assert f"Where cells disagree is not known for want of {runs[0].name}, " in alone and "was counted" not in alone
+    for other in runs[1:3]:
+        (other / "whole.npz").rename(other / "outputs.npz")
     said = " ".join(capsys.readouterr().out.split())
     assert said.count(f"was counted without {runs[0].name}, of which no readable predictions are left.") == 1
     (runs[0] / "whole.npz").replace(runs[0] / "outputs.npz")

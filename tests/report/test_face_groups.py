@@ -185,7 +185,7 @@ def test_a_copy_of_predictions_csv_with_a_column_more(tmp_path):
             "image,age\na.jpg,x\nb.jpg,x\n",
             "none of its 2 images, such as 'a.jpg', is a scored test face; its names are such as",
         ),
-        ("image,age\ntest/sad/1.jpg,\n", "no test face has a group: age"),
+        ("image,age\ntest/sad/1.jpg,\n", "no test face has a group: column age has no value for them"),
     ],
 )
 def test_what_can_t_be_read_is_said(tmp_path, text, said):

@@ -145,6 +145,15 @@ def test_a_gap_among_many_groups_whose_interval_and_test_differ_says_why():
     assert "so it may be chance: the interval does not know that two of 10 groups were picked" in gap_sentence(found)
 
 
+def test_of_two_groups_too():
+    """35 right of 40 against 27 of 40: 20 points, an interval above 0, and 7 % of dealings as far apart."""
+    labels, column = np.zeros(80, int), Column("g", ["a", "b"], np.repeat([0, 1], 40))
+    predicted = np.concatenate([np.repeat([0, 1], [n, 40 - n]) for n in (35, 27)])
+    found = recall_by_group(column, labels, predicted, 2)
+    assert found.gap is not None and found.gap.size.low > 0 and found.gap.by_chance > 0.05
+    assert "so it may be chance: with so few faces, interval and test differ" in gap_sentence(found)
+
+
 def test_chance_is_that_of_dealing_faces_to_groups():
     """Fisher's: x of the right ones among the 30 faces of a, given 36 right of 70."""
     right = {"a": 19, "b": 17}
