@@ -123,7 +123,7 @@ class Hidden:
         elif isinstance(value, partial):
             name = getattr(value.func, "__qualname__", type(value.func).__name__)
             self._entry(path, f"an argument of {name}()", [value.func, value.args, value.keywords])
-        elif self._is_plugins(value.__module__ or ""):
+        elif self._is_plugins(value.__module__):
             self.walk_module(value.__module__)
             name = value.__qualname__.replace("<locals>.", "")
             if parameters := [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]:
@@ -203,10 +203,11 @@ class Hidden:
         """Whether a class or one of its bases is a plugin's: one that type() makes may name another module."""
         return any(self._is_plugins(base.__module__) for base in kind.__mro__)
 
-    def _is_plugins(self, module: str | None) -> bool:
-        if module not in self._plugins:
-            self._plugins[module or ""] = is_plugin_module(module or "")
-        return self._plugins[module or ""]
+    def _is_plugins(self, module: Any) -> bool:
+        name = module if isinstance(module, str) else ""  # that of Cython's function type is a descriptor
+        if name not in self._plugins:
+            self._plugins[name] = is_plugin_module(name)
+        return self._plugins[name]
 
 
 def _vars(value: Any) -> dict[str, Any]:
