@@ -49,7 +49,7 @@ def handlers():
 def pytest_xdist_auto_num_workers():
     """``-n auto``: more than there are cores, because many tests wait for processes that they start."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores + 2)
+    return min(8, cores + 1)
 
 
 def pytest_collection_modifyitems(items):
