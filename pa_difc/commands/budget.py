@@ -249,6 +249,7 @@ def _some(faces: Samples, number: int, classes: Iterable[int] | None) -> Samples
     import numpy as np
 
     from ..data.faces import evenly
+    from ..util.spacing import evenly_spaced
 
     if classes is None or len(faces) <= number:
         return evenly(faces, number)
@@ -256,5 +257,5 @@ def _some(faces: Samples, number: int, classes: Iterable[int] | None) -> Samples
     for k in classes:
         group = np.flatnonzero(faces.labels == k)
         quota = min(len(group), max(RARE, round(number * len(group) / len(faces))))
-        kept.append(group[np.linspace(0, len(group) - 1, quota).astype(np.int64)])
+        kept.append(group[evenly_spaced(len(group), quota)])
     return faces.take(np.sort(np.concatenate(kept)))

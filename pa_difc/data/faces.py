@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ..util.spacing import evenly_spaced
 from .labels import UNLABELLED
 from .mapped import ask_for
 
@@ -88,7 +89,7 @@ def evenly(faces: Samples, number: int) -> Samples:
     """At most ``number`` samples, evenly spaced, whatever their labels."""
     if len(faces) <= number:
         return faces
-    return faces.take(np.linspace(0, len(faces) - 1, number).astype(np.int64))
+    return faces.take(evenly_spaced(len(faces), number))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from ..util.spacing import evenly_spaced
 
 #: Names in records, and in pytorch-metric-learning.
 MEASURES = {
@@ -34,7 +35,7 @@ def feature_quality(features: Tensor, labels: npt.NDArray[Any]) -> dict[str, flo
     from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
     from pytorch_metric_learning.utils.inference import CustomKNN
 
-    chosen = np.linspace(0, len(labels) - 1, min(len(labels), MOST_SAMPLES)).astype(np.int64)
+    chosen = evenly_spaced(len(labels), MOST_SAMPLES)
     x, y = features[chosen], torch.from_numpy(labels[chosen])
     calculator = AccuracyCalculator(
         include=tuple(MEASURES.values()),

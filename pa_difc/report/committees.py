@@ -28,7 +28,7 @@ def _cells(run: Run) -> tuple[list[list[Array]], list[str]]:
     """
     from ..training.record import read_record
 
-    n, key, lost = len(run.outputs["target_probs"]) if run.outputs else 0, group_key(run.record), []
+    n, key, lost = run.scored, group_key(run.record), []
     cells: dict[tuple[str, str], list[Array]] = {}
     for path in sorted(run.path.absolute().parent.glob("*/record.json")):
         try:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..data.labels import LabelSet
 from ..util.errors import UserError
+from ..util.spacing import evenly_spaced
 from .grid import DIFC, Grid
 from .run import Array
 from .tables import both_outputs
@@ -41,7 +42,7 @@ def changed_faces(grid: Grid, data_root: Path) -> dict[str, str]:
         y, p, q = before["target_labels"], before["target_probs"].argmax(1), after["target_probs"].argmax(1)
         for title, rows in (("put right", (p != y) & (q == y)), ("put wrong", (p == y) & (q != y))):
             chosen = np.flatnonzero(rows)
-            chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), _SHOWN)).astype(int)]
+            chosen = chosen[evenly_spaced(len(chosen), _SHOWN)]
             if len(chosen):
                 name = "DIFC" if loss == DIFC else loss
                 full = f"{method}, seed {seed}: {title} by {name}, {len(chosen)} of {rows.sum():,}"

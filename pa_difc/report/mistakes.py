@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..util.spacing import evenly_spaced
 from .run import Array
 
 #: Lower ends of the confidence bins that a page shows.
@@ -87,9 +88,7 @@ def least_sure(probs: Array, most: int) -> Array:
 
 def evenly(faces: Array, most: int) -> Array:
     """At most ``most`` of the faces, evenly spaced."""
-    if len(faces) <= most:
-        return faces
-    chosen: Array = faces[np.linspace(0, len(faces) - 1, most).astype(int)]
+    chosen: Array = faces[evenly_spaced(len(faces), most)]
     return chosen
 
 

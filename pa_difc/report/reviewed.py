@@ -142,25 +142,20 @@ def target_domain(run: Run, data_root: Path | None = None) -> Domain:
     return domain if alpha is None else shift_labels(domain, alpha, draw)
 
 
-def _scored(run: Run) -> int:
-    """The number of faces that were predicted."""
-    return len(run.outputs["target_probs"]) if run.outputs else 0
-
-
 def _left_out(run: Run) -> int:
     """The number of test faces that a time budget left out."""
     part_of = run.record["data"]["target"].get("part_of")
-    return part_of["test"] - _scored(run) if part_of else 0
+    return part_of["test"] - run.scored if part_of else 0
 
 
 def _part(run: Run) -> str:
-    number, whole = _scored(run), _scored(run) + _left_out(run)
+    number, whole = run.scored, run.scored + _left_out(run)
     return f"{number:,} of the {whole:,} test faces were predicted, as many as the time budget allowed."
 
 
 def _as_scored(run: Run, domain: Domain) -> Domain:
     """The target with the faces of its test split that a time budget left to be predicted."""
-    return replace(domain, test=evenly(domain.test, _scored(run))) if _left_out(run) else domain
+    return replace(domain, test=evenly(domain.test, run.scored)) if _left_out(run) else domain
 
 
 def _require_same(run: Run, domain: Domain, data_root: Path | None) -> None:

@@ -48,6 +48,11 @@ class Run:
         return self.settings["data"]["source"], self.settings["data"]["target"]
 
     @property
+    def scored(self) -> int:
+        """How many of the target's test faces were predicted; 0 if the predictions are gone."""
+        return len(self.outputs["target_probs"]) if self.outputs else 0
+
+    @property
     def classes(self) -> list[str]:
         """The names of the classes, by index."""
         return list(map(as_utf8, self.record["labels"]["names"]))

@@ -25,6 +25,7 @@ from ..training.settings import Settings
 from ..util.bars import tqdm
 from ..util.errors import DivergedError
 from ..util.interrupts import deferred, interruptible
+from ..util.spacing import evenly_spaced
 from .space import Space, candidate, suggest
 
 Array = np.ndarray[Any, Any]
@@ -162,7 +163,7 @@ def show(adapter: LossSlot, task: Task, device: str) -> Evidence:
 
 def thin(rows: Array) -> Array:
     """At most :data:`KEPT_SAMPLES` evenly spaced rows, the same for every trial."""
-    kept: Array = rows[np.linspace(0, len(rows) - 1, min(len(rows), KEPT_SAMPLES)).astype(int)]
+    kept: Array = rows[evenly_spaced(len(rows), KEPT_SAMPLES)]
     return kept
 
 
